@@ -1,0 +1,67 @@
+# Needs python3 (3.10 or newer, with venv), git and make; every target installs what it uses into .venv.
+# `make PYTHON=python3.12 test` takes another Python for a new .venv; `make test ARGS="-k lstm"` passes arguments on.
+
+PYTHON ?= python3
+ARGS   ?=
+
+PY     := .venv/bin/python
+PIP    := $(PY) -m pip --disable-pip-version-check install -q
+PYTEST := $(PY) -m pytest
+
+DEMO   = .venv/bin/rnnref verify --against onnxruntime --html report.html --expect departures
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:           # all targets share one .venv
+.PHONY: help demo test test-peers test-gpu lint bench clean distclean
+
+help:  ## list the targets
+	@awk 'BEGIN { FS = ":.*##  *" } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/.verify  ## hold onnxruntime to the operator text, and write report.html
+	$(DEMO) $(ARGS)
+
+test: .venv/.dev  ## tests and doctests, without other frameworks and without a GPU
+	$(PYTEST) -m "not peers and not gpu" $(ARGS)
+
+test-peers: .venv/.peers  ## tests against torch, keras, flax and jax (a larger download)
+	KERAS_BACKEND=$${KERAS_BACKEND:-torch} $(PYTEST) tests -m peers $(ARGS)
+
+test-gpu: .venv/.dev $(if $(CUDA),.venv/.cuda$(CUDA))  ## tests on a CUDA device; CUDA=12 or CUDA=13 installs CuPy for it
+	$(PYTEST) tests -m gpu $(ARGS)
+
+lint: .venv/.dev  ## flake8, isort and mypy
+	$(PY) -m flake8 rnnref tests setup.py
+	$(PY) -m isort --check-only --diff rnnref tests setup.py
+	$(PY) -m mypy
+
+bench: .venv/.dev  ## time the loops
+	$(PY) -m tests.bench $(ARGS)
+
+clean:  ## remove what tests, tools and builds wrote
+	rm -rf build dist report.html .pytest_cache .mypy_cache .hypothesis .benchmarks
+	find . -name .venv -prune -o \( -name __pycache__ -o -name .ipynb_checkpoints \) -prune -exec rm -rf {} +
+
+distclean: clean  ## and .venv too
+	rm -rf .venv rnnref.egg-info
+
+# .venv: one stamp for each set of extras, older than setup.cfg when that has changed.
+
+.venv/bin/pip:          # written last, so a .venv that stopped half way is made again
+	$(PYTHON) -m venv .venv
+
+.venv/.verify: setup.cfg setup.py | .venv/bin/pip
+	$(PIP) -e ".[verify]"
+	@touch $@
+
+.venv/.dev: setup.cfg setup.py | .venv/bin/pip
+	$(PIP) -e ".[verify,notebooks,plot,dev]"
+	@touch .venv/.verify $@
+
+.venv/.peers: .venv/.dev
+	$(PIP) -e ".[peers]"
+	@touch $@
+
+.venv/.cuda12 .venv/.cuda13: .venv/.dev
+	$(PIP) -e ".[$(@:.venv/.%=%)]"
+	@touch $@
