@@ -1,0 +1,30 @@
+"""The path for two directions when nothing takes both: one after the other, each by its own plan.  (floor 6)"""
+from typing import NamedTuple
+
+from .fused import find
+from .tree import add
+from .wrappers.stack import Bidirectional
+
+
+class Tape(NamedTuple):
+    plans: tuple; tapes: tuple
+
+    def kept(self, t):
+        return tuple(tape.kept(t) for tape in self.tapes)
+
+
+def refuses(cell, call):
+    return None if isinstance(cell, Bidirectional) else "one direction"
+
+
+def forward(plans, p, xs, s, extra=None, live=None, reverse=False, keep=True):
+    runs = [find(plan.path).forward(plan.cell, q, xs, state, e, live, back, keep)
+            for plan, q, state, e, back in zip(plans, p, s, extra or (None, None), (reverse, not reverse))]
+    ys, new, tapes = zip(*runs)
+    return ys, new, Tape(plans, tapes) if keep else None
+
+
+def backward(tape, dys, ds):
+    runs = [find(plan.path).backward(one, dy, d) for plan, one, dy, d in zip(*tape, dys, ds)]
+    (ahead, back), ds, dextra, dp = zip(*runs)
+    return add(ahead, back), ds, dextra if any(e is not None for e in dextra) else None, dp

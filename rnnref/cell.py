@@ -1,0 +1,275 @@
+"""Cells: one timestep.  None of the equations are here.
+
+A cell is a frozen dataclass of options.  It holds no arrays and no sizes: parameters come in a dict, the state in a
+named tuple, and the sizes are read off them.
+"""
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Optional
+
+import numpy
+
+from .arrays import cast, namespace, wide
+from .errors import NotSupported, ShapeError
+from .maps.dense import Dense, Map
+from .scalar import clip, dclip
+from .shapes import Outline, Size, expect, extents, floating, names
+from .tree import add, tmap
+
+
+class Cell:
+    """forward(p, x, s, extra=None) -> y, s', kept;   backward(p, kept, dy, ds') -> dx, ds, dextra, dp.
+
+    Both are pure.  `x` [B, I], `s` a named tuple of arrays [B, ...], `p` a dict of arrays, `extra` what belongs to the
+    rows of the batch and is no sequence of inputs (masks, a memory to attend to).
+    """
+
+    def forward(self, p, x, s, extra=None):
+        raise NotImplementedError(f"{type(self).__name__} has no forward")
+
+    def backward(self, p, kept, dy, dnew):
+        raise NotSupported(type(self).__name__, "has no backward: it runs, but it cannot be trained",
+                           fix="write backward(p, kept, dy, ds') -> dx, ds, dextra, dp")
+
+    def prepare(self, p, extra=None):
+        """What is done once before the loop: the parameters and the `extra` that forward takes, and what is kept."""
+        return p, extra, None
+
+    def prepare_back(self, p, kept, dp, dextra):
+        return dp, dextra
+
+    def check(self, p, x, s, extra=None, lead="B"):
+        """Raise a readable error if the arguments do not fit each other; returns the outline of the output."""
+        return Outline(s[0].shape, s[0].dtype, "the output") if hasattr(s[0], "shape") else None
+
+
+class Kept(NamedTuple):
+    inputs: Any; step: Any
+
+
+class TwoStage(Cell):
+    """A cell whose map `inputs` does not wait for the state; a loop may do it for all steps at once.
+
+    step(p, ax, s) -> y, s', kept;   step_back(p, kept, dy, ds') -> dax, ds, due;   step_p(p, due) -> dp.
+    `due` is all that the parameter gradients wait for; `step_p` takes that of one step, or of all stacked.
+    """
+    inputs: Any
+    rule: Any                                     # what names the gates and the state
+    projection: Optional[int] = None              # units of h where it is not as wide as c
+
+    def forward(self, p, x, s, extra=None):
+        try:
+            ax, kx = self.inputs.forward(p, x)
+            y, new, kept = self.step(p, ax, s)
+        except (ValueError, TypeError, KeyError, AttributeError):
+            self.check(p, x, s, extra)            # says what does not fit, if that was the reason
+            raise
+        return y, new, Kept(kx, kept)
+
+    def backward(self, p, k, dy, dnew):
+        dax, ds, due = self.step_back(p, k.step, dy, dnew)
+        dp = self.step_p(p, due) | self.inputs.backward_p(p, k.inputs, dax)
+        return self.inputs.backward_x(p, k.inputs, dax), ds, None, dp
+
+    def step(self, p, ax, s):
+        raise NotImplementedError
+
+    def step_back(self, p, kept, dy, dnew):
+        raise NotImplementedError
+
+    def step_p(self, p, due):
+        raise NotImplementedError
+
+    def axes(self):
+        """The parameters and their axes: {"W": "I G", "R": "H G", "b": "G"}."""
+        raise NotImplementedError
+
+    @property
+    def name(self):
+        return type(self.rule).__name__
+
+    @property
+    def gates(self):
+        return self.rule.gates
+
+    def maps(self):
+        return [m for m in vars(self).values() if isinstance(m, Map)]
+
+    def prepare(self, p, extra=None):
+        kept = []
+        for m in self.maps():
+            p, k = m.prepare(p)
+            kept.append(k)
+        return p, extra, kept
+
+    def prepare_back(self, p, kept, dp, dextra):
+        for m, k in zip(self.maps(), kept):
+            dp = m.prepare_back(p, k, dp)
+        return dp, dextra
+
+    def sizes(self, n_in, units):
+        G = len(self.gates)
+        said = f"{G} gates {' '.join(self.gates)} x U" if G > 1 else ""
+        return {"I": Size(n_in), "H": Size(self.projection or units), "U": Size(units), "G": Size(G * units, said)}
+
+    def shapes(self, n_in, units):
+        """The shape of every parameter, for `n_in` inputs and so many units."""
+        sizes = self.sizes(n_in, units)
+        return {name: extents(axes, sizes) for name, axes in self.axes().items()}
+
+    def width(self, units):
+        """How wide the output is."""
+        return self.projection or units
+
+    def zeros(self, batch, units, xp=numpy, dtype="float32"):
+        """The state to start from."""
+        dtype, width = numpy.dtype(dtype), self.sizes(0, units)
+        held = {n: "float32" if n in self.rule.wide and dtype.itemsize == 2 else dtype for n in self.rule.widths}
+        return self.rule.State(**{n: xp.zeros((batch, width[w].n), held[n]) for n, w in self.rule.widths.items()})
+
+    def units(self, p):
+        """The number of units that the parameters `p` are for, read off their gate blocks."""
+        for name, axes in self.axes().items():
+            if axes.split()[-1] == "G":
+                return p[name].shape[-1] // len(self.gates)
+        raise ShapeError(self.name, "no parameter tells the number of units: give a state")
+
+    def check(self, p, x, s, extra=None, lead="B"):
+        x_axes = f"{lead} I"
+        seen = check_input(self.name, x, x_axes)
+        U = check_state(self, s, x.dtype)
+        known = self.sizes(seen["I"].n, U.n)
+        sizes = seen | {"U": U, "G": known["G"], "H": Size(self.projection, "the projection") if self.projection else U}
+        who, axes = f"{self.name}(units={U.n})", self.axes()
+        for (field, width), a in zip(self.rule.widths.items(), s):
+            expect(who, f"state.{field}", a, f"B {width}", sizes)
+        names(who, "parameters", p, axes)
+        for n, a in p.items():
+            floating(who, n, a, x.dtype)
+            expect(who, n, a, axes[n], sizes)
+        namespace(x, *s, *p.values())             # all on one side of the bus
+        if extra is not None:
+            raise NotSupported(who, f"extra={type(extra).__name__}(…): this cell takes none")
+        return Outline((*x.shape[:-1], sizes["H"].n), x.dtype, f"the output of {who}")
+
+
+def check_input(who, x, axes):
+    """The size of every axis of x, which may be the outline of what the cell below gives."""
+    name = x.name if isinstance(x, Outline) else "x"
+    floating(who, name, x)
+    if len(x.shape) != len(axes.split()):
+        raise ShapeError(who, f"{name} has shape {tuple(x.shape)}, expected {len(axes.split())} axes",
+                         axes=f'{name} is "{axes}"')
+    return {letter: Size(n, f"from {name}, shape {tuple(x.shape)}") for letter, n in zip(axes.split(), x.shape)}
+
+
+def check_state(cell, s, dtype):
+    """The number of units, which is the width of the last array of the state."""
+    widths = cell.rule.widths
+    if getattr(s, "_fields", None) != tuple(widths):
+        raise ShapeError(cell.name, f"the state is a {type(s).__name__}, expected the named tuple "
+                                    f"{cell.rule.State.__name__}({', '.join(widths)})")
+    for (field, width), a in zip(widths.items(), s):
+        floating(cell.name, f"state.{field}", a, dtype)
+        if len(a.shape) != 2:
+            raise ShapeError(cell.name, f"state.{field} has shape {tuple(a.shape)}, expected 2 axes",
+                             axes=f'state.{field} is "B {width}"')
+    return Size(a.shape[-1], f"from state.{field}, shape {tuple(a.shape)}")
+
+
+class Stepped(NamedTuple):
+    recurrent: Any; rule: Any
+
+
+@dataclass(frozen=True)
+class GatedCell(TwoStage):
+    """y, s' = rule(inputs(x), recurrent(s[0]), s).  Maps compute in storage precision, rules in float32 at least."""
+    inputs: Any
+    recurrent: Any
+    rule: Any
+
+    def axes(self):
+        return self.inputs.axes("I") | self.recurrent.axes("H") | self.rule.axes()
+
+    def step(self, p, ax, s):
+        ah, kh = self.recurrent.forward(p, s[0])
+        y, new, kr = self.rule.forward(p, wide(ax), wide(ah), tmap(wide, s))
+        return cast(y, ax), tmap(cast, new, s), Stepped(kh, kr)
+
+    def step_back(self, p, k, dy, dnew):
+        dax, dah, (dh, *rest), dr = self.rule.backward(p, k.rule, wide(dy), tmap(wide, dnew))
+        dax, dah = cast(dax, dy), cast(dah, dy)
+        dh = add(wide(self.recurrent.backward_x(p, k.recurrent, dah)), dh)
+        return dax, tmap(cast, type(dnew)(dh, *rest), dnew), (k.recurrent, dah, dr)
+
+    def step_p(self, p, due):
+        kh, dah, dr = due
+        return self.recurrent.backward_p(p, kh, dah) | total(p, dr)
+
+
+def total(p, dr):
+    """A rule is pointwise and so are its parameter gradients: here they are summed to the shape of the parameter."""
+    return {name: cast(d.sum(tuple(range(d.ndim - p[name].ndim))), p[name]) for name, d in dr.items()}
+
+
+@dataclass(frozen=True)
+class Projected(TwoStage):
+    """The inner cell with its output projected to fewer units, which is then the h that recurs (Sak et al. 2014)."""
+    cell: Any
+    projection: int
+    map: Any = Dense("P")
+    clip: Optional[float] = None                  # limits the projected h; no gradient where it was clipped
+
+    @property
+    def inputs(self):
+        return self.cell.inputs
+
+    @property
+    def rule(self):
+        return self.cell.rule
+
+    def axes(self):
+        return self.cell.axes() | self.map.axes("U", "H")
+
+    def maps(self):
+        return [*self.cell.maps(), self.map]
+
+    def step(self, p, ax, s):
+        full, new, k = self.cell.step(p, ax, s)
+        y, km = self.map.forward(p, full)
+        y = clip(y, self.clip) if self.clip else y
+        return y, type(s)(y, *new[1:]), (k, km, y if self.clip else None)
+
+    def step_back(self, p, kept, dy, dnew):
+        k, km, clipped = kept
+        dh = dy + dnew[0]
+        dh = dclip(clipped, self.clip, dh) if self.clip else dh
+        dfull = self.map.backward_x(p, km, dh)
+        inner = type(dnew)(namespace(dh).zeros_like(dfull), *dnew[1:])
+        dax, ds, due = self.cell.step_back(p, k, dfull, inner)
+        return dax, ds, (due, km, dh)
+
+    def step_p(self, p, due):
+        inner, km, dh = due
+        return self.cell.step_p(p, inner) | self.map.backward_p(p, km, dh)
+
+
+def vjp(cell, p, x, s, extra=None):
+    """One checked step, and the function that takes gradients back through it.
+
+    >>> import numpy as np, rnnref
+    >>> cell = rnnref.cells.SimpleRNN()
+    >>> p = {"W": np.ones((2, 1)), "R": np.ones((1, 1)), "b": np.zeros(1)}
+    >>> (y, new), back = vjp(cell, p, np.array([[0.1, 0.2]]), cell.zeros(1, 1, dtype="float64"))
+    >>> dx, ds, dextra, dp = back(np.ones((1, 1)), cell.zeros(1, 1, dtype="float64"))
+    >>> bool(np.allclose(dx, 1 - np.tanh(0.3) ** 2))
+    True
+    """
+    cell.check(p, x, s, extra)
+    q, e, prepared = cell.prepare(p, extra)
+    y, new, kept = cell.forward(q, x, s, e)
+
+    def back(dy, dnew):
+        dx, ds, de, dq = cell.backward(q, kept, dy, dnew)
+        dp, de = cell.prepare_back(p, prepared, dq, de)
+        return dx, ds, de, dp
+    return (y, new), back

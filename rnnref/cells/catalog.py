@@ -1,0 +1,119 @@
+"""The public names: each a line or three, because maps, rules and wrappers say the rest.  (floor 4)
+
+Sizes: B rows, I inputs, U units, H what recurs (U, or the width of a projection), G gate blocks x U.
+"""
+from ..cell import GatedCell, Projected
+from ..errors import one_of
+from ..maps.dense import Dense
+from ..rules.elman import Elman
+from ..rules.gru import GRU as GRURule
+from ..rules.lstm import LSTM as LSTMRule
+from ..rules.of_sum import NormOfSum
+from .gru_before import GRUBefore
+
+
+def SimpleRNN(activation="tanh", recurrent_bias=False):
+    """The simple recurrent network.
+
+        h' = activation(x W + h R + b (+ bR))
+
+    Shapes        x [B, I], state (h [B, U]), W [I, U], R [U, U], b [U], bR [U] with `recurrent_bias`
+    Paper         Elman, "Finding structure in time", Cognitive Science 14 (1990)
+    Same as       torch.nn.RNN (recurrent_bias=True), Keras SimpleRNN, TF 1 BasicRNNCell, flax SimpleCell, ONNX RNN
+    Differs from  the paper: tanh where it has the logistic function
+    Errors        NotSupported: an activation that is not known, by its name
+
+    >>> import numpy as np
+    >>> p = {"W": np.full((1, 1), 0.5), "R": np.ones((1, 1)), "b": np.zeros(1)}
+    >>> cell = SimpleRNN("relu")
+    >>> y, new, kept = cell.forward(p, np.full((1, 1), 3.0), cell.rule.State(np.ones((1, 1))))
+    >>> float(y[0, 0])
+    2.5
+    """
+    return GatedCell(Dense("W", "b"), Dense("R", "bR" if recurrent_bias else None), Elman(activation))
+
+
+def LSTM(projection=None, projection_clip=None, recurrent_bias=False, **options):
+    """Long short-term memory.
+
+        i = gate(x W_i + h R_i + b_i (+ Wpi c))         g = candidate(x W_g + h R_g + b_g)
+        f = gate(x W_f + h R_f + b_f (+ Wpf c) + forget_bias)
+        c' = f c + i g
+        o = gate(x W_o + h R_o + b_o (+ Wpo c'))        h' = o output(c')   (, then h' P)
+
+    Shapes        x [B, I], state (h [B, H], c [B, U]), W [I, 4U], R [H, 4U], b [4U], gate blocks i f g o;
+                  bR [4U] with `recurrent_bias`; Wpi Wpf Wpo [U] with `peepholes`; P [U, H] with `projection=H`
+    Options       forget_bias=0.0, peepholes=False, coupled=None | "input" (i = 1 - f) | "forget" (f = 1 - i),
+                  gate="sigmoid", candidate="tanh", output="tanh", cell_clip=None, cell_clip_gradient="zero" |
+                  "through", projection=None, projection_clip=None
+    Paper         Hochreiter & Schmidhuber, Neural Computation 9 (1997); forget gate: Gers, Schmidhuber & Cummins
+                  (2000); peepholes: Gers & Schmidhuber (2000); projection: Sak, Senior & Beaufays (2014)
+    Same as       torch.nn.LSTM (recurrent_bias=True, projection=proj_size), Keras LSTM, TF 1 LSTMCell
+                  (forget_bias=1.0), flax OptimizedLSTMCell, ONNX LSTM
+    Differs from  the papers: tanh where the first has scaled logistic functions; all gates see the same h
+    Errors        NotSupported: an option or an activation that is not known, or two that exclude each other
+
+    >>> import numpy as np
+    >>> p = {"W": np.zeros((1, 4)), "R": np.zeros((1, 4)), "b": np.array([0.0, 0.0, 1.0, 0.0])}
+    >>> cell = LSTM()
+    >>> y, new, kept = cell.forward(p, np.ones((1, 1)), cell.zeros(1, 1, dtype="float64"))
+    >>> bool(new.c[0, 0] == 0.5 * np.tanh(1.0)), float(kept.step.rule.f[0, 0])
+    (True, 0.5)
+    """
+    cell = GatedCell(Dense("W", "b"), Dense("R", "bR" if recurrent_bias else None), LSTMRule(**options))
+    return Projected(cell, projection, clip=projection_clip) if projection else cell
+
+
+def GRU(reset="after", recurrent_bias=None, **options):
+    """Gated recurrent unit.
+
+        r = gate(x W_r + h R_r + b_r (+ bR_r))          z = gate(x W_z + h R_z + b_z (+ bR_z))
+        n = candidate(x W_n + r (h R_n + bR_n) + b_n)   reset="after" the product
+        n = candidate(x W_n + (r h) R_n + b_n (+ bR_n)) reset="before" it
+        h' = (1 - z) n + z h
+
+    Shapes        x [B, I], state (h [B, U]), W [I, 3U], R [U, 3U], b [3U], bR [3U], gate blocks r z n
+    Options       reset, gate="sigmoid", candidate="tanh"; recurrent_bias: bR or not, if not said then with "after" only
+    Paper         Cho et al., "Learning phrase representations using RNN encoder-decoder" (2014), which has "before";
+                  "after" is cuDNN's
+    Same as       "after": torch.nn.GRU, Keras GRU(reset_after=True), ONNX GRU(linear_before_reset=1);
+                  "before": TF 1 GRUCell, Keras GRU(reset_after=False), ONNX GRU;
+                  flax GRUCell is "after" with bR zero in r and z
+    Differs from  the paper: there z keeps the old state as here, but Chung et al. (2014) exchange z and 1 - z
+    Errors        NotSupported: an option or an activation that is not known
+
+    >>> import numpy as np
+    >>> p = {"W": np.zeros((1, 3)), "R": np.zeros((1, 3)), "b": np.zeros(3), "bR": np.zeros(3)}
+    >>> cell = GRU()
+    >>> y, new, kept = cell.forward(p, np.ones((1, 1)), cell.rule.State(np.ones((1, 1))))
+    >>> float(y[0, 0])
+    0.5
+    """
+    one_of("GRU", "reset", reset, ("after", "before"))
+    bR = "bR" if (reset == "after" if recurrent_bias is None else recurrent_bias) else None
+    if reset == "after":
+        return GatedCell(Dense("W", "b"), Dense("R", bR), GRURule(**options))
+    return GRUBefore(Dense("W", "b"), Dense("R", bR), GRURule(**options))
+
+
+def LayerNormSimpleRNN(activation="tanh", epsilon=1e-5):
+    """The simple recurrent network on a layer-normalised sum.
+
+        h' = activation(gain norm(x W + h R) + shift)
+
+    Shapes        x [B, I], state (h [B, U]), W [I, U], R [U, U], gain [U], shift [U]
+    Paper         Ba, Kiros & Hinton, "Layer normalization" (2016), eq. 4
+    Same as       TF Addons LayerNormSimpleRNN (shift is its bias, epsilon=1e-3 there)
+    Errors        NotSupported: an activation that is not known
+
+    >>> import numpy as np
+    >>> cell = LayerNormSimpleRNN("linear", epsilon=0.0)
+    >>> p = {"W": np.eye(2), "R": np.zeros((2, 2)), "gain": np.ones(2), "shift": np.zeros(2)}
+    >>> y, new, kept = cell.forward(p, np.array([[5.0, 7.0]]), cell.zeros(1, 2, dtype="float64"))
+    >>> y
+    array([[-1.,  1.]])
+    """
+    return GatedCell(Dense("W"), Dense("R"), NormOfSum(Elman(activation), epsilon=epsilon))
+
+
+CATALOG = {f.__name__: f for f in (SimpleRNN, LSTM, GRU, LayerNormSimpleRNN)}

@@ -1,0 +1,47 @@
+"""GRU (Cho et al. 2014), with the reset after the product as cuDNN and PyTorch have it."""
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ..arrays import namespace
+from .rule import Rule
+
+
+class State(NamedTuple):
+    h: Any                                        # [B, H]
+
+
+class Pre(NamedTuple):
+    r: Any; z: Any; n: Any                        # arguments, each None where the slope does not need it
+
+
+class Kept(NamedTuple):
+    r: Any; z: Any; n: Any; hn: Any; h0: Any; pre: Any
+
+
+@dataclass(frozen=True)
+class GRU(Rule):
+    """r, z = gate(ax + ah);  n = candidate(ax_n + r ah_n);  h' = (1 - z) n + z h: z keeps the old state."""
+    gate: Any = "sigmoid"
+    candidate: Any = "tanh"
+    gates = "rzn"
+    State = State
+    sums = False                                  # r stands between ah and ax
+
+    def __post_init__(self):
+        self.settle("gate", "candidate")
+
+    def forward(self, p, ax, ah, s):              # ax, ah: [B, 3H], blocks r z n
+        xp = namespace(ax, s.h)
+        (xr, xz, xn), (hr, hz, hn) = xp.split(ax, 3, -1), xp.split(ah, 3, -1)
+        r, kr = self.gate.forward(xr + hr)
+        z, kz = self.gate.forward(xz + hz)
+        n, kn = self.candidate.forward(xn + r * hn)
+        h = (1 - z) * n + z * s.h
+        return h, State(h), Kept(r, z, n, hn, s.h, Pre(kr, kz, kn))
+
+    def backward(self, p, k, dy, d):
+        dh, xp = dy + d.h, namespace(dy)
+        dz = self.gate.backward(k.z, k.pre.z, dh * (k.h0 - k.n))
+        dn = self.candidate.backward(k.n, k.pre.n, dh * (1 - k.z))
+        dr = self.gate.backward(k.r, k.pre.r, dn * k.hn)
+        return xp.concatenate([dr, dz, dn], -1), xp.concatenate([dr, dz, dn * k.r], -1), State(dh * k.z), {}

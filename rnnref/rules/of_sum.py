@@ -1,0 +1,54 @@
+"""A rule that holds a rule: what must see the sum of both maps before the gates do."""
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ..errors import NotSupported
+from ..norms import dnormalise, normalise
+from .rule import Rule
+
+
+class Kept(NamedTuple):
+    n: Any; rstd: Any; rule: Any
+
+
+@dataclass(frozen=True)
+class NormOfSum(Rule):
+    """The inner rule on norm(ax + ah) gain + shift, each gate block by itself (Ba et al. 2016)."""
+    rule: Any
+    gain: str = "gain"
+    shift: str = "shift"
+    epsilon: float = 1e-5
+
+    def __post_init__(self):
+        if not self.rule.sums:
+            raise NotSupported("NormOfSum", f"{type(self.rule).__name__} does not see the sum of the two products",
+                               hint="its reset gate stands between them")
+
+    @property
+    def gates(self):
+        return self.rule.gates
+
+    @property
+    def State(self):
+        return self.rule.State
+
+    @property
+    def widths(self):
+        return self.rule.widths
+
+    @property
+    def wide(self):
+        return self.rule.wide
+
+    def axes(self):
+        return self.rule.axes() | {self.gain: "G", self.shift: "G"}
+
+    def forward(self, p, ax, ah, s):
+        n, rstd = normalise(ax + ah, len(self.gates), self.epsilon)
+        y, new, kept = self.rule.forward(p, n * p[self.gain] + p[self.shift], 0, s)
+        return y, new, Kept(n, rstd, kept)
+
+    def backward(self, p, k, dy, d):
+        da, _, ds, dp = self.rule.backward(p, k.rule, dy, d)
+        dsum = dnormalise(k.n, k.rstd, da * p[self.gain])
+        return dsum, dsum, ds, dp | {self.gain: da * k.n, self.shift: da}

@@ -1,0 +1,110 @@
+"""The only loop that layers call.  (floor 6)"""
+from typing import Any, NamedTuple
+
+from .arrays import cast, is_array, namespace
+from .errors import DtypeError, NotSupported, ShapeError
+from .fused import call_of, find, plan
+from .past import alive, check_policy, drepeat, repeat
+from .shapes import alike
+from .tree import add, first, leaves, tmap, zeros
+from .wrappers.stack import Bidirectional
+
+
+class Tape(NamedTuple):
+    """All that the way back needs.  It may be used more than once: nothing in it changes."""
+    cell: Any; p: Any; extra: Any; prepared: Any
+    path: str; tape: Any
+    past: str; live: Any; reverse: bool
+    tail: Any                                     # past="free": the tape of the cell running on
+    like: tuple                                   # ys and the last state, which gradients must resemble
+
+    def kept(self, t):
+        """The intermediates of step t, under the same names whatever ran."""
+        return self.tape.kept(t)
+
+
+def run(cell, p, xs, s=None, extra=None, lengths=None, mask=None, reverse=False, past="zero", keep=True,
+        recompute=False, **choice):
+    """A cell over a sequence: xs [T, B, I] -> ys [T, B, H], the last state, a tape (None unless `keep`).
+
+    s          the first state; None: zeros
+    lengths    [B] integers, or mask [T, B] bool (holes and left padding too): a dead step leaves the state as it was
+    reverse    from the last step to the first; outputs stay beside their inputs
+    past       what outputs say at dead steps: "zero" (TF 1, torch), "repeat" the last (Keras), run on "free" (flax)
+    recompute  keep only the states, and run every step again on the way back
+    choice     paths=("scan", "apart"), twins=False: the text as it is written; see `fused.plan`
+
+    >>> import numpy as np, rnnref
+    >>> cell = rnnref.cells.LSTM()
+    >>> p = rnnref.init.parameters(cell, 3, 4, np.random.default_rng(0), dtype="float64")
+    >>> ys, new, tape = run(cell, p, np.ones((5, 2, 3)), lengths=[5, 2])
+    >>> ys.shape, bool((ys[2:, 1] == 0).all()), bool((new.h[1] == ys[1, 1]).all())
+    ((5, 2, 4), True, True)
+    >>> dxs, ds, dextra, dp = run_back(tape, np.ones_like(ys))
+    >>> dxs.shape, sorted(dp)
+    ((5, 2, 3), ['R', 'W', 'b'])
+    """
+    s, live = checked(cell, p, xs, s, extra, lengths, mask)
+    check_policy(past, mask, isinstance(cell, Bidirectional))
+    q, e, prepared = cell.prepare(p, extra)
+    keep = "states" if recompute and keep else keep
+    chosen = plan(cell, call_of(xs, e, live is not None, keep), **choice)
+    forward, tail = find(chosen.path).forward, None
+    ys, new, tape = forward(chosen.cell, q, xs, s, e, live, reverse, keep)
+    if past == "repeat":
+        ys = each_way(repeat, cell, ys, live, reverse)
+    elif past == "free" and live is not None:     # from the state that each row ended with, over its padding
+        more, _, tail = forward(chosen.cell, q, xs, new, e, ~live, False, keep)
+        ys = add(ys, more)
+    return ys, new, Tape(cell, p, extra, prepared, chosen.path, tape, past, live, reverse, tail,
+                         (ys, new)) if keep else None
+
+
+def run_back(tape, dys=None, ds=None):
+    """Gradients of xs, the first state, `extra` and the parameters, in structure and dtype as these.
+
+    dys and ds are the gradients of the outputs and of the last state; None is zero.
+    """
+    cell, p, extra, prepared, path, inner, past, live, reverse, tail, like = tape
+    dys, ds = [zeros(a) if d is None else d for d, a in zip((dys, ds), like)]
+    for what, d, a in zip(("dys", "ds"), (dys, ds), like):
+        alike(getattr(cell, "name", type(cell).__name__), what, d, a)
+    backward, more = find(path).backward, (None, None, None)
+    if past == "repeat":
+        dys = each_way(drepeat, cell, dys, live, reverse)
+    if tail is not None:
+        dmore, dstart, *rest = backward(tail, dys, zeros(ds))
+        ds, more = add(ds, dstart), (dmore, *rest)
+    dxs, ds, dextra, dq = backward(inner, dys, ds)
+    dxs, dextra, dq = map(add, (dxs, dextra, dq), more)
+    dp, dextra = cell.prepare_back(p, prepared, dq, dextra)
+    dextra = None if extra is None or dextra is None else tmap(lambda d, a: cast(d, a), dextra, extra)
+    return dxs, ds, dextra, tmap(lambda a, d: cast(d, a), p, dp)
+
+
+def checked(cell, p, xs, s, extra, lengths, mask):
+    """The first state and where rows are live, after everything has been seen to fit."""
+    name = getattr(cell, "name", type(cell).__name__)
+    for path, x in leaves(xs):
+        what = f"x.{path}" if path else "x"
+        if not is_array(x):
+            raise DtypeError(name, f"{what} is a {type(x).__name__}, expected a NumPy or CuPy array")
+        if x.ndim < 2:
+            raise ShapeError(name, f"{what} has shape {x.shape}, expected at least 2 axes",
+                             axes=f'{what} is "T B I": time comes first')
+        if not x.shape[0]:
+            raise ShapeError(name, f"x has shape {tuple(x.shape)}: no steps", axes='x is "T B I" with T = 0')
+    like = first(xs)
+    if s is None:
+        if not hasattr(cell, "zeros"):
+            raise NotSupported(name, "no state is given, and the cell has no zeros(batch, units)")
+        s = cell.zeros(like.shape[1], cell.units(p), namespace(like), like.dtype)
+    cell.check(p, xs, s, extra, "T B")
+    return s, alive(like, lengths, mask, name)
+
+
+def each_way(f, cell, ys, live, reverse):
+    """`f` of the outputs; of two directions the second goes the other way."""
+    if isinstance(cell, Bidirectional):
+        return tuple(f(y, live, back) for y, back in zip(ys, (reverse, not reverse)))
+    return f(ys, live, reverse)

@@ -1,0 +1,183 @@
+"""Functions of one number, each beside its derivative.  (floor 0)
+
+Derivatives are taken from the output where the output determines them: it is kept anyway, so the input need not be.
+"""
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any, NamedTuple, Optional
+
+from .arrays import namespace
+from .errors import NotSupported
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x)), written so that it never overflows."""
+    return 0.5 * (namespace(x).tanh(0.5 * x) + 1)
+
+
+def dsigmoid(y, dy):
+    return dy * y * (1 - y)
+
+
+def tanh(x):
+    return namespace(x).tanh(x)
+
+
+def dtanh(y, dy):
+    return dy * (1 - y * y)
+
+
+def clip(x, limit):
+    """x where |x| < limit, else the limit with its sign."""
+    return namespace(x).clip(x, -limit, limit)
+
+
+def dclip(x, limit, dy):
+    """`x` may be the clipped value: it lies on the limit exactly where it was clipped."""
+    return where(abs(x) < limit, dy, 0)
+
+
+def where(condition, a, b):
+    return namespace(condition).where(condition, a, b)
+
+
+def elu(x, alpha):
+    xp = namespace(x)
+    return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0)))
+
+
+def softplus(x):
+    xp = namespace(x)
+    return xp.maximum(x, 0) + xp.log1p(xp.exp(-abs(x)))
+
+
+def dswish(x, dy):
+    s = sigmoid(x)
+    return dy * (s + x * s * (1 - s))
+
+
+def mish(x):
+    return x * tanh(softplus(x))
+
+
+def dmish(x, dy):
+    t = tanh(softplus(x))
+    return dy * (t + x * (1 - t * t) * sigmoid(x))
+
+
+GELU = sqrt(2 / 3.141592653589793)
+
+
+def gelu(x):
+    """The tanh form of Hendrycks & Gimpel (2016)."""
+    return 0.5 * x * (1 + tanh(GELU * (x + 0.044715 * x * x * x)))
+
+
+def dgelu(x, dy):
+    t = tanh(GELU * (x + 0.044715 * x * x * x))
+    return dy * 0.5 * (1 + t + x * (1 - t * t) * GELU * (1 + 3 * 0.044715 * x * x))
+
+
+class Pair(NamedTuple):
+    """forward(x, alpha, beta) -> y;  backward(v, dy, alpha, beta) -> dx, where v is y, or x if `needs` says so."""
+    forward: Any
+    backward: Any
+    needs: str = "y"
+    alpha: Optional[float] = None                 # None: the function has no such parameter
+    beta: Optional[float] = None
+
+
+SELU = 1.0507009873554805, 1.6732632423543772     # scale and alpha of Klambauer et al. (2017)
+
+PAIRS = {
+    "linear": Pair(lambda x, a, b: x, lambda y, dy, a, b: dy),
+    "sigmoid": Pair(lambda x, a, b: sigmoid(x), lambda y, dy, a, b: dsigmoid(y, dy)),
+    "tanh": Pair(lambda x, a, b: tanh(x), lambda y, dy, a, b: dtanh(y, dy)),
+    "relu": Pair(lambda x, a, b: namespace(x).maximum(x, 0), lambda y, dy, a, b: where(y > 0, dy, 0)),
+    "relu6": Pair(lambda x, a, b: namespace(x).clip(x, 0, 6), lambda y, dy, a, b: where((y > 0) & (y < 6), dy, 0)),
+    "affine": Pair(lambda x, a, b: a * x + b, lambda y, dy, a, b: a * dy, alpha=1.0, beta=0.0),
+    "leaky_relu": Pair(lambda x, a, b: where(x >= 0, x, a * x),
+                       lambda x, dy, a, b: where(x >= 0, dy, a * dy), "x", alpha=0.01),
+    "thresholded_relu": Pair(lambda x, a, b: where(x >= a, x, 0),
+                             lambda x, dy, a, b: where(x >= a, dy, 0), "x", alpha=1.0),
+    "scaled_tanh": Pair(lambda x, a, b: a * tanh(b * x), lambda x, dy, a, b: a * b * dtanh(tanh(b * x), dy),
+                        "x", alpha=1.0, beta=1.0),
+    "hard_sigmoid": Pair(lambda x, a, b: namespace(x).clip(a * x + b, 0, 1),
+                         lambda y, dy, a, b: where((y > 0) & (y < 1), a * dy, 0), alpha=0.2, beta=0.5),
+    "hard_tanh": Pair(lambda x, a, b: clip(x, 1), lambda y, dy, a, b: dclip(y, 1, dy)),
+    "elu": Pair(lambda x, a, b: elu(x, a), lambda x, dy, a, b: where(x > 0, dy, (elu(x, a) + a) * dy),
+                "x", alpha=1.0),
+    "selu": Pair(lambda x, a, b: SELU[0] * elu(x, SELU[1]),
+                 lambda x, dy, a, b: SELU[0] * where(x > 0, dy, (elu(x, SELU[1]) + SELU[1]) * dy), "x"),
+    "softsign": Pair(lambda x, a, b: x / (1 + abs(x)), lambda y, dy, a, b: dy * (1 - abs(y)) ** 2),
+    "softplus": Pair(lambda x, a, b: softplus(x), lambda x, dy, a, b: dy * sigmoid(x), "x"),
+    "exponential": Pair(lambda x, a, b: namespace(x).exp(x), lambda y, dy, a, b: dy * y),
+    "swish": Pair(lambda x, a, b: x * sigmoid(x), lambda x, dy, a, b: dswish(x, dy), "x"),
+    "mish": Pair(lambda x, a, b: mish(x), lambda x, dy, a, b: dmish(x, dy), "x"),
+    "gelu_tanh": Pair(lambda x, a, b: gelu(x), lambda x, dy, a, b: dgelu(x, dy), "x"),
+}
+
+ALIASES: dict = {"identity": ("linear",), "silu": ("swish",), "logistic": ("sigmoid",),
+           "hard_sigmoid@keras2": ("hard_sigmoid", 0.2, 0.5), "hard_sigmoid@keras3": ("hard_sigmoid", 1 / 6, 0.5)}
+
+
+@dataclass(frozen=True)
+class Activation:
+    """One activation with its parameters, and with a limit on its argument where one is given.
+
+    forward(x) -> y, kept;   backward(y, kept, dy) -> dx.  `kept` is None, or x where y does not determine the slope.
+
+    >>> import numpy as np
+    >>> act = activation("leaky_relu", alpha=0.5)
+    >>> y, kept = act.forward(np.array([-2.0, 3.0]))
+    >>> y, act.backward(y, kept, np.array([1.0, 1.0]))
+    (array([-1.,  3.]), array([0.5, 1. ]))
+    """
+    name: str
+    alpha: Optional[float] = None
+    beta: Optional[float] = None
+    clip: Optional[float] = None                  # ONNX: the argument is limited to [-clip, clip] first
+
+    def forward(self, x):
+        pair = PAIRS[self.name]
+        kept = x if pair.needs == "x" or self.clip else None
+        y = pair.forward(clip(x, self.clip) if self.clip else x, self.alpha, self.beta)
+        return y, kept
+
+    def backward(self, y, kept, dy):
+        pair = PAIRS[self.name]
+        x = clip(kept, self.clip) if self.clip else kept
+        dx = pair.backward(x if pair.needs == "x" else y, dy, self.alpha, self.beta)
+        return dclip(kept, self.clip, dx) if self.clip else dx
+
+    def __str__(self):
+        set_by = [f"{n}={getattr(self, n):g}" for n in ("alpha", "beta", "clip") if getattr(self, n) is not None]
+        return f"{self.name}({', '.join(set_by)})" if set_by else self.name
+
+
+def activation(what, alpha=None, beta=None, clip=None):
+    """An `Activation` from a name and its parameters; one that is an `Activation` already stays as it is.
+
+    `hard_sigmoid` alone is refused, because two functions have that name: say `hard_sigmoid@keras2` (0.2 x + 0.5, also
+    ONNX's default), `hard_sigmoid@keras3` (x / 6 + 0.5, also PyTorch's), or alpha and beta.
+    """
+    if isinstance(what, Activation):
+        return what
+    if callable(what) or not isinstance(what, str):
+        raise NotSupported("activation", f"{what!r} is not a name: its derivative is not known",
+                           known=" ".join(sorted({*PAIRS, *ALIASES})))
+    name, *preset = ALIASES.get(what, (what,))
+    if name not in PAIRS:
+        raise NotSupported("activation", f"{what!r} is not known", known=" ".join(sorted({*PAIRS, *ALIASES})))
+    if what == "hard_sigmoid" and alpha is None:
+        raise NotSupported("activation", "'hard_sigmoid' names two functions",
+                           fix="hard_sigmoid@keras2 is 0.2 x + 0.5, hard_sigmoid@keras3 is x / 6 + 0.5")
+    pair, given = PAIRS[name], dict(zip(("alpha", "beta"), preset))
+    for option, value in (("alpha", alpha), ("beta", beta)):
+        if value is not None and getattr(pair, option) is None:
+            raise NotSupported("activation", f"{what!r} takes no {option}, {value} was given")
+        if getattr(pair, option) is not None:
+            given[option] = float(given.get(option, getattr(pair, option)) if value is None else value)
+    if clip is not None and not clip > 0:
+        raise NotSupported("activation", f"clip={clip}, expected a positive number or None")
+    return Activation(name, given.get("alpha"), given.get("beta"), clip)

@@ -1,0 +1,73 @@
+"""The plain loop: for every cell, bit for bit what a loop written by hand gives.  (floor 5)
+
+In reverse, positions past a row's length come first and leave the state as it was, so right-padded batches need no
+gather and outputs come back aligned with the inputs.
+"""
+from typing import Any, NamedTuple
+
+from .arrays import wide
+from .cell import Cell
+from .tree import Each, add, at, choose, first, only, stack, tmap
+
+
+class Tape(NamedTuple):
+    cell: Any; p: Any; xs: Any; extra: Any
+    states: list                                  # before each step, if they are all that was kept
+    keeps: list                                   # what forward kept of each step, otherwise
+    live: Any; order: range
+
+    def kept(self, t):
+        return self.keeps[t] if self.states[t] is None else self.forward(t)[2]
+
+    def forward(self, t):
+        now = row(self.live, t)
+        return self.cell.forward(self.p, only(now, at(self.xs, t)), self.states[t], extra_at(self.extra, t, now))
+
+
+def refuses(cell, call):
+    if getattr(type(cell), "forward", Cell.forward) is Cell.forward:
+        return f"{type(cell).__name__} has no forward: it is not one step in time"
+    return None
+
+
+def forward(cell, p, xs, s, extra=None, live=None, reverse=False, keep=True):
+    """xs [T, B, ...], live [T, B] or None -> ys [T, B, ...], the last state, a tape.
+
+    keep: True (all intermediates), "states" (forward runs again on the way back) or False (no tape).
+    """
+    order = steps(xs, reverse)
+    ys, keeps, states = [None] * len(order), [None] * len(order), [None] * len(order)
+    for t in order:
+        now = row(live, t)
+        y, new, k = cell.forward(p, only(now, at(xs, t)), s, extra_at(extra, t, now))
+        if keep == "states":
+            states[t] = s
+        elif keep:
+            keeps[t] = k
+        s, ys[t] = choose(now, new, s), only(now, y)      # a dead step leaves the state, and says nothing
+    return stack(ys), s, Tape(cell, p, xs, extra, states, keeps, live, order) if keep else None
+
+
+def backward(tape, dys, ds):
+    """Gradients of the inputs, of the first state, of `extra` (summed over time) and of the parameters."""
+    dxs, dextra, dp = [None] * len(tape.order), None, None
+    for t in reversed(tape.order):
+        now = row(tape.live, t)
+        dxs[t], dold, de, dq = tape.cell.backward(tape.p, tape.kept(t), only(now, at(dys, t)), only(now, ds))
+        ds = choose(now, dold, ds)
+        dextra, dp = add(dextra, tmap(wide, de)), add(dp, tmap(wide, dq))
+    return stack(dxs), ds, dextra, dp
+
+
+def steps(xs, reverse):
+    T = len(first(xs))
+    return range(T)[::-1] if reverse else range(T)
+
+
+def row(live, t):
+    return None if live is None else live[t]
+
+
+def extra_at(extra, t, now):
+    """What belongs to step t, and zero in dead rows."""
+    return tmap(lambda e: only(now, e.steps[t]) if isinstance(e, Each) else e, extra)

@@ -1,0 +1,50 @@
+"""The loop of a TwoStage cell with every product that does not wait for the state taken out of it.  (floor 5)
+
+The input product is done once for all steps before the loop, all products that give parameter gradients once after it;
+what is left inside is the recurrent product and the rule.
+"""
+from typing import Any, NamedTuple
+
+from .cell import Kept, TwoStage
+from .scan import row, steps
+from .tree import at, choose, only, stack
+
+
+class Tape(NamedTuple):
+    cell: Any; p: Any; kx: Any; keeps: list; live: Any; order: range
+
+    def kept(self, t):
+        return Kept(at(self.kx, t), self.keeps[t])
+
+
+def refuses(cell, call):
+    if not isinstance(cell, TwoStage):
+        return f"{type(cell).__name__} has no input map that does not wait for the state"
+    if call.extra is not None:
+        return "it takes no extra"
+    return "recompute keeps states only, this path keeps the input product" if call.keep == "states" else None
+
+
+def forward(cell, p, xs, s, extra=None, live=None, reverse=False, keep=True):
+    order = steps(xs, reverse)
+    ys, keeps = [None] * len(order), [None] * len(order)
+    axs, kx = cell.inputs.forward(p, only(live, xs))                  # one product for all steps
+    for t in order:
+        now = row(live, t)
+        y, new, k = cell.step(p, at(axs, t), s)
+        s, ys[t] = choose(now, new, s), only(now, y)
+        keeps[t] = k if keep else None
+    return stack(ys), s, Tape(cell, p, kx, keeps, live, order) if keep else None
+
+
+def backward(tape, dys, ds):
+    cell, p, kx, keeps, live, order = tape
+    back = [None] * len(order)
+    for t in reversed(order):
+        now = row(live, t)
+        dax, dold, due = cell.step_back(p, keeps[t], only(now, dys[t]), only(now, ds))
+        back[t] = dax, due
+        ds = choose(now, dold, ds)
+    daxs, dues = stack(back)                      # in most cells `due` holds dax itself
+    dp = cell.step_p(p, dues) | cell.inputs.backward_p(p, kx, daxs)
+    return cell.inputs.backward_x(p, kx, daxs), ds, None, dp

@@ -1,0 +1,100 @@
+"""Axis letters in, readable errors out.  (floor 0)
+
+Axes are words: `T` time, `B` batch, `I` inputs, `U` units, `H` what recurs (units, or fewer behind a projection),
+`G` gate blocks x units; a number stands for itself.
+"""
+from typing import Any, NamedTuple
+
+from .arrays import is_array, is_floating
+from .errors import DtypeError, ShapeError
+from .tree import leaves
+
+FAMILIES = {1: "a simple RNN", 3: "a GRU (gates r z n)", 4: "an LSTM (gates i f g o)"}
+
+
+class Size(NamedTuple):
+    """How long an axis is, and how we know."""
+    n: int
+    origin: str = ""
+
+
+class Outline(NamedTuple):
+    """An array of which only this is known: what one cell of a stack hands to the next."""
+    shape: tuple
+    dtype: Any
+    name: str = "x"
+
+
+def extents(axes, sizes):
+    """"H G" -> (4, 16)."""
+    return tuple(int(w) if w.isdigit() else sizes[w].n for w in axes.split())
+
+
+def expect(who, name, a, axes, sizes):
+    """Raise unless `a` has the shape that `axes` and `sizes` say."""
+    want = extents(axes, sizes)
+    if tuple(a.shape) == want:
+        return
+    said = [f"{w} = {sizes[w].n}{origin(sizes[w])}" for w in dict.fromkeys(axes.split()) if not w.isdigit()]
+    raise ShapeError(who, f"{name} has shape {tuple(a.shape)}, expected {want}",
+                     axes=f'{name} is "{axes}"' + (" with " + " and ".join(said) if said else ""),
+                     hint=hint(tuple(a.shape), want, axes, sizes))
+
+
+def origin(size):
+    return f" ({size.origin})" if size.origin else ""
+
+
+def hint(got, want, axes, sizes):
+    """What the numbers probably mean, or nothing."""
+    words = axes.split()
+    if len(got) == 2 and got == want[::-1]:
+        return "this is the transpose: PyTorch, cuDNN and ONNX store [G, I] and [G, H]"
+    if got == (1, *want):
+        return "the first axis of 1 is the direction of an ONNX operator: take [0]"
+    if got == tuple(n for n in want if n != 1) or len(got) + 1 == len(want):
+        return f"an axis is missing: {len(want)} are expected ({axes})"
+    unit = sizes["U"].n if "U" in sizes else 0
+    if "G" in words and len(got) == len(want) and unit and got[words.index("G")] != want[words.index("G")]:
+        blocks, left = divmod(got[words.index("G")], unit)
+        if not left and blocks in FAMILIES:
+            return f"{got[words.index('G')]} = {blocks} x {unit}: these may be the weights of {FAMILIES[blocks]}"
+    if words[:2] == ["T", "B"] and len(got) == len(want) and got == (want[1], want[0], *want[2:]):
+        return "time comes first here: swap the first two axes (layers take the batch first)"
+    return ""
+
+
+def floating(who, name, a, dtype=None):
+    """Raise unless `a` is an array of a floating dtype, and of `dtype` if that is given (16 bits may be held in 32)."""
+    if not is_array(a) and not isinstance(a, Outline):
+        raise DtypeError(who, f"{name} is a {type(a).__name__}, expected a NumPy or CuPy array")
+    if not is_floating(a.dtype):
+        raise DtypeError(who, f"{name} has dtype {a.dtype}, expected a floating dtype",
+                         fix=f'say which: {name}.astype("float32")')
+    if dtype is not None and a.dtype != dtype and not (dtype.itemsize == 2 and a.dtype.itemsize == 4):
+        raise DtypeError(who, f"{name} has dtype {a.dtype}, expected {dtype} as the others have",
+                         fix=f'say which: {name}.astype("{dtype}")')
+
+
+def names(who, what, given, expected):
+    """Raise unless the names `given` are those `expected`."""
+    if not isinstance(given, dict):
+        raise ShapeError(who, f"{what} is a {type(given).__name__}, expected a dict of arrays with the names "
+                              f"{' '.join(expected)}")
+    if given.keys() != expected.keys():
+        lacks, odd = [[n for n in a if n not in b] for a, b in ((expected, given), (given, expected))]
+        problem = [f"{' '.join(map(str, n))} {verb}" for n, verb in ((lacks, "missing"), (odd, "not known")) if n]
+        raise ShapeError(who, f"{what}: {', '.join(problem)}", names=f"expected {' '.join(expected)}")
+
+
+def alike(who, what, given, like):
+    """Raise unless `given` has the structure, shapes and dtypes of `like`."""
+    got, want = dict(leaves(given)), dict(leaves(like))
+    if got.keys() != want.keys():
+        raise ShapeError(who, f"{what} holds {sorted(got) or 'nothing'}, expected {sorted(want) or 'nothing'}")
+    for path, a in want.items():
+        name = f"{what}.{path}" if path else what
+        floating(who, name, got[path], a.dtype)
+        if got[path].shape != a.shape:
+            raise ShapeError(who, f"{name} has shape {got[path].shape}, expected {a.shape}",
+                             axes=f"{name} is a gradient of the array of that shape")

@@ -1,0 +1,97 @@
+"""Trees: nested dicts, tuples and named tuples of arrays; None is an empty tree.  (floor 0)
+
+Parameters, states, inputs and gradients are all trees, and these few functions are all that is done to them.
+"""
+from dataclasses import dataclass
+from typing import Any
+
+from .arrays import mover, namespace
+
+
+@dataclass(frozen=True)
+class Each:
+    """A leaf of `extra` that differs from step to step; a bare array is the same at every step."""
+    steps: Any                                    # [T, B, ...]
+
+
+def tmap(f, tree, *rest):
+    """`f` of every leaf, beside the leaves at the same place in `rest`; the structure stays.
+
+    >>> tmap(lambda a: 2 * a, {"W": 1, "b": (2, None)})
+    {'W': 2, 'b': (4, None)}
+    """
+    if tree is None:
+        return None
+    if isinstance(tree, dict):
+        return {k: tmap(f, v, *(r[k] for r in rest)) for k, v in tree.items()}
+    if isinstance(tree, tuple):
+        items = [tmap(f, v, *(r[i] for r in rest)) for i, v in enumerate(tree)]
+        return type(tree)(*items) if hasattr(tree, "_fields") else tuple(items)
+    return f(tree, *rest)
+
+
+def leaves(tree, path=""):
+    """(dotted path, leaf) for every leaf.
+
+    >>> dict(leaves({"W": 1, "cells": (2, 3)}))
+    {'W': 1, 'cells.0': 2, 'cells.1': 3}
+    """
+    if isinstance(tree, (dict, tuple)):
+        items = tree.items() if isinstance(tree, dict) else zip(getattr(tree, "_fields", range(len(tree))), tree)
+        for k, v in items:
+            yield from leaves(v, f"{path}.{k}" if path else str(k))
+    elif tree is not None:
+        yield path, tree
+
+
+def first(tree):
+    """The first leaf."""
+    return next(leaves(tree))[1]
+
+
+def at(tree, t):
+    """Step t of a tree of sequences."""
+    return tmap(lambda a: a[t], tree)
+
+
+def stack(trees):
+    """Steps [...] to sequences [T, ...]; what occurs twice in a step is stacked once."""
+    done = {}
+
+    def one(*arrays):
+        same = tuple(map(id, arrays))
+        if same not in done:
+            done[same] = namespace(*arrays).stack(arrays)
+        return done[same]
+    return tmap(one, *trees)
+
+
+def add(a, b):
+    """a + b for gradient trees, where None is no gradient."""
+    return a if b is None else b if a is None else tmap(lambda u, v: u + v, a, b)
+
+
+def zeros(tree):
+    """Zeros in the shapes, dtypes and place of `tree`."""
+    return tmap(lambda a: namespace(a).zeros_like(a), tree)
+
+
+def only(live, tree):
+    """`tree` where `live`, zero elsewhere: a selection, so NaN goes too.  live: None (everywhere), [B] or [T, B]."""
+    return tree if live is None else tmap(lambda a: namespace(a).where(beside(live, a), a, 0), tree)
+
+
+def choose(live, new, old):
+    """`new` where `live`, `old` elsewhere."""
+    return new if live is None else tmap(lambda a, b: namespace(a).where(beside(live, a), a, b), new, old)
+
+
+def beside(live, a):
+    """`live` with as many axes as `a`, so that it broadcasts over what a row holds."""
+    return live.reshape(live.shape + (1,) * (a.ndim - live.ndim))
+
+
+def to(where, tree):
+    """The tree on the "cpu" or on the "gpu": the only way that arrays cross the bus."""
+    move = mover(where)
+    return tmap(lambda a: Each(move(a.steps)) if isinstance(a, Each) else move(a), tree)

@@ -1,0 +1,98 @@
+"""Several cells: the only places where parameters nest.  p, state and extra are tuples, an item per cell."""
+from dataclasses import dataclass
+
+import numpy
+
+from ..cell import Cell
+from ..errors import ShapeError
+
+
+@dataclass(frozen=True)
+class Several(Cell):
+    cells: tuple
+
+    def __post_init__(self):
+        object.__setattr__(self, "cells", tuple(self.cells))
+
+    @property
+    def name(self):
+        return f"{type(self).__name__}({', '.join(cell.name for cell in self.cells)})"
+
+    def axes(self):
+        return tuple(cell.axes() for cell in self.cells)
+
+    def units(self, p):
+        return tuple(cell.units(q) for cell, q in zip(self.cells, p))
+
+    def zeros(self, batch, units, xp=numpy, dtype="float32"):
+        return tuple(cell.zeros(batch, n, xp, dtype) for cell, n in zip(self.cells, self.spread(units)))
+
+    def spread(self, units):                      # one number means the same for all
+        return units if isinstance(units, (tuple, list)) else (units,) * len(self.cells)
+
+    def prepare(self, p, extra=None):
+        return tuple(zip(*(cell.prepare(q, e) for cell, q, e in zip(self.cells, p, self.each(extra)))))
+
+    def prepare_back(self, p, kept, dp, dextra):
+        return tuple(zip(*(cell.prepare_back(*a) for cell, *a in zip(self.cells, p, kept, dp, self.each(dextra)))))
+
+    def each(self, extra):                        # extra may be None: nobody takes any
+        return extra or (None,) * len(self.cells)
+
+    def check(self, p, x, s, extra=None, lead="B"):
+        for what, given in (("parameters", p), ("the state", s), ("extra", self.each(extra))):
+            if not isinstance(given, tuple) or len(given) != len(self.cells):
+                got = f"of {len(given)}" if isinstance(given, tuple) else ""
+                raise ShapeError(self.name, f"{what} is a {type(given).__name__} {got}".rstrip()
+                                 + f", expected a tuple of {len(self.cells)}, one for each cell")
+        return self.check_each(p, x, s, self.each(extra), lead)
+
+    def check_each(self, p, x, s, extra, lead):
+        raise NotImplementedError
+
+
+class Stack(Several):
+    """One on the other: the output of each is the input of the next."""
+
+    def width(self, units):
+        return self.cells[-1].width(self.spread(units)[-1])
+
+    def shapes(self, n_in, units):
+        shapes = []
+        for cell, n in zip(self.cells, self.spread(units)):
+            shapes.append(cell.shapes(n_in, n))
+            n_in = cell.width(n)
+        return tuple(shapes)
+
+    def check_each(self, p, x, s, extra, lead):
+        for cell, q, state, e in zip(self.cells, p, s, extra):
+            x = cell.check(q, x, state, e, lead)
+        return x
+
+    def forward(self, p, x, s, extra=None):
+        new, kept = [], []
+        for cell, q, state, e in zip(self.cells, p, s, self.each(extra)):
+            x, state, k = cell.forward(q, x, state, e)
+            new.append(state)
+            kept.append(k)
+        return x, tuple(new), tuple(kept)
+
+    def backward(self, p, kept, dy, dnew):
+        back = []
+        for cell, q, k, d in reversed(list(zip(self.cells, p, kept, dnew))):
+            dy, *rest = cell.backward(q, k, dy, d)
+            back.append(rest)
+        ds, dextra, dp = zip(*reversed(back))
+        return dy, ds, dextra if any(e is not None for e in dextra) else None, dp
+
+
+class Bidirectional(Several):
+    """One forwards and one backwards over the same inputs: not one step, so only `run` can run it.  ys is a pair."""
+
+    def shapes(self, n_in, units):
+        return tuple(cell.shapes(n_in, n) for cell, n in zip(self.cells, self.spread(units)))
+
+    def check_each(self, p, x, s, extra, lead):
+        if len(self.cells) != 2:
+            raise ShapeError(self.name, f"{len(self.cells)} cells, expected 2: one for each direction")
+        return tuple(cell.check(q, x, state, e, lead) for cell, q, state, e in zip(self.cells, p, s, extra))

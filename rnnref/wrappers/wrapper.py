@@ -1,0 +1,36 @@
+"""A cell around one cell.  Its parameters and its state are the inner cell's, with its own names beside them."""
+from typing import Any
+
+from ..cell import Cell
+
+
+class Wrapper(Cell):
+    cell: Any
+
+    @property
+    def name(self):
+        return f"{type(self).__name__}({self.cell.name})"
+
+    def axes(self):
+        return self.cell.axes()
+
+    def shapes(self, n_in, units):
+        return self.cell.shapes(n_in, units)
+
+    def zeros(self, *sizes, **place):
+        return self.cell.zeros(*sizes, **place)
+
+    def width(self, units):
+        return self.cell.width(units)
+
+    def units(self, p):
+        return self.cell.units(p)
+
+    def prepare(self, p, extra=None):
+        return self.cell.prepare(p, extra)
+
+    def prepare_back(self, p, kept, dp, dextra):
+        return self.cell.prepare_back(p, kept, dp, dextra)
+
+    def check(self, p, x, s, extra=None, lead="B"):
+        return self.cell.check(p, x, s, extra, lead)
