@@ -118,7 +118,8 @@ PAIRS = {
 }
 
 ALIASES: dict = {"identity": ("linear",), "silu": ("swish",), "logistic": ("sigmoid",),
-           "hard_sigmoid@keras2": ("hard_sigmoid", 0.2, 0.5), "hard_sigmoid@keras3": ("hard_sigmoid", 1 / 6, 0.5)}
+                 "hard_sigmoid@keras2": ("hard_sigmoid", 0.2, 0.5),
+                 "hard_sigmoid@keras3": ("hard_sigmoid", 1 / 6, 0.5)}
 
 
 @dataclass(frozen=True)
