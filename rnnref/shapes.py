@@ -26,8 +26,8 @@ class Outline(NamedTuple):
 
 
 def extents(axes, sizes):
-    """"H G" -> (4, 16)."""
-    return tuple(int(w) if w.isdigit() else sizes[w].n for w in axes.split())
+    """"H G" -> (4, 16);  "1 I+H" -> (1, 7): two axes end to end."""
+    return tuple(int(w) if w.isdigit() else sum(sizes[n].n for n in w.split("+")) for w in axes.split())
 
 
 def expect(who, name, a, axes, sizes):
@@ -35,7 +35,8 @@ def expect(who, name, a, axes, sizes):
     want = extents(axes, sizes)
     if tuple(a.shape) == want:
         return
-    said = [f"{w} = {sizes[w].n}{origin(sizes[w])}" for w in dict.fromkeys(axes.split()) if not w.isdigit()]
+    letters = [w for w in dict.fromkeys(axes.replace("+", " ").split()) if not w.isdigit()]
+    said = [f"{w} = {sizes[w].n}{origin(sizes[w])}" for w in letters]
     raise ShapeError(who, f"{name} has shape {tuple(a.shape)}, expected {want}",
                      axes=f'{name} is "{axes}"' + (" with " + " and ".join(said) if said else ""),
                      hint=hint(tuple(a.shape), want, axes, sizes))
