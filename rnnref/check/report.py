@@ -1,0 +1,192 @@
+"""What a check found: rows of errors and budgets, and findings in plain sentences; as text, JSON or one HTML page.
+
+Nothing here knows what was compared.  (floor 10)
+"""
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from math import inf, isfinite
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+from ..errors import Error
+from .page import html
+
+VERDICTS = ("differs", "refused", "not comparable", "agrees")           # the gravest first
+MARKS = {"agrees": "ok", "differs": "XX", "refused": "--", "not comparable": "??"}
+LONG = 40                                         # above so many rows, groups are summed up
+
+
+class VerificationError(Error, AssertionError):
+    """A candidate that does not agree with the reference."""
+
+
+class Row(NamedTuple):
+    """One thing compared: an array of a case, or a whole case."""
+    name: str                                     # "y", "h_n", "dW_ih_l0", or the name of a case
+    group: str = ""
+    error: Optional[float] = None
+    budget: Optional[float] = None
+    verdict: str = "agrees"                       # one of VERDICTS
+    where: str = ""                               # "t=3, row 1, unit 4": the first divergence
+    note: str = ""
+    trace: Any = None                             # the error at every timestep, or None
+
+    @property
+    def ratio(self):
+        """The error in budgets; infinite where it is not a number."""
+        if self.error is None or not self.budget:
+            return 0.0 if not self.error else inf
+        return self.error / self.budget if isfinite(self.error) else inf
+
+
+@dataclass
+class Report:
+    """A title, findings (sentences), rows and facts (versions, sizes, dtype, seed ...).
+
+    >>> report = Report("a demonstration", [Row("y", "outputs", 2e-8, 1e-6), Row("h_n", "states", 0.5, 1e-6, "differs",
+    ...                                                                          "row 1, unit 4")])
+    >>> report.ok, report.counts["differs"]
+    (False, 1)
+    >>> print(report)
+    a demonstration: 1 differs, 1 agrees
+    <BLANKLINE>
+      name  error    budget   verdict     where
+      y     2.0e-08  1.0e-06  ok agrees
+      h_n   5.0e-01  1.0e-06  XX differs  row 1, unit 4
+    """
+    title: str
+    rows: list = field(default_factory=list)
+    facts: dict = field(default_factory=dict)
+    findings: list = field(default_factory=list)
+
+    @property
+    def counts(self):
+        """How many rows have each verdict."""
+        found = Counter(row.verdict for row in self.rows)
+        return {verdict: found[verdict] for verdict in VERDICTS}
+
+    @property
+    def ok(self):
+        """Whether something was compared and agreed, and nothing differed or was refused."""
+        counts = self.counts
+        return bool(counts["agrees"]) and not counts["differs"] and not counts["refused"]
+
+    @property
+    def summary(self):
+        """"2 differ, 40 agree"."""
+        return counted(self.rows)
+
+    def __str__(self):
+        return "\n".join(text(self))
+
+    def to_dict(self):
+        rows = [{**row._asdict(), "trace": None if row.trace is None else list(row.trace)} for row in self.rows]
+        return plain({"title": self.title, "ok": self.ok, "counts": self.counts, "findings": list(self.findings),
+                      "facts": self.facts, "rows": rows})
+
+    def to_json(self, path=None):
+        """The report as JSON text, written to `path` if one is given; infinities and NaN are the strings inf, nan."""
+        return written(path, json.dumps(self.to_dict(), indent=1, allow_nan=False))
+
+    def to_html(self, path=None):
+        """The report as one page that needs nothing else, written to `path` if one is given."""
+        return written(path, html(self))
+
+    def raise_if_failed(self):
+        """Raise `VerificationError` unless the report is `ok`; returns the report."""
+        if not self.ok:
+            lines = [*self.findings, *(line_of(row) for row in worst(self.rows))]
+            raise VerificationError(self.title, self.summary, **{f"{n:<6}": line for n, line in enumerate(lines, 1)})
+        return self
+
+
+def counted(rows):
+    """"2 differ, 40 agree", the gravest first."""
+    found = Counter(row.verdict for row in rows)
+    verbs = {"differs": ("differs", "differ"), "agrees": ("agrees", "agree")}
+    said = [f"{found[v]} {verbs.get(v, (v, v))[found[v] > 1]}" for v in VERDICTS if found[v]]
+    return ", ".join(said) or "nothing was compared"
+
+
+def groups(rows):
+    """Rows by group, in the order in which groups first occur."""
+    found: dict = {}
+    for row in rows:
+        found.setdefault(row.group, []).append(row)
+    return found
+
+
+def worst(rows, most=8):
+    """The rows that did not agree, the gravest verdicts first and then as they came."""
+    bad = [row for row in rows if row.verdict in ("differs", "refused")]
+    return sorted(bad, key=lambda row: VERDICTS.index(row.verdict))[:most]
+
+
+def line_of(row):
+    error = f": error {number(row.error)}, budget {number(row.budget)}" if row.error is not None else ""
+    said = "; ".join(filter(None, (row.where, row.note)))
+    return f"{row.name} {row.verdict}{error}{f' ({said})' if said else ''}"
+
+
+def number(a):
+    return "" if a is None else f"{a:.1e}"
+
+
+def text(report):
+    yield f"{report.title}: {report.summary}"
+    for finding in report.findings:
+        yield f"  * {finding}"
+    yield ""
+    if len(report.rows) > LONG and len(groups(report.rows)) > 1:
+        yield from short(report.rows)
+    else:
+        yield from table(["name", "error", "budget", "verdict", "where"], map(cells, report.rows))
+    if report.facts:
+        yield ""
+        yield from table(None, ([str(name), str(value)] for name, value in report.facts.items()))
+
+
+def short(rows):
+    """A line a group, then every row that does not agree."""
+    yield from table(["group", "rows", "worst error/budget", "verdicts"],
+                     ([name, str(len(of)), f"{max(row.ratio for row in of):.2g}", counted(of)]
+                      for name, of in groups(rows).items()))
+    bad = [row for row in rows if row.verdict != "agrees"]
+    if bad:
+        yield ""
+        yield from table(["name", "error", "budget", "verdict", "where"], map(cells, bad))
+
+
+def cells(row):
+    return [row.name, number(row.error), number(row.budget), f"{MARKS[row.verdict]} {row.verdict}",
+            "; ".join(filter(None, (row.where, row.note)))]
+
+
+def table(head, rows):
+    """Lines with their columns aligned."""
+    lines = [*([head] if head else []), *rows]
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    for line in lines:
+        yield "  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths)).rstrip()
+
+
+def plain(a):
+    """Trees of what JSON knows: floats that it does not know, and anything else, become strings."""
+    if isinstance(a, dict):
+        return {str(k): plain(v) for k, v in a.items()}
+    if isinstance(a, (list, tuple)):
+        return [plain(v) for v in a]
+    if a is None or isinstance(a, (str, bool, int)):
+        return a
+    if hasattr(a, "tolist"):                      # NumPy's own numbers and arrays
+        return plain(a.tolist())
+    if isinstance(a, float):
+        return a if isfinite(a) else str(a)
+    return str(a)
+
+
+def written(path, content):
+    if path is not None:
+        Path(path).write_text(content, encoding="utf-8")
+    return content
