@@ -12,12 +12,13 @@ from ..rules.of_sum import NormOfSum
 from .gru_before import GRUBefore
 
 
-def SimpleRNN(activation="tanh", recurrent_bias=False):
+def SimpleRNN(activation="tanh", recurrent_bias=False, bias=True):
     """The simple recurrent network.
 
         h' = activation(x W + h R + b (+ bR))
 
-    Shapes        x [B, I], state (h [B, U]), W [I, U], R [U, U], b [U], bR [U] with `recurrent_bias`
+    Shapes        x [B, I], state (h [B, U]), W [I, U], R [U, U], b [U] unless bias=False, bR [U] with
+                  `recurrent_bias`
     Paper         Elman, "Finding structure in time", Cognitive Science 14 (1990)
     Same as       torch.nn.RNN (recurrent_bias=True), Keras SimpleRNN, TF 1 BasicRNNCell, flax SimpleCell, ONNX RNN
     Differs from  the paper: tanh where it has the logistic function
@@ -30,10 +31,10 @@ def SimpleRNN(activation="tanh", recurrent_bias=False):
     >>> float(y[0, 0])
     2.5
     """
-    return GatedCell(Dense("W", "b"), Dense("R", "bR" if recurrent_bias else None), Elman(activation))
+    return GatedCell(*products(bias, recurrent_bias), Elman(activation))
 
 
-def LSTM(projection=None, projection_clip=None, recurrent_bias=False, **options):
+def LSTM(projection=None, projection_clip=None, recurrent_bias=False, bias=True, **options):
     """Long short-term memory.
 
         i = gate(x W_i + h R_i + b_i (+ Wpi c))         g = candidate(x W_g + h R_g + b_g)
@@ -42,7 +43,8 @@ def LSTM(projection=None, projection_clip=None, recurrent_bias=False, **options)
         o = gate(x W_o + h R_o + b_o (+ Wpo c'))        h' = o output(c')   (, then h' P)
 
     Shapes        x [B, I], state (h [B, H], c [B, U]), W [I, 4U], R [H, 4U], b [4U], gate blocks i f g o;
-                  bR [4U] with `recurrent_bias`; Wpi Wpf Wpo [U] with `peepholes`; P [U, H] with `projection=H`
+                  no b with bias=False; bR [4U] with `recurrent_bias`; Wpi Wpf Wpo [U] with `peepholes`;
+                  P [U, H] with `projection=H`
     Options       forget_bias=0.0, peepholes=False, coupled=None | "input" (i = 1 - f) | "forget" (f = 1 - i),
                   gate="sigmoid", candidate="tanh", output="tanh", cell_clip=None, cell_clip_gradient="zero" |
                   "through", projection=None, projection_clip=None
@@ -60,11 +62,11 @@ def LSTM(projection=None, projection_clip=None, recurrent_bias=False, **options)
     >>> bool(new.c[0, 0] == 0.5 * np.tanh(1.0)), float(kept.step.rule.f[0, 0])
     (True, 0.5)
     """
-    cell = GatedCell(Dense("W", "b"), Dense("R", "bR" if recurrent_bias else None), LSTMRule(**options))
+    cell = GatedCell(*products(bias, recurrent_bias), LSTMRule(**options))
     return Projected(cell, projection, clip=projection_clip) if projection else cell
 
 
-def GRU(reset="after", recurrent_bias=None, **options):
+def GRU(reset="after", recurrent_bias=None, bias=True, **options):
     """Gated recurrent unit.
 
         r = gate(x W_r + h R_r + b_r (+ bR_r))          z = gate(x W_z + h R_z + b_z (+ bR_z))
@@ -73,7 +75,8 @@ def GRU(reset="after", recurrent_bias=None, **options):
         h' = (1 - z) n + z h
 
     Shapes        x [B, I], state (h [B, U]), W [I, 3U], R [U, 3U], b [3U], bR [3U], gate blocks r z n
-    Options       reset, gate="sigmoid", candidate="tanh"; recurrent_bias: bR or not, if not said then with "after" only
+    Options       reset, gate="sigmoid", candidate="tanh"; bias: b or not; recurrent_bias: bR or not, if not
+                  said then where there is b and reset="after"
     Paper         Cho et al., "Learning phrase representations using RNN encoder-decoder" (2014), which has "before";
                   "after" is cuDNN's
     Same as       "after": torch.nn.GRU, Keras GRU(reset_after=True), ONNX GRU(linear_before_reset=1);
@@ -90,10 +93,8 @@ def GRU(reset="after", recurrent_bias=None, **options):
     0.5
     """
     one_of("GRU", "reset", reset, ("after", "before"))
-    bR = "bR" if (reset == "after" if recurrent_bias is None else recurrent_bias) else None
-    if reset == "after":
-        return GatedCell(Dense("W", "b"), Dense("R", bR), GRURule(**options))
-    return GRUBefore(Dense("W", "b"), Dense("R", bR), GRURule(**options))
+    recurrent_bias = (bias and reset == "after") if recurrent_bias is None else recurrent_bias
+    return (GatedCell if reset == "after" else GRUBefore)(*products(bias, recurrent_bias), GRURule(**options))
 
 
 def LayerNormSimpleRNN(activation="tanh", epsilon=1e-5):
@@ -114,6 +115,11 @@ def LayerNormSimpleRNN(activation="tanh", epsilon=1e-5):
     array([[-1.,  1.]])
     """
     return GatedCell(Dense("W"), Dense("R"), NormOfSum(Elman(activation), epsilon=epsilon))
+
+
+def products(bias, recurrent_bias):
+    """The maps that carry x and h."""
+    return Dense("W", "b" if bias else None), Dense("R", "bR" if recurrent_bias else None)
 
 
 CATALOG = {f.__name__: f for f in (SimpleRNN, LSTM, GRU, LayerNormSimpleRNN)}
