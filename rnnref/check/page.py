@@ -4,11 +4,11 @@
 """
 from html import escape
 
-from .picture import svg
+from .picture import histogram, lines
+from .rows import groups, many, said, tally
 
 MARKS = {"agrees": "✓", "differs": "✗", "refused": "⊘", "not comparable": "~"}
 KINDS = {"agrees": "good", "differs": "bad", "refused": "none", "not comparable": "open"}
-LONG = 40                                         # above so many rows, groups are folded
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2430; --soft: #5b6575; --line: #d9dee6; --paper: #fff; --wash: #f5f7fa;
@@ -33,14 +33,15 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th { text-align: left; font-weight: 600; color: var(--soft); font-size: .82rem; }
 th, td { padding: .28rem .7rem .28rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.n, th.n { text-align: right; white-space: nowrap; }
-td.v { white-space: nowrap; } td.w { color: var(--soft); min-width: 12rem; }
+td.v, th.v { white-space: nowrap; padding-left: .8rem; }
+th.v { color: var(--soft); } td.w { color: var(--soft); min-width: 12rem; }
 td.k { overflow-wrap: anywhere; min-width: 8rem; }
 .v, .tag { font-weight: 600; }
 .good { color: var(--good); } .bad { color: var(--bad); } .none { color: var(--none); } .open { color: var(--open); }
 ul.find.good, ul.find.bad { color: inherit; }
 details { border-bottom: 1px solid var(--line); }
 summary { padding: .35rem 0; cursor: pointer; display: grid; gap: .25rem 1rem; align-items: baseline;
-  grid-template-columns: 1.2rem minmax(10rem, 2fr) 4.5rem minmax(9rem, 1.4fr) 8.5rem; }
+  grid-template-columns: 1rem minmax(10rem, 2fr) 4.5rem minmax(11rem, 1.5fr) 12rem; }
 summary::-webkit-details-marker { display: none; }
 summary::before { content: "▸"; color: var(--soft); } details[open] > summary::before { content: "▾"; }
 summary:hover { background: var(--wash); }
@@ -57,8 +58,9 @@ dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 
 def html(report):
     """The whole page."""
-    parts = [f"<h1>{escape(report.title)}</h1>", summary(report), findings(report), svg(report.rows),
-             body(report.rows), facts(report.facts)]
+    parts = [f"<h1>{escape(report.title)}</h1>", summary(report), findings(report),
+             histogram(report.rows) if many(report.rows) else "", lines(report.rows), body(report.rows),
+             facts(report.facts)]
     return (f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
             f"<title>{escape(report.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
@@ -66,8 +68,11 @@ def html(report):
 
 
 def summary(report):
-    counts = [f'<span class="tag {KINDS[v]}">{MARKS[v]} {n} {v}</span>' for v, n in report.counts.items() if n]
-    return f'<p class="sum"><b>{len(report.rows)} compared:</b> {" &nbsp; ".join(counts) or "nothing"}</p>'
+    return f'<p class="sum"><b>{len(report.rows)} compared:</b> {tags(report.rows) or "nothing"}</p>'
+
+
+def tags(rows):
+    return " &nbsp; ".join(f'<span class="tag {KINDS[v]}">{MARKS[v]} {said(v, n)}</span>' for v, n in tally(rows))
 
 
 def findings(report):
@@ -78,34 +83,30 @@ def findings(report):
 
 
 def body(rows):
-    grouped: dict = {}
-    for row in rows:
-        grouped.setdefault(row.group, []).append(row)
-    if len(rows) <= LONG or len(grouped) < 2:
+    if not many(rows):
         return f"<h2>Compared</h2>\n{table(rows)}" if rows else ""
+    grouped = groups(rows)
     apart = {name: of for name, of in grouped.items() if any(row.verdict != "agrees" for row in of)}
     rest = {name: of for name, of in grouped.items() if name not in apart}
-    return "\n".join(filter(None, (section("Departures", apart, len(apart) <= 3), section("Agreements", rest))))
+    return section("Groups that do not agree throughout", apart, len(apart) <= 3) + section("Groups that agree", rest)
 
 
 def section(title, grouped, unfolded=False):
     if not grouped:
         return ""
-    return f"<h2>{title}: {len(grouped)} groups</h2>\n" + "\n".join(
+    return f"<h2>{title}: {len(grouped)}</h2>\n" + "\n".join(
         folded(name, rows, unfolded) for name, rows in grouped.items())
 
 
 def folded(name, rows, unfolded):
-    counts = [(v, sum(row.verdict == v for row in rows)) for v in MARKS]
-    tags = " ".join(f'<span class="tag {KINDS[v]}">{MARKS[v]} {n} {v}</span>' for v, n in counts if n)
-    ratio = max(row.ratio for row in rows)
-    return (f'<details{" open" if unfolded else ""}><summary><span>{escape(name or "others")}</span>'
-            f'<span class="r">{len(rows)} rows</span><span>{tags}</span>'
-            f'<span class="r">{ratio:.2g} × budget</span></summary>\n<div class="in">{table(rows)}</div></details>')
+    worst = f"worst {max(row.ratio for row in rows):.2g} × budget"
+    return (f'<details{" open" if unfolded else ""}><summary><span class="k">{escape(name or "others")}</span>'
+            f'<span class="r">{len(rows)} rows</span><span>{tags(rows)}</span>'
+            f'<span class="r">{worst}</span></summary>\n<div class="in">{table(rows)}</div></details>')
 
 
 def table(rows):
-    head = ('<tr><th>name</th><th class="n">error</th><th class="n">budget</th><th>verdict</th>'
+    head = ('<tr><th>name</th><th class="n">error</th><th class="n">budget</th><th class="v">verdict</th>'
             '<th>first divergence, notes</th></tr>')
     return (f'<div class="scroll"><table>\n<thead>{head}</thead>\n'
             f'<tbody>\n{"".join(map(line, rows))}</tbody></table></div>')

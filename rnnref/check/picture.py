@@ -1,31 +1,38 @@
-"""The picture of a report: the error at every timestep against the budget, on a logarithmic scale, as inline SVG.
+"""The two pictures of a report, as inline SVG: the error over time, and how far from their budgets all errors are.
 
 (floor 10)
 """
 from html import escape
 from math import ceil, floor, isfinite, log10
 
+from .rows import VERDICTS, said
+
 LINES = 6                                         # as many as there are colours
 WIDTH, HEIGHT = 900, 300
-LEFT, RIGHT, TOP, BOTTOM = 62, 14, 14, 40
-DEEPEST = 1e-18                                   # an error of zero is drawn on the bottom line
-MARK = 6                                          # decades kept below the smallest budget, at most
+LEFT, RIGHT, TOP, BOTTOM = 62, 26, 14, 40
+BELOW, LOWEST, HIGHEST = 6, 1e-18, 1e18           # decades drawn below the smallest budget; what 0 and infinity are
+COLOURS = {"agrees": "good", "differs": "bad", "refused": "none", "not comparable": "open"}
 
 
-def svg(rows):
-    """A figure of the rows that have a trace, the worst of them if there are many; "" if none has."""
-    traced = [row for row in rows if row.trace is not None and len(row.trace)]
+def lines(rows):
+    """The error at every timestep of the rows that have a trace, the worst if they are many; "" if none has."""
+    traced = [row for row in rows if row.trace is not None and len(row.trace) > 1]
     shown = sorted(traced, key=lambda row: -row.ratio)[:LINES]
     if not shown:
         return ""
     scale = Scale(shown)
-    lines = [line for k, row in enumerate(shown) for line in drawn(scale, row, k)]
+    drawn = [line for k, row in enumerate(shown) for line in curve(scale, row, k)]
     more = f" The {LINES} worst of {len(traced)} are shown." if len(traced) > LINES else ""
     label = f"error at every timestep of {', '.join(row.name for row in shown)}"
-    return (f'<figure><svg viewBox="0 0 {WIDTH} {HEIGHT + 22 * ((len(shown) + 2) // 3)}" role="img" '
-            f'aria-label="{escape(label)}">\n' + "\n".join([*scale.axes(), *lines, *legend(shown)])
-            + f"\n</svg><figcaption>Largest error at each timestep (logarithmic). Dashed: the budget. "
-              f"Crosses: not a number.{more}</figcaption></figure>")
+    return figure([*scale.axes(), *drawn, *legend(shown)], HEIGHT + 22 * ((len(shown) + 1) // 2), label,
+                  f"Largest error at each timestep, on a logarithmic scale. Dashed: the budget. Crosses: not a number."
+                  f"{more}")
+
+
+def figure(content, height, label, caption):
+    body = "\n".join(content)
+    return (f'<figure><svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(label)}">\n{body}\n</svg>'
+            f"<figcaption>{escape(caption)}</figcaption></figure>")
 
 
 class Scale:
@@ -36,16 +43,16 @@ class Scale:
         budgets = [row.budget for row in rows if row.budget]
         seen = [e for row in rows for e in row.trace if e is not None and isfinite(e) and e > 0]
         seen = seen + budgets or [1.0]
-        low = floor(log10(max(min(seen), DEEPEST)))
+        low = floor(log10(max(min(seen), LOWEST)))
         if budgets:
-            low = max(low, floor(log10(min(budgets))) - MARK)
-        self.low, self.high = low, max(ceil(log10(max(seen))), low + 2)
+            low = max(low, floor(log10(min(budgets))) - BELOW)
+        self.low, self.high = low, max(ceil(log10(min(max(seen), HIGHEST))), low + 2)
 
     def x(self, t):
-        return LEFT + (WIDTH - LEFT - RIGHT) * (t / (self.steps - 1) if self.steps > 1 else 0.5)
+        return LEFT + (WIDTH - LEFT - RIGHT) * t / (self.steps - 1)
 
     def y(self, error):
-        decades = min(max(log10(max(error, DEEPEST)), self.low), self.high)
+        decades = min(max(log10(max(error, LOWEST)), self.low), self.high)
         return TOP + (HEIGHT - TOP - BOTTOM) * (self.high - decades) / (self.high - self.low)
 
     def axes(self):
@@ -65,16 +72,15 @@ def ticks(steps, most=10):
     return range(0, steps, every)
 
 
-def drawn(scale, row, k):
-    """The line of one row, its budget, and crosses where the error is no number."""
+def curve(scale, row, k):
+    """The line of one row with its number at the end, its budget, and crosses where the error is no number."""
     colour = f"var(--c{k})"
     for run in unbroken(row.trace):
         points = " ".join(f"{scale.x(t):.1f},{scale.y(row.trace[t]):.1f}" for t in run)
-        if len(run) > 1:
-            yield f'<polyline points="{points}" style="fill: none; stroke: {colour}; stroke-width: 1.8"/>'
-        else:
-            x, y = points.split(",")
-            yield f'<circle cx="{x}" cy="{y}" r="3" style="fill: {colour}"/>'
+        x, y = points.split()[-1].split(",")
+        shape = f'polyline points="{points}"' if len(run) > 1 else f'circle cx="{x}" cy="{y}" r="1.5"'
+        yield f'<{shape} style="fill: none; stroke: {colour}; stroke-width: 1.8"/>'
+        yield f'<text x="{float(x) + 4:.1f}" y="{float(y) + 4:.1f}" style="fill: {colour}">{k + 1}</text>'
     if row.budget:
         y = scale.y(row.budget)
         yield (f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" '
@@ -87,20 +93,58 @@ def drawn(scale, row, k):
 def unbroken(trace):
     """Runs of timesteps with a finite error."""
     run: list = []
-    for t, error in enumerate(trace):
+    for t, error in enumerate([*trace, None]):
         if error is not None and isfinite(error):
             run.append(t)
         elif run:
             yield run
             run = []
-    if run:
-        yield run
 
 
 def legend(rows):
-    wide = (WIDTH - LEFT - RIGHT) / 3
+    """Two columns: number, colour, name, verdict."""
     for k, row in enumerate(rows):
-        x, y = LEFT + (k % 3) * wide, HEIGHT + 8 + 22 * (k // 3)
-        name = row.name if len(row.name) <= 34 else row.name[:33] + "…"
+        x, y = LEFT + (k % 2) * (WIDTH - LEFT) / 2, HEIGHT + 10 + 22 * (k // 2)
+        name = row.name if len(row.name) <= 40 else row.name[:39] + "…"
         yield f'<line x1="{x:.0f}" x2="{x + 22:.0f}" y1="{y}" y2="{y}" style="stroke: var(--c{k}); stroke-width: 3"/>'
-        yield f'<text x="{x + 30:.0f}" y="{y + 4}">{escape(name)} ({row.verdict})</text>'
+        yield f'<text x="{x + 30:.0f}" y="{y + 4}">{k + 1}  {escape(name)} ({row.verdict})</text>'
+
+
+def histogram(rows):
+    """How many rows err by how many budgets, a bar a decade: rounding on one side, conventions on the other."""
+    bars: dict = {}
+    for row in rows:
+        if row.error is not None and row.budget:
+            ratio = min(max(row.ratio, LOWEST), HIGHEST)
+            bars.setdefault(max(floor(log10(ratio)), -4), []).append(row)
+    if len(bars) < 2:
+        return ""
+    low, high, most = min(bars), max(max(bars), 0), max(map(len, bars.values()))
+    wide, tall = (WIDTH - LEFT - RIGHT) / (high - low + 1), 150
+    content = [mark for decade, of in bars.items()
+               for mark in bar(LEFT + (decade - low) * wide, wide, tall, most, of)]
+    edges = [tick(LEFT + (decade - low) * wide, tall, decade) for decade in range(low, high + 2)]
+    x = LEFT + (0 - low) * wide
+    budget = (f'<line x1="{x:.1f}" x2="{x:.1f}" y1="0" y2="{tall + 20}" '
+              'style="stroke: var(--ink); stroke-dasharray: 7 5"/>')
+    return figure([*content, *edges, budget], tall + 46, "how many rows err by how many budgets",
+                  "How many rows err by how many budgets, a bar a decade. Dashed: the budget. "
+                  "Left of it lies rounding; what lies right of it is more than that.")
+
+
+def bar(x, wide, tall, most, rows):
+    """One decade: the verdicts on each other, and how many above."""
+    y = tall + 20.0
+    for verdict in reversed(VERDICTS):
+        n = sum(row.verdict == verdict for row in rows)
+        if n:
+            high = max(2.0, tall * n / most)
+            y -= high
+            yield (f'<rect x="{x + 2:.1f}" y="{y:.1f}" width="{max(wide - 4, 1):.1f}" height="{high:.1f}" '
+                   f'style="fill: var(--{COLOURS[verdict]})"><title>{said(verdict, n)}</title></rect>')
+    yield f'<text x="{x + wide / 2:.1f}" y="{y - 5:.1f}" text-anchor="middle">{len(rows)}</text>'
+
+
+def tick(x, tall, decade):
+    word = "1" if decade == 0 else "≤ 1e-4" if decade == -4 else f"1e{decade}"
+    return f'<text x="{x:.1f}" y="{tall + 38}" text-anchor="middle">{word}</text>'

@@ -5,39 +5,18 @@ Nothing here knows what was compared.  (floor 10)
 import json
 from collections import Counter
 from dataclasses import dataclass, field
-from math import inf, isfinite
+from math import isfinite
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
 
 from ..errors import Error
 from .page import html
+from .rows import VERDICTS, Row, counted, groups, many  # noqa: F401 (Row is offered here)
 
-VERDICTS = ("differs", "refused", "not comparable", "agrees")           # the gravest first
 MARKS = {"agrees": "ok", "differs": "XX", "refused": "--", "not comparable": "??"}
-LONG = 40                                         # above so many rows, groups are summed up
 
 
 class VerificationError(Error, AssertionError):
     """A candidate that does not agree with the reference."""
-
-
-class Row(NamedTuple):
-    """One thing compared: an array of a case, or a whole case."""
-    name: str                                     # "y", "h_n", "dW_ih_l0", or the name of a case
-    group: str = ""
-    error: Optional[float] = None
-    budget: Optional[float] = None
-    verdict: str = "agrees"                       # one of VERDICTS
-    where: str = ""                               # "t=3, row 1, unit 4": the first divergence
-    note: str = ""
-    trace: Any = None                             # the error at every timestep, or None
-
-    @property
-    def ratio(self):
-        """The error in budgets; infinite where it is not a number."""
-        if self.error is None or not self.budget:
-            return 0.0 if not self.error else inf
-        return self.error / self.budget if isfinite(self.error) else inf
 
 
 @dataclass
@@ -101,22 +80,6 @@ class Report:
         return self
 
 
-def counted(rows):
-    """"2 differ, 40 agree", the gravest first."""
-    found = Counter(row.verdict for row in rows)
-    verbs = {"differs": ("differs", "differ"), "agrees": ("agrees", "agree")}
-    said = [f"{found[v]} {verbs.get(v, (v, v))[found[v] > 1]}" for v in VERDICTS if found[v]]
-    return ", ".join(said) or "nothing was compared"
-
-
-def groups(rows):
-    """Rows by group, in the order in which groups first occur."""
-    found: dict = {}
-    for row in rows:
-        found.setdefault(row.group, []).append(row)
-    return found
-
-
 def worst(rows, most=8):
     """The rows that did not agree, the gravest verdicts first and then as they came."""
     bad = [row for row in rows if row.verdict in ("differs", "refused")]
@@ -138,7 +101,7 @@ def text(report):
     for finding in report.findings:
         yield f"  * {finding}"
     yield ""
-    if len(report.rows) > LONG and len(groups(report.rows)) > 1:
+    if many(report.rows):
         yield from short(report.rows)
     else:
         yield from table(["name", "error", "budget", "verdict", "where"], map(cells, report.rows))
