@@ -1,0 +1,150 @@
+"""For tests of your own: the laws for your cells, comparisons that raise, strategies for Hypothesis.  (floor 11)
+
+    rnnref.testing.check_cell(MyCell())                          # laws 1 to 9, in the ways that sequences may lie
+    rnnref.testing.assert_close(got, want, "gradient")           # structure, types, dtypes, shapes, then values
+    @given(rnnref.testing.cases(MyCell()))                       # arguments that Hypothesis draws
+    def test_mine(case): rnnref.testing.check_case(case)
+
+Only NumPy is imported; Hypothesis is when a strategy is asked for.
+"""
+from dataclasses import replace
+from typing import NamedTuple
+
+from .compare import Different, assert_close, assert_same
+from .errors import NotSupported, extra as need
+from .laws import LAWS, Broken, hold
+from .trial import Case, Trial, drawn, ways
+
+__all__ = ["Broken", "Case", "Different", "Held", "Sizes", "assert_close", "assert_same", "cases", "check_case",
+           "check_cell", "lengths", "masks", "shapes", "wheres"]
+
+ORDER = 3, 1, 2, 4, 5, 6, 7, 8, 9                 # a cell that changes its arguments can break any of the others
+
+
+class Held(NamedTuple):
+    """What was checked."""
+    cell: str
+    laws: tuple                                   # those that hold, always
+    broken: dict                                  # those that do not, on purpose, and why
+    gradient: float                               # the worst error of a gradient, relative to |g| |v|
+    ran: tuple                                    # the paths and twins that ran
+    settings: int                                 # ways in which the sequences lay in their rows, times two directions
+
+    def __str__(self):
+        broken = "".join(f"; law {n} is broken on purpose: {why}" for n, why in self.broken.items())
+        return (f"{self.cell}: laws {' '.join(map(str, self.laws))} hold in {self.settings} settings{broken}\n"
+                f"  worst gradient {self.gradient:.1e} of |g| |v|; ran {'; '.join(self.ran)}")
+
+
+def check_cell(cell, p=None, s=None, xs=None, extra=None, *, n_in=3, units=4, steps=5, batch=4, seed=0, laws=ORDER,
+               breaks=None, device="cpu"):
+    """Hold a cell to the laws; raises `Broken`, which names the first that does not hold, and how, and the others.
+
+    p, s, xs, extra   parameters, first state, inputs [T, B, I] and what else `rnnref.run` takes; what is not given is
+                      drawn: p from cell.shapes(n_in, units), s from cell.zeros(batch, units), xs [steps, batch, n_in].
+                      All are taken as float64
+    laws              the numbers of those to check, in this order
+    breaks            {number: reason} for laws that the cell breaks on purpose; one that holds after all is an error
+    device            where it runs: "cpu" or "gpu"
+
+    >>> import rnnref
+    >>> print(check_cell(rnnref.cells.GRU(), laws=(1, 3, 8)))
+    GRU: laws 1 3 8 hold in 8 settings
+      worst gradient 0.0e+00 of |g| |v|; ran scan; scan_gated
+    """
+    breaks = known(breaks or {})
+    case = drawn(cell, p, s, xs, extra, n_in, units, steps, batch, seed, device=device)
+    settings = [replace(case, **where, reverse=back) for where in ways(case.size, seed).values()
+                for back in (False, True)]
+    trials = [Trial(one, seed) for one in settings]
+    failed = {}
+    for number in known(laws):
+        try:
+            for trial in trials:
+                hold(trial, number)
+        except Broken as e:
+            failed[number] = e
+    judge(case.name, failed, {n: why for n, why in breaks.items() if n in laws})
+    ran = {words for trial in trials for words in trial.choices}
+    return Held(case.name, tuple(sorted(set(laws) - set(breaks))), breaks, max(t.worst for t in trials),
+                tuple(sorted(ran)), len(trials))
+
+
+def judge(name, failed, breaks):
+    for number, why in breaks.items():
+        if number not in failed:
+            raise Broken(name, f"law {number} ({LAWS[number].title}) holds, and is said to be broken", reason=why)
+    wrong = [e for number, e in failed.items() if number not in breaks]
+    if wrong:
+        others = "; ".join(str(e.args[1]) for e in wrong[1:])
+        raise Broken(*wrong[0].args, **wrong[0].notes, also=others) from wrong[0].__cause__
+
+
+def known(laws):
+    for number in laws:
+        if number not in LAWS:
+            raise NotSupported("check_cell", f"law {number!r}", known=", ".join(
+                f"{n}: {law.title}" for n, law in LAWS.items()))
+    return laws
+
+
+def check_case(case, laws=ORDER, seed=0):
+    """Hold one call of `run` to the laws: a `Case`, as `cases` draws them.  Returns the worst error of a gradient."""
+    trial = Trial(case, seed)
+    for number in known(laws):
+        hold(trial, number)
+    return trial.worst
+
+
+class Sizes(NamedTuple):
+    T: int; B: int; I: int; U: int
+
+
+def shapes(T=6, B=4, I=4, U=5):
+    """A strategy for `Sizes` from 1 to these."""
+    st = strategies()
+    return st.builds(Sizes, *(st.integers(1, n) for n in (T, B, I, U)))
+
+
+def lengths(T, B):
+    """A strategy for lengths: an array [B] of numbers from 0 to T."""
+    st = strategies()
+    return st.lists(st.integers(0, T), min_size=B, max_size=B).map(as_array("int64", (B,)))
+
+
+def masks(T, B):
+    """A strategy for masks: a bool array [T, B], with holes and rows that are never live."""
+    st = strategies()
+    return st.lists(st.booleans(), min_size=T * B, max_size=T * B).map(as_array("bool", (T, B)))
+
+
+def as_array(dtype, shape):
+    import numpy
+    return lambda items: numpy.array(items, dtype).reshape(shape)
+
+
+def wheres(T, B):
+    """A strategy for how sequences lie in their rows: {}, {"lengths": ...} or {"mask": ...}."""
+    st = strategies()
+    return st.one_of(st.just({}), st.fixed_dictionaries({"lengths": lengths(T, B)}),
+                     st.fixed_dictionaries({"mask": masks(T, B)}))
+
+
+def cases(cell, sizes=None, device="cpu"):
+    """A strategy for a `Case` of a cell, or of the cells that a strategy draws, which must say their shapes and zeros.
+
+    Hypothesis draws the sizes, the direction, how sequences lie in their rows, and a seed for the numbers.
+    """
+    st = strategies()
+
+    @st.composite
+    def case(draw):
+        one = draw(cell) if hasattr(cell, "example") else cell
+        size = draw(sizes or shapes())
+        made = drawn(one, None, None, None, None, size.I, size.U, size.T, size.B, draw(st.integers(0, 999)))
+        return replace(made, **draw(wheres(size.T, size.B)), reverse=draw(st.booleans()), device=device)
+    return case()
+
+
+def strategies():
+    return need("hypothesis.strategies", "dev", "rnnref.testing")
