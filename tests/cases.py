@@ -1,0 +1,149 @@
+"""Every cell with every option, small: what the laws are tried on.  A new cell or option gets a line here.
+
+`python -m tests.cases` writes tests/snapshots/parameters.json, the names and shapes of all their parameters.
+"""
+import json
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+
+from rnnref.cells import (GRU, LSTM, Bidirectional, Dropout, GatedCell, LayerNormSimpleRNN, Masks, Projected, SimpleRNN,
+                          Stack)
+from rnnref.cells.gru_before import GRUBefore
+from rnnref.maps.dense import Dense
+from rnnref.maps.normed import WeightNorm
+from rnnref.rules import elman, gru, lstm, of_sum
+from rnnref.scalar import PAIRS, activation
+from rnnref.testing import drawn
+from rnnref.tree import Each, leaves
+
+T, B, I, U, H = 6, 4, 3, 5, 2                     # all different; H: the width of a projection
+SNAPSHOT = Path(__file__).parent / "snapshots" / "parameters.json"
+RNG = np.random.default_rng(0)
+
+# What a case breaks on purpose: {case: {law: reason}}
+BREAKS = {
+    "LSTM, cell clip through": {2: "the gradient goes straight through the clip, as in TF's block kernels"},
+}
+
+
+def mask(*shape):
+    return (RNG.random(shape) < 0.7) / 0.7
+
+
+def step_masks(n_in, h, **inner):                 # a new one at every step
+    return Masks(Each(mask(T, B, n_in)), Each(mask(T, B, h)), Each(mask(T, B, h)), **inner)
+
+
+def normed(rule):
+    return GatedCell(Dense("W"), Dense("R"), of_sum.NormOfSum(rule))
+
+
+def weight_normed(rule, bR=None):
+    return GatedCell(WeightNorm("W", "b", "V", "gain"), WeightNorm("R", bR, "Vr", "gain_r"), rule)
+
+
+def bent(name):
+    """The activation, its argument limited where a recurrence would grow without end."""
+    return activation(name, PAIRS[name].alpha, PAIRS[name].beta, clip=1.0 if name == "exponential" else None)
+
+
+ACTIVATIONS = {f"SimpleRNN {name}": SimpleRNN(bent(name)) for name in PAIRS} | {
+    "SimpleRNN, alpha, beta": SimpleRNN(activation("scaled_tanh", alpha=0.8, beta=1.3)),
+    "SimpleRNN, affine": SimpleRNN(activation("affine", alpha=0.7, beta=0.2)),
+    "SimpleRNN, thresholded": SimpleRNN(activation("thresholded_relu", alpha=0.2)),
+    "SimpleRNN, hard_sigmoid@keras3": SimpleRNN("hard_sigmoid@keras3"),
+    "SimpleRNN, clip": SimpleRNN(activation("tanh", clip=0.5)),
+    "SimpleRNN, clip, slope from x": SimpleRNN(activation("elu", alpha=0.5, clip=0.5)),
+    "SimpleRNN, recurrent bias": SimpleRNN("tanh", recurrent_bias=True),
+}
+LSTMS = {
+    "LSTM": LSTM(),
+    "LSTM, forget bias": LSTM(forget_bias=1.0),
+    "LSTM, recurrent bias": LSTM(recurrent_bias=True),
+    "LSTM, peepholes": LSTM(peepholes=True),
+    "LSTM, coupled input": LSTM(coupled="input", forget_bias=0.5),
+    "LSTM, coupled input, peepholes": LSTM(coupled="input", peepholes=True),
+    "LSTM, coupled forget": LSTM(coupled="forget"),
+    "LSTM, coupled forget, peepholes": LSTM(coupled="forget", peepholes=True),
+    "LSTM, cell clip": LSTM(cell_clip=0.3),
+    "LSTM, cell clip, peepholes": LSTM(cell_clip=0.3, peepholes=True),
+    "LSTM, cell clip through": LSTM(cell_clip=0.3, cell_clip_gradient="through"),
+    "LSTM, cell clip through, not reached": LSTM(cell_clip=50.0, cell_clip_gradient="through"),
+    "LSTM, slopes from x": LSTM(gate="swish", candidate="mish", output="gelu_tanh"),
+    "LSTM, slopes from x, coupled": LSTM(gate="softplus", candidate="elu", output="selu", coupled="forget"),
+    "LSTM, slopes from y": LSTM(gate="hard_sigmoid@keras2", candidate="softsign", output="hard_tanh"),
+    "LSTM, clip before": LSTM(gate=activation("sigmoid", clip=0.4), candidate=activation("tanh", clip=0.4),
+                              output=activation("tanh", clip=0.4)),
+    "LSTM, clip before, slopes from x": LSTM(gate=activation("leaky_relu", alpha=0.1, clip=0.4), coupled="input",
+                                             candidate=activation("elu", clip=0.4), peepholes=True),
+    "LSTM, projection": LSTM(projection=H),
+    "LSTM, projection clip": LSTM(projection=H, projection_clip=0.2),
+    "LSTM, everything": LSTM(projection=H, projection_clip=0.3, recurrent_bias=True, peepholes=True, cell_clip=0.5,
+                             forget_bias=1.0, coupled="input", candidate="softplus"),
+}
+GRUS = {
+    "GRU": GRU(),
+    "GRU, no recurrent bias": GRU(recurrent_bias=False),
+    "GRU, slopes from x": GRU(gate="swish", candidate=activation("elu", alpha=0.5)),
+    "GRU, slopes from y": GRU(gate="hard_sigmoid@keras2", candidate="softsign"),
+    "GRU, clip before": GRU(gate=activation("sigmoid", clip=0.4), candidate=activation("tanh", clip=0.4)),
+    "GRU before": GRU("before"),
+    "GRU before, recurrent bias": GRU("before", recurrent_bias=True),
+    "GRU before, slopes from x": GRU("before", gate="swish", candidate="mish"),
+    "GRU before, clip before": GRU("before", True, gate=activation("sigmoid", clip=0.4),
+                                   candidate=activation("elu", clip=0.4)),
+}
+NORMS = {
+    "LayerNormSimpleRNN": LayerNormSimpleRNN(),
+    "LayerNormSimpleRNN, slope from x": LayerNormSimpleRNN("mish", epsilon=1e-3),
+    "LSTM on a norm of the sum": normed(lstm.LSTM(peepholes=True)),
+    "LSTM on a norm of the sum, coupled": normed(lstm.LSTM(coupled="input")),
+    "LSTM, weight norm": weight_normed(lstm.LSTM(), "bR"),
+    "GRU, weight norm": weight_normed(gru.GRU(), "bR"),
+    "SimpleRNN, weight norm": weight_normed(elman.Elman()),
+    "LSTM, weight norm, projection": Projected(weight_normed(lstm.LSTM()), H, WeightNorm("P", None, "Vp", "gain_p")),
+    "GRU before, weight norm of the input": GRUBefore(WeightNorm("W", "b", "V", "gain"), Dense("R")),
+}
+SEVERAL = {
+    "Stack": Stack((LSTM(forget_bias=1.0), GRU())),
+    "Stack of three, projected": Stack((LSTM(projection=H), GRU("before"), SimpleRNN())),
+    "Stack in a stack": Stack((Stack((GRU(), SimpleRNN())), LSTM())),
+    "Stack of one": Stack((LSTM(),)),
+    "Bidirectional": Bidirectional((LSTM(), GRU())),
+    "Bidirectional, weight norm and before": Bidirectional((weight_normed(lstm.LSTM()), GRU("before"))),
+    "Bidirectional, stacks": Bidirectional((Stack((LSTM(), GRU())), Stack((GRU(), LSTM(projection=H))))),
+    "Dropout, no masks": Dropout(LSTM()),
+}
+WITH_EXTRA = {
+    "Dropout, mask of x": (Dropout(LSTM()), Masks(x=mask(B, I))),
+    "Dropout, masks of h and y": (Dropout(GRU()), Masks(h=mask(B, U), y=mask(B, U))),
+    "Dropout, masks of every step": (Dropout(LSTM(projection=H)), step_masks(I, H)),
+    "Dropout in a dropout": (Dropout(Dropout(GRU("before"))), step_masks(I, U, cell=Masks(x=mask(B, I)))),
+    "Bidirectional, one with a dropout": (Bidirectional((LSTM(), Dropout(GRU()))), (None, step_masks(I, U))),
+    "Stack, one with a dropout": (Stack((GRU(), Dropout(LSTM()))), (None, Masks(x=Each(mask(T, B, U)), h=mask(B, U)))),
+    "all together": (
+        Stack((Dropout(weight_normed(lstm.LSTM(peepholes=True, cell_clip=0.5), "bR")), normed(elman.Elman("softplus")),
+               Dropout(LSTM(projection=H, projection_clip=0.4, coupled="forget")), GRU("before", True))),
+        (Masks(Each(mask(T, B, I)), mask(B, U)), None, Masks(y=Each(mask(T, B, H))), None)),
+}
+
+CELLS = {name: (cell, None) for name, cell in (ACTIVATIONS | LSTMS | GRUS | NORMS | SEVERAL).items()} | WITH_EXTRA
+
+
+def case(name):
+    """The case of that name: nothing in it can be written to."""
+    cell, extra = CELLS[name]
+    return drawn(cell, extra=extra, n_in=I, units=U, steps=T, batch=B, seed=crc32(name.encode()))
+
+
+def parameters():
+    """{case: {parameter: shape}}"""
+    return {name: {path: list(a.shape) for path, a in leaves(case(name).p)} for name in CELLS}
+
+
+if __name__ == "__main__":
+    lines = [f"  {json.dumps(name)}: {json.dumps(shapes)}" for name, shapes in parameters().items()]
+    SNAPSHOT.parent.mkdir(exist_ok=True)
+    SNAPSHOT.write_text("{\n" + ",\n".join(lines) + "\n}\n")

@@ -1,0 +1,65 @@
+"""Laws 1 to 9 for every case, in every way that its sequences may lie, and law 11."""
+import json
+from dataclasses import replace
+
+import pytest
+
+import rnnref
+from rnnref.cells import TwoStage
+from rnnref.laws import LAWS, Broken, hold
+from rnnref.trial import Trial, ways
+from rnnref.wrappers.stack import Bidirectional
+from tests.cases import ACTIVATIONS, BREAKS, CELLS, SNAPSHOT, B, T, case, parameters
+
+WAYS = ways((T, B))
+NAMES = [name for name in CELLS if name not in ACTIVATIONS]      # one function of one number is soon tried
+ALL = [(name, where, reverse) for name in NAMES for where in WAYS for reverse in (False, True)]
+ALL += [(name, *way) for name in ACTIVATIONS for way in (("everywhere", False), ("holes", True))]
+
+
+def trial(name, where="everywhere", **options):
+    return Trial(replace(case(name), **WAYS[where], **options))
+
+
+def held(one, breaks=()):
+    for number in LAWS:
+        if number not in breaks:
+            hold(one, number)
+
+
+@pytest.mark.parametrize("name, where, reverse", ALL)
+def test_laws(name, where, reverse):
+    one = trial(name, where, reverse=reverse)
+    held(one, BREAKS.get(name, ()))
+    assert any("scan_gated" in ran for ran in one.choices) == gated(one.case.cell)
+
+
+def gated(cell):
+    """Whether the products can be taken out of the loop: no law holds for a path that silently did not run."""
+    return any(map(gated, cell.cells)) if isinstance(cell, Bidirectional) else isinstance(cell, TwoStage)
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_what_is_broken_on_purpose_is_broken(name):
+    for number in BREAKS[name]:
+        for where in WAYS:
+            with pytest.raises(Broken, match=f"law {number} "):
+                hold(trial(name, where), number)
+
+
+@pytest.mark.parametrize("where, past, reverse", (("lengths", "repeat", True), ("holes", "repeat", False),
+                                                  ("lengths", "free", False), ("lengths", "free", True)))
+@pytest.mark.parametrize("name", NAMES)
+def test_laws_past_the_end(name, where, past, reverse):
+    one = trial(name, where, past=past, reverse=reverse)
+    if past == "free" and isinstance(one.case.cell, Bidirectional):
+        with pytest.raises(rnnref.NotSupported, match="two directions"):
+            one.case.run()
+    else:
+        held(one, BREAKS.get(name, ()))
+
+
+def test_names_and_shapes_of_parameters():
+    """Law 11: files that users have saved must load for ever."""
+    assert parameters() == json.loads(SNAPSHOT.read_text()), (
+        f"names or shapes of parameters changed: if that is meant, run `python -m tests.cases` and commit {SNAPSHOT}")
