@@ -75,7 +75,8 @@ HALF = {"weight_hh_l0": np.ones((3, 1)), "weight_ih_l0": np.ones((3, 1))}
 CASES = {
     "R of a GRU": (spoil(R=np.zeros((4, 12))), ShapeError,
                    ["LSTM(units=4): R has shape (4, 12), expected (4, 16)", '"H G"',
-                    "H = 4 (from state.c, shape (5, 4))", "G = 16 (4 gates i f g o x U)", "12 = 3 x 4: these may be the weights of a GRU"]),
+                    "H = 4 (from state.c, shape (5, 4))", "G = 16 (4 gates i f g o x U)",
+                    "12 = 3 x 4: these may be the weights of a GRU"]),
     "W of a simple RNN": (spoil(W=np.zeros((3, 4))), ShapeError,
                           ["W has shape (3, 4), expected (3, 16)", "a simple RNN"]),
     "transposed W": (spoil(W=np.zeros((16, 3))), ShapeError, ["W has shape (16, 3), expected (3, 16)", "transpose"]),
