@@ -13,7 +13,7 @@ from .errors import NotSupported, ShapeError
 from .maps.dense import Dense, Map
 from .scalar import clip, dclip
 from .shapes import Outline, Size, expect, extents, floating, names
-from .tree import add, tmap
+from .tree import add, first, tmap
 
 
 class Cell:
@@ -22,6 +22,10 @@ class Cell:
     Both are pure.  `x` [B, I], `s` a named tuple of arrays [B, ...], `p` a dict of arrays, `extra` what belongs to the
     rows of the batch and is no sequence of inputs (masks, a memory to attend to).
     """
+
+    @property
+    def name(self):
+        return type(self).__name__
 
     def forward(self, p, x, s, extra=None):
         raise NotImplementedError(f"{type(self).__name__} has no forward")
@@ -39,7 +43,10 @@ class Cell:
 
     def check(self, p, x, s, extra=None, lead="B"):
         """Raise a readable error if the arguments do not fit each other; returns the outline of the output."""
-        return Outline(s[0].shape, s[0].dtype, "the output") if hasattr(s[0], "shape") else None
+        if not hasattr(s[0], "shape"):
+            return None
+        rows = (x if isinstance(x, Outline) else first(x)).shape[:len(lead.split())]
+        return Outline((*rows, *s[0].shape[1:]), s[0].dtype, f"the output of {self.name}")
 
 
 class Kept(NamedTuple):
