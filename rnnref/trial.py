@@ -123,7 +123,9 @@ def what_runs(cell, call, choice):
         notes = plan(cell, call, **choice).notes
     except NotSupported:                          # every one of these paths refuses this cell, in words
         return None
-    return ", ".join(what for what, became in notes if became == "runs" or became.endswith("in its place"))
+    said = {"runs": "{0}", "in its place": "{1}"}
+    return ", ".join(words.format(what, became.split()[0]) for what, became in notes
+                     for end, words in said.items() if became.endswith(end))
 
 
 def drawn(cell, p=None, s=None, xs=None, extra=None, n_in=3, units=4, steps=5, batch=4, seed=0, **options):
@@ -133,11 +135,12 @@ def drawn(cell, p=None, s=None, xs=None, extra=None, n_in=3, units=4, steps=5, b
     def draw(shape):
         return rng.normal(size=shape) * 0.5
 
+    if p is not None and s is None and hasattr(cell, "units"):
+        units = cell.units(p)
     if p is None:
         n_in = n_in if xs is None else first(xs).shape[-1]
         p = of_shapes(draw, lacking(cell, who, "shapes", "parameters", "p")(n_in, units))
     if s is None:
-        units = cell.units(p) if hasattr(cell, "units") else units
         batch = batch if xs is None else first(xs).shape[1]
         zeros = lacking(cell, who, "zeros", "state", "s")(batch, units, dtype="float64")
         s = tmap(lambda a: draw(a.shape), zeros)

@@ -57,11 +57,13 @@ ACTIVATIONS = {f"SimpleRNN {name}": SimpleRNN(bent(name)) for name in PAIRS} | {
     "SimpleRNN, clip": SimpleRNN(activation("tanh", clip=0.5)),
     "SimpleRNN, clip, slope from x": SimpleRNN(activation("elu", alpha=0.5, clip=0.5)),
     "SimpleRNN, recurrent bias": SimpleRNN("tanh", recurrent_bias=True),
+    "SimpleRNN, no bias": SimpleRNN(bias=False),
 }
 LSTMS = {
     "LSTM": LSTM(),
     "LSTM, forget bias": LSTM(forget_bias=1.0),
     "LSTM, recurrent bias": LSTM(recurrent_bias=True),
+    "LSTM, no bias": LSTM(bias=False),
     "LSTM, peepholes": LSTM(peepholes=True),
     "LSTM, coupled input": LSTM(coupled="input", forget_bias=0.5),
     "LSTM, coupled input, peepholes": LSTM(coupled="input", peepholes=True),
@@ -86,11 +88,13 @@ LSTMS = {
 GRUS = {
     "GRU": GRU(),
     "GRU, no recurrent bias": GRU(recurrent_bias=False),
+    "GRU, no bias": GRU(bias=False),
     "GRU, slopes from x": GRU(gate="swish", candidate=activation("elu", alpha=0.5)),
     "GRU, slopes from y": GRU(gate="hard_sigmoid@keras2", candidate="softsign"),
     "GRU, clip before": GRU(gate=activation("sigmoid", clip=0.4), candidate=activation("tanh", clip=0.4)),
     "GRU before": GRU("before"),
     "GRU before, recurrent bias": GRU("before", recurrent_bias=True),
+    "GRU before, no bias": GRU("before", bias=False),
     "GRU before, slopes from x": GRU("before", gate="swish", candidate="mish"),
     "GRU before, clip before": GRU("before", True, gate=activation("sigmoid", clip=0.4),
                                    candidate=activation("elu", clip=0.4)),

@@ -3,13 +3,13 @@ import json
 from dataclasses import replace
 
 import pytest
+from cases import ACTIVATIONS, BREAKS, CELLS, SNAPSHOT, B, T, case, parameters
 
 import rnnref
 from rnnref.cells import TwoStage
 from rnnref.laws import LAWS, Broken, hold
 from rnnref.trial import Trial, ways
 from rnnref.wrappers.stack import Bidirectional
-from tests.cases import ACTIVATIONS, BREAKS, CELLS, SNAPSHOT, B, T, case, parameters
 
 WAYS = ways((T, B))
 NAMES = [name for name in CELLS if name not in ACTIVATIONS]      # one function of one number is soon tried

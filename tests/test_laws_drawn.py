@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
+from test_loops import against, in_all, up
 
 from rnnref import testing
 from rnnref.cells import GRU, LSTM, Bidirectional, Dropout, GatedCell, LayerNormSimpleRNN, Masks, SimpleRNN, Stack
@@ -14,7 +15,6 @@ from rnnref.scalar import PAIRS, activation
 from rnnref.testing import assert_close, check_case, drawn
 from rnnref.tree import Each
 from rnnref.trial import TEXT
-from tests.test_loops import against, in_all, up
 
 steady = settings(derandomize=True, deadline=None, database=None)
 few = settings(steady, max_examples=40)

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cases import CELLS, B, I, T, case
 
 import rnnref
 from rnnref.cells import GRU, LSTM, Bidirectional, Dropout, Stack
@@ -13,7 +14,6 @@ from rnnref.testing import assert_close, assert_same
 from rnnref.tree import Each, leaves, tmap
 from rnnref.trial import TEXT, Trial, ways
 from rnnref.wrappers.noise import Masks
-from tests.cases import CELLS, B, I, T, case
 
 WAYS = ways((T, B))
 FIELDS = "p", "s", "xs", "extra"
