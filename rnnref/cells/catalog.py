@@ -31,7 +31,7 @@ def SimpleRNN(activation="tanh", recurrent_bias=False, bias=True):
     >>> float(y[0, 0])
     2.5
     """
-    return GatedCell(*products(bias, recurrent_bias), Elman(activation))
+    return GatedCell(of_x(bias), of_h(recurrent_bias), Elman(activation))
 
 
 def LSTM(projection=None, projection_clip=None, recurrent_bias=False, bias=True, **options):
@@ -62,7 +62,7 @@ def LSTM(projection=None, projection_clip=None, recurrent_bias=False, bias=True,
     >>> bool(new.c[0, 0] == 0.5 * np.tanh(1.0)), float(kept.step.rule.f[0, 0])
     (True, 0.5)
     """
-    cell = GatedCell(*products(bias, recurrent_bias), LSTMRule(**options))
+    cell = GatedCell(of_x(bias), of_h(recurrent_bias), LSTMRule(**options))
     return Projected(cell, projection, clip=projection_clip) if projection else cell
 
 
@@ -94,7 +94,8 @@ def GRU(reset="after", recurrent_bias=None, bias=True, **options):
     """
     one_of("GRU", "reset", reset, ("after", "before"))
     recurrent_bias = (bias and reset == "after") if recurrent_bias is None else recurrent_bias
-    return (GatedCell if reset == "after" else GRUBefore)(*products(bias, recurrent_bias), GRURule(**options))
+    cell = GatedCell if reset == "after" else GRUBefore
+    return cell(of_x(bias), of_h(recurrent_bias), GRURule(**options))
 
 
 def LayerNormSimpleRNN(activation="tanh", epsilon=1e-5):
@@ -117,9 +118,12 @@ def LayerNormSimpleRNN(activation="tanh", epsilon=1e-5):
     return GatedCell(Dense("W"), Dense("R"), NormOfSum(Elman(activation), epsilon=epsilon))
 
 
-def products(bias, recurrent_bias):
-    """The maps that carry x and h."""
-    return Dense("W", "b" if bias else None), Dense("R", "bR" if recurrent_bias else None)
+def of_x(bias=True):
+    return Dense("W", "b" if bias else None)
+
+
+def of_h(bias=False):
+    return Dense("R", "bR" if bias else None)
 
 
 CATALOG = {f.__name__: f for f in (SimpleRNN, LSTM, GRU, LayerNormSimpleRNN)}
