@@ -1,0 +1,136 @@
+"""The same function in the parameters of another cell.  (floor 4)"""
+from ..arrays import namespace
+from ..errors import NotSupported
+from .options import RESET, traits
+
+SCALED = ("W", "R", "b", "bR", "Wp")              # what enters the argument of a gate
+
+
+def adapt(cell, p, other, separate=None):
+    """Parameters of `other` with which it computes what `cell` computes with `p`; outputs are equal, up to rounding.
+
+        forget bias      what is added at run time here and stored there goes into b, and back
+        two biases       bR joins b where they are only ever added; in n of a GRU with reset="after" r multiplies bR
+        coupled gates    get blocks of their own: 1 - sigmoid(a) = sigmoid(-a)
+        hard sigmoids    of other slopes: what enters the gates is rescaled
+        peepholes        none are peepholes of zero
+
+    separate   the gates whose bR is kept apart (None: all that `other` has)
+    Errors     NotSupported: whatever `other` cannot compute, by name
+
+    >>> import numpy as np, rnnref
+    >>> theirs, ours = rnnref.cells.LSTM(forget_bias=1.0), rnnref.cells.LSTM()
+    >>> p = {"W": np.zeros((1, 4)), "R": np.zeros((1, 4)), "b": np.zeros(4)}
+    >>> adapt(theirs, p, ours)["b"]
+    array([0., 1., 0., 0.])
+    """
+    a, b = traits(cell), traits(other)
+    comparable(cell.name, a, b, other.name)
+    q = by_gate(cell, p)
+    uncouple(cell.name, q, a, b)
+    forget(q, a, b, rescale(q, a, b))
+    merge(cell.name, q, a, b, separate)
+    return together(cell.name, q, other)
+
+
+def by_gate(cell, p):
+    """{"W": {"i": …, "f": …}, "Wp": {"i": …}, "P": {"": …}}: parameters gate by gate."""
+    q = {"Wp": {}, "b": {}}
+    for name, axes in cell.axes().items():
+        if axes.split()[-1] == "G":
+            q[name] = dict(zip(cell.gates, namespace(p[name]).split(p[name], len(cell.gates), -1)))
+        elif name.startswith("Wp"):
+            q["Wp"][name[2:]] = p[name]
+        else:
+            q[name] = {"": p[name]}
+    return q | {"b": q["b"] or {gate: namespace(block).zeros_like(block[0]) for gate, block in q["R"].items()}}
+
+
+def comparable(who, a, b, other):
+    """Raise if the two differ in what no weights can make up for."""
+    if a.keys() != b.keys():
+        raise NotSupported(who, f"cannot become a {other}: they compute different things")
+    if a.get("reset") != b.get("reset"):
+        raise NotSupported(who, f"reset={a['reset']!r} cannot become reset={b['reset']!r}", reason=RESET)
+    for name in ("projection", "projection_clip", "cell_clip", "candidate", "output", "activation"):
+        if a.get(name) != b.get(name):
+            raise NotSupported(who, f"{name}={a[name]} cannot become {name}={b[name]}",
+                               reason="no weights make them equal")
+    if a.get("gate") != b.get("gate") and not alike(a["gate"], b["gate"]):
+        raise NotSupported(who, f"gate={a['gate']} cannot become gate={b['gate']}",
+                           reason="no weights make them equal" + (
+                               ", only hard sigmoids are rescaled" if "hard_sigmoid" in a["gate"].name else ""))
+
+
+def alike(one, two):
+    """Two hard sigmoids of which only the slope differs."""
+    return one.name == two.name == "hard_sigmoid" and one.beta == two.beta and one.clip is two.clip is None
+
+
+def uncouple(who, q, a, b):
+    """Blocks of its own for a coupled gate."""
+    if a.get("coupled") == b.get("coupled"):
+        return
+    gate = a["gate"]
+    if a["coupled"] is None:
+        raise NotSupported(who, f"cannot become coupled={b['coupled']!r}", reason="its gates i and f are independent")
+    if gate.name != "sigmoid" and (gate.name, gate.beta) != ("hard_sigmoid", 0.5):
+        raise NotSupported(who, f"coupled={a['coupled']!r} with gate={gate} cannot become coupled={b['coupled']}",
+                           reason=f"1 - {gate}(a) is not {gate}(-a)")
+    has, lacks = ("f", "i") if a["coupled"] == "input" else ("i", "f")
+    for name in SCALED:
+        if has in q.get(name, {}):
+            q[name][lacks] = -q[name][has]
+    if has == "f" and a["forget_bias"]:
+        q["b"]["i"] = q["b"]["i"] - a["forget_bias"]
+
+
+def rescale(q, a, b):
+    """hard_sigmoid(a x + 1/2) of one slope is that of the other at x a / b.  Returns a / b."""
+    if a.get("gate") == b.get("gate"):
+        return 1
+    factor = a["gate"].alpha / b["gate"].alpha
+    for name in q.keys() & set(SCALED):
+        q[name] = {gate: block if gate in "gn" else factor * block for gate, block in q[name].items()}
+    return factor
+
+
+def forget(q, a, b, factor):
+    """What is added to f at run time."""
+    shift = factor * a.get("forget_bias", 0) - b.get("forget_bias", 0)
+    if shift and "f" in q["b"]:
+        q["b"]["f"] = q["b"]["f"] + shift
+
+
+def merge(who, q, a, b, separate):
+    """bR into b, where `other` does not keep it apart."""
+    for gate, bias in q.get("bR", {}).items():
+        if b["recurrent_bias"] and (separate is None or gate in separate):
+            continue
+        if gate == "n" and a["reset"] == "after":
+            if bias.any():
+                raise NotSupported(who, "the recurrent bias of n is not zero, and there is no place for one",
+                                   reason="r multiplies it: n = candidate(x Wn + bn + r (h Rn + bRn))")
+        else:
+            q["b"][gate] = q["b"][gate] + bias
+            bias = namespace(bias).zeros_like(bias)
+        q["bR"][gate] = bias
+
+
+def together(who, q, other):
+    """The parameters of `other`, whose blocks q holds; biases and peepholes that q lacks are zero."""
+    p, b = {}, q.pop("b")
+    xp = namespace(*b.values())
+    zero = {gate: xp.zeros_like(block) for gate, block in b.items()}
+    for name, axes in other.axes().items():
+        if axes.split()[-1] == "G":
+            p[name] = xp.concatenate([(b if name == "b" else q.get(name, zero))[gate] for gate in other.gates], -1)
+        elif name.startswith("Wp"):
+            p[name] = q["Wp"].pop(name[2:], zero[name[2:]])
+        else:
+            p[name] = q[name][""]
+    if any(block.any() for gate, block in q["Wp"].items() if gate in other.gates):
+        raise NotSupported(who, "its peepholes are not zero, and the other has none")
+    if "b" not in p and any(b[gate].any() for gate in other.gates):
+        raise NotSupported(who, "its biases are not zero, and the other has none")
+    return p

@@ -1,0 +1,117 @@
+"""Which cell of ours computes what theirs does, and what either can be told.  (floor 4)"""
+from ..cells import catalog
+from ..cells.gru_before import GRUBefore
+from ..errors import NotSupported
+from ..maps.dense import Dense
+from ..rules.elman import Elman
+from ..rules.gru import GRU
+from ..rules.lstm import LSTM
+from .blocks import arrays_of
+from .layouts import IMPOSSIBLE, LAYOUTS, Layout
+
+FAMILIES: dict = {"rnn": catalog.SimpleRNN, "lstm": catalog.LSTM, "gru": catalog.GRU, "gru before": catalog.GRU}
+WX, WH = (Dense("W", "b"), Dense("W")), (Dense("R", "bR"), Dense("R"))       # the maps of the catalog
+RESET = ("the reset acts before the product with R in one and after it in the other: n is another function of h, and "
+         "no weights make them equal")
+HELD = ("bias", "recurrent_bias")                                             # say how the weights are held
+OWN = ("forget_bias", "reset", "cell_clip_gradient", *HELD)                   # each framework has its own
+
+
+def layout_of(family, framework, bias=True):
+    """The table of a framework; a `Layout` stays as it is.  bias=False: of a layer that was made without biases.
+
+    Families: "rnn", "lstm", "gru" (reset after the product), "gru before"; frameworks as in `LAYOUTS`.
+    """
+    layout = framework if isinstance(framework, Layout) else LAYOUTS.get((family, framework))
+    if layout is None or layout.family != family:
+        other = {"gru": "gru before", "gru before": "gru"}.get(family)
+        raise NotSupported("interop", f"no layout of {getattr(framework, 'who', repr(framework))} for {family!r}",
+                           reason=IMPOSSIBLE.get((family, framework))
+                           or (RESET if (other, framework) in LAYOUTS or layout else ""),
+                           known=", ".join(f"{f} {k}" for k, f in sorted(LAYOUTS)))
+    return layout if bias else layout.without_bias()
+
+
+def cell_for(family, framework, **options):
+    """Our cell as the framework computes it; `options` win over those of the layout.
+
+    An option that theirs cannot be told is refused by name.  `bias` and `recurrent_bias` only say how we hold the
+    weights.
+
+    >>> cell_for("lstm", "tf1").rule.forget_bias
+    1.0
+    >>> cell_for("lstm", "torch", peepholes=True)
+    Traceback (most recent call last):
+    rnnref.errors.NotSupported: torch lstm: peepholes=True, which it does not have
+      takes  projection
+    """
+    layout = layout_of(family, framework)
+    if options.get("bias") is False:
+        options = {"recurrent_bias": False} | options
+    cell = FAMILIES[family](**layout.options | options)
+    plain, told = traits(FAMILIES[family](**layout.options)), traits(cell)
+    for name in options:
+        if told[name] != plain[name] and name not in HELD:
+            check_told(layout, name, told[name], plain[name])
+    for pair in map(str.split, layout.takes):
+        if len({told[name] for name in pair}) > 1:
+            raise NotSupported(layout.who, " and ".join(f"{name}={told[name]}" for name in pair),
+                               reason="these are one setting there: give both, and the same")
+    return cell
+
+
+def check_told(layout, name, value, plain):
+    """Raise unless theirs can be told `value`."""
+    key = next((key for key in layout.takes if name in key.split()), None)
+    if key is None:
+        raise NotSupported(layout.who, f"{name}={value}, which it does not have", there=plain and f"it is {plain}",
+                           takes=", ".join(layout.takes) or "nothing")
+    allowed = layout.takes[key]
+    if allowed is not None and value not in allowed:
+        raise NotSupported(layout.who, f"{name}={value}, which it does not have",
+                           takes=f"{name}: {', '.join(map(str, allowed))}",
+                           hint=hard(value, allowed))
+
+
+def hard(value, allowed):
+    if getattr(value, "name", "") != "hard_sigmoid" or not any(a.name == value.name for a in allowed):
+        return ""
+    return "its hard_sigmoid has another slope: convert with wanted={'gate': …} that one, and the gates are rescaled"
+
+
+def traits(cell):
+    """What a cell computes, as options of the catalog.
+
+    >>> traits(catalog.GRU(reset="before"))["reset"]
+    'before'
+    """
+    inner = cell.cell if getattr(cell, "projection", None) else cell
+    rule = getattr(inner, "rule", None)
+    if type(rule) not in (LSTM, GRU, Elman) or inner.inputs not in WX or inner.recurrent not in WH:
+        raise NotSupported("interop", f"{cell!r} is none of the cells that frameworks have in common",
+                           known="SimpleRNN, LSTM and GRU of the catalog")
+    found = dict(vars(rule)) | {"bias": bool(inner.inputs.b), "recurrent_bias": bool(inner.recurrent.b)}
+    if isinstance(rule, LSTM):
+        found |= {"projection": cell.projection, "projection_clip": getattr(cell, "clip", None)}
+    if isinstance(rule, GRU):
+        found["reset"] = "before" if isinstance(inner, GRUBefore) else "after"
+    return found
+
+
+def cell_in(layout, arrays, **options):
+    """The cell that their arrays are for: a projection or peepholes are seen from the arrays that are there."""
+    for name, row in arrays_of(layout).items():
+        if name in arrays and row.ours == "P":
+            options = {"projection": arrays[name].shape[row.axes.split().index("H")]} | options
+        elif name in arrays and row.ours.startswith("Wp"):
+            options = {"peepholes": True} | options
+    return cell_for(layout.family, layout, **options)
+
+
+def cell_like(layout, cell, **wanted):
+    """The cell of `layout` that computes what `cell` does, in the conventions of its framework."""
+    told, plain = traits(cell), traits(cell_for(layout.family, layout))
+    carried = {name: value for name, value in told.items() if name not in OWN and value != plain[name]}
+    if carried.get("coupled") not in (None, *(layout.takes.get("coupled") or ())):
+        del carried["coupled"]                    # `adapt` gives both gates blocks of their own
+    return cell_for(layout.family, layout, **carried | wanted)

@@ -1,0 +1,237 @@
+"""Arrays out of live objects and files, under the names of the tables.  (floor 4)
+
+Frameworks are not imported: whoever has a module of theirs has imported it.
+"""
+import re
+import sys
+from typing import Any, NamedTuple
+
+import numpy
+
+from ..errors import NotSupported, ShapeError, extra
+from .blocks import arrays_of
+from .convert import load
+from .files import array, read
+from .layouts import KERAS, TORCH, Layout, activations
+from .options import cell_for, cell_in, layout_of
+
+
+class Weights(NamedTuple):
+    """One layer in one direction."""
+    arrays: dict                                  # under the names of the table
+    layout: Layout
+    cell: Any                                     # ours, which computes the same
+    names: dict                                   # name of the table -> name in the source
+
+    def load(self):
+        """The parameters of `cell`."""
+        return load(self.layout, self.arrays, self.cell)
+
+    def renamed(self, arrays):
+        """Arrays under the names of the table -> under those of the source, to put them back."""
+        return {self.names[name]: a for name, a in arrays.items()}
+
+
+def weights_of(thing, params=None):
+    """The weights of a live torch module, Keras layer or flax module: a list of layers, each a tuple of directions.
+
+    params   of a flax linen module, which does not hold them itself
+    Errors   NotSupported: what is none of these, or has an option that we do not have, by name
+    """
+    homes = {cls.__module__.partition(".")[0] for cls in type(thing).__mro__}
+    if "keras" in homes:                          # first: on the torch back end a layer is a torch module too
+        return keras_layer(thing)
+    if "torch" in homes:
+        return torch_module(thing)
+    if "flax" in homes:
+        return flax_module(thing, params)
+    raise NotSupported("weights_of", f"a {type(thing).__name__}", known="torch modules, Keras layers, flax modules",
+                       fix="for a dict or a file: sources.pieces(it, family, framework)")
+
+
+def pieces(source, family, framework, **options):
+    """{place: Weights} of every layer of a kind in a dict or a file; the place is what stands around the names.
+
+    Arrays of a layer that has none of the biases are taken as of a layer made without.  What belongs to no such layer
+    is left out, and so are layers whose gates tell another family.
+
+    >>> import numpy as np
+    >>> state = {f"rnn.{w}h_l1": np.ones((4, 4)) for w in ("weight_i", "weight_h")}
+    >>> found = pieces(state, "rnn", "torch")
+    >>> list(found), sorted(found["rnn._l1"].arrays)
+    (['rnn._l1'], ['weight_hh_l0', 'weight_ih_l0'])
+    """
+    layout = layout_of(family, framework)
+    if isinstance(source, (list, tuple)):         # as Keras' get_weights() gives them
+        source = dict(zip(arrays_of(layout), source))
+    groups: dict = {}
+    for full, a in read(source).items():
+        name, place = known(layout, full)
+        if name:
+            groups.setdefault(place, {})[name] = full, a
+    needed = [name for name, row in arrays_of(layout).items() if row.ours in "WR"]
+    whole = {place: ({n: a for n, (_, a) in group.items()}, {n: full for n, (full, _) in group.items()})
+             for place, group in groups.items() if all(n in group for n in needed)}
+    return {place: weights(layout, arrays, names, options) for place, (arrays, names) in whole.items()
+            if not other_kind(layout, arrays)}
+
+
+def other_kind(layout, arrays):
+    """Whether the shape of R says 1, 3 or 4 gates where the layout has another number."""
+    row = next(row for row in layout.rows if row.ours == "R")
+    axes = dict(zip(row.axes.split(), getattr(arrays.get(row.theirs), "shape", ())))
+    return "G" in axes and "H" in axes and axes["G"] in [n * axes["H"] for n in (1, 3, 4) if n != len(layout.gates)]
+
+
+def known(layout, full):
+    """The name of the table that `full` ends with, and what is around it; torch numbers layers behind the name."""
+    for name in sorted(arrays_of(layout), key=len, reverse=True):
+        stem = name.removesuffix("_l0")
+        suffix = r"_l\d+(?:_reverse)?" if stem != name else ""
+        match = re.fullmatch(rf"(|.*[./]){re.escape(stem)}({suffix})", full)
+        if match:
+            return name, "".join(match.groups())
+    return None, None
+
+
+def weights(layout, arrays, names, options):
+    """Of arrays from a file, where nothing else says how the layer was made."""
+    if not any(row.ours in ("b", "bR") for name, row in arrays_of(layout).items() if name in arrays):
+        layout = layout.without_bias()
+    return Weights(arrays, layout, cell_in(layout, arrays, **options), names)
+
+
+def torch_module(module):
+    """torch.nn.RNN, LSTM, GRU with any number of layers and directions, and their cells."""
+    nn = sys.modules["torch"].nn
+    if isinstance(module, nn.RNNCellBase):
+        family = {nn.RNNCell: "rnn", nn.LSTMCell: "lstm", nn.GRUCell: "gru"}
+        found = [family[cls] for cls in type(module).__mro__ if cls in family]
+        options = {"activation": TORCH[module.nonlinearity]} if found == ["rnn"] else {}
+        return [(torch_part(module, found[0], "torch cell", "", options),)]
+    if not isinstance(module, nn.RNNBase):
+        raise NotSupported("torch", f"a {type(module).__name__}", known="nn.RNN, nn.LSTM, nn.GRU and their cells")
+    family, _, activation = module.mode.lower().partition("_")
+    options = {"activation": TORCH[activation]} if activation else {}
+    options |= {"projection": module.proj_size} if module.proj_size else {}
+    return [tuple(torch_part(module, family, "torch", f"_l{n}{way}", options)
+                  for way in ("", "_reverse")[:1 + module.bidirectional]) for n in range(module.num_layers)]
+
+
+def torch_part(module, family, framework, suffix, options):
+    layout = layout_of(family, framework, module.bias)
+    cell = cell_for(family, layout, **options)
+    rows = arrays_of(layout).items()
+    names = {name: name.removesuffix("_l0") + suffix for name, row in rows if row.ours != "P" or cell.projection}
+    return Weights({n: array(full, getattr(module, full)) for n, full in names.items()}, layout, cell, names)
+
+
+def keras_layer(layer):
+    """Keras 3: SimpleRNN, LSTM, GRU, their cells, RNN of those, Bidirectional of those."""
+    version = sys.modules["keras"].__version__
+    if not version.startswith("3"):
+        raise NotSupported("keras", f"a live layer of Keras {version}", known="3",
+                           fix='from its file: sources.pieces("model.h5", family, "keras2")')
+    if hasattr(layer, "forward_layer"):
+        ways = [keras_layer(one) for one in (layer.forward_layer, layer.backward_layer)]
+        return [ahead + back for ahead, back in zip(*ways)]
+    cell = getattr(layer, "cell", layer)
+    return [(keras_cell(one),) for one in getattr(cell, "cells", [cell])]
+
+
+def keras_cell(cell):
+    kinds = [cls.__name__ for cls in type(cell).__mro__ if cls.__module__.startswith("keras.")]
+    family = {"SimpleRNNCell": "rnn", "LSTMCell": "lstm", "GRUCell": "gru"}.get(kinds[0])
+    if family is None:
+        raise NotSupported("keras", f"a {type(cell).__name__}", known="SimpleRNN, LSTM, GRU and their cells")
+    if not cell.built:
+        raise ShapeError("keras", f"{cell.name} has no weights yet", fix="call the layer, or layer.build(shape)")
+    family = "gru before" if family == "gru" and not cell.reset_after else family
+    options = functions(cell, family, "recurrent_activation", "activation", KERAS)
+    layout = layout_of(family, "keras", cell.use_bias)
+    values = {name: getattr(cell, name) for name in arrays_of(layout)}
+    arrays = {name: numpy.asarray(sys.modules["keras"].ops.convert_to_numpy(v)) for name, v in values.items()}
+    return Weights(arrays, layout, cell_for(family, layout, **options), {n: v.path for n, v in values.items()})
+
+
+FLAX = {"SimpleCell": "rnn", "LSTMCell": "lstm", "OptimizedLSTMCell": "lstm", "GRUCell": "gru"}
+JAX = activations(sigmoid="sigmoid", tanh="tanh", relu="relu", relu6="relu6", elu="elu", selu="selu", silu="swish",
+                  softplus="softplus", soft_sign="softsign", hard_sigmoid="hard_sigmoid@keras3", hard_tanh="hard_tanh",
+                  leaky_relu="leaky_relu", mish="mish", identity="linear")
+
+
+def functions(cell, family, gate, other, table):
+    """Our options for the activations of their cell, which has the two attributes `gate` and `other`."""
+    ours = {"rnn": {"activation": other}, "lstm": {"gate": gate, "candidate": other, "output": other}}
+    found = {}
+    for option, attribute in ours.get(family, {"gate": gate, "candidate": other}).items():
+        theirs = getattr(cell, attribute)
+        name = getattr(theirs, "__name__", repr(theirs))
+        if name not in table:
+            raise NotSupported(type(cell).__name__, f"{attribute}={name}", known=" ".join(table))
+        found[option] = table[name]
+    return found
+
+
+def flax_module(module, params=None):
+    """nnx and linen: SimpleCell, LSTMCell, OptimizedLSTMCell, GRUCell, RNN of those, Bidirectional of those."""
+    nnx = ".nnx." in type(module).__module__
+    if not nnx and params is None:
+        raise NotSupported("flax", "a linen module without params", fix="weights_of(module, params)")
+    if nnx:
+        state = sys.modules["flax.nnx"]
+        params = state.to_pure_dict(state.state(module, state.Param))
+    params = dict(params.get("params", params))
+    if hasattr(module, "forward_rnn"):
+        return [tuple(flax_cell(getattr(module, way).cell, params, f"{way}/cell/")
+                      for way in ("forward_rnn", "backward_rnn"))]
+    return [(flax_cell(module.cell, params, "cell/") if hasattr(module, "cell") else flax_cell(module, params, ""),)]
+
+
+def flax_cell(cell, params, place):
+    kind = type(cell).__name__
+    if kind not in FLAX:
+        raise NotSupported("flax", f"a {kind}", known=" ".join(FLAX))
+    if getattr(cell, "residual", False):
+        raise NotSupported("flax", f"{kind}(residual=True)", known="residual=False")
+    family, nnx = FLAX[kind], ".nnx." in type(cell).__module__
+    framework = ("nnx optimized" if kind == "OptimizedLSTMCell" else "nnx") if nnx else "flax"
+    options = functions(cell, family, "gate_fn", "activation_fn", JAX)
+    found = pieces(params, family, framework, **options)
+    if place not in found:
+        raise ShapeError("flax", f"{place or 'the top level'} holds no weights of {kind}",
+                         given=" ".join(read(params)))
+    return found[place]
+
+
+def onnx_node(node, initialisers, cells=None):
+    """The RNN, LSTM or GRU node of an ONNX graph: one layer, one or two directions.
+
+    initialisers   {name: array}, or the ModelProto or GraphProto that the node is of
+    cells          one a direction, for a node with activations or clip of its own (`rnnref.onnx` makes them)
+    Errors         NotSupported: weights that are computed in the graph, and activations or clip without `cells`
+    """
+    onnx = extra("onnx", "verify", "reading an ONNX node")
+    told = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    for name in ("activations", "clip"):
+        if name in told and cells is None:
+            raise NotSupported(node.op_type, f"{name}={told[name]!r} without cells", fix="give cells=")
+    graph = getattr(initialisers, "graph", initialisers)
+    if hasattr(graph, "initializer"):
+        graph = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+    inputs = dict(zip(("X", "W", "R", "B", "lengths", "h", "c", "P"), node.input))
+    names: dict = {theirs: inputs[theirs] for theirs in "WRBP" if inputs.get(theirs)}
+    lacks = [name for name in names.values() if name not in graph]
+    if lacks:
+        raise NotSupported(node.op_type, f"{' '.join(lacks)}: no initialiser", reason="computed when the graph runs")
+    arrays = {theirs: graph[name] for theirs, name in names.items()}
+    return [tuple(onnx_part(node, told, {theirs: a[n:n + 1] for theirs, a in arrays.items()}, names,
+                            cells[n] if cells else None) for n in range(len(arrays["W"])))]
+
+
+def onnx_part(node, told, arrays, names, cell):
+    family = node.op_type.lower()
+    family += " before" if family == "gru" and not told.get("linear_before_reset") else ""
+    layout = layout_of(family, "onnx", "B" in arrays)
+    options = {"coupled": "forget"} if told.get("input_forget") else {}
+    return Weights(arrays, layout, cell or cell_in(layout, arrays, **options), names)

@@ -1,0 +1,98 @@
+"""Which of their arrays is which gate, and where in the equations it stands: a table to read.  (floor 4)"""
+from .blocks import arrays_of, blocks_of
+from .convert import measured, own_bias
+from .options import cell_in, layout_of, traits
+
+GATES = {"i": "input gate", "f": "forget gate", "g": "candidate (elsewhere j, c or z)", "o": "output gate",
+         "r": "reset gate", "z": "update gate (keeps the old h)", "n": "candidate (elsewhere h or c)"}
+
+
+def explain_weights(family, framework, arrays, **options):
+    """A table of their arrays: what every block of them is, and the equations in which it stands.
+
+    >>> import numpy as np
+    >>> theirs = {"kernel": np.ones((2, 1)), "bias": np.zeros(1)}
+    >>> print(explain_weights("rnn", "tf1", theirs))
+    tf1 rnn: 1 inputs, 1 units
+    <BLANKLINE>
+    kernel  (2, 1)  axes I+H G
+        [0:1, 0:1]  W
+        [1:2, 0:1]  R
+    bias    (1,)    axes G
+        [0:1]       b
+    <BLANKLINE>
+    h' = tanh(x W + h R + b)
+    """
+    layout = layout_of(family, framework)
+    cell = cell_in(layout, arrays, **options)
+    arrays, sizes = measured(layout, arrays, cell)
+    wide = max(map(len, arrays))
+    lines = [f"{layout.who}: {sizes['I'].n} inputs, {sizes['U'].n} units", ""]
+    blocks = list(blocks_of(layout, cell, sizes))
+    for name, row in arrays_of(layout).items():
+        if name in arrays:
+            shape = str(arrays[name].shape)
+            lines.append(f"{name:{wide}}  {shape}  axes {row.axes}")
+            lines += [line(block, len(cell.gates) > 1) for block in blocks if block.theirs == name]
+    return "\n".join([*table(lines), "", *equations(cell, own_bias(layout, cell))])
+
+
+def line(block, gated):
+    """Where in their array, which of ours, which gate."""
+    index = ", ".join(f"{s.start}:{s.stop}" if isinstance(s, slice) else str(s) for s in block.at)
+    ours = block.ours + (f"_{block.gate}" if block.gate and gated and not block.ours.startswith("Wp") else "")
+    turned = block.want and block.have != block.want and not block.flat
+    note = " transposed" if turned else " transposed, its rows in one line" if block.flat else ""
+    gate = GATES[block.gate or block.ours[2:]] if gated and (block.gate or block.ours.startswith("Wp")) else ""
+    return f"    [{index}]\t{ours}{note}\t{gate + (', idle: it is coupled' if block.place is None else '')}".rstrip()
+
+
+def table(lines):
+    """Columns, which tabs separate, under each other."""
+    cut = [text.split("\t") for text in lines]
+    widths = [max((len(cells[n]) for cells in cut if len(cells) > n + 1), default=0) for n in range(3)]
+    return ["  ".join(cell.ljust(widths[n]) if n + 1 < len(cells) else cell for n, cell in enumerate(cells))
+            for cells in cut]
+
+
+def equations(cell, own=None):
+    """What the cell computes, with the names of its parameters; `own`: the gates that have a bR (None: all)."""
+    told = traits(cell)
+    own = set(cell.gates if own is None else own) if told["recurrent_bias"] else set()
+    if "activation" in told:
+        return [f"h' = {told['activation']}({total(told, 'h', own).replace('_h', '')})"]
+    return gru(told, own) if "reset" in told else lstm(cell, told, own)
+
+
+def total(told, gate, own, h="h"):
+    """What goes into a gate."""
+    return f"x W_{gate} + {h} R_{gate}" + f" + b_{gate}" * told["bias"] + f" + bR_{gate}" * (gate in own)
+
+
+def gru(told, own):
+    r, z, n = (total(told, gate, own, "(r h)" if gate == "n" else "h") for gate in "rzn")
+    if told["reset"] == "after":
+        n = "x W_n" + " + b_n" * told["bias"] + (" + r (h R_n + bR_n)" if "n" in own else " + r (h R_n)")
+    return [f"r = {told['gate']}({r})", f"z = {told['gate']}({z})", f"n = {told['candidate']}({n})",
+            "h' = (1 - z) n + z h"]
+
+
+def lstm(cell, told, own):
+    first = [lstm_gate(told, gate, own) for gate in cell.gates if gate != "o"]
+    coupled = {"input": ["i = 1 - f"], "forget": ["f = 1 - i"], None: []}[told["coupled"]]
+    h = f"o {told['output']}(c')"
+    return [*first, *coupled, f"c' = f c + i g{limit(told['cell_clip'])}", lstm_gate(told, "o", own),
+            f"h' = ({h}) P{limit(told['projection_clip'])}" if told["projection"] else f"h' = {h}"]
+
+
+def limit(clip):
+    return f", limited to +-{clip:g}" if clip else ""
+
+
+def lstm_gate(told, gate, own):
+    words = total(told, gate, own)
+    if gate != "g" and told["peepholes"]:
+        words += f" + Wp{gate} c" + "'" * (gate == "o")
+    if gate == "f" and told["forget_bias"]:
+        words += f" + {told['forget_bias']:g}"
+    return f"{gate} = {told['candidate' if gate == 'g' else 'gate']}({words})"

@@ -1,0 +1,161 @@
+"""Other people's weights: exact round trips, and conversions that compute the same."""
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+from weights import U, arrays_of, drawn, outputs
+
+from rnnref import NotSupported
+from rnnref.compare import assert_close, assert_same
+from rnnref.interop import LAYOUTS, adapt, cell_for, cell_like, convert, dump, layout_of, load
+
+OPTIONS = {"projection": 2, "peepholes": True, "coupled": "forget"}           # what changes the arrays
+
+
+@st.composite
+def held(draw):
+    """A layout, a cell that it fits, and its parameters."""
+    layout = LAYOUTS[draw(st.sampled_from(sorted(LAYOUTS)))]
+    options = {n: value for n, value in OPTIONS.items() if n in layout.takes and draw(st.booleans())}
+    units, n_in = draw(st.integers(1, 5)), draw(st.integers(0, 4))
+    cell = cell_for(layout.family, layout, **options)
+    dtype = draw(st.sampled_from(["float32", "float64"]))
+    return layout, cell, drawn(cell, layout, draw(st.integers(0, 99)), dtype, n_in, units)
+
+
+@given(held())
+@settings(deadline=None, max_examples=300)
+def test_load_of_dump_is_exact(case):
+    layout, cell, p = case
+    assert_same(load(layout, dump(layout, p, cell), cell), p)
+    inside = layout.at("model/", "_7")
+    assert_same(load(inside, dump(inside, p, cell), cell), p)
+
+
+@pytest.mark.parametrize("key", sorted(LAYOUTS))
+def test_without_biases(key):
+    layout = layout_of(*key, bias=False)
+    bare, cell = cell_for(key[0], layout), cell_for(*key)
+    p = drawn(bare, LAYOUTS[key])
+    assert not {"b", "bR"} & p.keys()
+    assert_same(load(layout, dump(layout, p, bare), bare), p)
+    assert_close(outputs(cell, adapt(bare, p, cell)), outputs(bare, p))
+    p = {n: np.zeros_like(a) if n in ("b", "bR") else a for n, a in drawn(cell, layout).items()}
+    theirs = dump(layout, p, cell)
+    assert not any("bias" in name or name == "B" for name in theirs)
+    assert_same(load(layout, theirs, cell), p)
+    with pytest.raises(NotSupported, match="b is not zero where"):
+        dump(layout, p | {"b": p["b"] + 1}, cell)
+
+
+# pairs that are refused, and the word that says why; all other pairs of one family compute the same
+HARD, COUPLED, NO_N = "hard_sigmoid(alpha=0.2", "coupled=None", "recurrent bias of n"
+SIGMOID_ONLY = "torch,torch cell,keras,keras2 cudnn,tf1,tf1 block,tf1 cudnn,tf1 coupled".split(",")
+
+
+def refusal(family, source, target):
+    if target == "tf1 coupled":
+        return COUPLED
+    if source == "keras2" and target in SIGMOID_ONLY:
+        return HARD
+    return NO_N if (family, target) == ("gru", "nnx") else ""
+
+
+PAIRS = [(f, a, b) for f in ("rnn", "lstm", "gru", "gru before")
+         for a, b in permutations([k[1] for k in LAYOUTS if k[0] == f], 2)]
+
+
+@pytest.mark.parametrize("family, source, target", PAIRS, ids="-".join)
+def test_every_pair(family, source, target):
+    theirs, other = LAYOUTS[family, source], LAYOUTS[family, target]
+    cell = cell_for(family, source)
+    p = drawn(cell, theirs)
+    arrays = dump(theirs, p, cell)
+    why = "" if family == "rnn" else refusal(family, source, target)
+    if why:
+        with pytest.raises(NotSupported) as caught:
+            convert(arrays, source, target, family)
+        assert why in str(caught.value)
+    else:
+        new = cell_like(other, cell)
+        q = load(other, convert(arrays, source, target, family), new)
+        assert_close(outputs(new, q), outputs(cell, p))
+
+
+CHAINS = {"lstm": ("torch", "keras", "onnx", "tf1", "torch"), "rnn": ("torch", "keras", "onnx", "tf1", "torch"),
+          "gru": ("torch", "keras", "onnx", "flax", "tf1 cudnn", "keras2 cudnn", "torch"),
+          "gru before": ("keras", "onnx", "tf1", "tf1 block", "keras")}
+
+
+@pytest.mark.parametrize("family", CHAINS)
+def test_chain(family):
+    first, *rest = CHAINS[family]
+    cell = cell_for(family, first)
+    p = drawn(cell, LAYOUTS[family, first])
+    arrays, at = dump(LAYOUTS[family, first], p, cell), first
+    for target in rest:
+        arrays, at = convert(arrays, at, target, family), target
+    assert_close(outputs(cell, load(LAYOUTS[family, at], arrays, cell)), outputs(cell, p))
+
+
+# family, source, its options, target, what is wanted of it
+OPTED = {
+    "runtime forget bias": ("lstm", "tf1", {"forget_bias": 2.5}, "tf1", {"forget_bias": 0.0}),
+    "to a runtime forget bias": ("lstm", "torch", {}, "tf1", {"forget_bias": -1.0}),
+    "peepholes": ("lstm", "tf1", {"peepholes": True}, "onnx", {}),
+    "peepholes of zero": ("lstm", "torch", {}, "tf1", {"peepholes": True}),
+    "projection": ("lstm", "torch", {"projection": 2}, "tf1", {}),
+    "clipped projection": ("lstm", "tf1 coupled", {"projection": 2, "projection_clip": 0.05}, "tf1", {}),
+    "cell clip": ("lstm", "tf1", {"cell_clip": 0.3}, "tf1 block", {}),
+    "coupled, TF 1": ("lstm", "tf1 coupled", {"forget_bias": 0.5}, "torch", {}),
+    "coupled, TF 1, peepholes": ("lstm", "tf1 coupled", {"peepholes": True}, "onnx", {}),
+    "coupled, TF 1 to ONNX": ("lstm", "tf1 coupled", {"peepholes": True}, "onnx", {"coupled": "forget"}),
+    "coupled, ONNX": ("lstm", "onnx", {"coupled": "forget", "gate": "hard_sigmoid@keras2"}, "keras",
+                      {"gate": "hard_sigmoid@keras3"}),
+    "coupled, ONNX to TF 1": ("lstm", "onnx", {"coupled": "forget", "peepholes": True}, "tf1", {"peepholes": True}),
+    "hard sigmoids, LSTM": ("lstm", "keras2", {}, "keras", {"gate": "hard_sigmoid@keras3"}),
+    "hard sigmoids, back": ("lstm", "keras", {"gate": "hard_sigmoid@keras3"}, "onnx", {"gate": "hard_sigmoid@keras2"}),
+    "hard sigmoids, GRU": ("gru", "keras2", {}, "keras", {"gate": "hard_sigmoid@keras3"}),
+    "hard sigmoids, GRU before": ("gru before", "keras2", {}, "keras", {"gate": "hard_sigmoid@keras3"}),
+    "activations": ("lstm", "keras", {"candidate": "relu6", "output": "relu6"}, "onnx", {}),
+    "activation": ("rnn", "torch", {"activation": "relu"}, "keras", {}),
+}
+
+
+@pytest.mark.parametrize("name", OPTED)
+def test_options(name):
+    family, source, told, target, wanted = OPTED[name]
+    theirs, other = LAYOUTS[family, source], LAYOUTS[family, target]
+    cell = cell_for(family, source, **told)
+    p = drawn(cell, theirs)
+    new = cell_like(other, cell, **wanted)
+    q = load(other, convert(dump(theirs, p, cell), source, target, family, told, wanted), new)
+    ys, dxs = outputs(cell, p)
+    assert_close(outputs(new, q)[0], ys)
+    if "cell_clip" not in told:                   # the block kernel has another gradient there on purpose
+        assert_close(outputs(new, q)[1], dxs)
+
+
+def test_biases_that_can_be_told_apart_stay_apart():
+    cell = cell_for("gru", "torch")
+    p = drawn(cell, LAYOUTS["gru", "torch"])
+    arrays = dump(LAYOUTS["gru", "torch"], p, cell)
+    assert_same(convert(convert(arrays, "torch", "keras", "gru"), "keras", "torch", "gru"), arrays)
+
+
+def test_layers_of_cudnn_in_keras_2():
+    """Keras 2 itself turned a plain kernel into that of CuDNNLSTM gate by gate, as k.T.reshape(k.shape) and k.T."""
+    cell = cell_for("lstm", "keras")
+    plain = dump(LAYOUTS["lstm", "keras"], drawn(cell, LAYOUTS["lstm", "keras"]), cell)
+    flat = convert(plain, "keras", "keras2 cudnn", "lstm")
+    for name, turn in (("kernel", lambda k: k.T.reshape(k.shape)), ("recurrent_kernel", lambda k: k.T)):
+        assert_same(flat[name], np.hstack([turn(k) for k in np.hsplit(plain[name], 4)]))
+    assert_same(flat["bias"], np.concatenate([plain["bias"], np.zeros(4 * U)]))
+
+
+def test_nothing_is_changed():
+    arrays = arrays_of("lstm", "keras2")
+    before = {n: a.copy() for n, a in arrays.items()}
+    convert(arrays, "keras2", "keras", "lstm", wanted={"gate": "hard_sigmoid@keras3"})
+    assert_same(arrays, before)
