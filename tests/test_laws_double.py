@@ -31,7 +31,8 @@ def on_device(name, where, **options):
 def test_laws(name, where, reverse):
     trial = Trial(on_device(name, where, reverse=reverse))
     for number in LAWS:
-        if number not in BREAKS.get(name, ()):
+        # differences take the most time: in one setting, for what is known to be NumPy's to the bit (below)
+        if number not in BREAKS.get(name, ()) and (number != 2 or where == "holes"):
             hold(trial, number)
 
 
@@ -43,8 +44,8 @@ def test_laws_past_the_end(name, past):
         hold(trial, number)
 
 
-@pytest.mark.parametrize("where", WAYS)
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name, where", [(name, where) for name in CELLS for where in WAYS
+                                         if where == "lengths" or name not in ACTIVATIONS])
 def test_nothing_crosses_the_bus_and_every_bit_is_that_of_numpy(name, where):
     one = replace(case(name), **WAYS[where])
     d = Trial(one).d

@@ -7,9 +7,11 @@ from cases import CELLS, B, I, T, case
 
 import rnnref
 from rnnref.cells import GRU, LSTM, Bidirectional, Dropout, Stack
+from rnnref.check.tolerance import tolerance
 from rnnref.fused import call_of, plan
 from rnnref.laws import in_dtype
 from rnnref.run import run, run_back
+from rnnref.scalar import PAIRS, activation
 from rnnref.testing import assert_close, assert_same
 from rnnref.tree import Each, leaves, tmap
 from rnnref.trial import TEXT, Trial, ways
@@ -196,3 +198,15 @@ def test_explain_says_what_runs_and_why_nothing_faster():
     assert "takes no extra" in rnnref.explain(LSTM(), like, extra=Masks(x=Each(like)))
     with pytest.raises(rnnref.NotSupported, match="no path can run it"):
         rnnref.explain(Stack((LSTM(),)), like, paths=("scan_gated",))
+
+
+@pytest.mark.parametrize("limit", (None, 2.0))
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_slope_of_every_activation(name, limit):
+    """Over a wider range than the states of a small cell reach."""
+    act = activation(name, PAIRS[name].alpha, PAIRS[name].beta, clip=limit)
+    x, step = np.linspace(-9.03, 9.06, 400), 1e-6
+    y, kept = act.forward(x)
+    slope = act.backward(y, kept, np.ones_like(x))
+    change = (act.forward(x + step)[0] - act.forward(x - step)[0]) / (2 * step)
+    assert np.linalg.norm(slope - change) <= tolerance("difference", "float64") * np.linalg.norm(slope)

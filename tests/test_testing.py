@@ -15,7 +15,7 @@ from rnnref.check.tolerance import TABLE, tolerance
 from rnnref.testing import Broken, Different, assert_close, assert_same, check_case, check_cell
 from rnnref.tree import Each
 
-few = settings(derandomize=True, deadline=None, database=None, max_examples=15)
+few = settings(max_examples=15)
 ONE = np.array([[0.5, -0.25], [0.0, 1.0]])
 
 

@@ -1,0 +1,20 @@
+"""The laws on a CUDA device: `make test-gpu`."""
+from dataclasses import replace
+
+import pytest
+from cases import BREAKS, CELLS, B, T, case
+
+from rnnref.laws import LAWS, hold
+from rnnref.trial import Trial, ways
+
+pytestmark = pytest.mark.gpu
+WAYS = ways((T, B))
+
+
+@pytest.mark.parametrize("where, reverse", (("everywhere", True), ("lengths", True), ("holes", False), ("left", False)))
+@pytest.mark.parametrize("name", CELLS)
+def test_laws(name, where, reverse):
+    trial = Trial(replace(case(name), **WAYS[where], reverse=reverse, device="gpu"))
+    for number in LAWS:
+        if number not in BREAKS.get(name, ()):
+            hold(trial, number)
