@@ -40,7 +40,7 @@ class Scale:
 
     def __init__(self, rows):
         self.steps = max(len(row.trace) for row in rows)
-        budgets = [row.budget for row in rows if row.budget]
+        budgets = [a for row in rows for a in row.limits or [row.budget] if a]
         seen = [e for row in rows for e in row.trace if e is not None and isfinite(e) and e > 0]
         seen = seen + budgets or [1.0]
         low = floor(log10(max(min(seen), LOWEST)))
@@ -81,10 +81,11 @@ def curve(scale, row, k):
         shape = f'polyline points="{points}"' if len(run) > 1 else f'circle cx="{x}" cy="{y}" r="1.5"'
         yield f'<{shape} style="fill: none; stroke: {colour}; stroke-width: 1.8"/>'
         yield f'<text x="{float(x) + 4:.1f}" y="{float(y) + 4:.1f}" style="fill: {colour}">{k + 1}</text>'
-    if row.budget:
-        y = scale.y(row.budget)
-        yield (f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" '
-               f'style="stroke: {colour}; stroke-width: 1.4; stroke-dasharray: 7 5; opacity: .8"/>')
+    limits = row.limits or ([row.budget] * scale.steps if row.budget else [])
+    for run in unbroken(limits):
+        points = " ".join(f"{scale.x(t):.1f},{scale.y(limits[t]):.1f}" for t in run)
+        yield (f'<polyline points="{points}" '
+               f'style="fill: none; stroke: {colour}; stroke-width: 1.4; stroke-dasharray: 7 5; opacity: .8"/>')
     for t, error in enumerate(row.trace):
         if error is not None and not isfinite(error):
             yield f'<text x="{scale.x(t):.1f}" y="{TOP + 10}" text-anchor="middle" style="fill: {colour}">×</text>'

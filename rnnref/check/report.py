@@ -60,9 +60,8 @@ class Report:
         return "\n".join(text(self))
 
     def to_dict(self):
-        rows = [{**row._asdict(), "trace": None if row.trace is None else list(row.trace)} for row in self.rows]
         return plain({"title": self.title, "ok": self.ok, "counts": self.counts, "findings": list(self.findings),
-                      "facts": self.facts, "rows": rows})
+                      "facts": self.facts, "rows": [row._asdict() for row in self.rows]})
 
     def to_json(self, path=None):
         """The report as JSON text, written to `path` if one is given; infinities and NaN are the strings inf, nan."""

@@ -18,6 +18,7 @@ class Row(NamedTuple):
     where: str = ""                               # "t=3, row 1, unit 4": the first divergence
     note: str = ""
     trace: Any = None                             # the error at every timestep, or None
+    limits: Any = None                            # the budget at every timestep, where it is not the same at all
 
     @property
     def ratio(self):

@@ -1,0 +1,109 @@
+"""How far off is still rounding?  Measured on the very case.
+
+Truth is the reference in more digits than the candidate has.  Its companions are the reference as the candidate runs
+it, in the candidate's dtype and in two orders of operations, and the reference in more digits with everything given off
+by up to one unit in its last place.  What they err by, times a stated factor, is the budget; where they err by so much
+that no comparison means anything, nothing is said about the candidate.  (floor 10)
+"""
+from typing import Any, NamedTuple
+
+import numpy
+
+from .subject import GRADIENT
+
+FACTOR = 8.0                                      # a candidate may err so many times as much as the companions
+ULPS = 4                                          # ... or by so many units in the last place of the largest entry
+USEFUL = 1e-3                                     # companions that err by more of the largest entry say nothing
+PERTURBED = 2                                     # companions with everything given a little off
+LONGDOUBLE = 3e8                                  # the most multiplications done in longdouble, which has no BLAS
+
+
+class Budget(NamedTuple):
+    """For one array; what is relative to its largest entry (gradients) is so by `scale`, which is 1 for the others."""
+    truth: Any
+    allowed: Any                                  # the largest error, entry by entry
+    comparable: Any                               # bool, entry by entry
+    when: Any                                     # in which order entries are computed
+    scale: float
+
+
+class Yardstick(NamedTuple):
+    """What the reference says about a case."""
+    budgets: dict                                 # name -> Budget
+    cotangents: dict                              # result -> the gradient sent back; empty if none was
+    facts: dict
+
+
+def measure(subject, rng, gradients=(), factor=FACTOR):
+    """The truth of every result of a subject, and how far a candidate may be off.
+
+    gradients   the results that gradients are sent back for; none of them: no gradients
+    """
+    fine, places = finer(subject), subject.places()
+    truth = subject.truth(cast(subject.given, fine))
+    d = {name: (rng.standard_normal(a.shape) * (name in gradients)).astype(subject.dtype)
+         for name, a in truth.results.items()} if gradients else {}
+    want = everything(truth, d, fine)
+    errors = {name: numpy.zeros(a.shape, fine) for name, a in want.items()}
+    for other in companions(subject, rng, d, fine):
+        for name, a in other.items():
+            errors[name] = numpy.fmax(errors[name], off(a, want[name]))
+    eps = float(numpy.finfo(subject.dtype).eps)
+    budgets = {name: budget(a, errors[name], places[name], factor, eps) for name, a in want.items()}
+    return Yardstick(budgets, d, facts(subject, fine, factor))
+
+
+def everything(answer, d, dtype):
+    """Results and gradients by name."""
+    return dict(answer.results) | (answer.back(cast(d, dtype)) if d else {})
+
+
+def companions(subject, rng, d, fine):
+    for choice in subject.variants:
+        yield everything(subject.truth(subject.given, **choice), d, subject.dtype)
+    eps, double = numpy.finfo(subject.dtype).eps, numpy.dtype("float64")
+    for _ in range(PERTURBED):
+        given = {name: a * (1 + eps * rng.uniform(-1, 1, a.shape)) for name, a in cast(subject.given, double).items()}
+        yield everything(subject.truth(given), d, double)
+
+
+def budget(truth, error, place, factor, eps):
+    """An error that was seen may come again in all that is computed later."""
+    largest = float(numpy.max(abs(truth[numpy.isfinite(truth)]), initial=0.0))
+    when = numpy.broadcast_to(place.when, truth.shape)
+    levels, level = numpy.unique(when, return_inverse=True)
+    level, most = level.reshape(truth.shape), numpy.zeros(len(levels))
+    numpy.maximum.at(most, level, numpy.where(numpy.isfinite(truth), error, numpy.inf).astype("float64"))
+    most = numpy.maximum.accumulate(most)
+    allowed = numpy.maximum(factor * most, ULPS * eps * largest)
+    scale = largest if place.group == GRADIENT and largest else 1.0
+    return Budget(truth, allowed[level], (most <= USEFUL * largest)[level], when, scale)
+
+
+def off(a, b):
+    """|a - b|; infinite where it is not a number."""
+    with numpy.errstate(invalid="ignore", over="ignore"):
+        error = abs(a.astype(b.dtype) - b)
+    return numpy.where(numpy.isnan(error), numpy.inf, error)
+
+
+def cast(arrays, dtype):
+    return {name: a.astype(dtype) for name, a in arrays.items()}
+
+
+def finer(subject):
+    """The dtype of truth."""
+    if subject.dtype.itemsize < 8:
+        return numpy.dtype("float64")
+    work = 6 * numpy.prod(subject.size) * sum(a.size for name, a in subject.given.items() if name != subject.x)
+    more = numpy.finfo("longdouble").eps < numpy.finfo("float64").eps
+    return numpy.dtype("longdouble" if more and work <= LONGDOUBLE else "float64")
+
+
+def facts(subject, fine, factor):
+    work = subject.dtype.name
+    return {"dtype": work, "truth": "rnnref in " + ("longdouble" if fine.char == "g" else fine.name),
+            "budget": f"{factor:g} x what rnnref itself errs by on this case, in {work} and in float64 with everything "
+                      f"given off by up to one unit in its last place of {work}; at least {ULPS} such units of the "
+                      "largest entry",
+            "measured": "outputs and states by their largest error, gradients by it relative to their largest entry"}

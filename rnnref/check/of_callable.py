@@ -1,0 +1,189 @@
+"""Any function as a subject, beside the cell of ours that it should equal.
+
+    candidate(x, ...) -> y  or  y, state          x [T, B, I], y [T, B, H], as `run` has them
+    backward(dy, dstate) -> {"x": dx, "W": dW, "h0": dh0 ...}
+
+The function is also given those of `initial_state`, `lengths` and `p` that its signature names.  (floor 10)
+"""
+from dataclasses import dataclass
+from inspect import Parameter, signature
+from typing import Any
+
+import numpy
+
+from ..errors import DtypeError, NotSupported, ShapeError, one_of
+from ..run import run, run_back
+from ..tree import leaves, tmap
+from ..wrappers.stack import Bidirectional
+from .engines import Refused
+from .subject import GRADIENT, OUTPUT, STATE, Answer, Axis, Place, Subject, drawn, order
+
+GIVEN = ("initial_state", "lengths", "p")
+WORDS = {"I": "input", "H": "from unit", "U": "unit"}
+
+
+def callable_subject(function, x, cell, p, rng, lengths=None, initial_state="random", dtype=None, backward=None,
+                     reverse=False, past="zero"):
+    """The subject of a function; `cell` and its parameters `p` say what it should compute."""
+    if cell is None or p is None:
+        raise NotSupported("verify", f"a {type(function).__name__} without reference= and p=",
+                           fix="verify(function, x, reference=rnnref.cells.LSTM(), p=parameters)")
+    takes, name = taken(function), getattr(function, "__name__", type(function).__name__)
+    if lengths is not None and "lengths" not in takes:
+        raise NotSupported("verify", f"lengths are given, and {name} takes none", fix="name an argument `lengths`")
+    p = p if dtype is None else tmap(lambda a: a.astype(dtype), p)
+    kind = one_dtype(p)
+    x = drawn(rng, x, kind) if isinstance(x, tuple) and all(isinstance(n, int) for n in x) else numpy.asarray(x)
+    if x.dtype != kind and dtype is None:
+        raise DtypeError("verify", f"x has dtype {x.dtype}, expected {kind} as the parameters have",
+                         fix=f'verify(..., dtype="{kind}") casts both')
+    zero = cell.zeros(x.shape[1], cell.units(p), dtype=kind)
+    first = first_state(zero, initial_state, "initial_state" in takes, rng, name)
+    given = {"x": x.astype(kind), **{f"{path}0": a for path, a in leaves(first)}, **dict(leaves(p))}
+    axes = dict(leaves(cell.axes()))
+    biases = tuple(n for n, a in axes.items() if a == "G" and n.rpartition(".")[2] in ("b", "bR"))
+    return CallableSubject(
+        title=f"{name} against {cell.name}", given=given, lengths=lengths, biases=biases, settable="p" in takes,
+        backwards=reverse, function=function, backward=backward, cell=cell, p=p, zero=zero, reverse=reverse,
+        past=one_of("verify", "past", past, ("zero", "repeat", "free")), takes=takes)
+
+
+def taken(function):
+    """Those of `GIVEN` that the function has arguments for."""
+    parameters = signature(function).parameters
+    anything = any(q.kind is Parameter.VAR_KEYWORD for q in parameters.values())
+    return tuple(name for name in GIVEN if anything or name in parameters)
+
+
+def one_dtype(p):
+    found = {str(a.dtype): a.dtype for _, a in leaves(p)}
+    if len(found) != 1:
+        raise DtypeError("verify", f"the parameters have dtypes {', '.join(sorted(found))}, expected one",
+                         fix='say which: dtype="float32"')
+    return next(iter(found.values()))
+
+
+def first_state(zero, wanted, takes, rng, name):
+    """The first state, or None for zero."""
+    if isinstance(wanted, str):
+        one_of("verify", "initial_state", wanted, ("random", "zero"))
+        return tmap(lambda a: drawn(rng, a.shape, a.dtype, 0.5), zero) if takes and wanted == "random" else None
+    if not takes:
+        raise NotSupported("verify", f"initial_state is given, and {name} takes none",
+                           fix="name an argument `initial_state`")
+    arrays = [numpy.asarray(a) for _, a in leaves(tuple(wanted) if isinstance(wanted, list) else wanted)]
+    if [a.shape for a in arrays] != [a.shape for _, a in leaves(zero)]:
+        raise ShapeError("verify", f"initial_state has shapes {[a.shape for a in arrays]}, expected "
+                                   f"{[a.shape for _, a in leaves(zero)]}")
+    return rebuilt(zero, [a.astype(z.dtype) for a, (_, z) in zip(arrays, leaves(zero))])
+
+
+def rebuilt(like, arrays):
+    """A tree in the structure of `like` with these leaves."""
+    rest = iter(arrays)
+    return tmap(lambda _: next(rest), like)
+
+
+@dataclass
+class CallableSubject(Subject):
+    function: Any = None
+    backward: Any = None
+    cell: Any = None
+    p: Any = None
+    zero: Any = None
+    reverse: bool = False
+    past: str = "zero"
+    takes: tuple = ()
+
+    @property
+    def outputs(self):
+        return ("y.0", "y.1") if isinstance(self.cell, Bidirectional) else ("y",)
+
+    @property
+    def states(self):
+        return [path for path, _ in leaves(self.zero)]
+
+    def trees(self, given):
+        """The first state (or None) and the parameters, as trees."""
+        starts = [given.get(f"{path}0") for path in self.states]
+        first = None if starts[0] is None else rebuilt(self.zero, starts)
+        return first, rebuilt(self.p, [given[path] for path, _ in leaves(self.p)])
+
+    def truth(self, given, **choice):
+        first, p = self.trees(given)
+        ys, last, tape = run(self.cell, p, given["x"], first, lengths=self.lengths, reverse=self.reverse,
+                             past=self.past, **choice)
+
+        def back(d):
+            dys = tuple(d[name] for name in self.outputs)
+            dx, ds, _, dp = run_back(tape, dys if len(dys) > 1 else dys[0],
+                                     rebuilt(last, [d[path] for path in self.states]))
+            found = {"dx": dx, **{f"d{path}": a for path, a in leaves(dp)}}
+            return found | ({} if first is None else {f"d{path}0": a for path, a in leaves(ds)})
+        return Answer(self.named(ys, last), back)
+
+    def answer(self, given):
+        first, p = self.trees(given)
+        values = {"initial_state": first, "lengths": self.lengths, "p": p}
+        got = self.function(given["x"], **{name: values[name] for name in self.takes})
+        ys, last = self.parted(got)
+        back = None if self.backward is None else self.back
+        return Answer(self.named(ys, last), back)
+
+    def back(self, d):
+        """The candidate's gradients, under our names."""
+        dys = tuple(d[name] for name in self.outputs)
+        got = self.backward(dys if len(dys) > 1 else dys[0], rebuilt(self.zero, [d[path] for path in self.states]))
+        places, found = self.places(), {}
+        for name, a in got.items():
+            known = next((n for n in (f"d{name}", name) if n in places), None)
+            if known is None:
+                raise Refused(f"backward gives {name!r}; known are {' '.join(n[1:] for n in places if n[0] == 'd')}")
+            found[known] = numpy.asarray(a)
+        return found
+
+    def parted(self, got):
+        """y and the state, whatever was returned: y, (y, state), or (y, h, c)."""
+        if not isinstance(got, (tuple, list)) or len(self.outputs) > 1 and len(got) == 2 and is_pair(got):
+            return got, None
+        return got[0], tuple(got[1:]) if len(got) != 2 else got[1]
+
+    def named(self, ys, last):
+        """Results by name; arrays of both directions in one are cut."""
+        if len(self.outputs) > 1 and not isinstance(ys, (tuple, list)):
+            ys = numpy.split(numpy.asarray(ys), 2, -1)
+        each = ys if len(self.outputs) > 1 else (ys,)
+        found = {name: numpy.asarray(a) for name, a in zip(self.outputs, each)}
+        arrays = [a for _, a in leaves(tuple(last) if isinstance(last, list) else last)]
+        if arrays and len(arrays) != len(self.states):
+            raise Refused(f"a state of {len(arrays)} arrays came back, expected {len(self.states)}: "
+                          f"{' '.join(self.states)}")
+        return found | {path: numpy.asarray(a) for path, a in zip(self.states, arrays)}
+
+    def places(self):
+        T, axes = self.size[0], (Axis("t"), Axis("row"))
+        two, steps = len(self.outputs) > 1, {back: order(T, back)[:, None, None] for back in (False, True)}
+        found = {name: Place(OUTPUT, (*axes, Axis("unit")), steps[self.reverse != bool(k)])
+                 for k, name in enumerate(self.outputs)}
+        found["dx"] = Place(GRADIENT, (*axes, Axis("input")), 0 if two else steps[not self.reverse])
+        for path in self.states:
+            ends = axes[1], Axis("unit")
+            found |= {path: Place(STATE, ends), f"d{path}0": Place(GRADIENT, ends)}
+        gates = {path: self.gates(path) for path, _ in leaves(self.p)}
+        for path, words in leaves(self.cell.axes()):
+            found[f"d{path}"] = Place(GRADIENT, tuple(
+                Axis("unit", gates[path], "gate") if w == "G" else Axis(WORDS.get(w, w)) for w in words.split()))
+        return found
+
+    def gates(self, path):
+        """The gates of the cell that a parameter belongs to."""
+        cell, rest = self.cell, path
+        while hasattr(cell, "cells"):
+            n, _, rest = rest.partition(".")
+            cell = cell.cells[int(n)]
+        gates = tuple(getattr(cell, "gates", ""))
+        return gates if len(gates) > 1 else ()
+
+
+def is_pair(got):
+    return all(hasattr(a, "ndim") and a.ndim == 3 for a in got)

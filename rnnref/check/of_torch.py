@@ -1,0 +1,189 @@
+"""torch.nn.RNN, LSTM, GRU and their cells as subjects.  torch is looked up: who has a module has imported it.
+
+(floor 10)
+"""
+import sys
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+
+from ..errors import NotSupported, ShapeError
+from ..interop import weights_of
+from .chain import Part, back_through, through, zeros_for
+from .subject import GRADIENT, OUTPUT, STATE, Answer, Axis, Place, Subject, drawn, order, place_of
+
+STATES = ("h", "c")
+
+
+def torch_subject(module, x, rng, lengths=None, initial_state="random", dtype=None):
+    """The subject of a module and its input, in the module's own layout."""
+    torch, module = sys.modules["torch"], deepcopy(module)
+    module = module if dtype is None else module.to(getattr(torch, numpy.dtype(dtype).name))
+    if lengths is not None and not hasattr(module, "num_layers"):
+        raise NotSupported("verify", f"lengths with a {type(module).__name__}", fix="leave them out: it is one step")
+    facts = {"candidate": f"torch {torch.__version__}, on {next(module.parameters()).device}"}
+    if module.training and getattr(module, "dropout", 0):
+        module.eval()
+        facts["dropout"] = "off: a copy in evaluation mode is checked"
+    layers = parts_of(module)
+    held = {own: asnumpy(getattr(module, own)) for layer in layers for part in layer for own in part.names.values()}
+    x = x_of(module, x, rng, next(iter(held.values())).dtype)
+    time = 1 if getattr(module, "batch_first", False) else 0
+    states = first_states(layers, held, x.shape[1 - time], initial_state, rng)
+    return TorchSubject(
+        title=title(module), given={"input": x, **states, **held}, x="input", time=time, lengths=lengths,
+        biases=tuple(name for name in held if name.startswith("bias")), facts=facts, module=module, layers=layers,
+        settable=held.keys() <= dict(module.named_parameters()).keys())
+
+
+def title(module):
+    return f"torch.nn.{module}" if type(module).__module__.startswith("torch.") else str(module)
+
+
+def parts_of(module):
+    """The chain of a module."""
+    try:
+        found = weights_of(module)
+    except NotSupported as e:
+        raise NotSupported("verify", ": ".join(map(str, e.args)), **e.notes,
+                           fix="give the recurrent module alone, or a function with reference=cell and p=") from None
+    ways = ("forward", "backward")
+    return [tuple(Part(w.cell, w.layout, w.names, bool(k), f"layer {n}" + f", {ways[k]}" * (len(layer) > 1))
+                  for k, w in enumerate(layer)) for n, layer in enumerate(found)]
+
+
+def asnumpy(a):
+    a = a.detach().cpu() if hasattr(a, "detach") else a
+    if str(getattr(a, "dtype", "")) in ("torch.bfloat16", "torch.float16"):
+        raise NotSupported("verify", f"weights in {a.dtype}", fix='verify a copy in float32: dtype="float32"',
+                           reason="in 16 bits rounding is as large as a wrong convention")
+    return numpy.asarray(a)
+
+
+def x_of(module, x, rng, dtype):
+    """The input as an array; a tuple of integers is its shape, and it is drawn."""
+    x = drawn(rng, x, dtype) if isinstance(x, tuple) and all(isinstance(n, int) for n in x) else asnumpy(x)
+    if x.ndim == 2 and not hasattr(module, "num_layers"):
+        x = x[None]                               # a cell: one step
+    if x.ndim != 3:
+        raise ShapeError("verify", f"the input has shape {x.shape}, expected 3 axes",
+                         axes="time, batch, input (batch first if the module says so)",
+                         fix="an input without a batch: x[:, None]" if x.ndim == 2 else "")
+    return x.astype(dtype)
+
+
+def first_states(layers, given, batch, wanted, rng):
+    """{"h_0": [layers and directions, B, H], "c_0": ...}, drawn or as given; nothing for "zero"."""
+    if isinstance(wanted, str) and wanted == "zero":
+        return {}
+    zero = [zeros_for(part, given, batch) for layer in layers for part in layer]
+    shapes = [(len(zero), *a.shape) for a in zero[0]]
+    if isinstance(wanted, str):
+        states = [drawn(rng, shape, zero[0][0].dtype, 0.5) for shape in shapes]
+    else:
+        states = [asnumpy(a) for a in (wanted if isinstance(wanted, (tuple, list)) else (wanted,))]
+        states = [a[None] if a.ndim == 2 else a for a in states]
+        if [a.shape for a in states] != shapes:
+            raise ShapeError("verify", f"initial_state has shapes {[a.shape for a in states]}, expected {shapes}",
+                             axes="layers and directions, batch, units: h_0, and c_0 of an LSTM")
+    return {f"{name}_0": a.astype(zero[0][0].dtype) for name, a in zip(STATES, states)}
+
+
+@dataclass
+class TorchSubject(Subject):
+    """`layers` is the chain that equals `module`."""
+    module: Any = None
+    layers: Any = ()
+
+    @property
+    def parts(self):
+        return [part for layer in self.layers for part in layer]
+
+    @property
+    def states(self):
+        return STATES[:len(self.parts[0].cell.rule.widths)]
+
+    def turned(self, a):                          # between their layout and time first
+        return a.swapaxes(0, 1) if self.time else a
+
+    def truth(self, given, **choice):
+        first = None
+        if "h_0" in given:
+            first = list(zip(*(given[f"{name}_0"] for name in self.states)))
+        passed = through(self.layers, given, self.turned(given["input"]), first, self.lengths, **choice)
+        last = {f"{name}_n": numpy.stack(arrays) for name, arrays in zip(self.states, zip(*passed.last))}
+
+        def back(d):
+            dlast = list(zip(*(d[f"{name}_n"] for name in self.states)))
+            dx, dfirst, dp = back_through(passed, self.turned(d["output"]), dlast)
+            dstates = {f"d{name}_0": numpy.stack(arrays) for name, arrays in zip(self.states, zip(*dfirst))}
+            return {"dinput": self.turned(dx), **(dstates if first else {}), **dp}
+        return Answer({"output": self.turned(passed.ys), **last}, back)
+
+    def answer(self, given):
+        torch, module = sys.modules["torch"], deepcopy(self.module)
+        own, like = dict(module.named_parameters()), next(module.parameters())
+        with torch.no_grad():
+            for name in own.keys() & given.keys():
+                own[name].copy_(torch.tensor(given[name]))
+        x, *states = (torch.tensor(given[name], device=like.device, requires_grad=True)
+                      for name in ("input", *(f"{s}_0" for s in self.states)) if name in given)
+        leaves = {"input": x, **{f"{s}_0": a for s, a in zip(self.states, states)},
+                  **{name: own[name] for name in given if name in own}}
+        for a in leaves.values():
+            a.requires_grad_(True)
+        results = self.called(module, x, states)
+
+        def back(d):
+            outs = {name: a for name, a in results.items() if a.requires_grad}
+            got = torch.autograd.grad(list(outs.values()), list(leaves.values()), [
+                torch.tensor(d[name], device=a.device, dtype=a.dtype) for name, a in outs.items()], allow_unused=True)
+            return {f"d{name}": asnumpy(torch.zeros_like(a) if g is None else g)
+                    for (name, a), g in zip(leaves.items(), got)}
+        return Answer({name: asnumpy(a) for name, a in results.items()}, back)
+
+    def called(self, module, x, states):
+        """The results of the module, as tensors."""
+        if not hasattr(module, "num_layers"):
+            return self.stepped(module, x, states)
+        torch = sys.modules["torch"]
+        rnn = torch.nn.utils.rnn
+        first = () if not states else (states[0],) if len(states) == 1 else (tuple(states),)
+        if self.lengths is None:
+            ys, last = module(x, *first)
+        else:
+            packed = rnn.pack_padded_sequence(x, torch.as_tensor(self.lengths), bool(self.time), enforce_sorted=False)
+            ys, last = module(packed, *first)
+            ys, _ = rnn.pad_packed_sequence(ys, bool(self.time), total_length=self.size[0])
+        last = last if isinstance(last, tuple) else (last,)
+        return {"output": ys, **{f"{s}_n": a for s, a in zip(self.states, last)}}
+
+    def stepped(self, cell, x, states):
+        """A cell in a loop written by hand."""
+        s, ys = tuple(a[0] for a in states), []
+        for x_t in x:
+            s = cell(x_t, s if len(s) > 1 else s[0] if s else None)
+            s = s if isinstance(s, tuple) else (s,)
+            ys.append(s[0])
+        return {"output": sys.modules["torch"].stack(ys), **{f"{n}_n": a[None] for n, a in zip(self.states, s)}}
+
+    def places(self):
+        ways, T = len(self.layers[0]), self.size[0]
+        directions = ("forward", "backward")[:ways] if ways > 1 else ()
+        H = self.parts[-1].cell.width(zeros_for(self.parts[-1], self.given, 1)[-1].shape[-1])
+        steps = numpy.concatenate([numpy.repeat(order(T, bool(k))[:, None], H, 1) for k in range(ways)], 1)[:, None]
+        axes = (Axis("t"), Axis("row"))
+        along = (lambda *rest: (*axes[::-1], *rest)) if self.time else (lambda *rest: (*axes, *rest))
+        labels = tuple(part.label for part in self.parts)
+        layer = numpy.array([n for n, layer in enumerate(self.layers) for _ in layer])[:, None, None]
+        whole = Axis("", labels if len(labels) > 1 else ("",)), Axis("row"), Axis("unit")
+        dwhen = self.turned(order(T, backwards=True)[:, None, None]) if ways == 1 else 0
+        found = {"output": Place(OUTPUT, along(Axis("unit", directions)), self.turned(steps)),
+                 "dinput": Place(GRADIENT, along(Axis("input")), dwhen)}
+        for s in self.states:
+            found |= {f"{s}_n": Place(STATE, whole, layer), f"d{s}_0": Place(GRADIENT, whole)}
+        for part in self.parts:
+            found |= {"d" + own: place_of(part.layout, table) for table, own in part.names.items()}
+        return found

@@ -1,0 +1,78 @@
+"""ONNX files, models and nodes: every RNN, GRU and LSTM by itself, so that the first wrong one is named.  (floor 10)"""
+from dataclasses import fields, replace
+from os import PathLike
+
+from ..errors import NotSupported, extra
+from ..onnx.reading import CHOICES, ONNXRUNTIME
+from .checked import brought_out, checked, compared
+from .of_onnx import model_subject, node_subject, nodes_of
+from .report import Report
+from .sentences import listed
+
+WHOLE = "the whole model"
+
+
+def onnx_report(candidate, inputs, rng, engine, reading, progress, checks):
+    """The report on a NodeProto, a ModelProto or the path of one."""
+    onnx = extra("onnx", "verify", "verify")
+    extra("onnx.numpy_helper", "verify", "verify")
+    if not isinstance(inputs, dict):
+        raise NotSupported("verify", f"inputs of an ONNX candidate as a {type(inputs).__name__}",
+                           fix='a dict by name: {"X": x, ...}')
+    if isinstance(candidate, (str, PathLike)):
+        candidate = onnx.load(candidate)
+    if isinstance(candidate, onnx.NodeProto):
+        return node_report(node_subject(candidate, inputs, rng, engine, reading), rng, checks)
+    if not isinstance(candidate, onnx.ModelProto):
+        raise NotSupported("verify", f"a {type(candidate).__name__}", known="a path, ModelProto, NodeProto")
+    watch = progress or (lambda steps, what: steps)
+    nodes = nodes_of(candidate, inputs, reading)
+    parts = [(node.name, node_report(node_subject(node.proto, node.inputs, rng, engine, reading, node.name), rng,
+                                     checks)) for node in watch(nodes, "nodes")]
+    if engine == "onnxruntime":
+        whole = checked(model_subject(candidate, inputs, reading), rng, **checks | {"gradients": False})
+        parts.append((WHOLE, whole))
+    return joined(candidate, parts)
+
+
+def node_report(subject, rng, checks):
+    """The report on one node; if it departs, with the other reading of the text under which it does not."""
+    report = checked(subject, rng, **checks | {"gradients": False})
+    if report.counts["differs"]:
+        report.findings += other_readings(subject, rng, checks)
+    return report
+
+
+def other_readings(subject, rng, checks):
+    """A sentence if the text may be read so that the candidate is right."""
+    subject, _ = brought_out(subject, rng, checks["perturb_biases"])
+    others = [replace(subject.reading, **{name: value}) for name, values in CHOICES.items() for value in values
+              if value != getattr(subject.reading, name)]
+    for reading in (*others, ONNXRUNTIME):
+        verdicts, _, _ = compared(replace(subject, reading=reading), rng, False, checks["factor"])
+        if all(v.row.verdict == "agrees" for v in verdicts):
+            changed = [f"{f.name}={getattr(reading, f.name)!r}" for f in fields(reading)
+                       if getattr(reading, f.name) != getattr(subject.reading, f.name)]
+            return [f"It agrees if the text is read otherwise: Reading({', '.join(changed)})."]
+    return []
+
+
+def joined(model, parts):
+    """One report of the reports on the nodes, in the order of the graph."""
+    rows = [row._replace(name=f"{name}: {row.name}", group=name) for name, one in parts for row in one.rows]
+    wrong = [(name, one) for name, one in parts if not one.ok]
+    nodes = [(name, one) for name, one in wrong if name != WHOLE]
+    found = []
+    if nodes:
+        name, first = nodes[0]
+        kinds = {"differs": "departs", "refused": "is refused", "not comparable": "cannot be compared"}
+        verb = next((kinds[verdict] for verdict in kinds if first.counts[verdict]), "gives nothing")
+        found.append(f"The first node that {verb}: {name}{f', and {len(nodes) - 1} more' if len(nodes) > 1 else ''}.")
+    elif wrong:
+        found.append("Every RNN, GRU and LSTM agrees by itself and the whole model does not: look at the other nodes.")
+    else:
+        found.append(f"All agree to rounding: {listed([name for name, _ in parts])}.")
+    found += [f"{name}: {sentence}" for name, one in wrong for sentence in one.findings]
+    facts = dict(parts[0][1].facts) | {"nodes": "each alone, fed with what the reference's run brings there"}
+    facts.pop("shapes", None)
+    return Report(f"ONNX model {model.graph.name or ''}".strip(), rows, facts, found)

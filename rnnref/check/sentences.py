@@ -1,0 +1,146 @@
+"""What the rows of a check mean together, in plain sentences.  (floor 10)"""
+import numpy
+
+from .budget import measure
+from .judge import judge
+from .subject import GRADIENT, OUTPUT, STATE
+
+
+def findings(subject, yardstick, verdicts, rng):
+    """Sentences, the most telling first."""
+    places, off = subject.places(), [v for v in verdicts if v.row.verdict == "differs"]
+    ahead = [v for v in off if places[v.name].group != GRADIENT]
+    back = [v for v in off if places[v.name].group == GRADIENT]
+    yield from first_divergence(subject, places, ahead, rng)
+    yield from only_some(subject, places, ahead)
+    if back and not ahead:
+        only = ", ".join(dict.fromkeys(blocks(back)))
+        yield (f"The results agree and {listed([v.name for v in back])} {'does' if len(back) == 1 else 'do'} not: "
+               f"the way back is at fault{f', {only}' if only else ''}.")
+    elif back:
+        yield f"{len(back)} of the gradients {'differs' if len(back) == 1 else 'differ'} too: mend the results first."
+    yield from chaos(verdicts)
+    if not off:
+        yield from agreement(verdicts)
+
+
+def first_divergence(subject, places, ahead, rng):
+    """Where the results first part, and what the shortest sequence shows on which they do."""
+    if not ahead:
+        return
+    timed = [v for v in ahead if v.first is not None and places[v.name].time is not None]
+    shown = next(iter(timed or ahead))
+    yield f"First divergence: {shown.name}, {', '.join(filter(None, (shown.row.where, shown.row.note)))}."
+    staged = [place for place in places.values() if place.group == STATE or place.time is not None]
+    if not staged or any(v.first is None for v in ahead):
+        return
+    steps, short = shortest(subject, rng)
+    if short:
+        end = "last" if subject.backwards else "first"
+        alone = f"{end} {f'{steps - 1} steps' if steps > 2 else 'step'}"
+        yield (f"On the {alone} alone all results agree; with one more {differing(short)}." if steps > 1
+               else f"On the {end} step alone {differing(short)} already.")
+        yield from of_gates(places, short)
+
+
+def differing(short):
+    """"h_n and c_n differ, first in layer 1, backward"."""
+    names = listed([v.name for v in short])
+    layers = [v.row.where.partition(", row")[0] for v in short if v.row.where.startswith("layer")]
+    return f"{names} {'differs' if len(short) == 1 else 'differ'}{f', first in {min(layers)}' if layers else ''}"
+
+
+def of_gates(places, short):
+    """An LSTM tells its output gate from the others: c does not see it."""
+    names = {v.name for v in short}
+    h, c = ([n for n, place in places.items() if place.group == STATE and n.removeprefix("Y_")[0] == letter]
+            for letter in "hc")
+    if c and h and names & set(h) and not names & set(c):
+        yield "At the first step that is off c is right and h is not: look at the output gate, and what squashes c."
+    elif c and names & set(c):
+        yield "At the first step that is off c is wrong already: look at i, f and g, not at the output gate alone."
+
+
+def shortest(subject, rng):
+    """(steps, what differs) for a shortest sequence on which results differ, by bisection; (None, []) if there is none.
+
+    On the sequence that is one step shorter all results agree.
+    """
+    agree, differ = 0, subject.size[0]
+    found = of_prefix(subject, differ, rng)
+    while found and differ - agree > 1:
+        middle = (agree + differ) // 2
+        off = of_prefix(subject, middle, rng)
+        if off is None:
+            return None, []
+        agree, differ, found = (agree, middle, off) if off else (middle, differ, found)
+    return (differ, found) if found else (None, [])
+
+
+def of_prefix(subject, steps, rng):
+    """The verdicts on results that differ on the first steps alone; None if the candidate will not run them."""
+    short = subject.first(steps)
+    try:
+        got = short.answer(short.given).results
+    except Exception:                             # a candidate for one length only: then there is nothing to tell
+        return None
+    places, yardstick = short.places(), measure(short, rng)
+    verdicts = [judge(short, n, places[n], b, numpy.asarray(got[n])) for n, b in yardstick.budgets.items() if n in got]
+    return [v for v in verdicts if v.row.verdict == "differs"]
+
+
+def only_some(subject, places, ahead):
+    """A pattern in what is off: one direction, padded rows, one layer."""
+    for v in ahead:
+        place = places[v.name]
+        if v.over is None or place.group != OUTPUT or place.time is None:
+            continue
+        for k, axis in enumerate(place.axes):
+            if axis.labels:
+                parts = numpy.split(numpy.moveaxis(v.over, k, 0), len(axis.labels))
+                bad = [label for label, part in zip(axis.labels, parts) if part.any()]
+                if len(bad) < len(axis.labels):
+                    yield f"Only the {listed(bad)} direction of {v.name} is off."
+        yield from padded_rows(subject, place, v)
+
+
+def padded_rows(subject, place, v):
+    if subject.lengths is None:
+        return
+    T, row = subject.size[0], next(k for k, axis in enumerate(place.axes) if axis.word == "row")
+    off = numpy.moveaxis(v.over, row, 0).reshape(subject.size[1], -1).any(1)
+    short = numpy.asarray(subject.lengths) < T
+    if (off & short).any() and not (off & ~short).any() and not short.all():
+        rows = listed([str(b) for b in numpy.flatnonzero(off)])
+        yield f"Only rows with padding are off ({rows} of {subject.size[1]}): look at the lengths."
+
+
+def blocks(verdicts):
+    return [note for v in verdicts for note in v.row.note.split("; ") if note.startswith("only in gate")]
+
+
+def chaos(verdicts):
+    told = [v for v in verdicts if "not comparable" in f"{v.row.verdict} {v.row.note}"]
+    if told:
+        notes = [note for v in told for note in v.row.note.split("; ")]
+        past = next((f", so it is {note}" for note in notes if note.startswith("not comparable past")), "")
+        yield f"This recurrence is chaotic: rounding grows until it is as large as what is compared{past}."
+        none = [v.name for v in told if v.row.verdict == "not comparable"]
+        if none:
+            yield f"Nothing can be said of {listed(none)}."
+
+
+def agreement(verdicts):
+    agree = [v for v in verdicts if v.row.verdict == "agrees"]
+    if agree:
+        worst = max(agree, key=lambda v: v.row.ratio)
+        yield (f"What was compared agrees to rounding; {worst.name} comes nearest to its budget, at "
+               f"{worst.row.ratio:.2g} of it.")
+
+
+def listed(names, most=6):
+    """"a, b and c", shortened."""
+    names = list(names)
+    if len(names) > most:
+        names = [*names[:most - 1], f"{len(names) - most + 1} more"]
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
