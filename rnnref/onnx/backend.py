@@ -1,0 +1,152 @@
+"""An `onnx.backend.base.Backend`: RNN, GRU and LSTM by rnnref, every other operator by `onnx.reference`.  (floor 7)
+
+This module imports onnx; `rnnref.onnx` imports it when one of its names is first used.
+"""
+from os import PathLike
+
+import numpy
+import onnx
+from onnx import defs, helper
+from onnx.backend.base import Backend as Base, BackendRep
+from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
+
+from ..errors import NotSupported, ShapeError, one_of
+from .attributes import OPERATORS, name_of
+from .inputs import inputs_of
+from .node import run_op
+from .promote import in_dtype, promoted
+from .reading import TEXT
+
+VERSIONS = (7, 14, 22)                            # of the operators: 14 brought layout, 22 bfloat16
+
+
+class Ours(OpRun):
+    """One node: what onnx.reference asks of an operator."""
+    op_domain = ""
+    reading = TEXT
+
+    def __init__(self, node, run_params, schema=None):
+        super().__init__(node, run_params, schema)
+        op, opset = node.op_type, run_params["opsets"].get("", 0)
+        version = defs.get_schema(op, opset).since_version if opset else 0
+        if version not in VERSIONS:
+            raise NotSupported(name_of(op), f"version {version} (opset {opset})",
+                               known=f"versions {', '.join(map(str, VERSIONS))}: opset 7 and later",
+                               hint="the ones before have output_sequence" if version < 7 else "")
+
+    def run(self, *inputs, linked_attributes=None, context=None, bindings=None):
+        """`_run` without its surroundings: they fill in defaults of the schema and rewrite our errors.
+
+        An absent input is seen by its empty name; the evaluator may hold an unnamed output of another node under it.
+        """
+        node, linked = self.onnx_node, linked_attributes or {}
+        given = {name: a for name, held, a in zip(inputs_of(node.op_type), node.input, inputs) if held}
+        said = {a.name: linked[a.ref_attr_name] if a.ref_attr_name else helper.get_attribute_value(a)
+                for a in node.attribute}
+        outputs, _ = run_op(node.op_type, given, said, self.reading, keep=False)
+        return tuple(a if held else None for held, a in zip(node.output, outputs))
+
+    def _run(self, *inputs, **attributes):        # abstract there
+        raise NotImplementedError
+
+
+def evaluator(proto, reading, **options):
+    """A ReferenceEvaluator of `proto` in which our three operators are ours, in subgraphs and functions too."""
+    ours = [type(op, (Ours,), {"reading": reading}) for op in OPERATORS]
+
+    class Evaluator(ReferenceEvaluator):          # it makes others of its own class, and gives not all of them new_ops
+        def __init__(self, proto, **options):
+            super().__init__(proto, **(options | {"new_ops": ours}))
+
+    return Evaluator(proto, **options)
+
+
+class Prepared(BackendRep):
+    """A model ready to run."""
+
+    def __init__(self, model, reading, dtype, opsets=None):
+        model = model if dtype is None else promoted(model, dtype)
+        self.evaluator = evaluator(model, reading, **({"opsets": opsets} if opsets else {}))
+        self.dtype = dtype
+        graph = getattr(model, "graph", model)
+        held = {a.name for a in graph.initializer}
+        self.inputs = [a.name for a in graph.input if a.name not in held]
+        self.known = [a.name for a in graph.input]
+
+    def run(self, inputs, **kwargs):
+        """inputs: a list in the order of the model's, a dict by name, or one array -> a tuple of outputs."""
+        if kwargs:
+            raise NotSupported("run", f"{', '.join(kwargs)}: not an option")
+        return tuple(self.evaluator.run(None, self.named(inputs)))
+
+    def named(self, inputs):
+        if isinstance(inputs, numpy.ndarray):
+            inputs = [inputs]
+        if not isinstance(inputs, dict):
+            if len(inputs) != len(self.inputs):
+                raise ShapeError("run", f"{len(inputs)} inputs, expected {len(self.inputs)}: {' '.join(self.inputs)}")
+            inputs = dict(zip(self.inputs, inputs))
+        odd, lacks = [n for n in inputs if n not in self.known], [n for n in self.inputs if n not in inputs]
+        if odd or lacks:
+            raise ShapeError("run", f"{', '.join(odd or lacks)}: {'not an input' if odd else 'missing'}",
+                             known=" ".join(self.known))
+        return inputs if self.dtype is None else {name: in_dtype(a, self.dtype) for name, a in inputs.items()}
+
+
+class Backend(Base):
+    """onnx.backend.base.Backend, so `onnx.backend.test.BackendTest(rnnref.onnx)` runs it.
+
+    reading   what the operator text leaves open (`rnnref.onnx.Reading`)
+    dtype     "float64" or "float32": every weight, constant, cast and floating input in it, so a float32 model is
+              evaluated in float64; None: as the model says
+    """
+
+    @classmethod
+    def is_compatible(cls, model, device="CPU", **kwargs):
+        return cls.supports_device(device)
+
+    @classmethod
+    def prepare(cls, model, device="CPU", *, reading=TEXT, dtype=None):
+        """A model (or the path of one) -> what runs it again and again.
+
+        Errors    NotSupported: a device that is not the CPU, a version of RNN, GRU or LSTM before opset 7; those of
+                  onnx.checker for a model that is none
+        """
+        on_cpu("prepare", device)
+        model = onnx.load(model) if isinstance(model, (str, PathLike)) else model
+        super().prepare(model, device)
+        return Prepared(model, reading, known("prepare", dtype))
+
+    @classmethod
+    def run_model(cls, model, inputs, device="CPU", *, reading=TEXT, dtype=None):
+        return cls.prepare(model, device, reading=reading, dtype=dtype).run(inputs)
+
+    @classmethod
+    def run_node(cls, node, inputs, device="CPU", outputs_info=None, *, reading=TEXT, dtype=None, opset_version=None):
+        """One node of any operator -> its outputs; outputs_info is what others need to know and we do not."""
+        on_cpu("run_node", device)
+        version = defs.onnx_opset_version() if opset_version is None else opset_version
+        super().run_node(node, inputs, device, outputs_info, opset_version=version)
+        ends = [[onnx.ValueInfoProto(name=name) for name in names if name] for names in (node.input, node.output)]
+        graph = helper.make_graph([node], "node", *ends)
+        if isinstance(inputs, (list, tuple)) and len(inputs) == len(node.input):  # also what is absent, as None
+            inputs = [a for name, a in zip(node.input, inputs) if name]
+        return Prepared(graph, reading, known("run_node", dtype), {node.domain: version}).run(inputs)
+
+    @classmethod
+    def supports_device(cls, device):
+        return device.partition(":")[0] == "CPU"
+
+
+def on_cpu(who, device):
+    if not Backend.supports_device(device):
+        raise NotSupported(who, f"device={device!r}", known="'CPU'")
+
+
+def known(who, dtype):
+    return dtype and numpy.dtype(one_of(who, "dtype", numpy.dtype(dtype).name, ("float32", "float64")))
+
+
+is_compatible, prepare, run_model = Backend.is_compatible, Backend.prepare, Backend.run_model
+run_node, supports_device = Backend.run_node, Backend.supports_device
