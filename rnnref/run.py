@@ -67,8 +67,9 @@ def run_back(tape, dys=None, ds=None):
     """
     cell, p, extra, prepared, path, inner, past, live, reverse, tail, like = tape
     dys, ds = [zeros(a) if d is None else d for d, a in zip((dys, ds), like)]
+    name = getattr(cell, "name", type(cell).__name__)
     for what, d, a in zip(("dys", "ds"), (dys, ds), like):
-        alike(getattr(cell, "name", type(cell).__name__), what, d, a)
+        alike(name, what, d, a)
     backward, more = find(path).backward, (None, None, None)
     if past == "repeat":
         dys = each_way(drepeat, cell, dys, live, reverse)
@@ -78,8 +79,17 @@ def run_back(tape, dys=None, ds=None):
     dxs, ds, dextra, dq = backward(inner, dys, ds)
     dxs, dextra, dq = map(add, (dxs, dextra, dq), more)
     dp, dextra = cell.prepare_back(p, prepared, dq, dextra)
+    same_names(name, dp, p)
     dextra = None if extra is None or dextra is None else tmap(lambda d, a: cast(d, a), dextra, extra)
     return dxs, ds, dextra, tmap(lambda a, d: cast(d, a), p, dp)
+
+
+def same_names(who, dp, p):
+    """A gradient for every parameter and for nothing else: a cell that forgets one would train it never."""
+    got, want = [{path for path, _ in leaves(tree)} for tree in (dp, p)]
+    if got != want:
+        raise ShapeError(who, f"backward gave gradients of {' '.join(sorted(got)) or 'nothing'}, expected of "
+                              f"{' '.join(sorted(want))}")
 
 
 def checked(cell, p, xs, s, extra, lengths, mask):

@@ -234,3 +234,20 @@ def test_errors_survive_pickling():
     error = ShapeError("LSTM", "R has shape (1,)", axes="a", hint="")
     assert str(pickle.loads(pickle.dumps(error))) == str(error) == "LSTM: R has shape (1,)\n  axes   a"
     assert lstm.State(1, 2).h == 1
+
+
+class Forgetful(cells.Cell):
+    """A user's cell whose backward forgets a parameter."""
+    def forward(self, p, x, s, extra=None):
+        return x * p["a"] + p["b"], s, x
+
+    def backward(self, p, x, dy, dnew):
+        return dy * p["a"], dnew, None, {"a": (dy * x).sum(0)}
+
+
+def test_a_cell_that_forgets_a_gradient():
+    p, xs, s = {"a": np.ones(I), "b": np.zeros(I)}, np.ones((T, B, I)), gru.State(np.zeros((B, I)))
+    with pytest.raises(ShapeError, match="Forgetful: backward gave gradients of a, expected of a b"):
+        rnnref.run_back(rnnref.run(Forgetful(), p, xs, s)[2])
+    with pytest.raises(NotSupported, match="give the first state"):
+        rnnref.run(cells.Dropout(Forgetful()), p, xs)

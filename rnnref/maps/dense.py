@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 from typing import Optional
 
-from ..arrays import rows
+from ..arrays import cast, rows
 
 
 class Map:
@@ -30,11 +30,11 @@ class Dense(Map):
         return {self.W: f"{i} {o}"} | ({self.b: o} if self.b else {})
 
     def forward(self, p, x):
-        a = x @ p[self.W]
+        a = cast(x @ p[self.W], x)                # NumPy gives float32 for bfloat16
         return (a + p[self.b] if self.b else a), x
 
     def backward_x(self, p, x, da):
-        return da @ p[self.W].T
+        return cast(da @ p[self.W].T, da)
 
     def backward_p(self, p, x, da):
         return {self.W: rows(x).T @ rows(da)} | ({self.b: rows(da).sum(0)} if self.b else {})
