@@ -1,0 +1,73 @@
+"""Answers to the exercises of the notebooks, right ones and wrong ones, and what the checks must say to them."""
+
+GRU_STEP = """
+def answer(p, x, h, order=(0, 1, 2), swap=False, bias=1):
+    (xr, xz, xn), (hr, hz, hn) = ([np.split(a, 3, -1)[n] for n in order]
+                                  for a in (x @ p["W"] + p["b"], h @ p["R"] + bias * p["bR"]))
+    r, z, n = sigmoid(xr + hr), sigmoid(xz + hz), np.tanh(xn + sigmoid(xr + hr) * hn)
+    return z * n + (1 - z) * h if swap else (1 - z) * n + z * h
+"""
+REWIRE = """
+def answer(p, forget=False, write=True):
+    p["W"][:, i[1]] = p["W"][:, g[1]] = 0
+    if not forget:
+        p["W"][3, f[1]] = 0
+    if write:
+        p["W"][0, i[1]], p["W"][0, g[1]] = 2 * S, S
+    return p
+"""
+GRU_BACK = """
+def answer(k, dy, dh, only=False, slope=1):
+    dh = dh if only else dy + dh
+    dz = dh * (k.h0 - k.n) * k.z * (1 - k.z)
+    dn = dh * (1 - k.z) * (1 - k.n ** 2) ** slope
+    return dn * k.hn * k.r * (1 - k.r), dz, dn, dh * k.z
+"""
+BACK = ["gru_rule_back, da_r: ", "gru_rule_back, da_z: ", "gru_rule_back, da_n: ", "gru_rule_back, dh: "]
+
+ANSWERS = {
+    "01_a_loop_and_a_cell": [
+        ("check_count(lambda G, I, U: G * U * (I + U + 1))", "count: right"),
+        ("check_count(lambda G, I, U: G * U * (I + U))", "count: not yet: the bias is missing"),
+        ("check_count(lambda G, I, U: 7)", "count: not yet: at [] it is 7, expected 132"),
+        (GRU_STEP + "check_gru_step_after(answer)", "gru_step_after: right"),
+        (GRU_STEP + "check_gru_step_after(lambda *a: answer(*a, swap=True))",
+         "gru_step_after: not yet: z keeps the old h here: (1 - z) n + z h"),
+        (GRU_STEP + "check_gru_step_after(lambda *a: answer(*a, order=(1, 0, 2)))",
+         "gru_step_after: not yet: the blocks are read in the order z r n"),
+        (GRU_STEP + "check_gru_step_after(lambda *a: answer(*a, bias=0))",
+         "gru_step_after: not yet: the second bias bR is missing"),
+        ("check_gru_step_after(lambda p, x, h: gru_step_before(p | {'b': p['b'] + p['bR']}, x, h))",
+         "gru_step_after: not yet: the reset stands before the product"),
+        ("check_gru_step_after(lambda p, x, h: x)", "gru_step_after: the answer has shape (2, 4), expected (2, 5)"),
+        ("check_last_outputs(lambda ys, lengths: ys[lengths - 1, range(len(lengths))])", "last_outputs: right"),
+        ("check_last_outputs(lambda ys, lengths: ys[-1])",
+         "last_outputs: not yet: that is step T - 1 of every row, zero where a row has ended"),
+        (REWIRE + "check_rewire(answer)", "rewire: right"),
+        (REWIRE + "check_rewire(lambda p: answer(p, write=False))",
+         "rewire: not yet: nothing is ever written: open i, and give g a value"),
+        ("check_rewire(lambda p: p)", "rewire: not yet: unit 1 is as it was"),
+    ],
+    "02_backward_through_time": [
+        ("check_dsoftsign(lambda y, dy: dy * (1 - abs(y)) ** 2)", "dsoftsign: right"),
+        ("check_dsoftsign(lambda y, dy: dy * (1 - y) ** 2)", "dsoftsign: not yet: it needs |y|, not y"),
+        (GRU_BACK + "check_gru_rule_back(answer)", "\n".join(said + "right" for said in BACK)),
+        (GRU_BACK + "check_gru_rule_back(lambda *a: answer(*a, only=True))",
+         "\n".join(said + "not yet: dy is missing in dh'" for said in BACK)),
+        (GRU_BACK + "check_gru_rule_back(lambda *a: (..., *answer(*a, slope=0)[1:3], ...))",
+         BACK[0] + "not answered yet\n" + BACK[1] + "right\n" + BACK[2]
+         + "not yet: in dh' * (1 - z) * (1 - n^2) the factor (1 - n^2) is missing\n" + BACK[3] + "not answered yet"),
+        ("check_gru_rule_back(lambda *a: a)", "gru_rule_back: 3 results, expected 4: da_r, da_z, da_n, dh"),
+        ("check_peephole_dc(lambda p, f, dc, di, df: dc * f + p['Wpi'] * di + p['Wpf'] * df)", "peephole_dc: right"),
+        ("check_peephole_dc(lambda p, f, dc, di, df: dc * f)",
+         "peephole_dc: not yet: the peepholes are missing: i and f also saw the old c"),
+        ("check_peephole_dc(lambda p, f, dc, di, df: dc * f + p['Wpi'] * di)",
+         "peephole_dc: not yet: the term Wpf * da_f is missing"),
+        ("check_peephole_dc(lambda p, f, dc, di, df: dc * f + p['Wpi'] * di - p['Wpf'] * df)",
+         "peephole_dc: not yet: the term Wpf * da_f has the wrong sign"),
+        ("check_peephole_dc(lambda p, f, dc, di, df: dc * f + di + p['Wpf'] * df)",
+         "peephole_dc: not yet: in Wpi * da_i the factor Wpi is missing"),
+        ("check_all_dR(lambda hs, das: hs.reshape(-1, 4).T @ das.reshape(-1, 16))", "all_dR: right"),
+        ("check_all_dR(lambda hs, das: hs[-1].T @ das[-1])", "all_dR: not yet: that is the last step alone"),
+        ("check_all_dR(lambda hs, das: hs.mean(1).T @ das.sum(1))", None),
+    ]}
