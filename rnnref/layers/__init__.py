@@ -1,0 +1,15 @@
+"""Layers with the names, arguments, defaults and weights of Keras 3.  (floor 7)
+
+    y = layer(x)                       x [B, T, I]; also layer.forward(x, initial_state, mask, ...)
+    dx, dstate = layer.backward(dy)    fills layer.grads
+    layer.set_weights(keras_layer.get_weights())
+"""
+from ..wrappers.noise import Masks
+from .base import Layer
+from .bidirectional import Bidirectional
+from .cell import CellLayer, CoreCell
+from .gru import GRU, GRUCell
+from .lstm import LSTM, LSTMCell
+from .rnn import RNN
+from .simple_rnn import SimpleRNN, SimpleRNNCell
+from .stacked import StackedRNNCells

@@ -1,0 +1,103 @@
+"""Configurations as plain data, and the names that Keras writes into its own.  (floor 7)"""
+import re
+import sys
+from dataclasses import fields, is_dataclass
+from importlib import import_module
+
+from .. import init, scalar
+from ..cell import Cell
+from ..errors import NotSupported
+
+# what Keras says in one name and we in another; None is its word for "linear"
+ACTIVATIONS = {None: scalar.activation("linear"), "hard_sigmoid": scalar.activation("hard_sigmoid@keras3"),
+               "leaky_relu": scalar.activation("leaky_relu", alpha=0.2)}
+DEFAULTS = {"seed": None, "gain": 1.0, "input_axes": None, "output_axes": None, "mean": 0.0, "stddev": 0.05,
+            "minval": -0.05, "maxval": 0.05}      # of the initialisers of Keras, in ours of the same name too
+
+
+def activation(who, option, what):
+    """An activation by its Keras name, or by one of ours (rnnref.scalar)."""
+    if what == "gelu":
+        raise NotSupported(who, f"{option}='gelu': Keras means the exact one, with erf, which is not there",
+                           fix="'gelu_tanh' is keras.activations.gelu(x, approximate=True)")
+    if what is None or isinstance(what, str) and what in ACTIVATIONS:
+        return ACTIVATIONS[what]
+    if isinstance(what, scalar.Activation) or what in {*scalar.PAIRS, *scalar.ALIASES}:
+        return scalar.activation(what)
+    raise NotSupported(who, f"{option}={what!r}: not a name whose derivative is known",
+                       known=" ".join(sorted({*scalar.PAIRS, *scalar.ALIASES})))
+
+
+def initialiser(who, option, what):
+    """A function (rng, shape) -> array by its Keras name; a function stays as it is."""
+    name = snake(what) if isinstance(what, str) else what
+    if not callable(name) and name not in init.NAMES:
+        raise NotSupported(who, f"{option}={what!r}", known=" ".join(sorted(init.NAMES)))
+    return init.initialiser(name)
+
+
+def snake(name):
+    """LSTMCell -> lstm_cell
+
+    >>> snake("SimpleRNN"), snake("GRU"), snake("GlorotUniform"), snake("StackedRNNCells")
+    ('simple_rnn', 'gru', 'glorot_uniform', 'stacked_rnn_cells')
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def plain(value):
+    """A value as plain data: layers and cells by class name and configuration, as Keras writes them."""
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if hasattr(value, "get_config"):
+        return named(value, value.get_config())
+    if is_dataclass(value) and not isinstance(value, type):
+        return named(value, {f.name: plain(getattr(value, f.name)) for f in fields(value)})
+    if isinstance(value, Cell):
+        if vars(value):
+            raise NotSupported("get_config", f"{type(value).__name__} holds {', '.join(vars(value))}",
+                               fix="make it a dataclass, or give it get_config()")
+        return named(value, {})
+    return value
+
+
+def named(value, config):
+    return {"module": type(value).__module__, "class_name": type(value).__name__, "config": config}
+
+
+def restored(value, custom_objects=None):
+    """What `plain` made plain; also what Keras wrote for its layers, cells, initialisers and dtypes."""
+    if isinstance(value, list):
+        return tuple(restored(item, custom_objects) for item in value)
+    if not isinstance(value, dict) or "class_name" not in value:
+        return value
+    module, name, config = value.get("module") or "", value["class_name"], value.get("config") or {}
+    if name == "DTypePolicy":
+        return config["name"]
+    if module == "keras.initializers":
+        return keras_initialiser(name, config)
+    found = (custom_objects or {}).get(name) or class_of(module, name)
+    if hasattr(found, "from_config"):
+        return found.from_config(config, custom_objects)
+    return found(**{key: restored(item, custom_objects) for key, item in config.items()})
+
+
+def keras_initialiser(name, config):
+    for option, value in config.items():
+        if option not in DEFAULTS or value != DEFAULTS[option]:
+            raise NotSupported("from_config", f"{name}({option}={value!r}): initialisers are known by name only",
+                               fix="give a function (rng, shape) -> array, and set_weights for given values")
+    return snake(name)
+
+
+def class_of(module, name):
+    """A class of ours: a layer by its name alone, anything else from its module if that is in rnnref."""
+    layers = sys.modules[__package__]
+    if module.partition(".")[0] in ("keras", "") or module.startswith(__package__ + "."):
+        module = __package__ if hasattr(layers, name) else module
+    if module.partition(".")[0] == __package__.partition(".")[0]:
+        found = getattr(import_module(module), name, None)
+        if isinstance(found, type):
+            return found
+    raise NotSupported("from_config", f"class {name!r} of {module or 'no module'} is not known",
+                       fix=f'from_config(config, custom_objects={{"{name}": {name}}})')

@@ -1,0 +1,73 @@
+"""LSTM with Keras's names.  (floor 7)"""
+from typing import Any
+
+import numpy
+
+from .. import cells
+from .keras_cell import KerasCell, given
+from .keras_rnn import KerasRNN
+
+
+class LSTMCell(KerasCell):
+    """One step of the LSTM; `activation` squashes both candidate and c, `recurrent_activation` is that of the gates.
+
+    Shapes        x [B, I], states [h [B, U], c [B, U]]; kernel [I, 4U], recurrent_kernel [U, 4U], bias [4U] in gate
+                  blocks i f c o (c is the candidate, our g)
+    Options       unit_forget_bias: the bias of f starts at one; the rest are `KerasCell`'s
+    Same as       Keras LSTMCell; the equations are rnnref.cells.LSTM's
+
+    >>> import numpy as np
+    >>> cell = LSTMCell(4, seed=0)
+    >>> y, (h, c) = cell(np.ones((2, 3)))
+    >>> bool((y == h).all()), c.shape, cell.get_weights()[2][:8]
+    (True, (2, 4), array([0., 0., 0., 0., 1., 1., 1., 1.], dtype=float32))
+    """
+    family = "lstm"
+    unit_forget_bias: Any
+
+    def __init__(self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True,
+                 kernel_initializer="glorot_uniform", recurrent_initializer="orthogonal", bias_initializer="zeros",
+                 unit_forget_bias=True, kernel_regularizer=None, recurrent_regularizer=None, bias_regularizer=None,
+                 kernel_constraint=None, recurrent_constraint=None, bias_constraint=None, dropout=0.0,
+                 recurrent_dropout=0.0, seed=None, **kwargs):
+        super().__init__(given(locals()), **kwargs)
+
+    @property
+    def core(self):
+        act = self.act("activation")
+        return cells.LSTM(gate=self.act("recurrent_activation"), candidate=act, output=act, bias=self.use_bias)
+
+    @property
+    def bare(self):
+        return cells.LSTM(bias=self.use_bias)
+
+    def drawn(self, name, shape):
+        if name != "bias" or not self.unit_forget_bias:
+            return super().drawn(name, shape)
+        i, f, rest = (n * self.units for n in (1, 1, 2))
+        return numpy.concatenate([super().drawn(name, (i,)), numpy.ones(f), super().drawn(name, (rest,))])
+
+
+class LSTM(KerasRNN):
+    """Long short-term memory over a sequence, with Keras's arguments and defaults.
+
+    Shapes        x [B, T, I]; y [B, U], or [B, T, U] with return_sequences; two states, h and c [B, U]
+    Options       those of the cell are `LSTMCell`'s and `KerasCell`'s, those of the loop `RNN`'s
+    Same as       Keras LSTM
+
+    >>> import numpy as np
+    >>> layer = LSTM(4, return_state=True, seed=0)
+    >>> y, h, c = layer(np.ones((2, 5, 3)))
+    >>> dx, (dh, dc) = layer.backward(np.ones((2, 4)))
+    >>> dx.shape, layer.grads["W"].shape, layer.count_params()
+    ((2, 5, 3), (3, 16), 128)
+    """
+    Cell = LSTMCell
+
+    def __init__(self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True,
+                 kernel_initializer="glorot_uniform", recurrent_initializer="orthogonal", bias_initializer="zeros",
+                 unit_forget_bias=True, kernel_regularizer=None, recurrent_regularizer=None, bias_regularizer=None,
+                 activity_regularizer=None, kernel_constraint=None, recurrent_constraint=None, bias_constraint=None,
+                 dropout=0.0, recurrent_dropout=0.0, seed=None, return_sequences=False, return_state=False,
+                 go_backwards=False, stateful=False, unroll=False, use_cudnn="auto", **kwargs):
+        super().__init__(given(locals()), **kwargs)

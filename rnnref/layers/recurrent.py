@@ -1,0 +1,159 @@
+"""What RNN and Bidirectional share: the call of the loop, both ways, and the states between calls.  (floor 7)"""
+from typing import Any, NamedTuple
+
+import numpy
+
+from ..arrays import is_array, namespace
+from ..errors import ShapeError
+from ..run import run, run_back
+from ..tree import zeros
+from .base import Layer
+from .cell import listed, packed
+
+
+class Kept(NamedTuple):
+    tape: Any                                     # of the loop
+    ys: Any; y: Any                               # outputs as the loop gave them, and as the layer returned them
+    new: Any                                      # the last state
+
+
+class Recurrent(Layer):
+    """forward(x, initial_state, mask, training) -> y, or (y, *states);   backward(dy, dstate) -> dx, dstate."""
+    return_sequences: Any; return_state: Any; stateful: Any; time_major: Any
+    units: Any; n_in: Any; core: Any; params: Any; grads: Any
+    past: str                                     # what outputs say at dead steps
+    reverse: bool                                 # which way the (first) loop goes
+    carried: Any = None                           # the state that the next call starts with
+    dextra: Any = None                            # gradients of a cell's extra, by the last backward
+
+    def forward(self, x, initial_state=None, mask=None, training=False, *, lengths=None, masks=None, keep=True):
+        """The layer on a batch of sequences.
+
+        x               [B, T, I] ([T, B, I] with time_major), of any dtype of numbers
+        initial_state   in the order of Keras, [h, c]; None: zeros, or where the last call of a stateful layer ended
+        mask            [B, T] bool, or lengths [B]: where rows are live
+        training        dropout acts
+        masks           those of dropout, in the place of drawn ones (`KerasCell.draw_masks`)
+        keep            False: inference, nothing is left for backward
+        """
+        x = self.sequence(x)
+        B, xp = x.shape[1], namespace(x)
+        core, extra = self.noise(B, xp, training, masks)
+        s = self.start(initial_state, core.zeros(B, self.units, xp, self.dtype))
+        ys, new, tape = run(core, self.params, x, s, extra, lengths, self.live(mask, x), self.reverse, self.past, keep)
+        y = self.merged(ys)
+        self.tape = Kept(tape, ys, y, new) if keep else None
+        self.carried = new if self.stateful else None
+        return (*self.outputs(y), *self.states_of(new)) if self.return_state else y
+
+    def backward(self, dy=None, dstate=None):
+        """Gradients of x and of the first state (a list as in `states`), from those of y and of the last state.
+
+        None is zero; `grads` are overwritten.  The gradient does not go on into the call before, if the layer is
+        stateful: dstate is what that call would be given.
+        """
+        tape, ys, y, new = self.recorded()
+        dy = packed(self.who, "dy", dy, y)
+        dstate = packed(self.who, "dstate", self.halves(dstate), new)
+        dx, ds, self.dextra, self.grads = run_back(tape, self.parted(dy, ys), dstate)
+        return self.timed(dx), self.states_of(ds)
+
+    def noise(self, batch, xp, training, masks):
+        raise NotImplementedError
+
+    def merged(self, ys):
+        """What the loop says, [T, B, H] beside its inputs, as the layer returns it."""
+        raise NotImplementedError
+
+    def parted(self, dy, ys):
+        raise NotImplementedError
+
+    # what the user gives
+
+    def timed(self, a):
+        """[B, T, ...] <-> [T, B, ...]"""
+        return a if self.time_major else a.swapaxes(0, 1)
+
+    def sequence(self, x):
+        x, axes = self.taken("x", x), "T B I" if self.time_major else "B T I"
+        if x.ndim < 3:
+            raise ShapeError(self.who, f"x has shape {x.shape}, expected 3 axes", axes=f'x is "{axes}"')
+        if not self.built:
+            self.build(x.shape[-1])
+            if namespace(x) is not numpy:
+                self.to("gpu")
+        if x.shape[-1] != self.n_in:
+            raise ShapeError(self.who, f"x has shape {x.shape}, expected {self.n_in} on the last axis",
+                             axes=f'x is "{axes}"; this layer was built for I = {self.n_in}')
+        return self.timed(x)
+
+    def live(self, mask, x):
+        """The mask as the loop wants it, [T, B]; its dtype is the loop's to judge."""
+        if mask is None:
+            return None
+        mask, (T, B) = mask if is_array(mask) else namespace(x).asarray(mask), x.shape[:2]
+        want, axes = ((T, B), "T B") if self.time_major else ((B, T), "B T")
+        if mask.shape != want:
+            raise ShapeError(self.who, f"mask has shape {mask.shape}, expected {want}", axes=f'mask is "{axes}"',
+                             hint="this is the transpose" if mask.shape == want[::-1] else "")
+        return self.timed(mask)
+
+    def start(self, given, like):
+        if given is None and self.carried is not None:
+            if self.carried_batch != len(leaf(like)):
+                raise ShapeError(self.who, f"a batch of {len(leaf(like))}, expected {self.carried_batch}",
+                                 axes="the layer is stateful: row b goes on where row b of the last call ended",
+                                 fix="another layer for another batch: other.set_weights(layer.get_weights())")
+            return self.carried
+        return packed(self.who, "initial_state", self.halves(given), like)
+
+    # states
+
+    def halves(self, states):
+        """The states of each loop, where there are two."""
+        return states
+
+    def states_of(self, state):
+        return listed(state)
+
+    @property
+    def carried_batch(self):
+        return len(leaf(self.carried))
+
+    @property
+    def states(self):
+        """Where the next call of a stateful layer starts, as a list; None before the first."""
+        return None if self.carried is None else self.states_of(self.carried)
+
+    def reset_state(self):
+        """Let the next call start from zeros."""
+        self.carried = None if self.carried is None else zeros(self.carried)
+
+    reset_states = reset_state
+
+    def outputs(self, y):
+        """y as the first of the things returned."""
+        return (y,)
+
+    def fresh(self, **changes):
+        return super().fresh(carried=None, dextra=None, **changes)
+
+
+def leaf(state):
+    while isinstance(state, tuple):
+        state = state[0]
+    return state
+
+
+def as_returned(ys, reverse, sequences):
+    """[T, B, H] beside the inputs -> in the order in which the loop went, or only what it said last."""
+    ys = ys[::-1] if reverse else ys
+    return ys if sequences else ys[-1]
+
+
+def as_looped(dy, ys, reverse, sequences):
+    """The way back."""
+    if not sequences:
+        last, dy = dy, namespace(ys).zeros_like(ys)
+        dy[-1] = last
+    return dy[::-1] if reverse else dy
