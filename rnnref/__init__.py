@@ -18,7 +18,7 @@ from .tree import Each, to
 __version__ = "0.1.0"
 
 LATER = {"layers": "layers", "onnx": "onnx", "interop": "interop", "check": "check", "testing": "testing",
-         "verify": "check:verify"}                # upper floors, imported when they are first named
+         "plot": "plot", "verify": "check:verify"}          # upper floors, imported when they are first named
 
 
 def __getattr__(name):

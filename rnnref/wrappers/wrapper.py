@@ -11,6 +11,10 @@ class Wrapper(Cell):
     def name(self):
         return f"{type(self).__name__}({self.cell.name})"
 
+    @property
+    def gates(self):
+        return self.cell.gates
+
     def axes(self):
         return self.cell.axes()
 
