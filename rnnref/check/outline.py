@@ -1,9 +1,10 @@
 """A survey as text: findings, the options that depart beside each other, and what agrees.  (floor 10)"""
 from textwrap import wrap
 
-from .report import table
+from .report import known, table
 
 WIDTH = 118
+HELD = "\u00a0"                                   # a space at which no line ends
 
 
 def outline(survey):
@@ -22,13 +23,6 @@ def outline(survey):
                     *grid_of(departing))
     yield from ("", *agreement(survey, [label for label in cells if label not in departing]))
     yield from ("", *known(survey.facts))
-
-
-def known(facts):
-    """How it was done."""
-    wide = max(map(len, facts))
-    for name, value in facts.items():
-        yield from wrap(str(value), WIDTH, initial_indent=f"  {name:<{wide}}  ", subsequent_indent=" " * (wide + 4))
 
 
 def by_option(survey):
@@ -71,4 +65,6 @@ def agreement(survey, labels):
            f"largest entry): {worst.case.name}.")
     if labels:
         yield "Options under which every case does:"
-        yield from wrap(" · ".join(labels), WIDTH - 2, initial_indent="  ", subsequent_indent="  ")
+        whole = [label.replace(" ", HELD) for label in labels]
+        lines = wrap(" · ".join(whole), WIDTH - 2, initial_indent="  ", subsequent_indent="  ")
+        yield from (line.replace(HELD, " ") for line in lines)

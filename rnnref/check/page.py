@@ -38,7 +38,7 @@ th.v { color: var(--soft); } td.w { color: var(--soft); min-width: 12rem; }
 td.k { overflow-wrap: anywhere; min-width: 8rem; }
 .v, .tag { font-weight: 600; }
 .good { color: var(--good); } .bad { color: var(--bad); } .none { color: var(--none); } .open { color: var(--open); }
-ul.find.good, ul.find.bad { color: inherit; }
+ol.find.good, ol.find.bad { color: inherit; }
 details { border-bottom: 1px solid var(--line); }
 summary { padding: .35rem 0; cursor: pointer; display: grid; gap: .25rem 1rem; align-items: baseline;
   grid-template-columns: 1rem minmax(10rem, 2fr) 4.5rem minmax(11rem, 1.5fr) 12rem; }
@@ -79,7 +79,7 @@ def findings(report):
     if not report.findings:
         return ""
     items = "\n".join(f"<li>{escape(str(finding))}</li>" for finding in report.findings)
-    return f'<ul class="find {"good" if report.ok else "bad"}">\n{items}\n</ul>'
+    return f'<ol class="find {"good" if report.ok else "bad"}">\n{items}\n</ol>'
 
 
 def body(rows):
@@ -99,7 +99,8 @@ def section(title, grouped, unfolded=False):
 
 
 def folded(name, rows, unfolded):
-    worst = f"worst {max(row.ratio for row in rows):.2g} × budget"
+    compared = [row.ratio for row in rows if row.error is not None]
+    worst = f"worst {max(compared):.2g} × budget" if compared else ""
     return (f'<details{" open" if unfolded else ""}><summary><span class="k">{escape(name or "others")}</span>'
             f'<span class="r">{len(rows)} rows</span><span>{tags(rows)}</span>'
             f'<span class="r">{worst}</span></summary>\n<div class="in">{table(rows)}</div></details>')

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
+from textwrap import wrap
 
 from ..errors import Error
 from .page import html
@@ -106,7 +107,14 @@ def text(report):
         yield from table(["name", "error", "budget", "verdict", "where"], map(cells, report.rows))
     if report.facts:
         yield ""
-        yield from table(None, ([str(name), str(value)] for name, value in report.facts.items()))
+        yield from known(report.facts)
+
+
+def known(facts, width=118):
+    """How it was done: a line a fact, or more where it is long."""
+    wide = max(map(len, facts), default=0)
+    for name, value in facts.items():
+        yield from wrap(str(value), width, initial_indent=f"  {name:<{wide}}  ", subsequent_indent=" " * (wide + 4))
 
 
 def short(rows):
