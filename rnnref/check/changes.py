@@ -22,7 +22,7 @@ QUOTES = {                                        # from the text, word for word
     "initial_c": "Optional initial value of the cell",
     "P": "The weight tensor for peepholes",
     "clip": "applied to the input of activations",
-    "activations": "The activation functions must be one of the activation functions specified above",
+    "activations": "must be one of the activation functions specified above",
     "activation_alpha": "The values are consumed in the order of activation functions",
     "activation_beta": "The values are consumed in the order of activation functions",
     SCALES_OUT: "Default values are the same as of corresponding ONNX operators",

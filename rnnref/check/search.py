@@ -10,10 +10,10 @@ import numpy as np
 
 from ..errors import Error
 from ..onnx import Reading, run_op
+from .budget import FACTOR
 from .changes import changes, predicted
 from .tolerance import allowed
 
-FACTOR = 8                                        # an engine may err so many times as much as the reference in float32
 EPS = 2.0 ** -23
 CHAOS = 1e-3                                      # ... which says nothing if it errs as much as this itself
 

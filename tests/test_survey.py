@@ -1,0 +1,329 @@
+"""The survey names what an engine does otherwise: planted faults, onnxruntime, and the onnx package's own evaluator.
+
+Planted engines are made of onnx_reading, which shares no line with the reference that the survey holds them to.
+"""
+import json
+
+import numpy as np
+import onnx
+import onnx_reading
+import pytest
+
+from rnnref.check import changes, grid
+from rnnref.check.engines import Refused, engine_for
+from rnnref.check.search import Truth, apart
+from rnnref.check.survey import survey
+from rnnref.check.tolerance import tolerance
+from rnnref.errors import NotSupported
+
+
+def some(op, *labels):
+    wanted = {f"{op} {label}" for label in labels}
+    return [case for case in grid.cases([op]) if case.group in wanted]
+
+
+def read(case, **switches):
+    """The case by the independent reading, as an engine in single precision would give it."""
+    outputs = getattr(onnx_reading, case.op.lower())(case.inputs, case.attributes, **switches)
+    return {name: a.astype(np.float32) for name, a in outputs.items()}
+
+
+def ignoring(*names):
+    def engine(case):
+        inputs, attributes = ({n: v for n, v in d.items() if n not in names} for d in (case.inputs, case.attributes))
+        return read(case._replace(inputs=inputs, attributes=attributes))
+    return engine
+
+
+def switched(**switches):
+    return lambda case: read(case, **switches)
+
+
+def changed(**attributes):
+    return lambda case: read(case._replace(attributes=case.attributes | attributes))
+
+
+def with_inputs(f):
+    return lambda case: read(case._replace(inputs=case.inputs | f(case)))
+
+
+def gates_as(order):
+    """Reads the blocks of W, R and B of an LSTM in another order than i o f c."""
+    def blocks(case):
+        perm, new = [order.index(g) for g in "iofc"], {}
+        for n in set("WRB") & set(case.inputs):
+            pieces = np.split(case.inputs[n], 8 if n == "B" else 4, axis=1)
+            new[n] = np.concatenate([pieces[k] for k in (perm + [4 + k for k in perm])[:len(pieces)]], axis=1)
+        return new
+    return with_inputs(blocks)
+
+
+def in_either_layout(engine):
+    """The same engine for layout=1 too."""
+    def run(case):
+        if not case.attributes.get("layout"):
+            return engine(case)
+        swapped = {n: a.swapaxes(0, 1) if n == "X" or n.startswith("initial") else a for n, a in case.inputs.items()}
+        attributes = {n: v for n, v in case.attributes.items() if n != "layout"}
+        y = engine(case._replace(inputs=swapped, attributes=attributes))
+        return {n: a.transpose(2, 0, 1, 3) if n == "Y" else a.swapaxes(0, 1) for n, a in y.items()}
+    return run
+
+
+@in_either_layout
+def from_the_padding(case):
+    """The reverse direction reads the whole of X, padding first."""
+    y = read(case)
+    if "sequence_lens" not in case.inputs or case.attributes.get("direction") in (None, "forward"):
+        return y
+    whole = ignoring("sequence_lens")(case)
+    live = np.arange(len(y["Y"]))[:, None] < case.inputs["sequence_lens"]
+    for name in y:
+        if name == "Y":
+            y[name][:, -1] = np.where(live[..., None], whole[name][:, -1], 0)
+        else:
+            y[name][-1] = whole[name][-1]
+    return y
+
+
+@in_either_layout
+def running_on(case):
+    """Forward outputs run on over the padding."""
+    y = read(case)
+    if case.attributes.get("direction") != "reverse":
+        y["Y"][:, 0] = ignoring("sequence_lens")(case)["Y"][:, 0]
+    return y
+
+
+@in_either_layout
+def last_again(case):
+    """Keras's way: the last output again in the padding."""
+    y = read(case)
+    for b, n in enumerate(case.inputs.get("sequence_lens", [])):
+        y["Y"][n:, :, b] = y["Y"][max(n - 1, 0), :, b]
+    return y
+
+
+@in_either_layout
+def backwards(case):
+    """reverse is run from the first step, alone or as the second direction."""
+    y, X = read(case), case.inputs["X"].copy()
+    if case.attributes.get("direction") in (None, "forward"):
+        return y
+    lengths = case.inputs.get("sequence_lens", [len(X)] * X.shape[1])
+    for b, n in enumerate(lengths):
+        X[:n, b] = X[:n, b][::-1]
+    other = read(case._replace(inputs=case.inputs | {"X": X}))
+    for b, n in enumerate(lengths):
+        y["Y"][:n, -1, b] = other["Y"][:n, -1, b][::-1]
+    return y | {n: np.concatenate([a[:-1], other[n][-1:]]) for n, a in y.items() if n != "Y"}
+
+
+def first_direction_only(case):
+    """Both directions take the functions and scales of the first."""
+    attributes = dict(case.attributes)
+    if attributes.get("direction") == "bidirectional" and "activations" in attributes:
+        first = attributes["activations"][:len(attributes["activations"]) // 2]
+        attributes |= {"activations": first * 2}
+        for name, table in grid.SCALES.items():
+            if name in attributes:
+                attributes[name] = attributes[name][:sum(f in table for f in first)] * 2
+    return read(case._replace(attributes=attributes))
+
+
+PLANTED = [                                       # engine, operator, options to run, what must be named
+    ("RNN", ignoring("clip"), "clip", {"without clip"}),
+    ("LSTM", ignoring("sequence_lens"), "plain", {"without sequence_lens"}),
+    ("LSTM", ignoring("initial_c"), "initial states", {"without initial_c"}),
+    ("LSTM", ignoring("initial_h", "initial_c"), "initial states", {"without initial states"}),
+    ("LSTM", ignoring("P"), "P", {"without P"}),
+    ("LSTM", ignoring("input_forget"), "input_forget", {"without input_forget"}),
+    ("GRU", ignoring("linear_before_reset"), "linear_before_reset", {"without linear_before_reset"}),
+    ("GRU", changed(linear_before_reset=1), "plain", {"linear_before_reset=1"}),
+    ("GRU", ignoring("B"), "plain", {"without B"}),
+    ("GRU", ignoring("activations", "activation_alpha", "activation_beta"), "activations", {"without activations"}),
+    ("LSTM", ignoring("activation_beta"), "activations", {"without activation_beta"}),
+    ("GRU", first_direction_only, "activations", {"activations of the first direction"}),
+    ("LSTM", switched(empty_row="zero"), "initial states", {"Reading(empty_row='zero')"}),
+    ("LSTM", switched(clip_h=False), "clip", {"Reading(clip_output=False)"}),
+    ("LSTM", switched(coupled="input"), "input_forget", {"Reading(coupled='input')"}),
+    ("LSTM", switched(alpha_by="position"), "activations", {"Reading(alpha='position')"}),
+    ("LSTM", gates_as("ifoc"), "plain", {"gates ifoc"}),
+    ("LSTM", with_inputs(lambda c: {"P": np.roll(c.inputs["P"], 5, 1)} if "P" in c.inputs else {}), "P", {"P ofi"}),
+    ("RNN", with_inputs(lambda c: {n: a * (np.arange(10) < 5) for n, a in c.inputs.items() if n == "B"}), "plain",
+     {"B without its second (Rb) half"}),
+    ("RNN", from_the_padding, "plain", {"reverse starts in the padding"}),
+    ("RNN", running_on, "plain", {"Y runs on"}),
+    ("GRU", last_again, "plain", {"Y repeats"}),
+    ("LSTM", backwards, "plain", {"reverse from the first step"}),
+    ("RNN", lambda c: ignoring("direction")(c) if c.attributes.get("direction") == "reverse" else read(c), "plain",
+     {"reverse as forward"}),
+    ("LSTM", lambda c: read(c) | {"Y_h": read(c)["Y_c"], "Y_c": read(c)["Y_h"]}, "plain", {"final states exchanged"}),
+    ("LSTM", ignoring("clip", "input_forget"), "clip + input_forget", {"without clip", "without input_forget"}),
+]
+
+
+@pytest.mark.parametrize("op, engine, label, keys", PLANTED, ids=[", ".join([p[0], *sorted(p[3])]) for p in PLANTED])
+def test_a_planted_fault_is_named(op, engine, label, keys):
+    report = survey(engine, cases=some(op, "plain", "initial states", "layout", label))
+    found = {f.about["change"]: f for f in report.findings if f.about["kind"] == "departs"}
+    assert set(found) == keys and not report.ok
+    assert all(f"{op} {label}" in f.about["groups"] for f in found.values())
+    assert not [f for f in report.findings if f.about["kind"] in ("unexplained", "refuses")]
+
+
+def test_an_engine_that_follows_the_text_agrees_throughout():
+    report = survey(read, cases=[c for op in grid.OPS for c in some(op, "plain", "clip", "layout", "all at once")])
+    assert report.ok and report.findings == []
+    assert report.counts["agrees"] == len(report.rows) > 100
+
+
+def test_what_nothing_explains_is_said_with_where_it_shows():
+    def engine(case):
+        y = read(case)
+        return y | {"Y": y["Y"] + np.float32(0.01)} if case.traits["direction"] == "reverse" else y
+    first, *_ = report = survey(engine, cases=some("RNN", "plain")).findings
+    assert len(report) == 1 and first.about["kind"] == "unexplained" and first.about["groups"] == ["RNN plain"]
+    assert "3 of 9 cases" in first and "always and only with direction: reverse" in first
+
+
+def test_what_is_refused_is_quoted_and_said_in_another_way():
+    def engine(case):
+        if case.attributes.get("layout"):
+            raise Refused("no layout 1 here")
+        return switched(empty_row="zero")(case)
+    report = survey(engine, cases=[c for c in grid.cases(["RNN"]) if c.group in (
+        "RNN initial states", "RNN layout", "RNN initial states + layout")])
+    refused, = (f for f in report.findings if f.about["kind"] == "refuses")
+    assert '"no layout 1 here"' in refused and refused.about["about"] == "layout=1"
+    assert refused.about["cases"] == refused.about["agree"] == 18
+    assert "15 of 18 agree, 3 more with the departures above" in refused
+    assert report.counts["refused"] == 18
+
+
+def test_what_has_no_twin_is_refused_for_what_it_runs_without():
+    def engine(case):
+        if "P" in case.inputs:
+            raise Refused("peepholes")
+        return read(case)
+    refused, = survey(engine, cases=some("LSTM", "plain", "P")).findings
+    assert refused.about["about"] == "P" and "LSTM, P:" in refused
+
+
+def test_what_is_ignored_is_found_even_where_another_fault_hides_it():
+    def engine(case):                             # nothing can explain the outputs, yet clip does not move them
+        return {n: a + np.float32(0.01) for n, a in ignoring("clip")(case).items()}
+    report = survey(engine, cases=some("RNN", "plain", "clip"))
+    ignored, = (f for f in report.findings if f.about["kind"] == "ignores")
+    assert "silently ignores clip" in ignored and ignored.about["groups"] == ["RNN clip"]
+    assert {f.about["kind"] for f in report.findings} == {"unexplained", "ignores"}
+
+
+def test_nothing_is_said_of_a_chaotic_recurrence():
+    case = next(c for c in grid.cases(["RNN"]) if c.group == "RNN larger")
+    rng = np.random.default_rng(0)
+    wild = case._replace(inputs={"X": rng.standard_normal((150, 2, 17), np.float32),
+                                 "W": case.inputs["W"], "R": 16 * case.inputs["R"]})
+    report = survey(read, cases=[wild])
+    assert report.rows[0].verdict == "not comparable" and not report.findings
+
+
+@pytest.fixture(scope="module")
+def onnxruntime():
+    labels = {"initial states + clip", "initial states + layout", "all at once"}
+    return survey("onnxruntime", cases=[
+        c for c in grid.cases(per_slot=False) if "+" not in c.group or c.group.partition(" ")[2] in labels
+        if c.traits["lengths"] == "ragged" or "slot" not in c.traits])
+
+
+def departures(report):
+    return {f.about["change"]: f for f in report.findings if f.about["kind"] == "departs"}
+
+
+def test_onnxruntime_departs_where_it_is_known_to(onnxruntime):
+    found = departures(onnxruntime)
+    assert set(found) == {"Reading(empty_row='zero')", "Reading(clip_output=False)", "Reading(missing_scale='zero')"}
+    groups = found["Reading(empty_row='zero')"].about["groups"]
+    assert {"RNN initial states", "GRU initial states", "LSTM initial states", "LSTM all at once"} <= set(groups)
+    assert {"LSTM clip", "LSTM initial states + clip"} <= set(found["Reading(clip_output=False)"].about["groups"])
+    assert not any("clip" in group for group in groups if group.startswith(("RNN clip", "GRU clip")))
+    scales = found["Reading(missing_scale='zero')"]
+    assert set(scales.about["groups"]) == {f"{op} {f}, scales left out" for op in grid.OPS
+                                           for f in ("Affine", "ThresholdedRelu", "ScaledTanh")}
+    assert "ThresholdedRelu has alpha=1" in scales and "no default is documented" in scales
+
+
+def test_onnxruntime_refuses_what_it_is_known_to(onnxruntime):
+    found = {f.about["about"]: f for f in onnxruntime.findings if f.about["kind"] == "refuses"}
+    assert set(found) == {"layout=1", "activation names in other case than the text's", "a node without hidden_size"}
+    assert "Batchwise recurrent operations (layout == 1) are not supported" in found["layout=1"]
+    assert all(f.about["agree"] == f.about["cases"] for f in found.values())
+    assert found["activation names in other case than the text's"].about["groups"] == [
+        "RNN activation names in other case"]
+
+
+def test_the_rest_agrees_and_nothing_is_ignored(onnxruntime):
+    assert {f.about["kind"] for f in onnxruntime.findings} == {"departs", "refuses"}
+    assert all(r.distance.error <= r.distance.budget for r in onnxruntime.results if r.verdict == "agrees")
+    assert {(h.op, h.name) for h in onnxruntime.heeded if h.tried and h.moved == h.tried} >= {
+        ("LSTM", "P"), ("LSTM", "clip"), ("GRU", "linear_before_reset"), ("RNN", "activation_alpha")}
+
+
+def test_the_survey_as_text_fits_and_as_json_holds_all(onnxruntime):
+    text = str(onnxruntime)
+    assert max(map(len, text.splitlines())) <= 120
+    for finding in onnxruntime.findings:
+        for group in finding.about["groups"]:
+            assert group.partition(" ")[2] in text
+    held = json.loads(onnxruntime.to_json())
+    assert held["findings"] == onnxruntime.findings and len(held["rows"]) == len(onnxruntime.rows)
+    assert [d["kind"] for d in held["details"]] == [f.about["kind"] for f in onnxruntime.findings]
+    assert onnxruntime.findings[0].split(":")[0] in onnxruntime.to_html()
+
+
+def test_the_evaluator_of_onnx_ignores_what_it_is_known_to():
+    labels = "plain", "clip", "activations", "input_forget", "clip + input_forget"
+    report = survey("onnx.reference", cases=some("LSTM", *labels) + some("RNN", "plain", "activation Affine"))
+    found = departures(report)
+    assert {f"without {n}" for n in ("sequence_lens", "clip", "activations", "input_forget")} < set(found)
+    assert found["activations of the first direction"].about["groups"] == ["RNN activation Affine"]
+    assert not [f for f in report.findings if f.about["kind"] == "unexplained"]
+
+
+def test_the_grid_is_as_large_as_it_says_and_keeps_its_numbers():
+    all_cases = list(grid.cases())
+    options = {(case.group, case.traits.get("slot")) for case in all_cases}
+    assert len(options) >= 150 and len({case.name for case in all_cases}) == len(all_cases) >= 1500
+    everywhere = {(c.traits["direction"], c.traits["lengths"]) for c in all_cases if c.group == "LSTM clip + P"}
+    assert len(everywhere) == len(grid.DIRECTIONS) * len(grid.LENGTHS)
+    again, other = next(grid.cases(["GRU"])), next(grid.cases(["GRU"], seed=1))
+    first = next(c for c in all_cases if c.op == "GRU")
+    assert apart(again.inputs["X"], first.inputs["X"]) == 0 < apart(other.inputs["X"], first.inputs["X"])
+    assert all(a.dtype == (np.int32 if n == "sequence_lens" else np.float32) for n, a in first.inputs.items())
+
+
+def test_the_truth_is_the_independent_reading():
+    truth = Truth()
+    for case in grid.cases(per_slot=False):
+        if case.traits["lengths"] == "empty row" or case.group.endswith("left out"):
+            want = getattr(onnx_reading, case.op.lower())(case.inputs, case.attributes)
+            for name, a in truth.outputs(case).items():
+                size = max(1, np.abs(want[name]).max())
+                assert apart(a, want[name]) <= tolerance("path", "float64") * size, (case.name, name)
+
+
+@pytest.mark.parametrize("op", grid.OPS)
+def test_changes_quote_the_text_and_have_names_of_their_own(op):
+    schema = onnx.defs.get_schema(op, 22)
+    text = " ".join([schema.doc, *(a.description for a in schema.attributes.values()),
+                     *(a.description for a in schema.inputs)])
+    tried = list(changes.changes(op))
+    assert len({change.key for change in tried}) == len(tried)
+    for change in tried:
+        known = change.about.partition(" ")[0] in [*schema.attributes, *(a.name for a in schema.inputs)]
+        assert change.quote in text or not known, change.key
+
+
+def test_an_engine_that_is_not_known_is_refused_by_name():
+    with pytest.raises(NotSupported, match="'openvino'"):
+        engine_for("openvino")
