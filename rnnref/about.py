@@ -1,0 +1,170 @@
+"""What `rnnref explain` and `rnnref info` print: a cell in words, and what is on this machine.  (floor 11)"""
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from inspect import cleandoc
+
+import numpy
+
+from .cells import CATALOG
+from .errors import Error, NotSupported
+from .fused import TWINS, explain
+from .interop import LAYOUTS, cell_like, traits
+from .interop.words import GATES, equations
+
+WHAT = {"W": "of the input", "R": "of h", "b": "bias", "bR": "bias of the recurrent product", "P": "output projection",
+        "gain": "gain of the norm", "shift": "shift after the norm"}
+LETTERS = {"I": "inputs", "U": "units", "H": "units of h"}
+PACKAGES = {                                      # distribution: the extra that brings it
+    "onnx": "verify", "onnxruntime": "verify", "h5py": "verify", "safetensors": "verify", "tqdm": "verify",
+    "torch": "peers", "keras": "peers", "jax": "peers", "flax": "peers", "matplotlib": "plot",
+    "nbclient": "notebooks", "hypothesis": "dev", "pytest": "dev",
+}
+CUPY = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
+
+
+def found(name, who="explain"):
+    """The constructor of a cell, whatever the case of its name."""
+    known = {n.lower(): f for n, f in CATALOG.items()}
+    if name.lower() not in known:
+        raise NotSupported(who, f"no cell is called {name!r}", known=" ".join(CATALOG))
+    return known[name.lower()]
+
+
+def cell_in_words(name, units=4, inputs=3, **options):
+    """Everything that a user of one cell needs to know, as text."""
+    make = found(name)
+    try:
+        cell = make(**options)
+    except TypeError as e:
+        raise NotSupported(make.__name__, str(e).partition(") ")[2], hint=f"rnnref explain {make.__name__}") from None
+    told = ", ".join(f"{n}={v!r}" for n, v in options.items())
+    title, *parts = described(make)
+    sections = {f"With {told}": equations_of(cell) if options else [], "Parameters": parameters(cell, units, inputs),
+                "State": states(cell, units),
+                "Elsewhere: the order of gate blocks, and which of our parameters lie in which array": elsewhere(cell),
+                "On this machine": explain(cell, numpy.zeros((1, 1, inputs), "float32")).splitlines()}
+    return "\n\n".join([f"{make.__name__}({told}): {title}", *parts, *sectioned(sections)])
+
+
+def sectioned(sections):
+    """Sections with their titles, but for those that are empty."""
+    for title, lines in sections.items():
+        lines = [f"    {line}".rstrip() for line in lines]
+        if lines:
+            yield "\n".join([title, *lines])
+
+
+def described(make):
+    """The docstring in parts, without its example."""
+    text = cleandoc(make.__doc__).partition("\n>>> ")[0].rstrip()
+    title, _, rest = text.partition("\n")
+    return [title, *rest.strip("\n").split("\n\n")]
+
+
+def equations_of(cell):
+    try:
+        return equations(cell)
+    except Error:                                 # none of the three families: the docstring has them
+        return []
+
+
+def parameters(cell, units, inputs):
+    """A line a parameter: its axes, its shape for so many units and inputs, and what it is."""
+    shapes, gates = cell.shapes(inputs, units), cell.gates
+    rows = [[n, f"[{', '.join(letter(w, gates) for w in axes.split())}]", str(shapes[n]), meaning(n, axes, gates)]
+            for n, axes in cell.axes().items()]
+    yield from columns([["", "", f"I={inputs}, U={units}", ""], *rows])
+
+
+def letter(word, gates):
+    return f"{len(gates)}U" if word == "G" and len(gates) > 1 else "U" if word == "G" else word
+
+
+def meaning(name, axes, gates):
+    what = f"peephole of {name[2:]}" if name.startswith("Wp") else WHAT.get(name, "")
+    blocks = axes.split()[-1] == "G" and len(gates) > 1
+    return f"{what}; gate blocks {' '.join(gates)}" if blocks else what
+
+
+def states(cell, units):
+    yield from columns([[field, f"[B, {axis}]", f"(B, {width})"] for (field, axis), width in zip(
+        cell.rule.widths.items(), (a.shape[-1] for a in cell.zeros(1, units)))])
+    if len(cell.gates) > 1:
+        yield ""
+        yield from columns([[g, GATES[g]] for g in cell.gates])
+
+
+def elsewhere(cell):
+    """A line a framework: its order of gate blocks and its arrays, or why it cannot compute this."""
+    try:
+        told = traits(cell)
+    except Error:
+        return
+    family = "rnn" if "activation" in told else "lstm" if "reset" not in told else \
+        "gru" if told["reset"] == "after" else "gru before"
+    lines = [[framework, " ".join(layout.gates) if len(layout.gates) > 1 else "", places(layout, cell)]
+             for (kind, framework), layout in LAYOUTS.items() if kind == family]
+    yield from columns(lines)
+
+
+def places(layout, cell):
+    """"kernel (W R)  bias (b)": which of our parameters lie in which of their arrays."""
+    try:
+        cell_like(layout, cell)
+    except NotSupported as e:
+        return f"cannot: {e.args[1]}"
+    mine, found = cell.axes(), {}
+    for row in layout.rows:
+        if any(row.ours.format(g=g) in mine for g in cell.gates):
+            held = found.setdefault(row.theirs.format(g="*"), {})
+            held[row.ours.format(g="*")] = None
+    return "  ".join(f"{theirs} ({' '.join(ours)})" for theirs, ours in found.items())
+
+
+def columns(rows):
+    """Lines with their columns under each other."""
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def machine():
+    """Versions, back ends and devices, without importing anything heavy."""
+    blas = numpy.show_config(mode="dicts")["Build Dependencies"]["blas"]
+    rows = [["rnnref", version("rnnref")], ["python", f"{platform.python_version()} on {platform.platform()}"],
+            ["numpy", f"{numpy.__version__} with {blas.get('name', 'an unknown BLAS')} {blas.get('version', '')}"]]
+    rows += [[name, installed(name) or f'not installed: pip install "rnnref[{extra}]"']
+             for name, extra in PACKAGES.items()]
+    cupy = next((f"{name} {installed(name)}" for name in CUPY if installed(name)), "")
+    back_ends = [["numpy", "the text itself" + twins("numpy")],
+                 ["cupy", cupy + twins("cupy") if cupy else 'not installed: pip install "rnnref[cuda13]", or [cuda12]']]
+    return "\n\n".join(sectioned({"Versions": columns(rows), "Back ends": columns(back_ends), "Devices": devices()}))
+
+
+def installed(name):
+    """The version of a distribution, or ""."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def twins(home):
+    """", twins of LSTM, GRU": what has a faster version there."""
+    names = [rule for where, rule in TWINS if where == home]
+    return f"; twins of {', '.join(names)}" if names else "; no twins"
+
+
+def devices():
+    yield f"cpu, {os.cpu_count()} cores ({platform.machine()}, {sys.byteorder} endian)"
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        yield "no GPU: nvidia-smi is not there"
+        return
+    asked = subprocess.run([tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"],
+                           capture_output=True, text=True, timeout=30)
+    yield from asked.stdout.strip().splitlines() or [f"no GPU: nvidia-smi says {asked.stderr.strip() or asked.stdout}"]
