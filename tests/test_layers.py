@@ -3,9 +3,10 @@ import numpy as np
 import pytest
 from layer_cases import BACK, FAMILIES, HOLES, RIGHT, SEQ, STATE, ZERO, B, I, U, X, made, random, shaken
 
-from rnnref import run
+from rnnref import cells, run
 from rnnref.interop import cell_for, layout_of, load
-from rnnref.layers import GRU, LSTM, RNN, Bidirectional, GRUCell, LSTMCell
+from rnnref.layers import GRU, LSTM, RNN, Bidirectional, GRUCell, LSTMCell, SimpleRNN
+from rnnref.scalar import activation
 from rnnref.testing import assert_close, assert_same
 
 each_family = pytest.mark.parametrize("family", FAMILIES)
@@ -115,6 +116,21 @@ def test_bidirectional_is_two_layers(family, mode):
     assert_same(list(both(X, mask=HOLES)), [MERGE[mode](y, back[:, ::-1]), *states, *more])
     apart = Bidirectional(pattern, None, weights=weights)
     assert_same(list(apart(X, mask=HOLES)), [y, back[:, ::-1], *states, *more])
+
+
+def test_the_last_outputs_of_both_directions_repeat():
+    both = shaken(Bidirectional(GRU(U, dtype="float64", **ZERO, **STATE)))
+    y, h, back = both(X, mask=RIGHT)
+    assert_same(y, np.concatenate([h, back], -1))
+
+
+def test_what_the_options_of_keras_mean():
+    hard, leaky = activation("hard_sigmoid", 1 / 6, 0.5), activation("leaky_relu", 0.2)
+    lstm = LSTM(U, "leaky_relu", "hard_sigmoid")
+    assert lstm.core == cells.LSTM(gate=hard, candidate=leaky, output=leaky)
+    assert GRU(U, None, "silu").core == cells.GRU(gate="swish", candidate="linear")
+    assert GRU(U, reset_after=False, use_bias=False).core == cells.GRU("before", bias=False)
+    assert SimpleRNN(U, "gelu_tanh").core == cells.SimpleRNN("gelu_tanh")
 
 
 def test_bidirectional_takes_a_pattern_but_the_backward_layer_itself():

@@ -1,11 +1,11 @@
 """Dropout of layers: masks are data, drawn from the seed or given."""
 import numpy as np
 import pytest
-from layer_cases import FAMILIES, B, X, made, shaken
+from layer_cases import FAMILIES, SEQ, B, I, U, X, made, shaken
 
 from rnnref import cells
 from rnnref.layers import RNN, Bidirectional, GRUCell, LSTMCell, Masks
-from rnnref.testing import assert_same, check_cell
+from rnnref.testing import assert_close, assert_same, check_cell
 from rnnref.wrappers.gate_noise import GateDropout
 
 each_family = pytest.mark.parametrize("family", FAMILIES)
@@ -36,6 +36,21 @@ def test_masks():
     x, h = each.draw_masks(5)[:2]
     assert [len(x), len(h), x[0].shape, h[0].shape] == [4, 4, (5, 3), (5, 4)]
     assert LSTMCell(4).draw_masks(5) == Masks()
+
+
+@each_family
+def test_masks_of_the_gates_are_in_the_order_of_keras(family):
+    """A gate that sees nothing of x, or of h, is one whose block of Keras's kernel is zero."""
+    for which, field, n in ((0, "x", I), (1, "h", U)):
+        layer = made(family, **SEQ)
+        count = len(layer.core.gates)
+        for k in range(count):
+            layer, weights = made(family, **SEQ), made(family).get_weights()
+            masks = [np.full((B, n), float(j != k)) for j in range(count)]
+            masked = layer(X, masks=Masks(**{field: masks}))
+            weights[which][:, k * U:][:, :U] = 0
+            layer.set_weights(weights)
+            assert_close(masked, layer(X), "path")
 
 
 def test_dropout_of_each_cell_and_direction():
