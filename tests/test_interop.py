@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from weights import U, arrays_of, drawn, outputs
 
-from rnnref import NotSupported
+from rnnref import NotSupported, cells
 from rnnref.compare import assert_close, assert_same
 from rnnref.interop import LAYOUTS, adapt, cell_for, cell_like, convert, dump, layout_of, load
 
@@ -25,7 +25,7 @@ def held(draw):
 
 
 @given(held())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_load_of_dump_is_exact(case):
     layout, cell, p = case
     assert_same(load(layout, dump(layout, p, cell), cell), p)
@@ -49,37 +49,41 @@ def test_without_biases(key):
         dump(layout, p | {"b": p["b"] + 1}, cell)
 
 
-# pairs that are refused, and the word that says why; all other pairs of one family compute the same
-HARD, COUPLED, NO_N = "hard_sigmoid(alpha=0.2", "coupled=None", "recurrent bias of n"
-SIGMOID_ONLY = "torch,torch cell,keras,keras2 cudnn,tf1,tf1 block,tf1 cudnn,tf1 coupled".split(",")
+# pairs that are refused, and the words that say why; all other pairs of one family compute the same
+DEFAULT, HARD, COUPLED = "the default is", "hard_sigmoid(alpha=0.2", "coupled=None"
+NO_HARD = "torch,torch cell,keras,keras2 cudnn,tf1,tf1 block,tf1 cudnn".split(",")
 
 
 def refusal(family, source, target):
     if target == "tf1 coupled":
         return COUPLED
-    if source == "keras2" and target in SIGMOID_ONLY:
+    if source == "keras2" and target in NO_HARD:
         return HARD
-    return NO_N if (family, target) == ("gru", "nnx") else ""
+    return "recurrent bias of n" if (family, target) == ("gru", "nnx") else ""
 
 
 PAIRS = [(f, a, b) for f in ("rnn", "lstm", "gru", "gru before")
          for a, b in permutations([k[1] for k in LAYOUTS if k[0] == f], 2)]
 
 
-@pytest.mark.parametrize("family, source, target", PAIRS, ids="-".join)
+@pytest.mark.parametrize("family, source, target", PAIRS, ids=map("-".join, PAIRS))
 def test_every_pair(family, source, target):
     theirs, other = LAYOUTS[family, source], LAYOUTS[family, target]
     cell = cell_for(family, source)
     p = drawn(cell, theirs)
-    arrays = dump(theirs, p, cell)
-    why = "" if family == "rnn" else refusal(family, source, target)
+    arrays, wanted = dump(theirs, p, cell), {}
+    why = refusal(family, source, target) if family != "rnn" else ""
+    if "keras2" in (source, target) and family != "rnn":
+        wanted = {"gate": cell.rule.gate}         # a default that differs has to be said
+        with pytest.raises(NotSupported, match=f"{DEFAULT}|which it does not have"):
+            convert(arrays, source, target, family)
     if why:
         with pytest.raises(NotSupported) as caught:
-            convert(arrays, source, target, family)
+            convert(arrays, source, target, family, wanted=wanted)
         assert why in str(caught.value)
     else:
         new = cell_like(other, cell)
-        q = load(other, convert(arrays, source, target, family), new)
+        q = load(other, convert(arrays, source, target, family, wanted=wanted), new)
         assert_close(outputs(new, q), outputs(cell, p))
 
 
@@ -135,6 +139,31 @@ def test_options(name):
     assert_close(outputs(new, q)[0], ys)
     if "cell_clip" not in told:                   # the block kernel has another gradient there on purpose
         assert_close(outputs(new, q)[1], dxs)
+
+
+HARD_SIGMOIDS = st.sampled_from(["hard_sigmoid@keras2", "hard_sigmoid@keras3"])
+
+
+@st.composite
+def related(draw):
+    """Two LSTMs, of which the second can compute what the first does, whatever their conventions."""
+    hard, peepholes = draw(st.booleans()), draw(st.booleans())
+    coupled = draw(st.sampled_from([None, "input", "forget"]))
+    pair = []
+    for way in (coupled, draw(st.sampled_from([None, coupled]))):
+        gate = draw(HARD_SIGMOIDS) if hard else "sigmoid"
+        forget_bias = draw(st.sampled_from([0.0, 1.0, -0.7])) if way != "forget" else 0.0
+        pair.append(cells.LSTM(gate=gate, forget_bias=forget_bias, coupled=way, recurrent_bias=draw(st.booleans()),
+                               peepholes=peepholes or draw(st.booleans()) and bool(pair)))
+    return pair
+
+
+@given(related())
+@settings(max_examples=200)
+def test_adapt_to_another_convention(pair):
+    cell, other = pair
+    p = drawn(cell, LAYOUTS["lstm", "onnx"])
+    assert_close(outputs(other, adapt(cell, p, other)), outputs(cell, p))
 
 
 def test_biases_that_can_be_told_apart_stay_apart():

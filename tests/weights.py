@@ -2,7 +2,7 @@
 import numpy as np
 
 import rnnref
-from rnnref.interop import LAYOUTS, cell_for, dump
+from rnnref.interop import LAYOUTS, cell_for, dump, gradients
 
 I, U = 3, 4
 NO_PLACE = {("gru", "flax"): "rz", ("gru", "tf1 cudnn"): "rz"}                # gates whose bR has no place
@@ -30,3 +30,20 @@ def outputs(cell, p, dtype="float64"):
     xs = rng.normal(size=(5, 2, p["W"].shape[0])).astype(dtype)
     ys, _, tape = rnnref.run(cell, p, xs)
     return ys, rnnref.run_back(tape, rng.normal(size=ys.shape).astype(dtype))[0]
+
+
+def through(layers, xs, dys, lengths=None):
+    """Layers of `weights_of` over xs [T, B, I]: outputs, the last state of each part, dxs, gradients by their names."""
+    tapes, last, found = [], [], {}
+    for layer in layers:
+        runs = [rnnref.run(w.cell, w.load(), xs, lengths=lengths, reverse=bool(k)) for k, w in enumerate(layer)]
+        xs = np.concatenate([ys for ys, _, _ in runs], -1)
+        tapes.append([tape for _, _, tape in runs])
+        last += [state for _, state, _ in runs]
+    for layer, taped in zip(reversed(layers), reversed(tapes)):
+        widths = np.cumsum([tape.like[0].shape[-1] for tape in taped])[:-1]
+        back = [rnnref.run_back(tape, dy) for tape, dy in zip(taped, np.split(dys, widths, -1))]
+        dys = sum(dxs for dxs, _, _, _ in back)
+        for w, (_, _, _, dp) in zip(layer, back):
+            found |= w.renamed(gradients(w.layout, dp, w.cell))
+    return xs, last, dys, found

@@ -6,7 +6,7 @@ from ..errors import NotSupported, ShapeError
 from ..shapes import floating
 from .adapt import adapt
 from .blocks import arrays_of, blocks_of, check_shapes, expected, reads, same_gates, sizes_of
-from .options import cell_in, cell_like, layout_of
+from .options import cell_in, cell_like, layout_of, no_trap
 
 LACKS = {"bR": "recurrent_bias=True", "P": "projection=its width", "Wp": "peepholes=True"}
 
@@ -118,7 +118,8 @@ def convert(arrays, source, target, family, given=None, wanted=None):
     family           "rnn", "lstm", "gru" (reset after the product) or "gru before"
     given            options of the source layer that are not its framework's default: {"forget_bias": 0.0}
     wanted           the same of the target layer, where they differ from those given
-    Errors           ShapeError: arrays that are not those of the source; NotSupported: what the target cannot compute
+    Errors           ShapeError: arrays that are not those of the source; NotSupported: what the target cannot compute,
+                     or computes only with an option that is neither its default nor given nor wanted
 
     >>> import numpy as np
     >>> theirs = {"kernel": np.ones((3, 4)), "bias": np.arange(4.0)}          # TF 1: i g f o, forget_bias=1
@@ -128,9 +129,9 @@ def convert(arrays, source, target, family, given=None, wanted=None):
     theirs, other = layout_of(family, source), layout_of(family, target)
     cell = cell_in(theirs, arrays, **given or {})
     new = cell_like(other, cell, **wanted or {})
+    no_trap(other, new, {**(given or {}), **(wanted or {})})
     p = load(theirs, arrays, cell)
-    q = adapt(cell, p, new, separate=own_bias(other, new))
-    return dump(other, q, new)
+    return dump(other, adapt(cell, p, new, separate=own_bias(other, new)), new)
 
 
 def own_bias(layout, cell):

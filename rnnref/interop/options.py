@@ -1,11 +1,13 @@
 """Which cell of ours computes what theirs does, and what either can be told.  (floor 4)"""
+from ..arrays import asnumpy
 from ..cells import catalog
 from ..cells.gru_before import GRUBefore
-from ..errors import NotSupported
+from ..errors import NotSupported, ShapeError
 from ..maps.dense import Dense
 from ..rules.elman import Elman
 from ..rules.gru import GRU
 from ..rules.lstm import LSTM
+from ..scalar import ALIASES, activation
 from .blocks import arrays_of
 from .layouts import IMPOSSIBLE, LAYOUTS, Layout
 
@@ -35,8 +37,7 @@ def layout_of(family, framework, bias=True):
 def cell_for(family, framework, **options):
     """Our cell as the framework computes it; `options` win over those of the layout.
 
-    An option that theirs cannot be told is refused by name.  `bias` and `recurrent_bias` only say how we hold the
-    weights.
+    What theirs cannot be told is refused by name.  `bias` and `recurrent_bias` only say how we hold the weights.
 
     >>> cell_for("lstm", "tf1").rule.forget_bias
     1.0
@@ -102,7 +103,11 @@ def cell_in(layout, arrays, **options):
     """The cell that their arrays are for: a projection or peepholes are seen from the arrays that are there."""
     for name, row in arrays_of(layout).items():
         if name in arrays and row.ours == "P":
-            options = {"projection": arrays[name].shape[row.axes.split().index("H")]} | options
+            shape = asnumpy(arrays[name]).shape
+            if len(shape) != 2:
+                raise ShapeError(layout.who, f"{name} has shape {shape}, expected 2 axes",
+                                 axes=f'{name} is "{row.axes}"')
+            options = {"projection": shape[row.axes.split().index("H")]} | options
         elif name in arrays and row.ours.startswith("Wp"):
             options = {"peepholes": True} | options
     return cell_for(layout.family, layout, **options)
@@ -115,3 +120,13 @@ def cell_like(layout, cell, **wanted):
     if carried.get("coupled") not in (None, *(layout.takes.get("coupled") or ())):
         del carried["coupled"]                    # `adapt` gives both gates blocks of their own
     return cell_for(layout.family, layout, **carried | wanted)
+
+
+def no_trap(layout, cell, said):
+    """Raise if the cell is not what theirs is by default, in an activation that nobody has said."""
+    told, plain = traits(cell), traits(cell_for(layout.family, layout))
+    for name in ("gate", "candidate", "output", "activation"):
+        if told.get(name) != plain.get(name) and name not in said:
+            spelled = next((n for n in ALIASES if "@" in n and activation(n) == told[name]), told[name])
+            raise NotSupported(layout.who, f"{name}={told[name]} as the source has it, the default is {plain[name]}",
+                               fix=f"make the layer so, and say wanted={{{name!r}: {str(spelled)!r}}}")

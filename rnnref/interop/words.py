@@ -26,23 +26,26 @@ def explain_weights(family, framework, arrays, **options):
     layout = layout_of(family, framework)
     cell = cell_in(layout, arrays, **options)
     arrays, sizes = measured(layout, arrays, cell)
-    wide = max(map(len, arrays))
-    lines = [f"{layout.who}: {sizes['I'].n} inputs, {sizes['U'].n} units", ""]
-    blocks = list(blocks_of(layout, cell, sizes))
+    title = f"{layout.who}: {sizes['I'].n} inputs, {sizes['U'].n} units"
+    shown = table(lines(layout, arrays, cell, sizes))
+    return "\n".join([title, "", *shown, "", *equations(cell, own_bias(layout, cell))])
+
+
+def lines(layout, arrays, cell, sizes):
+    """A line for every array, and under it one for every block; tabs between columns."""
+    wide, blocks = max(map(len, arrays)), list(blocks_of(layout, cell, sizes))
     for name, row in arrays_of(layout).items():
         if name in arrays:
-            shape = str(arrays[name].shape)
-            lines.append(f"{name:{wide}}  {shape}  axes {row.axes}")
-            lines += [line(block, len(cell.gates) > 1) for block in blocks if block.theirs == name]
-    return "\n".join([*table(lines), "", *equations(cell, own_bias(layout, cell))])
+            yield f"{name:{wide}}  {arrays[name].shape}  axes {row.axes}"
+            yield from (line(block, len(cell.gates) > 1) for block in blocks if block.theirs == name)
 
 
 def line(block, gated):
     """Where in their array, which of ours, which gate."""
     index = ", ".join(f"{s.start}:{s.stop}" if isinstance(s, slice) else str(s) for s in block.at)
     ours = block.ours + (f"_{block.gate}" if block.gate and gated and not block.ours.startswith("Wp") else "")
-    turned = block.want and block.have != block.want and not block.flat
-    note = " transposed" if turned else " transposed, its rows in one line" if block.flat else ""
+    turned = block.want and block.have != block.want
+    note = " transposed, its rows in one line" if block.flat else " transposed" if turned else ""
     gate = GATES[block.gate or block.ours[2:]] if gated and (block.gate or block.ours.startswith("Wp")) else ""
     return f"    [{index}]\t{ours}{note}\t{gate + (', idle: it is coupled' if block.place is None else '')}".rstrip()
 
