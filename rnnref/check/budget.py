@@ -12,8 +12,11 @@ import numpy
 from .subject import GRADIENT
 
 FACTOR = 8.0                                      # a candidate may err so many times as much as the companions
-ULPS = 4                                          # ... or by so many units in the last place of the largest entry
-USEFUL = 1e-3                                     # companions that err by more of the largest entry say nothing
+# ... or by so many units in the last place of the largest entry, of results at least by those of 1: there activations
+# saturate, and some engines have tanh to that absolute precision only (onnxruntime: 1e-7 near 0).
+ULPS, ONE = 4, 1.0
+USEFUL = 1e-3                                     # companions that err by more of the largest entry say nothing ...
+SMALL = 1e-2                                      # ... and nor does a floor that is more of it
 PERTURBED = 2                                     # companions with everything given a little off
 LONGDOUBLE = 3e8                                  # the most multiplications done in longdouble, which has no BLAS
 
@@ -75,9 +78,10 @@ def budget(truth, error, place, factor, eps):
     level, most = level.reshape(truth.shape), numpy.zeros(len(levels))
     numpy.maximum.at(most, level, numpy.where(numpy.isfinite(truth), error, numpy.inf).astype("float64"))
     most = numpy.maximum.accumulate(most)
-    allowed = numpy.maximum(factor * most, ULPS * eps * largest)
+    floor = ULPS * eps * (largest if place.group == GRADIENT else max(largest, ONE))
+    comparable = (most <= USEFUL * largest) & (not largest or floor <= SMALL * largest)
     scale = largest if place.group == GRADIENT and largest else 1.0
-    return Budget(truth, allowed[level], (most <= USEFUL * largest)[level], when, scale)
+    return Budget(truth, numpy.maximum(factor * most, floor)[level], comparable[level], when, scale)
 
 
 def off(a, b):
@@ -105,5 +109,5 @@ def facts(subject, fine, factor):
     return {"dtype": work, "truth": "rnnref in " + ("longdouble" if fine.char == "g" else fine.name),
             "budget": f"{factor:g} x what rnnref itself errs by on this case, in {work} and in float64 with everything "
                       f"given off by up to one unit in its last place of {work}; at least {ULPS} such units of the "
-                      "largest entry",
+                      "largest entry (of results: of 1, if that is more)",
             "measured": "outputs and states by their largest error, gradients by it relative to their largest entry"}

@@ -101,7 +101,8 @@ def beyond(place, budget):
     if budget.comparable.all():
         return ""
     if place.time is None or not budget.comparable.any():
-        return "rounding alone moves it by as much"
+        tiny = abs(budget.truth).max(initial=0.0) < 1e-3
+        return "nothing in it is larger than rounding" if tiny else "rounding alone moves it by as much"
     steps = numpy.moveaxis(budget.comparable, place.time, 0).reshape(budget.comparable.shape[place.time], -1).all(1)
     return f"not comparable past {said_steps(steps)}"
 

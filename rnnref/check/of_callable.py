@@ -50,7 +50,10 @@ def callable_subject(function, x, cell, p, rng, lengths=None, initial_state="ran
 
 def taken(function):
     """Those of `GIVEN` that the function has arguments for."""
-    parameters = signature(function).parameters
+    try:
+        parameters = signature(function).parameters
+    except ValueError:                            # a builtin: its arguments are not known
+        return ()
     anything = any(q.kind is Parameter.VAR_KEYWORD for q in parameters.values())
     return tuple(name for name in GIVEN if anything or name in parameters)
 

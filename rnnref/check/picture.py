@@ -25,8 +25,8 @@ def lines(rows):
     more = f" The {LINES} worst of {len(traced)} are shown." if len(traced) > LINES else ""
     label = f"error at every timestep of {', '.join(row.name for row in shown)}"
     return figure([*scale.axes(), *drawn, *legend(shown)], HEIGHT + 22 * ((len(shown) + 1) // 2), label,
-                  f"Largest error at each timestep, on a logarithmic scale. Dashed: the budget. Crosses: not a number."
-                  f"{more}")
+                  f"Largest error at each timestep, on a logarithmic scale. Dashed: the budget, where there is one. "
+                  f"Crosses: not a number.{more}")
 
 
 def figure(content, height, label, caption):

@@ -39,7 +39,7 @@ def first_divergence(subject, places, ahead, rng):
         end = "last" if subject.backwards else "first"
         alone = f"{end} {f'{steps - 1} steps' if steps > 2 else 'step'}"
         yield (f"On the {alone} alone all results agree; with one more {differing(short)}." if steps > 1
-               else f"On the {end} step alone {differing(short)} already.")
+               else f"Already on the {end} step alone {differing(short)}.")
         yield from of_gates(places, short)
 
 

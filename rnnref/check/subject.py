@@ -42,8 +42,8 @@ class Place(NamedTuple):
     def said(self, index, shape):
         if len(self.axes) != len(shape):          # of this array nothing is known
             return f"at [{', '.join(map(str, index))}]"
-        words = [axis.said(int(n), size) for axis, n, size in zip(self.axes, index, shape)]
-        return ", ".join(sorted(filter(None, words), key=lambda word: not word.startswith("t=")))
+        order = sorted(range(len(shape)), key=lambda k: (self.axes[k].word != "t", not self.axes[k].labels))
+        return ", ".join(filter(None, (self.axes[k].said(int(index[k]), shape[k]) for k in order)))
 
     @property
     def time(self):

@@ -1,0 +1,220 @@
+"""The checker on live torch modules and Keras layers: right ones pass forwards and backwards, broken ones are named."""
+import os
+import sys
+
+import numpy as np
+import pytest
+
+from rnnref import NotSupported, ShapeError
+from rnnref.check import verify
+
+torch = pytest.importorskip("torch")
+os.environ.setdefault("KERAS_BACKEND", "torch")
+keras = pytest.importorskip("keras")
+
+pytestmark = [pytest.mark.peers,                 # Keras on its torch backend
+              pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")]
+T, B, I, H = 9, 3, 4, 6
+LENGTHS = [9, 4, 1]
+BARS = {"float32": (1e-6, 5e-6), "float64": (1e-13, 1e-12)}      # outputs, gradients: what is promised of torch
+
+
+def rows(report):
+    return {r.name: r for r in report.rows}
+
+
+def module(kind, dtype="float32", seed=0, **options):
+    torch.manual_seed(seed)
+    return getattr(torch.nn, kind)(I, H, **options).to(getattr(torch, dtype))
+
+
+MODULES = [("RNN", {}), ("RNN", {"nonlinearity": "relu", "bias": False}), ("LSTM", {}), ("LSTM", {"proj_size": 2}),
+           ("LSTM", {"num_layers": 2, "bidirectional": True}), ("GRU", {}), ("GRU", {"batch_first": True}),
+           ("GRU", {"num_layers": 2, "bidirectional": True, "batch_first": True}),
+           ("LSTM", {"proj_size": 2, "num_layers": 2, "bidirectional": True, "bias": False})]
+
+
+@pytest.mark.parametrize("dtype", BARS)
+@pytest.mark.parametrize("lengths", [None, LENGTHS])
+@pytest.mark.parametrize("kind, options", MODULES)
+def test_torch_is_right(kind, options, lengths, dtype):
+    one = module(kind, dtype, **options)
+    report = verify(one, (B, T, I) if options.get("batch_first") else (T, B, I), lengths=lengths)
+    assert report.ok and report.counts["agrees"] == len(report.rows), report
+    states = ("h", "c") if kind == "LSTM" else ("h",)
+    assert set(rows(report)) == {"output", "dinput", *(f"{s}_n" for s in states), *(f"d{s}_0" for s in states),
+                                 *(f"d{n}" for n, _ in one.named_parameters())}
+    for r in report.rows:
+        assert r.error <= BARS[dtype][r.group == "gradients"], r
+    assert report.facts["dtype"] == dtype and one.weight_ih_l0.grad is None
+
+
+@pytest.mark.parametrize("kind", ["RNNCell", "LSTMCell", "GRUCell"])
+def test_torch_cells(kind):
+    report = verify(module(kind), (T, B, I))
+    assert report.ok and rows(report)["output"].trace is not None and "dweight_hh" in rows(report)
+    assert verify(module(kind), np.ones((B, I))).ok
+    with pytest.raises(NotSupported, match="lengths"):
+        verify(module(kind), (T, B, I), lengths=LENGTHS)
+
+
+def test_torch_at_the_size_that_is_promised():
+    torch.manual_seed(0)
+    report = verify(torch.nn.LSTM(64, 128), (200, 2, 64))
+    assert report.ok and all(r.error <= BARS["float32"][r.group == "gradients"] for r in report.rows), report
+
+
+def test_torch_inputs_and_states_as_given():
+    one, x, h = module("GRU"), torch.ones(T, B, I), torch.zeros(1, B, H)
+    assert verify(one, x, initial_state=h).ok
+    assert verify(one, np.ones((T, B, I)), initial_state="zero").ok
+    assert "dh_0" not in rows(verify(one, x, initial_state="zero"))
+    assert rows(verify(one, x, dtype="float64"))["output"].budget < 1e-13
+    with pytest.raises(ShapeError, match="3 axes"):
+        verify(one, x[0])
+    with pytest.raises(ShapeError, match="initial_state has shapes"):
+        verify(one, x, initial_state=h[:, :1])
+    with pytest.raises(NotSupported, match="Linear"):
+        verify(torch.nn.Linear(2, 3), x)
+    with pytest.raises(NotSupported, match="torch.float16"):
+        verify(module("GRU").half(), x)
+
+
+def test_torch_dropout_is_off_and_zero_biases_are_brought_out():
+    one = module("GRU", num_layers=2, dropout=0.5)
+    with torch.no_grad():
+        one.bias_hh_l1.zero_()
+    report = verify(one, (T, B, I))
+    assert report.ok and "off" in report.facts["dropout"] and "All zero: bias_hh_l1." in report.findings[-1]
+    assert one.training and not one.bias_hh_l1.any()
+
+
+class Exchanged(torch.nn.LSTM):
+    """Reads the blocks i f g o of its last layer as f i g o."""
+
+    def forward(self, x, hx=None):
+        own = self.weight_hh_l1
+        i, f, g, o = own.split(self.hidden_size)
+        held = own.data.clone()
+        own.data.copy_(torch.cat([f, i, g, o]).detach())
+        got = super().forward(x, hx)
+        own.data.copy_(held)
+        return got
+
+
+class Forward(torch.nn.GRU):
+    """Its backward direction starts over with the weights of the forward one."""
+
+    def forward(self, x, hx=None):
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            getattr(self, f"{name}_l0_reverse").data.copy_(getattr(self, f"{name}_l0").data)
+        return super().forward(x, hx)
+
+
+class Leaking(torch.nn.RNN):
+    """Runs over the padding of a packed batch."""
+
+    def forward(self, x, hx=None):
+        x, _ = torch.nn.utils.rnn.pad_packed_sequence(x, total_length=T)
+        ys, last = super().forward(x, hx)
+        return torch.nn.utils.rnn.pack_padded_sequence(ys, torch.full((B,), T)), last
+
+
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, w):
+        return w.clone()
+
+    @staticmethod
+    def backward(ctx, d):
+        half = len(d) // 2
+        return torch.cat([d[:half], 1.001 * d[half:]])
+
+
+class WrongGradient(torch.nn.LSTMCell):
+    """Exact forwards; the gradient of the blocks g and o of R is one in a thousand too large."""
+
+    def forward(self, x, s=None):
+        call = {n: p for n, p in self.named_parameters()}
+        call["weight_hh"] = Doubled.apply(self.weight_hh)
+        return torch.func.functional_call(torch.nn.LSTMCell(I, H), call, (x, s))
+
+
+def test_broken_modules_are_named():
+    report = verify(Exchanged(I, H, num_layers=2), (T, B, I))
+    assert rows(report)["h_n"].where.startswith("layer 1, row") and rows(report)["output"].where.startswith("t=0")
+    assert "Already on the first step alone output, h_n and c_n differ, first in layer 1." in report.findings
+
+    report = verify(Forward(I, H, bidirectional=True), (T, B, I))
+    assert rows(report)["output"].where.startswith(f"t={T - 1}, backward, unit")
+    assert "Only the backward direction of output is off." in report.findings
+    assert rows(report)["h_n"].where.startswith("layer 0, backward")
+
+    report = verify(Leaking(I, H), (T, B, I), lengths=LENGTHS)
+    assert rows(report)["output"].where.startswith("t=1, row 2")
+    assert "in the padding: this row has 1 steps" in rows(report)["output"].note
+    assert "Only rows with padding are off (1 and 2 of 3): look at the lengths." in report.findings
+
+    report = verify(WrongGradient(I, H), (T, B, I))
+    assert [r.name for r in report.rows if r.verdict != "agrees"] == ["dweight_hh"]
+    assert "only in gate g and o" in rows(report)["dweight_hh"].note
+    assert report.findings[0].startswith("The results agree and dweight_hh does not")
+
+
+L = keras.layers
+EVERYTHING = {"return_sequences": True, "return_state": True}
+LAYERS = {
+    "SimpleRNN": (lambda: L.SimpleRNN(5, activation="softsign"), None),
+    "SimpleRNN backwards": (lambda: L.SimpleRNN(5, go_backwards=True, return_sequences=True), LENGTHS),
+    "LSTM": (lambda: L.LSTM(5, **EVERYTHING), None),
+    "LSTM, hard_sigmoid, zero_output_for_mask": (
+        lambda: L.LSTM(5, recurrent_activation="hard_sigmoid", zero_output_for_mask=True, **EVERYTHING), LENGTHS),
+    "GRU": (lambda: L.GRU(5, **EVERYTHING), LENGTHS),
+    "GRU, reset_after=False": (lambda: L.GRU(5, reset_after=False, use_bias=False), LENGTHS),
+    "Bidirectional": (lambda: L.Bidirectional(L.LSTM(5, **EVERYTHING)), LENGTHS),
+    "Bidirectional, mul": (lambda: L.Bidirectional(L.GRU(5), merge_mode="mul"), LENGTHS),
+    "Bidirectional, ave": (lambda: L.Bidirectional(L.SimpleRNN(5, return_sequences=True), merge_mode="ave"), None),
+    "RNN of cells": (lambda: L.RNN([L.LSTMCell(5), L.GRUCell(3)], **EVERYTHING), LENGTHS),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_keras_is_right(name):
+    make, lengths = LAYERS[name]
+    layer = make()
+    report = verify(layer, (B, T, I), lengths=lengths)
+    if (keras.backend.backend(), name) == ("jax", "SimpleRNN backwards"):    # its loop says the first state there
+        assert rows(report)["output"].where.startswith("t=0, row 1") and not report.ok
+        return
+    assert report.ok and report.counts["agrees"] == len(report.rows), report
+    if keras.backend.backend() in ("torch", "jax"):
+        assert sum(r.group == "gradients" and "0" not in r.name for r in report.rows) == 1 + len(layer.weights)
+
+
+def test_broken_keras_layer_is_named():
+    class Forgetful(L.GRU):
+        def inner_loop(self, sequences, initial_state, mask, training=False):
+            return super().inner_loop(sequences, [keras.ops.zeros_like(s) for s in initial_state], mask, training)
+    report = verify(Forgetful(5, return_sequences=True), (B, T, I))
+    assert rows(report)["output"].where.startswith("t=0, row") and not report.ok
+    assert verify(Forgetful(5, return_sequences=True), (B, T, I), initial_state="zero").ok
+
+
+def test_keras_options_are_refused_by_name():
+    with pytest.raises(NotSupported, match="merge_mode=None"):
+        verify(L.Bidirectional(L.GRU(5), merge_mode=None), (B, T, I))
+    with pytest.raises(NotSupported, match="in mixed_float16|in float16"):
+        verify(L.GRU(5, dtype="float16"), (B, T, I))
+    with pytest.raises(NotSupported, match="Dense"):
+        verify(L.Dense(5), (B, T, I))
+    with pytest.raises(NotSupported, match="backward= with keras"):
+        verify(L.GRU(5), (B, T, I), backward=print)
+
+
+def test_keras_layer_is_left_as_it_was():
+    layer = L.GRU(5)
+    layer.build((B, T, I))
+    before = [a.copy() for a in layer.get_weights()]
+    assert "All zero: bias." in verify(layer, (B, T, I)).findings[-1]
+    assert all((a == b).all() for a, b in zip(before, layer.get_weights()))
+    assert "torch" in sys.modules
