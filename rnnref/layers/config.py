@@ -7,10 +7,9 @@ from importlib import import_module
 from .. import init, scalar
 from ..cell import Cell
 from ..errors import NotSupported
+from ..interop.layouts import KERAS
 
-# what Keras says in one name and we in another; None is its word for "linear"
-ACTIVATIONS = {None: scalar.activation("linear"), "hard_sigmoid": scalar.activation("hard_sigmoid@keras3"),
-               "leaky_relu": scalar.activation("leaky_relu", alpha=0.2)}
+ACTIVATIONS = KERAS | {None: KERAS["linear"]}
 DEFAULTS = {"seed": None, "gain": 1.0, "input_axes": None, "output_axes": None, "mean": 0.0, "stddev": 0.05,
             "minval": -0.05, "maxval": 0.05}      # of the initialisers of Keras, in ours of the same name too
 
@@ -22,7 +21,7 @@ def activation(who, option, what):
                            fix="'gelu_tanh' is keras.activations.gelu(x, approximate=True)")
     if what is None or isinstance(what, str) and what in ACTIVATIONS:
         return ACTIVATIONS[what]
-    if isinstance(what, scalar.Activation) or what in {*scalar.PAIRS, *scalar.ALIASES}:
+    if isinstance(what, scalar.Activation) or isinstance(what, str) and what in {*scalar.PAIRS, *scalar.ALIASES}:
         return scalar.activation(what)
     raise NotSupported(who, f"{option}={what!r}: not a name whose derivative is known",
                        known=" ".join(sorted({*scalar.PAIRS, *scalar.ALIASES})))
