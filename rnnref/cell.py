@@ -41,10 +41,6 @@ class Cell:
     def prepare_back(self, p, kept, dp, dextra):
         return dp, dextra
 
-    def units(self, p):
-        """The number of units that the parameters `p` are for: what a first state of zeros needs."""
-        raise NotSupported(self.name, "does not say its number of units", fix="give the first state")
-
     def check(self, p, x, s, extra=None, lead="B"):
         """Raise a readable error if the arguments do not fit each other; returns the outline of the output."""
         if not hasattr(s[0], "shape"):

@@ -2,6 +2,7 @@
 from typing import Any
 
 from ..cell import Cell
+from ..errors import NotSupported
 
 
 class Wrapper(Cell):
@@ -28,6 +29,8 @@ class Wrapper(Cell):
         return self.cell.width(units)
 
     def units(self, p):
+        if not hasattr(self.cell, "units"):
+            raise NotSupported(self.name, "does not say its number of units", fix="give the first state")
         return self.cell.units(p)
 
     def prepare(self, p, extra=None):
