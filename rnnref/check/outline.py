@@ -11,6 +11,9 @@ def outline(survey):
     """The lines of a survey, 120 columns at most."""
     yield survey.title
     yield f"{len(survey.rows)} cases in {len({r.group for r in survey.rows})} groups of options: {survey.summary}"
+    differ = [result for result in survey.results if result.verdict == "differs"]
+    if differ:
+        yield f"{sum(bool(r.made) for r in differ)} of the {len(differ)} that differ are explained by a finding"
     if survey.findings:
         yield from ("", f"Findings: {len(survey.findings)}")
     for n, finding in enumerate(survey.findings, 1):
@@ -61,8 +64,8 @@ def agreement(survey, labels):
     if not agree:
         return
     worst = max(agree, key=lambda r: r.distance.roundings)
-    yield (f"{len(agree)} cases agree, at worst within {worst.distance.roundings:.1f} float32 roundings (2^-23 of the "
-           f"largest entry): {worst.case.name}.")
+    yield from wrap(f"{len(agree)} cases agree, at worst within {worst.distance.roundings:.1f} float32 roundings "
+                    f"(2^-23 of the largest entry): {worst.case.name}.", WIDTH)
     if labels:
         yield "Options under which every case does:"
         whole = [label.replace(" ", HELD) for label in labels]

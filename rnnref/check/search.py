@@ -15,7 +15,7 @@ from .changes import changes, predicted
 from .tolerance import allowed
 
 EPS = 2.0 ** -23
-CHAOS = 1e-3                                      # ... which says nothing if it errs as much as this itself
+CHAOS = 1e-3                                      # a reference that errs by more in float32 says nothing of an engine
 
 
 class Distance(NamedTuple):

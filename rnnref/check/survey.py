@@ -45,7 +45,7 @@ def survey(engine="onnxruntime", ops=OPS, seed=0, progress=None, cases=None):
     findings = [*unexplained(name, by_group), *departures(name, by_group), *ignored(name, heeded, results),
                 *refusals(run, name, results, truth)]
     ops = tuple(dict.fromkeys(case.op for case in chosen))
-    return Survey(f"{name} held to the text of the ONNX operators {' '.join(ops)}",
+    return Survey(f"{name} held to the ONNX text of {', '.join(ops)}",
                   [row_of(truth, result) for result in results], facts(engine, seed, heeded), findings, results, heeded)
 
 
@@ -97,7 +97,7 @@ def facts(engine, seed, heeded):
     return {**{name: version(name) for name in [*versions.get(str(engine), []), "rnnref", "numpy"]},
             "engine": f"one node of opset {OPSET} in float32, its weights in the model, on one thread",
             "truth": "rnnref.onnx in float64, with every switch of Reading at its default",
-            "budget": f"{tolerance('output', 'float32'):g} of the largest entry (or of 1), or {FACTOR} times the "
+            "budget": f"{tolerance('output', 'float32'):g} of the largest entry (or of 1), or {FACTOR:g} times the "
                       f"reference's own error in float32 if that is more",
             "heeded": "its outputs move without " + "; ".join(f"{n} ({' '.join(of)})" for n, of in found.items()),
             "seed": seed}
