@@ -14,7 +14,8 @@ from .errors import NotSupported
 from .tree import first, tmap
 
 PATHS = ("scan_gated", "scan", "apart")           # the first that does not refuse runs
-TWINS: dict = {}                                  # (array module, rule) -> "module:class"
+# (array module, rule or cell) -> "module:class"
+TWINS = {("cupy", name): f"cuda.twins:Cuda{name}" for name in ("Elman", "GRU", "LSTM", "GRUBefore")}
 
 
 class Call(NamedTuple):

@@ -96,6 +96,7 @@ class ndarray:
         "_a.dtype", "_a.shape", "_a.ndim", "_a.size", "_a.nbytes", "_a.itemsize", "_a.strides")))
     flags = property(lambda self: Flags(*(getattr(self._a.flags, name) for name in Flags._fields)))
     T = property(lambda self: wrap(self._a.T))
+    data = property(lambda self: types.SimpleNamespace(ptr=self._a.ctypes.data))
 
     def __init__(self, a):
         self._a = a if supported(a.dtype) else None
@@ -245,7 +246,8 @@ FUNCTIONS = """
     outer: a, b;  tensordot: a, b, axes=2"""
 
 cupy = types.ModuleType("cupy")
-cupy.cuda = types.SimpleNamespace(is_available=lambda: True)
+cupy.cuda = types.SimpleNamespace(is_available=lambda: True,
+                                  runtime=types.SimpleNamespace(is_hip=False, getDevice=lambda: 0))
 vars(cupy).update({name: getattr(np, name) for name in SAME.split()} | {name: ufunc(name) for name in UFUNCS.split()})
 for names, params in (entry.split(":") for entry in FUNCTIONS.replace("\n", ";").split(";") if entry):
     parsed = inspect.signature(eval(f"lambda {params.strip()}: None"))

@@ -7,26 +7,143 @@
     views(rule, array, s, new) -> the rule's Kept, of such an array and the states before and after
     names(rule) -> the parameters whose gradients `dp` has, in the order of its blocks: () but for peepholes
 
-Arrays are CuPy's, [*lead, blocks x n] and [*lead, n]: all leading axes are rows.  `s`, `new`, `dnew`, `ds` and `kept` are
-the rule's own named tuples.  One launch each, nothing is synchronised, nothing crosses the bus.
+Arrays are CuPy's, [*lead, blocks x n] and [*lead, n]: all leading axes are rows.  `s`, `new`, `dnew`, `ds` and `kept`
+are the rule's own named tuples.  One launch each, nothing is synchronised, nothing crosses the bus.
 
 Types     W  ax ah, h y dy and the gradient of h     float64, float32, float16 or bfloat16, one of them throughout
           S  `sent`, dax and dah                     W; or 16 bits beside W = float32: what the next product takes
           A  c, kept, dc, dp, peepholes              float64 beside float64, else float32
-ah        0 and None are zero (a rule that holds this one gives them the sum)
-live      bool, [rows] or the first of the leading axes; None: all.  A dead row copies its state, outputs zero, keeps zero;
-          on the way back its gates get zero and the gradient of its state passes.  What ax, ah, dy hold there is not read
+ah        0 and None are zero (a rule that holds this one gives it the sum)
+live      bool, [*lead] or its first axes; None: all.  A dead row copies its state, outputs zero and keeps zero; on the
+          way back its gates get zero and the gradient of its state passes.  What it has in ax, ah, dy is not read
 dy, dnew  None, and None inside dnew, is zero
 keep      False: kept is None and is not written
-ds        State(h, c): h is None where the rule sees the old h through its map alone (LSTM, Elman), but with `live` it is
-          an array: zero where live, passed through where not.  Add dah R' to it (a product with beta = 1)
+ds        State(h, c).  h is None where the rule sees the old h through its map alone (LSTM, Elman), but with `live` an
+          array: zero where live, passed through where not.  dah R' is still to be added (a product with beta = 1)
 dah       is dax itself for rules of the sum (LSTM, Elman)
 
 out       a dict of arrays to write to, so that a loop allocates nothing; what it lacks is made:
             forward   y, h, c, kept, sent     y only beside `live`: without, y is h, and out["y"] gets a second copy;
-                                              kept in the shape of `buffer`; sent: the new h once more in S, only if given
+                                              kept has the shape of `buffer`; sent, only if given: the new h in S
             backward  dax, dah, dh, dc, dp    dax and dah may be S while dy is W; dp [*lead, len(names(rule)), n] in A
-          C-contiguous.  A result may overwrite the argument that it comes from, entry by entry: c over s.c and h over s.h
-          (if kept is not needed later), dh over dnew.h, dc over dnew.c.
+          C-contiguous.  A result may overwrite the argument that it comes from, entry by entry: c over s.c and h over
+          s.h (if kept is not needed later), dh over dnew.h, dc over dnew.c.
 Under stream capture give every result by `out`, and peepholes in A: no temporary is made then.
 """
+from typing import Any
+
+from ..arrays import is_array
+from ..errors import NotSupported, ShapeError
+from .hold import Hold, arithmetic
+from .launch import lacking, launch
+from .source import TYPES, Kernel
+from .texts import activations_refuse, text_of
+
+
+def refuses(rule):
+    """None, or why no kernel does what this rule does."""
+    text = text_of(rule)
+    if text is None:
+        return f"no kernel has been written for {type(rule).__name__}"
+    return lacking() or activations_refuse(name_of(rule), rule, text.activations)
+
+
+def forward(rule, p, ax, ah, s, live=None, out=None, keep=True):
+    """One step: -> y, new, kept.  See the head of this file."""
+    text, who = known(rule), name_of(rule)
+    lead, n = sizes(who, rule, ax)
+    hold = Hold(who, ax, out, live, lead, n)
+    flat, W = (*lead, n), ax.dtype
+    A = arithmetic(who, W)
+    S = hold.exchanged("sent", W)
+    hold.take("ax", ax, ax.shape, W)
+    hold.take("ah", ah if is_array(ah) else None, ax.shape, W)                # 0 beside a sum
+    hold.take("h0", s.h if text.sees_h or live is not None else None, flat, W)
+    h = hold.make("h", flat, W)
+    y = hold.make("y", flat, W) if live is not None or "y" in hold.out else h
+    c = None
+    if text.has_c:
+        hold.take("c0", s.c, flat, A)
+        c = hold.make("c", flat, A)
+    kept = hold.make("kept", buffer(rule, lead, n), A) if keep else None
+    hold.make("sent", flat, S) if "sent" in hold.out else None
+    launch(kernel("Forward", rule, text, A, S, W), hold, text.fields, options(rule, text, p, A, hold))
+    new = rule.State(h, c) if text.has_c else rule.State(h)
+    return y, new, views(rule, kept, s, new) if keep else None
+
+
+def backward(rule, p, kept, dy, dnew, live=None, out=None):
+    """The same step back: -> dax, dah, ds, dp.  See the head of this file."""
+    text, who = known(rule), name_of(rule)
+    *lead, n = flat = kept[0].shape
+    hold, A = Hold(who, kept[0], out, live, tuple(lead), n), kept[0].dtype
+    W = next((a.dtype for a in (dy, dnew.h, hold.out.get("dh")) if a is not None), kept.h0.dtype if text.sees_h else A)
+    S = hold.exchanged("dax", W)
+    hold.take_kept(text.kept, kept, A)
+    hold.take("c0", kept.c0 if text.has_c else None, flat, A)
+    hold.take("c", kept.c if sees_c(rule) else None, flat, A)
+    hold.take("h0", kept.h0 if text.sees_h else None, flat, W)
+    hold.take("dy", dy, flat, W)
+    hold.take("dh", dnew.h, flat, W)
+    dax = dah = hold.make("dax", (*lead, len(rule.gates) * n), S)
+    if not rule.sums:
+        dah = hold.make("dah", dax.shape, S)
+    ds = [hold.make("dh", flat, W, "dh0") if text.sees_h or live is not None else None]
+    if text.has_c:
+        hold.take("dc", dnew.c, flat, A)
+        ds.append(hold.make("dc", flat, A, "dc0"))
+    named = names(rule)
+    dp: Any = hold.make("dp", (*lead, len(named), n), A) if named else None
+    launch(kernel("Backward", rule, text, A, S, W), hold, text.fields, options(rule, text, p, A, hold))
+    return dax, dah, rule.State(*ds), {name: dp[..., j, :] for j, name in enumerate(named)}
+
+
+def buffer(rule, lead, n):
+    """The shape of the array that holds what is kept."""
+    return (*lead, known(rule).stored, n)
+
+
+def views(rule, array, s, new):
+    """The rule's Kept: views of that array, and of the states before and after what it sees of them."""
+    text = known(rule)
+    return text.views([array[..., j, :] for j in range(text.stored)], s, new)
+
+
+def names(rule):
+    """The parameters that have a gradient, in the order of the blocks of `dp`."""
+    return tuple(rule.axes())
+
+
+def known(rule):
+    """The row of a rule that the kernels can do."""
+    why = refuses(rule)
+    if why:
+        raise NotSupported("CUDA kernels", why, fix="the plain rule does it: twins=False")
+    return text_of(rule)
+
+
+def name_of(rule):
+    return getattr(type(rule), "plain", type(rule)).__name__
+
+
+def sees_c(rule):
+    """Whether the way back looks at the new c: a peephole of o does, and the clip."""
+    return getattr(rule, "peepholes", False) or bool(getattr(rule, "cell_clip", None))
+
+
+def sizes(who, rule, ax):
+    """The leading axes and the number of units, read off an array of all gate blocks."""
+    *lead, width = ax.shape
+    n, left = divmod(width, len(rule.gates))
+    if left:
+        raise ShapeError(who, f"ax has shape {ax.shape}, expected {len(rule.gates)} blocks ({' '.join(rule.gates)})")
+    return tuple(lead), n
+
+
+def options(rule, text, p, A, hold):
+    """The values of the rule's struct: what it was made with, and where its parameters are."""
+    return text.options(rule, {name: hold.parameter(name, p[name], A) for name in names(rule)})
+
+
+def kernel(args, rule, text, A, S, W):
+    return Kernel("pointwise.cu", args, A.name, S.name, W.name, text.cpp(rule, TYPES[A.name]), text.header)

@@ -1,0 +1,94 @@
+"""The pointwise parts of a GRU with the reset before the product, a kernel each: two ahead, two back.  (floor 5)
+
+    reset(ax, ag, h0)                       -> r h, kept       ag = h R, blocks r z; kept: an array [*lead, 3, n], r z n
+    renew(ax, an, h0, kept)                 -> y, h            an = (r h) Rn
+    renew_back(kept, h0, dy, dh)            -> dax, dg, dn     blocks z and n are written; dg: blocks r z; dn: block n
+    reset_back(kept, h0, dy, dh, drh, dax, dg)  -> dh0         drh = dn Rn'; writes block r of dax and dg;
+                                                               add dg R' to dh0
+All take live and out as pointwise.py has them; the names in `out` are those of the results, and `sent` of `renew`.
+On the way back kept may be the cell's Kept too, whose r z n are views of that array.
+Types: r h, sent, dax, dg and dn are S, kept is A, all others W.
+"""
+from ..cells import gru_before
+from ..rules.gru import Pre
+from .hold import Hold, arithmetic
+from .launch import lacking, launch
+from .source import Kernel
+from .texts import TEXTS, activations_refuse
+
+WHO = "GRU"
+
+
+def refuses(cell):
+    """None, or why no kernel does what the pointwise parts of this cell do."""
+    if type(cell.rule) is not gru_before.GRU:
+        return f"no kernel has been written for {type(cell.rule).__name__} with the reset before the product"
+    return lacking() or activations_refuse(WHO, cell.rule, TEXTS[gru_before.GRU].activations)
+
+
+def reset(ax, ag, h0, live=None, out=None):
+    """r and z from their sums, and what the second product takes: -> r h, kept."""
+    hold, W, A, lead, n = opened(h0, live, out)
+    S = hold.exchanged("rh", W)
+    hold.take("ax", ax, (*lead, 3 * n), W)
+    hold.take("ag", ag, (*lead, 2 * n), W)
+    hold.take("h0", h0, h0.shape, W)
+    rh, kept = hold.make("rh", h0.shape, S), hold.make("kept", (*lead, 3, n), A)
+    launch(kernel("Reset", A, S, W), hold)
+    return rh, kept
+
+
+def renew(ax, an, h0, kept, live=None, out=None):
+    """n, which joins the others in `kept`, and the new state: -> y, h."""
+    hold, W, A, lead, n = opened(h0, live, out)
+    S = hold.exchanged("sent", W)
+    hold.take("ax", ax, (*lead, 3 * n), W)
+    hold.take("an", an, h0.shape, W)
+    hold.take("h0", h0, h0.shape, W)
+    hold.into("kept", kept, (*lead, 3, n), A)
+    h = hold.make("h", h0.shape, W)
+    y = hold.make("y", h0.shape, W) if live is not None or "y" in hold.out else h
+    hold.make("sent", h0.shape, S) if "sent" in hold.out else None
+    launch(kernel("Renew", A, S, W), hold)
+    return y, h
+
+
+def renew_back(kept, h0, dy, dh, live=None, out=None):
+    """What the gates z and n get: -> dax (whose block r is not written yet), dg (nor here), dn."""
+    hold, W, A, lead, n = opened(h0, live, out)
+    S = hold.exchanged("dn", W)
+    hold.take_kept("r z n", kept, A)
+    hold.take("h0", h0, h0.shape, W)
+    hold.take("dy", dy, h0.shape, W)
+    hold.take("dh", dh, h0.shape, W)
+    results = [hold.make(name, (*lead, blocks * n), S) for name, blocks in (("dax", 3), ("dg", 2), ("dn", 1))]
+    launch(kernel("RenewBack", A, S, W), hold)
+    return tuple(results)
+
+
+def reset_back(kept, h0, dy, dh, drh, dax, dg, live=None, out=None):
+    """What the gate r gets, written to dax and dg, and the gradient of the old state but for dg R': -> dh0."""
+    hold, W, A, lead, n = opened(h0, live, out)
+    hold.take_kept("r z n", kept, A)
+    for name, a in (("h0", h0), ("dy", dy), ("dh", dh), ("drh", drh)):
+        hold.take(name, a, h0.shape, W)
+    hold.into("dax", dax, (*lead, 3 * n), dax.dtype)
+    hold.into("dg", dg, (*lead, 2 * n), dax.dtype)
+    dh0 = hold.make("dh", h0.shape, W, "dh0")
+    launch(kernel("ResetBack", A, dax.dtype, W), hold)
+    return dh0
+
+
+def opened(h0, live, out):
+    *lead, n = h0.shape
+    return Hold(WHO, h0, out, live, tuple(lead), n), h0.dtype, arithmetic(WHO, h0.dtype), tuple(lead), n
+
+
+def kernel(args, A, S, W):
+    return Kernel("gru_before.cu", args, A.name, S.name, W.name)
+
+
+def views(kept, h0, gates, new):
+    """The cell's Kept; `gates` and `new` are what the two products kept."""
+    r, z, n = (kept[..., j, :] for j in range(3))
+    return gru_before.Kept(r, z, n, h0, gates, new, Pre(None, None, None))

@@ -1,0 +1,85 @@
+"""Kernels compiled when they are first launched, and launched on CuPy's current stream.  (floor 5)
+
+CuPy compiles for the card at hand, keeps the result in memory and on disk (~/.cupy/kernel_cache, or CUPY_CACHE_DIR) and
+appends -ftz=true to our options: in float32, numbers below 1.2e-38 are zero in kernels, as they are in CuPy's own.
+Nothing else bends arithmetic: no --use_fast_math, so division is exact and tanh the one of 2 ulp.
+"""
+import sys
+from functools import lru_cache
+
+import numpy
+
+from ..arrays import is_cupy
+from ..errors import DeviceError, extra
+from .limits import geometry
+from .source import assemble
+from .trouble import explained
+
+WHO = "CUDA kernels"
+OPTIONS = ("-std=c++17",)
+
+# The structs of arguments, field by field as C++ has them: pointers, and in the end where to go.
+ARGS = {
+    "Forward": "ax ah h0 c0 y h c sent kept",
+    "Backward": "kept c0 c h0 dy dh dc dax dah dh0 dc0 dp",
+    "Reset": "ax ag h0 kept rh",
+    "Renew": "ax an h0 kept y h sent",
+    "RenewBack": "kept h0 dy dh dax dg dn",
+    "ResetBack": "kept h0 dy dh drh dax dg dh0",
+}
+TO = numpy.dtype([("live", "P"), ("rows", "i4"), ("n", "i4"), ("span", "i4")], align=True)
+
+
+def lacking():
+    """Why this CuPy compiles no CUDA kernels, in words, or None.  CuPy is looked for, not imported."""
+    cupy = sys.modules.get("cupy")
+    if cupy is None:
+        return None
+    if not hasattr(cupy, "RawModule"):
+        return "this CuPy compiles no kernels: it has no RawModule"
+    return "this CuPy is for ROCm, the kernels are for CUDA" if cupy.cuda.runtime.is_hip else None
+
+
+@lru_cache(None)
+def layout(args, fields, A):
+    """The dtype of a struct: the options of its rule, pointers, and where to go."""
+    parts = [(name, "P") for name in ARGS[args].split()] + [("to", TO)]
+    if fields:
+        rule = numpy.dtype([(name, A if kind == "A" else kind) for name, kind in fields], align=True)
+        parts.insert(0, ("rule", rule))
+    return numpy.dtype(parts, align=True)
+
+
+@lru_cache(None)
+def compiled(kernel):
+    """The kernel as CuPy's RawKernel, which holds one binary for each card."""
+    cupy = extra("cupy", "cuda13", WHO)
+    module = cupy.RawModule(code=assemble([kernel]), options=OPTIONS, backend="nvrtc")
+    with explained(WHO):
+        return module.get_function(kernel.name)
+
+
+def launch(kernel, hold, fields=(), options=()):
+    """One launch of `kernel` on the arrays that `hold` has, on the current stream; fields and options: of its rule."""
+    if not hold.rows or not hold.n:
+        return
+    arrays = hold.arrays
+    values = [arrays[name].data.ptr if name in arrays else 0 for name in ARGS[kernel.args].split()]
+    to = (0 if hold.live is None else hold.live.data.ptr, hold.rows, hold.n, hold.span)
+    args = numpy.array(((tuple(options),) if fields else ()) + (*values, to), layout(kernel.args, fields, kernel.A))
+    grid, block = geometry(hold.rows, hold.n)
+    with explained(WHO):
+        compiled(kernel)(grid, block, (args,))
+
+
+def at_hand(who, a):
+    """Raise unless `a` is on the current GPU: a kernel that reads from elsewhere ends the process's use of its card."""
+    if not is_cupy(a):
+        raise DeviceError(who, f"a kernel was given a {type(a).__name__}, expected an array on the GPU",
+                          fix='rnnref.to("gpu", tree), or the plain rule for arrays in main memory')
+    cupy = sys.modules["cupy"]
+    here = cupy.cuda.runtime.getDevice()
+    if a.device.id != here:
+        raise DeviceError(who, f"the arrays are on GPU {a.device.id}, the current one is {here}",
+                          fix=f"with cupy.cuda.Device({a.device.id}): ...")
+    return cupy

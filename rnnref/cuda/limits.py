@@ -1,0 +1,57 @@
+"""How many threads where, and what cards allow: pure functions of numbers.  (floor 5)"""
+from typing import NamedTuple
+
+from .source import THREADS
+
+LARGEST = 2 ** 30                                 # rows or units: an int, with room for one stride more
+
+
+class Card(NamedTuple):
+    """What one architecture allows (CUDA C++ Programming Guide, compute capabilities)."""
+    shared: int                                   # bytes of shared memory that a block may ask for
+    threads_of_sm: int
+    threads: int = 1024                           # of a block
+    block: tuple = (1024, 1024, 64)
+    grid: tuple = (2 ** 31 - 1, 65535, 65535)
+    registers: int = 65536                        # of a multiprocessor, and of a block
+    registers_of_thread: int = 255
+
+
+CARDS = {75: Card(64 << 10, 1024), 80: Card(163 << 10, 2048), 86: Card(99 << 10, 1536), 89: Card(99 << 10, 1536),
+         90: Card(227 << 10, 2048), 100: Card(227 << 10, 2048), 120: Card(99 << 10, 1536)}
+
+
+def geometry(rows, n):
+    """Grid and block for [rows, n]: along the units first, so that neighbours read what lies side by side.
+
+    >>> geometry(64, 1024), geometry(1000, 5)
+    (((8, 64), (128, 1)), ((1, 63), (8, 16)))
+    """
+    along = min(THREADS, 1 << (n - 1).bit_length())
+    down = THREADS // along
+    most = CARDS[75].grid                         # all cards have this one
+    return (min(-(-n // along), most[0]), min(-(-rows // down), most[1])), (along, down)
+
+
+def refused(card, grid, block, shared=0, registers=0):
+    """Why such a launch cannot be, in words, or None."""
+    threads = 1
+    for what, sizes, most in (("grid", grid, card.grid), ("block", block, card.block)):
+        for size, limit in zip(sizes, most):
+            if not 1 <= size <= limit:
+                return f"{what} {sizes}: this axis may have 1 to {limit}"
+    for size in block:
+        threads *= size
+    if threads > card.threads:
+        return f"{threads} threads of a block, at most {card.threads}"
+    if shared > card.shared:
+        return f"{shared} bytes of shared memory, at most {card.shared}"
+    if registers > card.registers_of_thread:
+        return f"{registers} registers of a thread, at most {card.registers_of_thread}"
+    return None if held(registers) * -(-threads // 32) * 32 <= card.registers else (
+        f"{registers} registers x {threads} threads, at most {card.registers}")
+
+
+def held(registers):
+    """Registers are dealt to warps by 256: 8 for each thread at a time."""
+    return -(-registers // 8) * 8

@@ -1,0 +1,138 @@
+"""Every matrix product on the GPU, in an arithmetic that its caller names, and the maps made of them.  (floor 5)
+
+CuPy's own `@` asks an environment variable for its arithmetic when it first runs.  Here cuBLAS is called directly,
+gemmEx with the compute type of the mode, on CuPy's handle and its current stream.
+"""
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from typing import Any, ClassVar
+
+import numpy
+
+from ..arrays import is_cupy, namespace, rows
+from ..errors import DeviceError, DtypeError, ShapeError
+from ..maps.dense import Dense
+from ..maps.normed import WeightNorm
+from . import modes
+from .modes import MODES
+from .trouble import explained
+
+WHO = "product"
+# One and zero where cuBLAS reads them: in main memory, in the type of the sum.
+SCALARS = {name: numpy.array([0, 1], name) for name in ("float32", "float64")}
+CUDA_TYPES = {"float32": "CUDA_R_32F", "float64": "CUDA_R_64F", "float16": "CUDA_R_16F", "bfloat16": "CUDA_R_16BF"}
+
+
+def product(a, b, mode="fp32", out=None, dtype=None, add=False):
+    """The matrix product a b, in `out` if that is given, or added to it.  dtype: of a new result; the default is that of b.
+
+    Transposed views and blocks of columns are read where they are, without a copy.  `out` must have its rows end to end.
+    """
+    namespace(a, b, out)
+    if not (is_cupy(a) and is_cupy(b)):
+        raise DeviceError(WHO, "the factors are in main memory, this is a product on the GPU", fix="a @ b")
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
+        raise ShapeError(WHO, f"factors have shapes {a.shape} and {b.shape}")
+    shape = a.shape[0], b.shape[1]
+    if out is None:
+        out, add = namespace(a).empty(shape, dtype or b.dtype), False
+    elif out.shape != shape or not out.flags.c_contiguous:
+        raise ShapeError(WHO, f"out has shape {out.shape}, strides {out.strides}; expected {shape}, rows end to end")
+    a, b = factor(a, mode), factor(b, mode)
+    if a.dtype != b.dtype or (out.dtype != a.dtype and (out.dtype.name, a.dtype.itemsize) != ("float32", 2)):
+        raise DtypeError(WHO, f"{a.dtype} times {b.dtype} to {out.dtype}, expected one dtype, or 16 bits to float32")
+    if a.size and b.size:
+        multiply(a, b, out, mode, add)
+    elif not add:
+        out.fill(0)
+    return out
+
+
+def factor(a, mode):
+    """`a` in the dtype that products of this mode take; once before a loop, so that no step does it."""
+    wanted = MODES[mode].operands
+    return a if wanted is None or a.dtype.name == wanted else a.astype(dtype_of(wanted))
+
+
+@lru_cache(None)
+def dtype_of(name):
+    return numpy.dtype(import_module("ml_dtypes").bfloat16 if name == "bfloat16" else name)
+
+
+def multiply(a, b, out, mode, add):
+    """cuBLAS thinks in columns, so what it is asked for is out' = b' a'."""
+    cublas, types, handle = backend()
+    (m, k), n, wide = a.shape, b.shape[1], a.dtype.name == "float64"
+    (a, turn_a, step_a), (b, turn_b, step_b) = laid(a), laid(b)
+    zero = SCALARS["float64" if wide else "float32"].ctypes.data
+    one = zero + (8 if wide else 4)
+    compute = getattr(cublas, "CUBLAS_COMPUTE_" + ("64F" if wide else MODES[mode].compute))
+    with explained(WHO):
+        cublas.gemmEx(handle(), turn_b, turn_a, n, m, k, one, b.data.ptr, types[b.dtype.name], step_b,
+                      a.data.ptr, types[a.dtype.name], step_a, one if add else zero,
+                      out.data.ptr, types[out.dtype.name], n, compute, cublas.CUBLAS_GEMM_DEFAULT)
+
+
+@lru_cache(None)
+def backend():
+    """cuBLAS, its names of dtypes, and what gives the handle of the current card."""
+    with explained(WHO):
+        cublas = import_module("cupy_backends.cuda.libs").cublas      # not by import: CuPy finds the library on the way
+        runtime = import_module("cupy_backends.cuda.api.runtime")
+    types = {name: getattr(runtime, code) for name, code in CUDA_TYPES.items()}
+    return cublas, types, import_module("cupy.cuda.device").get_cublas_handle
+
+
+def laid(a):
+    """A matrix with its rows or its columns end to end; 1 if columns; how far one is from the next, in numbers."""
+    (m, n), (down, along), size = a.shape, a.strides, a.itemsize
+    if a.flags.c_contiguous:
+        return a, 0, n
+    if a.flags.f_contiguous:
+        return a, 1, m
+    if along == size and down >= n * size and not down % size:
+        return a, 0, down // size
+    if down == size and along >= m * size and not along % size:
+        return a, 1, along // size
+    return namespace(a).ascontiguousarray(a), 0, n
+
+
+def summed(da, dtype):
+    """The sum over rows, in float32 at least.  16 bits are summed by a product with ones, in the same few roundings."""
+    if da.dtype.itemsize > 2:
+        return da.sum(0)
+    return product(namespace(da).ones((1, len(da)), da.dtype), da, dtype=dtype)[0]
+
+
+class Products:
+    """What a Dense map does, its products in one mode.  Results have the dtype of the weights, whatever the factors have."""
+    refuses = staticmethod(lambda m: modes.lacking())
+
+    def forward(self, p, x):
+        W = p[self.W]
+        a = product(rows(x), W, self.mode)
+        if self.b:
+            a += p[self.b]
+        return a.reshape(*x.shape[:-1], W.shape[1]), x
+
+    def backward_x(self, p, x, da):
+        W = p[self.W]
+        return product(rows(da), W.T, self.mode).reshape(*da.shape[:-1], W.shape[0])
+
+    def backward_p(self, p, x, da):
+        da, dtype = rows(da), p[self.W].dtype
+        dp = {self.W: product(rows(x).T, da, self.mode, dtype=dtype)}
+        return dp | ({self.b: summed(da, dtype)} if self.b else {})
+
+
+@dataclass(frozen=True)
+class CudaDense(Products, Dense):
+    mode: str = "fp32"
+    plain: ClassVar[Any] = Dense
+
+
+@dataclass(frozen=True)
+class CudaWeightNorm(Products, WeightNorm):
+    mode: str = "fp32"
+    plain: ClassVar[Any] = WeightNorm

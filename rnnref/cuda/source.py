@@ -1,0 +1,68 @@
+"""One source for the compiler, headers put in where they are included.  (floor 5)
+
+CuPy's cache on disk knows the text that it is given and not the files which that text includes, so it includes none.
+Kernels are `extern "C"` functions of one instance each, rather than name expressions of a template: modules with name
+expressions are cached from CuPy 14.1 on only, and not with every driver.
+"""
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).parent
+TYPES = {"float64": "double", "float32": "float", "float16": "half", "bfloat16": "bfloat16"}
+THREADS = 128                                     # of a block
+
+
+class Kernel(NamedTuple):
+    """One instance: a struct of arguments that says step(row, unit), for these types."""
+    file: str                                     # where the struct is
+    args: str                                     # its name
+    A: str; S: str; W: str                        # arithmetic, what the next product takes, what products give (dtypes)
+    rule: str = ""                                # what is inside, if it is a template of a rule: "GRU<float>"
+    header: str = ""
+
+    @property
+    def name(self):
+        """`lstm_input_forward_float_half`: a name in C."""
+        words = self.rule.replace("rnnref::", "").replace("<", " ").replace(",", " ").replace(">", " ").split()
+        words = [w for w in words if w not in ("NONE", TYPES[self.A])] + [self.args, TYPES[self.S], TYPES[self.W]]
+        return "_".join(words).lower()
+
+    @property
+    def struct(self):
+        types = ", ".join(qualified(TYPES[t]) for t in (self.A, self.S, self.W))
+        return f"rnnref::{self.args}<{f'rnnref::{self.rule}, ' if self.rule else ''}{types}>"
+
+    def entry(self):
+        return (f'extern "C" __global__ void __launch_bounds__({THREADS}) {self.name}({self.struct} args) '
+                "{ rnnref::each(args, args.to); }\n")
+
+
+def qualified(name):
+    return name if name in ("float", "double") else f"rnnref::{name}"
+
+
+@lru_cache(None)
+def read(file):
+    return (HERE / file).read_text()
+
+
+def inlined(file, seen, read=read):
+    """The text of a file with what it includes in the place of the including, each once."""
+    if file in seen:
+        return ""
+    seen.add(file)
+    lines = []
+    for line in read(file).splitlines(keepends=True):
+        if line.startswith('#include "'):
+            lines.append(inlined(line.split('"')[1], seen, read))
+        elif not line.startswith("#pragma once"):
+            lines.append(line)
+    return "".join(lines)
+
+
+def assemble(kernels, read=read):
+    """The one source of these kernels.  `read` of a file's name gives its text: tests plant faults there."""
+    seen: set = set()
+    files = dict.fromkeys(f for k in kernels for f in (k.header, k.file) if f)
+    return "".join(inlined(file, seen, read) for file in files) + "\n" + "".join(k.entry() for k in kernels)

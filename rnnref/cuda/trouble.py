@@ -1,0 +1,70 @@
+"""What CuPy raises when a card cannot go on, in the form of rnnref's errors, with what to do.  (floor 5)
+
+CuPy is not imported: its errors are known by the names of their classes and by their words.
+"""
+from contextlib import contextmanager
+
+from ..errors import DeviceError, Error, MissingExtra, NotSupported
+
+PLAIN = "twins=False and paths=(\"scan\", \"apart\") run the plain text, without kernels"
+
+# Words in the error -> class of rnnref's, what it is, what to do.  The first that fits.
+SAID = (
+    ("failed to load", "nvrtc", MissingExtra, "CuPy finds no NVRTC, the compiler of kernels",
+     'pip install "cupy-cuda13x[ctk]" (cupy-cuda12x[ctk] for CUDA 12), or set CUDA_PATH to a toolkit'),
+    ("cuda headers", "", MissingExtra, "CuPy finds no headers of CUDA",
+     'pip install "cupy-cuda13x[ctk]" (cupy-cuda12x[ctk] for CUDA 12), or set CUDA_PATH to a toolkit'),
+    ("gpu-architecture", "", NotSupported, "this NVRTC does not know the architecture of the card",
+     "install the CuPy for a CUDA that does: CUDA 13 has compute capability 7.5 and up, CUDA 12 older ones too"),
+    ("no kernel image", "", NotSupported, "the kernels were not compiled for the architecture of this card",
+     "install the CuPy for its CUDA: CUDA 13 has compute capability 7.5 and up, CUDA 12 older ones too"),
+    ("insufficientdriver", "", DeviceError, "there is no driver, or it is older than CuPy's CUDA",
+     "install or update the NVIDIA driver (nvidia-smi shows its CUDA), or install the CuPy for an older CUDA"),
+    ("nodevice", "", DeviceError, "there is no GPU here", 'rnnref.to("cpu", tree) takes arrays to main memory'),
+    ("memoryallocation", "", DeviceError, "the GPU has not enough memory",
+     "a smaller batch, shorter sequences, recompute=True, or keep=False if there is no way back"),
+    ("out_of_memory", "", DeviceError, "the GPU has not enough memory",
+     "a smaller batch, shorter sequences, recompute=True, or keep=False if there is no way back"),
+)
+LOST = """illegaladdress illegal_address launchfailure launch_failed eccuncorrectable ecc_uncorrectable
+    hardwarestackerror hardware_stack_error deviceunavailable device_unavailable deviceuninit contextisdestroyed
+    context_is_destroyed misalignedaddress misaligned_address illegalinstruction illegal_instruction""".split()
+
+
+@contextmanager
+def explained(who):
+    """Errors of CuPy and of the card that are raised inside, in the form of rnnref's; all others as they are."""
+    try:
+        yield
+    except Error:
+        raise
+    except Exception as e:
+        told = translated(who, e)
+        if told is None:
+            raise
+        raise told from e
+
+
+def translated(who, e):
+    """The error to raise in the place of `e`, or None if it is not about the card."""
+    kind, words = type(e).__name__, str(e)
+    low = words.lower()
+    if kind == "OutOfMemoryError":
+        low += " memoryallocation"
+    elif kind not in ("CompileException", "CUDARuntimeError", "CUDADriverError", "NVRTCError", "RuntimeError"):
+        return None
+    for first, second, raised, what, fix in SAID:
+        if first in low and second in low:
+            return raised(who, what, fix=fix, **{"or": PLAIN if raised is not DeviceError else ""}, said=short(words))
+    if any(word in low for word in LOST):
+        return DeviceError(who, "the GPU has stopped: nothing more can be computed on it in this process",
+                           fix="start a new process, from the last checkpoint if there is one", said=short(words))
+    if kind in ("CompileException", "NVRTCError"):
+        return Error(who, "NVRTC does not take the text of the kernel: a fault of rnnref's, please report it",
+                     fix=PLAIN, said=short(words))
+    return None
+
+
+def short(words, lines=6):
+    """The first lines."""
+    return "\n         ".join(words.strip().splitlines()[:lines])

@@ -1,0 +1,144 @@
+"""Every kernel compiled for every card by NVRTC, as CuPy does it but without a GPU and without a driver.
+
+    python -m tests.kernels.compile_check [sm ...]
+
+Prints the registers of each kernel on each card, and fails on what must not be: spilled registers, arithmetic in double
+inside a kernel of floats, loads that may be stale, more registers or shared memory than a launch can have.
+"""
+import ctypes
+import re
+import sys
+import time
+from pathlib import Path
+
+from rnnref.cuda.launch import OPTIONS
+from rnnref.cuda.limits import CARDS, geometry, refused
+from rnnref.cuda.source import THREADS, assemble
+
+from .instances import kernels
+
+CUPYS = "-ftz=true", "--device-as-default-execution-space"             # what CuPy adds to the options of others
+FINE = "no spills, no double in kernels of floats, no stale loads, every launch within its card"
+
+
+def libraries():
+    """libnvrtc of the wheel nvidia-cuda-nvrtc, after the library that it opens by its bare name."""
+    for folder in sys.path:
+        for lib in sorted(Path(folder).glob("nvidia/c*/lib")):
+            named = sorted(lib.glob("libnvrtc.so.*")), sorted(lib.glob("libnvrtc-builtins.so.*"))
+            if all(named):
+                return named[1][-1], named[0][-1]
+    raise SystemExit('compile check: no libnvrtc; pip install "rnnref[kernels]" brings it (make kernels does so)')
+
+
+class Nvrtc:
+    def __init__(self):
+        builtins, nvrtc = libraries()
+        ctypes.CDLL(str(builtins), mode=ctypes.RTLD_GLOBAL)
+        self.lib = ctypes.CDLL(str(nvrtc))
+        self.lib.nvrtcGetErrorString.restype = ctypes.c_char_p
+
+    def call(self, name, *args):
+        code = getattr(self.lib, "nvrtc" + name)(*args)
+        if code:
+            raise RuntimeError(f"nvrtc{name}: {self.lib.nvrtcGetErrorString(code).decode()}")
+
+    def version(self):
+        major, minor = ctypes.c_int(), ctypes.c_int()
+        self.call("Version", ctypes.byref(major), ctypes.byref(minor))
+        return f"{major.value}.{minor.value}"
+
+    def archs(self):
+        count = ctypes.c_int()
+        self.call("GetNumSupportedArchs", ctypes.byref(count))
+        found = (ctypes.c_int * count.value)()
+        self.call("GetSupportedArchs", found)
+        return list(found)
+
+    def bytes_of(self, program, what):
+        size = ctypes.c_size_t()
+        self.call(f"Get{what}Size", program, ctypes.byref(size))
+        text = ctypes.create_string_buffer(size.value)
+        self.call(f"Get{what}", program, text)
+        return text.raw
+
+    def compile(self, source, options):
+        """-> the log (with what ptxas says), the PTX."""
+        program = ctypes.c_void_p()
+        self.call("CreateProgram", ctypes.byref(program), source.encode(), b"kernels.cu", 0, None, None)
+        try:
+            given = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
+            code = self.lib.nvrtcCompileProgram(program, len(options), given)
+            log = self.bytes_of(program, "ProgramLog").rstrip(b"\0").decode()
+            if code:
+                raise RuntimeError(f"{self.lib.nvrtcGetErrorString(code).decode()}\n{log}")
+            return log, self.bytes_of(program, "PTX").decode()
+        finally:
+            self.call("DestroyProgram", ctypes.byref(program))
+
+
+def entries(ptx):
+    """The text of every kernel, by name."""
+    parts = re.split(r"^\.visible \.entry (\w+)\(", ptx, flags=re.M)
+    return dict(zip(parts[1::2], parts[2::2]))
+
+
+def used(log):
+    """What ptxas says of every kernel: registers, bytes of stack, of spilled registers, of shared memory."""
+    found, name = {}, ""
+    for line in log.splitlines():
+        named = re.search(r"Compiling entry function '(\w+)'|Function properties for (\w+)", line)
+        name = (named[1] or named[2]) if named else name
+        row = found.setdefault(name, dict.fromkeys(("registers", "spilled", "shared"), 0))
+        for key, pattern in (("spilled", r"(\d+) bytes spill stores, (\d+) bytes spill loads"),
+                             ("registers", r"Used (\d+) registers"), ("shared", r"(\d+) bytes smem")):
+            number = re.search(pattern, line)
+            row[key] = sum(map(int, number.groups())) if number else row[key]
+    return found
+
+
+def faults(kernel, row, ptx, card):
+    """What is wrong with one kernel on one card, in words."""
+    if not row["registers"]:
+        yield "the compiler says nothing of it"
+    if row["spilled"]:
+        yield f"{row['spilled']} bytes of spilled registers"
+    if kernel.A != "float64" and re.search(r"\.f64\b", ptx):
+        yield "arithmetic in double: " + re.search(r".*\.f64\b.*", ptx)[0].strip()
+    if "ld.global.nc" in ptx:
+        yield "ld.global.nc: a load that does not see what the same launch writes"
+    grid, block = geometry(2 ** 20, 1024)
+    assert block[0] * block[1] <= THREADS
+    why = refused(card, grid, block, row["shared"], row["registers"])
+    if why:
+        yield why
+
+
+def check(cards, every):
+    """-> {kernel name: [registers on each card]}, [what is wrong]."""
+    nvrtc, table, wrong = Nvrtc(), {k.name: [] for k in every}, []
+    print(f"NVRTC {nvrtc.version()}, {len(every)} kernels")
+    source = assemble(every)
+    for sm in cards:
+        started = time.time()
+        log, ptx = nvrtc.compile(source, (*OPTIONS, f"-arch=sm_{sm}", *CUPYS, "--ptxas-options=-v"))
+        rows, texts = used(log), entries(ptx)
+        for k in every:
+            table[k.name].append(rows[k.name]["registers"])
+            wrong += [f"sm_{sm} {k.name}: {why}" for why in faults(k, rows[k.name], texts[k.name], CARDS[sm])]
+        print(f"  sm_{sm}: {time.time() - started:.1f} s")
+    return table, wrong
+
+
+def main(cards):
+    every = list(kernels())
+    table, wrong = check(cards, every)
+    print(f"\n{'registers':42}" + "".join(f"{'sm_' + str(sm):>8}" for sm in cards))
+    for name, registers in table.items():
+        print(f"{name:42}" + "".join(f"{n:8}" for n in registers))
+    print(*wrong or [FINE], sep="\n")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main([int(sm) for sm in sys.argv[1:]] or list(CARDS)))

@@ -1,0 +1,96 @@
+"""One step of a rule, by the text on NumPy arrays and by its kernels on the double's."""
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rnnref.check.tolerance import tolerance
+from rnnref.compare import pairs
+from rnnref.cuda import pointwise
+from rnnref.rules.elman import Elman
+from rnnref.rules.gru import GRU
+from rnnref.rules.lstm import LSTM
+from rnnref.tree import beside, choose, leaves, only, tmap, to
+
+from .instances import dtype
+
+RULES = {
+    "Elman": Elman(),
+    "GRU": GRU(),
+    "LSTM": LSTM(),
+    "LSTM, forget bias": LSTM(forget_bias=1.0),
+    "LSTM, peepholes": LSTM(peepholes=True),
+    "LSTM, coupled input": LSTM(coupled="input", forget_bias=0.5),
+    "LSTM, coupled input, peepholes": LSTM(coupled="input", peepholes=True),
+    "LSTM, coupled forget": LSTM(coupled="forget"),
+    "LSTM, coupled forget, peepholes": LSTM(coupled="forget", peepholes=True),
+    "LSTM, cell clip": LSTM(cell_clip=0.3),
+    "LSTM, cell clip, peepholes": LSTM(cell_clip=0.3, peepholes=True),
+    "LSTM, cell clip through": LSTM(cell_clip=0.3, cell_clip_gradient="through"),
+    "LSTM, everything": LSTM(1.0, True, "input", cell_clip=0.3, cell_clip_gradient="through"),
+}
+
+
+class Step(NamedTuple):
+    """Arguments in main memory: of storage W, c and its gradient in the arithmetic of W."""
+    rule: Any; p: Any; ax: Any; ah: Any; s: Any
+    dy: Any; dnew: Any; live: Any
+
+
+def drawn(rule, lead=(5,), n=7, W="float32", seed=0, live=None, scale=0.5):
+    """A step with numbers as large as those of trained cells; live: the part of rows that are."""
+    rng, A = np.random.default_rng(seed), arithmetic(W)
+
+    def draw(shape, name):
+        return (rng.normal(size=shape) * scale).astype(dtype(name))
+
+    def state():
+        return rule.State(*(draw((*lead, n), A if name in rule.wide else W) for name in rule.State._fields))
+    p, blocks = {name: draw(n, A) for name in rule.axes()}, len(rule.gates) * n
+    rows = None if live is None else rng.random(lead) < live
+    ax, ah = draw((*lead, blocks), W), draw((*lead, blocks), W)
+    return Step(rule, p, ax, ah, state(), draw((*lead, n), W), state(), rows)
+
+
+def arithmetic(W):
+    return "float64" if W == "float64" else "float32"
+
+
+def by_text(step):
+    """(y, new, kept), (dax, dah, ds, dp) by the rule, in float32 at least; dead rows as loops treat them."""
+    rule, live, A = step.rule, step.live, arithmetic(step.ax.dtype.name)
+    p, ax, ah, s, dy, dnew = tmap(lambda a: a.astype(A), (step.p, step.ax, step.ah, step.s, step.dy, step.dnew))
+    y, new, kept = rule.forward(p, only(live, ax), only(live, ah), s)
+    dax, dah, ds, dp = rule.backward(p, kept, only(live, dy), only(live, dnew))
+    through = ds if live is None else type(ds)(*(
+        np.where(beside(live, d), 0 if a is None else a, d) for a, d in zip(ds, dnew)))
+    return (only(live, y), choose(live, new, s), kept), (dax, dah, through, dp)
+
+
+def by_kernel(step, out=None, back_out=None):
+    """The same by the kernels, on the double that is installed."""
+    p, ax, ah, s, dy, dnew, live = to("gpu", step[1:])
+    ahead = pointwise.forward(step.rule, p, ax, ah, s, live, out)
+    back = pointwise.backward(step.rule, p, ahead[2], dy, dnew, live, back_out)
+    return to("cpu", ahead), to("cpu", back)
+
+
+def ulps(got, want):
+    """{path: how far off, in units in the last place of the largest entry of the whole}; None and shapes must agree."""
+    both = list(pairs(got, want))
+    unit = np.spacing(max(abs(one.want).max(initial=0) for one in both))
+    return {one.path: float(abs(one.got - one.want).max(initial=0) / unit) for one in both}
+
+
+def assert_near(got, want, name, say=""):
+    off = ulps(got, want)
+    worst = max(off, key=off.get)
+    assert off[worst] <= tolerance("kernel", name), f"{say}{worst}: {off[worst]:.2f} ulp of the largest entry"
+
+
+def live_only(kept, live):
+    """What is kept of live rows: what dead ones keep is nobody's business, kernels say zero."""
+    return only(live, kept)
+
+
+def bits(tree):
+    return [(path, a.tobytes()) for path, a in leaves(tree)]

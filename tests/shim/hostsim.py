@@ -1,0 +1,105 @@
+"""CUDA source run on the CPU, in the form of cupy.RawModule: see cuda_host_shim.h.
+
+    module = HostModule(code=source)                  # its extern "C" kernels, compiled by g++, once for each text
+    module.get_function("name")((grid,), (block,), (array, np.int32(n)))
+
+Arrays are NumPy's, in place.  Arguments by value are NumPy scalars or arrays of size one, as for CuPy, and are seen to
+have the size that the kernel takes: CuPy sends a Python int as 8 bytes.
+"""
+import ctypes
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+BUILT = HERE.parent.parent / "build" / "shim"
+ORDERS = {"fifo": 0, "lifo": 1, "random": 2}
+FLAGS = "-std=c++17 -O1 -fPIC -shared -U_FORTIFY_SOURCE -ffp-contract=off -Wall -Wno-unknown-pragmas".split()
+SANITIZE = "-g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer".split()
+
+
+class HostKernelError(RuntimeError):
+    """What a kernel did wrong, or what g++ says of its text."""
+
+
+def built(text, sanitize=False, name="kernels.cpp"):
+    """The library of this C++ text, from the cache or by g++."""
+    flags = [*FLAGS, *(SANITIZE if sanitize else ()), "-I", str(HERE)]
+    known = [text, *flags, *((HERE / f).read_text() for f in ("cuda_host_shim.h",))]
+    lib = BUILT / (hashlib.sha256("\0".join(known).encode()).hexdigest()[:32] + ".so")
+    if not lib.exists():
+        if shutil.which("g++") is None:
+            raise HostKernelError("g++ is not on PATH: it compiles kernels for the CPU (Debian: apt-get install g++)")
+        BUILT.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=BUILT) as folder:
+            source, made = Path(folder) / name, Path(folder) / "made.so"
+            source.write_text(text)
+            said = subprocess.run(["g++", *flags, str(source), "-o", str(made)], capture_output=True, text=True)
+            if said.returncode:
+                raise HostKernelError("g++: " + said.stderr[:4000])
+            os.replace(made, lib)
+    return lib
+
+
+@lru_cache(None)
+def engine(sanitize=False):
+    lib = ctypes.CDLL(str(built((HERE / "engine.cpp").read_text(), sanitize, "engine.cpp")), mode=ctypes.RTLD_GLOBAL)
+    lib.shim_launch.restype = ctypes.c_char_p
+    lib.shim_launch.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_void_p,
+                                ctypes.c_size_t, ctypes.c_int, ctypes.c_uint64]
+    return lib
+
+
+class HostModule:
+    order = "fifo"                                # of threads, unless a launch says another
+    seed = 1
+    sanitize = False
+
+    def __init__(self, *, code, options=(), backend="nvrtc"):
+        self.names = re.findall(r'^extern "C" __global__ void (?:__launch_bounds__\(\d+\) )?(\w+)\(', code, re.M)
+        exports = [f"SHIM_EXPORT({name})" for name in self.names]
+        self.text = "\n".join(['#include "cuda_host_shim.h"', code, *exports, ""])
+
+    def get_function(self, name):
+        self.engine = engine(self.sanitize)
+        if name not in self.names:
+            raise HostKernelError(f"no kernel {name} in this source, only {', '.join(self.names)}")
+        return HostKernel(self, ctypes.CDLL(str(built(self.text, self.sanitize))), name)
+
+
+class HostKernel:
+    def __init__(self, module, lib, name):
+        self.module, self.lib, self.name, self.sizes = module, lib, name, []
+        say = ctypes.CFUNCTYPE(None, ctypes.c_char, ctypes.c_size_t)(lambda *one: self.sizes.append(one))
+        getattr(lib, "shim_sizes_" + name)(say)
+        self.body = ctypes.cast(getattr(lib, "shim_call_" + name), ctypes.c_void_p)
+
+    def __call__(self, grid, block, args, shared_mem=0, *, together=1, order=None, seed=None):
+        if len(args) != len(self.sizes):
+            raise TypeError(f"{self.name} takes {len(self.sizes)} arguments, {len(args)} were given")
+        held = [self.argument(i, a, *want) for i, (a, want) in enumerate(zip(args, self.sizes))]
+        pointers = (ctypes.c_void_p * len(held))(*map(ctypes.addressof, held))
+        grid, block = ((ctypes.c_uint * 3)(*(*axes, 1, 1)[:3]) for axes in (grid, block))
+        error = self.module.engine.shim_launch(self.body, grid, block, shared_mem, pointers, together,
+                                               ORDERS[order or self.module.order], seed or self.module.seed)
+        if error:
+            raise HostKernelError(f"{self.name}: {error.decode()}")
+
+    def argument(self, i, a, kind, size):
+        """The bytes of one argument."""
+        if kind == b"v":
+            if not isinstance(a, (np.generic, np.ndarray)) or a.size != 1 or a.nbytes != size:
+                raise TypeError(f"{self.name}: argument {i} is {a!r}, expected a NumPy scalar of {size} bytes")
+            return ctypes.create_string_buffer(a.tobytes(), size)
+        if a is None:
+            return ctypes.c_void_p(0)
+        if a.itemsize != size or not a.flags.c_contiguous:
+            raise TypeError(f"{self.name}: argument {i} is {a.dtype} {a.shape}, expected items of {size} bytes")
+        return ctypes.c_void_p(a.ctypes.data)

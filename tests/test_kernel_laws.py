@@ -1,0 +1,102 @@
+"""The laws for whole sequences whose rules are kernels: launched by rnnref, on the strict double and the host shim."""
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import strict
+from cases import ACTIVATIONS, BREAKS, CELLS, B, T, case
+from shim.double import with_kernels
+
+from rnnref import explain
+from rnnref.cells import GRU, LSTM
+from rnnref.compare import assert_close, assert_same
+from rnnref.laws import LAWS, hold
+from rnnref.run import run, run_back
+from rnnref.tree import tmap, to
+from rnnref.trial import TEXT, Trial, ways
+
+pytestmark = pytest.mark.kernels
+WAYS = ways((T, B))
+SETTINGS = ("lengths", True), ("holes", False)
+
+
+@pytest.fixture(autouse=True)
+def cupy():
+    with with_kernels() as module:
+        yield module
+
+
+def twins_of(trial):
+    return [words for words in trial.choices if "Cuda" in words]
+
+
+def by_kernels(name):
+    """Cells with a rule that the kernels can do; activations one by one are plain text, but for the first."""
+    return name not in ACTIVATIONS or name == "SimpleRNN tanh"
+
+
+@pytest.mark.parametrize("where, reverse", SETTINGS)
+@pytest.mark.parametrize("name", [name for name in CELLS if by_kernels(name)])
+def test_laws(name, where, reverse):
+    trial = Trial(replace(case(name), **WAYS[where], reverse=reverse, device="gpu"))
+    refused = any(words in name for words in ("slopes from", "slope from", "clip before", "LSTM, everything"))
+    assert bool(twins_of(trial)) is not refused
+    for number in LAWS if not refused else ():
+        if number not in BREAKS.get(name, ()):
+            hold(trial, number)
+
+
+@pytest.mark.parametrize("name", ("LSTM, coupled input, peepholes", "GRU", "GRU before", "SimpleRNN tanh",
+                                  "LSTM on a norm of the sum", "Bidirectional, stacks", "all together"))
+def test_nothing_crosses_the_bus(name):
+    one = replace(case(name), **WAYS["holes"])
+    d = Trial(one).d
+    args = to("gpu", (one.p, one.xs, one.s, one.extra, one.lengths, one.mask))
+    dys, dnew = to("gpu", d)
+    for choice in ({}, {"reverse": True}, {"past": "repeat"}, {"recompute": True}):
+        strict.counts.clear()
+        ys, new, tape = run(one.cell, *args, **choice)
+        grads = run_back(tape, dys, dnew)
+        assert not strict.counts
+        reverse, past, text = choice.get("reverse", False), choice.get("past", "zero"), TEXT | {
+            k: v for k, v in choice.items() if k == "recompute"}
+        plain = replace(one, reverse=reverse, past=past)
+        out, tape = plain.run(**text)
+        assert_close(to("cpu", (ys, new)), out, "path")
+        assert_close(to("cpu", grads), plain.back(tape, d), "path")
+
+
+@pytest.mark.parametrize("dtype", ("float32", "float16", "bfloat16"))
+@pytest.mark.parametrize("name", ("LSTM, peepholes", "GRU", "GRU before", "SimpleRNN tanh"))
+def test_storage(name, dtype):
+    """In fewer bits: the kernels against the text in the same storage."""
+    if dtype == "bfloat16":
+        import ml_dtypes
+        dtype = ml_dtypes.bfloat16
+    one = case(name)
+    p, xs, s = tmap(lambda a: a.astype(dtype), (one.p, one.xs, one.s))
+    s = tmap(lambda a, like: a.astype(like.dtype), s, one.cell.zeros(1, 1, dtype=dtype))
+    ys, new, tape = run(one.cell, *to("gpu", (p, xs, s)))
+    text, tnew, plain = run(one.cell, p, xs, s, **TEXT)
+    dys, dnew = np.ones_like(text), tmap(np.ones_like, tnew)
+    assert_close(to("cpu", (ys, new)), (text, tnew), "path")
+    assert_close(to("cpu", run_back(tape, *to("gpu", (dys, dnew)))), run_back(plain, dys, dnew), "gradient")
+
+
+def test_what_runs_is_said(cupy, monkeypatch):
+    x = cupy.zeros((2, 3, 4), "float32")
+    assert "LSTM: CudaLSTM in its place" in explain(LSTM(), x)
+    assert "GRUBefore: CudaGRUBefore in its place" in explain(GRU("before"), x)
+    assert "GRU: gate='swish': the kernels of GRU have sigmoid only" in explain(GRU(gate="swish"), x)
+    assert "the kernels of GRU have tanh only" in explain(GRU("before", candidate="relu"), x)
+    monkeypatch.delattr(cupy, "RawModule")
+    assert "LSTM: this CuPy compiles no kernels: it has no RawModule" in explain(LSTM(), x)
+
+
+@pytest.mark.parametrize("order, seed", (("lifo", 1), ("random", 3)))
+@pytest.mark.parametrize("name", ("LSTM, cell clip, peepholes", "Bidirectional, stacks"))
+def test_every_schedule_gives_the_same_bits(name, order, seed):
+    trial = Trial(replace(case(name), **WAYS["holes"], device="gpu"))
+    want = trial.case.both_ways(trial.d)[:2]
+    with with_kernels(order, seed):
+        assert_same(trial.case.both_ways(trial.d)[:2], want)
