@@ -85,7 +85,7 @@ FAULTS = {
                     "On the first 4 steps alone all results agree; with one more y and h differ."),
     "R transposed": ("rnn", "transposed", {"initial_state": "zero"}, "t=1", "On the first step alone all results"),
     "lengths ignored": ("rnn", "lengths", {"lengths": LENGTHS}, "t=2, row 1", "Only rows with padding are off (1 and"),
-    "not a number": ("rnn", "nan", {}, "t=3, row 1, unit 2", "t=3, row 1, unit 2, nan, expected"),
+    "not a number": ("rnn", "nan", {}, "t=3, row 1, unit 2", "t=3, row 1, unit 2: nan, expected"),
 }
 
 
@@ -156,8 +156,13 @@ def test_a_wrong_gradient_of_one_weight_is_named():
         return grads | {"W": W}
     report = verify(**both_ways(CELLS["lstm"], drawn("lstm"), spoil))
     assert [r.name for r in report.rows if r.verdict != "agrees"] == ["dW"]
-    assert row(report, "dW").where.startswith("gate f, unit") and "only in gate f" in row(report, "dW").note
+    assert row(report, "dW").where.startswith("gate f, input") and "only in gate f" in row(report, "dW").note
     assert report.findings[0] == ("The results agree and dW does not: the way back is at fault, only in gate f.")
+
+
+def test_errors_of_gradients_are_relative_to_their_largest_entry():
+    report = verify(**both_ways(CELLS["gru"], drawn("gru"), lambda grads: grads | {"R": grads["R"] * np.float32(1.25)}))
+    assert row(report, "dR").verdict == "differs" and f"{row(report, 'dR').error:.3f}" == "0.250"
 
 
 def test_a_gradient_lost_on_the_way_back_is_dated():

@@ -35,7 +35,7 @@ th, td { padding: .28rem .7rem .28rem 0; border-bottom: 1px solid var(--line); v
 td.n, th.n { text-align: right; white-space: nowrap; }
 td.v, th.v { white-space: nowrap; padding-left: .8rem; }
 th.v { color: var(--soft); } td.w { color: var(--soft); min-width: 12rem; }
-td.k { overflow-wrap: anywhere; min-width: 8rem; }
+td.k { overflow-wrap: anywhere; min-width: 11rem; }
 .v, .tag { font-weight: 600; }
 .good { color: var(--good); } .bad { color: var(--bad); } .none { color: var(--none); } .open { color: var(--open); }
 ol.find.good, ol.find.bad { color: inherit; }

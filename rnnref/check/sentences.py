@@ -30,7 +30,7 @@ def first_divergence(subject, places, ahead, rng):
         return
     timed = [v for v in ahead if v.first is not None and places[v.name].time is not None]
     shown = next(iter(timed or ahead))
-    yield f"First divergence: {shown.name}, {', '.join(filter(None, (shown.row.where, shown.row.note)))}."
+    yield f"First divergence: {': '.join(filter(None, (f'{shown.name}, {shown.row.where}', shown.row.note)))}."
     staged = [place for place in places.values() if place.group == STATE or place.time is not None]
     if not staged or any(v.first is None for v in ahead):
         return

@@ -26,11 +26,11 @@ class Axis(NamedTuple):
     what: str = ""                                # of the labels: "gate", or nothing
 
     def said(self, n, size):
+        """("gate f", "unit 3"): the block, and where in it; "" where there is nothing to say."""
         if not self.labels:
-            return f"t={n}" if self.word == "t" else f"{self.word} {n}"
+            return ("", f"{self.word} {n}") if self.word != "t" else (f"t={n}", "")
         block, rest = divmod(n, max(1, size // len(self.labels)))
-        label = " ".join(filter(None, (self.what, self.labels[block])))
-        return f"{label}, {self.word} {rest}" if self.word else label
+        return " ".join(filter(None, (self.what, self.labels[block]))), self.word and f"{self.word} {rest}"
 
 
 class Place(NamedTuple):
@@ -42,8 +42,9 @@ class Place(NamedTuple):
     def said(self, index, shape):
         if len(self.axes) != len(shape):          # of this array nothing is known
             return f"at [{', '.join(map(str, index))}]"
-        order = sorted(range(len(shape)), key=lambda k: (self.axes[k].word != "t", not self.axes[k].labels))
-        return ", ".join(filter(None, (self.axes[k].said(int(index[k]), shape[k]) for k in order)))
+        blocks, rest = zip(*(axis.said(int(n), size) for axis, n, size in zip(self.axes, index, shape)))
+        first = sorted(blocks, key=lambda word: not word.startswith("t="))
+        return ", ".join(filter(None, (*first, *rest)))
 
     @property
     def time(self):
