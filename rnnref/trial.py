@@ -157,10 +157,12 @@ def lacking(cell, who, method, what, argument):
 
 
 def of_shapes(draw, shapes):
-    """Arrays for the shapes that a cell declares: a dict, or a tuple of such."""
+    """Arrays for the shapes that a cell declares: a dict, or a tuple of such, which may lie in a dict too."""
     if isinstance(shapes, dict):
-        return {name: draw(shape) for name, shape in shapes.items()}
-    return tuple(of_shapes(draw, each) for each in shapes)
+        return {name: of_shapes(draw, shape) for name, shape in shapes.items()}
+    if any(not hasattr(each, "__index__") for each in shapes):
+        return tuple(of_shapes(draw, each) for each in shapes)
+    return draw(shapes)
 
 
 def frozen(a):

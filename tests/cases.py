@@ -1,12 +1,13 @@
 """Every cell with every option, small: what the laws are tried on.  A new cell or option gets a line here.
 
-`python -m tests.cases` writes tests/snapshots/parameters.json, the names and shapes of all their parameters.
+`python tests/cases.py` writes tests/snapshots/parameters.json, the names and shapes of all their parameters.
 """
 import json
 from pathlib import Path
 from zlib import crc32
 
 import numpy as np
+from cases_wrappers import CELLS as WRAPPERS
 
 from rnnref.cells import (GRU, LSTM, Bidirectional, Dropout, GatedCell, LayerNormSimpleRNN, Masks, Projected, SimpleRNN,
                           Stack)
@@ -134,6 +135,7 @@ WITH_EXTRA = {
 }
 
 CELLS = {name: (cell, None) for name, cell in (ACTIVATIONS | LSTMS | GRUS | NORMS | SEVERAL).items()} | WITH_EXTRA
+CELLS |= WRAPPERS
 
 
 def case(name):

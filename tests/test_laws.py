@@ -62,4 +62,4 @@ def test_laws_past_the_end(name, where, past, reverse):
 def test_names_and_shapes_of_parameters():
     """Law 11: files that users have saved must load for ever."""
     assert parameters() == json.loads(SNAPSHOT.read_text()), (
-        f"names or shapes of parameters changed: if that is meant, run `python -m tests.cases` and commit {SNAPSHOT}")
+        f"names or shapes of parameters changed: if that is meant, run `python tests/cases.py` and commit {SNAPSHOT}")

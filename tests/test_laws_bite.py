@@ -87,7 +87,7 @@ def test_one_of_two_directions_is_held_to_account(monkeypatch):
 
 def test_names_of_parameters_are_held_to_account(monkeypatch):
     monkeypatch.setitem(cases.CELLS, "LSTM", (GatedCell(Dense("kernel", "b"), Dense("R"), lstm.LSTM()), None))
-    with pytest.raises(AssertionError, match="python -m tests.cases"):
+    with pytest.raises(AssertionError, match="python tests.cases.py"):
         test_laws.test_names_and_shapes_of_parameters()
 
 

@@ -3,8 +3,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import ShapeError
-from ..shapes import Size, expect, floating
-from ..tree import Each
+from ..shapes import Outline, Size, expect, floating
+from ..tree import Each, add, first, zeros
 from .wrapper import Wrapper
 
 
@@ -14,6 +14,7 @@ class Masks(NamedTuple):
     h: Any = None                                 # [B, H]   on the h that recurs
     y: Any = None                                 # [B, H]   on the output
     cell: Any = None                              # what the inner cell takes as its extra
+    s: Any = None                                 # a tree as the state, of masks or None: on the state after the step
 
 
 class Kept(NamedTuple):
@@ -25,17 +26,18 @@ class Dropout(Wrapper):
     """The cell on x m_x and h m_h, its output times m_y (Srivastava et al. 2014).
 
     A bare mask is the same at every step (Gal & Ghahramani 2016), `Each(mask)` [T, B, ...] a new one at every step.
+    TF 1 DropoutWrapper masks the state after the step, not before: `s`, which the output of the step does not see.
     """
     cell: Any
 
     def forward(self, p, x, s, extra=None):
         m = extra or Masks()
         y, new, k = self.cell.forward(p, times(x, m.x), masked(s, m.h), m.cell)
-        return times(y, m.y), new, Kept(m, k)
+        return times(y, m.y), times(new, m.s), Kept(m, k)
 
     def backward(self, p, k, dy, dnew):
         m = k.masks
-        dx, ds, dextra, dp = self.cell.backward(p, k.cell, times(dy, m.y), dnew)
+        dx, ds, dextra, dp = self.cell.backward(p, k.cell, times(dy, m.y), times(dnew, m.s))
         return times(dx, m.x), masked(ds, m.h), Masks(cell=dextra), dp
 
     def prepare(self, p, extra=None):
@@ -49,23 +51,111 @@ class Dropout(Wrapper):
 
     def check(self, p, x, s, extra=None, lead="B"):
         if extra is not None and not isinstance(extra, Masks):
-            raise ShapeError(self.name, f"extra is a {type(extra).__name__}, expected Masks(x, h, y, cell)")
+            raise ShapeError(self.name, f"extra is a {type(extra).__name__}, expected Masks(x, h, y, cell, s)")
         m = extra or Masks()
         y = self.cell.check(p, x, s, m.cell, lead)
-        for field, like in (("x", x), ("h", s[0]), ("y", y)):
-            mask = getattr(m, field)
-            if mask is None:
-                continue
-            a, axes = (mask.steps, f"{lead} N") if isinstance(mask, Each) else (mask, "B N")
-            floating(self.name, f"extra.{field}", a, x.dtype)
-            expect(self.name, f"extra.{field}", a, axes, dict(zip(lead.split(), map(Size, x.shape)))
-                   | {"N": Size(like.shape[-1], "as wide as what it masks")})
+        rows = rows_of(x, lead)
+        for what, mask, like in (("x", m.x, x), ("h", m.h, s[0]), ("y", m.y, y), ("s", m.s, s)):
+            check_masks(self.name, f"extra.{what}", mask, like, lead, rows)
         return y
 
 
+def rows_of(x, lead):
+    """The sizes of the leading axes of x, which may be the outline of what the cell below gives."""
+    return dict(zip(lead.split(), map(Size, (x if isinstance(x, Outline) else first(x)).shape)))
+
+
+def check_masks(who, name, mask, like, lead, rows):
+    """Raise unless a mask, or a tree of masks, is as wide as what it masks."""
+    if isinstance(mask, tuple):
+        if not isinstance(like, tuple) or len(mask) != len(like):
+            raise ShapeError(who, f"{name} is a tuple of {len(mask)}, expected masks for a {type(like).__name__}")
+        for n, (part, a) in enumerate(zip(mask, like)):
+            check_masks(who, f"{name}.{getattr(like, '_fields', range(len(like)))[n]}", part, a, lead, rows)
+    elif mask is not None:
+        a, axes = (mask.steps, f"{lead} N") if isinstance(mask, Each) else (mask, "B N")
+        floating(who, name, a, like.dtype)
+        expect(who, name, a, axes, rows | {"N": Size(like.shape[-1], "as wide as what it masks")})
+
+
 def times(a, mask):
-    return a if mask is None else a * mask
+    """`a` times its mask; of a tree every leaf that has one."""
+    if mask is None:
+        return a
+    if isinstance(a, tuple):
+        items = map(times, a, mask)
+        return type(a)(*items) if hasattr(a, "_fields") else tuple(items)
+    return a * mask
 
 
 def masked(s, mask):                              # only what recurs: c is never dropped
-    return type(s)(times(s[0], mask), *s[1:])
+    return s if mask is None else type(s)(s[0] * mask, *s[1:])
+
+
+@dataclass(frozen=True)
+class Zoneout(Wrapper):
+    """Some units keep their old state: s' = m s + (1 - m) s'_cell, and the output is the new h (Krueger et al. 2017).
+
+    Shapes        `extra` is Zones(s, cell): `s` a tree as the state, whose leaves are masks [B, H],
+                  `Each(mask)` [T, B, H] or None; 1 keeps the old state, and a number between (the rate, when nothing
+                  is drawn) blends
+    Same as       haste's zoneout, which masks h and not c
+    Errors        ShapeError: masks that do not fit, and a cell whose output is not its h
+
+    >>> import numpy as np, rnnref
+    >>> cell = Zoneout(rnnref.cells.SimpleRNN("linear"))
+    >>> p, s = {"W": np.ones((1, 1)), "R": np.zeros((1, 1)), "b": np.zeros(1)}, cell.zeros(1, 1, dtype="float64")
+    >>> float(cell.forward(p, np.full((1, 1), 8.0), s, Zones(type(s)(np.full((1, 1), 0.25))))[0][0, 0])
+    6.0
+    """
+    cell: Any
+
+    def forward(self, p, x, s, extra=None):
+        m = extra or Zones()
+        y, new, k = self.cell.forward(p, x, s, m.cell)
+        new = blend(m.s, s, new)
+        return new[0] if m.s is not None else y, new, Kept(m, k)
+
+    def backward(self, p, k, dy, dnew):
+        m = k.masks
+        if m.s is None:
+            dx, ds, dextra, dp = self.cell.backward(p, k.cell, dy, dnew)
+            return dx, ds, Zones(cell=dextra), dp
+        dnew = type(dnew)(dnew[0] + dy, *dnew[1:])
+        dx, ds, dextra, dp = self.cell.backward(p, k.cell, zeros(dy), blend(m.s, zeros(dnew), dnew))
+        return dx, add(ds, blend(m.s, dnew, zeros(dnew))), Zones(cell=dextra), dp
+
+    def prepare(self, p, extra=None):
+        m = extra or Zones()
+        q, inner, kept = self.cell.prepare(p, m.cell)
+        return q, m._replace(cell=inner), kept
+
+    def prepare_back(self, p, kept, dp, dextra):
+        dp, inner = self.cell.prepare_back(p, kept, dp, dextra.cell if dextra else None)
+        return dp, Zones(cell=inner)
+
+    def check(self, p, x, s, extra=None, lead="B"):
+        if extra is not None and not isinstance(extra, Zones):
+            raise ShapeError(self.name, f"extra is a {type(extra).__name__}, expected Zones(s, cell)")
+        m = extra or Zones()
+        y = self.cell.check(p, x, s, m.cell, lead)
+        if m.s is not None and (y is None or y.shape[-1] != s[0].shape[-1]):
+            raise ShapeError(self.name, "the output of the cell is not its h")
+        check_masks(self.name, "extra.s", m.s, s, lead, rows_of(x, lead))
+        return y
+
+
+class Zones(NamedTuple):
+    """`extra` of a Zoneout."""
+    s: Any = None
+    cell: Any = None
+
+
+def blend(mask, old, new):
+    """`old` where the mask is 1, `new` where it is 0; all of `new` where there is no mask."""
+    if mask is None:
+        return new
+    if isinstance(new, tuple):
+        items = map(blend, mask, old, new)
+        return type(new)(*items) if hasattr(new, "_fields") else tuple(items)
+    return mask * old + (1 - mask) * new

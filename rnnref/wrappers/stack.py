@@ -24,6 +24,9 @@ class Several(Cell):
     def units(self, p):
         return tuple(cell.units(q) for cell, q in zip(self.cells, p))
 
+    def lead(self, rows):
+        return self.cells[0].lead(rows)
+
     def zeros(self, batch, units, xp=numpy, dtype="float32"):
         return tuple(cell.zeros(batch, n, xp, dtype) for cell, n in zip(self.cells, self.spread(units)))
 
@@ -34,7 +37,9 @@ class Several(Cell):
         return tuple(zip(*(cell.prepare(q, e) for cell, q, e in zip(self.cells, p, self.each(extra)))))
 
     def prepare_back(self, p, kept, dp, dextra):
-        return tuple(zip(*(cell.prepare_back(*a) for cell, *a in zip(self.cells, p, kept, dp, self.each(dextra)))))
+        back = zip(*(cell.prepare_back(*a) for cell, *a in zip(self.cells, p, kept, dp, self.each(dextra))))
+        dp, dextra = map(tuple, back)
+        return dp, dextra if any(e is not None for e in dextra) else None
 
     def each(self, extra):                        # extra may be None: nobody takes any
         return extra or (None,) * len(self.cells)

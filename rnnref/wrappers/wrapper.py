@@ -22,6 +22,9 @@ class Wrapper(Cell):
     def shapes(self, n_in, units):
         return self.cell.shapes(n_in, units)
 
+    def lead(self, rows):
+        return self.cell.lead(rows)
+
     def zeros(self, *sizes, **place):
         return self.cell.zeros(*sizes, **place)
 

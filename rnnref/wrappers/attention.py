@@ -1,0 +1,151 @@
+"""Attention over the last outputs of the cell itself."""
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Optional
+
+import numpy
+
+from ..arrays import namespace
+from ..maps.dense import Dense
+from ..scalar import dtanh
+from ..shapes import Size, expect, floating
+from ..tree import add, leaves, tmap
+from .owning import Owning, outline, seen
+
+
+class State(NamedTuple):
+    cell: Any                                     # of the inner cell
+    attns: Any                                    # [B, A]     what was attended to
+    history: Any                                  # [B, L A]   the last outputs, the oldest first
+
+
+class Kept(NamedTuple):
+    x: Any; cell: Any; query: Any; history: Any; memory: Any; tanh: Any; weights: Any; y: Any
+
+
+@dataclass(frozen=True)
+class Attention(Owning):
+    """The cell attends to the last `length` outputs (Bahdanau et al. 2014, as TF 1 has it).
+
+        y_cell, s' = cell([x, attns] Wx + bx, s)        q = sum over the leaves of s': leaf Wq_leaf, + bq
+        e_l = v . tanh(history_l Wm + q)                attns' = sum_l softmax(e)_l history_l
+        y = [y_cell, attns'] Wo + bo                    history' = history without its first, and y
+
+    Shapes        x [B, I]; Wx [I + A, N], bx [N]; Wm [A, Q], v [Q]; Wq_h, Wq_c … [width of the leaf, Q], bq [Q];
+                  Wo [H + A, A], bo [A]; A = `size` (None: H, the width of the output of the cell), Q = `vec` (None: A),
+                  N = `inputs` (None: I)
+    Same as       TF 1 AttentionCellWrapper
+    Differs from  its own paper: what is attended to are its outputs, the oldest of `length` (zeros at first) too
+    Errors        ShapeError: parameters or a state that do not fit
+
+    >>> import numpy as np, rnnref
+    >>> cell = Attention(rnnref.cells.SimpleRNN(), length=2)
+    >>> p = {n: np.full(s, 0.1) for n, s in cell.shapes(3, 4).items()}
+    >>> y, new, kept = cell.forward(p, np.ones((1, 3)), cell.zeros(1, 4, dtype="float64"))
+    >>> y.shape, new.history.shape, kept.weights
+    ((1, 4), (1, 8), array([[0.5, 0.5]]))
+    """
+    cell: Any
+    length: int
+    size: Optional[int] = None
+    vec: Optional[int] = None
+    inputs: Optional[int] = None
+    before = Dense("Wx", "bx")
+    memory = Dense("Wm")
+    after = Dense("Wo", "bo")
+
+    def own(self):
+        return self.fixed() | {"bq": "Q"} | self.queries()
+
+    def fixed(self):
+        return (self.before.axes("I+A", "N") | self.memory.axes("A", "Q") | {"v": "Q"} | self.after.axes("H+A", "A"))
+
+    def queries(self):
+        """A matrix for every leaf of the state."""
+        return {"Wq_" + path.replace(".", "_"): path for path, _ in self.leaves_of(1)}
+
+    def leaves_of(self, units):
+        return list(leaves(self.cell.zeros(1, units)))
+
+    def widths(self, units):
+        H = self.cell.width(units)
+        A = self.size or H
+        return {"H": Size(H, "the output of the cell"), "A": Size(A, "size"), "Q": Size(self.vec or A, "vec")}
+
+    def own_shapes(self, n_in, units):
+        sizes = {name: size.n for name, size in self.widths(units).items()}
+        H, A, Q, N = (*sizes.values(), self.inputs or n_in)
+        own = {"Wx": (n_in + A, N), "bx": (N,), "Wm": (A, Q), "v": (Q,), "Wo": (H + A, A), "bo": (A,), "bq": (Q,)}
+        return own | {name: (a.shape[-1], Q) for name, (_, a) in zip(self.queries(), self.leaves_of(units))}, N
+
+    def width(self, units):
+        return self.widths(units)["A"].n
+
+    def zeros(self, batch, units, xp=numpy, dtype="float32"):
+        A = self.width(units)
+        return State(self.cell.zeros(batch, units, xp, dtype), xp.zeros((batch, A), dtype),
+                     xp.zeros((batch, self.length * A), dtype))
+
+    def forward(self, p, x, s, extra=None):
+        xp, (own, inner) = namespace(s.attns), self.split(p)
+        a, kx = self.before.forward(own, xp.concatenate([x, s.attns], -1))
+        out, new, kc = self.cell.forward(inner, a, s.cell, extra)
+        query = tuple(leaf for _, leaf in leaves(new))
+        q = sum((leaf @ p[name] for leaf, name in zip(query, self.queries())), p["bq"])
+        history = s.history.reshape(len(x), self.length, -1)
+        m, km = self.memory.forward(own, history)
+        t = xp.tanh(m + q[:, None])
+        weights = softmax((t * p["v"]).sum(-1))
+        attns = (weights[..., None] * history).sum(1)
+        y, ky = self.after.forward(own, xp.concatenate([out, attns], -1))
+        later = xp.concatenate([s.history[:, attns.shape[-1]:], y], -1)
+        return y, State(new, attns, later), Kept(kx, kc, query, history, km, t, weights, ky)
+
+    def backward(self, p, k, dy, dnew):
+        xp, (own, inner) = namespace(dy), self.split(p)
+        A = dnew.attns.shape[-1]
+        dy = dy + dnew.history[:, -A:]
+        dp = self.after.backward_p(own, k.y, dy)
+        dboth = self.after.backward_x(own, k.y, dy)
+        dattns = dnew.attns + dboth[:, -A:]
+        dhistory = xp.concatenate([xp.zeros_like(dy), dnew.history[:, :-A]], -1).reshape(k.history.shape)
+        dhistory = dhistory + k.weights[..., None] * dattns[:, None]
+        dq, dmemory, more = self.attend_back(p, k, dattns)
+        dp |= more | {"bq": dq.sum(0)} | {n: leaf.T @ dq for n, leaf in zip(self.queries(), k.query)}
+        dquery = iter([dq @ p[name].T for name in self.queries()])
+        dcell = tmap(lambda d: d + next(dquery), dnew.cell)
+        da, ds, dextra, dinner = self.cell.backward(inner, k.cell, dboth[:, :-A], dcell)
+        dp |= self.before.backward_p(own, k.x, da)
+        din = self.before.backward_x(own, k.x, da)
+        dhistory = add(dhistory, dmemory).reshape(len(dy), -1)
+        return din[:, :-A], State(ds, din[:, -A:], dhistory), dextra, self.join(dp, dinner)
+
+    def attend_back(self, p, k, dattns):
+        """Gradients of the query, of the history as the scores see it, and of the parameters of the scores."""
+        dw = (k.history * dattns[:, None]).sum(-1)
+        de = k.weights * (dw - (dw * k.weights).sum(-1, keepdims=True))
+        dm = dtanh(k.tanh, de[..., None] * p["v"])
+        dp = self.memory.backward_p(p, k.memory, dm) | {"v": (de[..., None] * k.tanh).sum((0, 1))}
+        return dm.sum(1), self.memory.backward_x(p, k.memory, dm), dp
+
+    def check(self, p, x, s, extra=None, lead="B"):
+        own, inner = self.split(p)
+        sizes = seen(self.name, x, lead) | {k: v for k, v in self.widths(self.units(p)).items()}
+        sizes["N"] = Size(self.inputs, "inputs") if self.inputs else sizes["I"]
+        for name, a in own.items():
+            floating(self.name, name, a, x.dtype)
+            if name in self.fixed() or name == "bq":
+                expect(self.name, name, a, self.own()[name], sizes)
+        for name, (path, leaf) in zip(self.queries(), leaves(s.cell)):
+            expect(self.name, name, own[name], "S Q", sizes | {"S": Size(leaf.shape[-1], f"from state.cell.{path}")})
+        sizes["L"] = Size(self.length * sizes["A"].n, f"length {self.length} x A")
+        for field, axes in (("attns", "B A"), ("history", "B L")):
+            floating(self.name, f"state.{field}", getattr(s, field), x.dtype)
+            expect(self.name, f"state.{field}", getattr(s, field), axes, sizes)
+        self.cell.check(inner, outline(x, sizes["N"].n, "[x, attns] Wx"), s.cell, extra, lead)
+        return outline(x, sizes["A"].n, f"the output of {self.name}")
+
+
+def softmax(e):
+    xp = namespace(e)
+    w = xp.exp(e - e.max(-1, keepdims=True))
+    return w / w.sum(-1, keepdims=True)

@@ -1,0 +1,52 @@
+"""Every wrapper, small: what the laws are tried on, beside the cells."""
+import numpy as np
+
+from rnnref.cells import GRU, LSTM, Dropout, Masks, SimpleRNN, Stack
+from rnnref.rules import elman, gru, lstm
+from rnnref.tree import Each
+from rnnref.wrappers.around import Highway, InputProjection, OutputProjection, Residual
+from rnnref.wrappers.attention import Attention
+from rnnref.wrappers.device import Device
+from rnnref.wrappers.noise import Zoneout, Zones
+
+T, B, I, U = 6, 4, 3, 5
+RNG = np.random.default_rng(1)
+PAIR = (lambda x, y: 0.5 * x - 2 * y), (lambda x, y, d: (0.5 * d, -2 * d))
+TIMES = (lambda x, y: x * y), (lambda x, y, d: (d * y, d * x))
+
+
+def mask(*shape):
+    return (RNG.random(shape) < 0.7) / 0.7
+
+
+def wide(cell):
+    """A cell whose output is as wide as the inputs of the case."""
+    return OutputProjection(cell, I, "tanh")
+
+
+CELLS = {
+    "Residual": (Residual(wide(GRU())), None),
+    "Residual, a function": (Residual(LSTM(projection=I), *PAIR), None),
+    "Residual, a product": (Residual(LSTM(projection=I), *TIMES), None),
+    "Highway": (Highway(wide(GRU())), None),
+    "Highway, not coupled": (Highway(LSTM(projection=I), coupled=False), None),
+    "InputProjection": (InputProjection(GRU(), 4), None),
+    "InputProjection, slope from x": (InputProjection(LSTM(), 4, "mish"), None),
+    "InputProjection of a stack": (InputProjection(Stack((GRU(), LSTM())), 4, "tanh"), None),
+    "OutputProjection": (OutputProjection(LSTM(), 4, "elu"), None),
+    "OutputProjection in itself": (OutputProjection(OutputProjection(SimpleRNN(), 4), 2), None),
+    "Attention": (Attention(LSTM(), 3), None),
+    "Attention, sizes": (Attention(GRU("before"), 2, 4, 2, 6), None),
+    "Attention over one, of a stack": (Attention(Stack((GRU(), LSTM())), 1), None),
+    "Device": (Device(GRU(), "/cpu:0"), None),
+    "Dropout, the state after": (Dropout(LSTM()), Masks(s=lstm.State(mask(B, U), None))),
+    "Dropout, all of the state after": (Dropout(LSTM()), Masks(
+        x=mask(B, I), y=Each(mask(T, B, U)), s=lstm.State(Each(mask(T, B, U)), mask(B, U)))),
+    "Dropout of a stack": (Dropout(Stack((GRU(), LSTM()))), Masks(
+        s=(gru.State(mask(B, U)), lstm.State(mask(B, U), None)))),
+    "Zoneout, no masks": (Zoneout(LSTM()), None),
+    "Zoneout": (Zoneout(LSTM()), Zones(lstm.State((RNG.random((B, U)) < 0.3) * 1.0, np.full((B, U), 0.1)))),
+    "Zoneout of h": (Zoneout(LSTM()), Zones(lstm.State(Each((RNG.random((T, B, U)) < 0.3) * 1.0), None))),
+    "Zoneout around a dropout": (Zoneout(Dropout(SimpleRNN())), Zones(
+        elman.State(Each(RNG.random((T, B, U)))), Masks(x=mask(B, I)))),
+}
