@@ -2,8 +2,9 @@
 
 A path is a module with refuses(cell, call), forward(cell, p, xs, s, extra, live, reverse, keep) and
 backward(tape, dys, ds); its tape answers kept(t).
-A twin is a subclass of a rule that says the same faster, with a static refuses(rule).  Both are named here and imported
-when used; `refuses` returns None, or the reason in words.
+A twin is a subclass of a rule that says the same faster, with a static refuses(rule).  A map on the GPU has a twin too,
+which carries the math mode of its products.  All are named here and imported when used; `refuses` returns None, or the
+reason in words.
 """
 from dataclasses import fields, is_dataclass, replace
 from importlib import import_module
@@ -11,11 +12,14 @@ from typing import Any, NamedTuple
 
 from .arrays import namespace
 from .errors import NotSupported
+from .maps.dense import Map
 from .tree import first, tmap
 
-PATHS = ("scan_gated", "scan", "apart")           # the first that does not refuse runs
+PATHS = ("cuda.onchip", "cuda.stepped", "scan_gated", "scan", "apart")        # the first that does not refuse runs
 # (array module, rule or cell) -> "module:class"
 TWINS = {("cupy", name): f"cuda.twins:Cuda{name}" for name in ("Elman", "GRU", "LSTM", "GRUBefore")}
+MAPS = {("cupy", name): f"cuda.products:Cuda{name}" for name in ("Dense", "WeightNorm")}
+TIERS = {"cuda.onchip": "2, R held on chip", "cuda.stepped": "1, a product and a kernel for each step"}
 
 
 class Call(NamedTuple):
@@ -26,11 +30,24 @@ class Call(NamedTuple):
     ragged: bool = False                          # lengths or a mask
     extra: Any = None                             # a tree of True, where there is something
     keep: Any = True                              # True, "states" (recompute) or False (inference)
+    mode: str = "fp32"                            # of products on the GPU: "fp32", "tf32", "bf16" or "fp16"
+    sm: Any = None                                # the compute capability of the card times ten; None: not known
+    units: Any = None                             # of the state, a tuple for those of several cells; None: not known
 
 
-def call_of(xs, extra=None, ragged=False, keep=True):
+def call_of(xs, extra=None, ragged=False, keep=True, s=None):
     like = first(xs)
-    return Call(namespace(like).__name__, tuple(like.shape), like.dtype, ragged, tmap(lambda _: True, extra), keep)
+    home = namespace(like).__name__
+    sm = find("cuda.modes").architecture(like) if home == "cupy" else None
+    extra = tmap(lambda _: True, extra)
+    return Call(home, tuple(like.shape), like.dtype, ragged, extra, keep, sm=sm, units=None if s is None else width(s))
+
+
+def width(s):
+    """The units of a state; a tuple of such for those of several cells."""
+    if isinstance(s, tuple) and s and not hasattr(s[0], "shape"):
+        return tuple(map(width, s))
+    return getattr(s[0], "shape", (None,))[-1] if isinstance(s, tuple) and s else None
 
 
 class Plan(NamedTuple):
@@ -39,23 +56,33 @@ class Plan(NamedTuple):
     notes: tuple                                  # (what, what became of it), in words
 
 
-def plan(cell, call, paths=PATHS, twins=True):
+def plan(cell, call, paths=PATHS, twins=True, mode=None):
     """How `cell` will run.  paths=("scan", "apart"), twins=False is the text as it is written."""
-    notes = []
+    call, notes = call if mode is None else call._replace(mode=mode), []
+    name = getattr(cell, "name", type(cell).__name__)
+    why = call.mode != "fp32" and find("cuda.modes").refuses(call, twins)
+    if why:
+        raise NotSupported(name, f"mode={call.mode!r}: {why}")
     for path in paths:
         why = find(path).refuses(cell, call)
         notes.append((path, why or "runs"))
-        if why:
-            continue
-        if path == "apart":
-            both = zip(cell.cells, cell.each(call.extra))
-            cell = tuple(plan(one, call._replace(extra=e), paths, twins) for one, e in both)
-            notes += [(f"{n} {what}", became) for n, one in enumerate(cell) for what, became in one.notes]
-        elif twins:
-            cell = swapped(cell, call.home, notes)
-        return Plan(path, cell, tuple(notes))
-    raise NotSupported(getattr(cell, "name", type(cell).__name__), "no path can run it",
-                       **{path: why for path, why in notes})
+        if not why:
+            return Plan(path, inside(cell, call, path, (paths, twins), notes), tuple(notes))
+    raise NotSupported(name, "no path can run it", **{path: why for path, why in notes})
+
+
+def inside(cell, call, path, choice, notes):
+    """What runs inside of a path: the cell with its twins, or a plan for each of two."""
+    if path == "apart":
+        units = call.units if isinstance(call.units, tuple) else (call.units,) * len(cell.cells)
+        each = zip(cell.cells, cell.each(call.extra), units)
+        plans = tuple(plan(one, call._replace(extra=e, units=u), *choice) for one, e, u in each)
+        notes += [(f"{n} {what}", became) for n, one in enumerate(plans) for what, became in one.notes]
+        return plans
+    if call.home == "cupy":
+        notes.append(("tier", TIERS.get(path, "0, the text as it is written")))
+        notes.append(("mode", f"{call.mode}, {find('cuda.modes').MODES[call.mode].words}"))
+    return swapped(cell, call.home, notes, call.mode) if choice[1] else cell
 
 
 def explain(cell, like, extra=None, **choice):
@@ -64,21 +91,34 @@ def explain(cell, like, extra=None, **choice):
     return "\n".join(f"{what}: {why}" for what, why in plan(cell, call, **choice).notes)
 
 
-def swapped(thing, home, notes):
-    """`thing` with every rule in it that has a twin replaced, however deep wrappers and rules hold it."""
+def swapped(thing, home, notes, mode="fp32"):
+    """`thing` with every rule and map in it that has a twin replaced, however deep wrappers and rules hold it."""
     if isinstance(thing, tuple):
-        return tuple(swapped(item, home, notes) for item in thing)
+        return tuple(swapped(item, home, notes, mode) for item in thing)
     if not is_dataclass(thing) or isinstance(thing, type):
         return thing
-    name = type(thing).__name__
-    if (home, name) in TWINS:
-        twin = find(TWINS[home, name])
-        why = twin.refuses(thing)
-        notes.append((name, why or f"{twin.__name__} in its place"))
-        return thing if why else twin(**vars(thing))
-    changed = {f.name: swapped(getattr(thing, f.name), home, notes) for f in fields(thing)}
-    same = all(changed[name] is getattr(thing, name) for name in changed)
-    return thing if same else replace(thing, **changed)
+    name, twin = type(thing).__name__, twin_of(thing, home, notes)
+    held = {f.name: getattr(thing, f.name) for f in fields(thing)}
+    if twin and (home, name) in MAPS:
+        return twin(**held, mode=mode)
+    # a rule inside a cell that has a twin is spoken for, its maps are not
+    changed = {n: swapped(v, home, notes, mode) if not twin or isinstance(v, Map) else v for n, v in held.items()}
+    if twin:
+        return twin(**changed)
+    return thing if all(changed[n] is v for n, v in held.items()) else replace(thing, **changed)
+
+
+def twin_of(thing, home, notes):
+    """The class of its twin, or None."""
+    key = home, type(thing).__name__
+    if key not in TWINS and key not in MAPS:
+        return None
+    twin = find(TWINS.get(key) or MAPS[key])
+    why = twin.refuses(thing)
+    note = key[1], why or f"{twin.__name__} in its place"
+    if note not in notes:                         # once for all maps
+        notes.append(note)
+    return None if why else twin
 
 
 def find(name):

@@ -32,7 +32,8 @@ def run(cell, p, xs, s=None, extra=None, lengths=None, mask=None, reverse=False,
     reverse    from the last step to the first; outputs stay beside their inputs
     past       what outputs say at dead steps: "zero" (TF 1, torch), "repeat" the last (Keras), run on "free" (flax)
     recompute  keep only the states, and run every step again on the way back
-    choice     paths=("scan", "apart"), twins=False: the text as it is written; see `fused.plan`
+    choice     paths=("scan", "apart"), twins=False: the text as it is written; mode="tf32", "bf16", "fp16": how precise
+               the products on a GPU are, if not as the arrays ("fp32"); see `fused.plan`
 
     >>> import numpy as np, rnnref
     >>> cell = rnnref.cells.LSTM()
@@ -48,7 +49,7 @@ def run(cell, p, xs, s=None, extra=None, lengths=None, mask=None, reverse=False,
     check_policy(past, mask, isinstance(cell, Bidirectional))
     q, e, prepared = cell.prepare(p, extra)
     keep = "states" if recompute and keep else keep
-    chosen = plan(cell, call_of(xs, e, live is not None, keep), **choice)
+    chosen = plan(cell, call_of(xs, e, live is not None, keep, s), **choice)
     forward, tail = find(chosen.path).forward, None
     ys, new, tape = forward(chosen.cell, q, xs, s, e, live, reverse, keep)
     if past == "repeat":
@@ -108,7 +109,8 @@ def checked(cell, p, xs, s, extra, lengths, mask):
     if s is None:
         if not hasattr(cell, "zeros"):
             raise NotSupported(name, "no state is given, and the cell has no zeros(batch, units)")
-        s = cell.zeros(like.shape[1], cell.units(p), namespace(like), like.dtype)
+        lead = cell.lead(like.shape[1:-1]) if hasattr(cell, "lead") else like.shape[1]
+        s = cell.zeros(lead, cell.units(p), namespace(like), like.dtype)
     cell.check(p, xs, s, extra, "T B")
     return s, alive(like, lengths, mask, name)
 

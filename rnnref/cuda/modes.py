@@ -1,7 +1,7 @@
-"""How precisely products are computed on the GPU, by name: a choice of one call of `run`, never a global switch.  (floor 5)
+"""How precisely products are computed on the GPU, by name: a choice of one call of `run`, no global switch.  (floor 5)
 
-Modes are about products only.  Gates, c, gradients of c and all sums are float32 at least in every mode, and arrays keep
-their dtype.  CuPy's CUPY_TF32 and torch's flags change nothing here: every product names its arithmetic to cuBLAS.
+Modes are about products only.  Gates, c, gradients of c and all sums are float32 at least in every mode, and arrays
+keep their dtype.  CuPy's CUPY_TF32 and torch's flags change nothing here: every product names its arithmetic to cuBLAS.
 """
 import sys
 from typing import NamedTuple, Optional

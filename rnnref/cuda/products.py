@@ -6,7 +6,7 @@ gemmEx with the compute type of the mode, on CuPy's handle and its current strea
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Optional
 
 import numpy
 
@@ -25,9 +25,9 @@ CUDA_TYPES = {"float32": "CUDA_R_32F", "float64": "CUDA_R_64F", "float16": "CUDA
 
 
 def product(a, b, mode="fp32", out=None, dtype=None, add=False):
-    """The matrix product a b, in `out` if that is given, or added to it.  dtype: of a new result; the default is that of b.
+    """The matrix product a b, in `out` if that is given, or added to it.  dtype: of a new result, if not that of b.
 
-    Transposed views and blocks of columns are read where they are, without a copy.  `out` must have its rows end to end.
+    Transposed views and blocks of columns are read where they are, without a copy.  `out` has its rows end to end.
     """
     namespace(a, b, out)
     if not (is_cupy(a) and is_cupy(b)):
@@ -106,7 +106,10 @@ def summed(da, dtype):
 
 
 class Products:
-    """What a Dense map does, its products in one mode.  Results have the dtype of the weights, whatever the factors have."""
+    """What a Dense map does, its products in one mode.  Results have the dtype of the weights."""
+    W: str
+    b: Optional[str]
+    mode: str
     refuses = staticmethod(lambda m: modes.lacking())
 
     def forward(self, p, x):

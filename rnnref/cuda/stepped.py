@@ -5,12 +5,12 @@
     each step back     one kernel: gradients of gates and of c; one product: dh += dah R'
     after the loop     dx, dW, dR and the biases, in one product each
 
-Every step writes to arrays that are there before the loop, so it allocates nothing and waits for nothing.  h, c and what
-the rule keeps lie one step after the other, and so are the factors of the last products as they are.
+Every step writes to arrays that are there before the loop, so it allocates nothing and waits for nothing.  h, c and
+what the rule keeps lie one step after the other, and so are the factors of the last products as they are.
 
-Not a CUDA graph: `cublas.setStream` of CuPy, which every call of it begins with, raises while a stream is being captured
-(CuPy 14.2), so the products of the loop cannot be recorded.  It takes a cuBLAS handle outside CuPy, or products of our
-own.  Until then the host must keep ahead of the card: where a step is shorter than two launches, the host is the limit.
+Not a CUDA graph: `cublas.setStream` of CuPy, which every call of it begins with, raises while a stream is being
+captured (CuPy 14.2), so the products of the loop cannot be recorded.  It takes a cuBLAS handle outside CuPy, or
+products of our own.  Until then, where a step is shorter than the host's two launches, the host is the limit.
 """
 from typing import Any, NamedTuple
 

@@ -1,0 +1,245 @@
+"""The stepped path and the math modes, on the CPU: cuBLAS is played by tests/blas.py, the kernels by the plain rules,
+or they run for real in the host shim."""
+from contextlib import ExitStack
+from dataclasses import replace
+
+import blas
+import numpy as np
+import pointwise_text
+import pytest
+import strict
+from cases import CELLS, B, I, T, U, case
+
+import rnnref
+from rnnref.cells import GRU, LSTM, SimpleRNN
+from rnnref.cuda import stepped
+from rnnref.fused import Call, plan
+from rnnref.laws import hold
+from rnnref.run import run, run_back
+from rnnref.testing import assert_close, assert_same
+from rnnref.tree import first, tmap, to
+from rnnref.trial import TEXT, Trial, ways
+
+WAYS = ways((T, B))
+GPU = {"paths": ("cuda.stepped", "apart")}
+LAWS = 1, 3, 4, 5, 6, 7, 8, 9
+
+
+@pytest.fixture
+def cublas():
+    with strict.install(), blas.install() as calls:
+        yield calls
+
+
+@pytest.fixture
+def text(cublas, monkeypatch):
+    """The plain rules in the place of the kernels."""
+    monkeypatch.setattr(stepped, "pointwise", pointwise_text)
+    yield cublas
+
+
+@pytest.fixture
+def kernels():
+    from shim.double import with_kernels
+    with ExitStack() as stack:
+        stack.enter_context(with_kernels())
+        yield stack.enter_context(blas.install())
+
+
+def takes(name):
+    cell, extra = CELLS[name]
+    call = Call("cupy", (T, B, I), np.dtype("float64"), extra=extra)
+    try:
+        return plan(cell, call, **GPU).path == "cuda.stepped"
+    except rnnref.NotSupported:
+        return False
+
+
+TAKEN = [name for name in CELLS if takes(name)]
+
+
+def test_what_is_taken():
+    assert {"LSTM", "LSTM, cell clip, peepholes", "GRU", "GRU, weight norm", "SimpleRNN tanh",
+            "LSTM, recurrent bias", "LSTM, coupled forget, peepholes"} <= set(TAKEN)
+    assert not {"GRU before", "LSTM, projection", "LSTM on a norm of the sum", "SimpleRNN relu"} & set(TAKEN)
+
+
+@pytest.mark.parametrize("where, reverse", (("everywhere", False), ("everywhere", True), ("lengths", True),
+                                            ("holes", False)))
+@pytest.mark.parametrize("name", TAKEN)
+def test_laws(name, where, reverse, text):
+    trial = Trial(replace(case(name), **WAYS[where], reverse=reverse, device="gpu"))
+    for number in LAWS:
+        hold(trial, number)
+    assert any("cuda.stepped" in ran for ran in trial.done)
+
+
+@pytest.mark.parametrize("name", ("LSTM, recurrent bias", "GRU"))
+@pytest.mark.parametrize("past", ("repeat", "free"))
+def test_laws_past_the_end(name, past, text):
+    trial = Trial(replace(case(name), **WAYS["lengths"], past=past, device="gpu"))
+    for number in LAWS:
+        hold(trial, number)
+
+
+@pytest.mark.parametrize("where, reverse", (("everywhere", False), ("lengths", True)))
+@pytest.mark.parametrize("name", [name for name in TAKEN if name.count(",") < 2])
+def test_laws_with_the_kernels(name, where, reverse, kernels):
+    trial = Trial(replace(case(name), **WAYS[where], reverse=reverse, device="gpu"))
+    for number in (3, 5, 9):
+        hold(trial, number)
+    assert any("cuda.stepped" in ran for ran in trial.done)
+
+
+def test_two_directions(text):
+    one = replace(case("Bidirectional"), **WAYS["lengths"], device="gpu")
+    hold(Trial(one), 9)
+    p, xs, s = to("gpu", (one.p, one.xs, one.s))
+    assert rnnref.explain(one.cell, xs).splitlines()[-1].startswith("1 ") and \
+        "0 cuda.stepped: runs" in rnnref.explain(one.cell, xs)
+
+
+def both(name, dtype="float32", where="everywhere", reverse=False, keep=True, **choice):
+    """Results and gradients in main memory."""
+    one = case(name)
+    given = tmap(lambda a: a.astype(dtype), (one.p, one.xs, one.s))
+    if np.dtype(dtype).itemsize == 2:
+        given = (*given[:2], one.cell.zeros(B, U, dtype=dtype))
+    p, xs, s = to("gpu", given)
+    ys, new, tape = run(one.cell, p, xs, s, **to("gpu", WAYS[where]), reverse=reverse, keep=keep, **choice)
+    if not keep:
+        return to("cpu", (ys, new)), None
+    d = Trial(one).draw(to("cpu", (ys, new)))
+    return to("cpu", (ys, new)), to("cpu", run_back(tape, *to("gpu", d)))
+
+
+@pytest.mark.parametrize("dtype", ("float16", "bfloat16"))
+@pytest.mark.parametrize("name", ("LSTM, peepholes", "GRU", "SimpleRNN tanh", "LSTM, recurrent bias"))
+def test_storage_in_16_bits(name, dtype, text):
+    dtype = blas.ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype
+    for where, reverse in (("everywhere", False), ("lengths", True)):
+        got, want = (both(name, dtype, where, reverse, **c) for c in (GPU, TEXT))
+        assert first(got).dtype == dtype
+        assert_close(got[0], want[0], "path", arithmetic=dtype)
+        assert_close(got[1], want[1], "gradient", arithmetic=dtype)
+
+
+@pytest.mark.parametrize("name", ("LSTM, peepholes", "GRU", "SimpleRNN tanh", "LSTM, recurrent bias",
+                                  "GRU, weight norm"))
+@pytest.mark.parametrize("mode, arithmetic", (("tf32", "tf32"), ("fp16", "float16"), ("bf16", "bfloat16")))
+def test_modes(name, mode, arithmetic, text):
+    """Near the float32 result, at a distance that says that the mode was in force; the same in every tier."""
+    for choice in (GPU, {"paths": ("scan_gated",)}, {"paths": ("scan",)}):
+        for where, reverse in (("everywhere", False), ("lengths", True)):
+            want = both(name, where=where, reverse=reverse, **TEXT)
+            text.clear()
+            got = both(name, where=where, reverse=reverse, mode=mode, **choice)
+            assert set(text) == ({"32F_FAST_TF32"} if mode == "tf32" else {"32F"})
+            assert first(got).dtype == np.float32
+            assert_close(got[0], want[0], "path", arithmetic=arithmetic)
+            assert abs(got[0][0] - want[0][0]).max() > 1e-6
+            assert_close(got[1], want[1], "gradient", arithmetic=arithmetic)
+
+
+@pytest.mark.parametrize("mode", rnnref.cuda.modes.MODES)
+@pytest.mark.parametrize("name", ("LSTM, cell clip, peepholes", "GRU"))
+def test_every_bit_comes_again_and_nothing_crosses_the_bus(name, mode, text):
+    for where in WAYS:
+        runs = [both(name, where=where, mode=mode, **GPU) for _ in range(2)]
+        assert_same(*runs)
+        assert_same(both(name, where=where, mode=mode, keep=False, **GPU)[0], runs[0][0], "keep=False")
+        one = case(name)
+        given = to("gpu", tmap(lambda a: a.astype("float32"), (one.p, one.xs, one.s)))
+        options = to("gpu", WAYS[where])
+        strict.counts.clear()
+        ys, new, tape = run(one.cell, *given, **options, mode=mode, **GPU)
+        run_back(tape, ys, new)
+        # that lengths lie between 0 and T is the only question asked of values
+        assert strict.counts == ({"item": 1} if where == "lengths" else {})
+
+
+def test_products_are_few(text):
+    """One for all steps of x, one a step each way, and four for dx, dW, dR and nothing else."""
+    both("LSTM", **GPU)
+    assert len(text) == 1 + T + T + 3
+    text.clear()
+    both("LSTM", keep=False, **GPU)
+    assert len(text) == 1 + T
+
+
+@pytest.mark.parametrize("shape", ((3, 4, 5), (1, 1, 1), (2, 1, 3), (1, 7, 1), (0, 3, 2), (3, 0, 2), (3, 4, 0)))
+def test_product(shape, cublas):
+    import cupy
+
+    from rnnref.cuda.products import product
+    (m, k, n), rng = shape, np.random.default_rng(0)
+    for dtype in ("float64", "float32"):
+        a, b, c = (rng.normal(size=s).astype(dtype) for s in ((m, k), (k, n), (m, n)))
+        wide_a, wide_b = (rng.normal(size=(s[0], 2 * s[1] + 1)).astype(dtype) for s in ((m, k), (k, n)))
+        views = [(a, b), (a.T.copy().T, b), (a, b.T.copy().T), (wide_a[:, 1:k + 1], wide_b[:, :n]),
+                 (wide_a.T.copy()[:k].T, wide_b[:, :2 * n:2]), (a[::-1], b[:, ::-1])]
+        for u, v in views:
+            u, v = (cupy.ndarray(w) for w in (u, v))
+            assert_close(product(u, v).get(), u.get() @ v.get(), "path")
+            out = cupy.asarray(c)
+            assert product(u, v, out=out, add=True) is out
+            assert_close(out.get(), u.get() @ v.get() + c, "path")
+
+
+def test_product_refuses(cublas):
+    import cupy
+
+    from rnnref.cuda.products import product
+    a = cupy.asarray(np.ones((3, 3), "float32"))
+    with pytest.raises(rnnref.DeviceError, match="main memory"):
+        product(a.get(), a.get())
+    with pytest.raises(rnnref.ShapeError, match="factors have shapes"):
+        product(a, a[:2])
+    with pytest.raises(rnnref.ShapeError, match="rows end to end"):
+        product(a, a, out=a.T)
+    with pytest.raises(rnnref.DtypeError, match="expected one dtype"):
+        product(a, a.astype("float64"))
+
+
+@pytest.mark.parametrize("choice, says", (
+    ({"mode": "fp8"}, "mode='fp8': known are fp32, tf32, bf16, fp16"),
+    ({"mode": "tf32"}, "mode='tf32': the arrays are in main memory"),
+))
+def test_modes_that_are_refused_on_the_cpu(choice, says):
+    one = case("LSTM")
+    with pytest.raises(rnnref.NotSupported, match=says):
+        run(one.cell, one.p, one.xs, one.s, **choice)
+
+
+def test_modes_that_are_refused_on_the_gpu(text):
+    call = Call("cupy", (T, B, I), np.dtype("float64"))
+    for call, choice, says in (
+            (call, {"mode": "tf32"}, "the arrays are float64, it is for float32"),
+            (call._replace(dtype=np.dtype("float16")), {"mode": "bf16"}, "it is for float32 and bfloat16"),
+            (call._replace(dtype=np.dtype("float32"), sm=75), {"mode": "tf32"},
+             "compute capability 8.0, this card has 7.5"),
+            (call._replace(dtype=np.dtype("float32")), {"mode": "tf32", "twins": False}, "twins=False is the text")):
+        with pytest.raises(rnnref.NotSupported, match=says):
+            plan(LSTM(), call, **choice)
+
+
+def test_without_cublas_a_mode_is_refused_and_nothing_else():
+    with strict.install():
+        call = Call("cupy", (T, B, I), np.dtype("float32"))
+        assert "this CuPy has no cuBLAS" in dict(plan(LSTM(), call).notes)["cuda.stepped"]
+        with pytest.raises(rnnref.NotSupported, match="this CuPy has no cuBLAS"):
+            plan(LSTM(), call, mode="bf16")
+
+
+@pytest.mark.parametrize("cell, change, says", (
+    (GRU("before"), {}, "GRUBefore is not two maps and a rule: not built yet"),
+    (LSTM(projection=2), {}, "Projected is not two maps and a rule"),
+    (SimpleRNN("relu"), {}, "activation='relu'"),
+    (CELLS["LSTM on a norm of the sum"][0], {}, "no kernel has been written for NormOfSum"),
+    (LSTM(), {"keep": "states"}, "recompute keeps states only"),
+    (LSTM(), {"extra": True}, "takes no extra"),
+    (LSTM(), {"dtype": np.dtype("longdouble")}, "cuBLAS has no"),
+))
+def test_refusals(cell, change, says):
+    call = Call("cupy", (T, B, I), np.dtype("float32"))._replace(**change)
+    assert says in stepped.refuses(cell, call)
