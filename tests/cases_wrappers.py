@@ -38,7 +38,7 @@ CELLS = {
     "Attention": (Attention(LSTM(), 3), None),
     "Attention, sizes": (Attention(GRU("before"), 2, 4, 2, 6), None),
     "Attention over one, of a stack": (Attention(Stack((GRU(), LSTM())), 1), None),
-    "Device": (Device(GRU(), "/cpu:0"), None),
+    "Device": (Device(GRU()), None),
     "Dropout, the state after": (Dropout(LSTM()), Masks(s=lstm.State(mask(B, U), None))),
     "Dropout, all of the state after": (Dropout(LSTM()), Masks(
         x=mask(B, I), y=Each(mask(T, B, U)), s=lstm.State(Each(mask(T, B, U)), mask(B, U)))),
