@@ -1,4 +1,4 @@
-"""What `rnnref explain` and `rnnref info` print: a cell in words, and what is on this machine.  (floor 11)"""
+"""What `rnnref explain` and `rnnref info` print: a cell in words, and what is on this machine.  (floor 12)"""
 import os
 import platform
 import shutil

@@ -1,6 +1,6 @@
 """The `rnnref` command: verify, explain, info.  Exit status 0: agrees, 1: differs, 2: asked wrongly, 3: our bug.
 
-(floor 11)
+(floor 12)
 """
 import argparse
 import ast
@@ -149,7 +149,7 @@ def arrays_in(path):
 
 def of_engine(asked):
     from .check.frameworks import frameworks
-    from .check.survey import survey
+    from .survey import survey
     if asked.against in ("torch", "keras"):
         return frameworks(asked.against, asked.ops, asked.seed, watched())
     return survey(asked.against, asked.ops, asked.seed, watched())

@@ -1,4 +1,4 @@
-"""What every cell is held to, each law a function of one trial that raises `Different`.  (floor 11)
+"""What every cell is held to, each law a function of one trial that raises `Different`.  (floor 12)
 
 A law runs the cell on arguments changed in a way whose effect on the results is known.
 """

@@ -1,4 +1,4 @@
-"""Pictures of what a sequence leaves behind.  (floor 11)
+"""Pictures of what a sequence leaves behind.  (floor 12)
 
     gates(tape)              what every gate and state did, steps x units; `traces` are its numbers
     gradient_flow(curves)    how much gradient reaches each step;          `flow` gives them

@@ -1,4 +1,4 @@
-"""For tests of your own: the laws for your cells, comparisons that raise, strategies for Hypothesis.  (floor 11)
+"""For tests of your own: the laws for your cells, comparisons that raise, strategies for Hypothesis.  (floor 12)
 
     rnnref.testing.check_cell(MyCell())                          # laws 1 to 9, in the ways that sequences may lie
     rnnref.testing.assert_close(got, want, "gradient")           # structure, types, dtypes, shapes, then values

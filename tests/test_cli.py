@@ -35,7 +35,7 @@ def survey_of(monkeypatch):
         def survey(*arguments):
             asked.append(arguments)
             return Report("planted", list(rows), {}, ["a finding"])
-        monkeypatch.setattr("rnnref.check.survey.survey", survey)
+        monkeypatch.setattr("rnnref.survey.survey", survey)
         return asked
     return plant
 

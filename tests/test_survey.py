@@ -9,12 +9,11 @@ import onnx
 import onnx_reading
 import pytest
 
-from rnnref.check import changes, grid
 from rnnref.check.engines import Refused, engine_for
-from rnnref.check.search import Truth, apart
-from rnnref.check.survey import survey
 from rnnref.check.tolerance import tolerance
 from rnnref.errors import NotSupported
+from rnnref.survey import changes, grid, survey
+from rnnref.survey.search import Truth, apart
 
 
 def some(op, *labels):

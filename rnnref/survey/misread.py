@@ -1,6 +1,6 @@
 """The case that an engine seems to be given when it misreads one: a function case -> case, or None if nothing changes.
 
-(floor 10)
+(floor 11)
 """
 from .grid import GATES, SCALES, batch_first
 

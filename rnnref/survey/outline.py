@@ -1,7 +1,7 @@
-"""A survey as text: findings, the options that depart beside each other, and what agrees.  (floor 10)"""
+"""A survey as text: findings, the options that depart beside each other, and what agrees.  (floor 11)"""
 from textwrap import wrap
 
-from .report import known, table
+from ..check.report import known, table
 
 WIDTH = 118
 HELD = "\u00a0"                                   # a space at which no line ends

@@ -1,10 +1,10 @@
-"""Two more questions to an engine: what does it refuse, and is anything given to it ignored?  (floor 10)"""
+"""Two more questions to an engine: what does it refuse, and is anything given to it ignored?  (floor 11)"""
 from collections import Counter
 from typing import Any, NamedTuple
 
+from ..check.engines import Refused
 from ..onnx.attributes import FUNCTIONS, IN_ANY_CASE
 from .changes import OPTIONAL, Change, batch_axis_first
-from .engines import Refused
 from .misread import time_first, without
 from .search import CHAOS, apart, largest
 

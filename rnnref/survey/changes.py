@@ -1,7 +1,7 @@
 """What an engine may do that the operator text does not say: each change has a name, a sentence and an effect.
 
 The effect is on the case that the engine seems to be given, on the reading of the text, or on the outputs.  Searching
-for the change under which engine and reference agree turns a number into a sentence.  (floor 10)
+for the change under which engine and reference agree turns a number into a sentence.  (floor 11)
 """
 from dataclasses import dataclass, field
 from itertools import permutations

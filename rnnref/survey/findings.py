@@ -1,6 +1,6 @@
 """What a survey found, in sentences: departures from the text, refusals, what is ignored, what nothing explains.
 
-(floor 10)
+(floor 11)
 """
 from collections import Counter
 from importlib.util import find_spec

@@ -2,7 +2,7 @@
 
 Options alone, then every pair of them, all at once, every activation in every slot with its scales given and left out,
 lists that are easily mistaken, and the ends of the axes.  A case draws its numbers from a seed made of its own name, so
-that it keeps them when others come or go; all are float32, so engine and truth are given exactly the same.  (floor 10)
+that it keeps them when others come or go; all are float32, so engine and truth are given exactly the same.  (floor 11)
 """
 import zlib
 from itertools import combinations, product

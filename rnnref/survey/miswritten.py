@@ -1,6 +1,6 @@
 """Outputs that an engine gives when it goes wrong in time: functions (outputs, case, run) -> outputs, layout=0.
 
-Directions are independent of each other, so one of them may be taken from another run.  (floor 10)
+Directions are independent of each other, so one of them may be taken from another run.  (floor 11)
 """
 import numpy as np
 

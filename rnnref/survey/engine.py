@@ -1,19 +1,19 @@
 """Is an engine's RNN, GRU and LSTM what the ONNX operator text says?  Every case of a grid, and the reasons.
 
-(floor 10)
+(floor 11)
 """
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
-from .engines import OPSET, Refused, engine_for
+from ..check.engines import OPSET, Refused, engine_for
+from ..check.report import Report, plain
+from ..check.rows import Row
+from ..check.tolerance import tolerance
 from .findings import departures, first_divergence, ignored, refusals, unexplained
 from .grid import OPS, cases as grid
 from .outline import outline
 from .probe import heeds
-from .report import Report, plain
-from .rows import Row
 from .search import FACTOR, Result, Search, Truth
-from .tolerance import tolerance
 
 
 def survey(engine="onnxruntime", ops=OPS, seed=0, progress=None, cases=None):
@@ -26,8 +26,8 @@ def survey(engine="onnxruntime", ops=OPS, seed=0, progress=None, cases=None):
     cases     `grid.Case`s to run in place of the whole grid
     ->        a `Survey`, a report whose findings say what explains each difference
 
-    >>> from rnnref.check.grid import cases
-    >>> from rnnref.check.search import reference
+    >>> from rnnref.survey.grid import cases
+    >>> from rnnref.survey.search import reference
     >>> def forgetful(case):
     ...     return reference("float32")(case._replace(inputs={n: a for n, a in case.inputs.items() if n != "P"}), {})
     >>> report = survey(forgetful, cases=[case for case in cases(["LSTM"]) if case.group in ("LSTM plain", "LSTM P")])

@@ -1,6 +1,6 @@
 """Which change explains what an engine gives: single ones first, those that explain most groups, then pairs.
 
-(floor 10)
+(floor 11)
 """
 from collections import Counter
 from itertools import combinations, product
@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..check.budget import FACTOR
+from ..check.tolerance import allowed
 from ..errors import Error
 from ..onnx import Reading, run_op
-from .budget import FACTOR
 from .changes import changes, predicted
-from .tolerance import allowed
 
 EPS = 2.0 ** -23
 CHAOS = 1e-3                                      # a reference that errs by more in float32 says nothing of an engine
