@@ -1,4 +1,4 @@
-"""A case, and what is tried on it: the arguments of `run` as data.  (floor 11)
+"""A case, and what is tried on it: the arguments of `run` as data.  (floor 12)
 
 Cases are changed in main memory and only the run itself is on the device, so that a GPU is held to the same laws.
 """
@@ -138,7 +138,7 @@ def drawn(cell, p=None, s=None, xs=None, extra=None, n_in=3, units=4, steps=5, b
     if p is not None and s is None and hasattr(cell, "units"):
         units = cell.units(p)
     if p is None:
-        n_in = n_in if xs is None else first(xs).shape[-1]
+        n_in = n_in if xs is None else tmap(lambda a: a.shape[-1], xs)
         p = of_shapes(draw, lacking(cell, who, "shapes", "parameters", "p")(n_in, units))
     if s is None:
         batch = batch if xs is None else first(xs).shape[1]
