@@ -3,6 +3,8 @@ import pytest
 import strict
 from hypothesis import settings
 
+collect_ignore_glob = ["bench/*", "kernels/*", "shim/*"]   # what tests use, not tests: no doctests to look for
+
 settings.register_profile("rnnref", derandomize=True, deadline=None, database=None)
 settings.load_profile("rnnref")
 
