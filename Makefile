@@ -13,7 +13,7 @@ DEMO   = .venv/bin/rnnref verify --against onnxruntime --html report.html --repo
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:           # all targets share one .venv
-.PHONY: help demo test test-peers test-gpu lint bench clean distclean
+.PHONY: help demo test kernels test-peers test-gpu lint bench clean distclean
 
 help:  ## list the targets
 	@awk 'BEGIN { FS = ":.*##  *" } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -22,7 +22,13 @@ demo: .venv/.verify  ## hold onnxruntime to the operator text, and write report.
 	$(DEMO) $(ARGS)
 
 test: .venv/.dev  ## tests and doctests, without other frameworks and without a GPU
-	$(PYTEST) -m "not peers and not gpu" $(ARGS)
+	$(PYTEST) -m "not peers and not gpu and not kernels" $(ARGS)
+
+kernels: .venv/.kernels  ## CUDA kernels without a GPU: run on the CPU (needs g++), and compiled for every card
+	@command -v g++ >/dev/null || { echo "make kernels: no g++ on PATH; it compiles kernels for the CPU" \
+		"(Debian, Ubuntu: apt-get install g++)" >&2; exit 1; }
+	$(PYTEST) tests -m kernels $(ARGS)
+	$(PY) -m tests.kernels.compile_check
 
 test-peers: .venv/.peers  ## tests against torch, keras, flax and jax (a larger download)
 	KERAS_BACKEND=$${KERAS_BACKEND:-torch} $(PYTEST) tests -m peers $(ARGS)
@@ -57,6 +63,10 @@ distclean: clean  ## and .venv too
 .venv/.dev: setup.cfg setup.py | .venv/bin/pip
 	$(PIP) -e ".[verify,notebooks,plot,dev]"
 	@touch .venv/.verify $@
+
+.venv/.kernels: .venv/.dev
+	$(PIP) -e ".[kernels]"
+	@touch $@
 
 .venv/.peers: .venv/.dev
 	$(PIP) -e ".[peers]"

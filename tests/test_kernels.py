@@ -4,14 +4,14 @@ import pytest
 import strict
 from hypothesis import given, settings, strategies as st
 from kernels.instances import TYPES, dtype
-from kernels.steps import RULES, assert_near, bits, by_kernel, by_text, drawn, live_only
+from kernels.steps import RULES, assert_near, bits, by_kernel, by_text, drawn, in_place, widened
 from shim.double import with_kernels
 
 from rnnref.arrays import cast
 from rnnref.compare import assert_same
 from rnnref.cuda import before, launch, pointwise
 from rnnref.errors import DtypeError, NotSupported, ShapeError
-from rnnref.tree import tmap, to
+from rnnref.tree import only, tmap, to
 
 pytestmark = pytest.mark.kernels
 FULL = "float32", "float64"
@@ -25,7 +25,7 @@ def cupy():
 
 def near(step, got, want, name):
     (y, new, kept), (ty, tnew, tkept) = got[0], want[0]
-    assert_near((y, new, live_only(kept, step.live)), (ty, tnew, live_only(tkept, step.live)), name, "forward ")
+    assert_near((y, new, only(step.live, kept)), (ty, tnew, only(step.live, tkept)), name, "forward ")
     assert_near(got[1], want[1], name, "backward ")
 
 
@@ -54,15 +54,6 @@ def test_saturated_gates_stay_finite(cupy, rule):
         assert all(np.isfinite(a).all() for tree in by_kernel(step)[:1] for a in tree[0:1] + tuple(tree[1]))
         sixteen = drawn(RULES[rule], W="float16", scale=5000.0)
         assert np.isfinite(by_kernel(sixteen)[0][0]).all()
-
-
-def widened(step):
-    """The same numbers in float32."""
-    return tmap_step(step, lambda a: a.astype("float32"))
-
-
-def tmap_step(step, f):
-    return type(step)(step.rule, *(tmap(f, tree) for tree in step[1:-1]), step.live)
 
 
 @pytest.mark.parametrize("W", ("float16", "bfloat16"))
@@ -161,10 +152,11 @@ def test_results_go_where_the_caller_says_and_nothing_is_made(cupy, rule, monkey
 def test_a_result_may_overwrite_what_it_comes_from(cupy, rule, live):
     step = drawn(RULES[rule], live=live)
     want, (p, ax, ah, s, dy, dnew, rows) = by_kernel(step), on_device(step)
-    y, new, kept = pointwise.forward(step.rule, p, ax, ah, s, rows, dict(zip(("h", "c"), s)), keep=False)
-    assert kept is None and new.h is s.h
-    assert_same(to("cpu", (y, new)), want[0][:2])
-    kept = pointwise.forward(step.rule, *on_device(step)[:4], rows)[2]
+    assert_same(in_place(step), want[0][1])
+    y, _, kept = pointwise.forward(step.rule, p, ax, ah, s, rows, keep=False)
+    assert kept is None
+    assert_same(y.get(), want[0][0])
+    kept = pointwise.forward(step.rule, p, ax, ah, s, rows)[2]
     back = pointwise.backward(step.rule, p, kept, dy, dnew, rows, dict(zip(("dh", "dc"), dnew)))
     assert_same(to("cpu", back), want[1])
 

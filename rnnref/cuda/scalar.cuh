@@ -50,7 +50,7 @@ RNNREF void cast(float x, half& to) { asm("cvt.rn.f16.f32 %0, %1;" : "=h"(to.bit
 RNNREF unsigned bits_of(float x) { unsigned u; std::memcpy(&u, &x, 4); return u; }
 RNNREF float of_bits(unsigned u) { float x; std::memcpy(&x, &u, 4); return x; }
 
-// half: 5 bits of exponent biased by 15, 10 of mantissa; float: 8 biased by 127, 23.  So 13 bits more, and a bias 112 more
+// half: 5 bits of exponent biased by 15, 10 of mantissa; float: 8 biased by 127, 23.  So 13 bits and a bias of 112 more
 RNNREF float wide(half x) {
   const unsigned sign = (x.bits & 0x8000u) << 16, u = (x.bits & 0x7fffu) << 13, exponent = u & (31u << 23);
   if (exponent == 31u << 23) return of_bits(sign | (u + (224u << 23)));         // infinite or NaN

@@ -47,7 +47,7 @@ def read(file):
     return (HERE / file).read_text()
 
 
-def inlined(file, seen, read=read):
+def inlined(file, seen):
     """The text of a file with what it includes in the place of the including, each once."""
     if file in seen:
         return ""
@@ -55,14 +55,14 @@ def inlined(file, seen, read=read):
     lines = []
     for line in read(file).splitlines(keepends=True):
         if line.startswith('#include "'):
-            lines.append(inlined(line.split('"')[1], seen, read))
+            lines.append(inlined(line.split('"')[1], seen))
         elif not line.startswith("#pragma once"):
             lines.append(line)
     return "".join(lines)
 
 
-def assemble(kernels, read=read):
-    """The one source of these kernels.  `read` of a file's name gives its text: tests plant faults there."""
+def assemble(kernels):
+    """The one source of these kernels."""
     seen: set = set()
     files = dict.fromkeys(f for k in kernels for f in (k.header, k.file) if f)
-    return "".join(inlined(file, seen, read) for file in files) + "\n" + "".join(k.entry() for k in kernels)
+    return "".join(inlined(file, seen) for file in files) + "\n" + "".join(k.entry() for k in kernels)

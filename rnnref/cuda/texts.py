@@ -68,6 +68,6 @@ def activations_refuse(who, options, activations):
     """The kernels have one activation for each place, written out."""
     for option, name in activations.items():
         has: Any = getattr(options, option)
-        if str(has) != name:
+        if has.name != name or has.clip:          # neither of the two has another parameter
             return f"{option}={str(has)!r}: the kernels of {who} have {name} only"
     return None

@@ -74,6 +74,17 @@ def by_kernel(step, out=None, back_out=None):
     return to("cpu", ahead), to("cpu", back)
 
 
+def in_place(step):
+    """The new state, written over the old one."""
+    p, ax, ah, s, live = to("gpu", (step.p, step.ax, step.ah, step.s, step.live))
+    return to("cpu", pointwise.forward(step.rule, p, ax, ah, s, live, dict(zip(("h", "c"), s)), keep=False)[1])
+
+
+def widened(step):
+    """The same numbers in float32."""
+    return Step(step.rule, *(tmap(lambda a: a.astype("float32"), tree) for tree in step[1:-1]), step.live)
+
+
 def ulps(got, want):
     """{path: how far off, in units in the last place of the largest entry of the whole}; None and shapes must agree."""
     both = list(pairs(got, want))
@@ -85,11 +96,6 @@ def assert_near(got, want, name, say=""):
     off = ulps(got, want)
     worst = max(off, key=off.get)
     assert off[worst] <= tolerance("kernel", name), f"{say}{worst}: {off[worst]:.2f} ulp of the largest entry"
-
-
-def live_only(kept, live):
-    """What is kept of live rows: what dead ones keep is nobody's business, kernels say zero."""
-    return only(live, kept)
 
 
 def bits(tree):

@@ -1,10 +1,11 @@
 // The CUDA language on a CPU: what the text of a kernel needs so that g++ compiles it as it is.
 //
-// Every CUDA thread is a fiber on one thread of the CPU (engine.cpp).  Fibers change places only at barriers, at exchanges
-// in a warp, in spin() and where they end, in an order that is a parameter: a kernel that lacks a barrier gives other
-// results in another order.  Found and said: barriers that not all threads reach or that are two in the source, lanes that
-// are not in their mask, waiting without end, shared memory read before it is written (NaN) or written past its end.
-// Not modelled: the ordering of memory, stale ld.global.nc, divergence, banks, the device's own rounding of exp and tanh.
+// Every CUDA thread is a fiber on one thread of the CPU (engine.cpp).  Fibers change places only at barriers, at
+// exchanges in a warp, in spin() and where they end, in an order that is a parameter: a kernel that lacks a barrier
+// gives other results in another order.  Found and said: barriers that not all threads reach or that are two in the
+// source, lanes that are not in their mask, waiting without end, shared memory read before it is written (NaN) or
+// written past its end.  Not modelled: the ordering of memory, stale ld.global.nc, divergence, banks, the device's own
+// rounding of exp and tanh.
 #pragma once
 #include <cmath>
 #include <cstddef>
@@ -47,7 +48,7 @@ template <class T> T shuffle(unsigned mask, T value, int from, int line) {
   return value;
 }
 
-// The sizes of a kernel's arguments, for the caller to compare with: "p4 " a pointer to 4 bytes, "v24 " 24 bytes by value
+// The sizes of a kernel's arguments, for the caller to compare with: p 4 is a pointer to 4 bytes, v 24 a value of 24
 template <class... A> void sizes(void (*)(A...), void (*say)(char, size_t)) {
   auto one = [&](auto* a) {
     using T = std::remove_pointer_t<decltype(a)>;
@@ -60,7 +61,9 @@ template <class... A> void sizes(void (*)(A...), void (*say)(char, size_t)) {
 template <class... A, size_t... I> void call(void (*kernel)(A...), void** args, std::index_sequence<I...>) {
   kernel(*static_cast<A*>(args[I])...);
 }
-template <class... A> void call(void (*kernel)(A...), void** args) { call(kernel, args, std::index_sequence_for<A...>()); }
+template <class... A> void call(void (*kernel)(A...), void** args) {
+  call(kernel, args, std::index_sequence_for<A...>());
+}
 
 }  // namespace shim
 

@@ -65,11 +65,8 @@ std::vector<Fiber*> idle, made;
 const void* bottom;
 size_t depth;
 void* own_fake;
-void leaving(void** fake, const void* stack, size_t size) { __sanitizer_start_switch_fiber(fake, stack, size); }
-void entered(void* fake, const void** stack, size_t* size) { __sanitizer_finish_switch_fiber(fake, stack, size); }
-
-#define LEAVE(fake, stack, size) leaving(fake, stack, size)
-#define ENTER(fake, stack, size) entered(fake, stack, size)
+#define LEAVE(fake, stack, size) __sanitizer_start_switch_fiber(fake, stack, size)
+#define ENTER(fake, stack, size) __sanitizer_finish_switch_fiber(fake, stack, size)
 #else
 #define LEAVE(fake, stack, size)
 #define ENTER(fake, stack, size)
@@ -144,7 +141,8 @@ std::string at(int line) { return " (line " + std::to_string(line) + ")"; }
 void wait(Barrier& b, int members, const char* what, int line, unsigned mask = 0) {
   if (b.returned) fail(std::string(what) + at(line) + ": a thread of it has returned already");
   if (b.arrived && (b.line != line || b.mask != mask))
-    fail(std::string(what) + ": its threads wait at lines " + std::to_string(b.line) + " and " + std::to_string(line));
+    fail(std::string(what) + ": its threads wait at lines " + std::to_string(b.line) + " and " +
+         std::to_string(line));
   b.line = line;
   b.mask = mask;
   b.waiting.push_back(running);
@@ -161,7 +159,7 @@ void group_barrier(int line) { wait(the.all, the.all.members, "the barrier of a 
 const uint64_t* exchange(unsigned mask, int line, uint64_t mine) {
   Warp& w = *running->warp;
   const unsigned present = w.members == 32 ? ~0u : (1u << w.members) - 1;
-  if (!(mask >> running->lane & 1)) fail("an exchange in a warp" + at(line) + ": the lane that calls is not in the mask");
+  if (!(mask >> running->lane & 1)) fail("an exchange in a warp" + at(line) + ": the calling lane is not in the mask");
   if (!w.arrived) w.turn ^= 1;                    // the last exchange may still be read
   const int turn = w.turn;
   w.given[turn][running->lane] = mine;
@@ -207,7 +205,8 @@ void run_group() {
   size_t started = 0, ended = 0;
   while (ended < jobs.size() && the.error.empty()) {
     Fiber* f;
-    if (started < jobs.size() && (the.ready.empty() || the.order != RANDOM || draw() & 1)) begin(f = fiber(), jobs[started++]);
+    const bool fresh = started < jobs.size() && (the.ready.empty() || the.order != RANDOM || draw() & 1);
+    if (fresh) begin(f = fiber(), jobs[started++]);
     else if (!the.ready.empty()) f = next();
     else {
       the.error = std::to_string(jobs.size() - ended) + " threads wait for each other";
@@ -224,7 +223,8 @@ void run_group() {
 }
 void add_block(size_t i, int threads) {
   auto b = std::make_unique<Block>();
-  b->index = {unsigned(i % grid_size.x), unsigned(i / grid_size.x % grid_size.y), unsigned(i / grid_size.x / grid_size.y)};
+  const unsigned x = grid_size.x, y = grid_size.y;
+  b->index = {unsigned(i % x), unsigned(i / x % y), unsigned(i / x / y)};
   b->rank = the.group.size();
   b->members = threads;
   b->warps.resize((threads + 31) / 32);

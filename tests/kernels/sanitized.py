@@ -1,0 +1,43 @@
+"""Every kernel under the address sanitizer: python -m tests.kernels.sanitized [fault], in a process that preloads it.
+
+`run(fault)` starts that process; a fault is a name of `faults.FAULTS`.
+"""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+OPTIONS = "detect_leaks=0:detect_stack_use_after_return=0:halt_on_error=1:use_sigaltstack=0"
+
+
+def run(fault=""):
+    """-> the exit status, what was said."""
+    libs = [subprocess.run(["g++", f"-print-file-name={lib}"], capture_output=True, text=True).stdout.strip()
+            for lib in ("libasan.so", "libstdc++.so")]
+    env = os.environ | {"LD_PRELOAD": " ".join(libs), "ASAN_OPTIONS": OPTIONS, "PYTHONPATH": f"{ROOT}/tests:{ROOT}",
+                        "PYTHONMALLOC": "malloc", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-m", "tests.kernels.sanitized", fault], cwd=ROOT, env=env,
+                          capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
+
+
+def main(fault):
+    from cases import case
+    from kernels.faults import planted
+    from kernels.steps import RULES, by_kernel, drawn
+    from shim.double import with_kernels
+
+    from rnnref.run import run, run_back
+    from rnnref.tree import to
+    with with_kernels(sanitize=True), planted(fault):
+        for name in ("Elman", "GRU", "LSTM, peepholes"):
+            for live in (None, 0.5):
+                by_kernel(drawn(RULES[name], (5,), 7, live=live))
+        one = case("GRU before")
+        run_back(run(one.cell, *to("gpu", (one.p, one.xs, one.s)))[2])
+    print("nothing found")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,58 @@
+// Kernels that are here to try the shim itself: what one needs beyond a thread for each number, and what can go wrong.
+// A fault is planted by a macro: FAULT is its number.
+#ifndef FAULT
+#define FAULT 0
+#endif
+
+// b = a', in tiles through shared memory.  1: no barrier; 2: the tile is read as it was written; 3: one column short
+extern "C" __global__ void transpose(const float* a, float* b, int n) {
+  float* tile = reinterpret_cast<float*>(shared_memory());
+  const int side = blockDim.x, x = threadIdx.x, y = threadIdx.y;
+  const int row = blockIdx.y * side + y, column = blockIdx.x * side + x;
+  if (row < n && column < n) tile[y * side + x] = a[row * n + column];
+#if FAULT != 1
+  __syncthreads();
+#endif
+  const int to = blockIdx.x * side + y, from = blockIdx.y * side + x;
+  if (to < n && from < n - (FAULT == 3)) b[to * n + from] = FAULT == 2 ? tile[y * side + x] : tile[x * side + y];
+}
+
+// The sum of a warp's numbers, in every lane.  4: a lane that is not in the mask
+extern "C" __global__ void warp_sum(const double* a, double* b) {
+  double s = a[threadIdx.x];
+  for (int bits = 16; bits; bits >>= 1) s += __shfl_xor_sync(FAULT == 4 ? 0xfffffffeu : 0xffffffffu, s, bits);
+  b[threadIdx.x] = s;
+}
+
+// Each lane gets that of the lane before and behind it; the first and the last keep their own
+extern "C" __global__ void neighbours(const int* a, int* up, int* down) {
+  up[threadIdx.x] = __shfl_up_sync(0xffffffffu, a[threadIdx.x], 1);
+  down[threadIdx.x] = __shfl_down_sync(0xffffffffu, a[threadIdx.x], 1);
+  __syncwarp();
+}
+
+// One number for every block, which all of them wait for, and then read.  5: nobody waits
+extern "C" __global__ void in_turn(volatile int* arrived, int* given, int* sum) {
+  given[blockIdx.x] = blockIdx.x + 1;
+  *arrived = *arrived + 1;
+  while (FAULT != 5 && *arrived < (int)gridDim.x) shim::spin();
+  sum[blockIdx.x] = 0;
+  for (unsigned i = 0; i < gridDim.x; i++) sum[blockIdx.x] += given[i];
+}
+
+// A cluster: each block writes to the shared memory of the next.  6: it is read at once
+extern "C" __global__ void around(int* got) {
+  *reinterpret_cast<int*>(shim::shared((shim::rank() + 1) % 2)) = blockIdx.x;
+  if (FAULT != 6) shim::group_barrier(__LINE__);
+  got[blockIdx.x] = *reinterpret_cast<int*>(shared_memory());
+}
+
+// 7: half of the threads at one barrier, half at another; 8: half of them leave; 9: writes past what it asked for
+extern "C" __global__ void barriers(int* b) {
+  unsigned char* mine = shared_memory();
+  if (FAULT == 9) mine[16] = 1;
+  if (FAULT == 8 && threadIdx.x % 2) return;
+  if (FAULT == 7 && threadIdx.x % 2) __syncthreads();
+  else __syncthreads();
+  b[threadIdx.x] = mine[0];
+}

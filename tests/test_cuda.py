@@ -1,0 +1,194 @@
+"""What can be known of the kernels without compiling any: what is refused, how much is launched, what errors say."""
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+from kernels.instances import kernels
+
+import rnnref
+from rnnref import fused
+from rnnref.cells.gru_before import GRUBefore
+from rnnref.cuda import before, launch, limits, pointwise, source, texts, trouble, twins
+from rnnref.errors import DeviceError, Error, MissingExtra, NotSupported
+from rnnref.rules.elman import Elman
+from rnnref.rules.gru import GRU
+from rnnref.rules.lstm import LSTM
+from rnnref.rules.of_sum import NormOfSum
+from rnnref.scalar import activation
+
+
+class Mine(LSTM):
+    """A user's rule, which may say anything."""
+
+
+@pytest.mark.parametrize("rule", (Elman(), GRU(), LSTM(), LSTM(peepholes=True, cell_clip=3, coupled="input"),
+                                  twins.CudaLSTM(forget_bias=1.0), twins.CudaGRU(), twins.CudaElman()))
+def test_what_the_kernels_can_do(rule):
+    assert pointwise.refuses(rule) is None
+    assert pointwise.buffer(rule, (4, 3), 7) == (4, 3, {"Elman": 1, "GRU": 4, "LSTM": 5}[pointwise.name_of(rule)], 7)
+
+
+@pytest.mark.parametrize("rule, why", (
+    (Elman("relu"), "activation='relu': the kernels of Elman have tanh only"),
+    (GRU(gate="hard_sigmoid@keras2"), "gate='hard_sigmoid(alpha=0.2, beta=0.5)': the kernels of GRU have sigmoid only"),
+    (LSTM(candidate=activation("tanh", clip=1.0)), "candidate='tanh(clip=1)': the kernels of LSTM have tanh only"),
+    (LSTM(output="linear"), "output='linear': the kernels of LSTM have tanh only"),
+    (NormOfSum(LSTM()), "no kernel has been written for NormOfSum"),
+    (Mine(), "no kernel has been written for Mine")))
+def test_what_is_refused_is_said(rule, why):
+    assert pointwise.refuses(rule) == why
+    with pytest.raises(NotSupported, match=re.escape(why)):
+        pointwise.buffer(rule, (4,), 7)
+
+
+def test_the_cell_with_the_reset_before_is_judged_by_its_rule():
+    assert before.refuses(GRUBefore()) is None
+    assert before.refuses(GRUBefore(rule=GRU(gate="relu"))) == "gate='relu': the kernels of GRU have sigmoid only"
+    assert "no kernel has been written for LSTM" in before.refuses(GRUBefore(rule=LSTM()))
+
+
+@pytest.mark.parametrize("entry", [e for e in fused.TWINS.values() if e.startswith("cuda.twins:")])
+def test_a_twin_is_its_rule_by_another_name(entry):
+    twin = fused.find(entry)
+    made = twin(**vars(twin.plain()))
+    assert isinstance(made, twin.plain) and twin.refuses(made.plain()) is None
+    assert all(getattr(made, name) == value for name, value in vars(twin.plain()).items())
+
+
+def test_nothing_of_cupy_is_imported():
+    code = ("import sys, rnnref.cuda.twins as t, rnnref.cuda.before, rnnref.cells\n"
+            "t.CudaLSTM.refuses(t.CudaLSTM()), t.CudaGRUBefore.refuses(rnnref.cells.GRU('before'))\n"
+            "assert 'cupy' not in sys.modules")
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_source_is_one_text_that_includes_nothing():
+    every = list(kernels())
+    text = source.assemble(every)
+    assert "#include \"" not in text and "#pragma once" not in text
+    assert text.count("struct State {") == text.count("struct Rows {") == 1
+    names = [k.name for k in every]
+    assert len(set(names)) == len(names) == text.count('extern "C"')
+    assert "lstm_input_forward_bfloat16_float" in names and "resetback_half_half" in names
+
+
+@pytest.mark.parametrize("rule", texts.TEXTS)
+def test_a_row_names_what_the_header_has(rule):
+    text = texts.TEXTS[rule]
+    header = source.read(text.header)
+    own = header[header.index(f"struct {rule.__name__} {{"):]
+    assert re.search(r"struct Kept \{ A ([^;]*);", own)[1].replace(",", "").startswith(text.kept)
+    assert f"stored = {text.stored}" in own and ("sees_h = true" in own[:900]) is text.sees_h
+    assert ("has_c = true" in own[:900]) is text.has_c is ("c" in rule.State._fields)
+    declared = own[:own.index("static constexpr")]
+    assert [declared.index(f"{name}") for name, _ in text.fields] == sorted(
+        declared.index(f"{name}") for name, _ in text.fields)
+    assert set(text.activations) == {name for name in ("activation", "gate", "candidate", "output")
+                                     if hasattr(rule(), name)}
+
+
+def test_structs_are_laid_out_as_c_does():
+    dtype = launch.layout("Forward", texts.TEXTS[LSTM].fields, "float32")
+    assert dtype["rule"].itemsize == 40 and dtype["rule"].fields["Wpi"][1] == 16
+    assert dtype.itemsize == 40 + 9 * 8 + 24 and launch.TO.itemsize == 24
+    assert launch.layout("Reset", (), "float64").itemsize == 5 * 8 + 24
+
+
+@given(rows=st.integers(1, limits.LARGEST), n=st.integers(1, limits.LARGEST))
+def test_every_launch_is_within_every_card(rows, n):
+    grid, block = limits.geometry(rows, n)
+    assert block[0] * block[1] == source.THREADS
+    for card in limits.CARDS.values():
+        assert limits.refused(card, grid, block, registers=128) is None
+    # the grid reaches all, or is as large as may be
+    assert grid[0] * block[0] >= n and (grid[1] * block[1] >= rows or grid[1] == 65535)
+    assert grid[1] * block[1] + rows < 2 ** 31 and grid[0] * block[0] + n <= 2 ** 31        # one stride more
+
+
+@pytest.mark.parametrize("given, why", (
+    (((0, 1), (32, 1)), "this axis may have 1 to"), (((1, 65536), (32, 1)), "this axis may have 1 to 65535"),
+    (((1, 1), (32, 33)), "1056 threads of a block, at most 1024"), (((1,), (1, 1, 65)), "1 to 64"),
+    (((1,), (128,), 1 << 20), "bytes of shared memory, at most"), (((1,), (128,), 0, 256), "256 registers of a thread"),
+    (((1,), (512,), 0, 129), "129 registers x 512 threads, at most 65536")))
+def test_a_launch_that_cannot_be_is_refused_in_words(given, why):
+    for card in limits.CARDS.values():
+        assert why in limits.refused(card, *given)
+    assert limits.refused(limits.CARDS[90], (1,), (512,), 0, 128) is None
+    assert limits.refused(limits.CARDS[90], (1,), (128,), 227 << 10) is None
+    assert limits.refused(limits.CARDS[75], (1,), (128,), 65 << 10)
+
+
+class CompileException(Exception):
+    pass
+
+
+class CUDARuntimeError(Exception):
+    pass
+
+
+class CUDADriverError(Exception):
+    pass
+
+
+class OutOfMemoryError(Exception):
+    pass
+
+
+# What CuPy 14.2 raises -> the error that stands in its place, a word of what it says, and of what to do
+SAID = (
+    (RuntimeError("CuPy failed to load libnvrtc.so.13: OSError: cannot open"), MissingExtra, "NVRTC", "[ctk]"),
+    (RuntimeError("Failed to find CUDA headers. Please install the CUDA Toolkit"), MissingExtra, "headers", "[ctk]"),
+    (CompileException("nvrtc: error: invalid value for --gpu-architecture"), NotSupported, "architecture", "CUDA 12"),
+    (CompileException("k.cu(7): error: identifier \"x\" is undefined"), Error, "does not take the text", "twins=False"),
+    (CUDADriverError("CUDA_ERROR_NO_BINARY_FOR_GPU: no kernel image is available"), NotSupported, "not compiled",
+     "CUDA 12"),
+    (CUDARuntimeError("cudaErrorInsufficientDriver: driver version is insufficient"), DeviceError, "driver",
+     "nvidia-smi"),
+    (CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected"), DeviceError, "no GPU", "cpu"),
+    (CUDARuntimeError("cudaErrorIllegalAddress: an illegal memory access"), DeviceError, "stopped", "checkpoint"),
+    (CUDADriverError("CUDA_ERROR_LAUNCH_FAILED: unspecified launch failure"), DeviceError, "stopped", "checkpoint"),
+    (CUDARuntimeError("cudaErrorECCUncorrectable: uncorrectable ECC error"), DeviceError, "stopped", "checkpoint"),
+    (OutOfMemoryError("Out of memory allocating 9,999 bytes."), DeviceError, "memory", "recompute"),
+    (CUDARuntimeError("cudaErrorMemoryAllocation: out of memory"), DeviceError, "memory", "recompute"))
+
+
+@pytest.mark.parametrize("raised, kind, what, fix", SAID)
+def test_what_a_card_cannot_do_is_said_with_what_to_do(raised, kind, what, fix):
+    with pytest.raises(kind) as caught, trouble.explained("LSTM"):
+        raise raised
+    said = str(caught.value)
+    assert said.startswith("LSTM: ") and what in said and fix in said and str(raised)[:40] in said
+    assert caught.value.__cause__ is raised
+
+
+@pytest.mark.parametrize("raised", (KeyError("Wpi"), RuntimeError("anything"), ValueError("no"),
+                                    DeviceError("LSTM", "told"), CUDARuntimeError("cudaErrorInvalidValue: wrong")))
+def test_other_errors_stay_as_they_are(raised):
+    with pytest.raises(type(raised)) as caught, trouble.explained("LSTM"):
+        raise raised
+    assert caught.value is raised
+
+
+def test_arrays_must_be_on_the_current_gpu(cupy, monkeypatch):
+    a = np.zeros((2, 12), "float32")
+    monkeypatch.setattr(pointwise, "lacking", lambda: None)
+    with pytest.raises(DeviceError, match="a kernel was given a ndarray"):
+        pointwise.forward(GRU(), {}, a, a, GRU.State(a[:, :4]))
+    on = cupy.asarray(a)
+    monkeypatch.setattr(cupy.cuda.runtime, "getDevice", lambda: 1)
+    with pytest.raises(DeviceError, match="the arrays are on GPU 0, the current one is 1"):
+        pointwise.forward(GRU(), {}, on, on, GRU.State(on[:, :4]))
+
+
+def test_a_cupy_without_a_compiler_runs_the_text_and_says_so(cupy, monkeypatch):
+    x = cupy.zeros((2, 3, 4), "float32")
+    assert "LSTM: this CuPy compiles no kernels: it has no RawModule" in rnnref.explain(rnnref.cells.LSTM(), x)
+    cell, one = rnnref.cells.LSTM(), np.random.default_rng(0)
+    p = rnnref.to("gpu", rnnref.init.parameters(cell, 4, 5, one))
+    assert rnnref.run(cell, p, x)[0].shape == (2, 3, 5)
+    monkeypatch.setattr(cupy, "RawModule", object, raising=False)
+    monkeypatch.setattr(cupy.cuda.runtime, "is_hip", True)
+    assert "LSTM: this CuPy is for ROCm" in rnnref.explain(cell, x)
