@@ -1,18 +1,19 @@
 """The stepped path and the math modes, on the CPU: cuBLAS is played by tests/blas.py, the kernels by the plain rules,
 or they run for real in the host shim."""
-from contextlib import ExitStack
 from dataclasses import replace
 
 import blas
 import numpy as np
-import pointwise_text
 import pytest
 import strict
 from cases import CELLS, B, I, T, U, case
+from shim.double import with_kernels
 
 import rnnref
 from rnnref.cells import GRU, LSTM, SimpleRNN
 from rnnref.cuda import stepped
+from rnnref.cuda.hold import Hold
+from rnnref.cuda.series import place
 from rnnref.fused import Call, plan
 from rnnref.laws import hold
 from rnnref.run import run, run_back
@@ -32,18 +33,9 @@ def cublas():
 
 
 @pytest.fixture
-def text(cublas, monkeypatch):
-    """The plain rules in the place of the kernels."""
-    monkeypatch.setattr(stepped, "pointwise", pointwise_text)
-    yield cublas
-
-
-@pytest.fixture
 def kernels():
-    from shim.double import with_kernels
-    with ExitStack() as stack:
-        stack.enter_context(with_kernels())
-        yield stack.enter_context(blas.install())
+    with with_kernels(), blas.install() as calls:
+        yield calls
 
 
 def takes(name):
@@ -67,7 +59,7 @@ def test_what_is_taken():
 @pytest.mark.parametrize("where, reverse", (("everywhere", False), ("everywhere", True), ("lengths", True),
                                             ("holes", False)))
 @pytest.mark.parametrize("name", TAKEN)
-def test_laws(name, where, reverse, text):
+def test_laws(name, where, reverse, kernels):
     trial = Trial(replace(case(name), **WAYS[where], reverse=reverse, device="gpu"))
     for number in LAWS:
         hold(trial, number)
@@ -76,22 +68,13 @@ def test_laws(name, where, reverse, text):
 
 @pytest.mark.parametrize("name", ("LSTM, recurrent bias", "GRU"))
 @pytest.mark.parametrize("past", ("repeat", "free"))
-def test_laws_past_the_end(name, past, text):
+def test_laws_past_the_end(name, past, kernels):
     trial = Trial(replace(case(name), **WAYS["lengths"], past=past, device="gpu"))
     for number in LAWS:
         hold(trial, number)
 
 
-@pytest.mark.parametrize("where, reverse", (("everywhere", False), ("lengths", True)))
-@pytest.mark.parametrize("name", [name for name in TAKEN if name.count(",") < 2])
-def test_laws_with_the_kernels(name, where, reverse, kernels):
-    trial = Trial(replace(case(name), **WAYS[where], reverse=reverse, device="gpu"))
-    for number in (3, 5, 9):
-        hold(trial, number)
-    assert any("cuda.stepped" in ran for ran in trial.done)
-
-
-def test_two_directions(text):
+def test_two_directions(kernels):
     one = replace(case("Bidirectional"), **WAYS["lengths"], device="gpu")
     hold(Trial(one), 9)
     p, xs, s = to("gpu", (one.p, one.xs, one.s))
@@ -115,7 +98,7 @@ def both(name, dtype="float32", where="everywhere", reverse=False, keep=True, **
 
 @pytest.mark.parametrize("dtype", ("float16", "bfloat16"))
 @pytest.mark.parametrize("name", ("LSTM, peepholes", "GRU", "SimpleRNN tanh", "LSTM, recurrent bias"))
-def test_storage_in_16_bits(name, dtype, text):
+def test_storage_in_16_bits(name, dtype, kernels):
     dtype = blas.ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype
     for where, reverse in (("everywhere", False), ("lengths", True)):
         got, want = (both(name, dtype, where, reverse, **c) for c in (GPU, TEXT))
@@ -127,14 +110,14 @@ def test_storage_in_16_bits(name, dtype, text):
 @pytest.mark.parametrize("name", ("LSTM, peepholes", "GRU", "SimpleRNN tanh", "LSTM, recurrent bias",
                                   "GRU, weight norm"))
 @pytest.mark.parametrize("mode, arithmetic", (("tf32", "tf32"), ("fp16", "float16"), ("bf16", "bfloat16")))
-def test_modes(name, mode, arithmetic, text):
+def test_modes(name, mode, arithmetic, kernels):
     """Near the float32 result, at a distance that says that the mode was in force; the same in every tier."""
     for choice in (GPU, {"paths": ("scan_gated",)}, {"paths": ("scan",)}):
         for where, reverse in (("everywhere", False), ("lengths", True)):
             want = both(name, where=where, reverse=reverse, **TEXT)
-            text.clear()
+            kernels.clear()
             got = both(name, where=where, reverse=reverse, mode=mode, **choice)
-            assert set(text) == ({"32F_FAST_TF32"} if mode == "tf32" else {"32F"})
+            assert set(kernels) == ({"32F_FAST_TF32"} if mode == "tf32" else {"32F"})
             assert first(got).dtype == np.float32
             assert_close(got[0], want[0], "path", arithmetic=arithmetic)
             assert abs(got[0][0] - want[0][0]).max() > 1e-6
@@ -143,7 +126,7 @@ def test_modes(name, mode, arithmetic, text):
 
 @pytest.mark.parametrize("mode", rnnref.cuda.modes.MODES)
 @pytest.mark.parametrize("name", ("LSTM, cell clip, peepholes", "GRU"))
-def test_every_bit_comes_again_and_nothing_crosses_the_bus(name, mode, text):
+def test_every_bit_comes_again_and_nothing_crosses_the_bus(name, mode, kernels):
     for where in WAYS:
         runs = [both(name, where=where, mode=mode, **GPU) for _ in range(2)]
         assert_same(*runs)
@@ -158,13 +141,13 @@ def test_every_bit_comes_again_and_nothing_crosses_the_bus(name, mode, text):
         assert strict.counts == ({"item": 1} if where == "lengths" else {})
 
 
-def test_products_are_few(text):
+def test_products_are_few(kernels):
     """One for all steps of x, one a step each way, and four for dx, dW, dR and nothing else."""
     both("LSTM", **GPU)
-    assert len(text) == 1 + T + T + 3
-    text.clear()
+    assert len(kernels) == 1 + T + T + 3
+    kernels.clear()
     both("LSTM", keep=False, **GPU)
-    assert len(text) == 1 + T
+    assert len(kernels) == 1 + T
 
 
 @pytest.mark.parametrize("shape", ((3, 4, 5), (1, 1, 1), (2, 1, 3), (1, 7, 1), (0, 3, 2), (3, 0, 2), (3, 4, 0)))
@@ -211,7 +194,7 @@ def test_modes_that_are_refused_on_the_cpu(choice, says):
         run(one.cell, one.p, one.xs, one.s, **choice)
 
 
-def test_modes_that_are_refused_on_the_gpu(text):
+def test_modes_that_are_refused_on_the_gpu(kernels):
     call = Call("cupy", (T, B, I), np.dtype("float64"))
     for call, choice, says in (
             (call, {"mode": "tf32"}, "the arrays are float64, it is for float32"),
@@ -243,3 +226,20 @@ def test_without_cublas_a_mode_is_refused_and_nothing_else():
 def test_refusals(cell, change, says):
     call = Call("cupy", (T, B, I), np.dtype("float32"))._replace(**change)
     assert says in stepped.refuses(cell, call)
+
+
+def test_the_host_looks_at_the_first_step_only(kernels, monkeypatch):
+    """What a step costs on the host does not grow with what Python would have to look at."""
+    seen = []
+    monkeypatch.setattr(stepped.pointwise, "Hold", lambda *args: seen.append(args) or Hold(*args))
+    both("LSTM", where="lengths", **GPU)
+    assert len(seen) == 2
+
+
+def test_a_copy_in_the_series_is_noticed():
+    with strict.install() as cupy:
+        a = cupy.asarray(np.ones((3, 4), "float32"))
+        assert place("h", a, a[2].data.ptr) == 2
+        for wrong in (a[2].copy().data.ptr, a.data.ptr + 4, a.data.ptr - 16):
+            with pytest.raises(rnnref.Error, match="h of the first step is a copy"):
+                place("h", a, wrong)

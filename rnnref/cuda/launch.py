@@ -61,15 +61,17 @@ def compiled(kernel):
 
 def launch(kernel, hold, fields=(), options=()):
     """One launch of `kernel` on the arrays that `hold` has, on the current stream; fields and options: of its rule."""
-    if not hold.rows or not hold.n:
-        return
+    if hold.rows and hold.n:
+        with explained(WHO):
+            compiled(kernel)(*geometry(hold.rows, hold.n), (arguments(kernel, hold, fields, options),))
+
+
+def arguments(kernel, hold, fields=(), options=()):
+    """The struct that the kernel takes."""
     arrays = hold.arrays
     values = [arrays[name].data.ptr if name in arrays else 0 for name in ARGS[kernel.args].split()]
     to = (0 if hold.live is None else hold.live.data.ptr, hold.rows, hold.n, hold.span)
-    args = numpy.array(((tuple(options),) if fields else ()) + (*values, to), layout(kernel.args, fields, kernel.A))
-    grid, block = geometry(hold.rows, hold.n)
-    with explained(WHO):
-        compiled(kernel)(grid, block, (args,))
+    return numpy.array(((tuple(options),) if fields else ()) + (*values, to), layout(kernel.args, fields, kernel.A))
 
 
 def at_hand(who, a):

@@ -29,6 +29,8 @@ out       a dict of arrays to write to, so that a loop allocates nothing; what i
           C-contiguous.  A result may overwrite the argument that it comes from, entry by entry: c over s.c and h over
           s.h (if kept is not needed later), dh over dnew.h, dc over dnew.c.
 Under stream capture give every result by `out`, and peepholes in A: no temporary is made then.
+
+launch    what to do instead of launching, with (kernel, hold, fields, options): a loop makes its launches ready at once
 """
 from typing import Any
 
@@ -48,7 +50,7 @@ def refuses(rule):
     return lacking() or activations_refuse(name_of(rule), rule, text.activations)
 
 
-def forward(rule, p, ax, ah, s, live=None, out=None, keep=True):
+def forward(rule, p, ax, ah, s, live=None, out=None, keep=True, launch=launch):
     """One step: -> y, new, kept.  See the head of this file."""
     text, who = known(rule), name_of(rule)
     lead, n = sizes(who, rule, ax)
@@ -72,7 +74,7 @@ def forward(rule, p, ax, ah, s, live=None, out=None, keep=True):
     return y, new, views(rule, kept, s, new) if keep else None
 
 
-def backward(rule, p, kept, dy, dnew, live=None, out=None):
+def backward(rule, p, kept, dy, dnew, live=None, out=None, launch=launch):
     """The same step back: -> dax, dah, ds, dp.  See the head of this file."""
     text, who = known(rule), name_of(rule)
     *lead, n = flat = kept[0].shape

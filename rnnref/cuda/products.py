@@ -16,6 +16,7 @@ from ..maps.dense import Dense
 from ..maps.normed import WeightNorm
 from . import modes
 from .modes import MODES
+from .series import addresses
 from .trouble import explained
 
 WHO = "product"
@@ -40,13 +41,28 @@ def product(a, b, mode="fp32", out=None, dtype=None, add=False):
     elif out.shape != shape or not out.flags.c_contiguous:
         raise ShapeError(WHO, f"out has shape {out.shape}, strides {out.strides}; expected {shape}, rows end to end")
     a, b = factor(a, mode), factor(b, mode)
-    if a.dtype != b.dtype or (out.dtype != a.dtype and (out.dtype.name, a.dtype.itemsize) != ("float32", 2)):
-        raise DtypeError(WHO, f"{a.dtype} times {b.dtype} to {out.dtype}, expected one dtype, or 16 bits to float32")
+    fits(a, b, out)
     if a.size and b.size:
-        multiply(a, b, out, mode, add)
+        a = laid(a)[0]
+        with explained(WHO):
+            ready(a, b, out, mode, add)(a.data.ptr, out.data.ptr)
     elif not add:
         out.fill(0)
     return out
+
+
+def repeated(a, b, out, mode, add, steps, shift):
+    """A function of t: the product a[t + shift] b in out[t], or added to it.  If they are fewer, both go round."""
+    fits(a, b, out)
+    if not a[0].size or not b.size:
+        return lambda t: None
+    step, sources, targets = ready(a[0], b, out[0], mode, add), addresses(a, steps, shift), addresses(out, steps)
+    return lambda t: step(sources[t], targets[t])
+
+
+def fits(a, b, out):
+    if a.dtype != b.dtype or (out.dtype != a.dtype and (out.dtype.name, a.dtype.itemsize) != ("float32", 2)):
+        raise DtypeError(WHO, f"{a.dtype} times {b.dtype} to {out.dtype}, expected one dtype, or 16 bits to float32")
 
 
 def factor(a, mode):
@@ -60,18 +76,24 @@ def dtype_of(name):
     return numpy.dtype(import_module("ml_dtypes").bfloat16 if name == "bfloat16" else name)
 
 
-def multiply(a, b, out, mode, add):
-    """cuBLAS thinks in columns, so what it is asked for is out' = b' a'."""
+def ready(a, b, out, mode, add):
+    """A function of two addresses: the product of whatever lies at the first, as `a` does, with b, to the second.
+
+    cuBLAS thinks in columns, so what it is asked for is out' = b' a'.  A loop makes it once and repeats it: where a
+    step takes microseconds on the card, it may not take more on the host.
+    """
     cublas, types, handle = backend()
     (m, k), n, wide = a.shape, b.shape[1], a.dtype.name == "float64"
     (a, turn_a, step_a), (b, turn_b, step_b) = laid(a), laid(b)
     zero = SCALARS["float64" if wide else "float32"].ctypes.data
     one = zero + (8 if wide else 4)
-    compute = getattr(cublas, "CUBLAS_COMPUTE_" + ("64F" if wide else MODES[mode].compute))
-    with explained(WHO):
-        cublas.gemmEx(handle(), turn_b, turn_a, n, m, k, one, b.data.ptr, types[b.dtype.name], step_b,
-                      a.data.ptr, types[a.dtype.name], step_a, one if add else zero,
-                      out.data.ptr, types[out.dtype.name], n, compute, cublas.CUBLAS_GEMM_DEFAULT)
+    how = getattr(cublas, "CUBLAS_COMPUTE_" + ("64F" if wide else MODES[mode].compute)), cublas.CUBLAS_GEMM_DEFAULT
+    before = handle(), turn_b, turn_a, n, m, k, one, b.data.ptr, types[b.dtype.name], step_b
+    kind_a, kind_out, beta, gemm = types[a.dtype.name], types[out.dtype.name], one if add else zero, cublas.gemmEx
+
+    def step(at_a, at_out, held=b):
+        gemm(*before, at_a, kind_a, step_a, beta, at_out, kind_out, n, *how)
+    return step
 
 
 @lru_cache(None)

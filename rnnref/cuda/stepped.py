@@ -21,7 +21,8 @@ from ..maps.normed import WeightNorm
 from ..tree import at, choose, only
 from . import modes, pointwise
 from .hold import arithmetic
-from .products import CudaDense, CudaWeightNorm, dtype_of, factor, product, summed
+from .products import CudaDense, CudaWeightNorm, dtype_of, factor, product, repeated, summed
+from .series import Launches
 from .trouble import explained
 
 WHO = "cuda.stepped"
@@ -53,6 +54,11 @@ def row(live, t):
 
 class Tape(NamedTuple):
     cell: Any; p: Any; kx: Any; hs: Any; sent: Any; cs: Any; kept_all: Any; live: Any; order: range; like: Any
+
+    @property
+    def took(self):
+        """The states as products take them."""
+        return self.hs if self.sent is None else self.sent
 
     def places(self, t):
         """Where the states before and after step t are."""
@@ -100,58 +106,64 @@ def fresh(a, dtype):
 def forward(cell, p, xs, s, extra=None, live=None, reverse=False, keep=True):
     """xs [T, B, I], live [T, B] or None -> ys [T, B, H], the last state, a tape."""
     with explained(WHO):
+        live = None if live is None else namespace(live).ascontiguousarray(live)
         return ahead(cell, p, xs, s, live, range(len(xs))[::-1 if reverse else 1], keep)
 
 
 def ahead(cell, p, xs, s, live, order, keep):
     ax, kx = cell.inputs.forward(p, only(live, xs))                   # one product for all steps
-    add, bare = Added(cell, p, ax), live is None and not keep
-    tape = opened(cell, p, kx, s, live, order, keep, ax)
+    tape, ring = opened(cell, p, kx, s, live, order, keep, ax), Ring(cell, p, ax)
     # where nobody else looks at them, the states are the outputs
+    bare = live is None and not keep
     ys = tape.beside(tape.hs, 1) if bare else namespace(ax).empty((len(order), *s[0].shape), ax.dtype)
-    took = tape.hs if tape.sent is None else tape.sent                # what products take of the state
-    for t in order:
-        was, now = tape.places(t)
-        new = tape.state(now)
-        out = dict(zip(("h", "c"), new)) | ({} if bare else {"y": ys[t]})
-        if tape.sent is not None:
-            out["sent"] = tape.sent[now % len(tape.sent)]
-        if keep:
-            out["kept"] = tape.kept_all[t]
-        axt, aht = add.product(t, took[was % len(took)])
-        pointwise.forward(cell.rule, p, axt, aht, tape.state(was), row(live, t), out, bool(keep))
-    last = tape.state(len(order) if order.step > 0 else 0)
+    launch = forwards(tape, ax, ring.arrays, None if bare else ys)
+    m, took = cell.recurrent, tape.took
+    mode = getattr(m, "mode", "fp32")
+    multiply = repeated(took, factor(p[m.W], mode), ax if ring.arrays is None else ring.arrays, mode,
+                        ring.adds, len(order), tape.places(0)[0])
+    for i, t in enumerate(order):
+        ring.fill(i)
+        multiply(t)
+        launch(t)
+    last = tape.state(tape.places(order[-1])[1])
     return ys, type(s)(*(fresh(a, like.dtype) for a, like in zip(last, s))), tape if keep else None
 
 
-class Added:
-    """The sums that go into a step: x W, and h R with its bias.
+def forwards(tape, ax, ah, ys):
+    """The launches of all steps ahead."""
+    cell, first, launches = tape.cell, tape.order[0], Launches()
+    was, now = tape.places(first)
+    out = dict(zip(("h", "c"), tape.state(now)))
+    for name, a, k in (("y", ys, first), ("kept", tape.kept_all, first), ("sent", tape.sent, now)):
+        if a is not None:
+            out[name] = a[k % len(a)]
+    pointwise.forward(cell.rule, tape.p, ax[first], None if ah is None else ah[first % len(ah)], tape.state(was),
+                      row(tape.live, first), out, tape.kept_all is not None, launches.record)
+    return launches.over(len(tape.order), first, {
+        "ax": ax, "ah": ah, "h0": tape.hs, "c0": tape.cs, "y": ys, "h": tape.hs, "c": tape.cs, "sent": tape.sent,
+        "kept": tape.kept_all, "live": tape.live})
+
+
+class Ring:
+    """Where h R goes, and its bias.
 
     A rule that sees only the sum gets h R added to x W in place, and no bias is left for the loop.  Another gets h R in
-    an array of its own, into which its bias is written for some steps at a time.
+    an array of its own, into which its bias is written for some steps at a time: then `arrays` are these.
     """
 
     def __init__(self, cell, p, ax):
-        self.ax, m = ax, cell.recurrent
-        self.mode = getattr(m, "mode", "fp32")
-        self.R, self.bias = factor(p[m.W], self.mode), p[m.b] if m.b else None
-        if cell.rule.sums:
-            self.ring = None
-            if self.bias is not None:
-                ax += self.bias
-        else:
-            self.ring = namespace(ax).empty((RING if m.b else 1, *ax.shape[1:]), ax.dtype)
-        self.count = 0
+        b, self.arrays = cell.recurrent.b, None
+        self.bias = p[b] if b else None
+        self.adds = cell.rule.sums or self.bias is not None
+        if not cell.rule.sums:
+            self.arrays = namespace(ax).empty((RING if b else 1, *ax.shape[1:]), ax.dtype)
+        elif b:
+            ax += self.bias
 
-    def product(self, t, h):
-        """The two arguments of the rule at step t."""
-        if self.ring is None:
-            return product(h, self.R, self.mode, self.ax[t], add=True), None
-        k = self.count % len(self.ring)
-        if self.bias is not None and k == 0:
-            self.ring[...] = self.bias
-        self.count += 1
-        return self.ax[t], product(h, self.R, self.mode, self.ring[k], add=self.bias is not None)
+    def fill(self, i):
+        """Before the i-th step."""
+        if self.arrays is not None and self.bias is not None and i % RING == 0:
+            self.arrays[...] = self.bias
 
 
 def opened(cell, p, kx, s, live, order, keep, ax):
@@ -184,32 +196,40 @@ def backward(tape, dys, ds):
 
 
 def back(tape, dys, ds):
-    cell, p, live, xp = tape.cell, tape.p, tape.live, namespace(tape.hs)
-    dys = xp.ascontiguousarray(dys)
+    cell, p, m = tape.cell, tape.p, tape.cell.recurrent
+    mode, dtype = getattr(m, "mode", "fp32"), p[m.W].dtype
+    d = cell.rule.State(*(fresh(a, k.dtype) for a, k in zip(ds, tape.state(0))))
     dax, dah, dp = gradients(tape)
-    m, d = cell.recurrent, cell.rule.State(*(fresh(a, k.dtype) for a, k in zip(ds, tape.state(0))))
-    mode = getattr(m, "mode", "fp32")
-    Rt = factor(p[m.W], mode).T
+    launch, passed = backwards(tape, namespace(dys).ascontiguousarray(dys), d, dax, dah, dp)
+    multiply = repeated(dah, factor(p[m.W], mode).T, d[0][None], mode, passed, len(tape.order), 0)
     for t in reversed(tape.order):
-        out = {"dax": dax[t], "dah": dah[t], "dh": d[0]} | ({"dc": d[1]} if len(d) > 1 else {})
-        if dp is not None:
-            out["dp"] = dp[t]
-        _, _, before, _ = pointwise.backward(cell.rule, p, tape.of_rule(t), dys[t], d, row(live, t), out)
-        product(dah[t], Rt, mode, d[0], add=before[0] is not None)
-    took = tape.hs if tape.sent is None else tape.sent
+        launch(t)
+        multiply(t)
     grads = cell.inputs.backward_p(p, tape.kx, dax)
-    grads |= {m.W: product(rows(tape.beside(took, 0)).T, rows(dah), mode, dtype=p[m.W].dtype)}
-    grads |= {m.b: summed(rows(dah), p[m.b].dtype)} if m.b else {}
+    grads |= {m.W: product(rows(tape.beside(tape.took, 0)).T, rows(dah), mode, dtype=dtype)}
+    grads |= {m.b: summed(rows(dah), dtype)} if m.b else {}
     grads |= total(p, {name: dp[..., j, :] for j, name in enumerate(pointwise.names(cell.rule))})
     ds = type(ds)(*(cast(a, like) for a, like in zip(d, tape.like)))
     return cell.inputs.backward_x(p, tape.kx, dax), ds, None, grads
+
+
+def backwards(tape, dys, d, dax, dah, dp):
+    """The launches of all steps back, and whether they leave something in d.h for the product to be added to."""
+    rule, first, launches, whole = tape.cell.rule, tape.order[-1], Launches(), {"dax": dax, "dah": dah}
+    out = {name: a[first] for name, a in (whole if dp is None else whole | {"dp": dp}).items()}
+    out |= dict(zip(("dh", "dc"), d))
+    before = pointwise.backward(rule, tape.p, tape.of_rule(first), dys[first], d, row(tape.live, first), out,
+                                launches.record)[2]
+    return launches.over(len(tape.order), first, whole | {
+        "kept": tape.kept_all, "c0": tape.cs, "c": tape.cs, "h0": tape.hs, "dy": dys, "dp": dp, "live": tape.live,
+    }), before[0] is not None
 
 
 def gradients(tape):
     """Where the steps write the gradients of the gates, of x and of h (one and the same for a rule of the sum), and of
     the rule's own parameters."""
     xp, rule, (T, *lead, n) = namespace(tape.hs), tape.cell.rule, tape.hs.shape
-    lead, S = (T - 1, *lead), (tape.hs if tape.sent is None else tape.sent).dtype
+    lead, S = (T - 1, *lead), tape.took.dtype
     dax = xp.empty((*lead, len(rule.gates) * n), S)
     dah = dax if rule.sums else xp.empty(dax.shape, S)
     names = pointwise.names(rule)

@@ -1,0 +1,52 @@
+"""Launches of a loop, made ready before it.  (floor 5)
+
+A step may take a few microseconds on the card, and looking at its arrays from Python takes a hundred.  So only the
+first step is looked at, by `pointwise` itself; all others are the same, with every array that has an axis of time
+moved on.
+"""
+import numpy
+
+from ..errors import Error
+from .launch import arguments, compiled
+from .limits import geometry
+
+
+class Launches:
+    """The launches of one kernel for each step: `series(t)` does that of step t.
+
+    Give `series.record` to `pointwise` in the place of a launch, for one step, and then say which arrays move.
+    """
+
+    def record(self, kernel, hold, fields=(), options=()):
+        self.kernel, self.hold, self.some = kernel, hold, bool(hold.rows and hold.n)
+        self.one = arguments(kernel, hold, fields, options)
+
+    def over(self, steps, first, moving):
+        """moving: {field of the struct: an array with an axis of time}; `first` is the step that was recorded."""
+        if self.some:
+            table = numpy.repeat(self.one.reshape(1), steps)
+            for name, a in moving.items():
+                part = table["to"] if name == "live" else table
+                if a is not None and part[name][0]:
+                    part[name] = addresses(a, steps, place(name, a, int(part[name][0])) - first)
+            self.args = [(table[t:t + 1].reshape(()),) for t in range(steps)]
+            self.run, self.grid = compiled(self.kernel), geometry(self.hold.rows, self.hold.n)
+        return self
+
+    def __call__(self, t):
+        if self.some:
+            self.run(*self.grid, self.args[t])
+
+
+def place(name, a, address):
+    """Which of the arrays in `a` is at that address."""
+    k, off = divmod(address - a.data.ptr, a.strides[0])
+    if off or not 0 <= k < len(a):
+        raise Error("cuda.stepped", f"{name} of the first step is a copy: the steps after it cannot be found",
+                    fix="please report it")
+    return k
+
+
+def addresses(a, steps, shift=0):
+    """Where the array of every step begins.  With fewer than there are steps they are used in turn."""
+    return [a.data.ptr + (t + shift) % len(a) * a.strides[0] for t in range(steps)]
