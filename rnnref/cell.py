@@ -12,8 +12,8 @@ from .arrays import cast, namespace, wide
 from .errors import NotSupported, ShapeError
 from .maps.dense import Dense, Map
 from .scalar import clip, dclip
-from .shapes import Outline, Size, expect, extents, floating, names
-from .tree import add, first, tmap
+from .shapes import Outline, Size, check_state, expect, extents, floating, names, seen_in
+from .tree import add, first, leaves, tmap
 
 
 class Cell:
@@ -40,6 +40,10 @@ class Cell:
 
     def prepare_back(self, p, kept, dp, dextra):
         return dp, dextra
+
+    def lead(self, rows):
+        """The leading axes of the state, for an x whose axes but the last are `rows` (B, and those of space)."""
+        return rows[0]
 
     def check(self, p, x, s, extra=None, lead="B"):
         """Raise a readable error if the arguments do not fit each other; returns the outline of the output."""
@@ -116,10 +120,11 @@ class TwoStage(Cell):
     def sizes(self, n_in, units):
         G = len(self.gates)
         said = f"{G} gates {' '.join(self.gates)} x U" if G > 1 else ""
-        return {"I": Size(n_in), "H": Size(self.projection or units), "U": Size(units), "G": Size(G * units, said)}
+        inputs = {f"I{k}": Size(n) for k, n in enumerate(n_in)} if isinstance(n_in, tuple) else {"I": Size(n_in)}
+        return inputs | {"H": Size(self.projection or units), "U": Size(units), "G": Size(G * units, said)}
 
     def shapes(self, n_in, units):
-        """The shape of every parameter, for `n_in` inputs and so many units."""
+        """The shape of every parameter, for `n_in` inputs (a tuple where x is one) and so many units."""
         sizes = self.sizes(n_in, units)
         return {name: extents(axes, sizes) for name, axes in self.axes().items()}
 
@@ -127,11 +132,15 @@ class TwoStage(Cell):
         """How wide the output is."""
         return self.projection or units
 
+    def lead(self, rows):
+        return (rows[0], *self.inputs.places(rows[1:])) if self.inputs.space else rows[0]
+
     def zeros(self, batch, units, xp=numpy, dtype="float32"):
-        """The state to start from."""
+        """The state to start from.  `batch`: B, or (B, X, Y, ...) for states that have places in space."""
         dtype, width = numpy.dtype(dtype), self.sizes(0, units)
+        batch = batch if isinstance(batch, tuple) else (batch,)
         held = {n: "float32" if n in self.rule.wide and dtype.itemsize == 2 else dtype for n in self.rule.widths}
-        return self.rule.State(**{n: xp.zeros((batch, width[w].n), held[n]) for n, w in self.rule.widths.items()})
+        return self.rule.State(**{n: xp.zeros((*batch, width[w].n), held[n]) for n, w in self.rule.widths.items()})
 
     def units(self, p):
         """The number of units that the parameters `p` are for, read off their gate blocks."""
@@ -140,47 +149,29 @@ class TwoStage(Cell):
                 return p[name].shape[-1] // len(self.gates)
         raise ShapeError(self.name, "no parameter tells the number of units: give a state")
 
+    def meets(self):
+        """Each map beside the axis that it takes."""
+        yield self.inputs, "I"
+
     def check(self, p, x, s, extra=None, lead="B"):
-        x_axes = f"{lead} I"
-        seen = check_input(self.name, x, x_axes)
-        U = check_state(self, s, x.dtype)
-        known = self.sizes(seen["I"].n, U.n)
+        seen, rows, places, n_in = seen_in(self.name, x, lead, self.inputs)
+        dtype = x.dtype if hasattr(x, "dtype") else first(x).dtype
+        U = check_state(self, s, dtype, places)
+        known = self.sizes(n_in, U.n)
         sizes = seen | {"U": U, "G": known["G"], "H": Size(self.projection, "the projection") if self.projection else U}
         who, axes = f"{self.name}(units={U.n})", self.axes()
         for (field, width), a in zip(self.rule.widths.items(), s):
-            expect(who, f"state.{field}", a, f"B {width}", sizes)
+            expect(who, f"state.{field}", a, " ".join(["B", *places, width]), sizes)
+        for m, axis in self.meets():
+            m.fits(who, axis, sizes)
         names(who, "parameters", p, axes)
         for n, a in p.items():
-            floating(who, n, a, x.dtype)
+            floating(who, n, a, dtype)
             expect(who, n, a, axes[n], sizes)
-        namespace(x, *s, *p.values())             # all on one side of the bus
+        namespace(*(() if isinstance(x, Outline) else (a for _, a in leaves(x))), *s, *p.values())    # on one side
         if extra is not None:
             raise NotSupported(who, f"extra={type(extra).__name__}(…): this cell takes none")
-        return Outline((*x.shape[:-1], sizes["H"].n), x.dtype, f"the output of {who}")
-
-
-def check_input(who, x, axes):
-    """The size of every axis of x, which may be the outline of what the cell below gives."""
-    name = x.name if isinstance(x, Outline) else "x"
-    floating(who, name, x)
-    if len(x.shape) != len(axes.split()):
-        raise ShapeError(who, f"{name} has shape {tuple(x.shape)}, expected {len(axes.split())} axes",
-                         axes=f'{name} is "{axes}"')
-    return {letter: Size(n, f"from {name}, shape {tuple(x.shape)}") for letter, n in zip(axes.split(), x.shape)}
-
-
-def check_state(cell, s, dtype):
-    """The number of units, which is the width of the last array of the state."""
-    widths = cell.rule.widths
-    if getattr(s, "_fields", None) != tuple(widths):
-        raise ShapeError(cell.name, f"the state is a {type(s).__name__}, expected the named tuple "
-                                    f"{cell.rule.State.__name__}({', '.join(widths)})")
-    for (field, width), a in zip(widths.items(), s):
-        floating(cell.name, f"state.{field}", a, dtype)
-        if len(a.shape) != 2:
-            raise ShapeError(cell.name, f"state.{field} has shape {tuple(a.shape)}, expected 2 axes",
-                             axes=f'state.{field} is "B {width}"')
-    return Size(a.shape[-1], f"from state.{field}, shape {tuple(a.shape)}")
+        return Outline((*rows, *(sizes[n].n for n in places), sizes["H"].n), dtype, f"the output of {who}")
 
 
 class Stepped(NamedTuple):
@@ -195,7 +186,11 @@ class GatedCell(TwoStage):
     rule: Any
 
     def axes(self):
-        return self.inputs.axes("I") | self.recurrent.axes("H") | self.rule.axes()
+        return self.inputs.axes("I") | self.recurrent.axes("H", self.rule.of_h) | self.rule.axes()
+
+    def meets(self):
+        yield self.inputs, "I"
+        yield self.recurrent, "H"
 
     def step(self, p, ax, s):
         ah, kh = self.recurrent.forward(p, s[0])
@@ -239,6 +234,9 @@ class Projected(TwoStage):
 
     def maps(self):
         return [*self.cell.maps(), self.map]
+
+    def meets(self):
+        return self.cell.meets()
 
     def step(self, p, ax, s):
         full, new, k = self.cell.step(p, ax, s)

@@ -26,8 +26,13 @@ class Outline(NamedTuple):
 
 
 def extents(axes, sizes):
-    """"H G" -> (4, 16);  "1 I+H" -> (1, 7): two axes end to end."""
-    return tuple(int(w) if w.isdigit() else sum(sizes[n].n for n in w.split("+")) for w in axes.split())
+    """"H G" -> (4, 16);  "1 I+H" -> (1, 7): two axes end to end;  "2 I/2" -> (2, 3): the groups of a cut axis."""
+    return tuple(int(w) if w.isdigit() else sum(part(n, sizes) for n in w.split("+")) for w in axes.split())
+
+
+def part(word, sizes):
+    letter, _, groups = word.partition("/")
+    return sizes[letter].n // int(groups or 1)
 
 
 def expect(who, name, a, axes, sizes):
@@ -35,7 +40,8 @@ def expect(who, name, a, axes, sizes):
     want = extents(axes, sizes)
     if tuple(a.shape) == want:
         return
-    letters = [w for w in dict.fromkeys(axes.replace("+", " ").split()) if not w.isdigit()]
+    words = (w.partition("/")[0] for w in axes.replace("+", " ").split())
+    letters = [w for w in dict.fromkeys(words) if not w.isdigit()]
     said = [f"{w} = {sizes[w].n}{origin(sizes[w])}" for w in letters]
     raise ShapeError(who, f"{name} has shape {tuple(a.shape)}, expected {want}",
                      axes=f'{name} is "{axes}"' + (" with " + " and ".join(said) if said else ""),
@@ -99,3 +105,52 @@ def alike(who, what, given, like):
         if got[path].shape != a.shape:
             raise ShapeError(who, f"{name} has shape {got[path].shape}, expected {a.shape}",
                              axes=f"{name} is a gradient of the array of that shape")
+
+
+def seen_in(who, x, lead, m):
+    """What a map `m` sees of x: the size of every axis, the rows, the axes of space of its result, and n_in.
+
+    x may be the outline of what the cell below gives, or a tuple where the map has an item for each: I0, I1, ...
+    """
+    if not m.items:
+        seen = check_input(who, x, " ".join([lead, *"XYZ"[:m.space], "I"]))
+        extent = tuple(x.shape[-1 - m.space:-1])
+        places = m.places(extent) if extent else ()
+        if any(n < 1 for n in places):
+            raise ShapeError(who, f"x has {' x '.join(map(str, extent))} places, fewer than the kernel",
+                             fix='padding="same" puts zeros around')
+        axes = [a + "'" * (n != seen[a].n) for a, n in zip("XYZ", places)]
+        seen |= {a: Size(n, f"places left of {seen[a[0]].n}") for a, n in zip(axes, places) if a not in seen}
+        return seen, x.shape[:len(lead.split())], axes, x.shape[-1]
+    if not isinstance(x, tuple) or isinstance(x, Outline) or len(x) != m.items:
+        raise ShapeError(who, f"x is a {type(x).__name__}, expected a tuple of {m.items} arrays")
+    seen = {}
+    for k, item in enumerate(x):
+        seen = check_input(who, item, f"{lead} I{k}", f"x.{k}", x[0].dtype if k else None) | seen
+        expect(who, f"x.{k}", item, f"{lead} I{k}", seen)
+    return seen, x[0].shape[:-1], [], tuple(item.shape[-1] for item in x)
+
+
+def check_input(who, x, axes, name="x", dtype=None):
+    """The size of every axis of x, which may be the outline of what the cell below gives."""
+    name = x.name if isinstance(x, Outline) else name
+    floating(who, name, x, dtype)
+    if len(x.shape) != len(axes.split()):
+        raise ShapeError(who, f"{name} has shape {tuple(x.shape)}, expected {len(axes.split())} axes",
+                         axes=f'{name} is "{axes}"')
+    return {letter: Size(n, f"from {name}, shape {tuple(x.shape)}") for letter, n in zip(axes.split(), x.shape)}
+
+
+def check_state(cell, s, dtype, places=()):
+    """The number of units, which is the width of the last array of the state."""
+    widths = cell.rule.widths
+    if getattr(s, "_fields", None) != tuple(widths):
+        raise ShapeError(cell.name, f"the state is a {type(s).__name__}, expected the named tuple "
+                                    f"{cell.rule.State.__name__}({', '.join(widths)})")
+    for (field, width), a in zip(widths.items(), s):
+        floating(cell.name, f"state.{field}", a, dtype)
+        axes = ["B", *places, width]
+        if len(a.shape) != len(axes):
+            raise ShapeError(cell.name, f"state.{field} has shape {tuple(a.shape)}, expected {len(axes)} axes",
+                             axes=f'state.{field} is "{" ".join(axes)}"')
+    return Size(a.shape[-1], f"from state.{field}, shape {tuple(a.shape)}")

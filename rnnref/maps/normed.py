@@ -1,8 +1,54 @@
-"""Norms of the weights of a map."""
+"""Norms of what a map gives, and of its weights."""
 from dataclasses import dataclass
+from typing import Any, Optional
 
-from ..arrays import namespace
-from .dense import Dense
+from ..arrays import namespace, rows
+from ..norms import dnormalise, normalise
+from .dense import Dense, Map
+
+
+@dataclass(frozen=True)
+class Normed(Map):
+    """a = norm(map(x)) gain (+ shift), each of `blocks` gate blocks by itself (Ba, Kiros & Hinton 2016)."""
+    map: Any
+    blocks: int
+    gain: str = "gain"
+    shift: Optional[str] = None
+    epsilon: float = 1e-5
+
+    @property
+    def space(self):
+        return self.map.space
+
+    def places(self, extent):
+        return self.map.places(extent)
+
+    def axes(self, i, o="G"):
+        return self.map.axes(i, o) | {self.gain: o} | ({self.shift: o} if self.shift else {})
+
+    def fits(self, who, i, sizes, o="G"):
+        self.map.fits(who, i, sizes, o)
+
+    def forward(self, p, x):
+        a, k = self.map.forward(p, x)
+        n, rstd = normalise(a, self.blocks, self.epsilon)
+        a = n * p[self.gain]
+        return (a + p[self.shift] if self.shift else a), (k, n, rstd)
+
+    def backward_x(self, p, kept, da):
+        k, n, rstd = kept
+        return self.map.backward_x(p, k, dnormalise(n, rstd, da * p[self.gain]))
+
+    def backward_p(self, p, kept, da):
+        k, n, rstd = kept
+        dp = self.map.backward_p(p, k, dnormalise(n, rstd, da * p[self.gain]))
+        return dp | {self.gain: rows(da * n).sum(0)} | ({self.shift: rows(da).sum(0)} if self.shift else {})
+
+    def prepare(self, p):
+        return self.map.prepare(p)
+
+    def prepare_back(self, p, kept, dq):
+        return self.map.prepare_back(p, kept, dq)
 
 
 @dataclass(frozen=True)
@@ -13,6 +59,7 @@ class WeightNorm(Dense):
     """
     V: str = "V"
     gain: str = "gain"
+    floor: float = 0.0                            # |V|^2 is at least that; where it is less, |V| has no gradient
 
     def axes(self, i, o="G"):
         given = {self.V: f"{i} {o}", self.gain: o}
@@ -21,13 +68,14 @@ class WeightNorm(Dense):
     def prepare(self, p):
         q = dict(p)
         v, gain = q.pop(self.V), q.pop(self.gain)
-        norm = namespace(v).sqrt((v * v).sum(0))
+        squares = (v * v).sum(0)
+        norm = namespace(v).sqrt(namespace(v).maximum(squares, self.floor))
         u = v / norm
-        return q | {self.W: gain * u}, (u, norm)
+        return q | {self.W: gain * u}, (u, norm, squares > self.floor)
 
     def prepare_back(self, p, kept, dq):
-        u, norm = kept
+        u, norm, free = kept
         dp = dict(dq)
         dW = dp.pop(self.W)
         dgain = (dW * u).sum(0)
-        return dp | {self.V: (dW - u * dgain) * p[self.gain] / norm, self.gain: dgain}
+        return dp | {self.V: (dW - u * (dgain * free)) * p[self.gain] / norm, self.gain: dgain}

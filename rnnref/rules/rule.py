@@ -12,6 +12,7 @@ class Rule:
     State: type                                   # a named tuple of arrays; state[0] is what recurs
     widths = {"h": "H"}                           # the axis of each array of the state
     wide: tuple = ()                              # ... and which of them stay in float32 in 16-bit storage
+    of_h = "G"                                    # the axis of ah: not always all the gates see h
     sums = True                                   # it sees ax + ah only, so a rule may hold it
 
     def axes(self):
