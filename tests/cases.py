@@ -7,6 +7,7 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
+from cases_cells import GIVEN, MORE, MORE_BREAKS
 from cases_wrappers import CELLS as WRAPPERS
 
 from rnnref.cells import (GRU, LSTM, Bidirectional, Dropout, GatedCell, LayerNormSimpleRNN, Masks, Projected, SimpleRNN,
@@ -26,7 +27,7 @@ RNG = np.random.default_rng(0)
 # What a case breaks on purpose: {case: {law: reason}}
 BREAKS = {
     "LSTM, cell clip through": {2: "the gradient goes straight through the clip, as in TF's block kernels"},
-}
+} | MORE_BREAKS
 
 
 def mask(*shape):
@@ -135,13 +136,15 @@ WITH_EXTRA = {
 }
 
 CELLS = {name: (cell, None) for name, cell in (ACTIVATIONS | LSTMS | GRUS | NORMS | SEVERAL).items()} | WITH_EXTRA
-CELLS |= WRAPPERS
+CELLS |= WRAPPERS | {name: (cell, None) for name, cell in MORE.items()}
+CELLS |= {name: (cell, given.get("extra")) for name, (cell, given) in GIVEN.items()}
 
 
 def case(name):
     """The case of that name: nothing in it can be written to."""
     cell, extra = CELLS[name]
-    return drawn(cell, extra=extra, n_in=I, units=U, steps=T, batch=B, seed=crc32(name.encode()))
+    given = {"extra": extra, "n_in": I, "units": U, "steps": T, "batch": B} | (GIVEN[name][1] if name in GIVEN else {})
+    return drawn(cell, seed=crc32(name.encode()), **given)
 
 
 def parameters():

@@ -1,5 +1,9 @@
 """Every cell by its public name, and what cells are made of."""
 from ..cell import Cell, GatedCell, Projected, TwoStage
+from ..wrappers.candidate import CandidateDropout
 from ..wrappers.noise import Dropout, Masks
+from ..wrappers.skip import Skip
 from ..wrappers.stack import Bidirectional, Stack
 from .catalog import CATALOG, GRU, LSTM, LayerNormSimpleRNN, SimpleRNN
+from .gated import CFN, ESN, MGU, NAS, SRU, UGRNN, IntersectionRNN, LayerNormGRU, MinimalRNN
+from .lstms import GLSTM, ConvLSTM, IndRNN, IndyGRU, IndyLSTM, LayerNormLSTM, WeightNormLSTM

@@ -9,7 +9,9 @@ from ..rules.elman import Elman
 from ..rules.gru import GRU as GRURule
 from ..rules.lstm import LSTM as LSTMRule
 from ..rules.of_sum import NormOfSum
+from .gated import GATED
 from .gru_before import GRUBefore
+from .lstms import LSTMS
 
 
 def SimpleRNN(activation="tanh", recurrent_bias=False, bias=True):
@@ -126,4 +128,4 @@ def of_h(bias=False):
     return Dense("R", "bR" if bias else None)
 
 
-CATALOG = {f.__name__: f for f in (SimpleRNN, LSTM, GRU, LayerNormSimpleRNN)}
+CATALOG = {f.__name__: f for f in (SimpleRNN, LSTM, GRU, LayerNormSimpleRNN, *LSTMS, *GATED)}

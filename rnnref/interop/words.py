@@ -4,7 +4,9 @@ from .convert import measured, own_bias
 from .options import cell_in, layout_of, traits
 
 GATES = {"i": "input gate", "f": "forget gate", "g": "candidate (elsewhere j, c or z)", "o": "output gate",
-         "r": "reset gate", "z": "update gate (keeps the old h)", "n": "candidate (elsewhere h or c)"}
+         "r": "reset gate", "z": "update gate (keeps the old h)", "n": "candidate (elsewhere h or c)",
+         "q": "gate in depth (keeps x)", "v": "candidate of the output", "x": "projected x, carried on to the output",
+         **{str(n): f"sum {n} of the tree" for n in range(8)}}
 
 
 def explain_weights(family, framework, arrays, **options):

@@ -21,6 +21,7 @@ class Pre(NamedTuple):
 class Kept(NamedTuple):
     i: Any; f: Any; g: Any; o: Any; tc: Any       # tc: the squashed c
     c0: Any; c: Any; pre: Any
+    carried: Any = None                           # what the way back through `carried` needs
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,13 @@ class LSTM(Rule):
         f, kf = self.opened(p, a, "f", s.c, self.forget_bias)
         i, f = 1 - f if i is None else i, 1 - i if f is None else f
         g, kg = self.candidate.forward(a["g"])
-        c = f * s.c + i * g
+        c, kn = self.carried(p, f * s.c + i * g)
         if self.cell_clip:
             c = clip(c, self.cell_clip)
         o, ko = self.opened(p, a, "o", c)
         tc, kc = self.output.forward(c)
         h = o * tc
-        return h, State(h, c), Kept(i, f, g, o, tc, s.c, c, Pre(ki, kf, kg, ko, kc))
+        return h, State(h, c), Kept(i, f, g, o, tc, s.c, c, Pre(ki, kf, kg, ko, kc), kn)
 
     def backward(self, p, k, dy, d):              # d: gradient of the state after
         dh = dy + d.h                             # h leaves twice: as output and as state
@@ -78,6 +79,7 @@ class LSTM(Rule):
         dc = d.c + self.output.backward(k.tc, k.pre.c, dh * k.o) + self.peep(p, "Wpo", do)
         if self.cell_clip and self.cell_clip_gradient == "zero":
             dc = dclip(k.c, self.cell_clip, dc)
+        dc, dn = self.carried_back(p, k.carried, dc)
         di, df = dc * k.g, dc * k.c0              # of the gates' values ...
         di, df = {None: (di, df), "input": (None, df - di), "forget": (di - df, None)}[self.coupled]
         da = {"g": self.candidate.backward(k.g, k.pre.g, dc * k.i), "o": do}
@@ -88,11 +90,18 @@ class LSTM(Rule):
         dc0 = dc * k.f + sum(self.peep(p, "Wp" + n, da[n]) for n in "if" if n in da)
         dp = {"Wp" + n: da[n] * (k.c if n == "o" else k.c0) for n in da if n != "g"} if self.peepholes else {}
         da = namespace(dc).concatenate([da[n] for n in self.gates], -1)
-        return da, da, State(None, dc0), dp       # a = ax + ah, so both get da
+        return da, da, State(None, dc0), dp | dn  # a = ax + ah, so both get da
 
     def opened(self, p, a, gate, c, bias: Any = 0):
         """The gate and what its slope needs; None where a coupled gate has no block of its own."""
         return self.gate.forward(a[gate] + self.peep(p, "Wp" + gate, c) + bias) if gate in a else (None, None)
+
+    def carried(self, p, c):
+        """What becomes of the new c before it is limited: here nothing, in a `NormedLSTM` a norm."""
+        return c, None
+
+    def carried_back(self, p, k, dc):
+        return dc, {}
 
     def peep(self, p, name, c):                   # linear, so its own backward
         return p[name] * c if self.peepholes else 0

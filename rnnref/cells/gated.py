@@ -1,0 +1,227 @@
+"""Cells of gates that are neither LSTM nor GRU.  (floor 4)
+
+The letters of the shapes are those of `catalog`.
+"""
+from ..cell import GatedCell, Projected
+from ..errors import one_of
+from ..maps.dense import Dense, Nothing
+from ..maps.joined import Feed, WithInput
+from ..maps.normed import Normed
+from ..rules import gated
+from ..rules.gru import GRU
+from ..rules.intersection import Intersection
+from ..rules.leaky import Leaky
+from ..rules.nas import NAS as NASRule
+from .mgu_before import MGUBefore
+
+
+def UGRNN(bias=True, **options):
+    """The update gate network: a GRU without its reset.
+
+        z = gate(x W_z + h R_z + b_z + forget_bias)     n = candidate(x W_n + h R_n + b_n)
+        h' = z h + (1 - z) n
+
+    Shapes        x [B, I], state (h [B, U]), W [I, 2U], R [U, 2U], b [2U], gate blocks z n
+    Options       forget_bias=0.0, gate="sigmoid", candidate="tanh"
+    Paper         Collins, Sohl-Dickstein & Sussillo, "Capacity and trainability in recurrent neural networks" (2016)
+    Same as       TF 1 UGRNNCell (forget_bias=1.0 there)
+    Errors        NotSupported: an option or an activation that is not known
+
+    >>> import numpy as np
+    >>> cell, p = UGRNN(), {"W": np.zeros((1, 2)), "R": np.zeros((1, 2)), "b": np.zeros(2)}
+    >>> y, new, kept = cell.forward(p, np.ones((1, 1)), cell.rule.State(np.ones((1, 1))))
+    >>> float(y[0, 0])
+    0.5
+    """
+    return GatedCell(of_x(bias), Dense("R"), gated.UGRNN(**options))
+
+
+def CFN(bias=True, **options):
+    """The chaos-free network: without inputs, h decays to zero.
+
+        f = gate(x W_f + h R_f + b_f)                   i = gate(x W_i + h R_i + b_i)
+        h' = f activation(h) + i activation(x W_g)
+
+    Shapes        x [B, I], state (h [B, U]), W [I, 3U], gate blocks f i g; R [U, 2U], b [2U], of f and i alone
+    Options       gate="sigmoid", activation="tanh", complement=False
+    Paper         Laurent & von Brecht, "A recurrent neural network without chaos" (2016), eqs. 1-3
+    Same as       TF 1 CFNCell (complement=True: it has 1 - i where the paper has i)
+    Errors        NotSupported: an option or an activation that is not known
+
+    >>> import numpy as np
+    >>> cell, p = CFN(), {"W": np.zeros((1, 3)), "R": np.zeros((1, 2)), "b": np.zeros(2)}
+    >>> y, new, kept = cell.forward(p, np.ones((1, 1)), cell.rule.State(np.ones((1, 1))))
+    >>> bool(y[0, 0] == 0.5 * np.tanh(1.0))
+    True
+    """
+    return GatedCell(Dense("W"), Dense("R", "b" if bias else None), gated.CFN(**options))
+
+
+def SRU(**options):
+    """The simple recurrent unit: no product waits for the state, so all of them can be done before the loop.
+
+        n = x W_n                                       f = gate(x W_f + b_f)
+        c' = f c + (1 - f) n                            r = gate(x W_r + b_r)
+        y = r activation(c') + (1 - r) x W_x
+
+    Shapes        x [B, I], state (c [B, U]), W [I, 4U], gate blocks n f r x; b [2U], of f and r.  With highway="input"
+                  x itself stands for x W_x, W is [I, 3U] and I = U
+    Options       gate="sigmoid", activation="tanh", highway="projected" | "input"
+    Paper         Lei & Zhang, "Training RNNs as fast as CNNs" (2017), eqs. 3-7
+    Same as       TF 1 SRUCell
+    Differs from  the later paper of 2018, where f and r see c too
+    Errors        NotSupported: an option that is not known; ShapeError: a highway from inputs to other units
+
+    >>> import numpy as np
+    >>> cell, p = SRU(), {"W": np.array([[2.0, 0.0, 0.0, 4.0]]), "b": np.zeros(2)}
+    >>> y, new, kept = cell.forward(p, np.ones((1, 1)), cell.zeros(1, 1, dtype="float64"))
+    >>> float(new.c[0, 0]), bool(y[0, 0] == 0.5 * np.tanh(1.0) + 0.5 * 4)
+    (1.0, True)
+    """
+    rule = gated.SRU(**options)
+    return GatedCell(Dense("W") if rule.highway == "projected" else WithInput(Dense("W")), Nothing(), rule)
+
+
+def IntersectionRNN(in_projection=False, bias=True, **options):
+    """Gates in time and in depth: the output carries x on as the state carries h.
+
+        z = gate(x W_z + h R_z + b_z + forget_bias)     n = candidate(x W_n + h R_n + b_n)
+        q = gate(x W_q + h R_q + b_q + forget_bias)     v = output(x W_v + h R_v + b_v)
+        h' = z h + (1 - z) n                            y = q x + (1 - q) v
+
+    Shapes        x [B, U], state (h [B, U]), W [U, 4U], R [U, 4U], b [4U], gate blocks z n q v.  With
+                  `in_projection` x [B, I] and x Wi + bi stands for x everywhere, Wi [I, U], bi [U]
+    Options       forget_bias=0.0, gate="sigmoid", candidate="tanh", output="relu"
+    Paper         Collins, Sohl-Dickstein & Sussillo, "Capacity and trainability in recurrent neural networks" (2016)
+    Same as       TF 1 IntersectionRNNCell (forget_bias=1.0 there)
+    Errors        ShapeError: inputs that are not as many as the units, without `in_projection`
+
+    >>> import numpy as np
+    >>> cell = IntersectionRNN()
+    >>> p = {"W": np.zeros((1, 4)), "R": np.zeros((1, 4)), "b": np.zeros(4)}
+    >>> y, new, kept = cell.forward(p, np.full((1, 1), 6.0), cell.rule.State(np.ones((1, 1))))
+    >>> float(y[0, 0]), float(new.h[0, 0])
+    (3.0, 0.5)
+    """
+    inputs = WithInput(of_x(bias))
+    inputs = Feed(Dense("Wi", "bi"), inputs) if in_projection else inputs
+    return GatedCell(inputs, Dense("R"), Intersection(**options))
+
+
+def NAS(projection=None, projection_clip=None, bias=True):
+    """The cell that an architecture search found: a tree over eight sums, one of which is a product.
+
+        a0 = sig(x0 + h0)   a1 = relu(x1 + h1)   a2 = sig(x2 + h2)    a3 = relu(x3 h3)
+        a4 = tanh(x4 + h4)  a5 = sig(x5 + h5)    a6 = tanh(x6 + h6)   a7 = sig(x7 + h7)
+        b0 = tanh(a0 a1)    b1 = tanh(a2 + a3)   b2 = tanh(a4 a5)     b3 = sig(a6 + a7)
+        c' = tanh(b0 + c) b1                     h' = tanh(c' tanh(b2 + b3))   (, then h' P)
+
+        where x0 .. x7 = x W and h0 .. h7 = h R + b: for the product it matters on which side b is
+
+    Shapes        x [B, I], state (h [B, H], c [B, U]), W [I, 8U], R [H, 8U], b [8U], gate blocks 0 1 2 3 4 5 6 7,
+                  P [U, H] with `projection=H`
+    Paper         Zoph & Le, "Neural architecture search with reinforcement learning" (2017), appendix A
+    Same as       TF 1 NASCell (bias=False there unless use_bias)
+    Errors        ShapeError: parameters that do not fit
+
+    >>> import numpy as np
+    >>> NAS(bias=False).shapes(3, 2)
+    {'W': (3, 16), 'R': (2, 16)}
+    """
+    cell = GatedCell(Dense("W"), Dense("R", "b" if bias else None), NASRule())
+    return Projected(cell, projection, clip=projection_clip) if projection else cell
+
+
+def MinimalRNN(activation="tanh", gate="sigmoid", bias=True):
+    """Inputs are first put where the state lives; then there is one gate and no product for the candidate.
+
+        n = activation(x W)                             z = gate(n Z + h R + b)
+        h' = z h + (1 - z) n
+
+    Shapes        x [B, I], state (h [B, U]), W [I, U], Z [U, U], R [U, U], b [U]
+    Paper         Chen, "MinimalRNN: toward more interpretable and trainable recurrent neural networks" (2017)
+    Same as       TF 1 MinimalRNNCell
+    Errors        NotSupported: an activation that is not known
+
+    >>> import numpy as np
+    >>> cell, p = MinimalRNN("linear"), {n: np.zeros((1, 1)) for n in "ZR"} | {"W": np.ones((1, 1)), "b": np.zeros(1)}
+    >>> y, new, kept = cell.forward(p, np.full((1, 1), 5.0), cell.rule.State(np.ones((1, 1))))
+    >>> float(y[0, 0])
+    3.0
+    """
+    gates = WithInput(Dense("Z", "b" if bias else None))
+    return GatedCell(Feed(Dense("W"), gates, activation), Dense("R"), gated.Minimal(gate))
+
+
+def MGU(reset="before", bias=True, **options):
+    """The minimal gated unit: one gate both resets and updates.
+
+        f = gate(x W_f + h R_f + b_f)                   h' = (1 - f) h + f n
+        n = candidate(x W_n + (f h) R_n + b_n)          reset="before" the product
+        n = candidate(x W_n + f (h R_n + bR_n) + b_n)   reset="after" it
+
+    Shapes        x [B, I], state (h [B, U]), W [I, 2U], R [U, 2U], b [2U], gate blocks f n; bR [2U] with "after"
+    Options       gate="sigmoid", candidate="tanh"
+    Paper         Zhou, Wu, Zhang & Zhou, "Minimal gated unit for recurrent neural networks" (2016), which has "before"
+    Differs from  flax MGUCell, which has "after" and exchanges f and 1 - f in h'
+    Errors        NotSupported: an option or an activation that is not known
+
+    >>> import numpy as np
+    >>> cell, p = MGU(), {"W": np.zeros((1, 2)), "R": np.zeros((1, 2)), "b": np.zeros(2)}
+    >>> y, new, kept = cell.forward(p, np.ones((1, 1)), cell.rule.State(np.ones((1, 1))))
+    >>> float(y[0, 0])
+    0.5
+    """
+    one_of("MGU", "reset", reset, ("before", "after"))
+    if reset == "before":
+        return MGUBefore(of_x(bias), Dense("R"), gated.MGU(**options))
+    return GatedCell(of_x(bias), Dense("R", "bR" if bias else None), gated.MGU(**options))
+
+
+def LayerNormGRU(epsilon=1e-5, joint=False, bias=True, **options):
+    """A GRU whose two products are normalised, each by itself.
+
+        a = norm(x W) gain + b                          u = norm(h R) gain_r + bR
+        r = gate(a_r + u_r)                             z = gate(a_z + u_z)
+        n = candidate(a_n + r u_n)                      h' = (1 - z) n + z h
+
+    Shapes        x [B, I], state (h [B, U]), W [I, 3U], R [U, 3U], gain gain_r [3U], b bR [3U], gate blocks r z n
+    Options       gate="sigmoid", candidate="tanh"; joint=True: one norm for all gates, else each block by itself
+    Paper         Ba, Kiros & Hinton, "Layer normalization" (2016), eqs. 23-26 (there the blocks r z are normalised
+                  together, and n by itself)
+    Errors        NotSupported: an option or an activation that is not known
+
+    >>> import numpy as np
+    >>> LayerNormGRU().shapes(2, 1)
+    {'W': (2, 3), 'gain': (3,), 'b': (3,), 'R': (1, 3), 'gain_r': (3,), 'bR': (3,)}
+    """
+    blocks = 1 if joint else 3
+    x = Normed(Dense("W"), blocks, "gain", "b" if bias else None, epsilon)
+    return GatedCell(x, Normed(Dense("R"), blocks, "gain_r", "bR" if bias else None, epsilon), GRU(**options))
+
+
+def ESN(leak=1.0, activation="tanh", bias=True):
+    """An echo state network: its weights stay as they were drawn, and only what reads the states is trained.
+
+        h' = (1 - leak) h + leak activation(x W + h R + b)
+
+    Shapes        x [B, I], state (h [B, U]), W [I, U], R [U, U], b [U]
+    Paper         Jaeger, "The echo state approach" (2001); leaky units: Jaeger et al. (2007), eq. 2
+    Same as       SimpleRNN for leak=1.  That W, R and b stay is for whoever trains to respect: their gradients are
+                  given, as of any cell.  R is drawn sparse, and scaled to a spectral radius below 1
+    Errors        NotSupported: a leak that is not in (0, 1]
+
+    >>> import numpy as np
+    >>> cell, p = ESN(leak=0.25), {"W": np.zeros((1, 1)), "R": np.zeros((1, 1)), "b": np.zeros(1)}
+    >>> y, new, kept = cell.forward(p, np.ones((1, 1)), cell.rule.State(np.ones((1, 1))))
+    >>> float(y[0, 0])
+    0.75
+    """
+    return GatedCell(of_x(bias), Dense("R"), Leaky(leak, activation))
+
+
+def of_x(bias=True):
+    return Dense("W", "b" if bias else None)
+
+
+GATED = UGRNN, CFN, SRU, IntersectionRNN, NAS, MinimalRNN, MGU, LayerNormGRU, ESN

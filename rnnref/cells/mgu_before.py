@@ -1,0 +1,59 @@
+"""The minimal gated unit with the reset before the product: a second product waits for the gate."""
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ..arrays import cast, namespace, wide
+from ..cell import TwoStage
+from ..maps.dense import Dense
+from ..rules.gated import MGU, State
+from ..tree import tmap
+
+
+class Kept(NamedTuple):
+    f: Any; n: Any; h0: Any; gate: Any; new: Any; pre: Any
+
+
+@dataclass(frozen=True)
+class MGUBefore(TwoStage):
+    """f = gate(x W_f + h R_f);  n = candidate(x W_n + (f h) R_n);  h' = (1 - f) h + f n.
+
+    `recurrent` is one map; its block f acts on h, its block n on f h.
+    """
+    inputs: Any = Dense("W", "b")                 # x   -> f n
+    recurrent: Any = Dense("R")                   # h   -> f,  f h -> n
+    rule: Any = MGU()                             # whose gates, activations and state these are
+
+    def axes(self):
+        return self.inputs.axes("I") | self.recurrent.axes("H")
+
+    def meets(self):
+        yield self.inputs, "I"
+        yield self.recurrent, "H"
+
+    def step(self, p, ax, s):
+        (xf, xn), h = namespace(ax, s.h).split(wide(ax), 2, -1), wide(s.h)
+        hf, kg = self.recurrent.forward(self.block(p, 0), s.h)
+        f, kf = self.rule.gate.forward(xf + wide(hf))
+        hn, kn = self.recurrent.forward(self.block(p, 1), cast(f * h, s.h))
+        n, kc = self.rule.candidate.forward(xn + wide(hn))
+        new = cast((1 - f) * h + f * n, s.h)
+        return new, State(new), Kept(f, n, s.h, kg, kn, (kf, kc))
+
+    def step_back(self, p, k, dy, dnew):
+        dh, h0 = wide(dy) + wide(dnew.h), wide(k.h0)
+        dn = cast(self.rule.candidate.backward(k.n, k.pre[1], dh * k.f), dy)
+        dfh = wide(self.recurrent.backward_x(self.block(p, 1), k.new, dn))
+        df = cast(self.rule.gate.backward(k.f, k.pre[0], dh * (k.n - h0) + dfh * h0), dy)
+        dh0 = dh * (1 - k.f) + dfh * k.f + wide(self.recurrent.backward_x(self.block(p, 0), k.gate, df))
+        return namespace(dy).concatenate([df, dn], -1), tmap(cast, State(dh0), dnew), (k.gate, df, k.new, dn)
+
+    def step_p(self, p, due):
+        kg, df, kn, dn = due
+        gate = self.recurrent.backward_p(self.block(p, 0), kg, df)
+        new = self.recurrent.backward_p(self.block(p, 1), kn, dn)
+        return {name: namespace(a).concatenate([a, new[name]], -1) for name, a in gate.items()}
+
+    def block(self, p, k):
+        """The parameters of `recurrent`, of which only block k."""
+        U = {name: p[name].shape[-1] // 2 for name in self.recurrent.axes("H")}
+        return {name: p[name][..., k * n:(k + 1) * n] for name, n in U.items()}

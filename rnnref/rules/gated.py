@@ -1,0 +1,186 @@
+"""Gated units with fewer gates than an LSTM: UGRNN, CFN, SRU, MinimalRNN, MGU."""
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ..arrays import namespace
+from ..errors import one_of
+from .rule import Rule
+
+
+class State(NamedTuple):
+    h: Any                                        # [B, U]
+
+
+class Kept(NamedTuple):
+    z: Any; n: Any; h0: Any; pre: Any             # pre: arguments of z and n, None where the slope does not need them
+
+
+@dataclass(frozen=True)
+class UGRNN(Rule):
+    """z = gate(a_z + forget_bias);  n = candidate(a_n);  h' = z h + (1 - z) n."""
+    forget_bias: float = 0.0                      # added at run time; not an initial value of b
+    gate: Any = "sigmoid"
+    candidate: Any = "tanh"
+    gates = "zn"
+    State = State
+
+    def __post_init__(self):
+        self.settle("gate", "candidate")
+
+    def forward(self, p, ax, ah, s):              # ax, ah: [B, 2U], blocks z n
+        az, an = namespace(ax, s.h).split(ax + ah, 2, -1)
+        z, kz = self.gate.forward(az + self.forget_bias)
+        n, kn = self.candidate.forward(an)
+        h = z * s.h + (1 - z) * n
+        return h, State(h), Kept(z, n, s.h, (kz, kn))
+
+    def backward(self, p, k, dy, d):
+        dh = dy + d.h
+        dz = self.gate.backward(k.z, k.pre[0], dh * (k.h0 - k.n))
+        dn = self.candidate.backward(k.n, k.pre[1], dh * (1 - k.z))
+        da = namespace(dh).concatenate([dz, dn], -1)
+        return da, da, State(dh * k.z), {}
+
+
+@dataclass(frozen=True)
+class Minimal(Rule):
+    """z = gate(a_z);  h' = z h + (1 - z) n, where n comes with ax, ready: it knows nothing of h."""
+    gate: Any = "sigmoid"
+    gates = "z"
+    State = State
+    sums = False                                  # ax holds n beside the block of z
+
+    def __post_init__(self):
+        self.settle("gate")
+
+    def forward(self, p, ax, ah, s):              # ax: [B, 2U], blocks z n; ah: [B, U]
+        az, n = namespace(ax, s.h).split(ax, 2, -1)
+        z, kz = self.gate.forward(az + ah)
+        h = z * s.h + (1 - z) * n
+        return h, State(h), Kept(z, n, s.h, kz)
+
+    def backward(self, p, k, dy, d):
+        dh = dy + d.h
+        dz = self.gate.backward(k.z, k.pre, dh * (k.h0 - k.n))
+        return namespace(dh).concatenate([dz, dh * (1 - k.z)], -1), dz, State(dh * k.z), {}
+
+
+class KeptCFN(NamedTuple):
+    f: Any; i: Any; g: Any; th: Any; pre: Any     # th: the squashed old h
+
+
+@dataclass(frozen=True)
+class CFN(Rule):
+    """f, i = gate(a_f), gate(a_i);  g = activation(ax_g);  h' = f activation(h) + i g.  g does not see h."""
+    gate: Any = "sigmoid"
+    activation: Any = "tanh"
+    complement: bool = False                      # (1 - i) g in place of i g, as TF 1 has it
+    gates = "fig"
+    State = State
+    of_h = "U+U"
+    sums = False
+
+    def __post_init__(self):
+        self.settle("gate", "activation")
+
+    def forward(self, p, ax, ah, s):              # ax: [B, 3U], blocks f i g; ah: [B, 2U], blocks f i
+        xp = namespace(ax, s.h)
+        (xf, xi, xg), (hf, hi) = xp.split(ax, 3, -1), xp.split(ah, 2, -1)
+        f, kf = self.gate.forward(xf + hf)
+        i, ki = self.gate.forward(xi + hi)
+        g, kg = self.activation.forward(xg)
+        th, kh = self.activation.forward(s.h)
+        h = f * th + (1 - i if self.complement else i) * g
+        return h, State(h), KeptCFN(f, i, g, th, (kf, ki, kg, kh))
+
+    def backward(self, p, k, dy, d):
+        dh, (kf, ki, kg, kh), xp = dy + d.h, k.pre, namespace(dy)
+        df = self.gate.backward(k.f, kf, dh * k.th)
+        di = self.gate.backward(k.i, ki, dh * k.g * (-1 if self.complement else 1))
+        dg = self.activation.backward(k.g, kg, dh * (1 - k.i if self.complement else k.i))
+        dh0 = self.activation.backward(k.th, kh, dh * k.f)
+        return xp.concatenate([df, di, dg], -1), xp.concatenate([df, di], -1), State(dh0), {}
+
+
+class Carried(NamedTuple):
+    c: Any                                        # [B, U]
+
+
+class KeptSRU(NamedTuple):
+    f: Any; r: Any; n: Any; x: Any; tc: Any; c0: Any; pre: Any
+
+
+@dataclass(frozen=True)
+class SRU(Rule):
+    """f, r = gate(a_f), gate(a_r);  c' = f c + (1 - f) n;  y = r activation(c') + (1 - r) x.  No product waits for c.
+
+    x is the last block of ax, or, with highway="input", the input itself, which comes with ax.
+    """
+    gate: Any = "sigmoid"
+    activation: Any = "tanh"
+    highway: str = "projected"
+    State = Carried
+    widths = {"c": "U"}
+    wide = ("c",)
+    sums = False                                  # x is no argument of a gate
+
+    def __post_init__(self):
+        self.settle("gate", "activation")
+        one_of("SRU", "highway", self.highway, ("projected", "input"))
+
+    @property
+    def gates(self):
+        return {"projected": "nfrx", "input": "nfr"}[self.highway]
+
+    def axes(self):
+        return {"b": "U+U"}                       # of f and r alone
+
+    def forward(self, p, ax, ah, s):              # ax: [B, 4U], blocks n f r x
+        xp = namespace(ax, s.c)
+        n, af, ar, x = xp.split(ax, 4, -1)
+        bf, br = xp.split(p["b"], 2, -1)
+        f, kf = self.gate.forward(af + bf)
+        r, kr = self.gate.forward(ar + br)
+        c = f * s.c + (1 - f) * n
+        tc, kc = self.activation.forward(c)
+        return r * tc + (1 - r) * x, Carried(c), KeptSRU(f, r, n, x, tc, s.c, (kf, kr, kc))
+
+    def backward(self, p, k, dy, d):
+        kf, kr, kc = k.pre
+        dr = self.gate.backward(k.r, kr, dy * (k.tc - k.x))
+        dc = d.c + self.activation.backward(k.tc, kc, dy * k.r)
+        df = self.gate.backward(k.f, kf, dc * (k.c0 - k.n))
+        xp = namespace(dc)
+        da = xp.concatenate([dc * (1 - k.f), df, dr, dy * (1 - k.r)], -1)
+        return da, da, Carried(dc * k.f), {"b": xp.concatenate([df, dr], -1)}
+
+
+class KeptMGU(NamedTuple):
+    f: Any; n: Any; hn: Any; h0: Any; pre: Any
+
+
+@dataclass(frozen=True)
+class MGU(Rule):
+    """f = gate(ax_f + ah_f);  n = candidate(ax_n + f ah_n);  h' = (1 - f) h + f n.  One gate opens and resets."""
+    gate: Any = "sigmoid"
+    candidate: Any = "tanh"
+    gates = "fn"
+    State = State
+    sums = False
+
+    def __post_init__(self):
+        self.settle("gate", "candidate")
+
+    def forward(self, p, ax, ah, s):              # ax, ah: [B, 2U], blocks f n
+        xp = namespace(ax, s.h)
+        (xf, xn), (hf, hn) = xp.split(ax, 2, -1), xp.split(ah, 2, -1)
+        f, kf = self.gate.forward(xf + hf)
+        n, kn = self.candidate.forward(xn + f * hn)
+        h = (1 - f) * s.h + f * n
+        return h, State(h), KeptMGU(f, n, hn, s.h, (kf, kn))
+
+    def backward(self, p, k, dy, d):
+        dh, xp = dy + d.h, namespace(dy)
+        dn = self.candidate.backward(k.n, k.pre[1], dh * k.f)
+        df = self.gate.backward(k.f, k.pre[0], dh * (k.n - k.h0) + dn * k.hn)
+        return xp.concatenate([df, dn], -1), xp.concatenate([df, dn * k.f], -1), State(dh * (1 - k.f)), {}

@@ -1,0 +1,96 @@
+"""Dropout of what is new in a state, and of nothing that is old."""
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any
+
+from ..errors import NotSupported, ShapeError
+from ..scalar import Activation
+from ..shapes import Size, expect, floating
+from ..tree import Each
+from .wrapper import Wrapper
+
+
+@dataclass(frozen=True, eq=False)
+class Times(Activation):
+    """An activation whose result is multiplied by a mask."""
+    mask: Any = None
+
+    def forward(self, x):
+        y, kept = super().forward(x)
+        return y * self.mask, (y, kept)
+
+    def backward(self, y, kept, dy):              # y is the masked one
+        y, kept = kept
+        return super().backward(y, kept, dy * self.mask)
+
+    def __str__(self):
+        return f"{super().__str__()} times a mask"
+
+
+@dataclass(frozen=True)
+class CandidateDropout(Wrapper):
+    """The cell with its candidate times a mask, which is `extra`: an LSTM's g, a GRU's n.
+
+        c' = f c + i (g m)                              in an LSTM; the past itself is never dropped
+
+    Shapes        `extra` is m [B, U], the same at every step, or Each(m) [T, B, U], a new one at every step.  It holds
+                  0 or 1 / keep, and gets no gradient
+    Paper         Semeniuta, Severyn & Barth, "Recurrent dropout without memory loss" (2016)
+    Same as       TF 1 LayerNormBasicLSTMCell(dropout_keep_prob=...), around LayerNormLSTM
+    Errors        NotSupported: a cell whose rule has no candidate; ShapeError: a mask that does not fit
+
+    >>> import numpy as np, rnnref
+    >>> cell = CandidateDropout(rnnref.cells.LSTM())
+    >>> p = {"W": np.ones((1, 4)), "R": np.ones((1, 4)), "b": np.zeros(4)}
+    >>> rnnref.run(cell, p, np.ones((2, 1, 1)), extra=np.zeros((1, 1)))[1].c
+    array([[0.]])
+    """
+    cell: Any
+
+    def __post_init__(self):
+        if not self.holder(getattr(self.cell, "rule", None)):
+            raise NotSupported("CandidateDropout", f"{self.cell.name} has no rule with a candidate")
+
+    def holder(self, rule):
+        """Whether the rule, or the rule that it holds, has a candidate."""
+        return hasattr(rule, "candidate") or hasattr(rule, "rule") and self.holder(rule.rule)
+
+    def masked(self, extra):
+        """The cell, in whose rule the candidate is masked."""
+        return dropped(self.cell, extra) if extra is not None else self.cell
+
+    def forward(self, p, x, s, extra=None):
+        y, new, kept = self.masked(extra).forward(p, x, s)
+        return y, new, (kept, extra)
+
+    def backward(self, p, kept, dy, dnew):
+        dx, ds, _, dp = self.masked(kept[1]).backward(p, kept[0], dy, dnew)
+        return dx, ds, None, dp
+
+    def prepare(self, p, extra=None):
+        q, _, kept = self.cell.prepare(p)
+        return q, extra, kept
+
+    def prepare_back(self, p, kept, dp, dextra):
+        return self.cell.prepare_back(p, kept, dp, None)
+
+    def check(self, p, x, s, extra=None, lead="B"):
+        y = self.cell.check(p, x, s, None, lead)
+        if extra is not None:
+            mask, axes = (extra.steps, f"{lead} U") if isinstance(extra, Each) else (extra, "B U")
+            if isinstance(mask, (tuple, dict)):
+                raise ShapeError(self.name, f"extra is a {type(mask).__name__}, expected a mask [B, U] or Each of them")
+            floating(self.name, "extra", mask, y.dtype)
+            rows = dict(zip(lead.split(), map(Size, y.shape)))
+            expect(self.name, "extra", mask, axes, rows | {"U": Size(s[-1].shape[-1], "the units")})
+        return y
+
+
+def dropped(thing, mask):
+    """A cell or a rule with the candidate of its rule masked, however deep; twins go back to their rule."""
+    changes = {f.name: dropped(getattr(thing, f.name), mask) for f in fields(thing)
+               if f.name in ("cell", "rule") and is_dataclass(getattr(thing, f.name))}
+    if not hasattr(thing, "candidate"):
+        return replace(thing, **changes)
+    a, plain = thing.candidate, getattr(type(thing), "plain", type(thing))
+    return plain(**{f.name: getattr(thing, f.name) for f in fields(plain)}
+                 | {"candidate": Times(a.name, a.alpha, a.beta, a.clip, mask)})

@@ -1,0 +1,87 @@
+"""Cases of the cells beyond SimpleRNN, LSTM and GRU: what `cases` adds to its own."""
+import numpy as np
+
+from rnnref.cells import (CFN, ESN, GLSTM, MGU, NAS, SRU, UGRNN, CandidateDropout, ConvLSTM, GatedCell, IndRNN, IndyGRU,
+                          IndyLSTM, IntersectionRNN, LayerNormGRU, LayerNormLSTM, MinimalRNN, Projected, Skip, Stack,
+                          WeightNormLSTM)
+from rnnref.maps.dense import Dense, Diagonal
+from rnnref.maps.joined import SumOf
+from rnnref.rules import elman, lstm
+from rnnref.tree import Each
+
+T, B, I, U, H = 6, 4, 3, 5, 2                     # those of `cases`
+RNG = np.random.default_rng(1)
+
+
+def normal(*shape):
+    return RNG.normal(size=shape) * 0.5
+
+
+def line(*extent, n_in=I, units=2, to=None):
+    """Arguments of cells that have places: x and a state."""
+    to = to or extent
+    s = lstm.State(normal(B, *to, units), normal(B, *to, units))
+    return {"xs": normal(T, B, *extent, n_in), "units": units, "s": s}
+
+
+MORE = {
+    "IndRNN": IndRNN(),
+    "IndRNN, tanh": IndRNN("tanh", bias=False),
+    "IndyLSTM": IndyLSTM(forget_bias=1.0),
+    "IndyLSTM, peepholes": IndyLSTM(peepholes=True, cell_clip=0.4),
+    "IndyGRU": IndyGRU(),
+    "GLSTM, one group": GLSTM(output="relu"),
+    "LayerNormLSTM": LayerNormLSTM(),
+    "LayerNormLSTM, everything": LayerNormLSTM(H, 0.3, 1e-12, peepholes=True, cell_clip=0.4, forget_bias=1.0,
+                                               output="relu"),
+    "LayerNormLSTM, coupled input": LayerNormLSTM(coupled="input", peepholes=True),
+    "WeightNormLSTM": WeightNormLSTM(floor=1e-12),
+    "WeightNormLSTM, floor reached": WeightNormLSTM(H, floor=1.5, peepholes=True),
+    "CandidateDropout, no mask": CandidateDropout(LayerNormLSTM()),
+    "UGRNN": UGRNN(forget_bias=1.0),
+    "UGRNN, slopes from x": UGRNN(gate="swish", candidate="mish", bias=False),
+    "CFN": CFN(),
+    "CFN, complement": CFN(complement=True, activation="softplus", bias=False),
+    "SRU": SRU(),
+    "SRU, slopes from x": SRU(gate="swish", activation="mish"),
+    "IntersectionRNN, projected": IntersectionRNN(in_projection=True, forget_bias=1.0),
+    "NAS": NAS(),
+    "NAS, projection": NAS(H, 0.3, bias=False),
+    "MinimalRNN": MinimalRNN(),
+    "MinimalRNN, slopes from x": MinimalRNN("mish", "swish", bias=False),
+    "MGU": MGU(),
+    "MGU, slopes from x": MGU(gate="swish", candidate="mish", bias=False),
+    "MGU, reset after": MGU("after"),
+    "LayerNormGRU": LayerNormGRU(),
+    "LayerNormGRU, joint": LayerNormGRU(joint=True, bias=False),
+    "ESN": ESN(leak=0.3),
+}
+# Cells that need more than a number of inputs: (cell, arguments of `drawn`)
+GIVEN = {
+    "GLSTM": (GLSTM(groups=2), {"n_in": 4, "units": 6}),
+    "GLSTM, projection": (GLSTM(2, 4, 0.3, candidate="softsign"), {"n_in": 4, "units": 6}),
+    "IntersectionRNN": (IntersectionRNN(), {"n_in": U}),
+    "SRU, highway of the input": (SRU(highway="input"), {"n_in": U}),
+    "Skip": (Skip(UGRNN()), {}),
+    "ConvLSTM, a line": (ConvLSTM((3,), peepholes=True), line(4)),
+    "ConvLSTM, an even kernel": (ConvLSTM((2,), bias=False, forget_bias=1.0), line(4)),
+    "ConvLSTM, a plane": (ConvLSTM((3, 2)), line(2, 3, n_in=2)),
+    "ConvLSTM, a volume": (ConvLSTM((2, 1, 3)), line(2, 1, 2, n_in=1)),
+    "ConvLSTM, valid": (ConvLSTM((2,), (3,), padding="valid"), line(4, to=(3,))),
+    "ConvLSTM, strides": (ConvLSTM((3, 2), strides=(2, 1), cell_clip=0.4), line(3, 2, n_in=1, to=(2, 2))),
+    "ConvLSTM, valid strides": (ConvLSTM((2,), strides=(2,), padding="valid"), line(5, to=(2,))),
+    "ConvLSTM, projected at each place": (Projected(ConvLSTM((2,)), 2), {
+        "xs": normal(T, B, 3, I), "units": 3, "s": lstm.State(normal(B, 3, 2), normal(B, 3, 3))}),
+    "ConvLSTM with a skip": (Skip(ConvLSTM((3,))), line(3)),
+    "ConvLSTM, two": (Stack((ConvLSTM((3,)), ConvLSTM((2,)))), {
+        "xs": normal(T, B, 3, I), "units": (2, 2),
+        "s": (lstm.State(*normal(2, B, 3, 2)), lstm.State(*normal(2, B, 3, 2)))}),
+    "SimpleRNN of two inputs": (GatedCell(SumOf((Dense("W", "b"), Dense("V"))), Dense("R"), elman.Elman()),
+                                {"xs": (normal(T, B, I), normal(T, B, 2))}),
+    "LSTM of two inputs, one for each unit": (
+        GatedCell(SumOf((Dense("W", "b"), Diagonal("V"))), Dense("R"), lstm.LSTM()),
+        {"xs": (normal(T, B, I), normal(T, B, U))}),
+    "CandidateDropout": (CandidateDropout(LayerNormLSTM(H)), {"extra": Each((RNG.random((T, B, U)) < 0.6) / 0.6)}),
+    "CandidateDropout, one mask": (CandidateDropout(MGU("after")), {"extra": (RNG.random((B, U)) < 0.6) / 0.6}),
+}
+MORE_BREAKS: dict = {}
