@@ -20,7 +20,8 @@ class Cell:
     """forward(p, x, s, extra=None) -> y, s', kept;   backward(p, kept, dy, ds') -> dx, ds, dextra, dp.
 
     Both are pure.  `x` [B, I], `s` a named tuple of arrays [B, ...], `p` a dict of arrays, `extra` what belongs to the
-    rows of the batch and is no sequence of inputs (masks, a memory to attend to).
+    rows of the batch and is no sequence of inputs (masks, a memory to attend to).  x, y and s may be any tree of
+    arrays [B, ...]: tuples, named tuples and dicts, as deep as need be.
     """
 
     @property
@@ -41,13 +42,17 @@ class Cell:
     def prepare_back(self, p, kept, dp, dextra):
         return dp, dextra
 
+    def n_in(self, x):
+        """What `shapes` takes for inputs like x: the width of every array in it, in its structure."""
+        return tmap(lambda a: a.shape[-1], x)
+
     def lead(self, rows):
         """The leading axes of the state, for an x whose axes but the last are `rows` (B, and those of space)."""
         return rows[0]
 
     def check(self, p, x, s, extra=None, lead="B"):
         """Raise a readable error if the arguments do not fit each other; returns the outline of the output."""
-        if not hasattr(s[0], "shape"):
+        if not isinstance(s, tuple) or not s or not hasattr(s[0], "shape"):
             return None
         rows = (x if isinstance(x, Outline) else first(x)).shape[:len(lead.split())]
         return Outline((*rows, *s[0].shape[1:]), s[0].dtype, f"the output of {self.name}")

@@ -24,6 +24,9 @@ class Several(Cell):
     def units(self, p):
         return tuple(cell.units(q) for cell, q in zip(self.cells, p))
 
+    def n_in(self, x):
+        return self.cells[0].n_in(x)
+
     def lead(self, rows):
         return self.cells[0].lead(rows)
 

@@ -22,6 +22,9 @@ class Wrapper(Cell):
     def shapes(self, n_in, units):
         return self.cell.shapes(n_in, units)
 
+    def n_in(self, x):
+        return self.cell.n_in(x)
+
     def lead(self, rows):
         return self.cell.lead(rows)
 
