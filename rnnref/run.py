@@ -1,7 +1,7 @@
 """The only loop that layers call.  (floor 6)"""
 from typing import Any, NamedTuple
 
-from .arrays import cast, is_array, namespace
+from .arrays import cast, is_array, is_cupy, namespace
 from .errors import DtypeError, NotSupported, ShapeError
 from .fused import call_of, find, plan
 from .past import alive, check_policy, drepeat, repeat
@@ -50,7 +50,7 @@ def run(cell, p, xs, s=None, extra=None, lengths=None, mask=None, reverse=False,
     q, e, prepared = cell.prepare(p, extra)
     keep = "states" if recompute and keep else keep
     chosen = plan(cell, call_of(xs, e, live is not None, keep, s), **choice)
-    forward, tail = find(chosen.path).forward, None
+    forward, tail = guarded(find(chosen.path).forward, cell, xs), None
     ys, new, tape = forward(chosen.cell, q, xs, s, e, live, reverse, keep)
     if past == "repeat":
         ys = each_way(repeat, cell, ys, live, reverse)
@@ -71,7 +71,7 @@ def run_back(tape, dys=None, ds=None):
     name = getattr(cell, "name", type(cell).__name__)
     for what, d, a in zip(("dys", "ds"), (dys, ds), like):
         alike(name, what, d, a)
-    backward, more = find(path).backward, (None, None, None)
+    backward, more = guarded(find(path).backward, cell, like), (None, None, None)
     if past == "repeat":
         dys = each_way(drepeat, cell, dys, live, reverse)
     if tail is not None:
@@ -83,6 +83,17 @@ def run_back(tape, dys=None, ds=None):
     same_names(name, dp, p)
     dextra = None if extra is None or dextra is None else tmap(lambda d, a: cast(d, a), dextra, extra)
     return dxs, ds, dextra, tmap(lambda a, d: cast(d, a), p, dp)
+
+
+def guarded(f, cell, where):
+    """`f`, and if arrays are on a GPU, then what may go wrong there is said as rnnref says it."""
+    if not is_cupy(first(where)):
+        return f
+
+    def g(*args):
+        with find("cuda.trouble").explained(getattr(cell, "name", type(cell).__name__)):
+            return f(*args)
+    return g
 
 
 def same_names(who, dp, p):

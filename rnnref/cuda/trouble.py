@@ -12,6 +12,8 @@ PLAIN = "twins=False and paths=(\"scan\", \"apart\") run the plain text, without
 SAID = (
     ("failed to load", "nvrtc", MissingExtra, "CuPy finds no NVRTC, the compiler of kernels",
      'pip install "cupy-cuda13x[ctk]" (cupy-cuda12x[ctk] for CUDA 12), or set CUDA_PATH to a toolkit'),
+    ("failure finding", "cublas", MissingExtra, "CuPy finds no cuBLAS, which does the matrix products",
+     'pip install "cupy-cuda13x[ctk]" (cupy-cuda12x[ctk] for CUDA 12), or set CUDA_PATH to a toolkit'),
     ("cuda headers", "", MissingExtra, "CuPy finds no headers of CUDA",
      'pip install "cupy-cuda13x[ctk]" (cupy-cuda12x[ctk] for CUDA 12), or set CUDA_PATH to a toolkit'),
     ("gpu-architecture", "", NotSupported, "this NVRTC does not know the architecture of the card",
@@ -21,6 +23,14 @@ SAID = (
     ("insufficientdriver", "", DeviceError, "there is no driver, or it is older than CuPy's CUDA",
      "install or update the NVIDIA driver (nvidia-smi shows its CUDA), or install the CuPy for an older CUDA"),
     ("nodevice", "", DeviceError, "there is no GPU here", 'rnnref.to("cpu", tree) takes arrays to main memory'),
+    ("cublas_status_arch_mismatch", "", NotSupported, "cuBLAS has no such product for the architecture of this card",
+     'mode="fp32" is what every card has'),
+    ("cublas_status_not_supported", "", NotSupported, "cuBLAS has no such product for this card and these dtypes",
+     'mode="fp32" is what every card has'),
+    ("cublas_status_alloc_failed", "", DeviceError, "the GPU has not enough memory for cuBLAS",
+     "a smaller batch, shorter sequences, or cupy.get_default_memory_pool().free_all_blocks()"),
+    ("cublas_status_not_initialized", "", DeviceError, "cuBLAS could not start: mostly for want of memory",
+     "end what else runs on it (nvidia-smi), or cupy.get_default_memory_pool().free_all_blocks()"),
     ("memoryallocation", "", DeviceError, "the GPU has not enough memory",
      "a smaller batch, shorter sequences, recompute=True, or keep=False if there is no way back"),
     ("out_of_memory", "", DeviceError, "the GPU has not enough memory",
@@ -29,6 +39,9 @@ SAID = (
 LOST = """illegaladdress illegal_address launchfailure launch_failed eccuncorrectable ecc_uncorrectable
     hardwarestackerror hardware_stack_error deviceunavailable device_unavailable deviceuninit contextisdestroyed
     context_is_destroyed misalignedaddress misaligned_address illegalinstruction illegal_instruction""".split()
+
+KINDS = ("CompileException", "CUDARuntimeError", "CUDADriverError", "NVRTCError", "CUBLASError", "RuntimeError",
+         "ImportError")
 
 
 @contextmanager
@@ -51,11 +64,12 @@ def translated(who, e):
     low = words.lower()
     if kind == "OutOfMemoryError":
         low += " memoryallocation"
-    elif kind not in ("CompileException", "CUDARuntimeError", "CUDADriverError", "NVRTCError", "RuntimeError"):
+    elif kind not in KINDS:
         return None
     for first, second, raised, what, fix in SAID:
         if first in low and second in low:
-            return raised(who, what, fix=fix, **{"or": PLAIN if raised is not DeviceError else ""}, said=short(words))
+            spared = raised is not DeviceError and "cublas" not in first + second        # by the text, without kernels
+            return raised(who, what, fix=fix, **{"or": PLAIN if spared else ""}, said=short(words))
     if any(word in low for word in LOST):
         return DeviceError(who, "the GPU has stopped: nothing more can be computed on it in this process",
                            fix="start a new process, from the last checkpoint if there is one", said=short(words))
