@@ -2,8 +2,9 @@
 
     python -m tests.kernels.compile_check [sm ...]
 
-Prints the registers of each kernel on each card, and fails on what must not be: spilled registers, arithmetic in double
-inside a kernel of floats, loads that may be stale, more registers or shared memory than a launch can have.
+Prints the registers of each kernel on each card, and fails on what must not be: registers spilled or arrays on the
+stack, arithmetic in double inside a kernel of floats, loads that may be stale, more registers or shared memory than a
+launch can have.
 """
 import ctypes
 import re
@@ -18,7 +19,7 @@ from rnnref.cuda.source import THREADS, assemble
 from .instances import kernels
 
 CUPYS = "-ftz=true", "--device-as-default-execution-space"             # what CuPy adds to the options of others
-FINE = "no spills, no double in kernels of floats, no stale loads, every launch within its card"
+FINE = "no spills, no stack, no double in kernels of floats, no stale loads, every launch within its card"
 
 
 def libraries():
@@ -89,9 +90,10 @@ def used(log):
     for line in log.splitlines():
         named = re.search(r"Compiling entry function '(\w+)'|Function properties for (\w+)", line)
         name = (named[1] or named[2]) if named else name
-        row = found.setdefault(name, dict.fromkeys(("registers", "spilled", "shared"), 0))
-        for key, pattern in (("spilled", r"(\d+) bytes spill stores, (\d+) bytes spill loads"),
-                             ("registers", r"Used (\d+) registers"), ("shared", r"(\d+) bytes smem")):
+        row = found.setdefault(name, dict.fromkeys(("registers", "stack", "spilled", "shared"), 0))
+        for key, pattern in (("stack", r"(\d+) bytes stack frame"), ("registers", r"Used (\d+) registers"),
+                             ("spilled", r"(\d+) bytes spill stores, (\d+) bytes spill loads"),
+                             ("shared", r"(\d+) bytes smem")):
             number = re.search(pattern, line)
             row[key] = sum(map(int, number.groups())) if number else row[key]
     return found
@@ -103,6 +105,8 @@ def faults(kernel, row, ptx, card):
         yield "the compiler says nothing of it"
     if row["spilled"]:
         yield f"{row['spilled']} bytes of spilled registers"
+    if row["stack"] > row["spilled"]:
+        yield f"{row['stack']} bytes of stack: an array that is not in registers"
     if kernel.A != "float64" and re.search(r"\.f64\b", ptx):
         yield "arithmetic in double: " + re.search(r".*\.f64\b.*", ptx)[0].strip()
     if "ld.global.nc" in ptx:

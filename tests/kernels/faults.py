@@ -1,5 +1,5 @@
 """Faults planted in the text of the kernels, each to be caught by what is named."""
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 from unittest import mock
 
@@ -43,14 +43,17 @@ FAULTS = {
 @contextmanager
 def planted(name):
     """Kernels that are compiled inside have this fault ("" is none)."""
-    fault, read = FAULTS.get(name), source.read
+    with planted_text(*FAULTS[name][:3]) if name else nullcontext():
+        yield
+
+
+@contextmanager
+def planted_text(which, old, new):
+    read = source.read
+    assert old in read(which), f"the text to damage is not in {which} any more: {old}"
 
     def damaged(file):
-        text = read(file)
-        if fault is None or file != fault.file:
-            return text
-        assert fault.old in text, f"{name}: the text to damage is not in {file} any more"
-        return text.replace(fault.old, fault.new)
+        return read(file).replace(old, new) if file == which else read(file)
     with mock.patch.object(source, "read", damaged):
         launch.compiled.cache_clear()
         yield

@@ -1,0 +1,134 @@
+"""The headers as plain C++, bit by bit against NumPy; and that the check of what NVRTC makes of kernels can fail."""
+import ctypes
+
+import numpy as np
+import pytest
+from kernels import compile_check
+from kernels.compile_check import check
+from kernels.faults import planted_text
+from kernels.instances import dtype, kernels
+from shim.hostsim import built
+
+from rnnref.check.tolerance import tolerance
+from rnnref.cuda import limits, source
+
+pytestmark = pytest.mark.kernels
+
+PLAIN = """
+#include <cstddef>
+extern "C" void widen_half(const unsigned short* a, float* b, size_t n) {
+  for (size_t i = 0; i < n; i++) b[i] = rnnref::wide(rnnref::half{a[i]});
+}
+extern "C" void widen_bfloat16(const unsigned short* a, float* b, size_t n) {
+  for (size_t i = 0; i < n; i++) b[i] = rnnref::wide(rnnref::bfloat16{a[i]});
+}
+extern "C" void cast_half(const float* a, rnnref::half* b, size_t n) {
+  for (size_t i = 0; i < n; i++) rnnref::cast(a[i], b[i]);
+}
+extern "C" void cast_bfloat16(const float* a, rnnref::bfloat16* b, size_t n) {
+  for (size_t i = 0; i < n; i++) rnnref::cast(a[i], b[i]);
+}
+extern "C" void sigmoid_float(const float* a, float* b, size_t n) {
+  for (size_t i = 0; i < n; i++) b[i] = rnnref::sigmoid(a[i]);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def plain():
+    return ctypes.CDLL(str(built(source.inlined("scalar.cuh", set()) + PLAIN)))
+
+
+def by(f, a, dtype):
+    b = np.empty(a.shape, dtype)
+    f(ctypes.c_void_p(a.ctypes.data), ctypes.c_void_p(b.ctypes.data), ctypes.c_size_t(a.size))
+    return b
+
+
+def bits(a):
+    """NaN is NaN, whatever it carries along."""
+    return np.where(np.isnan(a), 0, a.view(f"u{a.itemsize}"))
+
+
+@pytest.mark.parametrize("name, cpp", (("float16", "half"), ("bfloat16", "bfloat16")))
+def test_16_bits_to_float_and_back(plain, name, cpp):
+    every = np.arange(1 << 16, dtype="uint16")
+    wide = by(getattr(plain, "widen_" + cpp), every, "float32")
+    stored = every.view(dtype(name))
+    with np.errstate(invalid="ignore"):
+        assert np.array_equal(bits(wide), bits(stored.astype("float32")))
+    assert np.array_equal(np.isnan(wide), np.isnan(stored.astype("float32")))
+    again = by(getattr(plain, "cast_" + cpp), wide, "uint16")
+    assert np.array_equal(again[~np.isnan(wide)], every[~np.isnan(wide)])
+
+
+@pytest.mark.parametrize("name, cpp", (("float16", "half"), ("bfloat16", "bfloat16")))
+def test_float_to_16_bits(plain, name, cpp):
+    drawn = np.random.default_rng(0).integers(0, 1 << 32, 1 << 20, dtype="uint32").view("float32")
+    kinds = np.arange(1 << 16, dtype="uint32") << 16             # beside every bfloat16: ties, and both sides of them
+    near = np.concatenate([kinds + offset for offset in (0, 1, 0x7fff, 0x8000, 0x8001)]).view("float32")
+    halves = np.arange(1 << 16, dtype="uint16").view("float16").astype("float32").view("uint32")
+    ties = np.concatenate([halves + offset for offset in (0x0fff, 0x1000, 0x1001)]).view("float32")
+    subnormal = np.ldexp(np.arange(0, 4096, 0.25, dtype="float32"), -24)
+    for a in (drawn, near, ties, subnormal, -subnormal):
+        with np.errstate(all="ignore"):
+            want = a.astype(dtype(name))
+        got = by(getattr(plain, "cast_" + cpp), np.ascontiguousarray(a), "uint16").view(dtype(name))
+        assert np.array_equal(np.isnan(got.astype("float32")), np.isnan(a))
+        fine = ~np.isnan(a)
+        assert np.array_equal(got.view("uint16")[fine], want.view("uint16")[fine])
+
+
+def test_a_sigmoid_keeps_its_digits_on_both_sides(plain):
+    x = np.linspace(-87, 87, 10001, dtype="float32")
+    got, want = by(plain.sigmoid_float, x, "float32"), 1 / (1 + np.exp(-x.astype("float64")))
+    assert (abs(got - want) <= tolerance("kernel", "float32") * np.spacing(want.astype("float32"))).all()
+    ends = np.array([-1e4, -np.inf, 1e4, np.inf, 0, np.nan], "float32")
+    assert by(plain.sigmoid_float, ends, "float32").tolist()[:5] == [0, 0, 1, 1, 0.5]
+    assert np.isnan(by(plain.sigmoid_float, ends, "float32")[5])
+
+
+FAULTS = (
+    ("scalar.cuh", "return dy * (1 - y * y);", "return dy * (1.0 - y * y);", "arithmetic in double"),
+    ("rows.cuh", "wide(a[at])", "wide(T(__ldg(a + at)))", "ld.global.nc"),
+    ("pointwise.cu", "typename Rule::Kept k = {};", "typename Rule::Kept k = {}; volatile A far[300]; "
+     "for (int i = 0; i < 300; i++) far[i] = u; k.h = far[row % 300];", "bytes of stack"),
+)
+
+
+def elman():
+    return [k for k in kernels((("float32", "float32"),)) if k.name == "elman_backward_float_float"]
+
+
+def test_without_a_fault_nothing_is_wrong():
+    table, wrong = check([75, 90], elman())
+    assert wrong == [] and all(0 < n <= 64 for row in table.values() for n in row)
+
+
+@pytest.mark.parametrize("file, old, new, says", FAULTS)
+def test_the_check_sees(file, old, new, says):
+    with planted_text(file, old, new):
+        wrong = check([90], elman())[1]
+    assert len(wrong) == 1 and says in wrong[0] and wrong[0].startswith("sm_90 elman_backward_float_float: ")
+
+
+MANY = """typename Rule::Kept k = {};
+A many[48];
+#pragma unroll
+for (int i = 0; i < 48; i++) many[i] = kept[i * row];
+asm volatile("" ::: "memory");
+#pragma unroll
+for (int i = 0; i < 48; i++) k.h = k.h * many[i] + many[47 - i];
+"""
+
+
+def test_the_check_sees_spilled_registers(monkeypatch):
+    monkeypatch.setattr(source, "THREADS", 1024)  # which leaves 64 registers for each
+    wide = [k for k in kernels((("float64", "float64"),)) if k.name == "elman_backward_double_double"]
+    with planted_text("pointwise.cu", "typename Rule::Kept k = {};", MANY):
+        assert any("spilled registers" in why for why in check([90], wide)[1])
+
+
+def test_the_check_sees_a_launch_beyond_its_card(monkeypatch):
+    monkeypatch.setitem(limits.CARDS, 90, limits.Card(0, 2048, registers=2048))
+    assert any("registers x 128 threads, at most 2048" in why for why in check([90], elman())[1])
