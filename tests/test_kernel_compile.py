@@ -3,7 +3,6 @@ import ctypes
 
 import numpy as np
 import pytest
-from kernels import compile_check
 from kernels.compile_check import check
 from kernels.faults import planted_text
 from kernels.instances import dtype, kernels
@@ -112,20 +111,20 @@ def test_the_check_sees(file, old, new, says):
     assert len(wrong) == 1 and says in wrong[0] and wrong[0].startswith("sm_90 elman_backward_float_float: ")
 
 
-MANY = """typename Rule::Kept k = {};
+MANY = """
 A many[48];
 #pragma unroll
 for (int i = 0; i < 48; i++) many[i] = kept[i * row];
 asm volatile("" ::: "memory");
 #pragma unroll
 for (int i = 0; i < 48; i++) k.h = k.h * many[i] + many[47 - i];
-"""
+rule.recall("""
 
 
 def test_the_check_sees_spilled_registers(monkeypatch):
     monkeypatch.setattr(source, "THREADS", 1024)  # which leaves 64 registers for each
     wide = [k for k in kernels((("float64", "float64"),)) if k.name == "elman_backward_double_double"]
-    with planted_text("pointwise.cu", "typename Rule::Kept k = {};", MANY):
+    with planted_text("pointwise.cu", "rule.recall(", MANY):
         assert any("spilled registers" in why for why in check([90], wide)[1])
 
 
