@@ -46,8 +46,10 @@ def one_step(trial, cell, p, x, s, extra):
     q, e, prepared = cell.prepare(p, extra)
     y, new, kept = cell.forward(q, x, s, extra_at(e, 0, None))
     alike(new, s, "the state after a step")
-    if y.dtype != first(x).dtype or len(y) != len(first(x)):
-        raise Different("y", f"{y.dtype} {y.shape}, expected {first(x).dtype} and {len(first(x))} rows")
+    dtype, rows = first(x).dtype, len(first(x))
+    for path, a in leaves(y):
+        if a.dtype != dtype or len(a) != rows:
+            raise Different(f"y.{path}" if path else "y", f"{a.dtype} {a.shape}, expected {dtype} and {rows} rows")
     dy, dnew = to(trial.case.device, trial.draw(to("cpu", (y, new))))
     dx, ds, dextra, dq = cell.backward(q, kept, dy, dnew)
     alike(dq, q, "dp")

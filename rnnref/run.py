@@ -6,7 +6,7 @@ from .errors import DtypeError, NotSupported, ShapeError
 from .fused import call_of, find, plan
 from .past import alive, check_policy, drepeat, repeat
 from .shapes import alike
-from .tree import add, first, leaves, tmap, zeros
+from .tree import add, first, given, leaves, tmap, zeros
 from .wrappers.stack import Bidirectional
 
 
@@ -27,6 +27,7 @@ def run(cell, p, xs, s=None, extra=None, lengths=None, mask=None, reverse=False,
         recompute=False, **choice):
     """A cell over a sequence: xs [T, B, I] -> ys [T, B, H], the last state, a tape (None unless `keep`).
 
+    xs         an array, or what the cell takes: any tree (tuples, named tuples, dicts) of arrays [T, B, ...]
     s          the first state; None: zeros
     lengths    [B] integers, or mask [T, B] bool (holes and left padding too): a dead step leaves the state as it was
     reverse    from the last step to the first; outputs stay beside their inputs
@@ -64,10 +65,10 @@ def run(cell, p, xs, s=None, extra=None, lengths=None, mask=None, reverse=False,
 def run_back(tape, dys=None, ds=None):
     """Gradients of xs, the first state, `extra` and the parameters, in structure and dtype as these.
 
-    dys and ds are the gradients of the outputs and of the last state; None is zero.
+    dys and ds are the gradients of the outputs and of the last state; None, also in a tree of them, is zero.
     """
     cell, p, extra, prepared, path, inner, past, live, reverse, tail, like = tape
-    dys, ds = [zeros(a) if d is None else d for d, a in zip((dys, ds), like)]
+    dys, ds = map(given, (dys, ds), like)
     name = getattr(cell, "name", type(cell).__name__)
     for what, d, a in zip(("dys", "ds"), (dys, ds), like):
         alike(name, what, d, a)
@@ -98,15 +99,47 @@ def guarded(f, cell, where):
 
 def same_names(who, dp, p):
     """A gradient for every parameter and for nothing else: a cell that forgets one would train it never."""
-    got, want = [{path for path, _ in leaves(tree)} for tree in (dp, p)]
-    if got != want:
+    got, want = dict(leaves(dp)), dict(leaves(p))
+    if got.keys() != want.keys():
         raise ShapeError(who, f"backward gave gradients of {' '.join(sorted(got)) or 'nothing'}, expected of "
-                              f"{' '.join(sorted(want))}")
+                              f"{' '.join(sorted(want)) or 'nothing'}")
+    for path, a in want.items():
+        if got[path].shape != a.shape:
+            raise ShapeError(who, f"backward gave a gradient of {path} with shape {got[path].shape}, expected "
+                                  f"{a.shape}")
 
 
 def checked(cell, p, xs, s, extra, lengths, mask):
     """The first state and where rows are live, after everything has been seen to fit."""
     name = getattr(cell, "name", type(cell).__name__)
+    sequences(name, xs)
+    like = first(xs)
+    if s is None:
+        if not hasattr(cell, "zeros"):
+            raise NotSupported(name, "no state is given, and the cell has no zeros(batch, units)")
+        s = start(cell, like, cell.units(p))
+    cell.check(p, xs, s, extra, "T B")
+    for path, a in leaves(s):
+        what = f"state.{path}" if path else "state"
+        if not is_array(a):
+            raise DtypeError(name, f"{what} is a {type(a).__name__}, expected a NumPy or CuPy array")
+        if a.shape[:1] != like.shape[1:2]:
+            raise ShapeError(name, f"{what} has shape {a.shape}, expected {like.shape[1]} rows",
+                             axes=f'{what} is "B ..." with B = {like.shape[1]} (from x, shape {like.shape})')
+    return s, alive(like, lengths, mask, name)
+
+
+def start(cell, x, units):
+    """The state that is zero everywhere, for inputs like x [T, B, ...]."""
+    lead = cell.lead(x.shape[1:-1]) if hasattr(cell, "lead") else x.shape[1]
+    return cell.zeros(lead, units, namespace(x), x.dtype)
+
+
+def sequences(name, xs):
+    """Raise unless all of xs are arrays with as many steps and rows as the first."""
+    if next(leaves(xs), None) is None:
+        raise ShapeError(name, f"x is {xs!r}: there is no array in it")
+    origin, like = next(leaves(xs))
     for path, x in leaves(xs):
         what = f"x.{path}" if path else "x"
         if not is_array(x):
@@ -115,15 +148,10 @@ def checked(cell, p, xs, s, extra, lengths, mask):
             raise ShapeError(name, f"{what} has shape {x.shape}, expected at least 2 axes",
                              axes=f'{what} is "T B I": time comes first')
         if not x.shape[0]:
-            raise ShapeError(name, f"x has shape {tuple(x.shape)}: no steps", axes='x is "T B I" with T = 0')
-    like = first(xs)
-    if s is None:
-        if not hasattr(cell, "zeros"):
-            raise NotSupported(name, "no state is given, and the cell has no zeros(batch, units)")
-        lead = cell.lead(like.shape[1:-1]) if hasattr(cell, "lead") else like.shape[1]
-        s = cell.zeros(lead, cell.units(p), namespace(like), like.dtype)
-    cell.check(p, xs, s, extra, "T B")
-    return s, alive(like, lengths, mask, name)
+            raise ShapeError(name, f"{what} has shape {tuple(x.shape)}: no steps", axes=f'{what} is "T B I" with T = 0')
+        if x.shape[:2] != like.shape[:2]:
+            raise ShapeError(name, f"{what} has shape {x.shape}, expected {like.shape[:2]} on the first two axes",
+                             axes=f"T, B = {like.shape[:2]} (from x.{origin}): all of x is one sequence")
 
 
 def each_way(f, cell, ys, live, reverse):

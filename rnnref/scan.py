@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from .arrays import wide
 from .cell import Cell
-from .tree import Each, add, at, choose, first, only, stack, tmap
+from .errors import ShapeError
+from .tree import Each, add, at, choose, first, leaves, only, stack, tmap
 
 
 class Tape(NamedTuple):
@@ -40,6 +41,8 @@ def forward(cell, p, xs, s, extra=None, live=None, reverse=False, keep=True):
     for t in order:
         now = row(live, t)
         y, new, k = cell.forward(p, only(now, at(xs, t)), s, extra_at(extra, t, now))
+        if t == order[0]:
+            same_places(cell, new, s)
         if keep == "states":
             states[t] = s
         elif keep:
@@ -57,6 +60,16 @@ def backward(tape, dys, ds):
         ds = choose(now, dold, ds)
         dextra, dp = add(dextra, tmap(wide, de)), add(dp, tmap(wide, dq))
     return stack(dxs), ds, dextra, dp
+
+
+def same_places(cell, new, s):
+    """Raise unless a cell gives a state like the one that it was given: the mistake of most who write their first."""
+    got, want = ([path for path, _ in leaves(tree)] for tree in (new, s))
+    if got != want:
+        kind = f"the {type(new).__name__} " + " ".join(got) if got != [""] else f"a {type(new).__name__}"
+        raise ShapeError(getattr(cell, "name", type(cell).__name__),
+                         f"forward gave {kind} as the state, expected the {type(s).__name__} {' '.join(want)}",
+                         hint="states are tuples, named tuples or dicts of arrays" * isinstance(new, list))
 
 
 def steps(xs, reverse):

@@ -43,8 +43,8 @@ def check_cell(cell, p=None, s=None, xs=None, extra=None, *, n_in=3, units=4, st
     """Hold a cell to the laws; raises `Broken`, which names the first that does not hold, and how, and the others.
 
     p, s, xs, extra   parameters, first state, inputs [T, B, I] and what else `rnnref.run` takes; what is not given is
-                      drawn: p from cell.shapes(n_in, units), s from cell.zeros(batch, units), xs [steps, batch, n_in].
-                      All are taken as float64
+                      drawn: p from cell.shapes(n_in, units), s from cell.zeros(batch, units), xs [steps, batch, n_in]
+                      (n_in may be a tree of numbers: an array for each).  All are taken as float64
     laws              the numbers of those to check, in this order
     breaks            {number: reason} for laws that the cell breaks on purpose; one that holds after all is an error
     device            where it runs: "cpu" or "gpu"

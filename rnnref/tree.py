@@ -71,6 +71,18 @@ def add(a, b):
     return a if b is None else b if a is None else tmap(lambda u, v: u + v, a, b)
 
 
+def given(tree, like):
+    """`tree` with zeros wherever it says None: a gradient that is not given is zero."""
+    if tree is None:
+        return zeros(like)
+    if isinstance(like, dict) and isinstance(tree, dict):
+        return {k: given(d, like[k]) if k in like else d for k, d in tree.items()}
+    if isinstance(like, tuple) and isinstance(tree, tuple) and len(tree) == len(like):
+        items = [given(d, a) for d, a in zip(tree, like)]
+        return type(tree)(*items) if hasattr(tree, "_fields") else tuple(items)
+    return tree
+
+
 def zeros(tree):
     """Zeros in the shapes, dtypes and place of `tree`."""
     return tmap(lambda a: namespace(a).zeros_like(a), tree)

@@ -138,13 +138,13 @@ def drawn(cell, p=None, s=None, xs=None, extra=None, n_in=3, units=4, steps=5, b
     if p is not None and s is None and hasattr(cell, "units"):
         units = cell.units(p)
     if p is None:
-        n_in = n_in if xs is None else tmap(lambda a: a.shape[-1], xs)
+        n_in = n_in if xs is None else cell.n_in(xs)
         p = of_shapes(draw, lacking(cell, who, "shapes", "parameters", "p")(n_in, units))
     if s is None:
         batch = batch if xs is None else first(xs).shape[1]
         zeros = lacking(cell, who, "zeros", "state", "s")(batch, units, dtype="float64")
         s = tmap(lambda a: draw(a.shape), zeros)
-    xs = draw((steps, first(s).shape[0], n_in)) if xs is None else xs
+    xs = tmap(lambda n: draw((steps, first(s).shape[0], n)), n_in) if xs is None else xs
     p, s, xs, extra = (tmap(frozen, tree) for tree in (p, s, xs, extra))
     cell.check(p, xs, s, extra, "T B")            # the arguments are to blame for what does not fit here
     return Case(cell, p, s, xs, extra, **options)
