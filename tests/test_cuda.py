@@ -137,9 +137,15 @@ class OutOfMemoryError(Exception):
     pass
 
 
+class DynamicLibNotFoundError(Exception):
+    """Of cuda.pathfinder, by which CuPy 14 finds libraries."""
+
+
 # What CuPy 14.2 raises -> the error that stands in its place, a word of what it says, and of what to do
 SAID = (
     (RuntimeError("CuPy failed to load libnvrtc.so.13: OSError: cannot open"), MissingExtra, "NVRTC", "[ctk]"),
+    (DynamicLibNotFoundError('Failure finding "libnvrtc.so.13 or libnvrtc.so.12": No such file'), MissingExtra, "NVRTC",
+     "[ctk]"),
     (RuntimeError("Failed to find CUDA headers. Please install the CUDA Toolkit"), MissingExtra, "headers", "[ctk]"),
     (CompileException("nvrtc: error: invalid value for --gpu-architecture"), NotSupported, "architecture", "CUDA 12"),
     (CompileException("k.cu(7): error: identifier \"x\" is undefined"), Error, "does not take the text", "twins=False"),

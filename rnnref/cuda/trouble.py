@@ -14,6 +14,8 @@ SAID = (
      'pip install "cupy-cuda13x[ctk]" (cupy-cuda12x[ctk] for CUDA 12), or set CUDA_PATH to a toolkit'),
     ("failure finding", "cublas", MissingExtra, "CuPy finds no cuBLAS, which does the matrix products",
      'pip install "cupy-cuda13x[ctk]" (cupy-cuda12x[ctk] for CUDA 12), or set CUDA_PATH to a toolkit'),
+    ("failure finding", "nvrtc", MissingExtra, "CuPy finds no NVRTC, the compiler of kernels",
+     'pip install "cupy-cuda13x[ctk]" (cupy-cuda12x[ctk] for CUDA 12), or set CUDA_PATH to a toolkit'),
     ("cuda headers", "", MissingExtra, "CuPy finds no headers of CUDA",
      'pip install "cupy-cuda13x[ctk]" (cupy-cuda12x[ctk] for CUDA 12), or set CUDA_PATH to a toolkit'),
     ("gpu-architecture", "", NotSupported, "this NVRTC does not know the architecture of the card",
@@ -41,7 +43,7 @@ LOST = """illegaladdress illegal_address launchfailure launch_failed eccuncorrec
     context_is_destroyed misalignedaddress misaligned_address illegalinstruction illegal_instruction""".split()
 
 KINDS = ("CompileException", "CUDARuntimeError", "CUDADriverError", "NVRTCError", "CUBLASError", "RuntimeError",
-         "ImportError")
+         "ImportError", "DynamicLibNotFoundError")
 
 
 @contextmanager
