@@ -17,7 +17,7 @@ from .tree import Each, to
 
 __version__ = "0.1.0"
 
-LATER = {"layers": "layers", "onnx": "onnx", "interop": "interop", "check": "check", "testing": "testing",
+LATER = {"layers": "layers", "tf1": "tf1", "onnx": "onnx", "interop": "interop", "check": "check", "testing": "testing",
          "plot": "plot", "verify": "check:verify"}          # upper floors, imported when they are first named
 
 

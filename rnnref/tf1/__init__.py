@@ -1,0 +1,21 @@
+"""TensorFlow 1.x: its cells, wrappers and loops under its names, with its arguments, variables and states.
+
+    cell = tf1.LSTMCell(5).load_variables(checkpoint)           # or .build(inputs=3)
+    outputs, (c, h) = result = tf1.dynamic_rnn(cell, x, sequence_length=[4, 2])
+    d = result.backward(d_outputs)                              # d.inputs, d.state, d.variables
+"""
+from .around import (AttentionCellWrapper, DeviceWrapper, DropoutWrapper, EmbeddingWrapper, HighwayWrapper,
+                     InputProjectionWrapper, MultiRNNCell, OutputProjectionWrapper, ResidualWrapper)
+from .bidirectional import (bidirectional_dynamic_rnn, stack_bidirectional_dynamic_rnn, stack_bidirectional_rnn,
+                            static_bidirectional_rnn)
+from .cell import CLASSES, Gradients, Result, RNNCell
+from .contrib_cells import (CFNCell, Conv1DLSTMCell, Conv2DLSTMCell, Conv3DLSTMCell, ConvLSTMCell,
+                            CoupledInputForgetGateLSTMCell, GLSTMCell, IndRNNCell, IndyGRUCell, IndyLSTMCell,
+                            IntersectionRNNCell, LayerNormBasicLSTMCell, LayerNormLSTMCell, MinimalRNNCell, NASCell,
+                            SRUCell, UGRNNCell, WeightNormLSTMCell)
+from .core_cells import (BasicLSTMCell, BasicRNNCell, CudnnCompatibleGRUCell, CudnnCompatibleLSTMCell, GRUBlockCell,
+                         GRUBlockCellV2, GRUCell, LSTMBlockCell, LSTMCell)
+from .fused import FusedRNNCellAdaptor, LSTMBlockFusedCell, TimeReversedFusedRNN
+from .loops import dynamic_rnn, scope_of, static_rnn, static_state_saving_rnn
+from .raw import raw_rnn
+from .states import LSTMStateTuple

@@ -1,0 +1,221 @@
+"""A cell of TF 1: one of our cells, with TF's arguments, TF's variables and TF's order of states.
+
+Each class is declared by a function of TF's arguments that returns `Parts`; nothing is computed here.
+"""
+import inspect
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy
+
+from ..cell import vjp
+from ..errors import NotSupported, ShapeError
+from ..tree import add, zeros
+from . import states
+from .variables import Places, drawn, fits, inputs_of, join, named
+
+
+@dataclass
+class Parts:
+    """What a class is made of."""
+    core: Any                                     # our cell, or a function of the width of x that returns it
+    units: Any                                    # its number of units
+    rows: list                                    # where its parameters lie
+    form: Any = "h"                               # its state
+    children: tuple = ()                          # the cells that it holds
+    notes: dict = field(default_factory=dict)     # what else the class needs to know
+
+
+class Gradients(NamedTuple):
+    """As the inputs and the state were given; `variables` under TF's names."""
+    inputs: Any; state: Any; variables: dict
+
+
+class Result(tuple):
+    """What TF returns, and the way back: `outputs, state = result`;  `result.backward(d_outputs, d_state)`.
+
+    Gradients that are left out, or None, are zero.
+    """
+    back: Any
+
+    def __new__(cls, items, back):
+        self = super().__new__(cls, items)
+        self.back = back
+        return self
+
+    def backward(self, *d):
+        if len(d) > len(self):
+            raise ShapeError("backward", f"{len(d)} gradients are given, and there are {len(self)} results")
+        return self.back(*d, *(None,) * (len(self) - len(d)))
+
+
+class RNNCell:
+    """What tf.nn.rnn_cell.RNNCell has.  `variables` are theirs; `p` is ours, made of them."""
+    parts: Parts
+    declare: Any                                  # TF's arguments -> Parts
+    signature: Any
+    fused = False
+
+    def __init__(self, *args, **kwargs):
+        bound = self.signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        self.arguments = dict(bound.arguments)
+        extra = self.arguments.pop("kwargs", {})
+        self.parts = self.declare(**self.arguments, **extra)
+        self.scope, self.p, self.idle = None, None, {}
+
+    @property
+    def name(self):
+        return type(self).__name__
+
+    @property
+    def core(self):
+        return self.parts.core
+
+    @property
+    def like(self):
+        """Our state for a batch of one."""
+        return self.zeros(1)
+
+    def zeros(self, batch, xp=numpy, dtype="float32"):
+        """Our state to start from."""
+        space = self.parts.notes.get("space", ())
+        return self.core.zeros((batch, *space) if space else batch, self.parts.units, xp, dtype)
+
+    @property
+    def state_size(self):
+        return states.sizes(self.parts.form, self.like)
+
+    @property
+    def output_size(self):
+        if "output_size" in self.parts.notes:
+            return self.parts.notes["output_size"]
+        return self.core.width(self.parts.units)
+
+    def zero_state(self, batch_size, dtype):
+        return states.theirs(self.parts.form, self.zeros(batch_size, dtype=dtype))
+
+    def get_config(self):
+        """TF's arguments: cells that it holds as {"class_name", "config"}."""
+        return {name: config_of(value) for name, value in self.arguments.items()}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{name: value_of(value) for name, value in config.items()})
+
+    # variables
+
+    def load_variables(self, arrays, scope=None):
+        """Take its variables out of a checkpoint, {name: array}.
+
+        scope  what stands before its own names, "rnn" for those of dynamic_rnn; None: wherever they are found
+        """
+        other = self.parts.notes.get("without")
+        if other and not any(f"/{name}".endswith("/" + self.parts.rows[0].theirs) for name in arrays):
+            self.parts = other
+        rows = self.parts.rows
+        self.scope, found = named(arrays, [name for r in rows for name in r.names], scope, self.name)
+        step = self.parts.notes.get("inputs of", 1)
+        n_in = inputs_of(rows, self.core.shapes, self.parts.units, found, self.name, step)
+        self.places = Places(rows, self.core.shapes(n_in, self.parts.units))
+        fits(self.name, self.places, found)
+        self.idle = {name: found[name] for name, at in self.places.of.items() if (at < 0).any()}
+        self.p = self.places.filled(found)
+        return self
+
+    def build(self, inputs, dtype="float32", seed=None, scope=""):
+        """First values for so many inputs, as TF draws them."""
+        other = self.parts.notes.get("without")
+        if other and inputs == self.parts.units:  # as wide as that, x needs no projection
+            self.parts = other
+        rows = self.parts.rows
+        places = Places(rows, self.core.shapes(inputs, self.parts.units))
+        return self.load_variables({join(scope, name): a for name, a in drawn(
+            rows, places, numpy.random.default_rng(seed), dtype).items()}, scope)
+
+    def dump_variables(self):
+        """{TF's name: array}; loading them gives back the same bits."""
+        left = self.places.left(self.ready())
+        if left:
+            raise NotSupported(self.name, f"{' '.join(left)} not zero where TF has no place for it")
+        return {join(self.scope, name): self.idle.get(name, a) for name, a in self.places.poured(self.p).items()}
+
+    def gradients(self, dp):
+        """Of our parameters -> of their variables; those that the cell does not use have none."""
+        return {join(self.scope, name): d for name, d in self.places.poured(dp).items() if name not in self.idle}
+
+    def ready(self):
+        if self.p is None:
+            raise NotSupported(self.name, "its variables have no values", fix="load_variables(arrays) or build(inputs)")
+        return self.p
+
+    # states and masks
+
+    def ours(self, state):
+        return states.ours(self.parts.form, state, self.like, self.name)
+
+    def theirs(self, state):
+        return states.theirs(self.parts.form, state)
+
+    def draw(self, x, steps):
+        """What our cell takes as its `extra` when none is given: the masks of dropout, drawn."""
+        return draw_each(self, x, steps)
+
+    # one step
+
+    def __call__(self, inputs, state, scope=None, extra=None):
+        """output, new_state = cell(inputs, state); the way back is `backward(d_output, d_state)` of both together."""
+        self.named_by(scope)
+        extra = self.draw(inputs, None) if extra is None else extra
+        (y, new), back = vjp(self.core, self.ready(), inputs, self.ours(state), extra)
+
+        def backward(dy, dnew):
+            dnew = zeros(new) if dnew is None else self.ours(dnew)
+            dx, ds, _, dp = back(zeros(y) if dy is None else dy, dnew)
+            return Gradients(dx, self.theirs(ds), self.gradients(dp))
+        return Result((y, self.theirs(new)), backward)
+
+    def named_by(self, scope):
+        if scope is not None:
+            raise NotSupported(self.name, f"scope={scope!r}", hint="names are given by load_variables(arrays, scope)")
+
+
+def draw_each(cell, x, steps):
+    found = tuple(child.draw(x, steps) for child in cell.parts.children)
+    if all(e is None for e in found):
+        return None
+    return found if len(found) > 1 or "several" in cell.parts.notes else found[0]
+
+
+def config_of(value):
+    if isinstance(value, RNNCell):
+        return {"class_name": value.name, "config": value.get_config()}
+    return [config_of(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def value_of(value):
+    if isinstance(value, dict) and value.keys() == {"class_name", "config"}:
+        return CLASSES[value["class_name"]].from_config(value["config"])
+    return [value_of(v) for v in value] if isinstance(value, list) else value
+
+
+CLASSES: dict = {}
+
+
+def declared(function=None, *, base=RNNCell):
+    """A class of the name and with the arguments of `function`, which returns its `Parts`."""
+    if function is None:
+        return lambda f: declared(f, base=base)
+    body = {"declare": staticmethod(function), "signature": inspect.signature(function), "__doc__": function.__doc__,
+            "__module__": function.__module__}
+    CLASSES[function.__name__] = made = type(function.__name__, (base,), body)
+    return made
+
+
+def summed(*trees):
+    """The sum of gradients of variables, some of which may be the same ones."""
+    out: dict = {}
+    for tree in trees:
+        for name, d in tree.items():
+            out[name] = add(out[name], d) if name in out else d
+    return out

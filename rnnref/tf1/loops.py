@@ -1,0 +1,146 @@
+"""The loops of TF 1 over time, with TF's arguments and results: the plain scan, bit for bit a loop by hand.
+
+Each returns what TF returns, as a `Result` that knows the way back:
+
+    outputs, state = result = dynamic_rnn(cell, inputs, sequence_length=[3, 5])
+    result.backward(d_outputs, d_state)      -> Gradients(inputs, state, variables)
+
+Past the end of a row outputs are zero and the state is that of its last step.  `extra`, which TF has not, is what the
+cell takes as its `extra`, the masks of dropout; without it they are drawn.
+"""
+from ..arrays import namespace
+from ..errors import NotSupported, ShapeError
+from ..run import run, run_back
+from ..tree import first, stack, tmap, zeros
+from .cell import Gradients, Result
+
+PLAIN = {"paths": ("scan", "apart"), "twins": False}
+
+# What TF puts in front of the names of a cell's variables, for each loop that has a scope of its own
+SCOPES = {
+    "cell_step": "", "fused": "",
+    **dict.fromkeys(("static_rnn", "dynamic_rnn", "raw_rnn", "static_state_saving_rnn"), "rnn"),
+    **dict.fromkeys(("static_bidirectional_rnn", "bidirectional_dynamic_rnn"), "bidirectional_rnn/{way}"),
+    "stack_bidirectional_rnn": "stack_bidirectional_rnn/cell_{layer}/{way}",
+    "stack_bidirectional_dynamic_rnn": "stack_bidirectional_rnn/cell_{layer}/bidirectional_rnn/{way}",
+}
+
+
+def scope_of(loop, way="fw", layer=0):
+    """Where a loop has the variables of a cell.
+
+    >>> scope_of("stack_bidirectional_rnn", "bw", 1)
+    'stack_bidirectional_rnn/cell_1/bw'
+    """
+    return SCOPES[loop].format(way=way, layer=layer)
+
+
+def over(cell, xs, state, lengths, reverse=False, dtype=None, extra=None):
+    """One cell over xs [T, B, ...]: outputs, the last state in TF's form, and the way back."""
+    s = first_state(cell, first(xs), state, dtype)
+    extra = cell.draw(xs, len(first(xs))) if extra is None else extra
+    ys, new, tape = run(cell.core, cell.ready(), xs, s, extra, lengths, None, reverse, **PLAIN)
+
+    def back(dys, dstate):
+        dxs, ds, _, dp = run_back(tape, dys, zeros(new) if dstate is None else cell.ours(dstate))
+        return dxs, cell.theirs(ds), cell.gradients(dp)
+    return ys, cell.theirs(new), back
+
+
+def first_state(cell, x, state, dtype):
+    """Their first state, or zeros in `dtype`: that of the inputs if it is not said."""
+    if state is not None:
+        return cell.ours(state)
+    if dtype is None and x.dtype.kind in "iu":
+        raise NotSupported(cell.name, "no initial_state and no dtype", fix='dtype="float32"')
+    return cell.zeros(x.shape[1], namespace(x), dtype or x.dtype)
+
+
+def unscoped(who, scope):
+    if scope is not None:
+        raise NotSupported(who, f"scope={scope!r}", hint="names are given by cell.load_variables(arrays, scope)")
+
+
+def stacked(who, inputs):
+    """A list over time -> [T, B, ...]; its items may be tuples and dicts."""
+    if not isinstance(inputs, (list, tuple)):
+        raise ShapeError(who, f"inputs is a {type(inputs).__name__}, expected a list of [B, …], an item for each step",
+                         fix="list(inputs), if time comes first in it")
+    if not inputs:
+        raise ShapeError(who, "inputs is empty")
+    return stack(list(inputs))
+
+
+def items(tree, steps):
+    """[T, B, ...] -> a list over time."""
+    return [tmap(lambda a: a[t], tree) for t in range(steps)]
+
+
+def gathered(d):
+    """A list of gradients over time, of which some may be None, for [T, B, ...]."""
+    if d is None:
+        return None
+    like = next((a for a in d if a is not None), None)
+    return None if like is None else stack([zeros(like) if a is None else a for a in d])
+
+
+def static_rnn(cell, inputs, initial_state=None, dtype=None, sequence_length=None, scope=None, *, extra=None):
+    """A list of inputs [B, I] -> (a list of outputs, the last state).
+
+    >>> import numpy as np
+    >>> from rnnref import tf1
+    >>> cell, xs = tf1.GRUCell(4).build(3, "float64", seed=0), [np.ones((2, 3))] * 5
+    >>> outputs, state = tf1.static_rnn(cell, xs, dtype="float64")
+    >>> len(outputs), bool((outputs[-1] == state).all())
+    (5, True)
+    """
+    unscoped("static_rnn", scope)
+    xs = stacked("static_rnn", inputs)
+    ys, state, back = over(cell, xs, initial_state, sequence_length, False, dtype, extra)
+
+    def backward(dys, dstate):
+        dxs, ds, dv = back(gathered(dys), dstate)
+        return Gradients(None if dxs is None else items(dxs, len(inputs)), ds, dv)
+    return Result((items(ys, len(inputs)), state), backward)
+
+
+def time_first(tree, time_major):
+    """Batch first to time first, and the other way round."""
+    return tree if time_major or tree is None else tmap(lambda a: a.swapaxes(0, 1), tree)
+
+
+def dynamic_rnn(cell, inputs, sequence_length=None, initial_state=None, dtype=None, parallel_iterations=None,
+                swap_memory=False, time_major=False, scope=None, *, extra=None):
+    """inputs [B, T, I], or [T, B, I] with `time_major` -> (outputs, the last state), laid out as the inputs.
+
+    parallel_iterations and swap_memory change nothing that can be seen, there as here.
+    """
+    unscoped("dynamic_rnn", scope)
+    ys, state, back = over(cell, time_first(inputs, time_major), initial_state, sequence_length, False, dtype, extra)
+
+    def backward(dys, dstate):
+        dxs, ds, dv = back(time_first(dys, time_major), dstate)
+        return Gradients(time_first(dxs, time_major), ds, dv)
+    return Result((time_first(ys, time_major), state), backward)
+
+
+def static_state_saving_rnn(cell, inputs, state_saver, state_name, sequence_length=None, scope=None, *, extra=None):
+    """static_rnn from the states of a saver, which is given the last ones: state(name), save_state(name, value).
+
+    state_name  one name, or one for each array of the state in TF's order
+    """
+    unscoped("static_state_saving_rnn", scope)
+    names = list(state_name) if isinstance(state_name, (list, tuple)) else [state_name]
+    found = iter(map(state_saver.state, names))
+    like = cell.zero_state(1, "float32")
+    if len(names) != len(flat(like)):
+        raise ShapeError("static_state_saving_rnn", f"{len(names)} names, and the state has {len(flat(like))} arrays")
+    result = static_rnn(cell, inputs, tmap(lambda _: next(found), like), None, sequence_length, extra=extra)
+    for name, a in zip(names, flat(result[1])):
+        state_saver.save_state(name, a)
+    return result
+
+
+def flat(tree):
+    """The arrays of a state in TF's order."""
+    return [a for item in tree for a in flat(item)] if isinstance(tree, (tuple, list)) else [tree]

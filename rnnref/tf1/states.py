@@ -1,0 +1,122 @@
+"""The states of TF 1, (c, h) or one matrix [c, h], made of ours and back.
+
+A form is a tree whose leaves are paths of our state: LSTMStateTuple("c", "h"), or "h" alone, or a tuple of forms;
+"c 1/3" is the second third of c along its last axis; `Flat` joins what it holds to one matrix.
+"""
+from collections import namedtuple
+from dataclasses import dataclass
+from typing import Any
+
+from ..arrays import namespace
+from ..errors import ShapeError
+from ..tree import leaves, tmap
+
+LSTMStateTuple = namedtuple("LSTMStateTuple", "c h")
+CH = LSTMStateTuple("c", "h")
+
+
+@dataclass(frozen=True)
+class Flat:
+    form: Any
+
+
+def under(form, path):
+    """The same form of a state that lies at `path` of a larger one."""
+    return Flat(under(form.form, path)) if isinstance(form, Flat) else tmap(lambda leaf: f"{path}.{leaf}", form)
+
+
+def parts(form):
+    """The leaves of a form, in TF's order."""
+    return parts(form.form) if isinstance(form, Flat) else [leaf for item in each(form) for leaf in inside(item)]
+
+
+def each(form):
+    return form if isinstance(form, tuple) else (form,)
+
+
+def inside(item):
+    return parts(item) if isinstance(item, (tuple, Flat)) else [item]
+
+
+def piece(arrays, leaf):
+    """The array, or the part of an array, that a leaf names."""
+    path, _, part = leaf.partition(" ")
+    a = arrays[path]
+    if not part:
+        return a
+    n, of = map(int, part.split("/"))
+    return namespace(a).split(a, of, -1)[n]
+
+
+def theirs(form, state):
+    """Our state -> theirs."""
+    return built(form, dict(leaves(state)))
+
+
+def built(form, arrays):
+    if isinstance(form, Flat):
+        pieces = [piece(arrays, leaf) for leaf in parts(form)]
+        return namespace(*pieces).concatenate(pieces, -1)
+    if isinstance(form, tuple):
+        items = [built(item, arrays) for item in form]
+        return type(form)(*items) if hasattr(form, "_fields") else tuple(items)
+    return piece(arrays, form)
+
+
+def ours(form, state, like, who):
+    """Their state -> ours, which has the structure and the widths of `like`."""
+    found: dict = {}
+    collect(form, state, dict(leaves(like)), found, who)
+    arrays = {path: found[path] if path in found else joined(found, path) for path, _ in leaves(like)}
+    paths = iter(arrays)
+    return tmap(lambda _: arrays[next(paths)], like)
+
+
+def joined(found, path):
+    pieces = [found[leaf] for leaf in sorted(found, key=order) if leaf.partition(" ")[0] == path]
+    return namespace(*pieces).concatenate(pieces, -1)
+
+
+def order(leaf):
+    return int(leaf.partition(" ")[2].partition("/")[0] or 0)
+
+
+def collect(form, state, like, found, who):
+    """{leaf: array} of what a state of theirs holds."""
+    if isinstance(form, Flat):
+        widths = [piece(like, leaf).shape[-1] for leaf in parts(form)]
+        if not hasattr(state, "shape") or state.shape[-1] != sum(widths):
+            raise ShapeError(who, f"the state is {said(state)}, expected one matrix {sum(widths)} wide",
+                             axes=f"[{', '.join(parts(form))}] end to end, {' + '.join(map(str, widths))} wide")
+        ends = [sum(widths[:n]) for n in range(len(widths) + 1)]
+        found |= {leaf: state[..., a:b] for leaf, a, b in zip(parts(form), ends, ends[1:])}
+    elif isinstance(form, tuple):
+        if not isinstance(state, (tuple, list)) or len(state) != len(form):
+            raise ShapeError(who, f"the state is {said(state)}, expected a tuple of {len(form)}",
+                             fix=f"its parts are {', '.join(getattr(form, '_fields', map(str, range(len(form)))))}")
+        for item, part in zip(form, state):
+            collect(item, part, like, found, who)
+    elif not hasattr(state, "shape"):
+        raise ShapeError(who, f"the state is {said(state)}, expected an array: {form}")
+    else:
+        found[form] = state
+
+
+def said(state):
+    if hasattr(state, "shape"):
+        return f"an array of shape {tuple(state.shape)}"
+    return f"a {type(state).__name__}" + (f" of {len(state)}" if isinstance(state, (tuple, list)) else "")
+
+
+def sizes(form, like):
+    """TF's state_size: widths where the state has one axis beside the batch, shapes elsewhere."""
+    arrays = dict(leaves(like))
+    if isinstance(form, Flat):
+        return sum(piece(arrays, leaf).shape[-1] for leaf in parts(form))
+    return tmap(lambda leaf: size(piece(arrays, leaf).shape[1:]), form) if isinstance(form, tuple) and not any(
+        isinstance(item, Flat) for item in form) else (
+        tuple(sizes(item, like) for item in form) if isinstance(form, tuple) else size(piece(arrays, form).shape[1:]))
+
+
+def size(shape):
+    return shape[0] if len(shape) == 1 else tuple(shape)
