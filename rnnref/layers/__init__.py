@@ -7,6 +7,7 @@
 from ..wrappers.noise import Masks
 from .base import Layer
 from .bidirectional import Bidirectional
+from .call_cell import CallCell
 from .cell import CellLayer, CoreCell
 from .gru import GRU, GRUCell
 from .lstm import LSTM, LSTMCell

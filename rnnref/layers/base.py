@@ -1,12 +1,13 @@
 """What every layer is: the owner of its weights.  (floor 7)"""
 from copy import deepcopy
+from typing import Any
 
 import numpy
 
 from ..arrays import asnumpy, is_array, is_floating, namespace
 from ..errors import DtypeError, Error, NotSupported, ShapeError
-from ..tree import leaves, tmap, to
-from .config import plain, restored, snake
+from ..tree import first, leaves, tmap, to
+from .config import initialiser, plain, restored, snake
 
 
 class Layer:
@@ -21,6 +22,9 @@ class Layer:
 
     A layer used twice keeps what the second `forward` left.
     """
+    core: Any                                     # the cell that computes it, where there is one
+    n_in: Any                                     # what it was built for: what core.n_in says of the inputs
+    weight_rng: Any = None                        # what first weights are drawn with
 
     def __init__(self, *, name=None, dtype=None, trainable=True, activity_regularizer=None):
         self.name = name or snake(type(self).__name__)
@@ -42,8 +46,14 @@ class Layer:
         return self.forward(*args, **kwargs)
 
     def build(self, n_in):
-        """Make the weights for so many inputs, or for a shape that ends in them."""
+        """Make the weights for so many inputs, or for a shape that ends in them; for several inputs, a tree of such."""
         raise NotImplementedError(f"{self.who} has no build")
+
+    def add_weight(self, shape, initializer="glorot_uniform", *, name=None):
+        """An array of first values in the layer's dtype, for a layer of your own; `name` is what you call it."""
+        who = f"{self.who}.{name}" if name else self.who
+        rng = numpy.random.default_rng() if self.weight_rng is None else self.weight_rng
+        return initialiser(who, "initializer", initializer)(rng, tuple(shape)).astype(self.dtype)
 
     def forward(self, x, **options):
         raise NotImplementedError(f"{self.who} has no forward")
@@ -114,9 +124,25 @@ class Layer:
     def config_of(self, *names):
         return {name: plain(getattr(self, name)) for name in names}
 
-    @staticmethod
-    def inputs_of(n_in):
-        return n_in[-1] if isinstance(n_in, (tuple, list)) else n_in
+    def inputs_of(self, n_in):
+        """The last number of a shape, or the number itself."""
+        last = n_in[-1] if isinstance(n_in, (tuple, list)) and n_in else n_in
+        if not hasattr(last, "__index__"):
+            raise ShapeError(self.who, f"x is a {type(n_in).__name__} of several arrays, expected one")
+        return last
+
+    def fit(self, x, shapes):
+        """Build for inputs like x, of such shapes, or raise if they are not what the layer is for."""
+        if not self.built:
+            self.build(shapes)
+            if namespace(first(x)) is not numpy:
+                self.to("gpu")
+        found = self.core.n_in(x)
+        if found != self.n_in:
+            one = is_array(x)
+            raise ShapeError(self.who, f"x has shape {x.shape}, expected {self.n_in} on the last axis" if one else
+                             f"x has inputs {found}, expected {self.n_in}",
+                             axes=f"this layer was built for {'I = ' * one}{self.n_in}")
 
     def fresh(self, **changes):
         """The same layer without weights, states and what it kept, with some attributes changed."""

@@ -1,14 +1,17 @@
 """Two layers over the same sequence, one from each end.  (floor 7)"""
 from ..arrays import namespace
 from ..errors import NotSupported, ShapeError, one_of
+from ..tree import tmap
 from ..wrappers import stack
-from .cell import listed
 from .config import plain
-from .recurrent import Recurrent, as_looped, as_returned
+from .nested import listed
+from .recurrent import Recurrent, as_looped, as_returned, turned
 from .rnn import RNN
 from .stacked import one_dtype, several, spread
 
-MODES = ("concat", "sum", "mul", "ave", None)
+MERGE = {"concat": lambda y, back: namespace(y).concatenate([y, back], -1), "sum": lambda y, back: y + back,
+         "mul": lambda y, back: y * back, "ave": lambda y, back: (y + back) / 2}
+MODES = (*MERGE, None)
 
 
 def of_forward(name):
@@ -112,32 +115,29 @@ class Bidirectional(Recurrent):
         y, back = self.sides(ys)
         if self.merge_mode is None:
             return y, back
-        if self.merge_mode == "concat":
-            return namespace(y).concatenate([y, back], -1)
-        return {"sum": lambda: y + back, "ave": lambda: (y + back) / 2, "mul": lambda: y * back}[self.merge_mode]()
+        return tmap(MERGE[self.merge_mode], y, back)
 
     def sides(self, ys):
         """Both outputs as they are merged: the second turned round once more."""
         seq = self.return_sequences
         y, back = (as_returned(a, layer.go_backwards, seq) for a, layer in zip(ys, self.both))
-        return (self.timed(y), self.timed(back[::-1])) if seq else (y, back)
+        return (self.timed(y), self.timed(turned(back))) if seq else (y, back)
 
     def parted(self, dy, ys):
         seq = self.return_sequences
         dy, back = self.split(dy, ys)
-        dy, back = (self.timed(dy), self.timed(back)[::-1]) if seq else (dy, back)
+        dy, back = (self.timed(dy), turned(self.timed(back))) if seq else (dy, back)
         return tuple(as_looped(d, a, layer.go_backwards, seq) for d, a, layer in zip((dy, back), ys, self.both))
 
     def split(self, dy, ys):
         if self.merge_mode is None:
             return dy
+        y, back = self.sides(ys)
         if self.merge_mode == "concat":
-            n = ys[0].shape[-1]
-            return dy[..., :n], dy[..., n:]
+            return (tmap(lambda d, a: d[..., :a.shape[-1]], dy, y), tmap(lambda d, a: d[..., a.shape[-1]:], dy, y))
         if self.merge_mode == "mul":
-            y, back = self.sides(ys)
-            return dy * back, dy * y
-        return (dy, dy) if self.merge_mode == "sum" else (dy / 2, dy / 2)
+            return tmap(lambda d, b: d * b, dy, back), tmap(lambda d, a: d * a, dy, y)
+        return (dy, dy) if self.merge_mode == "sum" else (tmap(lambda d: d / 2, dy),) * 2
 
     def outputs(self, y):
         return y if self.merge_mode is None else (y,)

@@ -1,21 +1,23 @@
 """Cells that own their weights: what RNN holds, and single steps by themselves.  (floor 7)"""
 from typing import Any
 
-import numpy
-
 from .. import init
-from ..arrays import is_array, namespace
+from ..arrays import namespace
 from ..cell import Cell, vjp
 from ..errors import NotSupported, ShapeError
-from ..tree import leaves, zeros
-from .base import Layer, Owner, taken
+from ..run import start
+from ..tree import first, leaves, tmap
+from .base import Layer, Owner
+from .nested import each_shape, inputs, listed, packed, sizes_of, stand_in
 
 
 class CellLayer(Layer):
     """One step: forward(x, states) -> y, states;   backward(dy, dstates) -> dx, dstates.
 
-    x [B, I]; states, a list as in Keras ([h], LSTM: [h, c]; of several cells a list of lists), are zeros if not given.
+    x [B, I], or the tree that the cell takes; states, a list as in Keras ([h], LSTM: [h, c]; of several cells a list
+    of lists), are zeros if not given.
     """
+    vectors: Any = False                          # whether x must be one array [B, I]
     units: Any; n_in: Any                         # numbers; units of several cells are one for each
     params: Any; grads: Any
 
@@ -30,7 +32,7 @@ class CellLayer(Layer):
 
     @property
     def state_size(self):
-        """As in Keras: a number, a list, or a list of these."""
+        """As in Keras: a number, a list, or a list of these; a tuple for arrays with more axes."""
         sizes = sizes_of(self.core.zeros(1, self.units))
         return sizes[0] if len(sizes) == 1 else sizes
 
@@ -42,13 +44,14 @@ class CellLayer(Layer):
         return listed(self.core.zeros(batch_size, self.units, dtype=self.dtype))
 
     def forward(self, x, states=None, training=False, *, masks=None):
-        x = self.taken("x", x)
-        if x.ndim != 2:
-            raise ShapeError(self.who, f"x has shape {x.shape}, expected 2 axes", axes='x is "B I": one step')
-        self.fit(x)
-        core, extra = self.noise(len(x), namespace(x), training, masks)
-        s = core.zeros(len(x), self.units, namespace(x), self.dtype)
-        s = packed(self.who, "states", states, s)
+        x = inputs(self.who, "x", x, self.dtype)
+        for path, a in leaves(x):
+            if a.ndim < 2 or a.ndim > 2 and self.vectors:
+                raise ShapeError(self.who, f"{f'x.{path}' if path else 'x'} has shape {a.shape}, expected 2 axes",
+                                 axes='x is "B I": one step')
+        self.fit(x, tmap(lambda a: a.shape, x))
+        core, extra = self.noise(len(first(x)), namespace(first(x)), training, masks)
+        s = packed(self.who, "states", states, start(core, first(x)[None], self.units))
         (y, new), back = vjp(core, self.params, x, s, extra)
         self.tape = back, y, new
         return y, listed(new)
@@ -58,16 +61,6 @@ class CellLayer(Layer):
         dy = packed(self.who, "dy", dy, y)
         dx, ds, _, self.grads = back(dy, packed(self.who, "dstates", dstates, new))
         return dx, listed(ds)
-
-    def fit(self, x):
-        """Build for inputs like x, or raise if that is not what the layer is for."""
-        if not self.built:
-            self.build(x.shape[-1])
-            if namespace(x) is not numpy:
-                self.to("gpu")
-        if x.shape[-1] != self.n_in:
-            raise ShapeError(self.who, f"x has shape {x.shape}, expected {self.n_in} on the last axis",
-                             axes=f"this layer was built for I = {self.n_in}")
 
 
 class OwningCell(Owner, CellLayer):
@@ -89,13 +82,15 @@ class CoreCell(OwningCell):
     Your own is a `rnnref.cells.Cell` with forward and, to be trained, backward; further axes() and
     shapes(n_in, units), so that weights can be made, zeros(batch, units, xp, dtype) for a first state, and
     width(units), how wide the output is.  Weights lie in the order of axes(), in our layout; `masks` is its `extra`.
+    Where x is no array [B, I], n_in(x) says what shapes takes: if not written, the last axis of every array.
     """
 
     def __init__(self, cell, units=None, seed=None, **base):
         self.cell = cell
         if not isinstance(cell, Cell):
             raise NotSupported("layers.RNN", f"cell is a {type(cell).__name__}",
-                               known="a cell of rnnref.layers, a rnnref.cells.Cell with units=..., or a list of these")
+                               known="a cell of rnnref.layers, a rnnref.cells.Cell with units=..., an object with "
+                                     "call(inputs, states) and state_size, or a list of these")
         lacks = [name for name in ("axes", "shapes", "zeros", "width") if not hasattr(cell, name)]
         if lacks:
             raise NotSupported("layers.RNN", f"{type(cell).__name__} has no {', '.join(lacks)}: no weights can be made",
@@ -113,7 +108,7 @@ class CoreCell(OwningCell):
         return self.cell, masks
 
     def build(self, n_in):
-        n_in = self.inputs_of(n_in)
+        n_in = self.cell.n_in(each_shape(stand_in, n_in))
         self.params = self.placed(init.parameters(self.cell, n_in, self.units, self.weight_rng, self.dtype))
         self.n_in = n_in
 
@@ -127,31 +122,3 @@ class CoreCell(OwningCell):
 
 def called(cell):
     return getattr(cell, "name", type(cell).__name__)
-
-
-def sizes_of(state):
-    return [sizes_of(s) if isinstance(s, tuple) else s.shape[-1] for s in state]
-
-
-def listed(state):
-    """A state of ours as Keras has it: lists in lists."""
-    return [listed(s) if isinstance(s, tuple) else s for s in state]
-
-
-def packed(who, what, given, like):
-    """What the user gives for `like`: lists, tuples or named tuples; None is zeros, a bare array a list of one."""
-    if given is None:
-        return zeros(like)
-    if not isinstance(like, tuple):
-        a = taken(who, what, given, like.dtype)
-        if a.shape != like.shape:
-            raise ShapeError(who, f"{what} has shape {a.shape}, expected {like.shape}")
-        return a
-    given = [given] if is_array(given) and len(like) == 1 else given
-    if not isinstance(given, (list, tuple)) or len(given) != len(like):
-        got = f"{len(given)} items" if isinstance(given, (list, tuple)) else f"a {type(given).__name__}"
-        raise ShapeError(who, f"{what} is {got}, expected {len(like)}: "
-                              f"{', '.join(getattr(like, '_fields', ['one for each cell']))}")
-    names = getattr(like, "_fields", range(len(like)))
-    items = [packed(who, f"{what}.{n}", a, b) for n, a, b in zip(names, given, like)]
-    return type(like)(*items) if hasattr(like, "_fields") else tuple(items)

@@ -30,6 +30,7 @@ def activation(who, option, what):
 def initialiser(who, option, what):
     """A function (rng, shape) -> array by its Keras name; a function stays as it is."""
     name = snake(what) if isinstance(what, str) else what
+    name = {"uniform": "random_uniform", "normal": "random_normal"}.get(name, name) if isinstance(name, str) else name
     if not callable(name) and name not in init.NAMES:
         raise NotSupported(who, f"{option}={what!r}", known=" ".join(sorted(init.NAMES)))
     return init.initialiser(name)

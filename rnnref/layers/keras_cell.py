@@ -36,6 +36,7 @@ class KerasCell(OwningCell):
 
     A single step draws new masks; `draw_masks` gives some to hand to several steps, or to look at.
     """
+    vectors = True
     units: Any; use_bias: Any; kernel_initializer: Any; recurrent_initializer: Any; bias_initializer: Any
     dropout: Any; recurrent_dropout: Any
 

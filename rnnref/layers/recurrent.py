@@ -1,14 +1,12 @@
 """What RNN and Bidirectional share: the call of the loop, both ways, and the states between calls.  (floor 7)"""
 from typing import Any, NamedTuple
 
-import numpy
-
 from ..arrays import is_array, namespace
 from ..errors import ShapeError
-from ..run import run, run_back
-from ..tree import zeros
+from ..run import run, run_back, start
+from ..tree import first, leaves, tmap, zeros
 from .base import Layer
-from .cell import listed, packed
+from .nested import inputs, listed, packed, shapes_of
 
 
 class Kept(NamedTuple):
@@ -29,7 +27,8 @@ class Recurrent(Layer):
     def forward(self, x, initial_state=None, mask=None, training=False, *, lengths=None, masks=None, keep=True):
         """The layer on a batch of sequences.
 
-        x               [B, T, I] ([T, B, I] with time_major), of any dtype of numbers
+        x               [B, T, I] ([T, B, I] with time_major), of any dtype of numbers; for a cell that takes several
+                        inputs a tuple, a named tuple or a dict of arrays [B, T, ...]
         initial_state   in the order of Keras, [h, c]; None: zeros, or where the last call of a stateful layer ended
         mask            [B, T] bool, or lengths [B]: where rows are live
         training        dropout acts
@@ -37,10 +36,11 @@ class Recurrent(Layer):
         keep            False: inference, nothing is left for backward
         """
         x = self.sequence(x)
-        B, xp = x.shape[1], namespace(x)
-        core, extra = self.noise(B, xp, training, masks)
-        s = self.start(initial_state, core.zeros(B, self.units, xp, self.dtype))
-        ys, new, tape = run(core, self.params, x, s, extra, lengths, self.live(mask, x), self.reverse, self.past, keep)
+        like = first(x)
+        core, extra = self.noise(like.shape[1], namespace(like), training, masks)
+        s = self.start(initial_state, start(core, like, self.units))
+        live = self.live(mask, like)
+        ys, new, tape = run(core, self.params, x, s, extra, lengths, live, self.reverse, self.past, keep)
         y = self.merged(ys)
         self.tape = Kept(tape, ys, y, new) if keep else None
         self.carried = new if self.stateful else None
@@ -49,8 +49,8 @@ class Recurrent(Layer):
     def backward(self, dy=None, dstate=None):
         """Gradients of x and of the first state (a list as in `states`), from those of y and of the last state.
 
-        None is zero; `grads` are overwritten.  The gradient does not go on into the call before, if the layer is
-        stateful: dstate is what that call would be given.
+        They have the structure of what they are gradients of.  None is zero; `grads` are overwritten.  The gradient
+        does not go on into the call before, if the layer is stateful: dstate is what that call would be given.
         """
         tape, ys, y, new = self.recorded()
         dy = packed(self.who, "dy", dy, y)
@@ -70,22 +70,21 @@ class Recurrent(Layer):
 
     # what the user gives
 
-    def timed(self, a):
+    def timed(self, tree):
         """[B, T, ...] <-> [T, B, ...]"""
-        return a if self.time_major else a.swapaxes(0, 1)
+        return tree if self.time_major else tmap(lambda a: a.swapaxes(0, 1), tree)
 
     def sequence(self, x):
-        x, axes = self.taken("x", x), "T B I" if self.time_major else "B T I"
-        if x.ndim < 3:
-            raise ShapeError(self.who, f"x has shape {x.shape}, expected 3 axes", axes=f'x is "{axes}"')
-        if not self.built:
-            self.build(x.shape[-1])
-            if namespace(x) is not numpy:
-                self.to("gpu")
-        if x.shape[-1] != self.n_in:
-            raise ShapeError(self.who, f"x has shape {x.shape}, expected {self.n_in} on the last axis",
-                             axes=f'x is "{axes}"; this layer was built for I = {self.n_in}')
-        return self.timed(x)
+        """x as the loop takes it, time first."""
+        x, axes = inputs(self.who, "x", x, self.dtype), "T B I" if self.time_major else "B T I"
+        for path, a in leaves(x):
+            what = f"x.{path}" if path else "x"
+            if a.ndim < 3:
+                raise ShapeError(self.who, f"{what} has shape {a.shape}, expected 3 axes", axes=f'{what} is "{axes}"',
+                                 hint="x was a tuple or a dict: several inputs, each a batch" if path else "")
+        x = self.timed(x)
+        self.fit(x, shapes_of(x))
+        return x
 
     def live(self, mask, x):
         """The mask as the loop wants it, [T, B]; its dtype is the loop's to judge."""
@@ -100,8 +99,8 @@ class Recurrent(Layer):
 
     def start(self, given, like):
         if given is None and self.carried is not None:
-            if self.carried_batch != len(leaf(like)):
-                raise ShapeError(self.who, f"a batch of {len(leaf(like))}, expected {self.carried_batch}",
+            if self.carried_batch != len(first(like)):
+                raise ShapeError(self.who, f"a batch of {len(first(like))}, expected {self.carried_batch}",
                                  axes="the layer is stateful: row b goes on where row b of the last call ended",
                                  fix="another layer for another batch: other.set_weights(layer.get_weights())")
             return self.carried
@@ -118,7 +117,7 @@ class Recurrent(Layer):
 
     @property
     def carried_batch(self):
-        return len(leaf(self.carried))
+        return len(first(self.carried))
 
     @property
     def states(self):
@@ -139,21 +138,24 @@ class Recurrent(Layer):
         return super().fresh(carried=None, dextra=None, **changes)
 
 
-def leaf(state):
-    while isinstance(state, tuple):
-        state = state[0]
-    return state
-
-
 def as_returned(ys, reverse, sequences):
     """[T, B, H] beside the inputs -> in the order in which the loop went, or only what it said last."""
-    ys = ys[::-1] if reverse else ys
-    return ys if sequences else ys[-1]
+    ys = turned(ys) if reverse else ys
+    return ys if sequences else tmap(lambda a: a[-1], ys)
 
 
 def as_looped(dy, ys, reverse, sequences):
     """The way back."""
     if not sequences:
-        last, dy = dy, namespace(ys).zeros_like(ys)
-        dy[-1] = last
-    return dy[::-1] if reverse else dy
+        dy = tmap(at_the_end, ys, dy)
+    return turned(dy) if reverse else dy
+
+
+def at_the_end(a, last):
+    d = namespace(a).zeros_like(a)
+    d[-1] = last
+    return d
+
+
+def turned(tree):
+    return tmap(lambda a: a[::-1], tree)

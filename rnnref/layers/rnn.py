@@ -1,6 +1,9 @@
 """The layer that runs any cell over a sequence.  (floor 7)"""
+from ..cell import Cell
 from ..errors import NotSupported
+from .call_cell import CallCell
 from .cell import CellLayer, CoreCell
+from .nested import one_step
 from .recurrent import Recurrent, as_looped, as_returned
 from .stacked import StackedRNNCells, one_dtype
 
@@ -10,7 +13,7 @@ class RNN(Recurrent):
 
     cell                SimpleRNNCell, LSTMCell, GRUCell, StackedRNNCells; a list of cells, one on the other; any cell
                         of rnnref.cells, or of your own (`CoreCell`), with `units`, a number or one for each cell, and
-                        `seed` of its weights
+                        `seed` of its weights; an object with call(inputs, states) and state_size (`CallCell`)
     return_sequences    y of every step, [B, T, H], and not only the last one, [B, H]
     return_state        (y, *states): the last h (and c)
     go_backwards        from the last step to the first.  As in Keras y is in the order in which the loop went: y[:, 0]
@@ -19,6 +22,9 @@ class RNN(Recurrent):
     unroll              changes nothing: one loop serves all
     zero_output_for_mask    y at dead steps is zero; if not, it repeats the output before (zero before the first)
     time_major          x and y are [T, B, ...], as the RFC has it and Keras 3 no more
+
+    Inputs, outputs and states may be tuples, named tuples and dicts, where the cell takes and gives such: x is then a
+    tree of arrays [B, T, ...], y has the structure of the outputs, and a state that is a dict is one of the states.
 
     Dead steps leave the state as it was; NaN in them harms nothing.  A last output at a dead step is what the policy
     says: zero_output_for_mask with right padding gives zeros for short rows, as in Keras.
@@ -51,7 +57,7 @@ class RNN(Recurrent):
         return self.cell.leaves()
 
     def build(self, n_in):
-        self.cell.build(n_in)
+        self.cell.build(one_step(n_in))
 
     units = property(lambda self: self.cell.units)
     n_in = property(lambda self: self.cell.n_in)
@@ -96,6 +102,10 @@ def as_layer(cell, units, seed, dtype):
     """The cell as a layer that owns its weights."""
     if isinstance(cell, (list, tuple)):
         return StackedRNNCells(each_as_layer(cell, units, seed, dtype))
+    if callable(getattr(cell, "call", None)) and not isinstance(cell, (CellLayer, Cell)):
+        if units is not None:
+            raise NotSupported("layers.RNN", f"units={units!r}: {type(cell).__name__} has its own state_size")
+        return CallCell(cell, seed, dtype)
     if not isinstance(cell, CellLayer):
         return CoreCell(cell, units, seed, dtype=dtype)
     for name, value in (("units", units), ("seed", seed)):

@@ -2,6 +2,7 @@
 from ..errors import NotSupported, ShapeError
 from ..wrappers.stack import Stack
 from .cell import CellLayer
+from .nested import of_outputs
 
 
 class StackedRNNCells(CellLayer):
@@ -55,11 +56,10 @@ class StackedRNNCells(CellLayer):
         return self.cells[0].n_in
 
     def build(self, n_in):
-        n_in = self.inputs_of(n_in)
         for cell in self.cells:
             if not cell.built:
                 cell.build(n_in)
-            n_in = cell.output_size
+            n_in = of_outputs(cell.output_size)
 
     params = property(lambda self: tuple(cell.params for cell in self.cells),
                       lambda self, trees: spread(self.cells, "params", trees))

@@ -1,0 +1,136 @@
+"""Nested data of users, as the trees that the core takes; states as Keras lists them.  (floor 7)
+
+Inputs are an array, or tuples, named tuples and dicts of arrays.  A list is numbers, as ever, but for states, gradients
+and sizes, where Keras has lists: there it is as good as a tuple.
+"""
+import numpy
+
+from ..arrays import cast, is_array
+from ..errors import ShapeError
+from ..tree import tmap, zeros
+from .base import taken
+
+
+def several(a):
+    """Whether inputs are more than one array: a tuple of numbers is one, a tuple that holds an array is not."""
+    return isinstance(a, dict) or isinstance(a, tuple) and (
+        hasattr(a, "_fields") or any(is_array(item) or several(item) for item in a))
+
+
+def inputs(who, name, a, dtype):
+    """What the user gives for x, every array in `dtype`."""
+    if not several(a):
+        return taken(who, name, a, dtype)
+    if isinstance(a, dict):
+        return {k: inputs(who, f"{name}.{k}", item, dtype) for k, item in a.items()}
+    items = [inputs(who, f"{name}.{k}", item, dtype) for k, item in zip(getattr(a, "_fields", range(len(a))), a)]
+    return type(a)(*items) if hasattr(a, "_fields") else tuple(items)
+
+
+def outputs(y, like):
+    """What a cell of the user gives, in the dtype of `like`: lists are tuples here."""
+    if isinstance(y, dict):
+        return {k: outputs(item, like) for k, item in y.items()}
+    if isinstance(y, (list, tuple)):
+        items = [outputs(item, like) for item in y]
+        return type(y)(*items) if hasattr(y, "_fields") else tuple(items)
+    return cast(y, like) if is_array(y) else y
+
+
+# states
+
+def listed(state):
+    """A state of ours as Keras has it: lists in lists.  A dict is one item."""
+    return within(state) if isinstance(state, tuple) else [within(state)]
+
+
+def within(state):
+    if isinstance(state, dict):
+        return {k: within(s) for k, s in state.items()}
+    return [within(s) for s in state] if isinstance(state, tuple) else state
+
+
+def sizes_of(state):
+    """A number for an array [B, n], a tuple for one with more axes."""
+    if isinstance(state, dict):
+        return {k: sizes_of(s) for k, s in state.items()}
+    if isinstance(state, tuple):
+        return [sizes_of(s) for s in state]
+    return state.shape[-1] if state.ndim == 2 else state.shape[1:]
+
+
+def packed(who, what, given, like):
+    """What the user gives for `like`: lists, tuples or dicts; None is zeros, a bare array a list of one."""
+    if given is None:
+        return zeros(like)
+    if isinstance(like, dict):
+        return packed_dict(who, what, given, like)
+    if not isinstance(like, tuple):
+        a = taken(who, what, given, like.dtype)
+        if a.shape != like.shape:
+            raise ShapeError(who, f"{what} has shape {a.shape}, expected {like.shape}")
+        return a
+    given = [given] if is_array(given) and len(like) == 1 else given
+    if not isinstance(given, (list, tuple)) or len(given) != len(like):
+        got = f"{len(given)} items" if isinstance(given, (list, tuple)) else f"a {type(given).__name__}"
+        raise ShapeError(who, f"{what} is {got}, expected {len(like)}: "
+                              f"{', '.join(getattr(like, '_fields', ['one for each']))}")
+    names = getattr(like, "_fields", range(len(like)))
+    items = [packed(who, f"{what}.{n}", a, b) for n, a, b in zip(names, given, like)]
+    return type(like)(*items) if hasattr(like, "_fields") else tuple(items)
+
+
+def packed_dict(who, what, given, like):
+    given = given[0] if isinstance(given, (list, tuple)) and len(given) == 1 else given
+    if not isinstance(given, dict) or given.keys() != like.keys():
+        got = f"a dict of {' '.join(map(str, given))}" if isinstance(given, dict) else f"a {type(given).__name__}"
+        raise ShapeError(who, f"{what} is {got}, expected a dict of {' '.join(map(str, like))}")
+    return {k: packed(who, f"{what}.{k}", given[k], b) for k, b in like.items()}
+
+
+# shapes
+
+def is_shape(a):
+    """A number of inputs, or a shape that ends in it: numbers, or None where any will do."""
+    return hasattr(a, "__index__") or isinstance(a, (tuple, list)) and len(a) > 0 and all(
+        n is None or hasattr(n, "__index__") for n in a)
+
+
+def each_shape(f, shapes):
+    """`f` of every shape in a tree of them."""
+    if is_shape(shapes):
+        return f(shapes)
+    if isinstance(shapes, dict):
+        return {k: each_shape(f, s) for k, s in shapes.items()}
+    items = [each_shape(f, s) for s in shapes]
+    return type(shapes)(*items) if hasattr(shapes, "_fields") else tuple(items)
+
+
+def stand_in(shape):
+    """An array of that shape which takes no memory."""
+    shape = (shape,) if hasattr(shape, "__index__") else shape
+    return numpy.broadcast_to(numpy.zeros(()), [n or 0 for n in shape])
+
+
+def with_batch(shape):
+    """[B, I] for a number of inputs; a shape stays."""
+    return (None, shape) if hasattr(shape, "__index__") else tuple(shape)
+
+
+def one_step(shapes):
+    """Shapes of sequences [B, T, ...] -> those of one step, [B, ...]."""
+    return each_shape(lambda s: s if hasattr(s, "__index__") or len(s) < 3 else (s[0], *s[2:]), shapes)
+
+
+def of_outputs(sizes):
+    """Sizes of outputs, a number or a tree of numbers and shapes, as shapes [B, ...] of the inputs of the next."""
+    if isinstance(sizes, (tuple, list, dict)):
+        items = sizes.items() if isinstance(sizes, dict) else enumerate(sizes)
+        found = {k: (None, *s) if is_shape(s) and not hasattr(s, "__index__") else of_outputs(s) for k, s in items}
+        return found if isinstance(sizes, dict) else tuple(found.values())
+    return (None, sizes)
+
+
+def shapes_of(xs):
+    """The shapes of sequences that lie time first, as [B, T, ...]."""
+    return tmap(lambda a: (a.shape[1], a.shape[0], *a.shape[2:]), xs)
