@@ -1,13 +1,14 @@
 """Cases of the cells beyond SimpleRNN, LSTM and GRU: what `cases` adds to its own."""
 import numpy as np
 
-from rnnref.cells import (CFN, ESN, GLSTM, MGU, NAS, SRU, UGRNN, CandidateDropout, ConvLSTM, GatedCell, IndRNN, IndyGRU,
-                          IndyLSTM, IntersectionRNN, LayerNormGRU, LayerNormLSTM, MinimalRNN, Projected, Skip, Stack,
-                          WeightNormLSTM)
+from rnnref.cells import (CFN, ESN, GLSTM, GRU, LSTM, MGU, NAS, NTM, SRU, UGRNN, Beside, CandidateDropout, ConvLSTM,
+                          DensePeepholes, GatedCell, GridLSTM, IndRNN, IndyGRU, IndyLSTM, IntersectionRNN, LayerNormGRU,
+                          LayerNormLSTM, MinimalRNN, Phased, Projected, Skip, Stack, TimeFreqLSTM, WeightNormLSTM, ntm)
 from rnnref.maps.dense import Dense, Diagonal
 from rnnref.maps.joined import SumOf
 from rnnref.rules import elman, lstm
-from rnnref.tree import Each
+from rnnref.scalar import activation
+from rnnref.tree import Each, tmap
 
 T, B, I, U, H = 6, 4, 3, 5, 2                     # those of `cases`
 RNG = np.random.default_rng(1)
@@ -22,6 +23,20 @@ def line(*extent, n_in=I, units=2, to=None):
     to = to or extent
     s = lstm.State(normal(B, *to, units), normal(B, *to, units))
     return {"xs": normal(T, B, *extent, n_in), "units": units, "s": s}
+
+
+def phased(cell, n_in=I, **p):
+    """Times and parameters of a `Phased` cell: periods are positive, and each kind of phase is met."""
+    own = {"period": RNG.uniform(1, 4, U), "phase": RNG.uniform(0, 1, U), "ratio_on": RNG.uniform(0.3, 0.9, U)}
+    p = {name: normal(*shape) for name, shape in cell.shapes(n_in, U).items()} | own | p
+    return cell, {"xs": (RNG.uniform(0, 20, (T, B, 1)), normal(T, B, n_in)), "p": p, "s": lstm.State(*normal(2, B, U))}
+
+
+def turing(cell, slots, vector, reads, writes):
+    """A state of an NTM: rows at their first step and rows that are not; where heads look is a distribution."""
+    inner = tmap(lambda a: normal(*a.shape), cell.zeros(B, U))
+    focus = RNG.dirichlet(np.ones(slots), (B, reads + writes))
+    return ntm.State(inner, normal(B, reads, vector), focus, normal(B, slots, vector), np.arange(B) % 3 * 1.0)
 
 
 MORE = {
@@ -82,6 +97,30 @@ GIVEN = {
         GatedCell(SumOf((Dense("W", "b"), Diagonal("V"))), Dense("R"), lstm.LSTM()),
         {"xs": (normal(T, B, I), normal(T, B, U))}),
     "CandidateDropout": (CandidateDropout(LayerNormLSTM(H)), {"extra": Each((RNG.random((T, B, U)) < 0.6) / 0.6)}),
+    "DensePeepholes": (DensePeepholes(), {}),
+    "DensePeepholes, slopes from x": (
+        DensePeepholes(rule=lstm.LSTM(0.5, gate=activation("sigmoid", clip=0.4), candidate="mish")), {}),
+    "Phased": phased(Phased(LSTM(), leak=0.05)),
+    "Phased, weight norm": phased(Phased(WeightNormLSTM())),
+    "Phased, dense peepholes": phased(Phased(DensePeepholes())),
+    "Phased, TF's period": phased(Phased(LSTM(), period_gradient="tf1")),
+    "TimeFreqLSTM": (TimeFreqLSTM(3, 2, 3), {"n_in": 7, "units": 2}),
+    "TimeFreqLSTM, everything": (TimeFreqLSTM(4, 1, 2, lstm.LSTM(1.0, True, cell_clip=0.4)), {"n_in": 6, "units": 2}),
+    "GridLSTM": (GridLSTM(3, 2, (3,), forget_bias=1.0), {"n_in": 7, "units": 2}),
+    "GridLSTM, blocks, coupled": (GridLSTM(3, 1, (2, 1), (0, 3), coupled=True), {"n_in": 6, "units": 2}),
+    "GridLSTM, shared": (GridLSTM(3, 2, (2,), shared=True, peepholes=True), {"n_in": 5, "units": 2}),
+    "GridLSTM, peepholes, limited": (GridLSTM(3, 2, (2,), peepholes=True, cell_clip=0.3), {"n_in": 5, "units": 2}),
+    "GridLSTM, TF's slots": (GridLSTM(2, 1, (2, 1), reads="first"), {"n_in": 4, "units": 2}),
+    "GridLSTM, both ways": (
+        Beside((GridLSTM(2, 1, (2,), peepholes=True), GridLSTM(2, 1, (2,), offset=1, backwards=True),
+                GridLSTM(2, 1, (2, 1), offset=-1, backwards=True))), {"n_in": 4, "units": 2}),
+    "Beside, with a dropout": (Beside((UGRNN(), CandidateDropout(MGU("after")))), {
+        "extra": (None, Each((RNG.random((T, B, U)) < 0.6) / 0.6))}),
+    "NTM": (NTM(LSTM(), 5, 3, 2), {"s": turing(LSTM(), 5, 3, 1, 1)}),
+    "NTM, several heads": (NTM(GRU(), 6, 2, 3, 2, 2, 2), {"s": turing(GRU(), 6, 2, 2, 2)}),
+    "NTM, reading alone": (NTM(UGRNN(), 3, 2, 2, 1, 0, 0), {"s": turing(UGRNN(), 3, 2, 1, 0)}),
     "CandidateDropout, one mask": (CandidateDropout(MGU("after")), {"extra": (RNG.random((B, U)) < 0.6) / 0.6}),
 }
-MORE_BREAKS: dict = {}
+MORE_BREAKS = {
+    "Phased, TF's period": {2: "TF takes mod(z, period) as if it did not depend on the period"},
+}

@@ -1,0 +1,72 @@
+"""Where the heads of a neural Turing machine look: by content, from where they were, shifted, sharpened; a pair."""
+from typing import Any, NamedTuple
+
+from ..arrays import namespace
+from ..scalar import dsigmoid, dtanh, sigmoid, softplus, tanh
+
+EPSILON = 1e-8                                    # beside the product of lengths, in the cosine
+
+
+class Focus(NamedTuple):
+    """All [B, heads, ...]: the pieces of p after their activations, and what came of them."""
+    k: Any; beta: Any; g: Any; S: Any; gamma: Any
+    told: Any                                     # the arguments of both softplus
+    memory: Any; before: Any
+    length: Any; size: Any                        # |k|, |M_n|
+    K: Any; content: Any; gated: Any; shifted: Any; after: Any
+
+
+def address(told, before, memory, shift):
+    """told [B, heads, M + 2 shift + 4], before [B, heads, N], memory [B, N, M] -> w' [B, heads, N], kept."""
+    xp, M = namespace(told), memory.shape[-1]
+    k, beta, g = tanh(told[..., :M]), softplus(told[..., M:M + 1]), sigmoid(told[..., M + 1:M + 2])
+    S, gamma = softmax(told[..., M + 2:-1]), 1 + softplus(told[..., -1:])
+    length = xp.sqrt((k * k).sum(-1, keepdims=True))
+    size = xp.sqrt((memory * memory).sum(-1))[:, None]
+    K = k @ memory.swapaxes(1, 2) / (size * length + EPSILON)
+    content = softmax(beta * K)
+    gated = g * content + (1 - g) * before
+    shifted = sum(S[..., m:m + 1] * xp.roll(gated, by, -1) for m, by in enumerate(shifts(shift)))
+    powered = shifted ** gamma
+    after = powered / powered.sum(-1, keepdims=True)
+    return after, Focus(k, beta, g, S, gamma, (told[..., M:M + 1], told[..., -1:]), memory, before, length, size, K,
+                        content, gated, shifted, after)
+
+
+def address_back(f, dw, shift):
+    """Gradients of told, of w before, and of the memory."""
+    xp = namespace(dw)
+    dlog = f.after * (dw - (dw * f.after).sum(-1, keepdims=True))              # of gamma log(shifted)
+    dgamma = (dlog * xp.log(f.shifted)).sum(-1, keepdims=True)
+    dshifted = dlog * f.gamma / f.shifted
+    dS = xp.stack([(dshifted * xp.roll(f.gated, by, -1)).sum(-1) for by in shifts(shift)], -1)
+    dgated = sum(f.S[..., m:m + 1] * xp.roll(dshifted, -by, -1) for m, by in enumerate(shifts(shift)))
+    dg = (dgated * (f.content - f.before)).sum(-1, keepdims=True)
+    dscaled = softmax_back(f.content, dgated * f.g)
+    dbeta = (dscaled * f.K).sum(-1, keepdims=True)
+    dk, dmemory = cosine_back(f, dscaled * f.beta)
+    told = [dtanh(f.k, dk), dbeta * sigmoid(f.told[0]), dsigmoid(f.g, dg), softmax_back(f.S, dS),
+            dgamma * sigmoid(f.told[1])]
+    return xp.concatenate(told, -1), dgated * (1 - f.g), dmemory
+
+
+def cosine_back(f, dK):
+    below = f.size * f.length + EPSILON
+    ddot, dbelow = dK / below, -dK * f.K / below
+    dk = ddot @ f.memory + (dbelow * f.size).sum(-1, keepdims=True) * f.k / f.length
+    dsize = (dbelow * f.length).sum(1) / f.size[:, 0]
+    return dk, ddot.swapaxes(1, 2) @ f.k + dsize[..., None] * f.memory
+
+
+def shifts(shift):
+    """0, +1 .. +shift, then -shift .. -1: the places of S."""
+    return [*range(shift + 1), *range(-shift, 0)]
+
+
+def softmax(a):
+    e = namespace(a).exp(a - a.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def softmax_back(y, dy):
+    return y * (dy - (dy * y).sum(-1, keepdims=True))

@@ -1,0 +1,201 @@
+"""The grid LSTM over time and frequency: in each window one LSTM for either way, and both see both."""
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Optional
+
+import numpy
+
+from ..arrays import namespace, rows
+from ..cell import Cell
+from ..errors import NotSupported, one_of
+from ..rules.lstm import State
+from ..scalar import clip, dclip, dsigmoid, dtanh, sigmoid, tanh
+from ..shapes import Size, extents
+from ..tree import add
+from .timefreq import check_windows
+from .windows import cut, paste
+
+
+class Way(NamedTuple):
+    """What one of the two LSTMs of a window keeps."""
+    i: Any; f: Any; g: Any; o: Any; tc: Any; c: Any
+
+
+class Kept(NamedTuple):
+    x: Any; slots: Any                            # [B, I]; the state before the step
+    windows: Any                                  # of each: (r = [h, hf], cf, Way of time, Way of frequency)
+
+
+@dataclass(frozen=True)
+class GridLSTM(Cell):
+    """Windows in blocks; through each block a second LSTM runs from window to window, over frequency.
+
+        z    = x_q W + [h_q, hf] R + b                  for either way w, time t and frequency f: gates i f g o
+        i, f = sig(z + Wpi_wf * cf + Wpi_wt * c_q), sig(z + forget_bias + ...)     peepholes see both old c
+        c'_w = limit(f c_w + i tanh(g))                 c_t is c_q; c_f, h_f start at zero in each block
+        h'_w = sig(o + Wpo_wf * c'_f + Wpo_wt * c'_t) tanh(c'_w)
+        y    = [h'_t, h'_f] of every window             only the time's states are carried to the next step
+
+    Shapes        x [B, I], state (h, c [B, windows of all blocks, U]); of each block k and way w: Wwk [feature, G],
+                  Rwk [2U, G], bwk [G], gate blocks i f g o; with peepholes Wp{i f o}_{way}{of f, of t}k [U]
+    Options       windows: how many in each block; skip between them; starts: of the blocks, all 0 if (); offset: of
+                  all; backwards: each block from its last window to its first; shared: one set of weights, both ways;
+                  coupled: f = 1 - i, gates i g o; peepholes, forget_bias, cell_clip; reads="own", or "first": every
+                  block reads the states of the first and writes to its own, as TF 1 does without a tuple for a state
+    Paper         Li & Sainath, "Reducing the computational complexity of two-dimensional LSTMs" (2017); Kalchbrenner,
+                  Danihelka & Graves, "Grid long short-term memory" (2015)
+    Same as       TF 1 GridLSTMCell (forget_bias=1.0 there)
+    Errors        ShapeError: fewer inputs than the windows cover; NotSupported: an option that is not known
+
+    >>> import numpy as np
+    >>> cell = GridLSTM(feature=3, skip=2, windows=(3,))
+    >>> cell.forward({n: np.zeros(s) for n, s in cell.shapes(7, 2).items()}, np.ones((1, 7)),
+    ...              cell.zeros(1, 2, dtype="float64"))[0].shape
+    (1, 12)
+    """
+    feature: int
+    skip: int
+    windows: tuple
+    starts: tuple = ()
+    offset: int = 0
+    backwards: bool = False
+    shared: bool = False
+    coupled: bool = False
+    peepholes: bool = False
+    forget_bias: float = 0.0
+    cell_clip: Optional[float] = None
+    reads: str = "own"
+
+    def __post_init__(self):
+        object.__setattr__(self, "windows", tuple(self.windows))
+        object.__setattr__(self, "starts", tuple(self.starts or (0,) * len(self.windows)))
+        one_of(self.name, "reads", self.reads, ("own", "first"))
+        if len(self.starts) != len(self.windows) or min(self.feature, self.skip, *self.windows) < 1:
+            raise NotSupported(self.name, f"feature={self.feature}, skip={self.skip}, windows={self.windows}, "
+                                          f"starts={self.starts}", fix="a positive number of windows for each start")
+
+    @property
+    def gates(self):
+        return "igo" if self.coupled else "ifgo"
+
+    @property
+    def ways(self):
+        """The letter of the parameters of either way, time first."""
+        return ("f", "f") if self.shared else ("t", "f")
+
+    def axes(self):
+        peeps = [g for g in self.gates if g != "g"] if self.peepholes else []
+        found = {}
+        for k in range(len(self.windows)):
+            for w in dict.fromkeys(self.ways):
+                found |= {f"W{w}{k}": f"{self.feature} G", f"R{w}{k}": "U+U G", f"b{w}{k}": "G"}
+                found |= {f"Wp{g}_{w}{of}{k}": "U" for g in peeps for of in "ft"}
+        return found
+
+    def shapes(self, n_in, units):
+        sizes = {"U": Size(units), "G": Size(len(self.gates) * units)}
+        return {name: extents(axes, sizes) for name, axes in self.axes().items()}
+
+    def width(self, units):
+        return 2 * sum(self.windows) * units
+
+    def units(self, p):
+        return p["Rf0"].shape[0] // 2
+
+    def zeros(self, batch, units, xp=numpy, dtype="float32"):
+        return State(*(xp.zeros((batch, sum(self.windows), units), dtype) for _ in range(2)))
+
+    @property
+    def places(self):
+        """(block, start, slot that it reads) of every window, in the order in which they are taken."""
+        found = []
+        for k, (n, start) in enumerate(zip(self.windows, self.starts)):
+            begins = [start + self.offset + q * self.skip for q in range(n)]
+            first = 0 if self.reads == "first" else len(found)
+            found += [(k, at, first + q) for q, at in enumerate(begins[::-1] if self.backwards else begins)]
+        return found
+
+    def forward(self, p, x, s, extra=None):
+        xp, U, new, kept, last = namespace(x), s.c.shape[-1], [], [], None
+        xs = cut(x, [at for _, at, _ in self.places], self.feature)
+        for q, (k, _, slot) in enumerate(self.places):
+            if k != last:
+                hf = cf = xp.zeros((len(x), U), x.dtype)
+            r, c, last = xp.concatenate([s.h[:, slot], hf], -1), s.c[:, slot], k
+            (ht, t), (hf, f) = self.window(p, k, xs[:, q], r, c, cf)
+            kept.append((r, c, cf, t, f))
+            new.append((ht, t.c, hf))
+            cf = f.c
+        h, c, hf = (xp.stack(a, 1) for a in zip(*new))
+        return xp.concatenate([h, hf], -1).reshape(len(x), 2 * h.shape[1] * U), State(h, c), Kept(x, s, tuple(kept))
+
+    def window(self, p, k, x, r, ct, cf):
+        """One step of both LSTMs -> (h', kept) of time, (h', kept) of frequency."""
+        gates, xp = [], namespace(x)
+        for w, c in zip(self.ways, (ct, cf)):
+            a = xp.split(x @ p[f"W{w}{k}"] + r @ p[f"R{w}{k}"] + p[f"b{w}{k}"], len(self.gates), -1)
+            a = dict(zip(self.gates, a))
+            i = sigmoid(a["i"] + self.peep(p, "i", w, k, cf, ct))
+            f = 1 - i if self.coupled else sigmoid(a["f"] + self.forget_bias + self.peep(p, "f", w, k, cf, ct))
+            g = tanh(a["g"])
+            c = f * c + i * g
+            gates.append((i, f, g, a["o"], clip(c, self.cell_clip) if self.cell_clip else c))
+        (*_, ct), (*_, cf) = gates
+        for w, (i, f, g, ao, c) in zip(self.ways, gates):
+            o, tc = sigmoid(ao + self.peep(p, "o", w, k, cf, ct)), tanh(c)
+            yield o * tc, Way(i, f, g, o, tc, c)
+
+    def peep(self, p, gate, w, k, cf, ct):
+        return p[f"Wp{gate}_{w}f{k}"] * cf + p[f"Wp{gate}_{w}t{k}"] * ct if self.peepholes else 0
+
+    def backward(self, p, kept, dy, dnew):
+        xp, U, (h, c) = namespace(dy), dnew.c.shape[-1], kept.slots
+        dh, dc, dp = xp.zeros_like(h), xp.zeros_like(c), {}
+        xs, last = cut(kept.x, [at for _, at, _ in self.places], self.feature), None
+        dxs, dy = xp.zeros_like(xs), dy.reshape(*dnew.h.shape[:2], 2 * U)
+        for q, (k, _, slot) in reversed(list(enumerate(self.places))):
+            if k != last:
+                dhf = dcf = xp.zeros_like(dnew.c[:, 0])
+            last = k
+            d = (dnew.h[:, q] + dy[:, q, :U], dnew.c[:, q]), (dhf + dy[:, q, U:], dcf)
+            dxs[:, q], dr, dct, dcf, dq = self.window_back(p, k, xs[:, q], kept.windows[q], d)
+            dh[:, slot] += dr[:, :U]
+            dc[:, slot] += dct
+            dhf = dr[:, U:]
+            for name, value in dq.items():
+                dp[name] = add(dp.get(name), value)
+        return paste(dxs, [at for _, at, _ in self.places], kept.x.shape[-1]), State(dh, dc), None, dp
+
+    def window_back(self, p, k, x, kept, d):
+        """Gradients of x, r, both old c and the parameters, from those of (h', c') of time and of frequency."""
+        (r, ct, cf, *ways), dp, xp = kept, {}, namespace(x)
+        dnew, dold, do = [d[0][1], d[1][1]], [0, 0], []          # of c_t and c_f, after and before
+        for w, way, (dh, _) in zip(self.ways, ways, d):
+            do.append(dsigmoid(way.o, dh * way.tc))
+            self.peep_back(p, dp, "o", w, k, do[-1], (ways[0].c, ways[1].c), dnew)
+        dx = dr = 0
+        for n, (w, way, (dh, _)) in enumerate(zip(self.ways, ways, d)):
+            dc = dnew[n] + dtanh(way.tc, dh * way.o)
+            dc = dclip(way.c, self.cell_clip, dc) if self.cell_clip else dc
+            di, df = dc * way.g, dc * (ct, cf)[n]
+            da = {"g": dtanh(way.g, dc * way.i), "o": do[n], "i": dsigmoid(way.i, di - df if self.coupled else di)}
+            da |= {} if self.coupled else {"f": dsigmoid(way.f, df)}
+            dold[n] = dold[n] + dc * way.f
+            for gate in "i" if self.coupled else "if":
+                self.peep_back(p, dp, gate, w, k, da[gate], (ct, cf), dold)
+            da = xp.concatenate([da[g] for g in self.gates], -1)
+            dx, dr = dx + da @ p[f"W{w}{k}"].T, dr + da @ p[f"R{w}{k}"].T
+            for name, value in ((f"W{w}{k}", x.T @ da), (f"R{w}{k}", r.T @ da), (f"b{w}{k}", rows(da).sum(0))):
+                dp[name] = add(dp.get(name), value)
+        return dx, dr, *dold, dp
+
+    def peep_back(self, p, dp, gate, w, k, da, cs, dcs):
+        """Adds to `dp` and to `dcs`, the gradients of c of time and of frequency, what a gate's peepholes say."""
+        for n, of in enumerate("tf" if self.peepholes else ""):
+            name = f"Wp{gate}_{w}{of}{k}"
+            dp[name] = add(dp.get(name), (da * cs[n]).sum(0))
+            dcs[n] = dcs[n] + da * p[name]
+
+    def check(self, p, x, s, extra=None, lead="B"):
+        need = max(at for _, at, _ in self.places) + self.feature - self.offset
+        total = sum(self.windows)
+        return check_windows(self, p, x, s, extra, lead, total, need, 2 * total)

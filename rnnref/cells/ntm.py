@@ -1,0 +1,180 @@
+"""The neural Turing machine: a cell that reads and writes a memory by content and by place."""
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy
+
+from ..arrays import namespace
+from ..errors import NotSupported, ShapeError
+from ..scalar import clip, dclip, dsigmoid, dtanh, sigmoid, tanh
+from ..shapes import Outline, Size, check_input, expect, floating
+from ..tree import choose, only
+from ..wrappers.owning import Owning
+from .addressing import address, address_back, softmax, softmax_back
+
+LIMIT = 20.0                                      # of what the heads are told and of the output, as TF 1 has it
+
+
+class State(NamedTuple):
+    controller: Any
+    reads: Any                                    # [B, R, M]      what each read head read last
+    focus: Any                                    # [B, R+W, N]    where each head looked, read heads first
+    memory: Any                                   # [B, N, M]
+    time: Any                                     # [B]            steps done; at 0 the learned first values are taken
+
+
+class Kept(NamedTuple):
+    first: Any; start: Any; cell: Any; out: Any; told: Any; y: Any
+    address: Any; reads: Any; memory: Any         # what addressing keeps; what was read; the memory before each write
+    erase: Any; add: Any; focus: Any
+
+
+@dataclass(frozen=True)
+class NTM(Owning):
+    """A controller with heads on a memory of `slots` vectors of `vector` numbers.
+
+        (r, w, M) = (tanh(reads0), softmax(focus0), memory0) at time 0, else those of the state
+        o     = controller([x, r_1, r_2, ...])          p = limit(o Wh + bh), a piece for each head:
+        k     = tanh, beta = softplus, g = sig, S = softmax [2 shift + 1], gamma = 1 + softplus
+        K_n   = M_n . k / (|M_n| |k| + 1e-8)            wc = softmax(beta K)
+        wg    = g wc + (1 - g) w                        w~_n = sum_j S_j wg_(n - j), round the ends
+        w'    = w~^gamma / sum w~^gamma                 r' = w' M of each read head, from the memory as it was
+        M'    = M (1 - w' e) + w' a                     of each write head in turn, e = sig, a = tanh, from p too
+        y     = limit([o, r'_1, ...] Wy + by)
+
+    Shapes        x [B, I], state (the controller's, reads [B, R, M], focus [B, R+W, N], memory [B, N, M], time [B]);
+                  Wh [C, (M + 2 shift + 4)(R + W) + 2 M W], bh; Wy [C + R M, outputs], by; reads0 [R, M],
+                  focus0 [R+W, N], memory0 [N, M]; the controller's, which gets I + R M inputs and gives C.
+                  S: 0, +1 .. +shift, then -shift .. -1
+    Paper         Graves, Wayne & Danihelka, "Neural Turing machines" (2014), eqs. 2-9
+    Same as       TF 1 NTMCell, whose time is one integer for all rows
+    Differs from  the paper: all is limited to +-20, k and a are squashed, and gamma has no upper end
+    Errors        NotSupported: no slots, no read head or a shift wider than the memory; ShapeError: what does not fit
+
+    >>> import numpy as np, rnnref
+    >>> cell = NTM(rnnref.cells.SimpleRNN(), slots=6, vector=4, outputs=2)
+    >>> cell.shapes(3, 5)["Wh"], cell.shapes(3, 5)["W"]
+    ((5, 28), (7, 5))
+    """
+    cell: Any
+    slots: int
+    vector: int
+    outputs: int
+    read_heads: int = 1
+    write_heads: int = 1
+    shift: int = 1
+
+    def __post_init__(self):
+        if min(self.slots, self.vector, self.outputs, self.read_heads) < 1 or self.write_heads < 0 \
+                or not 0 <= 2 * self.shift < self.slots:
+            raise NotSupported("NTM", f"slots={self.slots}, vector={self.vector}, outputs={self.outputs}, read_heads="
+                                      f"{self.read_heads}, write_heads={self.write_heads}, shift={self.shift}")
+
+    @property
+    def heads(self):
+        return self.read_heads + self.write_heads
+
+    @property
+    def per_head(self):
+        return self.vector + 2 * self.shift + 4
+
+    def own(self):
+        told = self.per_head * self.heads + 2 * self.vector * self.write_heads
+        return {"Wh": f"C {told}", "bh": f"{told}", "Wy": f"C+{self.read_heads * self.vector} {self.outputs}",
+                "by": f"{self.outputs}", "reads0": f"{self.read_heads} {self.vector}",
+                "focus0": f"{self.heads} {self.slots}", "memory0": f"{self.slots} {self.vector}"}
+
+    def own_shapes(self, n_in, units):
+        C = self.cell.width(units)
+        size = {"C": C, f"C+{self.read_heads * self.vector}": C + self.read_heads * self.vector}
+        return ({name: tuple(size.get(w) or int(w) for w in axes.split()) for name, axes in self.own().items()},
+                n_in + self.read_heads * self.vector)
+
+    def width(self, units):
+        return self.outputs
+
+    def zeros(self, batch, units, xp=numpy, dtype="float32"):
+        shapes = (self.read_heads, self.vector), (self.heads, self.slots), (self.slots, self.vector), ()
+        return State(self.cell.zeros(batch, units, xp, dtype), *(xp.zeros((batch, *n), dtype) for n in shapes))
+
+    def forward(self, p, x, s, extra=None):
+        own, inner = self.split(p)
+        xp, B, R, M = namespace(x), len(x), self.read_heads, self.vector
+        first, start = s.time < 0.5, (tanh(own["reads0"]), softmax(own["focus0"]), own["memory0"])
+        reads, focus, memory = [choose(first, xp.broadcast_to(a, b.shape), b) for a, b in zip(start, s[1:4])]
+        given = xp.concatenate([x, reads.reshape(B, R * M)], -1)
+        o, controller, k = self.cell.forward(inner, given, s.controller, extra)
+        told = clip(o @ own["Wh"] + own["bh"], LIMIT)
+        n = self.per_head * self.heads
+        focus, ka = address(told[:, :n].reshape(B, self.heads, self.per_head), focus, memory, self.shift)
+        reads = focus[:, :R] @ memory
+        tail = told[:, n:].reshape(B, self.write_heads, 2, M)
+        erase, new = sigmoid(tail[:, :, 0]), tanh(tail[:, :, 1])
+        memories = [memory]
+        for h in range(self.write_heads):
+            w = focus[:, R + h, :, None]
+            memories.append(memories[-1] * (1 - w * erase[:, h, None]) + w * new[:, h, None])
+        out = xp.concatenate([o, reads.reshape(B, R * M)], -1)
+        y = clip(out @ own["Wy"] + own["by"], LIMIT)
+        return y, State(controller, reads, focus, memories[-1], s.time + 1), Kept(
+            first, start[:2], k, out, told, y, ka, reads, tuple(memories[:-1]) or (memory,), erase, new, focus)
+
+    def backward(self, p, k, dy, d):
+        own, inner = self.split(p)
+        xp, B, R, M = namespace(dy), len(dy), self.read_heads, self.vector
+        C = k.out.shape[-1] - R * M
+        dy = dclip(k.y, LIMIT, dy)
+        dp = {"Wy": k.out.T @ dy, "by": dy.sum(0)}
+        dout = dy @ own["Wy"].T
+        dreads = d.reads + dout[:, C:].reshape(B, R, M)
+        dmemory, dfocus, dtail = self.write_back(k, d.memory, d.focus)
+        dfocus = xp.concatenate([dfocus[:, :R] + dreads @ k.memory[0].swapaxes(1, 2), dfocus[:, R:]], 1)
+        dmemory = dmemory + k.focus[:, :R].swapaxes(1, 2) @ dreads
+        dheads, dfocus, dm = address_back(k.address, dfocus, self.shift)
+        dtold = xp.concatenate([dheads.reshape(B, self.heads * self.per_head), dtail], -1)
+        dtold = dclip(k.told, LIMIT, dtold)
+        dp |= {"Wh": k.out[:, :C].T @ dtold, "bh": dtold.sum(0)}
+        do = dout[:, :C] + dtold @ own["Wh"].T
+        dx, dcontroller, dextra, dq = self.cell.backward(inner, k.cell, do, d.controller)
+        n = dx.shape[-1] - R * M
+        starts = dx[:, n:].reshape(B, R, M), dfocus, dmemory + dm
+        dreads0, dfocus0, dp["memory0"] = (only(k.first, a).sum(0) for a in starts)
+        dp |= {"reads0": dtanh(k.start[0], dreads0), "focus0": softmax_back(k.start[1], dfocus0)}
+        dold = [only(~k.first, a) for a in starts]
+        ds = State(dcontroller, dold[0], dold[1], dold[2], d.time)
+        return dx[:, :n], ds, dextra, self.join(dp, dq)
+
+    def write_back(self, k, dmemory, dfocus):
+        """Through the writes, the last first: gradients of the memory before, of all w' and of their part of p."""
+        xp, R, dtail = namespace(dmemory), self.read_heads, []
+        dws = [dfocus[:, :R]]
+        for h in reversed(range(self.write_heads)):
+            w, erase, new = k.focus[:, R + h, :, None], k.erase[:, h, None], k.add[:, h, None]
+            dwe, dw = -dmemory * k.memory[h], dmemory
+            dws.insert(1, dfocus[:, R + h, None] + (dwe * erase + dw * new).sum(-1)[:, None])
+            dtail.insert(0, dtanh(k.add[:, h], (dw * w).sum(1)))
+            dtail.insert(0, dsigmoid(k.erase[:, h], (dwe * w).sum(1)))
+            dmemory = dmemory * (1 - w * erase)
+        dtail = xp.concatenate(dtail, -1) if dtail else xp.zeros((len(dfocus), 0), dfocus.dtype)
+        return dmemory, xp.concatenate(dws, 1), dtail
+
+    def check(self, p, x, s, extra=None, lead="B"):
+        seen = check_input(self.name, x, f"{lead} I")
+        if getattr(s, "_fields", None) != State._fields:
+            raise ShapeError(self.name, f"the state is a {type(s).__name__}, expected the named tuple "
+                                        f"State({', '.join(State._fields)})")
+        axes = {"reads": f"B {self.read_heads} {self.vector}", "focus": f"B {self.heads} {self.slots}",
+                "memory": f"B {self.slots} {self.vector}", "time": "B"}
+        for name, words in axes.items():
+            floating(self.name, f"state.{name}", getattr(s, name), x.dtype)
+            expect(self.name, f"state.{name}", getattr(s, name), words, seen)
+        _, inner = self.split(p)
+        given = Outline((*x.shape[:-1], x.shape[-1] + self.read_heads * self.vector), x.dtype, "x beside what was read")
+        o = self.cell.check(inner, given, s.controller, extra, lead)
+        self.check_own(p, x, seen | {"C": Size(o.shape[-1], "the controller"), **numbers(self.own())})
+        return Outline((*x.shape[:-1], self.outputs), x.dtype, f"the output of {self.name}")
+
+
+def numbers(axes):
+    """Numbers that stand beside a letter, as in "C+8", as sizes."""
+    return {w: Size(int(w)) for words in axes.values() for w in words.replace("+", " ").split() if w.isdigit()}

@@ -1,0 +1,114 @@
+"""The phased LSTM: every unit is awake for a part of its own period, and asleep it keeps its state."""
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ..arrays import cast, namespace
+from ..errors import NotSupported, ShapeError, one_of
+from ..scalar import where
+from ..shapes import Outline, Size, expect, floating
+from ..tree import add, first, tmap
+from ..wrappers.wrapper import Wrapper
+
+NAMES = "period", "phase", "ratio_on"
+
+
+class Kept(NamedTuple):
+    cell: Any; k: Any; phi: Any; z: Any; new: Any; old: Any     # k: how open; new, old: the states between which
+
+
+@dataclass(frozen=True)
+class Phased(Wrapper):
+    """A cell that sees the time at which each input came: x is the pair (time, inputs).
+
+        phi = mod(time - phase, period) / period        of each unit
+        k   = 2 phi / ratio_on                          while phi < ratio_on / 2: it opens
+              2 - 2 phi / ratio_on                      while phi < ratio_on: it closes
+              leak phi                                  asleep
+        s'  = k cell(inputs, s) + (1 - k) s             every array of the state; the output is s'[0]
+
+    Shapes        x (time [B, 1], inputs [B, I]), the state and the parameters of the cell, period phase ratio_on [U]
+    Options       leak=0.001; period_gradient="whole", or "tf1": as if mod(z, period) did not depend on the period
+    Paper         Neil, Pfeiffer & Liu, "Phased LSTM" (2016), eqs. 6-10
+    Same as       TF 1 PhasedLSTMCell: Phased(LSTM(), period_gradient="tf1"), with `use_peepholes` around DensePeepholes
+    Errors        NotSupported: a cell whose h is projected; ShapeError: an x that is no pair
+
+    >>> import numpy as np, rnnref
+    >>> cell = Phased(rnnref.cells.SimpleRNN())
+    >>> p = {"W": np.ones((1, 1)), "R": np.ones((1, 1)), "b": np.zeros(1), "period": np.full(1, 8.0),
+    ...      "phase": np.zeros(1), "ratio_on": np.full(1, 0.5)}
+    >>> x, s = (np.array([[10.0]]), np.array([[3.0]])), cell.zeros(1, 1, dtype="float64")
+    >>> bool(cell.forward(p, x, s)[0][0, 0] == np.tanh(3.0))   # a quarter of the period: wide open
+    True
+    """
+    cell: Any
+    leak: float = 0.001
+    period_gradient: str = "whole"
+
+    def __post_init__(self):
+        one_of("Phased", "period_gradient", self.period_gradient, ("whole", "tf1"))
+        if getattr(self.cell, "projection", None):
+            raise NotSupported("Phased", "a cell with a projection: h and c of a unit must open together")
+
+    def axes(self):
+        return self.cell.axes() | {name: "U" for name in NAMES}
+
+    def shapes(self, n_in, units):
+        n_in = n_in[1] if isinstance(n_in, tuple) else n_in
+        return self.cell.shapes(n_in, units) | {name: (units,) for name in NAMES}
+
+    def prepare(self, p, extra=None):
+        mine = {name: p[name] for name in NAMES}
+        q, extra, kept = self.cell.prepare(self.inner(p), extra)
+        return q | mine, extra, kept
+
+    def prepare_back(self, p, kept, dp, dextra):
+        mine = {name: dp[name] for name in NAMES}
+        dq, dextra = self.cell.prepare_back(self.inner(p), kept, self.inner(dp), dextra)
+        return dq | mine, dextra
+
+    def inner(self, p):
+        return {name: a for name, a in p.items() if name not in NAMES}
+
+    def forward(self, p, x, s, extra=None):
+        time, inputs = x
+        _, new, kept = self.cell.forward(self.inner(p), inputs, s, extra)
+        z = time - p["phase"]
+        phi = z % p["period"] / p["period"]
+        on = p["ratio_on"]
+        k = where(phi < on / 2, 2 * phi / on, where(phi < on, 2 - 2 * phi / on, self.leak * phi))
+        mixed = tmap(lambda a, b: cast(k * a + (1 - k) * b, b), new, s)
+        return mixed[0], mixed, Kept(kept, k, phi, z, new, s)
+
+    def backward(self, p, kept, dy, dnew):
+        d, k = type(dnew)(add(dnew[0], dy), *dnew[1:]), kept.k
+        inner = tmap(lambda a: k * a, d)
+        dinputs, ds, dextra, dp = self.cell.backward(self.inner(p), kept.cell, namespace(dy).zeros_like(dy), inner)
+        ds = add(ds, tmap(lambda a: (1 - k) * a, d))
+        dk = sum(a * (new - old) for a, new, old in zip(d, kept.new, kept.old))
+        dtime, mine = self.gate_back(p, kept, dk)
+        return (cast(dtime, dy), dinputs), ds, dextra, dp | mine
+
+    def gate_back(self, p, kept, dk):
+        """From how open each unit was to the time, and to the three parameters."""
+        period, on, phi = p["period"], p["ratio_on"], kept.phi
+        opening, closing = phi < on / 2, phi < on
+        dphi = dk * where(opening, 2 / on, where(closing, -2 / on, self.leak + 0 * on))
+        don = dk * where(opening, -2 * phi / on ** 2, where(closing, 2 * phi / on ** 2, 0))
+        dz = dphi / period
+        seen = phi if self.period_gradient == "tf1" else kept.z / period
+        return dz.sum(-1, keepdims=True), {"period": (-dz * seen).sum(0), "phase": -dz.sum(0), "ratio_on": don.sum(0)}
+
+    def check(self, p, x, s, extra=None, lead="B"):
+        if not isinstance(x, tuple) or isinstance(x, Outline) or len(x) != 2:
+            raise ShapeError(self.name, f"x is a {type(x).__name__}, expected the pair (time, inputs)")
+        time, inputs = x
+        lacks = [name for name in NAMES if not isinstance(p, dict) or name not in p]
+        if lacks:
+            raise ShapeError(self.name, f"parameters: {' '.join(lacks)} missing",
+                             names=f"its own are {' '.join(NAMES)}")
+        y = self.cell.check(self.inner(p), inputs, s, extra, lead)
+        sizes = dict(zip(lead.split(), map(Size, y.shape))) | {"U": Size(first(s).shape[-1], "the state")}
+        for name, a, axes in (("time", time, f"{lead} 1"), *((name, p[name], "U") for name in NAMES)):
+            floating(self.name, name, a, y.dtype)
+            expect(self.name, name, a, axes, sizes)
+        return y

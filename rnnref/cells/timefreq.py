@@ -1,0 +1,127 @@
+"""An LSTM over time and over frequency: one set of weights slides along the features of a step."""
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy
+
+from ..arrays import namespace, rows
+from ..cell import Cell, total
+from ..errors import NotSupported, ShapeError
+from ..rules.lstm import LSTM, State
+from ..shapes import Outline, Size, check_input, expect, extents, floating, names
+from ..tree import stack
+from .windows import cut, paste
+
+
+class Kept(NamedTuple):
+    x: Any; h: Any                                # [B, I], [B, windows, U] before the step
+    below: Any; rule: Any                         # of each window: the h below it, what the rule kept
+
+
+@dataclass(frozen=True)
+class TimeFreqLSTM(Cell):
+    """`windows` windows of `feature` inputs, each `skip` after the one before, low to high.
+
+        a_q = x[q skip : q skip + feature] W + h_q R + h'_(q-1) Rf + b,   h'_(-1) = 0
+        h'_q, c'_q = lstm(a_q, c_q)                     the output is [h'_0, h'_1, ...]
+
+    Shapes        x [B, I], state (h [B, windows, U], c [B, windows, U]), W [feature, 4U], R Rf [U, 4U], b [4U], gate
+                  blocks i f g o, Wpi Wpf Wpo [U] with peepholes; y [B, windows U]
+    Options       rule=LSTM(...): forget_bias, peepholes, cell_clip and so on
+    Paper         Li, Mohamed, Zweig & Gong, "LSTM time and frequency recurrence for automatic speech recognition"
+                  (2015)
+    Same as       TF 1 TimeFreqLSTMCell (forget_bias=1.0 there); its state is [c_0, h_0, c_1, h_1, ...]
+    Errors        ShapeError: fewer inputs than the windows cover; NotSupported: windows without a size
+
+    >>> import numpy as np
+    >>> cell = TimeFreqLSTM(feature=3, skip=2, windows=3)
+    >>> cell.shapes(7, 1)
+    {'W': (3, 4), 'R': (1, 4), 'Rf': (1, 4), 'b': (4,)}
+    """
+    feature: int
+    skip: int
+    windows: int
+    rule: Any = LSTM()
+
+    def __post_init__(self):
+        if min(self.feature, self.skip, self.windows) < 1:
+            raise NotSupported(self.name, f"feature={self.feature}, skip={self.skip}, windows={self.windows}, expected "
+                                          "positive numbers")
+
+    @property
+    def gates(self):
+        return self.rule.gates
+
+    def axes(self):
+        return {"W": f"{self.feature} G", "R": "U G", "Rf": "U G", "b": "G"} | self.rule.axes()
+
+    def shapes(self, n_in, units):
+        sizes = {"U": Size(units), "G": Size(len(self.gates) * units)}
+        return {name: extents(axes, sizes) for name, axes in self.axes().items()}
+
+    def width(self, units):
+        return self.windows * units
+
+    def units(self, p):
+        return p["R"].shape[0]
+
+    def zeros(self, batch, units, xp=numpy, dtype="float32"):
+        return State(*(xp.zeros((batch, self.windows, units), dtype) for _ in range(2)))
+
+    @property
+    def starts(self):
+        return [q * self.skip for q in range(self.windows)]
+
+    def forward(self, p, x, s, extra=None):
+        xp, n = namespace(x), self.windows
+        ax, ah = cut(x, self.starts, self.feature) @ p["W"] + p["b"], s.h @ p["R"]
+        new, kept, below = [], [], [xp.zeros_like(s.h[:, 0])]
+        for q in range(n):
+            h, state, k = self.rule.forward(p, ax[:, q] + below[q] @ p["Rf"], ah[:, q], at_window(s, q))
+            new.append(state)
+            kept.append(k)
+            below.append(h)
+        h, c = (xp.stack(a, 1) for a in zip(*new))
+        return h.reshape(len(h), n * h.shape[-1]), State(h, c), Kept(x, s.h, tuple(below[:n]), tuple(kept))
+
+    def backward(self, p, k, dy, dnew):
+        xp, n = namespace(dy), self.windows
+        dh, below, back = dnew.h + dy.reshape(dnew.h.shape), xp.zeros_like(dnew.h[:, 0]), []
+        for q in reversed(range(n)):
+            da, _, ds, dr = self.rule.backward(p, k.rule[q], below, State(dh[:, q], dnew.c[:, q]))
+            below = da @ p["Rf"].T
+            back.append((da, ds.c, dr))
+        das, dcs, dr = stack(back[::-1])                # [windows, B, ...]
+        dp = total(p, dr) | {"Rf": rows(xp.stack(k.below)).T @ rows(das)}
+        da = das.swapaxes(0, 1)
+        dp |= {"W": rows(cut(k.x, self.starts, self.feature)).T @ rows(da), "R": rows(k.h).T @ rows(da),
+               "b": rows(da).sum(0)}
+        dx = paste(da @ p["W"].T, self.starts, k.x.shape[-1])
+        return dx, State(da @ p["R"].T, dcs.swapaxes(0, 1)), None, dp
+
+    def check(self, p, x, s, extra=None, lead="B"):
+        need = self.starts[-1] + self.feature
+        return check_windows(self, p, x, s, extra, lead, self.windows, need, self.windows)
+
+
+def at_window(s, q):
+    return State(s.h[:, q], s.c[:, q])
+
+
+def check_windows(cell, p, x, s, extra, lead, windows, need, out):
+    """What cells of windows have in common: a state for each, and inputs for the last of them."""
+    seen = check_input(cell.name, x, f"{lead} I")
+    if seen["I"].n < need:
+        raise ShapeError(cell.name, f"x has {seen['I'].n} inputs, and the windows reach to {need}")
+    if getattr(s, "_fields", None) != State._fields or any(len(a.shape) != 3 for a in s):
+        raise ShapeError(cell.name, f"the state is a {type(s).__name__}, expected State(h, c), each [B, windows, U]")
+    U = Size(s.c.shape[-1], "from state.c")
+    sizes = seen | {"U": U, "G": Size(len(cell.gates) * U.n, f"{len(cell.gates)} gates x U")}
+    names(cell.name, "parameters", p, cell.axes())
+    axes = {f"state.{n}": f"B {windows} U" for n in State._fields} | cell.axes()
+    for name, a in {"state.h": s.h, "state.c": s.c, **p}.items():
+        floating(cell.name, name, a, x.dtype)
+        expect(cell.name, name, a, axes[name], sizes)
+    if extra is not None:
+        raise NotSupported(cell.name, f"extra={type(extra).__name__}(…): this cell takes none")
+    return Outline((*x.shape[:-1], out * U.n), x.dtype, f"the output of {cell.name}")
