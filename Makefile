@@ -13,7 +13,7 @@ DEMO   = .venv/bin/rnnref verify --against onnxruntime --html report.html --repo
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:           # all targets share one .venv
-.PHONY: help demo test kernels test-peers test-gpu lint bench clean distclean
+.PHONY: help demo test kernels test-peers test-gpu bench-gpu probe-gpu lint bench clean distclean
 
 help:  ## list the targets
 	@awk 'BEGIN { FS = ":.*##  *" } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -27,14 +27,25 @@ test: .venv/.dev  ## tests and doctests, without other frameworks and without a 
 kernels: .venv/.kernels  ## CUDA kernels without a GPU: run on the CPU (needs g++), and compiled for every card
 	@command -v g++ >/dev/null || { echo "make kernels: no g++ on PATH; it compiles kernels for the CPU" \
 		"(Debian, Ubuntu: apt-get install g++)" >&2; exit 1; }
-	$(PYTEST) tests -m kernels $(ARGS)
-	$(PY) -m tests.kernels.compile_check
+	@mkdir -p build; $(PY) -m tests.kernels.compile_check >build/compiled.txt 2>&1 & check=$$!; \
+	$(PYTEST) tests -m kernels $(ARGS); ran=$$?; wait $$check; checked=$$?; cat build/compiled.txt; \
+	test $$ran = 0 -a $$checked = 0
 
 test-peers: .venv/.peers  ## tests against torch, keras, flax and jax (a larger download)
 	KERAS_BACKEND=$${KERAS_BACKEND:-torch} $(PYTEST) tests -m peers $(ARGS)
 
-test-gpu: .venv/.dev $(if $(CUDA),.venv/.cuda$(CUDA))  ## tests on a CUDA device; CUDA=12 or CUDA=13 installs CuPy for it
-	$(PYTEST) tests -m gpu $(ARGS)
+# A machine with a card may hold nothing but a Python with CuPy: `make PY=python3 test-gpu` takes that as it is.
+GPU_NEEDS = $(if $(filter command,$(origin PY)),,.venv/.dev $(if $(CUDA),.venv/.cuda$(CUDA)))
+
+test-gpu: $(GPU_NEEDS)  ## tests on a CUDA device; CUDA=12 or CUDA=13 installs CuPy for it
+	@$(PY) -m tests.bench.device
+	$(PYTEST) tests/test_gpu.py tests/test_laws_gpu.py -m gpu $(ARGS)
+
+bench-gpu: $(GPU_NEEDS)  ## time LSTM and GRU on a CUDA device, beside torch's
+	$(PY) -m tests.bench.gpu $(ARGS)
+
+probe-gpu: $(GPU_NEEDS)  ## what the card really does: barriers, clusters, launches
+	$(PY) -m tests.bench.gpu_probe $(ARGS)
 
 lint: .venv/.dev  ## flake8, isort and mypy
 	$(PY) -m flake8 rnnref tests setup.py

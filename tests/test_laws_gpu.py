@@ -16,5 +16,6 @@ WAYS = ways((T, B))
 def test_laws(name, where, reverse):
     trial = Trial(replace(case(name), **WAYS[where], reverse=reverse, device="gpu"))
     for number in LAWS:
-        if number not in BREAKS.get(name, ()):
+        # differences take the most time: in one setting
+        if number not in BREAKS.get(name, ()) and (number != 2 or where == "holes"):
             hold(trial, number)

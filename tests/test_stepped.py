@@ -56,6 +56,7 @@ def test_what_is_taken():
     assert not {"GRU before", "LSTM, projection", "LSTM on a norm of the sum", "SimpleRNN relu"} & set(TAKEN)
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("where, reverse", (("everywhere", False), ("everywhere", True), ("lengths", True),
                                             ("holes", False)))
 @pytest.mark.parametrize("name", TAKEN)
@@ -66,6 +67,7 @@ def test_laws(name, where, reverse, kernels):
     assert any("cuda.stepped" in ran for ran in trial.done)
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("name", ("LSTM, recurrent bias", "GRU"))
 @pytest.mark.parametrize("past", ("repeat", "free"))
 def test_laws_past_the_end(name, past, kernels):
@@ -74,6 +76,7 @@ def test_laws_past_the_end(name, past, kernels):
         hold(trial, number)
 
 
+@pytest.mark.kernels
 def test_two_directions(kernels):
     one = replace(case("Bidirectional"), **WAYS["lengths"], device="gpu")
     hold(Trial(one), 9)
@@ -96,6 +99,7 @@ def both(name, dtype="float32", where="everywhere", reverse=False, keep=True, **
     return to("cpu", (ys, new)), to("cpu", run_back(tape, *to("gpu", d)))
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("dtype", ("float16", "bfloat16"))
 @pytest.mark.parametrize("name", ("LSTM, peepholes", "GRU", "SimpleRNN tanh", "LSTM, recurrent bias"))
 def test_storage_in_16_bits(name, dtype, kernels):
@@ -107,6 +111,7 @@ def test_storage_in_16_bits(name, dtype, kernels):
         assert_close(got[1], want[1], "gradient", arithmetic=dtype)
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("name", ("LSTM, peepholes", "GRU", "SimpleRNN tanh", "LSTM, recurrent bias",
                                   "GRU, weight norm"))
 @pytest.mark.parametrize("mode, arithmetic", (("tf32", "tf32"), ("fp16", "float16"), ("bf16", "bfloat16")))
@@ -124,6 +129,7 @@ def test_modes(name, mode, arithmetic, kernels):
             assert_close(got[1], want[1], "gradient", arithmetic=arithmetic)
 
 
+@pytest.mark.kernels
 @pytest.mark.parametrize("mode", rnnref.cuda.modes.MODES)
 @pytest.mark.parametrize("name", ("LSTM, cell clip, peepholes", "GRU"))
 def test_every_bit_comes_again_and_nothing_crosses_the_bus(name, mode, kernels):
@@ -141,6 +147,7 @@ def test_every_bit_comes_again_and_nothing_crosses_the_bus(name, mode, kernels):
         assert strict.counts == ({"item": 1} if where == "lengths" else {})
 
 
+@pytest.mark.kernels
 def test_products_are_few(kernels):
     """One for all steps of x, one a step each way, and four for dx, dW, dR and nothing else."""
     both("LSTM", **GPU)
@@ -194,6 +201,7 @@ def test_modes_that_are_refused_on_the_cpu(choice, says):
         run(one.cell, one.p, one.xs, one.s, **choice)
 
 
+@pytest.mark.kernels
 def test_modes_that_are_refused_on_the_gpu(kernels):
     call = Call("cupy", (T, B, I), np.dtype("float64"))
     for call, choice, says in (
@@ -228,6 +236,7 @@ def test_refusals(cell, change, says):
     assert says in stepped.refuses(cell, call)
 
 
+@pytest.mark.kernels
 def test_the_host_looks_at_the_first_step_only(kernels, monkeypatch):
     """What a step costs on the host does not grow with what Python would have to look at."""
     seen = []

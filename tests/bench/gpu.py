@@ -1,0 +1,174 @@
+"""make bench-gpu: LSTM and GRU on a CUDA device, beside torch's in the same math mode, plain CuPy and bare products.
+
+Times are medians in milliseconds by CUDA events, after a warm-up.  `forward` keeps nothing, `training` is forward and
+backward.  In bf16 and fp16 torch's arrays have 16 bits; ours have 32 (`ours`) or 16 (`ours 16`), c and gates 32 always.
+`products` are the matrix products of the loop and nothing else, called from the same host: no stepped loop is faster.
+"""
+import argparse
+import time
+from functools import partial
+
+import numpy as np
+
+import rnnref
+from rnnref import cells
+from rnnref.cuda.products import dtype_of, factor, product, repeated
+
+from . import device
+
+SIZES = ((1, 1000, 256, 256), (16, 256, 512, 512), (64, 100, 256, 512), (64, 512, 512, 1024), (128, 256, 1024, 1024),
+         (256, 128, 1024, 2048))
+CELLS = {"LSTM": cells.LSTM(), "GRU": cells.GRU()}
+MODES = "fp32", "tf32", "bf16", "fp16"
+KINDS = tuple((size, "") for size in SIZES) + ((SIZES[2], "ragged"), (SIZES[2], "two layers, both directions"))
+NARROW = {"bf16": "bfloat16", "fp16": "float16"}
+
+
+class Net:
+    """Layers of cells, each of one direction or of two, with parameters on the host."""
+
+    def __init__(self, cell, size, kind, rng):
+        self.cell, self.size, (B, T, I, H), self.both = cell, size, size, kind.endswith("directions")
+        self.layers = 2 if self.both else 1
+        self.p, n = [], I
+        for _ in range(self.layers):
+            self.p += [rnnref.init.parameters(cell, n, H, rng) for _ in range(1 + self.both)]
+            n = H * (1 + self.both)
+        self.xs, self.dys = (rng.normal(size=(T, B, m)).astype("f4") for m in (I, n))
+        self.lengths = np.sort(rng.integers(T // 4, T + 1, B))[::-1].copy() if kind == "ragged" else None
+
+    def ours(self, dtype="float32"):
+        """forward(**choice) and training(**choice) on the device."""
+        import cupy
+        p, xs, dys, lengths = rnnref.to("gpu", (tuple(self.p), self.xs, self.dys, self.lengths))
+        p, xs, dys = rnnref.tree.tmap(lambda a: a.astype(dtype), (p, xs, dys))
+        one = cells.Bidirectional((self.cell, self.cell)) if self.both else self.cell
+
+        def forward(keep=False, **choice):
+            x, tapes = xs, []
+            for k in range(self.layers):
+                q = (p[2 * k], p[2 * k + 1]) if self.both else p[k]
+                ys, _, tape = rnnref.run(one, q, x, lengths=lengths, keep=keep, **choice)
+                x, tapes = cupy.concatenate(ys, -1) if self.both else ys, [*tapes, tape]
+            return tapes
+
+        def training(**choice):
+            dy = dys
+            for tape in reversed(forward(True, **choice)):
+                both = tuple(cupy.split(dy, 2, -1)) if self.both else dy
+                dy = rnnref.run_back(tape, both)[0]
+        return forward, training
+
+    def torchs(self, mode):
+        import torch
+        dtype = device.torch_in(mode)
+        net = device.torch_twin(self.cell, self.p, dtype, self.layers, self.both)
+        x, dy = (torch.tensor(a).to("cuda", dtype) for a in (self.xs, self.dys))
+
+        def given():
+            return x if self.lengths is None else torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor(self.lengths))
+
+        def forward():
+            with torch.no_grad():
+                net(given())
+
+        def training():
+            x.requires_grad_(True)
+            y, _ = net(given())
+            if self.lengths is not None:
+                y, _ = torch.nn.utils.rnn.pad_packed_sequence(y, total_length=len(dy))
+            torch.autograd.backward(y, dy)
+        return forward, training
+
+    def products(self, mode):
+        """The same matrix products, one layer and direction after the other."""
+        import cupy
+        (B, T, _, H), G = self.size, len(self.cell.gates) * self.size[3]
+        sets = [[factor(cupy.ones(s, "f4"), mode) for s in ((q["W"].shape[0], G), (H, G), (T * B, q["W"].shape[0]),
+                                                            (T * B, G), (T * B, H))] for q in self.p]
+        step, back = cupy.empty((1, B, G), "f4"), cupy.empty((1, B, H), "f4")
+
+        def loop(a, weights, out):
+            one = repeated(a.reshape(T, B, a.shape[1]), weights, out, mode, False, T, 0)
+            for t in range(T):
+                one(t)
+
+        def forward():
+            for W, R, x, a, h in sets:
+                product(x, W, mode, dtype="f4")
+                loop(h, R, step)
+
+        def training():
+            forward()
+            for W, R, x, a, h in sets:
+                loop(a, R.T, back)
+                for u, v in ((h.T, a), (x.T, a), (a, W.T)):
+                    product(u, v, mode, dtype="f4")
+        return forward, training
+
+
+def calls(net, mode):
+    """{who: a function that makes forward and training}: made when their turn comes, so that one set is in memory."""
+    some = {"products": partial(net.products, mode), "torch": partial(net.torchs, mode)}
+    some["ours"] = lambda: [partial(f, mode=mode) for f in net.ours()]
+    if mode in NARROW:
+        some["ours 16"] = lambda: [partial(f) for f in net.ours(dtype_of(NARROW[mode]))]
+    if mode == "fp32":
+        some["plain"] = lambda: [partial(f, paths=("scan_gated", "apart"), twins=False) for f in net.ours()]
+    return some
+
+
+def row(name, size, kind, mode, rounds):
+    """Times of one case; a word instead of a time where it could not run."""
+    import cupy
+    net = Net(CELLS[name], size, kind, np.random.default_rng(0))
+    out = {"cell": name, "B,T,I,H": size, "kind": kind, "mode": mode, "forward": {}, "training": {}}
+    for who, make in calls(net, mode).items():
+        few = 2 if who == "plain" else rounds
+        try:
+            for what, f in zip(("forward", "training"), make()):
+                out[what][who] = device.milliseconds(f, few, warm=1 if who == "plain" else 2)
+        except Exception as e:                    # another measurement may still run: it is said in its place
+            out["failed"] = out.get("failed", {}) | {who: f"{type(e).__name__}: {str(e)[:300]}"}
+        cupy.get_default_memory_pool().free_all_blocks()
+    for what in ("forward", "training"):
+        times = out[what]
+        ours = min((times[who] for who in ("ours", "ours 16") if who in times), default=None)
+        if ours:
+            out[what + ", ratios"] = {who: times[who] / ours for who in ("torch", "products", "plain") if who in times}
+    return out
+
+
+def shown(one):
+    for what in ("forward", "training"):
+        times = "  ".join(f"{who} {ms:.3f}" for who, ms in one[what].items())
+        ratios = "  ".join(f"{who}/ours {r:.2f}" for who, r in one.get(what + ", ratios", {}).items())
+        size = ",".join(map(str, one["B,T,I,H"])) + (f" {one['kind']}" if one["kind"] else "")
+        print(f"{one['cell']:5}{size:45}{one['mode']:5}{what:9} {times}   {ratios}", flush=True)
+    for who, why in one.get("failed", {}).items():
+        print(f"      {who} failed: {why}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=540, help="no new case is begun after so many")
+    given, started = parser.parse_args(), time.time()
+    device.required()
+    found = {"about": device.about(), "rows": [], "left out": []}
+    print(*(f"{what}: {value}" for what, value in found["about"].items()), "times in ms", sep="\n")
+    for size, kind in KINDS:
+        for name in CELLS:
+            for mode in MODES:
+                if time.time() - started > given.seconds:
+                    found["left out"].append((name, size, kind, mode))
+                    continue
+                found["rows"].append(row(name, size, kind, mode, given.rounds))
+                shown(found["rows"][-1])
+    for one in found["left out"]:
+        print("left out for want of time:", *one)
+    print("written to", device.written("gpu", found))
+
+
+if __name__ == "__main__":
+    main()

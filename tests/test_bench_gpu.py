@@ -1,0 +1,67 @@
+"""The measurements for a CUDA device, run on the CPU with sizes of toys: no time is believed, but that they run is."""
+import json
+
+import blas
+import numpy as np
+import pytest
+from bench import device, gpu, gpu_probe
+from shim.double import with_kernels
+
+import rnnref
+from rnnref.cells import GRU, LSTM
+
+SIZE = 3, 4, 5, 6
+
+
+@pytest.fixture
+def toys(monkeypatch):
+    """A device whose events are counted, and no torch."""
+    ran = []
+    monkeypatch.setattr(device, "milliseconds", lambda f, rounds, warm=2: ran.append(f()) or 1.0)
+
+    def torchs(self, mode):
+        raise RuntimeError("there is no CUDA")
+    monkeypatch.setattr(gpu.Net, "torchs", torchs)
+    with with_kernels() as cupy, blas.install():
+        monkeypatch.setattr(cupy, "get_default_memory_pool", lambda: type("Pool", (), {"free_all_blocks": print}),
+                            raising=False)
+        yield ran
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("kind", dict.fromkeys(kind for _, kind in gpu.KINDS))
+@pytest.mark.parametrize("mode", gpu.MODES)
+@pytest.mark.parametrize("name", gpu.CELLS)
+def test_every_row_can_be_measured(name, mode, kind, toys, capsys):
+    one = gpu.row(name, SIZE, kind, mode, 3)
+    who = {"products", "ours", *["ours 16"] * (mode in gpu.NARROW), *["plain"] * (mode == "fp32")}
+    assert set(one["forward"]) == set(one["training"]) == who and list(one["failed"]) == ["torch"]
+    gpu.shown(one)
+    said = capsys.readouterr().out
+    assert "products/ours 1.00" in said and "torch failed: RuntimeError: there is no CUDA" in said
+    json.dumps(one)
+
+
+@pytest.mark.parametrize("what", (device.required, gpu.main, gpu_probe.main))
+def test_without_a_device_it_says_so(what, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["bench"])
+    monkeypatch.setattr(device, "why_none", lambda: "no card")
+    with pytest.raises(SystemExit, match="There is no GPU to run this on.\n  no card"):
+        what()
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("cell", (LSTM(), GRU(), GRU(recurrent_bias=False)))
+@pytest.mark.parametrize("kind", ("", "two layers, both directions"))
+def test_torch_has_the_same_parameters(cell, kind):
+    torch = pytest.importorskip("torch")
+    net = gpu.Net(cell, SIZE, kind, np.random.default_rng(0))
+    twin = device.torch_twin(cell, net.p, torch.float32, net.layers, net.both, "cpu")
+    x = net.xs
+    for k in range(net.layers):
+        if net.both:
+            ys = rnnref.run(rnnref.cells.Bidirectional((cell, cell)), (net.p[2 * k], net.p[2 * k + 1]), x)[0]
+            x = np.concatenate(ys, -1)
+        else:
+            x = rnnref.run(cell, net.p[k], x)[0]
+    rnnref.testing.assert_close(twin(torch.tensor(net.xs))[0].detach().numpy(), x)

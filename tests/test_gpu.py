@@ -1,0 +1,191 @@
+"""On a CUDA device: what runs there against the float64 text and against torch's cuDNN, in every math mode; twice for
+equal bits; and what crosses the bus.  `make test-gpu`."""
+import warnings
+
+import numpy as np
+import pytest
+from bench import device
+
+import rnnref
+from rnnref.cells import GRU, LSTM, Bidirectional, SimpleRNN
+from rnnref.compare import assert_close, assert_same
+from rnnref.run import run, run_back
+from rnnref.tree import tmap, to
+
+pytestmark = pytest.mark.gpu
+
+SIZES = {"odd": (9, 7, 5, 33), "one row": (30, 1, 16, 64), "wide": (12, 64, 96, 128)}         # T, B, I, H
+CELLS = {
+    "LSTM": LSTM(), "LSTM, forget bias": LSTM(forget_bias=1.0), "LSTM, peepholes": LSTM(peepholes=True),
+    "LSTM, coupled": LSTM(coupled="input"), "LSTM, coupled forget": LSTM(coupled="forget", recurrent_bias=True),
+    "LSTM, clip": LSTM(cell_clip=0.3, peepholes=True), "LSTM, recurrent bias": LSTM(recurrent_bias=True),
+    "GRU": GRU(), "GRU, no recurrent bias": GRU(recurrent_bias=False), "GRU before": GRU("before"),
+    "SimpleRNN": SimpleRNN(), "LSTM, projection": LSTM(projection=20),
+}
+ARITHMETIC = {"fp32": "float32", "tf32": "tf32", "bf16": "bfloat16", "fp16": "float16"}
+TEXT = {"paths": ("scan", "apart"), "twins": False}
+STEPPED = [name for name in CELLS if name not in ("GRU before", "LSTM, projection")]
+WAYS = "everywhere", "lengths", "mask"
+
+
+def case(name, size, dtype="float32", where="everywhere", seed=0):
+    """A cell and what `run` takes, in main memory, in numbers that the dtype has."""
+    (T, B, I, H), rng = SIZES[size], np.random.default_rng(seed)
+    cell = CELLS[name]
+    p = rnnref.init.parameters(cell, I, H, rng)
+    p = {n: a + rng.normal(size=a.shape).astype("f4") * 0.1 for n, a in p.items()}            # biases are not zero
+    xs = rng.normal(size=(T, B, I)).astype("f4")
+    s = tmap(lambda a: rng.normal(size=a.shape).astype("f4") * 0.5, cell.zeros(B, H))
+    p, xs, s = tmap(lambda a: a.astype(dtype), (p, xs, s))
+    some = {"everywhere": {}, "lengths": {"lengths": rng.integers(0, T + 1, B)},
+            "mask": {"mask": rng.random((T, B)) < 0.7}}
+    dys = rng.normal(size=(T, B, cell.width(H))).astype("f4").astype(dtype)
+    return cell, p, xs, s, some[where], (dys, tmap(lambda a: rng.normal(size=a.shape).astype(a.dtype), s))
+
+
+def on_device(one, **choice):
+    """Results and gradients, in main memory."""
+    cell, p, xs, s, options, d = one
+    p, xs, s, options, d = to("gpu", (p, xs, s, options, d))
+    ys, new, tape = run(cell, p, xs, s, **options, **choice)
+    return to("cpu", ((ys, new), run_back(tape, *d)))
+
+
+def in_float64(one, **choice):
+    cell, p, xs, s, options, d = one
+    p, xs, s, d = tmap(lambda a: a.astype("float64"), (p, xs, s, d))
+    ys, new, tape = run(cell, p, xs, s, **options, **TEXT, **choice)
+    return (ys, new), run_back(tape, *d)
+
+
+def near(got, want, arithmetic):
+    def as_got(a, like): return a.astype(like.dtype)
+    assert_close(got[0], tmap(as_got, want[0], got[0]), "path", arithmetic=arithmetic)
+    assert_close(got[1], tmap(as_got, want[1], got[1]), "gradient", arithmetic=arithmetic)
+
+
+@pytest.mark.parametrize("where, reverse", (("everywhere", False), ("lengths", True), ("mask", False)))
+@pytest.mark.parametrize("dtype", ("float32", "float64"))
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", CELLS)
+def test_against_the_text(name, size, dtype, where, reverse):
+    one = case(name, size, dtype, where)
+    want = in_float64(one, reverse=reverse)
+    for choice in ({}, {"paths": ("scan_gated",)}):
+        near(on_device(one, reverse=reverse, **choice), want, dtype)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_what_runs_is_what_is_said(name):
+    cell, _, xs, *_ = case(name, "odd")
+    said = rnnref.explain(cell, to("gpu", xs)).splitlines()
+    assert ("cuda.stepped: runs" in said) == (name in STEPPED) and any(line.startswith("mode: fp32") for line in said)
+    assert ("Dense: CudaDense in its place" in said) and any("Cuda" in line and "Dense" not in line for line in said)
+
+
+@pytest.mark.parametrize("mode", ARITHMETIC)
+@pytest.mark.parametrize("size", ("odd", "wide"))
+@pytest.mark.parametrize("name", [name for name in STEPPED if "clip" not in name])     # whose gradient jumps
+def test_modes(name, size, mode):
+    one = case(name, size, where="lengths")
+    near(on_device(one, mode=mode), in_float64(one), ARITHMETIC[mode])
+
+
+@pytest.mark.parametrize("mode", ARITHMETIC)
+@pytest.mark.parametrize("where", WAYS)
+@pytest.mark.parametrize("name", ("LSTM, clip", "GRU", "SimpleRNN"))
+def test_every_bit_comes_again(name, where, mode):
+    one = case(name, "wide", where=where)
+    first = on_device(one, mode=mode)
+    assert_same(on_device(one, mode=mode), first)
+    cell, p, xs, s, options, _ = to("gpu", (None, *one[1:]))
+    ys, new, _ = run(one[0], p, xs, s, **options, mode=mode, keep=False)
+    assert_same(to("cpu", (ys, new)), first[0], "keep=False")
+
+
+def test_a_mode_is_in_force_and_ends_with_its_call():
+    one = case("LSTM", "wide")
+    strict = on_device(one)
+    ys = {mode: on_device(one, mode=mode)[0][0] for mode in ("tf32", "bf16", "fp16")}
+    assert all(abs(y - strict[0][0]).max() > 1e-6 for y in ys.values())
+    assert_same(on_device(one), strict)
+
+
+@pytest.mark.parametrize("dtype", ("float16", "bfloat16"))
+@pytest.mark.parametrize("name", ("LSTM, peepholes", "GRU", "SimpleRNN"))
+def test_storage_in_16_bits(name, dtype):
+    kind = pytest.importorskip("ml_dtypes").bfloat16 if dtype == "bfloat16" else dtype
+    cell, p, xs, s, options, d = case(name, "wide")
+    p, xs, d = tmap(lambda a: a.astype(kind), (p, xs, d))
+    s = cell.zeros(xs.shape[1], s[0].shape[1], dtype=kind)
+    d = d[0], tmap(np.zeros_like, s)
+    one = cell, p, xs, s, options, d
+    near(on_device(one), in_float64(one), dtype)
+
+
+def test_two_directions():
+    cell, p, xs, s, options, (dys, dnew) = case("LSTM", "wide", where="lengths")
+    one = Bidirectional((cell, cell)), (p, p), xs, (s, s), options, ((dys, dys), (dnew, dnew))
+    near(on_device(one), in_float64(one), "float32")
+
+
+def copies(f):
+    """The copies between host and device that CUPTI sees while f runs, by name; that it looks is told by our kernels."""
+    torch = pytest.importorskip("torch")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.zeros(1, device="cuda")
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as seen:
+            f()
+            torch.cuda.synchronize()
+    names = [event.name for event in seen.events()]
+    assert any("forward" in name for name in names), f"the profiler saw no kernel of ours: {names[:9]}"
+    return [name for name in names if "HtoD" in name or "DtoH" in name]
+
+
+@pytest.mark.parametrize("where", WAYS)
+@pytest.mark.parametrize("name", ("LSTM", "GRU, no recurrent bias"))
+def test_nothing_crosses_the_bus(name, where):
+    one = case(name, "wide", where=where)
+    on_device(one)                                # everything compiled
+    cell, *_ = one
+    p, xs, s, options, d = to("gpu", one[1:])
+
+    def training():
+        run_back(run(cell, p, xs, s, **options)[2], *d)
+    # that lengths lie between 0 and T is the only question asked of values
+    assert len(copies(training)) == (1 if where == "lengths" else 0)
+
+
+@pytest.mark.parametrize("mode", ARITHMETIC)
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("name", ("LSTM", "GRU", "GRU, no recurrent bias", "LSTM, recurrent bias"))
+def test_against_cudnn(name, size, mode):
+    """Both near the float64 text, so near each other: torch's outputs, states and gradients in the same mode."""
+    torch = pytest.importorskip("torch")
+    cell, p, xs, s, options, (dys, dnew) = one = case(name, size)
+    want, dtype = in_float64(one), device.torch_in(mode)
+    net = device.torch_twin(cell, [p], dtype)
+    x, *state = (torch.tensor(a).to("cuda", dtype).requires_grad_(True) for a in (xs, *(a[None] for a in s)))
+    y, new = net(x, state[0] if len(s) == 1 else tuple(state))
+    new = (new,) if len(s) == 1 else new
+    torch.autograd.backward([y, *new], [torch.tensor(a).to("cuda", dtype) for a in (dys, *(a[None] for a in dnew))])
+
+    def read(a): return a.detach().float().cpu().numpy()
+    grads = {"W": read(net.weight_ih_l0.grad).T, "R": read(net.weight_hh_l0.grad).T, "b": read(net.bias_ih_l0.grad)}
+    grads |= {"bR": read(net.bias_hh_l0.grad)} if "bR" in p else {}
+    State = type(s)
+    theirs = (read(y), State(*(read(a)[0] for a in new))), (
+        read(x.grad), State(*(read(a.grad)[0] for a in state)), None, grads)
+    near(theirs, want, ARITHMETIC[mode])
+    near(on_device(one, mode=mode), want, ARITHMETIC[mode])
+
+
+def test_out_of_memory_is_said_so():
+    xs = to("gpu", np.ones((4, 2, 3), "f4"))
+    cell = LSTM()
+    p = to("gpu", rnnref.init.parameters(cell, 3, 4, np.random.default_rng(0)))
+    import cupy
+    huge = cupy.lib.stride_tricks.as_strided(xs, (2 ** 20, 2 ** 13, 3), (0, 0, 4))
+    with pytest.raises(rnnref.DeviceError, match="not enough memory"):
+        run(cell, p, huge, cell.zeros(2 ** 13, 4, cupy))
