@@ -54,7 +54,9 @@ class Cell:
         """Raise a readable error if the arguments do not fit each other; returns the outline of the output."""
         if not isinstance(s, tuple) or not s or not hasattr(s[0], "shape"):
             return None
-        rows = (x if isinstance(x, Outline) else first(x)).shape[:len(lead.split())]
+        while isinstance(x, (tuple, dict)) and not isinstance(x, Outline):
+            x = next(iter(x.values() if isinstance(x, dict) else x))           # the rows of all are those of the first
+        rows = x.shape[:len(lead.split())]
         return Outline((*rows, *s[0].shape[1:]), s[0].dtype, f"the output of {self.name}")
 
 
