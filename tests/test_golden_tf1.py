@@ -30,10 +30,7 @@ FUNCTIONS = {
 NAMED = ("residual_fn", "dropout_state_filter_visitor")
 
 # Classes that are not there yet, and why.  One that is there after all fails.
-NOT_YET = dict.fromkeys(("PhasedLSTMCell", "TimeFreqLSTMCell", "GridLSTMCell", "BidirectionalGridLSTMCell", "NTMCell"),
-                        "the cell is being written") | dict.fromkeys(
-    ("CudnnParamsFormatConverterLSTM", "CudnnParamsFormatConverterGRU", "CudnnParamsFormatConverterTanh"),
-    "interop.cudnn is being written")
+NOT_YET: dict = {}
 
 
 def made(described):
@@ -272,8 +269,33 @@ LOOPS = {
 
 # conversions of weights
 
+KINDS = ("weight", "bias", "weight_proj")
+
+
 def converted(path):
-    raise AttributeError("rnnref.interop.cudnn")
+    """Both conversions of a file, to the bit, and the names and shapes that it records."""
+    arrays = Arrays(path)
+    config = arrays.config
+    made = getattr(tf1, config["class"])(**config["kwargs"])
+
+    def all_of(where):
+        return [arrays.leaves(f"{where}_{kind}") for kind in KINDS]
+    same(made.cu_canonical_to_tf_canonical(*all_of("in/cu")[:2]), all_of("out/tf"))
+    same((*made.tf_canonical_to_cu_canonical(*all_of("in/tf")), []), all_of("out/cu"))
+    flat = made.tf_canonical_to_opaque(*all_of("in/tf"))
+    same(made.net.split(flat), all_of("out/cu")[:2])
+    assert list(made.tf_names[:2]) == [config["tf_weight_names"], config["tf_bias_names"]]
+    for recorded, shapes in zip(("weight", "bias"), made.net.canonical_shapes()):
+        if config[f"canonical_{recorded}_shapes"] is not None:
+            assert config[f"canonical_{recorded}_shapes"] == list(map(list, shapes))
+    assert arrays.used == set(arrays.all), f"not used: {sorted(set(arrays.all) - arrays.used)}"
+
+
+def same(got, want):
+    """Every array, to the bit."""
+    for some, others in zip(got, want, strict=True):
+        for a, b in zip(some, others, strict=True):
+            np.testing.assert_array_equal(a, b, strict=True)
 
 
 # comparison

@@ -15,7 +15,11 @@ from .contrib_cells import (CFNCell, Conv1DLSTMCell, Conv2DLSTMCell, Conv3DLSTMC
                             SRUCell, UGRNNCell, WeightNormLSTMCell)
 from .core_cells import (BasicLSTMCell, BasicRNNCell, CudnnCompatibleGRUCell, CudnnCompatibleLSTMCell, GRUBlockCell,
                          GRUBlockCellV2, GRUCell, LSTMBlockCell, LSTMCell)
+from .cudnn import (CudnnGRU, CudnnLSTM, CudnnParamsFormatConverterGRU, CudnnParamsFormatConverterLSTM,
+                    CudnnParamsFormatConverterRelu, CudnnParamsFormatConverterTanh, CudnnRNNRelu, CudnnRNNTanh)
 from .fused import FusedRNNCellAdaptor, LSTMBlockFusedCell, TimeReversedFusedRNN
 from .loops import dynamic_rnn, scope_of, static_rnn, static_state_saving_rnn
 from .raw import raw_rnn
 from .states import LSTMStateTuple
+from .written_out import (BidirectionalGridLSTMCell, GridLSTMCell, NTMCell, NTMControllerState, PhasedLSTMCell,
+                          TimeFreqLSTMCell)

@@ -103,6 +103,8 @@ def AttentionCellWrapper(cell, attn_length, attn_size=None, attn_vec_size=None, 
                          reuse=None):
     """The cell attends to its last `attn_length` outputs."""
     reused("AttentionCellWrapper", reuse)
+    if any(" " in leaf for leaf in parts(cell.parts.form)):
+        raise NotSupported("AttentionCellWrapper", f"around {cell.name}", hint="its state holds more than vectors")
     core = Attention(cell.core, attn_length, attn_size, attn_vec_size, input_size)
     scope = "attention_cell_wrapper"
     queries = "; ".join(f"Wq_{leaf.replace('.', '_')}" for leaf in parts(cell.parts.form))

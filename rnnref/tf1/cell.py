@@ -10,7 +10,7 @@ import numpy
 
 from ..cell import vjp
 from ..errors import NotSupported, ShapeError
-from ..tree import add, zeros
+from ..tree import add, first, zeros
 from . import states
 from .variables import Places, drawn, fits, inputs_of, join, named
 
@@ -24,6 +24,11 @@ class Parts:
     form: Any = "h"                               # its state
     children: tuple = ()                          # the cells that it holds
     notes: dict = field(default_factory=dict)     # what else the class needs to know
+
+    def __post_init__(self):
+        for child in self.children:
+            if child.sees is not None:
+                raise NotSupported(child.name, "inside another cell", hint="how many windows it has is seen from its x")
 
 
 class Gradients(NamedTuple):
@@ -55,6 +60,7 @@ class RNNCell:
     declare: Any                                  # TF's arguments -> Parts
     signature: Any
     fused = False
+    sees: Any = None                              # what its parts are for an x of this width, if that depends on it
 
     def __init__(self, *args, **kwargs):
         bound = self.signature.bind(*args, **kwargs)
@@ -123,6 +129,11 @@ class RNNCell:
         self.p = self.places.filled(found)
         return self
 
+    @property
+    def non_trainable_variables(self):
+        """The names of those that are not to be trained."""
+        return [join(self.scope or "", name) for r in self.parts.rows if not r.trainable for name in r.names]
+
     def build(self, inputs, dtype="float32", seed=None, scope=""):
         """First values for so many inputs, as TF draws them."""
         other = self.parts.notes.get("without")
@@ -166,6 +177,7 @@ class RNNCell:
     def __call__(self, inputs, state, scope=None, extra=None):
         """output, new_state = cell(inputs, state); the way back is `backward(d_output, d_state)` of both together."""
         self.named_by(scope)
+        self.look(inputs)
         extra = self.draw(inputs, None) if extra is None else extra
         (y, new), back = vjp(self.core, self.ready(), inputs, self.ours(state), extra)
 
@@ -174,6 +186,11 @@ class RNNCell:
             dx, ds, _, dp = back(zeros(y) if dy is None else dy, dnew)
             return Gradients(dx, self.theirs(ds), self.gradients(dp))
         return Result((y, self.theirs(new)), backward)
+
+    def look(self, x):
+        """Its parts for inputs of this width."""
+        if self.sees is not None:
+            self.parts = self.sees(first(x).shape[-1])
 
     def named_by(self, scope):
         if scope is not None:

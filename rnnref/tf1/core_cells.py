@@ -9,7 +9,7 @@ from .variables import row
 def scoped(scope, gates, table, **options):
     """Rows of a table {name: text}, or {name: (text, first value)}, inside the scope of a class."""
     lines = {name: line if isinstance(line, tuple) else (line,) for name, line in table.items()}
-    return [row(f"{scope}/{name}", line[0], gates, **dict(zip(("start",), line[1:])) | options)
+    return [row(f"{scope}/{name}".lstrip("/"), line[0], gates, **dict(zip(("start",), line[1:])) | options)
             for name, line in lines.items()]
 
 

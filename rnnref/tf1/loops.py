@@ -37,6 +37,7 @@ def scope_of(loop, way="fw", layer=0):
 
 def over(cell, xs, state, lengths, reverse=False, dtype=None, extra=None):
     """One cell over xs [T, B, ...]: outputs, the last state in TF's form, and the way back."""
+    cell.look(xs)
     s = first_state(cell, first(xs), state, dtype)
     extra = cell.draw(xs, len(first(xs))) if extra is None else extra
     ys, new, tape = run(cell.core, cell.ready(), xs, s, extra, lengths, None, reverse, **PLAIN)

@@ -1,7 +1,8 @@
 """The states of TF 1, (c, h) or one matrix [c, h], made of ours and back.
 
 A form is a tree whose leaves are paths of our state: LSTMStateTuple("c", "h"), or "h" alone, or a tuple of forms;
-"c 1/3" is the second third of c along its last axis; `Flat` joins what it holds to one matrix.
+"c 1" is the second of what c [B, n, U] holds; "time #" is one whole number, which we have in each row of the batch;
+`Flat` joins what it holds to one matrix.
 """
 from collections import namedtuple
 from dataclasses import dataclass
@@ -42,10 +43,7 @@ def piece(arrays, leaf):
     """The array, or the part of an array, that a leaf names."""
     path, _, part = leaf.partition(" ")
     a = arrays[path]
-    if not part:
-        return a
-    n, of = map(int, part.split("/"))
-    return namespace(a).split(a, of, -1)[n]
+    return a if not part else a[0].astype("int32") if part == "#" else a[:, int(part)]
 
 
 def theirs(form, state):
@@ -73,12 +71,12 @@ def ours(form, state, like, who):
 
 
 def joined(found, path):
-    pieces = [found[leaf] for leaf in sorted(found, key=order) if leaf.partition(" ")[0] == path]
-    return namespace(*pieces).concatenate(pieces, -1)
-
-
-def order(leaf):
-    return int(leaf.partition(" ")[2].partition("/")[0] or 0)
+    if f"{path} #" in found:
+        like = next(a for a in found.values() if a.ndim > 1)
+        return namespace(like).full(len(like), found[f"{path} #"], like.dtype)
+    n = sum(leaf.partition(" ")[0] == path for leaf in found)
+    pieces = [found[f"{path} {k}"] for k in range(n)]
+    return namespace(*pieces).stack(pieces, 1)
 
 
 def collect(form, state, like, found, who):

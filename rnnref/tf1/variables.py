@@ -57,8 +57,10 @@ def row(theirs, text, gates="", **options):
 
 
 def term(text, gates):
+    """`gates`: the letters of the blocks, or {parameter: letters} where they differ, "" for the others."""
     idle, ours, picked, at = TERM.findall(text)[0]
-    return Term(ours, tuple(map(gates.index, picked)), len(gates), int(at) if at else None, bool(idle))
+    letters = str(gates.get(ours, gates[""]) if isinstance(gates, dict) else gates)
+    return Term(ours, tuple(map(letters.index, picked)), len(letters), int(at) if at else None, bool(idle))
 
 
 def usual(theirs):
