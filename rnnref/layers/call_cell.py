@@ -158,6 +158,10 @@ class CallCell(OwningCell):
         return f"layers.RNN({type(self.cell).__name__})"
 
     @property
+    def state_size(self):
+        return self.cell.state_size
+
+    @property
     def output_size(self):
         return self.core.width(None)
 

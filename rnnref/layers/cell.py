@@ -34,7 +34,7 @@ class CellLayer(Layer):
     def state_size(self):
         """As in Keras: a number, a list, or a list of these; a tuple for arrays with more axes."""
         sizes = sizes_of(self.core.zeros(1, self.units))
-        return sizes[0] if len(sizes) == 1 else sizes
+        return sizes[0] if isinstance(sizes, list) and len(sizes) == 1 else sizes
 
     @property
     def output_size(self):
@@ -51,7 +51,8 @@ class CellLayer(Layer):
                                  axes='x is "B I": one step')
         self.fit(x, tmap(lambda a: a.shape, x))
         core, extra = self.noise(len(first(x)), namespace(first(x)), training, masks)
-        s = packed(self.who, "states", states, start(core, first(x)[None], self.units))
+        s = start(core, first(x)[None], self.units)
+        s = s if states is None else packed(self.who, "states", states, s)
         (y, new), back = vjp(core, self.params, x, s, extra)
         self.tape = back, y, new
         return y, listed(new)

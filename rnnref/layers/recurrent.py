@@ -104,7 +104,7 @@ class Recurrent(Layer):
                                  axes="the layer is stateful: row b goes on where row b of the last call ended",
                                  fix="another layer for another batch: other.set_weights(layer.get_weights())")
             return self.carried
-        return packed(self.who, "initial_state", self.halves(given), like)
+        return like if given is None else packed(self.who, "initial_state", self.halves(given), like)
 
     # states
 
