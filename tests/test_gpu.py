@@ -130,7 +130,7 @@ def test_two_directions():
 
 
 def copies(f):
-    """The copies between host and device that CUPTI sees while f runs, by name; that it looks is told by our kernels."""
+    """The copies between host and device that CUPTI sees while f runs, by name; our kernels tell that it looks."""
     torch = pytest.importorskip("torch")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Optional
 import numpy
 
 from ..arrays import is_cupy, namespace, rows
-from ..errors import DeviceError, DtypeError, ShapeError
+from ..errors import DeviceError, DtypeError, ShapeError, extra
 from ..maps.dense import Dense
 from ..maps.normed import WeightNorm
 from . import modes
@@ -73,7 +73,7 @@ def factor(a, mode):
 
 @lru_cache(None)
 def dtype_of(name):
-    return numpy.dtype(import_module("ml_dtypes").bfloat16 if name == "bfloat16" else name)
+    return numpy.dtype(extra("ml_dtypes", "cuda13", 'mode="bf16"').bfloat16 if name == "bfloat16" else name)
 
 
 def ready(a, b, out, mode, add):
