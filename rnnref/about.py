@@ -9,14 +9,20 @@ from inspect import cleandoc
 
 import numpy
 
-from .cells import CATALOG
+from .cells import CATALOG, EXAMPLES, TwoStage
 from .errors import Error, NotSupported
 from .fused import TWINS, explain
 from .interop import LAYOUTS, cell_like, traits
 from .interop.words import GATES, equations
+from .tree import leaves
 
 WHAT = {"W": "of the input", "R": "of h", "b": "bias", "bR": "bias of the recurrent product", "P": "output projection",
-        "gain": "gain of the norm", "shift": "shift after the norm"}
+        "gain": "gain of the norm", "shift": "shift after the norm", "gain_c": "gain of the norm of c",
+        "shift_c": "shift after the norm of c", "gain_r": "gain of what h gives", "V": "directions of W",
+        "Vr": "directions of R", "Z": "of the squashed input", "Wi": "input projection", "bi": "its bias",
+        "Rf": "of h of the window below", "period": "of each unit", "phase": "when its period starts",
+        "ratio_on": "the part of it that it is open", "Wh": "what heads are told", "bh": "its bias", "Wy": "output",
+        "by": "its bias", "reads0": "first reads", "focus0": "where heads look first", "memory0": "first memory"}
 LETTERS = {"I": "inputs", "U": "units", "H": "units of h"}
 PACKAGES = {                                      # distribution: the extra that brings it
     "onnx": "verify", "onnxruntime": "verify", "h5py": "verify", "safetensors": "verify", "tqdm": "verify",
@@ -37,11 +43,12 @@ def found(name, who="explain"):
 def cell_in_words(name, units=4, inputs=3, **options):
     """Everything that a user of one cell needs to know, as text."""
     make = found(name)
+    options = options or EXAMPLES.get(make.__name__, {})
     try:
         cell = make(**options)
     except TypeError as e:
         raise NotSupported(make.__name__, str(e).partition(") ")[2], hint=f"rnnref explain {make.__name__}") from None
-    told = ", ".join(f"{n}={v!r}" for n, v in options.items())
+    told = ", ".join(f"{n}={getattr(v, 'name', repr(v))}" for n, v in options.items())
     title, *parts = described(make)
     sections = {f"With {told}": equations_of(cell) if options else [], "Parameters": parameters(cell, units, inputs),
                 "State": states(cell, units),
@@ -87,12 +94,13 @@ def letter(word, gates):
 def meaning(name, axes, gates):
     what = f"peephole of {name[2:]}" if name.startswith("Wp") else WHAT.get(name, "")
     blocks = axes.split()[-1] == "G" and len(gates) > 1
-    return f"{what}; gate blocks {' '.join(gates)}" if blocks else what
+    return "; ".join(filter(None, [what, f"gate blocks {' '.join(gates)}" if blocks else ""]))
 
 
 def states(cell, units):
-    yield from columns([[field, f"[B, {axis}]", f"(B, {width})"] for (field, axis), width in zip(
-        cell.rule.widths.items(), (a.shape[-1] for a in cell.zeros(1, units)))])
+    said = cell.rule.widths if isinstance(cell, TwoStage) else {}
+    rows = [(path, ", ".join(["B", *map(str, a.shape[1:])])) for path, a in leaves(cell.zeros(1, units))]
+    yield from columns([[path, *([f"[B, {said[path]}]"] if said else []), f"({shape})"] for path, shape in rows])
     if len(cell.gates) > 1:
         yield ""
         yield from columns([[g, GATES[g]] for g in cell.gates])

@@ -93,7 +93,22 @@ def drawn(draw, cell, rng, axes, shapes, dtype):
     return tmap(lambda a: a.astype(dtype), p)
 
 
+def of_period(rng, shape):
+    """As wide apart as the steps that units are to span: from 1 to 1000 (Neil et al. 2016)."""
+    return numpy.exp(rng.uniform(0, numpy.log(1000), shape))
+
+
+OWN = {                                           # parameters that mean what no scheme of frameworks can guess
+    "period": of_period, "phase": lambda rng, shape: rng.uniform(0, 1000, shape),
+    "ratio_on": lambda rng, shape: numpy.full(shape, 0.1),
+}
+
+
 def by_keras(cell, rng, name, axes, shape):
+    if name in OWN:
+        return OWN[name](rng, shape)
+    if axes == "G" and name == "R":               # each unit sees its own past alone
+        return rng.uniform(-1, 1, shape)
     if axes == "H G":
         return orthogonal(rng, shape)
     if len(shape) > 1:
@@ -114,5 +129,7 @@ def unit_forget_bias(cell, rng, shape):
 
 
 def by_torch(cell, rng, name, axes, shape):
+    if name in OWN:
+        return OWN[name](rng, shape)
     units = shape[-1] // (len(cell.gates) if axes.endswith("G") else 1)
     return rng.uniform(-1, 1, shape) / sqrt(max(1, units))

@@ -5,11 +5,11 @@ from ..wrappers.candidate import CandidateDropout
 from ..wrappers.noise import Dropout, Masks
 from ..wrappers.skip import Skip
 from ..wrappers.stack import Bidirectional, Stack
-from .catalog import CATALOG, GRU, LSTM, LayerNormSimpleRNN, SimpleRNN
+from .catalog import CATALOG, EXAMPLES, GRU, LSTM, LayerNormSimpleRNN, SimpleRNN
 from .dense_peepholes import DensePeepholes
 from .gated import CFN, ESN, MGU, NAS, SRU, UGRNN, IntersectionRNN, LayerNormGRU, MinimalRNN
-from .grid import GridLSTM
+from .grid import BidirectionalGridLSTM, GridLSTM
 from .lstms import GLSTM, ConvLSTM, IndRNN, IndyGRU, IndyLSTM, LayerNormLSTM, WeightNormLSTM
 from .ntm import NTM
-from .phased import Phased
+from .phased import Phased, PhasedLSTM
 from .timefreq import TimeFreqLSTM

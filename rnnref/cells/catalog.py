@@ -10,8 +10,12 @@ from ..rules.gru import GRU as GRURule
 from ..rules.lstm import LSTM as LSTMRule
 from ..rules.of_sum import NormOfSum
 from .gated import GATED
+from .grid import GridLSTM
 from .gru_before import GRUBefore
 from .lstms import LSTMS
+from .ntm import NTM
+from .phased import PhasedLSTM
+from .timefreq import TimeFreqLSTM
 
 
 def SimpleRNN(activation="tanh", recurrent_bias=False, bias=True):
@@ -128,4 +132,11 @@ def of_h(bias=False):
     return Dense("R", "bR" if bias else None)
 
 
-CATALOG = {f.__name__: f for f in (SimpleRNN, LSTM, GRU, LayerNormSimpleRNN, *LSTMS, *GATED)}
+WRITTEN = PhasedLSTM, TimeFreqLSTM, GridLSTM, NTM                  # out, as no map and no rule says them
+CATALOG = {f.__name__: f for f in (SimpleRNN, LSTM, GRU, LayerNormSimpleRNN, *LSTMS, *GATED, *WRITTEN)}
+# What is shown of those that have sizes of their own, which nobody can guess
+EXAMPLES: dict = {
+    "TimeFreqLSTM": {"feature": 3, "skip": 2, "windows": 3},
+    "GridLSTM": {"feature": 3, "skip": 2, "windows": (3,)},
+    "NTM": {"cell": LSTM(), "slots": 8, "vector": 4, "outputs": 2},
+}

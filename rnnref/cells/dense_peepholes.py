@@ -27,8 +27,7 @@ class DensePeepholes(TwoStage):
     rule: Any = LSTM()                            # whose activations, forget bias and state these are
 
     def __post_init__(self):
-        if self.rule != LSTM(self.rule.forget_bias, gate=self.rule.gate, candidate=self.rule.candidate,
-                             output=self.rule.output):
+        if self.rule.axes() or self.rule.coupled or self.rule.cell_clip:
             raise NotSupported("DensePeepholes", f"{self.rule}", known="forget_bias, gate, candidate, output")
 
     def axes(self):

@@ -11,6 +11,7 @@ from ..rules.lstm import State
 from ..scalar import clip, dclip, dsigmoid, dtanh, sigmoid, tanh
 from ..shapes import Size, extents
 from ..tree import add
+from ..wrappers.beside import Beside
 from .timefreq import check_windows
 from .windows import cut, paste
 
@@ -199,3 +200,15 @@ class GridLSTM(Cell):
         need = max(at for _, at, _ in self.places) + self.feature - self.offset
         total = sum(self.windows)
         return check_windows(self, p, x, s, extra, lead, total, need, 2 * total)
+
+
+def BidirectionalGridLSTM(offset=0, **options):
+    """Two grid LSTMs on the same inputs: the second takes the windows of each block from the last to the first.
+
+    Its windows are moved by `offset`, zero where they reach over the ends.  The output is all of the first, then all of
+    the second; parameters and state are pairs.  Same as TF 1 BidirectionalGridLSTMCell (backward_slice_offset).
+
+    >>> BidirectionalGridLSTM(feature=3, skip=2, windows=(3,)).width(5)
+    60
+    """
+    return Beside((GridLSTM(**options), GridLSTM(**options, backwards=True, offset=offset)))

@@ -3,11 +3,15 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..arrays import cast, namespace
+from ..cell import GatedCell
 from ..errors import NotSupported, ShapeError, one_of
+from ..maps.dense import Dense
+from ..rules.lstm import LSTM
 from ..scalar import where
 from ..shapes import Outline, Size, expect, floating
 from ..tree import add, first, tmap
 from ..wrappers.wrapper import Wrapper
+from .dense_peepholes import DensePeepholes
 
 NAMES = "period", "phase", "ratio_on"
 
@@ -29,7 +33,7 @@ class Phased(Wrapper):
     Shapes        x (time [B, 1], inputs [B, I]), the state and the parameters of the cell, period phase ratio_on [U]
     Options       leak=0.001; period_gradient="whole", or "tf1": as if mod(z, period) did not depend on the period
     Paper         Neil, Pfeiffer & Liu, "Phased LSTM" (2016), eqs. 6-10
-    Same as       TF 1 PhasedLSTMCell: Phased(LSTM(), period_gradient="tf1"), with `use_peepholes` around DensePeepholes
+    Same as       TF 1 PhasedLSTMCell: see PhasedLSTM
     Errors        NotSupported: a cell whose h is projected; ShapeError: an x that is no pair
 
     >>> import numpy as np, rnnref
@@ -112,3 +116,29 @@ class Phased(Wrapper):
             floating(self.name, name, a, y.dtype)
             expect(self.name, name, a, axes, sizes)
         return y
+
+
+def PhasedLSTM(leak=0.001, period_gradient="whole", dense_peepholes=False, **options):
+    """An LSTM whose units each open once in a period of their own, and keep h and c in between.
+
+        i, f, g, o, h~, c~ as h', c' in LSTM            from (h, c) and the inputs
+        phi = mod(time - phase, period) / period        k = 2 phi / ratio_on         while phi < ratio_on / 2
+                                                            2 - 2 phi / ratio_on     while phi < ratio_on
+                                                            leak phi                 asleep
+        h' = k h~ + (1 - k) h                           c' = k c~ + (1 - k) c
+
+    Shapes        x is the pair (time [B, 1], inputs [B, I]), state (h [B, U], c [B, U]), W [I, 4U], R [U, 4U], b [4U],
+                  gate blocks i f g o, period phase ratio_on [U]; C [U, 3U] with `dense_peepholes`, blocks i f o
+    Options       leak=0.001; period_gradient="whole" | "tf1"; dense_peepholes=True: peepholes that are matrices;
+                  without them those of LSTM
+    Paper         Neil, Pfeiffer & Liu, "Phased LSTM" (2016), eqs. 6-10; its peepholes are `peepholes=True`
+    Same as       TF 1 PhasedLSTMCell (period_gradient="tf1": it takes mod(z, period) as if it did not depend on the
+                  period; its use_peepholes is `dense_peepholes`)
+    Errors        NotSupported: an option that is not known; ShapeError: an x that is no pair
+
+    >>> sorted(PhasedLSTM().axes())
+    ['R', 'W', 'b', 'period', 'phase', 'ratio_on']
+    """
+    rule = LSTM(**options)
+    cell = DensePeepholes(rule=rule) if dense_peepholes else GatedCell(Dense("W", "b"), Dense("R"), rule)
+    return Phased(cell, leak, period_gradient)

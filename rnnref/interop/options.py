@@ -1,5 +1,6 @@
 """Which cell of ours computes what theirs does, and what either can be told.  (floor 4)"""
 from ..arrays import asnumpy
+from ..cell import GatedCell
 from ..cells import catalog
 from ..cells.gru_before import GRUBefore
 from ..errors import NotSupported, ShapeError
@@ -88,7 +89,8 @@ def traits(cell):
     """
     inner = cell.cell if getattr(cell, "projection", None) else cell
     rule = getattr(inner, "rule", None)
-    if type(rule) not in (LSTM, GRU, Elman) or inner.inputs not in WX or inner.recurrent not in WH:
+    known = isinstance(inner, (GatedCell, GRUBefore)) and type(rule) in (LSTM, GRU, Elman)
+    if not known or inner.inputs not in WX or inner.recurrent not in WH:
         raise NotSupported("interop", f"{cell!r} is none of the cells that frameworks have in common",
                            known="SimpleRNN, LSTM and GRU of the catalog")
     found = dict(vars(rule)) | {"bias": bool(inner.inputs.b), "recurrent_bias": bool(inner.recurrent.b)}
