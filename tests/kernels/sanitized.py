@@ -29,13 +29,14 @@ def main(fault):
     from shim.double import with_kernels
 
     from rnnref.run import run, run_back
-    from rnnref.tree import to
+    from rnnref.tree import tmap, to
     with with_kernels(sanitize=True), planted(fault):
         for name in ("Elman", "GRU", "LSTM, peepholes"):
             for live in (None, 0.5):
                 by_kernel(drawn(RULES[name], (5,), 7, live=live))
         one = case("GRU before")
-        run_back(run(one.cell, *to("gpu", (one.p, one.xs, one.s)))[2])
+        args = tmap(lambda a: a.astype("float32"), (one.p, one.xs, one.s))
+        run_back(run(one.cell, *to("gpu", args))[2])
     print("nothing found")
 
 
