@@ -252,3 +252,18 @@ def test_a_copy_in_the_series_is_noticed():
         for wrong in (a[2].copy().data.ptr, a.data.ptr + 4, a.data.ptr - 16):
             with pytest.raises(rnnref.Error, match="h of the first step is a copy"):
                 place("h", a, wrong)
+
+
+@pytest.mark.kernels
+def test_arguments_need_not_lie_end_to_end(kernels):
+    """A mask, inputs, weights and gradients that are views of something larger or turned round."""
+    one = case("LSTM, peepholes")
+    rng = np.random.default_rng(0)
+    mask, dys = rng.random((B, T)) < 0.7, rng.normal(size=(B, T, U))
+    p, xs, s, turned, d = to("gpu", (one.p, one.xs, one.s, mask, dys))
+    wide = {name: a if a.ndim < 2 else a.T.copy().T for name, a in p.items()}
+    x = xs.transpose(1, 0, 2).copy().transpose(1, 0, 2)
+    got, want = (to("cpu", (r[:2], run_back(r[2], dy))) for r, dy in (
+        (run(one.cell, wide, x, s, mask=turned.T, **GPU), d.transpose(1, 0, 2)),
+        (run(one.cell, p, xs, s, mask=turned.T.copy(), **GPU), d.transpose(1, 0, 2).copy())))
+    assert_close(got, want, "path")
