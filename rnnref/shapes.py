@@ -116,9 +116,6 @@ def seen_in(who, x, lead, m):
         seen = check_input(who, x, " ".join([lead, *"XYZ"[:m.space], "I"]))
         extent = tuple(x.shape[-1 - m.space:-1])
         places = m.places(extent) if extent else ()
-        if any(n < 1 for n in places):
-            raise ShapeError(who, f"x has {' x '.join(map(str, extent))} places, fewer than the kernel",
-                             fix='padding="same" puts zeros around')
         axes = [a + "'" * (n != seen[a].n) for a, n in zip("XYZ", places)]
         seen |= {a: Size(n, f"places left of {seen[a[0]].n}") for a, n in zip(axes, places) if a not in seen}
         return seen, x.shape[:len(lead.split())], axes, x.shape[-1]

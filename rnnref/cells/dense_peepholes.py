@@ -28,7 +28,8 @@ class DensePeepholes(TwoStage):
 
     def __post_init__(self):
         if self.rule.axes() or self.rule.coupled or self.rule.cell_clip:
-            raise NotSupported("DensePeepholes", f"{self.rule}", known="forget_bias, gate, candidate, output")
+            raise NotSupported("DensePeepholes", "a rule with peepholes, coupled gates, a limit or a norm of its own",
+                               known="forget_bias, gate, candidate, output")
 
     def axes(self):
         return self.inputs.axes("I") | self.recurrent.axes("H") | self.peepholes.axes("U", "U+U+U")

@@ -4,7 +4,7 @@ from itertools import product
 from typing import Optional
 
 from ..arrays import cast, namespace, rows
-from ..errors import NotSupported, one_of
+from ..errors import NotSupported, ShapeError, one_of
 from .dense import Map
 
 
@@ -41,6 +41,9 @@ class Conv(Map):
     def places(self, extent):
         if self.padding == "same":
             return tuple(-(-n // s) for n, s in zip(extent, self.strides))
+        if any(n < k for n, k in zip(extent, self.kernel)):
+            raise ShapeError("Conv", f"x has {' x '.join(map(str, extent))} places, fewer than the kernel has: "
+                                     f"{' x '.join(map(str, self.kernel))}", fix='padding="same" puts zeros around')
         return tuple((n - k) // s + 1 for n, k, s in zip(extent, self.kernel, self.strides))
 
     def forward(self, p, x):
