@@ -52,11 +52,17 @@ def drawn(rule, lead=(5,), n=7, W="float32", seed=0, live=None, scale=0.5):
 
 
 def arithmetic(W):
-    return "float64" if W == "float64" else "float32"
+    return W if W in ("float64", "longdouble", np.dtype("longdouble").name) else "float32"
 
 
-def by_text(step):
-    """(y, new, kept), (dax, dah, ds, dp) by the rule, in float32 at least; dead rows as loops treat them."""
+def by_text(step, wider=False):
+    """(y, new, kept), (dax, dah, ds, dp) by the rule, in float32 at least; dead rows as loops treat them.
+
+    wider: computed in more digits than the kernels have, and rounded to theirs, so that only their rounding is seen.
+    """
+    if wider:
+        A, more = arithmetic(step.ax.dtype.name), "float64" if step.ax.dtype.itemsize < 8 else "longdouble"
+        return tmap(lambda a: a.astype(A), by_text(cast_to(step, more)))
     rule, live, A = step.rule, step.live, arithmetic(step.ax.dtype.name)
     p, ax, ah, s, dy, dnew = tmap(lambda a: a.astype(A), (step.p, step.ax, step.ah, step.s, step.dy, step.dnew))
     y, new, kept = rule.forward(p, only(live, ax), only(live, ah), s)
@@ -80,20 +86,22 @@ def in_place(step):
     return to("cpu", pointwise.forward(step.rule, p, ax, ah, s, live, dict(zip(("h", "c"), s)), keep=False)[1])
 
 
-def widened(step):
-    """The same numbers in float32."""
-    return Step(step.rule, *(tmap(lambda a: a.astype("float32"), tree) for tree in step[1:-1]), step.live)
+def cast_to(step, dtype):
+    return Step(step.rule, *(tmap(lambda a: a.astype(dtype), tree) for tree in step[1:-1]), step.live)
 
 
-def ulps(got, want):
-    """{path: how far off, in units in the last place of the largest entry of the whole}; None and shapes must agree."""
+def ulps(got, want, given=()):
+    """{path: how far off, in units in the last place of the largest entry of the whole}; None and shapes must agree.
+
+    `given`: gradients that come in are entries too.  Where 1 - y y all but vanishes, what goes out may be far smaller.
+    """
     both = list(pairs(got, want))
-    unit = np.spacing(max(abs(one.want).max(initial=0) for one in both))
+    unit = np.spacing(max(abs(a).max(initial=0) for a in [one.want for one in both] + [a for _, a in leaves(given)]))
     return {one.path: float(abs(one.got - one.want).max(initial=0) / unit) for one in both}
 
 
-def assert_near(got, want, name, say=""):
-    off = ulps(got, want)
+def assert_near(got, want, name, say="", given=()):
+    off = ulps(got, want, given)
     worst = max(off, key=off.get)
     assert off[worst] <= tolerance("kernel", name), f"{say}{worst}: {off[worst]:.2f} ulp of the largest entry"
 
