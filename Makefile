@@ -22,17 +22,17 @@ demo: .venv/.verify  ## hold onnxruntime to the operator text, and write report.
 	$(DEMO) $(ARGS)
 
 test: .venv/.dev  ## tests and doctests, without other frameworks and without a GPU
-	$(PYTEST) -m "not peers and not gpu and not kernels" $(ARGS)
+	$(PYTEST) -n auto --dist worksteal -m "not peers and not gpu and not kernels" $(ARGS)
 
 kernels: .venv/.kernels  ## CUDA kernels without a GPU: run on the CPU (needs g++), and compiled for every card
 	@command -v g++ >/dev/null || { echo "make kernels: no g++ on PATH; it compiles kernels for the CPU" \
 		"(Debian, Ubuntu: apt-get install g++)" >&2; exit 1; }
 	@mkdir -p build; $(PY) -m tests.kernels.compile_check >build/compiled.txt 2>&1 & check=$$!; \
-	$(PYTEST) tests -m kernels $(ARGS); ran=$$?; wait $$check; checked=$$?; cat build/compiled.txt; \
+	$(PYTEST) tests -n auto --dist worksteal -m kernels $(ARGS); ran=$$?; wait $$check; checked=$$?; cat build/compiled.txt; \
 	test $$ran = 0 -a $$checked = 0
 
 test-peers: .venv/.peers  ## tests against torch, keras, flax and jax (a larger download)
-	KERAS_BACKEND=$${KERAS_BACKEND:-torch} $(PYTEST) tests -m peers $(ARGS)
+	KERAS_BACKEND=$${KERAS_BACKEND:-torch} $(PYTEST) tests -n auto --dist loadfile -m peers $(ARGS)
 
 # A machine with a card may hold nothing but a Python with CuPy: `make PY=python3 test-gpu` takes that as it is.
 GPU_NEEDS = $(if $(filter command,$(origin PY)),,.venv/.dev $(if $(CUDA),.venv/.cuda$(CUDA)))
