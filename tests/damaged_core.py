@@ -64,7 +64,7 @@ def weight_norm_without_its_second_term(patch):
     plain = WeightNorm.prepare_back
 
     def prepare_back(self, p, kept, dq):
-        u, norm = kept
+        u, norm, _ = kept
         return plain(self, p, kept, dq) | {self.V: dq[self.W] * p[self.gain] / norm}
     patch.setattr(WeightNorm, "prepare_back", prepare_back)
 
