@@ -26,7 +26,8 @@ def MultiRNNCell(cells, state_is_tuple=True):
     form = tuple(under_state(cell.parts.form, str(n)) for n, cell in enumerate(cells))
     return Parts(Stack(tuple(cell.core for cell in cells)), tuple(cell.parts.units for cell in cells), rows,
                  form if state_is_tuple else Flat(form), tuple(cells),
-                 kept(cells[-1]) | {"several": True})
+                 kept(cells[-1]) | {"several": True,
+                                    "feeds": lambda k, width: cells[k - 1].output_size if k else None})
 
 
 def around(cell, core, rows=(), scope="", form=None, **notes):
@@ -68,7 +69,8 @@ def InputProjectionWrapper(cell, num_proj, activation=None, input_size=None, reu
     ignored("InputProjectionWrapper", input_size)
     scope = "input_projection_wrapper"
     return around(cell, InputProjection(cell.core, num_proj, activation or "linear"),
-                  scoped(scope, "", {"kernel": "Wi", "bias": "bi"}), scope)
+                  scoped(scope, "", {"kernel": "Wi", "bias": "bi"}), scope, feeds=lambda k, width: num_proj,
+                  **kept(cell))
 
 
 @declared
@@ -91,7 +93,8 @@ def EmbeddingWrapper(cell, embedding_classes, embedding_size, initializer=None, 
     reused("EmbeddingWrapper", reuse)
     scope = "embedding_wrapper"
     return around(cell, Embedding(cell.core, embedding_classes, embedding_size),
-                  scoped(scope, "", {"embedding": ("E", initializer or spread)}), scope)
+                  scoped(scope, "", {"embedding": ("E", initializer or spread)}), scope,
+                  feeds=lambda k, width: embedding_size, **kept(cell))
 
 
 def spread(rng, shape):
@@ -113,7 +116,8 @@ def AttentionCellWrapper(cell, attn_length, attn_size=None, attn_vec_size=None, 
         "attention/kernel": queries, "attention/bias": "bq",
         "attn_output_projection/kernel": "Wo", "attn_output_projection/bias": "bo"})
     form = (under_state(cell.parts.form, "cell"), "attns", "history")
-    return around(cell, core, rows, scope, form if state_is_tuple else Flat(form))
+    return around(cell, core, rows, scope, form if state_is_tuple else Flat(form),
+                  feeds=lambda k, width: input_size)
 
 
 @declared

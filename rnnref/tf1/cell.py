@@ -25,6 +25,16 @@ class Parts:
     children: tuple = ()                          # the cells that it holds
     notes: dict = field(default_factory=dict)     # what else the class needs to know
 
+    def fed(self, k, x, p):
+        """What tells the masks of the k-th child the shape of its inputs: notes["feeds"] says how wide they are."""
+        feeds, like = self.notes.get("feeds"), first(x)
+        width = feeds(k, like.shape[-1]) if feeds else None
+        if width is None:
+            return x
+        lead = like.shape[:-1]
+        dtype = like.dtype if p is None else first(p).dtype
+        return numpy.broadcast_to(numpy.zeros((), dtype), (*lead, width))
+
     def __post_init__(self):
         for child in self.children:
             if child.sees is not None:
@@ -198,7 +208,8 @@ class RNNCell:
 
 
 def draw_each(cell, x, steps):
-    found = tuple(child.draw(x, steps) for child in cell.parts.children)
+    """The masks of the cells inside, each for inputs as wide as its own."""
+    found = tuple(child.draw(cell.parts.fed(k, x, cell.p), steps) for k, child in enumerate(cell.parts.children))
     if all(e is None for e in found):
         return None
     return found if len(found) > 1 or "several" in cell.parts.notes else found[0]

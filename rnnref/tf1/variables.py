@@ -138,14 +138,16 @@ def empty(shapes):
 
 def inputs_of(rows, shapes, units, arrays, who, step=1):
     """How many inputs the variables are for: shapes grow with them, and how is seen from one step and two."""
-    one, two = (Places(rows, shapes(n, units)).of for n in (step, 2 * step))
-    for name in one:
-        for a, b, have in zip(one[name].shape, two[name].shape, arrays[name].shape):
+    one, two = (Places(rows, shapes(n, units)) for n in (step, 2 * step))
+    for r in rows:
+        low, high = (places.places(r).shape for places in (one, two))
+        have = (sum(len(arrays[name]) for name in r.names), *arrays[r.names[0]].shape[1:])
+        for a, b, got in zip(low, high, have):
             if a != b:
-                n, rest = divmod(have - a, b - a)
+                n, rest = divmod(got - a, b - a)
                 if rest or n < 0:
-                    raise ShapeError(who, f"{name} has shape {arrays[name].shape}, expected {one[name].shape} or more",
-                                     axes=f"for {step} inputs; {two[name].shape} for {2 * step}")
+                    raise ShapeError(who, f"{' '.join(r.names)} has shape {have}, expected {low} or more",
+                                     axes=f"for {step} inputs; {high} for {2 * step}")
                 return (1 + n) * step
     return step
 

@@ -220,4 +220,5 @@ def NTMCell(controller, memory_size, memory_vector_dim, read_head_num, write_hea
     form = NTMControllerState(
         under_state(controller.parts.form, "controller"), tuple(f"reads {k}" for k in range(read_head_num)),
         tuple(f"focus {k}" for k in range(heads)), "memory", "time #")
-    return Parts(core, controller.parts.units, rows, form, (controller,))
+    return Parts(core, controller.parts.units, rows, form, (controller,),
+                 {"feeds": lambda k, width: width + read_head_num * memory_vector_dim})
