@@ -67,6 +67,8 @@ MORE = {
     "MGU": MGU(),
     "MGU, slopes from x": MGU(gate="swish", candidate="mish", bias=False),
     "MGU, reset after": MGU("after"),
+    "MGU, reset after, keeps": MGU("after", keeps=True),
+    "MGU, keeps": MGU(keeps=True),
     "LayerNormGRU": LayerNormGRU(),
     "LayerNormGRU, joint": LayerNormGRU(joint=True, bias=False),
     "ESN": ESN(leak=0.3),

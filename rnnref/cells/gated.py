@@ -161,9 +161,9 @@ def MGU(reset="before", bias=True, **options):
         n = candidate(x W_n + f (h R_n + bR_n) + b_n)   reset="after" it
 
     Shapes        x [B, I], state (h [B, U]), W [I, 2U], R [U, 2U], b [2U], gate blocks f n; bR [2U] with "after"
-    Options       gate="sigmoid", candidate="tanh"
+    Options       gate="sigmoid", candidate="tanh", keeps=False; keeps=True: h' = f h + (1 - f) n
     Paper         Zhou, Wu, Zhang & Zhou, "Minimal gated unit for recurrent neural networks" (2016), which has "before"
-    Differs from  flax MGUCell, which has "after" and exchanges f and 1 - f in h'
+    Same as       flax MGUCell ("after", keeps=True, and its bR is zero in f)
     Errors        NotSupported: an option or an activation that is not known
 
     >>> import numpy as np

@@ -108,7 +108,8 @@ def ConvLSTM(kernel=(3,), recurrent_kernel=None, strides=(), padding="same", bia
                   it smaller: both concern x alone
     Options       recurrent_kernel=None (that of x), and those of LSTM; peepholes are [U], the same at every place
     Paper         Shi et al., "Convolutional LSTM network" (2015), eq. 3; without its peepholes unless asked for
-    Same as       Keras ConvLSTM1D, 2D, 3D (gate="hard_sigmoid@keras3"), TF 1 ConvLSTMCell (forget_bias=1.0)
+    Same as       Keras 3 ConvLSTM1D, 2D, 3D, weights and all (padding="valid" unless said there; Keras 2 has
+                  gate="hard_sigmoid@keras2"), TF 1 ConvLSTMCell (forget_bias=1.0)
     Differs from  the paper, which has a peephole for every unit of every place
     Errors        NotSupported: a kernel of no axis or more than three; ShapeError: a kernel wider than a "valid" x
 

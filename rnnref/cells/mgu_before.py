@@ -36,15 +36,16 @@ class MGUBefore(TwoStage):
         f, kf = self.rule.gate.forward(xf + wide(hf))
         hn, kn = self.recurrent.forward(self.block(p, 1), cast(f * h, s.h))
         n, kc = self.rule.candidate.forward(xn + wide(hn))
-        new = cast((1 - f) * h + f * n, s.h)
+        new = cast(self.rule.mixed(f, h, n), s.h)
         return new, State(new), Kept(f, n, s.h, kg, kn, (kf, kc))
 
     def step_back(self, p, k, dy, dnew):
         dh, h0 = wide(dy) + wide(dnew.h), wide(k.h0)
-        dn = cast(self.rule.candidate.backward(k.n, k.pre[1], dh * k.f), dy)
+        df, dh0, dn = self.rule.mixed_back(k.f, h0, k.n, dh)
+        dn = cast(self.rule.candidate.backward(k.n, k.pre[1], dn), dy)
         dfh = wide(self.recurrent.backward_x(self.block(p, 1), k.new, dn))
-        df = cast(self.rule.gate.backward(k.f, k.pre[0], dh * (k.n - h0) + dfh * h0), dy)
-        dh0 = dh * (1 - k.f) + dfh * k.f + wide(self.recurrent.backward_x(self.block(p, 0), k.gate, df))
+        df = cast(self.rule.gate.backward(k.f, k.pre[0], df + dfh * h0), dy)
+        dh0 = dh0 + dfh * k.f + wide(self.recurrent.backward_x(self.block(p, 0), k.gate, df))
         return namespace(dy).concatenate([df, dn], -1), tmap(cast, State(dh0), dnew), (k.gate, df, k.new, dn)
 
     def step_p(self, p, due):

@@ -164,6 +164,7 @@ class MGU(Rule):
     """f = gate(ax_f + ah_f);  n = candidate(ax_n + f ah_n);  h' = (1 - f) h + f n.  One gate opens and resets."""
     gate: Any = "sigmoid"
     candidate: Any = "tanh"
+    keeps: bool = False                           # h' = f h + (1 - f) n, as flax has it
     gates = "fn"
     State = State
     sums = False
@@ -176,11 +177,18 @@ class MGU(Rule):
         (xf, xn), (hf, hn) = xp.split(ax, 2, -1), xp.split(ah, 2, -1)
         f, kf = self.gate.forward(xf + hf)
         n, kn = self.candidate.forward(xn + f * hn)
-        h = (1 - f) * s.h + f * n
+        h = self.mixed(f, s.h, n)
         return h, State(h), KeptMGU(f, n, hn, s.h, (kf, kn))
 
     def backward(self, p, k, dy, d):
         dh, xp = dy + d.h, namespace(dy)
-        dn = self.candidate.backward(k.n, k.pre[1], dh * k.f)
-        df = self.gate.backward(k.f, k.pre[0], dh * (k.n - k.h0) + dn * k.hn)
-        return xp.concatenate([df, dn], -1), xp.concatenate([df, dn * k.f], -1), State(dh * (1 - k.f)), {}
+        df, dh0, dn = self.mixed_back(k.f, k.h0, k.n, dh)
+        dn = self.candidate.backward(k.n, k.pre[1], dn)
+        df = self.gate.backward(k.f, k.pre[0], df + dn * k.hn)
+        return xp.concatenate([df, dn], -1), xp.concatenate([df, dn * k.f], -1), State(dh0), {}
+
+    def mixed(self, f, h, n):
+        return f * h + (1 - f) * n if self.keeps else (1 - f) * h + f * n
+
+    def mixed_back(self, f, h, n, d):
+        return (d * (h - n), d * f, d * (1 - f)) if self.keeps else (d * (n - h), d * (1 - f), d * f)
