@@ -4,7 +4,7 @@ from typing import Any, NamedTuple, Optional
 
 import numpy
 
-from ..arrays import namespace
+from ..arrays import cast, namespace, wide
 from ..maps.dense import Dense
 from ..scalar import dtanh
 from ..shapes import Size, expect, floating
@@ -91,11 +91,11 @@ class Attention(Owning):
         out, new, kc = self.cell.forward(inner, a, s.cell, extra)
         query = tuple(leaf for _, leaf in leaves(new))
         q = sum((leaf @ p[name] for leaf, name in zip(query, self.queries())), p["bq"])
-        history = s.history.reshape(len(x), self.length, -1)
+        history = s.history.reshape(len(x), self.length, s.attns.shape[-1])
         m, km = self.memory.forward(own, history)
-        t = xp.tanh(m + q[:, None])
+        t = xp.tanh(wide(m) + wide(q)[:, None])
         weights = softmax((t * p["v"]).sum(-1))
-        attns = (weights[..., None] * history).sum(1)
+        attns = cast((weights[..., None] * history).sum(1), s.attns)
         y, ky = self.after.forward(own, xp.concatenate([out, attns], -1))
         later = xp.concatenate([s.history[:, attns.shape[-1]:], y], -1)
         return y, State(new, attns, later), Kept(kx, kc, query, history, km, t, weights, ky)
@@ -112,11 +112,11 @@ class Attention(Owning):
         dq, dmemory, more = self.attend_back(p, k, dattns)
         dp |= more | {"bq": dq.sum(0)} | {n: leaf.T @ dq for n, leaf in zip(self.queries(), k.query)}
         dquery = iter([dq @ p[name].T for name in self.queries()])
-        dcell = tmap(lambda d: d + next(dquery), dnew.cell)
+        dcell = tmap(lambda d: cast(d + next(dquery), d), dnew.cell)
         da, ds, dextra, dinner = self.cell.backward(inner, k.cell, dboth[:, :-A], dcell)
         dp |= self.before.backward_p(own, k.x, da)
         din = self.before.backward_x(own, k.x, da)
-        dhistory = add(dhistory, dmemory).reshape(len(dy), -1)
+        dhistory = cast(add(dhistory, dmemory), dy).reshape(dnew.history.shape)
         return din[:, :-A], State(ds, din[:, -A:], dhistory), dextra, self.join(dp, dinner)
 
     def attend_back(self, p, k, dattns):

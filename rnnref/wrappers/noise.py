@@ -54,27 +54,23 @@ class Dropout(Wrapper):
             raise ShapeError(self.name, f"extra is a {type(extra).__name__}, expected Masks(x, h, y, cell, s)")
         m = extra or Masks()
         y = self.cell.check(p, x, s, m.cell, lead)
-        rows = rows_of(x, lead)
         for what, mask, like in (("x", m.x, x), ("h", m.h, s[0]), ("y", m.y, y), ("s", m.s, s)):
-            check_masks(self.name, f"extra.{what}", mask, like, lead, rows)
+            check_masks(self.name, f"extra.{what}", mask, like, lead, x)
         return y
 
 
-def rows_of(x, lead):
-    """The sizes of the leading axes of x, which may be the outline of what the cell below gives."""
-    return dict(zip(lead.split(), map(Size, (x if isinstance(x, Outline) else first(x)).shape)))
-
-
-def check_masks(who, name, mask, like, lead, rows):
-    """Raise unless a mask, or a tree of masks, is as wide as what it masks."""
+def check_masks(who, name, mask, like, lead, x):
+    """Raise unless a mask, or a tree of masks, is as wide as what it masks, in as many rows as x and in its dtype."""
     if isinstance(mask, tuple):
         if not isinstance(like, tuple) or len(mask) != len(like):
             raise ShapeError(who, f"{name} is a tuple of {len(mask)}, expected masks for a {type(like).__name__}")
         for n, (part, a) in enumerate(zip(mask, like)):
-            check_masks(who, f"{name}.{getattr(like, '_fields', range(len(like)))[n]}", part, a, lead, rows)
+            check_masks(who, f"{name}.{getattr(like, '_fields', range(len(like)))[n]}", part, a, lead, x)
     elif mask is not None:
         a, axes = (mask.steps, f"{lead} N") if isinstance(mask, Each) else (mask, "B N")
-        floating(who, name, a, like.dtype)
+        x = x if isinstance(x, Outline) else first(x)
+        floating(who, name, a, x.dtype)           # not that of what it masks: c may be wide
+        rows = dict(zip(lead.split(), map(Size, x.shape)))
         expect(who, name, a, axes, rows | {"N": Size(like.shape[-1], "as wide as what it masks")})
 
 
@@ -141,7 +137,7 @@ class Zoneout(Wrapper):
         y = self.cell.check(p, x, s, m.cell, lead)
         if m.s is not None and (y is None or y.shape[-1] != s[0].shape[-1]):
             raise ShapeError(self.name, "the output of the cell is not its h")
-        check_masks(self.name, "extra.s", m.s, s, lead, rows_of(x, lead))
+        check_masks(self.name, "extra.s", m.s, s, lead, x)
         return y
 
 
