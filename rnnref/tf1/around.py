@@ -33,9 +33,14 @@ def MultiRNNCell(cells, state_is_tuple=True):
 def around(cell, core, rows=(), scope="", form=None, **notes):
     """A wrapper of one cell, with rows of its own."""
     notes = {n: v for n, v in cell.parts.notes.items() if n in ("space", "inputs of")} | notes
-    nested = "cell" in core.axes() and "cell" not in cell.core.axes()
-    inner = under(cell.parts.rows, scope, "cell" if nested else "")
+    inner = under(cell.parts.rows, scope, path_in(core, cell.core))
     return Parts(core, cell.parts.units, [*rows, *inner], cell.parts.form if form is None else form, (cell,), notes)
+
+
+def path_in(core, inner):
+    """Where the parameters of the cell inside lie among all: flat, or under "cell" where names are taken."""
+    axes = core.axes()
+    return "cell" if isinstance(axes, dict) and axes.get("cell") == inner.axes() else ""
 
 
 @declared
@@ -66,11 +71,10 @@ def HighwayWrapper(cell, couple_carry_transform_gates=True, carry_bias_init=1.0)
 def InputProjectionWrapper(cell, num_proj, activation=None, input_size=None, reuse=None):
     """The cell on activation(x kernel + bias)."""
     reused("InputProjectionWrapper", reuse)
-    ignored("InputProjectionWrapper", input_size)
     scope = "input_projection_wrapper"
     return around(cell, InputProjection(cell.core, num_proj, activation or "linear"),
                   scoped(scope, "", {"kernel": "Wi", "bias": "bi"}), scope, feeds=lambda k, width: num_proj,
-                  **kept(cell))
+                  input_size=input_size, **kept(cell))
 
 
 @declared
@@ -80,11 +84,6 @@ def OutputProjectionWrapper(cell, output_size, activation=None, reuse=None):
     scope = "output_projection_wrapper"
     return around(cell, OutputProjection(cell.core, output_size, activation or "linear"),
                   scoped(scope, "", {"kernel": "Wo", "bias": "bo"}), scope, output_size=output_size)
-
-
-def ignored(who, input_size):
-    if input_size is not None:
-        raise NotSupported(who, f"input_size={input_size}", hint="TF takes it and never looks at it")
 
 
 @declared

@@ -42,8 +42,13 @@ def static_bidirectional_rnn(cell_fw, cell_bw, inputs, initial_state_fw=None, in
 
     def backward(dys, dfw, dbw):
         dxs, ds, dv = back(gathered(dys), (dfw, dbw))
-        return Gradients(items(dxs, len(inputs)), ds, dv)
+        return Gradients(listed(dxs, len(inputs)), ds, dv)
     return Result((items(ys, len(inputs)), fw, bw), backward)
+
+
+def listed(dxs, steps):
+    """Whole numbers have no gradient."""
+    return None if dxs is None else items(dxs, steps)
 
 
 def joined(fw, bw, xs, states, lengths, dtype, extra):
@@ -90,7 +95,7 @@ def stack_bidirectional_rnn(cells_fw, cells_bw, inputs, initial_states_fw=None, 
 
     def backward(dys, dfw, dbw):
         dxs, ds, dv = back(gathered(dys), dfw, dbw)
-        return Gradients(items(dxs, len(inputs)), ds, dv)
+        return Gradients(listed(dxs, len(inputs)), ds, dv)
     return Result((items(ys, len(inputs)), fw, bw), backward)
 
 

@@ -133,6 +133,10 @@ class RNNCell:
         self.scope, found = named(arrays, [name for r in rows for name in r.names], scope, self.name)
         step = self.parts.notes.get("inputs of", 1)
         n_in = inputs_of(rows, self.core.shapes, self.parts.units, found, self.name, step)
+        said = self.parts.notes.get("input_size")
+        if said not in (None, n_in):
+            raise ShapeError(self.name, f"its variables are for {n_in} inputs, and input_size={said}",
+                             hint="TF never looks at input_size")
         self.places = Places(rows, self.core.shapes(n_in, self.parts.units))
         fits(self.name, self.places, found)
         self.idle = {name: found[name] for name, at in self.places.of.items() if (at < 0).any()}
@@ -144,8 +148,9 @@ class RNNCell:
         """The names of those that are not to be trained."""
         return [join(self.scope or "", name) for r in self.parts.rows if not r.trainable for name in r.names]
 
-    def build(self, inputs, dtype="float32", seed=None, scope=""):
-        """First values for so many inputs, as TF draws them."""
+    def build(self, inputs, dtype=None, seed=None, scope=""):
+        """First values for so many inputs, as TF draws them; dtype: that of the cell, or float32."""
+        dtype = dtype or self.arguments.get("dtype") or "float32"
         other = self.parts.notes.get("without")
         if other and inputs == self.parts.units:  # as wide as that, x needs no projection
             self.parts = other

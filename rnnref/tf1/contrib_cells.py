@@ -46,14 +46,12 @@ def LayerNormBasicLSTMCell(num_units, forget_bias=1.0, input_size=None, activati
                            norm_gain=1.0, norm_shift=0.0, dropout_keep_prob=1.0, dropout_prob_seed=None, reuse=None):
     """The LSTM with a norm of each gate and of c, which is carried on normalised; dropout of the candidate."""
     reused("LayerNormBasicLSTMCell", reuse)
-    if input_size is not None:
-        raise NotSupported("LayerNormBasicLSTMCell", f"input_size={input_size}", hint="TF never looks at it")
     options = {"forget_bias": forget_bias, "candidate": activation, "output": activation}
     core = cells.LayerNormLSTM(epsilon=1e-12, **options) if layer_norm else cells.LSTM(**options)
     table: dict = {"kernel": JOINED["kernel"]}
     table |= normed_rows("igfo", norm_gain, norm_shift) if layer_norm else {"bias": ("b[igfo]", "glorot_uniform")}
     return Parts(cells.CandidateDropout(core) if dropout_keep_prob < 1 else core, num_units,
-                 scoped("layer_norm_basic_lstm_cell", "ifgo", table), CH)
+                 scoped("layer_norm_basic_lstm_cell", "ifgo", table), CH, notes={"input_size": input_size})
 
 
 @declared
@@ -230,7 +228,7 @@ def conv(scope, ndims, input_shape, output_channels, kernel_shape, use_bias, ski
 def ConvLSTMCell(conv_ndims, input_shape, output_channels, kernel_shape, use_bias=True, skip_connection=False,
                  forget_bias=1.0, initializers=None, name="conv_lstm_cell"):
     """Convolutions of x and h in the place of products.  With skip_connection the h of the state is [h, x], which
-    does not fit the cell any more: only one step can be run, there as here."""
+    does not fit the cell any more: only one step can be run, there as here.  TF does not use `initializers` either."""
     return conv(name, conv_ndims, input_shape, output_channels, kernel_shape, use_bias, skip_connection, forget_bias)
 
 

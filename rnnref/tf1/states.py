@@ -1,7 +1,8 @@
 """The states of TF 1, (c, h) or one matrix [c, h], made of ours and back.
 
 A form is a tree whose leaves are paths of our state: LSTMStateTuple("c", "h"), or "h" alone, or a tuple of forms;
-"c 1" is the second of what c [B, n, U] holds; "time #" is one whole number, which we have in each row of the batch;
+"c 1" is the second of what c [B, n, U] holds; "time #" is one whole number, which we have in each row of the batch (and
+rows that end early stop counting);
 `Flat` joins what it holds to one matrix.
 """
 from collections import namedtuple
@@ -43,7 +44,7 @@ def piece(arrays, leaf):
     """The array, or the part of an array, that a leaf names."""
     path, _, part = leaf.partition(" ")
     a = arrays[path]
-    return a if not part else a[0].astype("int32") if part == "#" else a[:, int(part)]
+    return a if not part else a.max().astype("int32") if part == "#" else a[:, int(part)]
 
 
 def theirs(form, state):

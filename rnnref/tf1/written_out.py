@@ -7,6 +7,7 @@ import numpy
 from .. import cells
 from ..errors import NotSupported, ShapeError
 from ..rules.lstm import LSTM as LSTMRule
+from .around import path_in
 from .cell import Parts, RNNCell, declared
 from .core_cells import peepholes, reused, scoped
 from .states import CH, Flat, under as under_state
@@ -67,7 +68,8 @@ def TimeFreqLSTMCell(num_units, use_peepholes=False, cell_clip=None, initializer
                      forget_bias=1.0, feature_size=None, frequency_skip=1, reuse=None):
     """The LSTM whose weights slide over windows of the features.  Its state is [c_0, h_0, c_1, h_1, …].
 
-    As many windows as fit in x; state_size and output_size are those of one window, as TF has them.
+    As many windows as fit in x; state_size and output_size are those of one window, as TF has them.  `initializer` is
+    taken and not used, there as here.
     """
     raise NotImplementedError("see timefreq")
 
@@ -214,9 +216,8 @@ def NTMCell(controller, memory_size, memory_vector_dim, read_head_num, write_hea
              "output_bias": ("by", "glorot_uniform")}
     table |= {f"initial_read_vector_{k}": f"1 reads0{{{k}}}" for k in range(read_head_num)}
     table |= {f"initial_address_weights_{k}": f"1 focus0{{{k}}}" for k in range(heads)}
-    nested = "cell" in core.axes() and "cell" not in controller.core.axes()
     rows = scoped(scope, "", table | {"memory": "memory0"})
-    rows += under(controller.parts.rows, scope, "cell" if nested else "")
+    rows += under(controller.parts.rows, scope, path_in(core, controller.core))
     form = NTMControllerState(
         under_state(controller.parts.form, "controller"), tuple(f"reads {k}" for k in range(read_head_num)),
         tuple(f"focus {k}" for k in range(heads)), "memory", "time #")
