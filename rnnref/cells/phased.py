@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..arrays import cast, namespace
+from ..arrays import cast, namespace, wide
 from ..cell import GatedCell
 from ..errors import NotSupported, ShapeError, one_of
 from ..maps.dense import Dense
@@ -76,25 +76,25 @@ class Phased(Wrapper):
     def forward(self, p, x, s, extra=None):
         time, inputs = x
         _, new, kept = self.cell.forward(self.inner(p), inputs, s, extra)
-        z = time - p["phase"]
-        phi = z % p["period"] / p["period"]
-        on = p["ratio_on"]
+        period, phase, on = (wide(p[name]) for name in NAMES)
+        z = wide(time) - phase
+        phi = z % period / period
         k = where(phi < on / 2, 2 * phi / on, where(phi < on, 2 - 2 * phi / on, self.leak * phi))
-        mixed = tmap(lambda a, b: cast(k * a + (1 - k) * b, b), new, s)
+        mixed = tmap(lambda a, b: cast(k * a + (1 - k) * b, b), new, s)     # k is wide, so this is
         return mixed[0], mixed, Kept(kept, k, phi, z, new, s)
 
     def backward(self, p, kept, dy, dnew):
         d, k = type(dnew)(add(dnew[0], dy), *dnew[1:]), kept.k
-        inner = tmap(lambda a: k * a, d)
+        inner = tmap(lambda a: cast(k * a, a), d)
         dinputs, ds, dextra, dp = self.cell.backward(self.inner(p), kept.cell, namespace(dy).zeros_like(dy), inner)
-        ds = add(ds, tmap(lambda a: (1 - k) * a, d))
-        dk = sum(a * (new - old) for a, new, old in zip(d, kept.new, kept.old))
+        ds = tmap(lambda a, b: cast(wide(b) + (1 - k) * a, a), d, ds)
+        dk = sum(a * (wide(new) - old) for a, new, old in zip(d, kept.new, kept.old))
         dtime, mine = self.gate_back(p, kept, dk)
         return (cast(dtime, dy), dinputs), ds, dextra, dp | mine
 
     def gate_back(self, p, kept, dk):
         """From how open each unit was to the time, and to the three parameters."""
-        period, on, phi = p["period"], p["ratio_on"], kept.phi
+        period, on, phi = wide(p["period"]), wide(p["ratio_on"]), kept.phi
         opening, closing = phi < on / 2, phi < on
         dphi = dk * where(opening, 2 / on, where(closing, -2 / on, self.leak + 0 * on))
         don = dk * where(opening, -2 * phi / on ** 2, where(closing, 2 * phi / on ** 2, 0))
