@@ -13,6 +13,7 @@ from .cell import vjp
 from .errors import DeviceError, DtypeError, Error, MissingExtra, NotSupported, ShapeError
 from .fused import explain
 from .run import run, run_back
+from .store import load, save
 from .tree import Each, to
 
 __version__ = "0.1.0"

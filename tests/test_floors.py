@@ -16,7 +16,7 @@ LINES = 300
 # from its own folder; files in none share one folder, and there only what is not above.
 FLOORS = {
     "arrays": 0, "tree": 0, "shapes": 0, "errors": 0, "scalar": 0, "norms": 0,
-    "maps": 1, "rules": 1,
+    "maps": 1, "rules": 1, "store": 1,
     "cell": 2, "init": 2,
     "wrappers": 3,
     "cells": 4,
