@@ -7,6 +7,7 @@ Arrays are NumPy's, in place.  Arguments by value are NumPy scalars or arrays of
 have the size that the kernel takes: CuPy sends a Python int as 8 bytes.
 """
 import ctypes
+import fcntl
 import hashlib
 import os
 import re
@@ -34,18 +35,25 @@ def built(text, sanitize=False, name="kernels.cpp"):
     flags = [*FLAGS, *(SANITIZE if sanitize else ()), "-I", str(HERE)]
     known = [text, *flags, *((HERE / f).read_text() for f in ("cuda_host_shim.h",))]
     lib = BUILT / (hashlib.sha256("\0".join(known).encode()).hexdigest()[:32] + ".so")
+    if not lib.exists() and shutil.which("g++") is None:
+        raise HostKernelError("g++ is not on PATH: it compiles kernels for the CPU (Debian: apt-get install g++)")
     if not lib.exists():
-        if shutil.which("g++") is None:
-            raise HostKernelError("g++ is not on PATH: it compiles kernels for the CPU (Debian: apt-get install g++)")
         BUILT.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=BUILT) as folder:
-            source, made = Path(folder) / name, Path(folder) / "made.so"
-            source.write_text(text)
-            said = subprocess.run(["g++", *flags, str(source), "-o", str(made)], capture_output=True, text=True)
-            if said.returncode:
-                raise HostKernelError("g++: " + said.stderr[:4000])
-            os.replace(made, lib)
+        with open(lib.with_suffix(".lock"), "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)      # of several processes that test, one compiles
+            if not lib.exists():
+                build(text, name, flags, lib)
     return lib
+
+
+def build(text, name, flags, lib):
+    with tempfile.TemporaryDirectory(dir=BUILT) as folder:
+        source, made = Path(folder) / name, Path(folder) / "made.so"
+        source.write_text(text)
+        said = subprocess.run(["g++", *flags, str(source), "-o", str(made)], capture_output=True, text=True)
+        if said.returncode:
+            raise HostKernelError("g++: " + said.stderr[:4000])
+        os.replace(made, lib)
 
 
 @lru_cache(None)
