@@ -1,11 +1,13 @@
 """Masks of `rnnref.tf1`, and cells in cells."""
 import numpy as np
 import pytest
+import strict
 
 import rnnref
 from rnnref import tf1
 from rnnref.check.tolerance import tolerance
-from rnnref.compare import assert_same
+from rnnref.compare import assert_close, assert_same
+from rnnref.tree import to
 
 RNG = np.random.default_rng(4)
 T, B, D, U = 4, 2, 3, 5
@@ -103,3 +105,27 @@ def test_gradients_of_cells_in_cells_are_differences(name, lengths):
         says = sum((g * w).sum() for g, w in zip(grads, ways))
         size = np.sqrt(sum((g * g).sum() for g in grads) * sum((w * w).sum() for w in ways))
         assert abs(got - says) <= tolerance("difference", "float64") * size
+
+
+DEVICE = {
+    "LSTM": lambda: tf1.LSTMCell(U, use_peepholes=True, num_proj=2), "dropout": lambda: tf1.DropoutWrapper(
+        tf1.MultiRNNCell([tf1.GRUCell(4), lstm()]), 0.5, 0.5, 0.5, seed=1), "recurrent dropout": lambda:
+    tf1.LayerNormBasicLSTMCell(U, dropout_keep_prob=0.5, dropout_prob_seed=1), "grid": lambda: tf1.GridLSTMCell(
+        4, feature_size=2, frequency_skip=1, num_frequency_blocks=[2]),
+}
+
+
+@pytest.mark.parametrize("name", DEVICE)
+def test_on_a_device(name):
+    """On a strict double of CuPy: nothing crosses unasked, and the numbers are the same."""
+    x, here = RNG.normal(size=(B, T, D)), DEVICE[name]().build(D, "float64", seed=0)
+    want = tf1.dynamic_rnn(here, x, [T, 2])
+    dy = RNG.normal(size=want[0].shape)
+    with strict.install():
+        cell = DEVICE[name]().build(D, "float64", seed=0).to("gpu")
+        got = tf1.dynamic_rnn(cell, to("gpu", x), [T, 2], cell.zero_state(B, "float64"))
+        d = got.backward(to("gpu", dy))
+        assert_close(to("cpu", (got[0], got[1], d)), (want[0], want[1], want.backward(dy)), "path")
+        assert_same(cell.dump_variables(), here.dump_variables())
+        with pytest.raises(rnnref.DeviceError):
+            tf1.dynamic_rnn(cell, x)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy
 
+from ..arrays import namespace
 from ..cells import Masks, Stack
 from ..errors import NotSupported
 from ..tree import Each, first, leaves, tmap
@@ -166,7 +167,7 @@ class Dropping(RNNCell):
         def mask(keep, n):
             shape = (lead[-1], n) if a["variational_recurrent"] else (*lead, n)
             drawn = self.rng.random(shape[-1:] if a["variational_recurrent"] else shape)
-            return numpy.broadcast_to(numpy.floor(keep + drawn), shape).astype(like.dtype)
+            return namespace(like).asarray(numpy.broadcast_to(numpy.floor(keep + drawn), shape).astype(like.dtype))
         kinds = {}
         if keeps[0] < 1:
             kinds["input"] = tmap(lambda leaf: mask(keeps[0], leaf.shape[-1]), x)

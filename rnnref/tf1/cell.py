@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy
 
+from ..arrays import namespace
 from ..cell import vjp
 from ..errors import NotSupported, ShapeError
-from ..tree import add, first, zeros
+from ..tree import add, first, to, zeros
 from . import states
 from .variables import Places, drawn, fits, inputs_of, join, named
 
@@ -33,7 +34,8 @@ class Parts:
             return x
         lead = like.shape[:-1]
         dtype = like.dtype if p is None else first(p).dtype
-        return numpy.broadcast_to(numpy.zeros((), dtype), (*lead, width))
+        xp = namespace(like)
+        return xp.broadcast_to(xp.zeros((), dtype), (*lead, width))
 
     def __post_init__(self):
         for child in self.children:
@@ -109,7 +111,14 @@ class RNNCell:
         return self.core.width(self.parts.units)
 
     def zero_state(self, batch_size, dtype):
-        return states.theirs(self.parts.form, self.zeros(batch_size, dtype=dtype))
+        """The state to start from, beside the variables."""
+        xp = numpy if self.p is None else namespace(first(self.p))
+        return states.theirs(self.parts.form, self.zeros(batch_size, xp, dtype))
+
+    def to(self, where):
+        """Its variables on the "cpu" or on the "gpu": inputs and states are to lie beside them."""
+        self.p = to(where, self.ready())
+        return self
 
     def get_config(self):
         """TF's arguments: cells that it holds as {"class_name", "config"}."""
@@ -164,7 +173,8 @@ class RNNCell:
         left = self.places.left(self.ready())
         if left:
             raise NotSupported(self.name, f"{' '.join(left)} not zero where TF has no place for it")
-        return {join(self.scope, name): self.idle.get(name, a) for name, a in self.places.poured(self.p).items()}
+        held = self.places.poured(to("cpu", self.p))
+        return {join(self.scope, name): self.idle.get(name, a) for name, a in held.items()}
 
     def gradients(self, dp):
         """Of our parameters -> of their variables; those that the cell does not use have none."""

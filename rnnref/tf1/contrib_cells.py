@@ -2,6 +2,7 @@
 import numpy
 
 from .. import cells
+from ..arrays import namespace
 from ..errors import NotSupported
 from ..tree import Each, first
 from .cell import Parts, RNNCell, declared
@@ -38,7 +39,8 @@ class Recurrent(RNNCell):
             return None
         self.rng = getattr(self, "rng", None) or numpy.random.default_rng(self.arguments["dropout_prob_seed"])
         lead = like.shape[:1 if steps is None else 2]
-        return self.masks(numpy.floor(keep + self.rng.random((*lead, self.parts.units))).astype(like.dtype))
+        drawn = numpy.floor(keep + self.rng.random((*lead, self.parts.units)))
+        return self.masks(namespace(like).asarray(drawn.astype(like.dtype)))
 
 
 @declared(base=Recurrent)

@@ -16,7 +16,7 @@ from typing import Any, Optional
 
 import numpy
 
-from ..arrays import asnumpy
+from ..arrays import asnumpy, namespace
 from ..errors import DtypeError, ShapeError
 from ..init import initialiser
 from ..shapes import floating
@@ -103,11 +103,10 @@ class Places:
         return a
 
     def poured(self, tree):
-        """Our tree -> theirs, {name: array}; what is idle is zero."""
-        arrays = dict(leaves(tree))               # in any order
-        flat = numpy.concatenate([*(asnumpy(arrays[path]).ravel() for path in self.starts),
-                                  numpy.zeros(1, first(tree).dtype)])
-        return {name: flat[at] for name, at in self.of.items()}
+        """Our tree -> theirs, {name: array}, where ours lies; what is idle is zero."""
+        arrays, xp = dict(leaves(tree)), namespace(first(tree))        # in any order
+        flat = xp.concatenate([*(arrays[path].reshape(-1) for path in self.starts), xp.zeros(1, first(tree).dtype)])
+        return {name: flat[xp.asarray(at % flat.size)] for name, at in self.of.items()}
 
     def filled(self, arrays):
         """Theirs -> our tree; what they have no place for is zero."""

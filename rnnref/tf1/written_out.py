@@ -1,5 +1,6 @@
 """The cells of tf.contrib.rnn that are more than a rule and two maps."""
 from collections import namedtuple
+from functools import lru_cache
 from math import log
 
 import numpy
@@ -138,6 +139,12 @@ def state_tuple(counts, prefix="", path=""):
     return names, leaves
 
 
+@lru_cache
+def tuple_of(name, fields):
+    """One type for all cells with the same windows."""
+    return namedtuple(name, fields)
+
+
 class Gridded(RNNCell):
     """A grid without a list of starts, whose windows must fill x."""
 
@@ -161,7 +168,7 @@ def GridLSTMCell(num_units, use_peepholes=False, share_time_frequency_weights=Fa
                       feature_size, frequency_skip, num_frequency_blocks, start_freqindex_list, end_freqindex_list,
                       couple_input_forget_gates, reads="own" if state_is_tuple else "first")
     names, leaves = state_tuple(num_frequency_blocks)
-    form = namedtuple("GridLSTMStateTuple", names)(*leaves) if state_is_tuple else Flat(tuple(leaves))
+    form = tuple_of("GridLSTMStateTuple", tuple(names))(*leaves) if state_is_tuple else Flat(tuple(leaves))
     return Parts(core, num_units, under(rows, "grid_lstm_cell"), form)
 
 
@@ -183,7 +190,7 @@ def BidirectionalGridLSTMCell(num_units, use_peepholes=False, share_time_frequen
     scope = "bidirectional_grid_lstm_cell"
     return Parts(cells.Beside((ahead, back)), num_units,
                  under(rows, f"{scope}/fwd", "0") + under(rows, f"{scope}/bwd", "1"),
-                 namedtuple("BidirectionalGridLSTMStateTuple", names)(*leaves))
+                 tuple_of("BidirectionalGridLSTMStateTuple", tuple(names))(*leaves))
 
 
 class Reading(RNNCell):
