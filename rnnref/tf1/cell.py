@@ -213,7 +213,8 @@ class RNNCell:
         return Result((y, self.theirs(new)), backward)
 
     def look(self, x):
-        """Its parts for inputs of this width."""
+        """Its parts for inputs of this width, which lie beside its variables."""
+        namespace(first(x), first(self.ready()))
         if self.sees is not None:
             self.parts = self.sees(first(x).shape[-1])
 

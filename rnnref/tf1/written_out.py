@@ -149,6 +149,7 @@ class Gridded(RNNCell):
     """A grid without a list of starts, whose windows must fill x."""
 
     def look(self, x):
+        super().look(x)
         a, n = self.arguments, x.shape[-1]
         fit = int((n - a["feature_size"]) / a["frequency_skip"]) + 1
         if not a["start_freqindex_list"] and fit != a["num_frequency_blocks"][0]:
