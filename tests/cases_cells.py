@@ -114,8 +114,9 @@ GIVEN = {
     "GridLSTM, peepholes, limited": (GridLSTM(3, 2, (2,), peepholes=True, cell_clip=0.3), {"n_in": 5, "units": 2}),
     "GridLSTM, TF's slots": (GridLSTM(2, 1, (2, 1), reads="first"), {"n_in": 4, "units": 2}),
     "GridLSTM, both ways": (
-        Beside((GridLSTM(2, 1, (2,), peepholes=True), GridLSTM(2, 1, (2,), offset=1, backwards=True),
-                GridLSTM(2, 1, (2, 1), offset=-1, backwards=True))), {"n_in": 4, "units": 2}),
+        Beside((GridLSTM(2, 1, (2,), shared=True), GridLSTM(2, 1, (2,), shared=True, offset=-1, backwards=True))), {
+            "n_in": 4, "units": 2}),
+    "GridLSTM, backwards": (GridLSTM(2, 1, (2, 1), shared=True, offset=1, backwards=True), {"n_in": 4, "units": 2}),
     "Beside, with a dropout": (Beside((UGRNN(), CandidateDropout(MGU("after")))), {
         "extra": (None, Each((RNG.random((T, B, U)) < 0.6) / 0.6))}),
     "NTM": (NTM(LSTM(), 5, 3, 2), {"s": turing(LSTM(), 5, 3, 1, 1)}),
