@@ -24,6 +24,11 @@ def answer(k, dy, dh, only=False, slope=1):
     return dn * k.hn * k.r * (1 - k.r), dz, dn, dh * k.z
 """
 BACK = ["gru_rule_back, da_r: ", "gru_rule_back, da_z: ", "gru_rule_back, da_n: ", "gru_rule_back, dh: "]
+DEAD = """
+def answer(live, out, h0, y=0):
+    return np.where(live[:, None], out, y), np.where(live[:, None], out, h0)
+"""
+LEAKS = "not yet: NaN: a mask that multiplies lets what stands in a dead row through"
 
 ANSWERS = {
     "01_a_loop_and_a_cell": [
@@ -70,4 +75,30 @@ ANSWERS = {
         ("check_all_dR(lambda hs, das: hs.reshape(-1, 4).T @ das.reshape(-1, 16))", "all_dR: right"),
         ("check_all_dR(lambda hs, das: hs[-1].T @ das[-1])", "all_dR: not yet: that is the last step alone"),
         ("check_all_dR(lambda hs, das: hs.mean(1).T @ das.sum(1))", None),
+    ],
+    "06_from_rule_to_kernel": [
+        ("check_place(lambda row, u, block, blocks, n: (row * blocks + block) * n + u)", "place: right"),
+        ("check_place(lambda row, u, block, blocks, n: (row * n + u) * blocks + block)",
+         "place: not yet: that is [rows, n, blocks]: neighbouring units would not be neighbours"),
+        ("check_place(lambda row, u, block, blocks, n: (row + block) * n + u)",
+         "place: not yet: a row has blocks * n numbers, not n"),
+        ("check_place(lambda row, u, block, blocks, n: row)", None),
+        ("check_traffic(lambda B, U, size, keep: B * U * size * (12 if keep else 7))", "traffic: right"),
+        ("check_traffic(lambda B, U, size, keep: B * U * size * (16 if keep else 11))",
+         "traffic: not yet: ah is null here: it is not read"),
+        ("check_traffic(lambda B, U, size, keep: B * U * (12 if keep else 7))",
+         "traffic: not yet: those are numbers, not bytes"),
+        ("check_traffic(lambda B, U, size, keep: B * U * size * 12)",
+         "traffic: not yet: kept is not written without `keep`"),
+        ("check_coupled_back(lambda k, dc: dc * (k.c0 - k.g) * k.f * (1 - k.f))", "coupled_back: right"),
+        ("check_coupled_back(lambda k, dc: dc * k.c0 * k.f * (1 - k.f))",
+         "coupled_back: not yet: f acts through i = 1 - f as well: c' = f c + (1 - f) g"),
+        ("check_coupled_back(lambda k, dc: dc * (k.c0 - k.g))",
+         "coupled_back: not yet: that is df; the slope of the sigmoid is missing"),
+        (DEAD + "check_dead_rows(answer)", "dead_rows, y: right\ndead_rows, h: right"),
+        (DEAD + "check_dead_rows(lambda live, out, h0: answer(live, out, h0, h0))",
+         "dead_rows, y: not yet: a dead row outputs zero here, its old state is in h\ndead_rows, h: right"),
+        ("check_dead_rows(lambda live, out, h0: (live[:, None] * out, live[:, None] * out + ~live[:, None] * h0))",
+         f"dead_rows, y: {LEAKS}\ndead_rows, h: {LEAKS}"),
+        ("check_dead_rows(lambda live, out, h0: out)", "dead_rows: expected two results: y, h"),
     ]}
