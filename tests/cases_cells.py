@@ -65,7 +65,7 @@ MORE = {
     "MinimalRNN": MinimalRNN(),
     "MinimalRNN, slopes from x": MinimalRNN("mish", "swish", bias=False),
     "MGU": MGU(),
-    "MGU, slopes from x": MGU(gate="swish", candidate="mish", bias=False),
+    "MGU, slopes from x": MGU(gate=activation("sigmoid", clip=2.0), candidate="mish", bias=False),
     "MGU, reset after": MGU("after"),
     "MGU, reset after, keeps": MGU("after", keeps=True),
     "MGU, keeps": MGU(keeps=True),
