@@ -3,6 +3,9 @@ import doctest
 import re
 from pathlib import Path
 
+import pytest
+from table import placed, tables
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
@@ -22,3 +25,17 @@ def test_targets_exist():
 def test_files_exist():
     named = set(re.findall(r"`((?:rnnref|notebooks|tests)/[\w./]+)`", README + (ROOT / "CONTRIBUTING.md").read_text()))
     assert named and all((ROOT / name).exists() for name in named), named
+
+
+def test_tables_are_those_of_today():
+    """The powers of ten are those of one machine; the golden tests hold the errors themselves."""
+    text = README
+    for name, table in tables().items():
+        text = placed(text, name, table)
+    masked = [re.sub(r"(< 1e-\d+|exact)", "#", t) for t in (README, text)]
+    assert masked[0] == masked[1], "if the new tables are right, store them: python tests/table.py"
+
+
+def test_a_table_needs_its_place():
+    with pytest.raises(ValueError, match="no <!-- cells"):
+        placed("nothing", "cells", "a table")
