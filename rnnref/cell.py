@@ -103,7 +103,7 @@ class TwoStage(Cell):
 
     @property
     def name(self):
-        return type(self.rule).__name__
+        return self.rule.name
 
     @property
     def gates(self):

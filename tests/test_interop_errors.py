@@ -62,7 +62,7 @@ REFUSALS = {
                                                 cells.LSTM(coupled="input")),
                                    ["gates f g o", "torch lstm has i f g o"]),
     "forget bias of torch": (lambda: cell_for("lstm", "torch", forget_bias=1.0), ["forget_bias=1.0"]),
-    "another family": (lambda: adapt(cells.LSTM(), {}, cells.SimpleRNN()), ["LSTM: cannot become a Elman"]),
+    "another family": (lambda: adapt(cells.LSTM(), {}, cells.SimpleRNN()), ["LSTM: cannot become a SimpleRNN"]),
     "another cell": (lambda: adapt(cells.LayerNormSimpleRNN(), {}, cells.SimpleRNN()), ["none of the cells"]),
     "bR has no place": (lambda: dump(LAYOUTS["rnn", "keras"], ours(cells.SimpleRNN(recurrent_bias=True)),
                                      cells.SimpleRNN(recurrent_bias=True)), ["bR is not zero", "add bR to b"]),

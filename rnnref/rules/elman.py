@@ -18,6 +18,7 @@ class Elman(Rule):
     """h' = activation(ax + ah)."""
     activation: Any = "tanh"
     gates = "h"
+    name = "SimpleRNN"
     State = State
 
     def __post_init__(self):

@@ -15,6 +15,11 @@ class Rule:
     of_h = "G"                                    # the axis of ah: not always all the gates see h
     sums = True                                   # it sees ax + ah only, so a rule may hold it
 
+    @property
+    def name(self):
+        """What a cell with this rule is called in messages."""
+        return type(self).__name__
+
     def axes(self):
         """The parameters it reads and their axes."""
         return {}

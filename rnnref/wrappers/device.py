@@ -23,7 +23,7 @@ class Device(Wrapper):
     >>> p = {"W": np.ones((1, 1)), "R": np.ones((1, 1)), "b": np.zeros(1)}
     >>> y = cell.forward(p, np.ones((1, 1)), cell.zeros(1, 1, dtype="float64"))
     Traceback (most recent call last):
-    rnnref.errors.DeviceError: Device(Elman): device='gpu:1', and x lies in main memory
+    rnnref.errors.DeviceError: Device(SimpleRNN): device='gpu:1', and x lies in main memory
       fix    rnnref.to("gpu", ...) moves arrays; device="cpu" runs where they are
     """
     cell: Any
