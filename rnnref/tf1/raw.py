@@ -1,10 +1,9 @@
 """raw_rnn: a loop whose inputs, states and outputs a function of the user makes."""
 from typing import Any, NamedTuple
 
-import numpy
-
+from ..arrays import namespace
 from ..errors import NotSupported, ShapeError
-from ..tree import add, choose, only, stack, tmap, zeros
+from ..tree import add, choose, first, only, stack, tmap, zeros
 from .cell import Gradients, Result, summed
 from .loops import unscoped
 
@@ -31,7 +30,8 @@ def raw_rnn(cell, loop_fn, parallel_iterations=None, swap_memory=False, scope=No
     if not callable(loop_fn):
         raise NotSupported("raw_rnn", f"loop_fn is a {type(loop_fn).__name__}, expected a function")
     finished, x, state, shape, loop = loop_fn(0, None, None, None)
-    finished, emitted, steps = numpy.asarray(finished), [], []
+    here = namespace(first(cell.ready())).asarray         # `finished` may be a list; it is used beside the arrays
+    finished, emitted, steps = here(finished), [], []
     while not finished.all():
         if extra is not None:
             raise NotSupported("raw_rnn", "extra", hint="how many steps there are is known at the end")
@@ -40,7 +40,7 @@ def raw_rnn(cell, loop_fn, parallel_iterations=None, swap_memory=False, scope=No
         steps.append(Step(len(steps) + 1, output, after, loop, result.back, finished))
         emitted.append(only(~finished, emit))
         state, loop = choose(~finished, following, state), following_loop
-        finished = finished | numpy.asarray(now)
+        finished = finished | here(now)
     if not steps:
         raise ShapeError("raw_rnn", "every row is finished before the first step",
                          fix="tf.nn.raw_rnn runs no step either, and has nothing to stack")
