@@ -6,9 +6,10 @@ import numpy as np
 
 import rnnref
 from rnnref import tf1
+from rnnref.arrays import namespace
 from rnnref.tf1.loops import flat
 from rnnref.tf1.states import LSTMStateTuple
-from rnnref.tree import tmap
+from rnnref.tree import stack, tmap, to
 
 # Functions that the files name
 FUNCTIONS = {
@@ -75,11 +76,13 @@ def like(structure, arrays):
 
 
 class Case:
-    def __init__(self, path):
-        self.arrays = Arrays(path)
+    """What a file says to run, on the "cpu" or the "gpu": there the cells, and what `given` and its like return."""
+
+    def __init__(self, path, where="cpu"):
+        self.arrays, self.where = Arrays(path), where
         self.config = self.arrays.config
         self.loop, self.options = self.config["loop"], self.config["loop_kwargs"]
-        self.lengths = self.arrays["in/sequence_length"] if "in/sequence_length" in self.arrays else None
+        self.lengths = self.given("in/sequence_length")
         described = self.config["kwargs"] if self.config["class"] is None else self.config
         self.cells = [made(described)] if self.config["class"] else [made(described["fw"]), made(described["bw"])]
         self.load()
@@ -90,14 +93,18 @@ class Case:
         for way, several in zip(("fw", "bw"), self.cells):
             for layer, cell in enumerate(several if isinstance(several, list) else [several]):
                 cell.load_variables(variables, tf1.scope_of(self.loop, way, layer))
-                dumped |= cell.dump_variables()
+                dumped |= cell.to(self.where).dump_variables()
         assert dumped.keys() == variables.keys()
         for name, a in variables.items():
             np.testing.assert_array_equal(dumped[name], a, strict=True, err_msg=name)
 
+    def given(self, name):
+        """The array, or the tuple of arrays, or None where there is none."""
+        return to(self.where, self.arrays.one(name))
+
     def state(self, kind, form):
         """The state of one kind, in the structure of `form`; None where there is none."""
-        leaves = self.arrays.leaves(f"{kind}/state")
+        leaves = to(self.where, tuple(self.arrays.leaves(f"{kind}/state")))
         return like(form, leaves) if leaves else None
 
     @property
@@ -116,7 +123,7 @@ class Case:
                 found.setdefault(sort, {}).setdefault(int(leaf), {})[int(step[0]) if step else None] = self.arrays[name]
             else:                                 # what the mask was made of
                 assert f"mask/{sort}/{leaf}" in self.arrays and self.arrays[name] is not None
-        return given_to(self.cells[0], {sort: {k: self.mask(steps) for k, steps in leaves.items()}
+        return given_to(self.cells[0], {sort: {k: to(self.where, self.mask(steps)) for k, steps in leaves.items()}
                                         for sort, leaves in found.items()}) if found else None
 
     def mask(self, steps):
@@ -147,8 +154,7 @@ def sequence(tree):
 
 
 def stacked(steps):
-    return None if steps is None else tuple(np.stack(s) for s in zip(*steps)) if isinstance(
-        steps[0], tuple) else np.stack(steps)
+    return None if steps is None else stack(steps)
 
 
 def by_step(case, x, state):
@@ -213,7 +219,7 @@ def by_saver(case, x, state):
 def by_raw(case, x, state):
     assert case.extra() is None
     start = case.cells[0].zero_state(x.shape[-2], case.config["dtype"]) if state is None else state
-    lengths = np.full(x.shape[-2], len(x)) if case.lengths is None else case.lengths
+    lengths = namespace(x).full(x.shape[-2], len(x)) if case.lengths is None else case.lengths
     forward, backward, emits = RAW[case.options["loop_fn"]](x, start, lengths)
     ys, new, loop = result = tf1.raw_rnn(case.cells[0], forward, loop_back=backward)
 
@@ -232,7 +238,7 @@ def raw_sequence(x, state, lengths):
         return time >= lengths, now, after, output, None
 
     def backward(time, output, after, loop, d):
-        dx = np.zeros_like(x)
+        dx = namespace(x).zeros_like(x)
         if d[0] is not None:
             dx[min(time, len(x) - 1)] = d[0]
         return d[2], d[1], None, {"x": dx}
@@ -244,20 +250,20 @@ def ninth(a):
 
 
 def raw_feedback(x, state, lengths):
-    n = x.shape[1]
+    n, xp = x.shape[1], namespace(x)
 
     def forward(time, output, after, loop):
         if output is None:
-            return time >= lengths, x, state, (np.zeros(1), np.zeros(1)), np.zeros(len(x))
+            return time >= lengths, x, state, (np.zeros(1), np.zeros(1)), xp.zeros(len(x))
         emit = 2 * output, output.sum(1, keepdims=True)
-        return time >= lengths, np.tanh(output[:, :n]) + 0.1 * time, tmap(ninth, after), emit, loop + output.sum(1)
+        return time >= lengths, xp.tanh(output[:, :n]) + 0.1 * time, tmap(ninth, after), emit, loop + output.sum(1)
 
     def backward(time, output, after, loop, d):
         if output is None:
             return None, None, None, {"x": d[0]}
         dout = 2 * d[2][0] + d[2][1] + d[3][:, None]
         if d[0] is not None:
-            dout[:, :n] += d[0] * (1 - np.tanh(output[:, :n]) ** 2)
+            dout[:, :n] += d[0] * (1 - xp.tanh(output[:, :n]) ** 2)
         return dout, tmap(ninth, d[1]), d[3], {}
     return forward, backward, 2
 

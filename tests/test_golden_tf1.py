@@ -14,6 +14,7 @@ from golden_runs import LOOPS, Arrays, Case, like
 import rnnref
 from rnnref import tf1
 from rnnref.tf1.loops import flat
+from rnnref.tree import to, zeros
 
 FOLDER = Path(os.environ.get("RNNREF_GOLDEN_DIR", Path(__file__).parent / "golden" / "tf1"))
 FILES = sorted(FOLDER.glob("*.npz"))
@@ -72,18 +73,19 @@ def named(kind, name, tree):
     return {f"{kind}/{name}": tree}
 
 
-def ran(path):
+def ran(path, where="cpu"):
     """{key: error} of every output, state and gradient of a file, after all of the file was used."""
-    case = Case(path)
+    case = Case(path, where)
     arrays, config = case.arrays, case.config
     form = case.form
-    x, state = arrays.one("in/x"), case.state("in", form)
+    x, state = case.given("in/x"), case.state("in", form)
     ys, new, back = LOOPS[case.loop](case, x, state)
-    dys, dnew = arrays.one("cot/y"), cotangents(arrays, flat(new), form)
+    dys, dnew = case.given("cot/y"), cotangents(case, flat(new), form)
     grads = back(dys, dnew)
     got = named("out", "y", ys) | {f"out/state/{k}": a for k, a in enumerate(flat(new))}
     got |= named("grad", "x", grads.inputs) | {f"grad/var/{n}": d for n, d in grads.variables.items()}
     got |= {f"grad/state/{k}": d for k, d in enumerate(flat(grads.state))} if state is not None else {}
+    got = to("cpu", got)
     for name in config["no_grad"]:
         d = got.pop(f"grad/{name}", None)
         assert d is None or not np.any(d), f"{name} has a gradient, and TF says that it has none"
@@ -94,17 +96,17 @@ def ran(path):
     return errors
 
 
-def cotangents(arrays, new, form):
+def cotangents(case, new, form):
     """Gradients of the last state; whole numbers in it have none."""
     keys = [f"cot/state/{k}" for k in range(len(new))]
-    return like(form, [arrays[key] if key in arrays else np.zeros_like(a) for key, a in zip(keys, new)])
+    return like(form, [case.given(key) if key in case.arrays else zeros(a) for key, a in zip(keys, new)])
 
 
-def checked(path):
+def checked(path, where="cpu"):
     config = Arrays(path).config
     if config["loop"] == "weight_conversion":
         return converted(path)
-    errors = ran(path)
+    errors = ran(path, where)
     for name, e in errors.items():
         kind = "out" if name.startswith("out") else "grad"
         assert e <= TOLERANCE[kind, config["dtype"]], f"{name}: {e:.1e} of the largest entry"
