@@ -43,8 +43,15 @@ def case(name, size, dtype="float32", where="everywhere", seed=0):
     return cell, p, xs, s, some[where], (dys, tmap(lambda a: rng.normal(size=a.shape).astype(a.dtype), s))
 
 
+def bfloat16():
+    """NumPy has none of its own."""
+    return pytest.importorskip("ml_dtypes", reason="bfloat16 needs ml_dtypes: pip install ml_dtypes").bfloat16
+
+
 def on_device(one, **choice):
     """Results and gradients, in main memory."""
+    if choice.get("mode") == "bf16":
+        bfloat16()
     cell, p, xs, s, options, d = one
     p, xs, s, options, d = to("gpu", (p, xs, s, options, d))
     ys, new, tape = run(cell, p, xs, s, **options, **choice)
@@ -114,7 +121,7 @@ def test_a_mode_is_in_force_and_ends_with_its_call():
 @pytest.mark.parametrize("dtype", ("float16", "bfloat16"))
 @pytest.mark.parametrize("name", ("LSTM, peepholes", "GRU", "SimpleRNN"))
 def test_storage_in_16_bits(name, dtype):
-    kind = pytest.importorskip("ml_dtypes").bfloat16 if dtype == "bfloat16" else dtype
+    kind = bfloat16() if dtype == "bfloat16" else dtype
     cell, p, xs, s, options, d = case(name, "wide")
     p, xs, d = tmap(lambda a: a.astype(kind), (p, xs, d))
     s = cell.zeros(xs.shape[1], s[0].shape[1], dtype=kind)
@@ -131,7 +138,7 @@ def test_two_directions():
 
 def copies(f):
     """The copies between host and device that CUPTI sees while f runs, by name; our kernels tell that it looks."""
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="compared with torch: pip install torch")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.zeros(1, device="cuda")
@@ -162,7 +169,7 @@ def test_nothing_crosses_the_bus(name, where):
 @pytest.mark.parametrize("name", ("LSTM", "GRU", "GRU, no recurrent bias", "LSTM, recurrent bias"))
 def test_against_cudnn(name, size, mode):
     """Both near the float64 text, so near each other: torch's outputs, states and gradients in the same mode."""
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="compared with torch: pip install torch")
     cell, p, xs, s, options, (dys, dnew) = one = case(name, size)
     want, dtype = in_float64(one), device.torch_in(mode)
     net = device.torch_twin(cell, [p], dtype)

@@ -1,0 +1,70 @@
+"""Some tests of the kernels under NVIDIA's compute-sanitizer: accesses out of bounds (memcheck), races (racecheck).
+
+    python -m tests.bench.sanitizer       # on a machine with a card; what `make test-gpu` ends with
+
+It says so where compute-sanitizer is not on PATH.  As a pytest plugin (-p) it makes each array of CuPy an allocation
+of its own: in CuPy's pool, what lies just past the end of an array is memory that may be written.
+"""
+import shutil
+import subprocess
+import sys
+
+PROGRAM, TOOLS = "compute-sanitizer", ("memcheck", "racecheck")
+FOUND, SECONDS = 86, 120                          # its exit status if it found something; how long each tool may take
+TESTS = "tests/test_gpu.py"
+# odd sizes, rows that end early or are masked, forward and backward; and 16 bits, in the products and throughout
+SELECTED = ("(against_the_text and odd and float32 and lengths) or (against_the_text and odd and float64 and mask)"
+            " or (modes and odd and fp16) or (storage and float16 and not bfloat16)")
+
+
+def command(tool, python, program=PROGRAM):
+    """What to run, as a list.  Errors that libraries get from CUDA and handle are not reported: tests see the others.
+
+    >>> command("memcheck", "python3")[:3]
+    ['compute-sanitizer', '--tool', 'memcheck']
+    """
+    if tool not in TOOLS:
+        raise ValueError(f"tool is {tool!r}, expected one of {', '.join(TOOLS)}")
+    own = ["--report-api-errors", "no"] if tool == "memcheck" else []
+    return [program, "--tool", tool, "--target-processes", "all", "--error-exitcode", str(FOUND), *own,
+            python, "-m", "pytest", "-q", "-p", "tests.bench.sanitizer", TESTS, "-m", "gpu", "-k", SELECTED]
+
+
+def verdict(tool, code):
+    """What an exit status says, in words; None if all is well.  No status: it did not end in time."""
+    if code is None:
+        return f"{tool}: stopped after {SECONDS} s, so nothing is known"
+    if code == FOUND:
+        return f"{tool}: found what it names above"
+    return f"{tool}: the tests, or {PROGRAM} itself, failed (exit status {code})" if code else None
+
+
+def ran(tool, program):
+    """The exit status, or None if it did not end in time."""
+    try:
+        return subprocess.run(command(tool, sys.executable, program), timeout=SECONDS).returncode
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def main():
+    """The exit status: 0 where there is no compute-sanitizer, which is said."""
+    program = shutil.which(PROGRAM)
+    if program is None:
+        print(f"{PROGRAM} not found: not run")
+        return 0
+    said = []
+    for tool in TOOLS:
+        print(f"{PROGRAM} --tool {tool}", flush=True)
+        said.append(verdict(tool, ran(tool, program)) or f"{tool}: found nothing")
+        print(said[-1], flush=True)
+    return int(any(not words.endswith("found nothing") for words in said))
+
+
+def pytest_configure(config):
+    import cupy
+    cupy.cuda.set_allocator(None)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

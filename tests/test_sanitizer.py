@@ -1,0 +1,72 @@
+"""How kernels are run under compute-sanitizer, without one and without a card."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from bench import sanitizer
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("tool", sanitizer.TOOLS)
+def test_the_command(tool):
+    made = sanitizer.command(tool, "python3", "/opt/compute-sanitizer")
+    at = made.index("python3")
+    options = dict(zip(made[1:at:2], made[2:at:2]))
+    assert made[0] == "/opt/compute-sanitizer" and options["--tool"] == tool
+    assert int(options["--error-exitcode"]) == sanitizer.FOUND > 5       # pytest's own end at 5
+    assert made[at + 1:at + 3] == ["-m", "pytest"] and "-n" not in made
+    assert ("--report-api-errors" in options) == (tool == "memcheck")
+
+
+def test_another_tool_is_refused():
+    with pytest.raises(ValueError, match="'memchek', expected one of memcheck, racecheck"):
+        sanitizer.command("memchek", "python3")
+
+
+def test_what_is_selected():
+    made = sanitizer.command("memcheck", sys.executable)
+    ran = made[made.index(sys.executable):]
+    ran[ran.index("-p"):ran.index("-p") + 2] = ["--collect-only"]        # the plugin needs CuPy
+    names = subprocess.run(ran, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert 20 <= names.count("::") <= 60
+    for name in ("[GRU-odd-float64-mask", "[LSTM, clip-odd-float32-lengths", "[GRU before-", "[SimpleRNN-odd-fp16"):
+        assert name in names
+
+
+def test_arrays_are_allocations_of_their_own(monkeypatch):
+    said = []
+    monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=SimpleNamespace(set_allocator=said.append)))
+    sanitizer.pytest_configure(None)
+    assert said == [None]
+
+
+def test_without_one_it_is_said(monkeypatch, capsys):
+    monkeypatch.setenv("PATH", "")
+    assert sanitizer.main() == 0
+    assert capsys.readouterr().out == "compute-sanitizer not found: not run\n"
+
+
+@pytest.mark.parametrize("code, status, words", (
+    (0, 0, "memcheck: found nothing"), (sanitizer.FOUND, 1, "memcheck: found what it names above"),
+    (1, 1, "failed (exit status 1)"), (5, 1, "failed (exit status 5)")))
+def test_what_it_finds_is_a_failure(code, status, words, tmp_path, monkeypatch, capfd):
+    stub = tmp_path / sanitizer.PROGRAM
+    stub.write_text(f"#!/bin/sh\nexit {code}\n")
+    stub.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert sanitizer.main() == status
+    assert words in capfd.readouterr().out
+
+
+def test_what_does_not_end_is_a_failure(tmp_path, monkeypatch, capfd):
+    stub = tmp_path / sanitizer.PROGRAM
+    stub.write_text("#!/bin/sh\nexec sleep 30\n")
+    stub.chmod(0o755)
+    monkeypatch.setattr(sanitizer, "SECONDS", 0.1)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert sanitizer.main() == 1
+    assert "memcheck: stopped after 0.1 s, so nothing is known" in capfd.readouterr().out
