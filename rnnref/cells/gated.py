@@ -153,7 +153,7 @@ def MinimalRNN(activation="tanh", gate="sigmoid", bias=True):
     return GatedCell(Feed(Dense("W"), gates, activation), Dense("R"), gated.Minimal(gate))
 
 
-def MGU(reset="before", bias=True, **options):
+def MGU(reset="before", bias=True, recurrent_bias=None, **options):
     """The minimal gated unit: one gate both resets and updates.
 
         f = gate(x W_f + h R_f + b_f)                   h' = (1 - f) h + f n
@@ -161,7 +161,8 @@ def MGU(reset="before", bias=True, **options):
         n = candidate(x W_n + f (h R_n + bR_n) + b_n)   reset="after" it
 
     Shapes        x [B, I], state (h [B, U]), W [I, 2U], R [U, 2U], b [2U], gate blocks f n; bR [2U] with "after"
-    Options       gate="sigmoid", candidate="tanh", keeps=False; keeps=True: h' = f h + (1 - f) n
+    Options       gate="sigmoid", candidate="tanh", keeps=False; keeps=True: h' = f h + (1 - f) n;
+                  recurrent_bias: bR or not, if not said then where there is b and reset="after"
     Paper         Zhou, Wu, Zhang & Zhou, "Minimal gated unit for recurrent neural networks" (2016), which has "before"
     Same as       flax MGUCell ("after", keeps=True, and its bR is zero in f)
     Errors        NotSupported: an option or an activation that is not known
@@ -173,9 +174,9 @@ def MGU(reset="before", bias=True, **options):
     0.5
     """
     one_of("MGU", "reset", reset, ("before", "after"))
-    if reset == "before":
-        return MGUBefore(of_x(bias), Dense("R"), gated.MGU(**options))
-    return GatedCell(of_x(bias), Dense("R", "bR" if bias else None), gated.MGU(**options))
+    recurrent_bias = (bias and reset == "after") if recurrent_bias is None else recurrent_bias
+    cell = GatedCell if reset == "after" else MGUBefore
+    return cell(of_x(bias), Dense("R", "bR" if recurrent_bias else None), gated.MGU(**options))
 
 
 def LayerNormGRU(epsilon=1e-5, joint=False, bias=True, **options):

@@ -98,7 +98,8 @@ def GLSTM(groups=1, projection=None, projection_clip=None, bias=True, **options)
     return Projected(cell, projection, clip=projection_clip) if projection else cell
 
 
-def ConvLSTM(kernel=(3,), recurrent_kernel=None, strides=(), padding="same", bias=True, **options):
+def ConvLSTM(kernel=(3,), recurrent_kernel=None, strides=(), padding="same", bias=True, recurrent_bias=False,
+             **options):
     """An LSTM at every place of a line, a plane or a volume, whose products are convolutions.
 
         the equations of LSTM with x * W and h * R for the products
@@ -106,10 +107,12 @@ def ConvLSTM(kernel=(3,), recurrent_kernel=None, strides=(), padding="same", bia
     Shapes        x [B, *S, I], state (h [B, *S', U], c [B, *S', U]), W [*kernel, I, 4U], R [*kernel, U, 4U], b [4U],
                   gate blocks i f g o; S has as many axes as `kernel`, S' is S unless strides or padding="valid" make
                   it smaller: both concern x alone
-    Options       recurrent_kernel=None (that of x), and those of LSTM; peepholes are [U], the same at every place
+    Options       recurrent_kernel=None (that of x), recurrent_bias=False (True: bR [4U]), and those of LSTM; peepholes
+                  are [U], the same at every place
     Paper         Shi et al., "Convolutional LSTM network" (2015), eq. 3; without its peepholes unless asked for
     Same as       Keras 3 ConvLSTM1D, 2D, 3D, weights and all (padding="valid" unless said there; Keras 2 has
-                  gate="hard_sigmoid@keras2"), TF 1 ConvLSTMCell (forget_bias=1.0)
+                  gate="hard_sigmoid@keras2"), flax linen ConvLSTMCell (recurrent_bias=True, forget_bias=1.0), TF 1
+                  ConvLSTMCell (forget_bias=1.0)
     Differs from  the paper, which has a peephole for every unit of every place
     Errors        NotSupported: a kernel of no axis or more than three; ShapeError: a kernel wider than a "valid" x
 
@@ -121,7 +124,8 @@ def ConvLSTM(kernel=(3,), recurrent_kernel=None, strides=(), padding="same", bia
     (5, 8, 9, 2)
     """
     inputs = Conv("W", "b" if bias else None, tuple(kernel), strides, padding)
-    return GatedCell(inputs, Conv("R", None, tuple(recurrent_kernel or kernel)), LSTM(**options))
+    recurrent = Conv("R", "bR" if recurrent_bias else None, tuple(recurrent_kernel or kernel))
+    return GatedCell(inputs, recurrent, LSTM(**options))
 
 
 def LayerNormLSTM(projection=None, projection_clip=None, epsilon=1e-5, **options):
