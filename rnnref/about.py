@@ -12,7 +12,8 @@ import numpy
 from .cells import CATALOG, EXAMPLES, TwoStage
 from .errors import Error, NotSupported
 from .fused import TWINS, explain
-from .interop import LAYOUTS, cell_like, traits
+from .interop import LAYOUTS, cell_like
+from .interop.options import family_of
 from .interop.words import GATES, equations
 from .tree import leaves
 
@@ -75,7 +76,7 @@ def described(make):
 def equations_of(cell):
     try:
         return equations(cell)
-    except Error:                                 # none of the three families: the docstring has them
+    except Error:                                 # in none of the families: the docstring has them
         return []
 
 
@@ -109,11 +110,9 @@ def states(cell, units):
 def elsewhere(cell):
     """A line a framework: its order of gate blocks and its arrays, or why it cannot compute this."""
     try:
-        told = traits(cell)
+        family = family_of(cell)
     except Error:
         return
-    family = "rnn" if "activation" in told else "lstm" if "reset" not in told else \
-        "gru" if told["reset"] == "after" else "gru before"
     lines = [[framework, " ".join(layout.gates) if len(layout.gates) > 1 else "", places(layout, cell)]
              for (kind, framework), layout in LAYOUTS.items() if kind == family]
     yield from columns(lines)

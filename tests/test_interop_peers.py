@@ -242,8 +242,8 @@ def test_flax_refusals(jax):
         weights_of(linen.GRUCell(U))
     with pytest.raises(NotSupported, match="SimpleCell.residual=True"):
         weights_of(linen.SimpleCell(U, residual=True), {})
-    with pytest.raises(NotSupported, match="flax: a MGUCell"):
-        weights_of(linen.MGUCell(U), {})
+    with pytest.raises(NotSupported, match="flax: a Dense"):
+        weights_of(linen.Dense(U), {})
     with pytest.raises(NotSupported, match="GRUCell: gate_fn=gelu"):
         weights_of(linen.GRUCell(U, gate_fn=jax.nn.gelu), {})
     with pytest.raises(ShapeError, match="the top level holds no weights of GRUCell"):

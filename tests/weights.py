@@ -5,7 +5,7 @@ import rnnref
 from rnnref.interop import LAYOUTS, cell_for, dump, gradients
 
 I, U = 3, 4
-NO_PLACE = {("gru", "flax"): "rz", ("gru", "tf1 cudnn"): "rz"}                # gates whose bR has no place
+NO_PLACE = {("gru", "flax"): "rz", ("gru", "tf1 cudnn"): "rz", ("mgu", "flax"): "f"}     # gates whose bR has no place
 
 
 def drawn(cell, layout, seed=0, dtype="float64", n_in=I, units=U):
@@ -27,7 +27,7 @@ def arrays_of(family, framework, **options):
 def outputs(cell, p, dtype="float64"):
     """ys and dxs over a short sequence."""
     rng = np.random.default_rng(1)
-    xs = rng.normal(size=(5, 2, p["W"].shape[0])).astype(dtype)
+    xs = rng.normal(size=(5, 2, *(4,) * cell.inputs.space, p["W"].shape[-2])).astype(dtype)
     ys, _, tape = rnnref.run(cell, p, xs)
     return ys, rnnref.run_back(tape, rng.normal(size=ys.shape).astype(dtype))[0]
 

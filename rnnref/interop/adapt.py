@@ -1,7 +1,7 @@
 """The same function in the parameters of another cell.  (floor 4)"""
 from ..arrays import namespace
 from ..errors import NotSupported
-from .options import RESET, traits
+from .options import RESET, SPACE, traits
 
 SCALED = ("W", "R", "b", "bR", "Wp")              # what enters the argument of a gate
 
@@ -35,7 +35,7 @@ def adapt(cell, p, other, separate=None):
 
 def by_gate(cell, p):
     """{"W": {"i": …, "f": …}, "Wp": {"i": …}, "P": {"": …}}: parameters gate by gate."""
-    q = {"Wp": {}, "b": {}}
+    q: dict = {"Wp": {}, "b": {}}
     for name, axes in cell.axes().items():
         if axes.split()[-1] == "G":
             q[name] = dict(zip(cell.gates, namespace(p[name]).split(p[name], len(cell.gates), -1)))
@@ -43,7 +43,8 @@ def by_gate(cell, p):
             q["Wp"][name[2:]] = p[name]
         else:
             q[name] = {"": p[name]}
-    return q | {"b": q["b"] or {gate: namespace(block).zeros_like(block[0]) for gate, block in q["R"].items()}}
+    one_row = {gate: block.reshape(-1, block.shape[-1])[0] for gate, block in q["R"].items()}
+    return q | {"b": q["b"] or {gate: namespace(row).zeros_like(row) for gate, row in one_row.items()}}
 
 
 def comparable(who, a, b, other):
@@ -52,7 +53,8 @@ def comparable(who, a, b, other):
         raise NotSupported(who, f"cannot become a {other}: they compute different things")
     if a.get("reset") != b.get("reset"):
         raise NotSupported(who, f"reset={a['reset']!r} cannot become reset={b['reset']!r}", reason=RESET)
-    for name in ("projection", "projection_clip", "cell_clip", "candidate", "output", "activation"):
+    for name in ("projection", "projection_clip", "cell_clip", "candidate", "output", "activation", "keeps",
+                 *SPACE):
         if a.get(name) != b.get(name):
             raise NotSupported(who, f"{name}={a[name]} cannot become {name}={b[name]}",
                                reason="no weights make them equal")

@@ -32,14 +32,26 @@ class Block(NamedTuple):
 
 def blocks_of(layout, cell, sizes):
     """Every block of a layout."""
-    axes = cell.axes()
+    axes, (layout, sizes) = cell.axes(), over(layout, cell, sizes)
     for row in layout.rows:
         row_sizes = sizes_in(layout, row, sizes)
         for n, gate in enumerate(gates_in(layout, row) or [""]):
             ours, U = named(row.ours, gate), sizes["U"].n
             at = tuple(place(word, row, row_sizes, 0 if each(row) else n * U, U) for word in row.axes.split())
             yield Block(named(row.theirs, gate), at, letters(row), ours, ours_at(cell, row, gate, U),
-                        ["U" if w == "G" else w for w in axes.get(ours, "").split()], gate, row.flat)
+                        letters_of(axes.get(ours, ""), row), gate, row.flat)
+
+
+def over(layout, cell, sizes):
+    """S written out, a word for each axis of the kernel, and their lengths: X Y Z, and X' Y' Z' of the kernel of h."""
+    maps, said, rows = {"W": ("", cell.inputs), "R": ("'", getattr(cell, "recurrent", None))}, {}, []
+    for row in layout.rows:
+        if "S" in row.axes.split():
+            mark, m = maps[row.ours]
+            here = {n + mark: Size(k, "the kernel") for n, k in zip("XYZ", getattr(m, "kernel", ()))}
+            row, said = row._replace(axes=" ".join([*here, *row.axes.split()[1:]])), said | here
+        rows.append(row)
+    return layout._replace(rows=tuple(rows)), sizes | said
 
 
 def arrays_of(layout):
@@ -98,6 +110,12 @@ def letters(row):
     return ["U" if n == "G" else n for n in names]
 
 
+def letters_of(axes, row):
+    """Our axes in the letters of a row: one gate block is U long, the axes of a kernel are its X Y Z."""
+    space = iter([w for w in row.axes.split() if w[0] in "XYZ"])
+    return ["U" if w == "G" else next(space, w) if w.isdigit() else w for w in axes.split()]
+
+
 def sizes_in(layout, row, sizes):
     """The sizes of the axes of one row: G is as many blocks as its array has."""
     count, U = blocks_in(layout, row), sizes["U"].n
@@ -120,6 +138,7 @@ def same_gates(layout, cell):
 
 def sizes_of(layout, arrays, cell):
     """The sizes of all axes, read off their arrays the way round that fits: a transposed one then fails by itself."""
+    layout = over(layout, cell, {})[0]
     row_w, row_r = ({r.ours: r for r in reversed(layout.rows)}[ours] for ours in "WR")
     said = {row: readings(layout, arrays, row, cell) for row in (row_w, row_r)}
     n, fixed = blocks_in(layout, row_r), cell.projection
@@ -147,10 +166,12 @@ def readings(layout, arrays, row, cell):
 
 def expected(layout, cell, sizes):
     """Their name -> shape, of every array of the layout."""
+    layout, sizes = over(layout, cell, sizes)
     return {name: extents(row.axes, sizes_in(layout, row, sizes)) for name, row in arrays_of(layout).items()}
 
 
 def check_shapes(layout, arrays, cell, sizes):
+    layout, sizes = over(layout, cell, sizes)
     for name, row in arrays_of(layout).items():
         if name in arrays:
             expect(cell.name, name, arrays[name], row.axes, sizes_in(layout, row, sizes))

@@ -97,7 +97,7 @@ def poured(layout, p, cell):
     """Their arrays, and what of ours no block has taken: {name: bool array}."""
     same_gates(layout, cell)
     p, axes = {name: asnumpy(a) for name, a in p.items()}, cell.axes()
-    sizes = cell.sizes(p["W"].shape[0], cell.units(p))
+    sizes = cell.sizes(p["W"].shape[-2], cell.units(p))
     shapes, out = expected(layout, cell, sizes), {}
     left = {name: numpy.ones(a.shape, bool) for name, a in p.items()}
     blocks = list(blocks_of(layout, cell, sizes))
@@ -115,7 +115,7 @@ def convert(arrays, source, target, family, given=None, wanted=None):
     """Weights of one framework as weights of another, with which it computes the same outputs.
 
     source, target   frameworks as in `LAYOUTS`, or layouts: layout_of("lstm", "keras", bias=False)
-    family           "rnn", "lstm", "gru" (reset after the product) or "gru before"
+    family           "rnn", "lstm", "gru" (reset after the product), "gru before", "mgu" or "conv lstm"
     given            options of the source layer that are not its framework's default: {"forget_bias": 0.0}
     wanted           the same of the target layer, where they differ from those given
     Errors           ShapeError: arrays that are not those of the source; NotSupported: what the target cannot compute,

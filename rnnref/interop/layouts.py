@@ -2,7 +2,8 @@
 
 A row says how one of their arrays is cut.  Its axes are words: `I H U G` as everywhere (G: as many gate blocks as the
 row has, x U), `I+H` two of ours end to end, of which `part` is this row's, `2` two of ours stacked, `1` an axis to
-drop.  `{g}` in a name stands for one array a gate.  Gates are named in our letters: i f g o, r z n, h.
+drop; `S` is the axes of space of a kernel, as many as the cell has.  `{g}` in a name stands for one array a gate.
+Gates are named in our letters: i f g o, r z n, h.
 """
 from typing import NamedTuple, Optional
 
@@ -91,6 +92,10 @@ NNX_LSTM = (Row("i{g}/kernel", "I G", "W", gates="igo"), Row("if_/kernel", "I G"
 NNX = (Row("dense_i/kernel", "I G", "W"), Row("dense_h/kernel", "H G", "R"))
 NNX_BIAS_OF_X, NNX_BIAS_OF_H = (NNX + (Row(f"dense_{m}/bias", "G", "b"),) for m in "ih")
 
+KERAS_CONV = (Row("kernel", "S I G", "W"), Row("recurrent_kernel", "S H G", "R"), Row("bias", "G", "b"))
+FLAX_CONV = (Row("ih/kernel", "S I G", "W"), Row("hh/kernel", "S H G", "R"), Row("ih/bias", "G", "b"),
+             Row("hh/bias", "G", "bR"))
+
 
 # what can be told
 
@@ -107,6 +112,7 @@ LSTM_ACTS, GRU_ACTS = ("gate", "candidate output"), ("gate", "candidate")
 TF1_TAKES = {n: ANY for n in ("forget_bias", "peepholes", "projection", "projection_clip", "candidate output")}
 THROUGH = {"forget_bias": 1.0, "cell_clip_gradient": "through"}
 COUPLED = {"coupled": "input", "forget_bias": 1.0}
+CONV = {"kernel": ANY, "strides": ANY, "padding": ANY}
 
 TABLES = {
     ("rnn", "torch"): Layout("h", TORCH_ROWS, BOTH, told(TORCH, "activation")).at(suffix="_l0"),
@@ -120,6 +126,8 @@ TABLES = {
     ("lstm", "keras"): Layout("ifgo", ONE_BIAS, {}, told(KERAS, *LSTM_ACTS)),
     ("gru", "keras"): Layout("zrn", TWO_BIASES, AFTER, told(KERAS, *GRU_ACTS)),
     ("gru before", "keras"): Layout("zrn", ONE_BIAS, BEFORE, told(KERAS, *GRU_ACTS)),
+
+    ("conv lstm", "keras"): Layout("ifgo", KERAS_CONV, {"padding": "valid"}, told(KERAS, *LSTM_ACTS) | CONV),
 
     # Keras up to 2.2, with its defaults; there GRU has reset_after=False unless told
     ("rnn", "keras2"): Layout("h", ONE_BIAS, {}, told(KERAS2, "activation")),
@@ -139,6 +147,9 @@ TABLES = {
     ("rnn", "flax"): Layout("h", FLAX_RNN, {}, told(ANY, "activation")),
     ("lstm", "flax"): Layout("ifgo", FLAX_LSTM, {}, told(ANY, *LSTM_ACTS)),   # OptimizedLSTMCell too
     ("gru", "flax"): Layout("rzn", FLAX_GRU, AFTER, told(ANY, *GRU_ACTS)),
+    ("mgu", "flax"): Layout("fn", FLAX_GRU, AFTER | {"keeps": True}, told(ANY, *GRU_ACTS)),
+    # strides and padding="VALID" of ConvLSTMCell concern h too, which then no longer fits the c of the step before
+    ("conv lstm", "flax"): Layout("igfo", FLAX_CONV, BOTH | {"forget_bias": 1.0}, {"kernel": ANY}),
     ("rnn", "nnx"): Layout("h", NNX_BIAS_OF_X, {}, told(ANY, "activation")),
     ("lstm", "nnx"): Layout("ifgo", NNX_LSTM, {}, told(ANY, *LSTM_ACTS)),
     ("lstm", "nnx optimized"): Layout("ifgo", NNX_BIAS_OF_H, {}, told(ANY, *LSTM_ACTS)),

@@ -2,28 +2,36 @@
 from ..arrays import asnumpy
 from ..cell import GatedCell
 from ..cells import catalog
+from ..cells.gated import MGU
 from ..cells.gru_before import GRUBefore
+from ..cells.lstms import ConvLSTM
+from ..cells.mgu_before import MGUBefore
 from ..errors import NotSupported, ShapeError
+from ..maps.conv import Conv
 from ..maps.dense import Dense
 from ..rules.elman import Elman
+from ..rules.gated import MGU as MGURule
 from ..rules.gru import GRU
 from ..rules.lstm import LSTM
 from ..scalar import ALIASES, activation
 from .blocks import arrays_of
 from .layouts import IMPOSSIBLE, LAYOUTS, Layout
 
-FAMILIES: dict = {"rnn": catalog.SimpleRNN, "lstm": catalog.LSTM, "gru": catalog.GRU, "gru before": catalog.GRU}
+FAMILIES: dict = {"rnn": catalog.SimpleRNN, "lstm": catalog.LSTM, "gru": catalog.GRU, "gru before": catalog.GRU,
+                  "mgu": MGU, "conv lstm": ConvLSTM}
 WX, WH = (Dense("W", "b"), Dense("W")), (Dense("R", "bR"), Dense("R"))       # the maps of the catalog
 RESET = ("the reset acts before the product with R in one and after it in the other: n is another function of h, and "
          "no weights make them equal")
 HELD = ("bias", "recurrent_bias")                                             # say how the weights are held
+SPACE = ("kernel", "recurrent_kernel", "strides", "padding")                  # of a convolution
 OWN = ("forget_bias", "reset", "cell_clip_gradient", *HELD)                   # each framework has its own
 
 
 def layout_of(family, framework, bias=True):
     """The table of a framework; a `Layout` stays as it is.  bias=False: of a layer that was made without biases.
 
-    Families: "rnn", "lstm", "gru" (reset after the product), "gru before"; frameworks as in `LAYOUTS`.
+    Families: "rnn", "lstm", "gru" (reset after the product), "gru before", "mgu", "conv lstm"; frameworks as in
+    `LAYOUTS`.
     """
     layout = framework if isinstance(framework, Layout) else LAYOUTS.get((family, framework))
     if layout is None or layout.family != family:
@@ -89,16 +97,37 @@ def traits(cell):
     """
     inner = cell.cell if getattr(cell, "projection", None) else cell
     rule = getattr(inner, "rule", None)
-    known = isinstance(inner, (GatedCell, GRUBefore)) and type(rule) in (LSTM, GRU, Elman)
-    if not known or inner.inputs not in WX or inner.recurrent not in WH:
+    known = isinstance(inner, (GatedCell, GRUBefore, MGUBefore)) and type(rule) in (LSTM, GRU, Elman, MGURule)
+    space = known and space_of(inner)
+    if not known or not space and (inner.inputs not in WX or inner.recurrent not in WH):
         raise NotSupported("interop", f"{cell!r} is none of the cells that frameworks have in common",
-                           known="SimpleRNN, LSTM and GRU of the catalog")
-    found = dict(vars(rule)) | {"bias": bool(inner.inputs.b), "recurrent_bias": bool(inner.recurrent.b)}
+                           known="SimpleRNN, LSTM, GRU, MGU and ConvLSTM of the catalog")
+    found = dict(vars(rule)) | {"bias": bool(inner.inputs.b), "recurrent_bias": bool(inner.recurrent.b)} | (space or {})
     if isinstance(rule, LSTM):
         found |= {"projection": cell.projection, "projection_clip": getattr(cell, "clip", None)}
-    if isinstance(rule, GRU):
-        found["reset"] = "before" if isinstance(inner, GRUBefore) else "after"
+    if isinstance(rule, (GRU, MGURule)):
+        found["reset"] = "before" if isinstance(inner, (GRUBefore, MGUBefore)) else "after"
     return found
+
+
+def space_of(cell):
+    """The convolutions of a ConvLSTM, as options of the catalog; {} if it is none."""
+    x, h = cell.inputs, cell.recurrent
+    if not (isinstance(x, Conv) and isinstance(h, Conv) and type(cell.rule) is LSTM and (x.W, h.W) == ("W", "R")
+            and (x.b in ("b", None)) and (h.b in ("bR", None)) and h == Conv("R", h.b, h.kernel)):
+        return {}
+    return {"kernel": x.kernel, "recurrent_kernel": None if h.kernel == x.kernel else h.kernel,
+            "strides": x.strides if max(x.strides) > 1 else (), "padding": x.padding}
+
+
+def family_of(cell):
+    """The family of its layouts; an MGU with reset="before" is one that no framework has."""
+    told = traits(cell)
+    if "activation" in told:
+        return "rnn"
+    if "reset" not in told:
+        return "conv lstm" if "kernel" in told else "lstm"
+    return "mgu" if "keeps" in told else "gru" if told["reset"] == "after" else "gru before"
 
 
 def cell_in(layout, arrays, **options):
@@ -110,6 +139,8 @@ def cell_in(layout, arrays, **options):
                 raise ShapeError(layout.who, f"{name} has shape {shape}, expected 2 axes",
                                  axes=f'{name} is "{row.axes}"')
             options = {"projection": shape[row.axes.split().index("H")]} | options
+        elif name in arrays and row.ours == "W" and "S" in row.axes.split():
+            options = {"kernel": asnumpy(arrays[name]).shape[:-2]} | options
         elif name in arrays and row.ours.startswith("Wp"):
             options = {"peepholes": True} | options
     return cell_for(layout.family, layout, **options)
@@ -118,6 +149,8 @@ def cell_in(layout, arrays, **options):
 def cell_like(layout, cell, **wanted):
     """The cell of `layout` that computes what `cell` does, in the conventions of its framework."""
     told, plain = traits(cell), traits(cell_for(layout.family, layout))
+    if told.get("reset") != plain.get("reset"):
+        raise NotSupported(layout.who, f"reset={told.get('reset')!r}, which it does not have", reason=RESET)
     carried = {name: value for name, value in told.items() if name not in OWN and value != plain[name]}
     if carried.get("coupled") not in (None, *(layout.takes.get("coupled") or ())):
         del carried["coupled"]                    # `adapt` gives both gates blocks of their own
@@ -125,9 +158,9 @@ def cell_like(layout, cell, **wanted):
 
 
 def no_trap(layout, cell, said):
-    """Raise if the cell is not what theirs is by default, in an activation that nobody has said."""
+    """Raise if the cell is not what theirs is by default, in an activation or padding that nobody has said."""
     told, plain = traits(cell), traits(cell_for(layout.family, layout))
-    for name in ("gate", "candidate", "output", "activation"):
+    for name in ("gate", "candidate", "output", "activation", "padding"):
         if told.get(name) != plain.get(name) and name not in said:
             spelled = next((n for n in ALIASES if "@" in n and activation(n) == told[name]), told[name])
             raise NotSupported(layout.who, f"{name}={told[name]} as the source has it, the default is {plain[name]}",

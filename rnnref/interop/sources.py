@@ -79,7 +79,7 @@ def pieces(source, family, framework, **options):
 def other_kind(layout, arrays):
     """Whether the shape of R says 1, 3 or 4 gates where the layout has another number."""
     row = next(row for row in layout.rows if row.ours == "R")
-    axes = dict(zip(row.axes.split(), getattr(arrays.get(row.theirs), "shape", ())))
+    axes = dict(zip(row.axes.split()[::-1], getattr(arrays.get(row.theirs), "shape", ())[::-1]))
     return "G" in axes and "H" in axes and axes["G"] in [n * axes["H"] for n in (1, 3, 4) if n != len(layout.gates)]
 
 
@@ -127,7 +127,7 @@ def torch_part(module, family, framework, suffix, options):
 
 
 def keras_layer(layer):
-    """Keras 3: SimpleRNN, LSTM, GRU, their cells, RNN of those, Bidirectional of those."""
+    """Keras 3: SimpleRNN, LSTM, GRU, ConvLSTM1D to 3D, their cells, RNN of those, Bidirectional of those."""
     version = sys.modules["keras"].__version__
     if not version.startswith("3"):
         raise NotSupported("keras", f"a live layer of Keras {version}", known="3",
@@ -141,20 +141,38 @@ def keras_layer(layer):
 
 def keras_cell(cell):
     kinds = [cls.__name__ for cls in type(cell).__mro__ if cls.__module__.startswith("keras.")]
-    family = {"SimpleRNNCell": "rnn", "LSTMCell": "lstm", "GRUCell": "gru"}.get(kinds[0])
+    family = {"SimpleRNNCell": "rnn", "LSTMCell": "lstm", "GRUCell": "gru", "ConvLSTMCell": "conv lstm"}.get(kinds[0])
     if family is None:
-        raise NotSupported("keras", f"a {type(cell).__name__}", known="SimpleRNN, LSTM, GRU and their cells")
+        raise NotSupported("keras", f"a {type(cell).__name__}", known="SimpleRNN, LSTM, GRU, ConvLSTM and their cells")
     if not cell.built:
         raise ShapeError("keras", f"{cell.name} has no weights yet", fix="call the layer, or layer.build(shape)")
     family = "gru before" if family == "gru" and not cell.reset_after else family
-    options = functions(cell, family, "recurrent_activation", "activation", KERAS)
+    options = functions(cell, family, "recurrent_activation", "activation", KERAS) | space(cell)
     layout = layout_of(family, "keras", cell.use_bias)
     values = {name: getattr(cell, name) for name in arrays_of(layout)}
     arrays = {name: numpy.asarray(sys.modules["keras"].ops.convert_to_numpy(v)) for name, v in values.items()}
     return Weights(arrays, layout, cell_for(family, layout, **options), {n: v.path for n, v in values.items()})
 
 
-FLAX = {"SimpleCell": "rnn", "LSTMCell": "lstm", "OptimizedLSTMCell": "lstm", "GRUCell": "gru"}
+def space(cell):
+    """Our options for the convolutions of a cell of Keras or flax, if it has any."""
+    if not hasattr(cell, "kernel_size"):
+        return {}
+    refused = {"data_format": "channels_last", "groups": 1}
+    for name, known in refused.items():
+        if getattr(cell, name, known) != known:
+            raise NotSupported(type(cell).__name__, f"{name}={getattr(cell, name)!r}", known=f"{name}={known!r}")
+    if max(getattr(cell, "dilation_rate", (1,))) > 1:
+        raise NotSupported(type(cell).__name__, f"dilation_rate={cell.dilation_rate}", known="1")
+    if not isinstance(cell.padding, str):
+        raise NotSupported(type(cell).__name__, f"padding={cell.padding!r}", known="'SAME'")
+    strides = tuple(cell.strides or ())
+    return {"kernel": tuple(cell.kernel_size), "padding": cell.padding.lower(),
+            "strides": strides if max(strides, default=1) > 1 else ()}
+
+
+FLAX = {"SimpleCell": "rnn", "LSTMCell": "lstm", "OptimizedLSTMCell": "lstm", "GRUCell": "gru",
+        "MGUCell": "mgu", "ConvLSTMCell": "conv lstm"}
 JAX = activations(sigmoid="sigmoid", tanh="tanh", relu="relu", relu6="relu6", elu="elu", selu="selu", silu="swish",
                   softplus="softplus", soft_sign="softsign", hard_sigmoid="hard_sigmoid@keras3", hard_tanh="hard_tanh",
                   leaky_relu="leaky_relu", mish="mish", identity="linear")
@@ -162,7 +180,8 @@ JAX = activations(sigmoid="sigmoid", tanh="tanh", relu="relu", relu6="relu6", el
 
 def functions(cell, family, gate, other, table):
     """Our options for the activations of their cell, which has the two attributes `gate` and `other`."""
-    ours = {"rnn": {"activation": other}, "lstm": {"gate": gate, "candidate": other, "output": other}}
+    lstm = {"gate": gate, "candidate": other, "output": other}
+    ours = {"rnn": {"activation": other}, "lstm": lstm, "conv lstm": lstm if hasattr(cell, other) else {}}
     found = {}
     for option, attribute in ours.get(family, {"gate": gate, "candidate": other}).items():
         theirs = getattr(cell, attribute)
@@ -174,7 +193,9 @@ def functions(cell, family, gate, other, table):
 
 
 def flax_module(module, params=None):
-    """nnx and linen: SimpleCell, LSTMCell, OptimizedLSTMCell, GRUCell, RNN of those, Bidirectional of those."""
+    """nnx and linen: SimpleCell, LSTMCell, OptimizedLSTMCell, GRUCell, linen MGUCell, ConvLSTMCell; RNN and
+    Bidirectional of those.
+    """
     nnx = ".nnx." in type(module).__module__
     if not nnx and params is None:
         raise NotSupported("flax", "a linen module without params", fix="weights_of(module, params)")
@@ -192,11 +213,12 @@ def flax_cell(cell, params, place):
     kind = type(cell).__name__
     if kind not in FLAX:
         raise NotSupported("flax", f"a {kind}", known=" ".join(FLAX))
-    if getattr(cell, "residual", False):
-        raise NotSupported("flax", f"{kind}(residual=True)", known="residual=False")
+    for name, known in {"residual": False, "reset_gate": True}.items():
+        if getattr(cell, name, known) != known:
+            raise NotSupported("flax", f"{kind}({name}={not known})", known=f"{name}={known}")
     family, nnx = FLAX[kind], ".nnx." in type(cell).__module__
     framework = ("nnx optimized" if kind == "OptimizedLSTMCell" else "nnx") if nnx else "flax"
-    options = functions(cell, family, "gate_fn", "activation_fn", JAX)
+    options = functions(cell, family, "gate_fn", "activation_fn", JAX) | space(cell)
     found = pieces(params, family, framework, **options)
     if place not in found:
         raise ShapeError("flax", f"{place or 'the top level'} holds no weights of {kind}",

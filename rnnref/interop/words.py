@@ -62,24 +62,37 @@ def table(lines):
 
 def equations(cell, own=None):
     """What the cell computes, with the names of its parameters; `own`: the gates that have a bR (None: all)."""
-    told = traits(cell)
+    told = traits(cell) | {"product": " * " if cell.inputs.space else " "}
     own = set(cell.gates if own is None else own) if told["recurrent_bias"] else set()
     if "activation" in told:
         return [f"h' = {told['activation']}({total(told, 'h', own).replace('_h', '')})"]
+    if "keeps" in told:
+        return mgu(told, own)
     return gru(told, own) if "reset" in told else lstm(cell, told, own)
 
 
 def total(told, gate, own, h="h"):
     """What goes into a gate."""
-    return f"x W_{gate} + {h} R_{gate}" + f" + b_{gate}" * told["bias"] + f" + bR_{gate}" * (gate in own)
+    by = told["product"]
+    return f"x{by}W_{gate} + {h}{by}R_{gate}" + f" + b_{gate}" * told["bias"] + f" + bR_{gate}" * (gate in own)
 
 
 def gru(told, own):
-    r, z, n = (total(told, gate, own, "(r h)" if gate == "n" else "h") for gate in "rzn")
+    r, z = (total(told, gate, own) for gate in "rz")
+    return [f"r = {told['gate']}({r})", f"z = {told['gate']}({z})", new(told, "r", own), "h' = (1 - z) n + z h"]
+
+
+def mgu(told, own):
+    mixed = "f h + (1 - f) n" if told["keeps"] else "(1 - f) h + f n"
+    return [f"f = {told['gate']}({total(told, 'f', own)})", new(told, "f", own), f"h' = {mixed}"]
+
+
+def new(told, reset, own):
+    """The candidate, whose h the gate `reset` acts on."""
+    n = total(told, "n", own, f"({reset} h)")
     if told["reset"] == "after":
-        n = "x W_n" + " + b_n" * told["bias"] + (" + r (h R_n + bR_n)" if "n" in own else " + r (h R_n)")
-    return [f"r = {told['gate']}({r})", f"z = {told['gate']}({z})", f"n = {told['candidate']}({n})",
-            "h' = (1 - z) n + z h"]
+        n = "x W_n" + " + b_n" * told["bias"] + f" + {reset} (h R_n{' + bR_n' * ('n' in own)})"
+    return f"n = {told['candidate']}({n})"
 
 
 def lstm(cell, told, own):
