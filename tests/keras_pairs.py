@@ -91,3 +91,13 @@ ZERO = {"zero_output_for_mask": True}
 def pair(theirs, family, dtype, **options):
     name, fixed = FAMILIES[family]
     return Pair(theirs, layer(name, **fixed, **options), dtype)
+
+
+# one text for both: of keras.layers and of rnnref.layers
+CONFIGURED = {
+    "lstm": lambda L: L.LSTM(4, activation="relu", unit_forget_bias=False, return_sequences=True, dtype="float64"),
+    "gru": lambda L: L.GRU(4, reset_after=False, dropout=0.5, seed=3, name="mine", recurrent_initializer="zeros"),
+    "simple": lambda L: L.SimpleRNN(4, use_bias=False, go_backwards=True),
+    "stack": lambda L: L.RNN([L.LSTMCell(4), L.GRUCell(3, reset_after=False)], zero_output_for_mask=True),
+    "both": lambda L: L.Bidirectional(L.LSTM(4, return_state=True), merge_mode=None),
+}

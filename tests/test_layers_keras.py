@@ -7,8 +7,8 @@ import os
 
 import numpy as np
 import pytest
-from keras_pairs import (BACK, DTYPES, FAMILIES, MASKS, SEQ, STATE, ZERO, B, I, Pair, T, U, array, fill, layer, mask_of,
-                         pair)
+from keras_pairs import (BACK, CONFIGURED, DTYPES, FAMILIES, MASKS, SEQ, STATE, ZERO, B, I, Pair, T, U, array, fill,
+                         layer, mask_of, pair)
 
 import rnnref.layers as ours
 from rnnref.check.tolerance import tolerance
@@ -279,15 +279,6 @@ def test_signature(theirs, name):
         return [(p.name, p.default) for p in inspect.signature(cls.__init__).parameters.values()
                 if p.kind is p.POSITIONAL_OR_KEYWORD]
     assert positional(getattr(ours, name)) == positional(getattr(theirs, name))
-
-
-CONFIGURED = {
-    "lstm": lambda L: L.LSTM(4, activation="relu", unit_forget_bias=False, return_sequences=True, dtype="float64"),
-    "gru": lambda L: L.GRU(4, reset_after=False, dropout=0.5, seed=3, name="mine", recurrent_initializer="zeros"),
-    "simple": lambda L: L.SimpleRNN(4, use_bias=False, go_backwards=True),
-    "stack": lambda L: L.RNN([L.LSTMCell(4), L.GRUCell(3, reset_after=False)], zero_output_for_mask=True),
-    "both": lambda L: L.Bidirectional(L.LSTM(4, return_state=True), merge_mode=None),
-}
 
 
 @pytest.mark.parametrize("name", CONFIGURED)
