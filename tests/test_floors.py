@@ -98,6 +98,12 @@ def test_no_file_is_long(path):
     assert count <= LINES, f"rnnref/{path} has {count} lines, more than {LINES}: which noun is missing?"
 
 
+def test_no_test_file_is_long():
+    tests = Path(__file__).parent
+    long = {path.name for path in tests.rglob("*.py") if len(path.read_text().splitlines()) > LINES}
+    assert not long, f"more than {LINES} lines"
+
+
 def test_no_folder_in_a_folder():
     assert not [path for path in FILES if path.count("/") > 1]
 
