@@ -39,7 +39,7 @@ GPU_NEEDS = $(if $(filter command,$(origin PY)),,.venv/.dev $(if $(CUDA),.venv/.
 
 test-gpu: $(GPU_NEEDS)  ## tests on a CUDA device; CUDA=12 or CUDA=13 installs CuPy for it
 	@$(PY) -m tests.bench.device
-	$(PYTEST) tests/test_gpu.py tests/test_laws_gpu.py tests/test_gpu_golden.py -m gpu $(ARGS)
+	$(PYTEST) tests/test_gpu.py tests/test_laws_gpu.py tests/test_gpu_golden.py tests/test_cudnn.py -m gpu $(ARGS)
 	@$(PY) -m tests.bench.sanitizer
 
 bench-gpu: $(GPU_NEEDS)  ## time LSTM and GRU on a CUDA device, beside torch's

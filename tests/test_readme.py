@@ -39,3 +39,11 @@ def test_tables_are_those_of_today():
 def test_a_table_needs_its_place():
     with pytest.raises(ValueError, match="no <!-- cells"):
         placed("nothing", "cells", "a table")
+
+
+def test_every_test_of_a_card_is_run_on_one():
+    """The target names its files, because a machine with a card may lack what others import."""
+    target = re.search(r"^test-gpu:.*\n(?:\t.*\n)+", (ROOT / "Makefile").read_text(), re.M)[0]
+    marked = {path.name for path in (ROOT / "tests").glob("test_*.py")
+              if re.search(r"^(@pytest\.mark\.gpu|pytestmark = .*mark\.gpu)", path.read_text(), re.M)}
+    assert len(marked) >= 4 and marked == set(re.findall(r"tests/(\w+\.py)", target))
