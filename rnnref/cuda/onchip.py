@@ -1,11 +1,11 @@
 """The place of the paths that hold R on chip for a whole sequence (tiers 2 and 3): not built yet.  (floor 5)"""
 from ..errors import NotSupported
-from . import choose, stepped
+from . import choose, sequence
 
 
 def refuses(cell, call):
     """Always a reason; if the cell and the sizes are no obstacle, then that it is not built."""
-    why = stepped.refuses(cell, call)
+    why = sequence.refuses(cell, call)
     if why:
         return why
     why_not = choose.choose(choose.problem_of(cell, call, None)).why_not
