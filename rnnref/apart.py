@@ -17,6 +17,13 @@ def refuses(cell, call):
     return None if isinstance(cell, Bidirectional) else "one direction"
 
 
+def parts(cell, call):
+    """Each direction and its call."""
+    units = call.units if isinstance(call.units, tuple) else (call.units,) * len(cell.cells)
+    for one, e, u in zip(cell.cells, cell.each(call.extra), units):
+        yield one, call._replace(extra=e, units=u)
+
+
 def forward(plans, p, xs, s, extra=None, live=None, reverse=False, keep=True):
     runs = [find(plan.path).forward(plan.cell, q, xs, state, e, live, back, keep)
             for plan, q, state, e, back in zip(plans, p, s, extra or (None, None), (reverse, not reverse))]

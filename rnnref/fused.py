@@ -10,23 +10,24 @@ from dataclasses import fields, is_dataclass, replace
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from .arrays import namespace
+from .arrays import is_floating, namespace
 from .errors import NotSupported
 from .maps.dense import Map
 from .tree import first, tmap
 
-PATHS = ("cuda.onchip", "cuda.stepped", "scan_gated", "scan", "apart")        # the first that does not refuse runs
+PATHS = ("cuda.onchip", "cuda.stepped", "scan_gated", "layerwise", "scan", "apart")   # the first that does not refuse
 # (array module, rule or cell) -> "module:class"
 TWINS = {("cupy", name): f"cuda.twins:Cuda{name}" for name in ("Elman", "GRU", "LSTM", "GRUBefore")}
 MAPS = {("cupy", name): f"cuda.products:Cuda{name}" for name in ("Dense", "WeightNorm")}
-TIERS = {"cuda.onchip": "2, R held on chip", "cuda.stepped": "1, a product and a kernel for each step"}
+TIERS = {"cuda.onchip": "2, R held on chip", "cuda.stepped": "1, a product and a kernel for each step",
+         "cuda.graphed": "1, a product and a kernel for each step, launched as one CUDA graph"}  # only where asked for
 
 
 class Call(NamedTuple):
     """All that the choice depends on: no arrays."""
     home: str                                     # "numpy" or "cupy"
-    shape: tuple                                  # of xs: T, B, ...
-    dtype: Any
+    shape: tuple                                  # of xs: T, B, ..., None where a width is not known
+    dtype: Any                                    # of xs; where these are integers, of the state
     ragged: bool = False                          # lengths or a mask
     extra: Any = None                             # a tree of True, where there is something
     keep: Any = True                              # True, "states" (recompute) or False (inference)
@@ -39,8 +40,10 @@ def call_of(xs, extra=None, ragged=False, keep=True, s=None):
     like = first(xs)
     home = namespace(like).__name__
     sm = find("cuda.modes").architecture(like) if home == "cupy" else None
-    extra = tmap(lambda _: True, extra)
-    return Call(home, tuple(like.shape), like.dtype, ragged, extra, keep, sm=sm, units=None if s is None else width(s))
+    extra, shape = tmap(lambda _: True, extra), tuple(like.shape)
+    if s is not None and not is_floating(like.dtype):                 # numbers of rows of a table
+        like = first(s)
+    return Call(home, shape, like.dtype, ragged, extra, keep, sm=sm, units=None if s is None else width(s))
 
 
 def width(s):
@@ -72,15 +75,14 @@ def plan(cell, call, paths=PATHS, twins=True, mode=None):
 
 
 def inside(cell, call, path, choice, notes):
-    """What runs inside of a path: the cell with its twins, or a plan for each of two."""
-    if path == "apart":
-        units = call.units if isinstance(call.units, tuple) else (call.units,) * len(cell.cells)
-        each = zip(cell.cells, cell.each(call.extra), units)
-        plans = tuple(plan(one, call._replace(extra=e, units=u), *choice) for one, e, u in each)
+    """What runs inside of a path: the cell with its twins, or a plan for each direction or layer."""
+    if path in ("apart", "layerwise"):
+        plans = tuple(plan(one, its, *choice) for one, its in find(path).parts(cell, call))
         notes += [(f"{n} {what}", became) for n, one in enumerate(plans) for what, became in one.notes]
         return plans
     if call.home == "cupy":
         notes.append(("tier", TIERS.get(path, "0, the text as it is written")))
+        notes += getattr(find(path), "says", lambda *_: ())(cell, call)
         notes.append(("mode", f"{call.mode}, {find('cuda.modes').MODES[call.mode].words}"))
     return swapped(cell, call.home, notes, call.mode) if choice[1] else cell
 

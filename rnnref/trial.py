@@ -108,9 +108,10 @@ class Trial:
     def choices(self):
         """What runs -> how to choose it: every path that takes this cell, with twins and without."""
         case, ways = self.case, {}
-        call = call_of(case.xs, case.cell.prepare(case.p, case.extra)[1], case.live is not None)
-        call = call._replace(home={"cpu": "numpy", "gpu": "cupy"}[case.device])
-        options = [{"paths": (path, "apart")} for path in PATHS if path != "apart"]
+        xs, s = to(case.device, (case.xs, case.s))
+        call = call_of(xs, case.cell.prepare(case.p, case.extra)[1], case.live is not None, s=s)
+        several = "layerwise", "apart"            # each of their parts has a path of its own
+        options = [{"paths": (path, *several)} for path in PATHS if path not in several]
         for choice in (TEXT, *({**o, "twins": False} for o in options), *options, {}):
             ran = what_runs(case.cell, call, choice)
             if ran:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnref import fused, past, scalar, scan, scan_gated
+from rnnref import fused, layerwise, past, scalar, scan, scan_gated
 from rnnref.cell import GatedCell
 from rnnref.cells import GRU, LSTM, Dropout, Masks, SimpleRNN, Stack, gru_before
 from rnnref.maps.dense import Dense
@@ -224,6 +224,24 @@ def a_value_is_asked_for(patch):
     patch.setattr(scan, "only", lambda live, tree: tree if bool(live.all()) else only(live, tree))
 
 
+def layers_go_the_other_way(patch):
+    plain = layerwise.forward
+    patch.setattr(layerwise, "forward", lambda *args: plain(*args[:6], not args[6], *args[7:]))
+
+
+def gradients_pass_a_layer_by(patch):
+    plain = scan_gated.backward
+
+    def backward(tape, dys, ds):
+        return dys, *plain(tape, dys, ds)[1:]
+    patch.setattr(layerwise, "find", lambda name: types.SimpleNamespace(
+        refuses=scan_gated.refuses, forward=scan_gated.forward, backward=backward))
+
+
+def dead_rows_of_layers_as_they_ran(patch):
+    patch.setattr(layerwise.Tape, "kept", lambda self, t: tuple(tape.kept(t) for tape in self.tapes))
+
+
 MASKS = Masks(Each(np.arange(60).reshape(5, 4, 3) % 7 / 3.0), h=np.arange(16).reshape(4, 4) % 3 / 2.0)
 weight_normed = GatedCell(WeightNorm("W", "b", "V", "gain"), Dense("R"), lstm.LSTM())
 CORE = (
@@ -254,5 +272,8 @@ CORE = (
     (kept_of_another_step, GRU("before"), 9, "scan_gated: kept("),
     (recompute_without_the_mask, SimpleRNN(), 9, "recompute: results"),
     (inference_forgets_the_last_step, LSTM(), 9, "scan_gated, keep=False: results"),
-    (a_twin_that_is_wrong, Stack((SimpleRNN(), LSTM())), 9, "Fast: "),
+    (a_twin_that_is_wrong, Stack((SimpleRNN(), LSTM())), 9, "Fast, 1 scan_gated: "),
+    (layers_go_the_other_way, Stack((SimpleRNN(), LSTM())), 9, "layerwise, 0 scan_gated, 1 scan_gated: "),
+    (gradients_pass_a_layer_by, Stack((LSTM(), GRU())), 9, "layerwise, 0 scan_gated, 1 scan_gated: d"),
+    (dead_rows_of_layers_as_they_ran, Stack((SimpleRNN(), GRU())), 9, "0 scan_gated, 1 scan_gated: kept("),
 )

@@ -21,7 +21,7 @@ FLOORS = {
     "wrappers": 3,
     "cells": 4,
     "interop": 5, "scan": 5, "scan_gated": 5, "past": 5, "cpu": 5, "cuda": 5,
-    "run": 6, "fused": 6, "apart": 6,
+    "run": 6, "fused": 6, "apart": 6, "layerwise": 6,
     "layers": 7, "tf1": 7, "onnx": 7,
     "train": 8,
     "models": 9,
@@ -147,7 +147,7 @@ def test_what_is_heavy_would_be_seen():
     assert brought_by("import rnnref, hypothesis") == "['hypothesis']"
 
 
-@pytest.mark.parametrize("name", [*fused.PATHS, *fused.TWINS.values()])
+@pytest.mark.parametrize("name", [*dict.fromkeys((*fused.PATHS, *fused.TIERS)), *fused.TWINS.values()])
 def test_every_entry_of_the_table_resolves(name):
     found = fused.find(name)
     for needed in ("refuses", "forward", "backward"):

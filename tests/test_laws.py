@@ -9,7 +9,7 @@ import rnnref
 from rnnref.cells import TwoStage
 from rnnref.laws import LAWS, Broken, hold
 from rnnref.trial import Trial, ways
-from rnnref.wrappers.stack import Bidirectional
+from rnnref.wrappers.stack import Bidirectional, Stack
 
 WAYS = ways((T, B))
 NAMES = [name for name in CELLS if name not in ACTIVATIONS]      # one function of one number is soon tried
@@ -36,7 +36,7 @@ def test_laws(name, where, reverse):
 
 def gated(cell):
     """Whether the products can be taken out of the loop: no law holds for a path that silently did not run."""
-    return any(map(gated, cell.cells)) if isinstance(cell, Bidirectional) else isinstance(cell, TwoStage)
+    return any(map(gated, cell.cells)) if isinstance(cell, (Bidirectional, Stack)) else isinstance(cell, TwoStage)
 
 
 @pytest.mark.parametrize("name", BREAKS)

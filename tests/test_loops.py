@@ -191,10 +191,12 @@ def test_explain_says_what_runs_and_why_nothing_faster():
     like, home = np.zeros((T, B, I)), [f"{path}: arrays are in main memory" for path in ("cuda.onchip", "cuda.stepped")]
     assert rnnref.explain(LSTM(projection=2), like).splitlines() == [*home, "scan_gated: runs"]
     assert rnnref.explain(Stack((LSTM(), GRU())), like).splitlines() == [
-        *home, "scan_gated: Stack has no input map that does not wait for the state", "scan: runs"]
-    assert rnnref.explain(Bidirectional((LSTM(), Dropout(GRU()))), like).splitlines()[4:] == [
+        *home, "scan_gated: Stack has no input map that does not wait for the state", "layerwise: runs",
+        *("0 " + line for line in home), "0 scan_gated: runs", *("1 " + line for line in home), "1 scan_gated: runs"]
+    assert rnnref.explain(Bidirectional((LSTM(), Dropout(GRU()))), like).splitlines()[5:] == [
         "apart: runs", *("0 " + line for line in home), "0 scan_gated: runs", *("1 " + line for line in home),
-        "1 scan_gated: Dropout has no input map that does not wait for the state", "1 scan: runs"]
+        "1 scan_gated: Dropout has no input map that does not wait for the state",
+        "1 layerwise: it is no stack of layers", "1 scan: runs"]
     assert "takes no extra" in rnnref.explain(LSTM(), like, extra=Masks(x=Each(like)))
     with pytest.raises(rnnref.NotSupported, match="no path can run it"):
         rnnref.explain(Stack((LSTM(),)), like, paths=("scan_gated",))
