@@ -12,7 +12,7 @@ from rnnref.fused import Call, plan
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-MAPS = "Dense", "WeightNorm"                       # twins of maps carry a math mode, they fuse nothing
+MAPS = "Dense", "Grouped", "WeightNorm"            # twins of maps carry a math mode, they fuse nothing
 CALL = Call("cupy", (100, 64, 256), np.dtype("float32"), sm=90, units=512)
 
 

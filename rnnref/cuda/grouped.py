@@ -1,0 +1,46 @@
+"""The map in groups on the GPU: a product for each group, in an arithmetic that its caller names.  (floor 5)
+
+The part of x that a group sees is a block of columns, which cuBLAS reads where it lies.
+"""
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ..arrays import namespace, rows
+from ..maps.dense import Grouped
+from . import modes
+from .products import product, summed
+
+
+@dataclass(frozen=True)
+class CudaGrouped(Grouped):
+    """What a Grouped map does, its products in one mode.  Results have the dtype of the weights."""
+    mode: str = "fp32"
+    plain: ClassVar[Any] = Grouped
+    refuses = staticmethod(lambda m: modes.lacking())
+
+    def forward(self, p, x):
+        W = p[self.W]
+        a = self.whole(self.each(self.cut(rows(x), W), W)).reshape(*x.shape[:-1], len(W) * W.shape[-1])
+        if self.b:
+            a += p[self.b]
+        return a, x
+
+    def backward_x(self, p, x, da):
+        return self.each(self.parted(rows(da)), p[self.W].swapaxes(1, 2)).reshape(x.shape)
+
+    def backward_p(self, p, x, da):
+        W, da = p[self.W], rows(da)
+        dW = namespace(W).empty(W.shape, W.dtype)
+        x, parts = self.cut(rows(x), W), self.parted(da)
+        for k in range(len(W)):
+            product(x[:, k].T, parts[:, k], self.mode, dW[k])
+        return {self.W: dW} | ({self.b: summed(da, W.dtype)} if self.b else {})
+
+    def cut(self, x, W):                          # [rows, I] -> [rows, groups, I / groups]
+        return x.reshape(len(x), *W.shape[:2])
+
+    def each(self, a, W):                         # [rows, groups, n] times [groups, n, m] -> [rows, groups, m]
+        out = namespace(a).empty((len(W), len(a), W.shape[-1]), W.dtype)
+        for k in range(len(W)):
+            product(a[:, k], W[k], self.mode, out[k])
+        return out.swapaxes(0, 1)
