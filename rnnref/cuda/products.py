@@ -51,12 +51,13 @@ def product(a, b, mode="fp32", out=None, dtype=None, add=False):
     return out
 
 
-def repeated(a, b, out, mode, add, steps, shift):
+def repeated(a, b, out, mode, add, steps, shift, by=None):
     """A function of t: the product a[t + shift] b in out[t], or added to it.  If they are fewer, both go round."""
     fits(a, b, out)
     if not a[0].size or not b.size:
         return lambda t: None
-    step, sources, targets = ready(a[0], b, out[0], mode, add), addresses(a, steps, shift), addresses(out, steps)
+    step = ready(a[0], b, out[0], mode, add, by)
+    sources, targets = addresses(a, steps, shift), addresses(out, steps)
     return lambda t: step(sources[t], targets[t])
 
 
@@ -76,20 +77,21 @@ def dtype_of(name):
     return numpy.dtype(extra("ml_dtypes", "cuda13", 'mode="bf16"').bfloat16 if name == "bfloat16" else name)
 
 
-def ready(a, b, out, mode, add):
+def ready(a, b, out, mode, add, by=None):
     """A function of two addresses: the product of whatever lies at the first, as `a` does, with b, to the second.
 
     cuBLAS thinks in columns, so what it is asked for is out' = b' a'.  A loop makes it once and repeats it: where a
-    step takes microseconds on the card, it may not take more on the host.
+    step takes microseconds on the card, it may not take more on the host.  by: a `blas.Handle`; None: CuPy's.
     """
     cublas, types, handle = backend()
+    gemm, handle = (cublas.gemmEx, handle()) if by is None else (by.gemmEx, by.address)
     (m, k), n, wide = a.shape, b.shape[1], a.dtype.name == "float64"
     (a, turn_a, step_a), (b, turn_b, step_b) = laid(a), laid(b)
     zero = SCALARS["float64" if wide else "float32"].ctypes.data
     one = zero + (8 if wide else 4)
     how = getattr(cublas, "CUBLAS_COMPUTE_" + ("64F" if wide else MODES[mode].compute)), cublas.CUBLAS_GEMM_DEFAULT
-    before = handle(), turn_b, turn_a, n, m, k, one, b.data.ptr, types[b.dtype.name], step_b
-    kind_a, kind_out, beta, gemm = types[a.dtype.name], types[out.dtype.name], one if add else zero, cublas.gemmEx
+    before = handle, turn_b, turn_a, n, m, k, one, b.data.ptr, types[b.dtype.name], step_b
+    kind_a, kind_out, beta = types[a.dtype.name], types[out.dtype.name], one if add else zero
 
     def step(at_a, at_out, held=b):
         gemm(*before, at_a, kind_a, step_a, beta, at_out, kind_out, n, *how)
@@ -134,9 +136,9 @@ class Products:
     mode: str
     refuses = staticmethod(lambda m: modes.lacking())
 
-    def forward(self, p, x):
+    def forward(self, p, x, out=None):
         W = p[self.W]
-        a = product(rows(x), W, self.mode)
+        a = product(rows(x), W, self.mode, None if out is None else rows(out))
         if self.b:
             a += p[self.b]
         return a.reshape(*x.shape[:-1], W.shape[1]), x

@@ -9,10 +9,10 @@ from ..arrays import cast, namespace, rows, wide
 from ..cell import GatedCell, Kept, Stepped, total
 from ..maps.dense import Dense
 from ..maps.normed import WeightNorm
-from ..tree import at, choose
+from ..tree import at, choose, only
 from . import modes, pointwise
 from .hold import arithmetic
-from .products import CudaDense, CudaWeightNorm, dtype_of, product, summed
+from .products import CudaDense, CudaWeightNorm, Products, dtype_of, product, summed
 
 MAPS = (Dense, WeightNorm, CudaDense, CudaWeightNorm)
 
@@ -90,21 +90,60 @@ def fresh(a, dtype):
     return copied
 
 
+def inputs(cell, p, xs, live, out=None):
+    """x W for all steps in one product, in `out` if that is given, and what its way back needs.
+
+    A rule that sees only the sum finds its recurrent bias there already.
+    """
+    m, b = cell.inputs, cell.recurrent.b
+    if isinstance(m, Products):
+        ax, kx = m.forward(p, only(live, xs), out)
+    else:
+        ax, kx = m.forward(p, only(live, xs))
+        if out is not None:
+            out[...] = ax
+            ax = out
+    if cell.rule.sums and b:
+        ax += p[b]
+    return ax, kx
+
+
+def outputs(tape, ax):
+    """Where the outputs go.  Where nobody else looks at them, the states are the outputs."""
+    if as_states(tape):
+        return tape.beside(tape.hs, 1)
+    return namespace(ax).empty((len(tape.order), *tape.hs.shape[1:]), ax.dtype)
+
+
+def as_states(tape):
+    return tape.live is None and tape.kept_all is None
+
+
+def ended(tape):
+    """The state after the last step, in the dtypes of the first."""
+    last = tape.state(tape.places(tape.order[-1])[1])
+    return type(tape.like)(*(fresh(a, like.dtype) for a, like in zip(last, tape.like)))
+
+
 def opened(cell, p, kx, s, live, order, keep, ax):
     """A tape with all its arrays, and the first state in its place.  Without `keep` states are written over."""
     xp, T, W = namespace(ax), len(order), ax.dtype
     A, S = arithmetic("a sequence on the GPU", W), sent_as(cell, W)
     some = T + 1 if keep else 1
-
-    def begun(count, a, dtype):
-        made = xp.empty((count, *a.shape), dtype)
-        made[0 if order.step > 0 else count - 1] = a
-        return made
-    hs = begun(T + 1 if live is None else some, s[0], W)
-    sent = begun(some, s[0], S) if S != W else None
-    cs = begun(some, s[1], A) if len(s) > 1 else None
+    hs = xp.empty((T + 1 if live is None else some, *s[0].shape), W)
+    sent = xp.empty((some, *s[0].shape), S) if S != W else None
+    cs = xp.empty((some, *s[1].shape), A) if len(s) > 1 else None
     kept_all = xp.empty(pointwise.buffer(cell.rule, (T, *s[0].shape[:-1]), s[0].shape[-1]), A) if keep else None
-    return Tape(cell, p, kx, hs, sent, cs, kept_all, live, order, s)
+    return begun(Tape(cell, p, kx, hs, sent, cs, kept_all, live, order, s), s)
+
+
+def begun(tape, s):
+    """The tape, with the first state in its place."""
+    first = tape.places(tape.order[0])[0]
+    for states, a in ((tape.hs, s[0]), (tape.sent, s[0]), (tape.cs, s[-1])):
+        if states is not None:
+            states[first % len(states)] = a
+    return tape
 
 
 def sent_as(cell, W):

@@ -6,16 +6,16 @@
     after the loop     dx, dW, dR and the biases, in one product each
 
 Every step writes to arrays that are there before the loop (sequence.py), so it allocates nothing and waits for nothing.
-
-Not a CUDA graph: `cublas.setStream` of CuPy, which every call of it begins with, raises while a stream is being
-captured (CuPy 14.2), so the products of the loop cannot be recorded.  It takes a cuBLAS handle outside CuPy, or
-products of our own.  Until then, where a step is shorter than the host's two launches, the host is the limit.
+The host launches twice for each step: where a step on the card is shorter than that, the host is the limit.  graphed.py
+launches the same steps at once, as a CUDA graph.  What that gains has not been measured (not yet run on a device), so
+it runs when it is asked for: paths=("cuda.graphed", "apart").
 """
+from typing import Any
+
 from ..arrays import namespace
-from ..tree import only
 from . import pointwise
 from .products import factor, repeated
-from .sequence import finished, fresh, gradients, mode_of, opened, refuses, row
+from .sequence import as_states, ended, finished, fresh, gradients, inputs, mode_of, opened, outputs, refuses, row
 from .series import Launches
 from .trouble import explained
 
@@ -32,22 +32,25 @@ def forward(cell, p, xs, s, extra=None, live=None, reverse=False, keep=True):
 
 
 def ahead(cell, p, xs, s, live, order, keep):
-    ax, kx = cell.inputs.forward(p, only(live, xs))                   # one product for all steps
-    tape, ring = opened(cell, p, kx, s, live, order, keep, ax), Ring(cell, p, ax)
-    # where nobody else looks at them, the states are the outputs
-    bare = live is None and not keep
-    ys = tape.beside(tape.hs, 1) if bare else namespace(ax).empty((len(order), *s[0].shape), ax.dtype)
-    launch = forwards(tape, ax, ring.arrays, None if bare else ys)
-    m, took = cell.recurrent, tape.took
-    mode = mode_of(cell)
-    multiply = repeated(took, factor(p[m.W], mode), ax if ring.arrays is None else ring.arrays, mode,
-                        ring.adds, len(order), tape.places(0)[0])
-    for i, t in enumerate(order):
-        ring.fill(i)
-        multiply(t)
-        launch(t)
-    last = tape.state(tape.places(order[-1])[1])
-    return ys, type(s)(*(fresh(a, like.dtype) for a, like in zip(last, s))), tape if keep else None
+    ax, kx = inputs(cell, p, xs, live)
+    tape = opened(cell, p, kx, s, live, order, keep, ax)
+    ys = outputs(tape, ax)
+    steps_ahead(tape, ax, Ring(cell, p, ax), factor(p[cell.recurrent.W], mode_of(cell)), ys)()
+    return ys, ended(tape), tape if keep else None
+
+
+def steps_ahead(tape, ax, ring, R, ys, by=None):
+    """All steps ahead, as a function that launches them and does nothing else.  by: whose products, if not CuPy's."""
+    order, target = tape.order, ax if ring.arrays is None else ring.arrays
+    launch = forwards(tape, ax, ring.arrays, None if as_states(tape) else ys)
+    multiply = repeated(tape.took, R, target, mode_of(tape.cell), ring.adds, len(order), tape.places(0)[0], by)
+
+    def steps():
+        for i, t in enumerate(order):
+            ring.fill(i)
+            multiply(t)
+            launch(t)
+    return steps
 
 
 def forwards(tape, ax, ah, ys):
@@ -68,22 +71,23 @@ def forwards(tape, ax, ah, ys):
 class Ring:
     """Where h R goes, and its bias.
 
-    A rule that sees only the sum gets h R added to x W in place, and no bias is left for the loop.  Another gets h R in
-    an array of its own, into which its bias is written for some steps at a time: then `arrays` are these.
+    A rule that sees only the sum gets h R added to x W in place, where the bias is already.  Another gets h R in an
+    array of its own, into which its bias is written for some steps at a time: then `arrays` are these.
     """
 
+    arrays: Any = None
+    bias: Any = None
+
     def __init__(self, cell, p, ax):
-        b, self.arrays = cell.recurrent.b, None
-        self.bias = p[b] if b else None
-        self.adds = cell.rule.sums or self.bias is not None
+        b = cell.recurrent.b
         if not cell.rule.sums:
+            self.bias = p[b] if b else None
             self.arrays = namespace(ax).empty((RING if b else 1, *ax.shape[1:]), ax.dtype)
-        elif b:
-            ax += self.bias
+        self.adds = cell.rule.sums or self.bias is not None
 
     def fill(self, i):
         """Before the i-th step."""
-        if self.arrays is not None and self.bias is not None and i % RING == 0:
+        if self.bias is not None and i % RING == 0:
             self.arrays[...] = self.bias
 
 
@@ -94,15 +98,22 @@ def backward(tape, dys, ds):
 
 
 def back(tape, dys, ds):
-    cell, p, m = tape.cell, tape.p, tape.cell.recurrent
-    mode, d = mode_of(cell), cell.rule.State(*(fresh(a, k.dtype) for a, k in zip(ds, tape.state(0))))
-    dax, dah, dp = gradients(tape)
-    launch, passed = backwards(tape, namespace(dys).ascontiguousarray(dys), d, dax, dah, dp)
-    multiply = repeated(dah, factor(p[m.W], mode).T, d[0][None], mode, passed, len(tape.order), 0)
-    for t in reversed(tape.order):
-        launch(t)
-        multiply(t)
+    d = tape.cell.rule.State(*(fresh(a, k.dtype) for a, k in zip(ds, tape.state(0))))
+    R, (dax, dah, dp) = factor(tape.p[tape.cell.recurrent.W], mode_of(tape.cell)), gradients(tape)
+    steps_back(tape, R, namespace(dys).ascontiguousarray(dys), d, dax, dah, dp)()
     return finished(tape, dax, dah, dp, d)
+
+
+def steps_back(tape, R, dys, d, dax, dah, dp, by=None):
+    """All steps back, as `steps_ahead` has those ahead."""
+    launch, passed = backwards(tape, dys, d, dax, dah, dp)
+    multiply = repeated(dah, R.T, d[0][None], mode_of(tape.cell), passed, len(tape.order), 0, by)
+
+    def steps():
+        for t in reversed(tape.order):
+            launch(t)
+            multiply(t)
+    return steps
 
 
 def backwards(tape, dys, d, dax, dah, dp):
