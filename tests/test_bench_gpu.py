@@ -2,6 +2,7 @@
 import json
 
 import blas
+import graphs
 import numpy as np
 import pytest
 from bench import device, gpu, gpu_probe
@@ -22,7 +23,7 @@ def toys(monkeypatch):
     def torchs(self, mode):
         raise RuntimeError("there is no CUDA")
     monkeypatch.setattr(gpu.Net, "torchs", torchs)
-    with with_kernels() as cupy, blas.install():
+    with with_kernels() as cupy, blas.install(), graphs.install():
         monkeypatch.setattr(cupy, "get_default_memory_pool", lambda: type("Pool", (), {"free_all_blocks": print}),
                             raising=False)
         yield ran
@@ -34,11 +35,12 @@ def toys(monkeypatch):
 @pytest.mark.parametrize("name", gpu.CELLS)
 def test_every_row_can_be_measured(name, mode, kind, toys, capsys):
     one = gpu.row(name, SIZE, kind, mode, 3)
-    who = {"products", "ours", *["ours 16"] * (mode in gpu.NARROW), *["plain"] * (mode == "fp32")}
+    who = {"products", "ours", "ours, graph", *["ours 16"] * (mode in gpu.NARROW), *["plain"] * (mode == "fp32")}
     assert set(one["forward"]) == set(one["training"]) == who and list(one["failed"]) == ["torch"]
     gpu.shown(one)
     said = capsys.readouterr().out
-    assert "products/ours 1.00" in said and "torch failed: RuntimeError: there is no CUDA" in said
+    assert "products/ours 1.00" in said and "graph/ours 1.00" in said
+    assert "torch failed: RuntimeError: there is no CUDA" in said
     json.dumps(one)
 
 

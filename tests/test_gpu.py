@@ -136,6 +136,18 @@ def test_two_directions():
     near(on_device(one), in_float64(one), "float32")
 
 
+@pytest.mark.parametrize("mode", ARITHMETIC)
+@pytest.mark.parametrize("where, reverse", (("everywhere", False), ("lengths", True)))
+@pytest.mark.parametrize("name", ("LSTM", "LSTM, peepholes", "LSTM, recurrent bias", "GRU", "SimpleRNN"))
+def test_graphs_have_every_bit_of_the_stepped_path(name, where, reverse, mode):
+    """Recording, and with other numbers the same graph again."""
+    for seed in range(2):
+        one = case(name, "wide", where=where, seed=seed)
+        graph, steps = (on_device(one, reverse=reverse, mode=mode, paths=(path, "apart"))
+                        for path in ("cuda.graphed", "cuda.stepped"))
+        assert_same(graph, steps)
+
+
 def copies(f):
     """The copies between host and device that CUPTI sees while f runs, by name; our kernels tell that it looks."""
     torch = pytest.importorskip("torch", reason="compared with torch: pip install torch")

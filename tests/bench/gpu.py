@@ -2,6 +2,7 @@
 
 Times are medians in milliseconds by CUDA events, after a warm-up.  `forward` keeps nothing, `training` is forward and
 backward.  In bf16 and fp16 torch's arrays have 16 bits; ours have 32 (`ours`) or 16 (`ours 16`), c and gates 32 always.
+`ours, graph` is tier 1 launched as CUDA graphs, which runs only when asked for; `graph/ours` is what that gains.
 `products` are the matrix products of the loop and nothing else, called from the same host: no stepped loop is faster.
 """
 import argparse
@@ -12,6 +13,7 @@ import numpy as np
 
 import rnnref
 from rnnref import cells
+from rnnref.cuda import graphed
 from rnnref.cuda.products import dtype_of, factor, product, repeated
 
 from . import device
@@ -111,6 +113,7 @@ def calls(net, mode):
     """{who: a function that makes forward and training}: made when their turn comes, so that one set is in memory."""
     some = {"products": partial(net.products, mode), "torch": partial(net.torchs, mode)}
     some["ours"] = lambda: [partial(f, mode=mode) for f in net.ours()]
+    some["ours, graph"] = lambda: [partial(f, mode=mode, paths=("cuda.graphed", "apart")) for f in net.ours()]
     if mode in NARROW:
         some["ours 16"] = lambda: [partial(f) for f in net.ours(dtype_of(NARROW[mode]))]
     if mode == "fp32":
@@ -130,12 +133,15 @@ def row(name, size, kind, mode, rounds):
                 out[what][who] = device.milliseconds(f, few, warm=1 if who == "plain" else 2)
         except Exception as e:                    # another measurement may still run: it is said in its place
             out["failed"] = out.get("failed", {}) | {who: f"{type(e).__name__}: {str(e)[:300]}"}
+        graphed.clear()
         cupy.get_default_memory_pool().free_all_blocks()
     for what in ("forward", "training"):
         times = out[what]
         ours = min((times[who] for who in ("ours", "ours 16") if who in times), default=None)
         if ours:
             out[what + ", ratios"] = {who: times[who] / ours for who in ("torch", "products", "plain") if who in times}
+        if "ours" in times and "ours, graph" in times:
+            out[what + ", ratios"]["graph"] = times["ours, graph"] / times["ours"]
     return out
 
 
