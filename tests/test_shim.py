@@ -1,4 +1,6 @@
 """The host shim itself: it runs what a card runs, and what a card would hide or hang on it says."""
+import re
+
 import numpy as np
 import pytest
 from shim import hostsim
@@ -46,9 +48,26 @@ def test_a_missing_barrier_shows_in_some_order():
     given, total = np.zeros(5, "int32"), np.zeros(5, "int32")
     trial("in_turn", 5)((5,), (1,), (np.zeros(1, "int32"), given, total), together=5)
     assert total.tolist() != [15] * 5
+    for fault in (6, 11):
+        assert any(around(fault, *order) != [1, 0, 3, 2] for order in ORDERS)
+
+
+def around(fault, order, seed):
+    """What it got, or what was said of it."""
     got = np.zeros(4, "int32")
-    trial("around", 6)((4,), (1,), (got,), 4, together=2)
-    assert got.tolist() != [1, 0, 3, 2]
+    try:
+        trial("around", fault)((4,), (1,), (got,), 4, together=2, order=order, seed=seed)
+    except HostKernelError as e:
+        return str(e)
+    return got.tolist()
+
+
+@pytest.mark.parametrize("fault, says", (
+    (10, "of a block that has not begun"), (12, "of a block that has ended|returned while others wait"),
+    (13, "without having arrived"), (14, "twice without waiting")))
+def test_what_goes_wrong_between_blocks_is_said(fault, says):
+    said = [one for one in (around(fault, *order) for order in ORDERS) if isinstance(one, str)]
+    assert said and all(re.search(says, one) for one in said)
 
 
 @pytest.mark.parametrize("fault", (2, 3))

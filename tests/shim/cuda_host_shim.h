@@ -4,7 +4,7 @@
 // exchanges in a warp, in spin() and where they end, in an order that is a parameter: a kernel that lacks a barrier
 // gives other results in another order.  Found and said: barriers that not all threads reach or that are two in the
 // source, lanes that are not in their mask, waiting without end, shared memory read before it is written (NaN) or
-// written past its end.  Not modelled: the ordering of memory, stale ld.global.nc, divergence, banks, the device's own
+// written past its end, or that of a block which has not begun or has ended.  Not modelled: the ordering of memory, stale ld.global.nc, divergence, banks, the device's own
 // rounding of exp and tanh.
 #pragma once
 #include <cmath>
@@ -19,6 +19,8 @@
 #define __host__
 #define __forceinline__ inline
 #define __launch_bounds__(...)
+#define __cluster_dims__(...)
+#define __grid_constant__
 #define __align__(n) __attribute__((aligned(n)))
 // A static array would be one for all blocks: kernels take what they share from shared_memory() instead.
 #define __shared__ static_shared_memory_is_not_here_take_shared_memory
@@ -34,9 +36,11 @@ extern dim3 block_size, grid_size;
 
 void barrier(int line);                           // of the block
 void group_barrier(int line);                     // of the blocks that run together: a cluster, or the whole grid
+void arrive();                                    // the same in two halves: no thread goes on from the second before
+void wait_for_all();                              // all have come to the first
 const uint64_t* exchange(unsigned mask, int line, uint64_t mine);       // what each lane of the warp gave
 void spin();                                      // waiting for a number that another thread will write
-unsigned char* shared(unsigned block);            // of a block of the group
+unsigned char* shared(unsigned block);            // of a block of the group, which must have begun and not ended
 unsigned rank();                                  // of this block in its group
 
 template <class T> T shuffle(unsigned mask, T value, int from, int line) {

@@ -1,5 +1,8 @@
 """The strict double of CuPy with a RawModule: the kernels run on the CPU, launched by rnnref's own code."""
+import sys
 from contextlib import contextmanager
+from types import ModuleType
+from unittest import mock
 
 import strict
 from kernels.instances import TYPES, kernels
@@ -25,7 +28,9 @@ def with_kernels(order="fifo", seed=1, sanitize=False):
             super().__init__(code=WHOLE[sanitize] if part(code, WHOLE[sanitize]) else code)
 
     RawModule.order, RawModule.seed, RawModule.sanitize = order, seed, sanitize
-    with strict.install() as cupy:
+    driver = ModuleType("cupy_backends.cuda.api.driver")
+    driver.funcSetAttribute = lambda kernel, attribute, value: kernel.attributes.update({attribute: value})
+    with strict.install() as cupy, mock.patch.dict(sys.modules, {driver.__name__: driver}):
         before = vars(cupy).get("RawModule")
         cupy.RawModule = RawModule
         launch.compiled.cache_clear()

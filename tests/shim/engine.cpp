@@ -29,17 +29,24 @@ struct Barrier {                                  // of a block, a warp or a gro
   unsigned mask = 0;
   std::vector<Fiber*> waiting;
 };
+struct Halves {                                   // a barrier of the group where arriving and waiting are two
+  int arrived = 0;
+  uint64_t turn = 0;
+  std::vector<Fiber*> waiting;
+};
 struct Warp : Barrier { uint64_t given[2][32]; int turn = 0; };
 struct Block : Barrier {
   uint3 index;
   unsigned rank;
+  int begun = 0;
   std::vector<Warp> warps;
   std::unique_ptr<unsigned char[]> shared;
 };
 struct Fiber : Thread {
   ucontext_t context;
   char* stack;
-  bool fresh = true, done;
+  bool fresh = true, done, arrived;
+  uint64_t turn;                                  // in which it arrived
   Block* in;
   Warp* warp;
 #ifdef __SANITIZE_ADDRESS__
@@ -55,6 +62,7 @@ struct Launch {
   size_t shared;
   std::vector<std::unique_ptr<Block>> group;
   Barrier all;                                    // of the group
+  Halves halves;
   std::deque<Fiber*> ready;
   std::string error;
 } the;
@@ -156,6 +164,29 @@ void wait(Barrier& b, int members, const char* what, int line, unsigned mask = 0
 void barrier(int line) { wait(*running->in, running->in->members, "__syncthreads", line); }
 void group_barrier(int line) { wait(the.all, the.all.members, "the barrier of a group of blocks", line); }
 
+void arrive() {
+  Halves& h = the.halves;
+  if (running->arrived) fail("a thread arrived at the barrier of its cluster twice without waiting");
+  running->arrived = true;
+  running->turn = h.turn;
+  if (++h.arrived == the.all.members) {
+    h.arrived = 0;
+    h.turn++;
+    the.ready.insert(the.ready.end(), h.waiting.begin(), h.waiting.end());
+    h.waiting.clear();
+  }
+  the.ready.push_back(running);                   // others may go on before it does what stands behind
+  to_scheduler();
+}
+void wait_for_all() {
+  Halves& h = the.halves;
+  if (!running->arrived) fail("a thread waits at the barrier of its cluster without having arrived");
+  running->arrived = false;
+  if (h.turn != running->turn) return;
+  h.waiting.push_back(running);
+  to_scheduler();
+}
+
 const uint64_t* exchange(unsigned mask, int line, uint64_t mine) {
   Warp& w = *running->warp;
   const unsigned present = w.members == 32 ? ~0u : (1u << w.members) - 1;
@@ -172,7 +203,13 @@ void spin() {
   if (the.order == FIFO) std::rotate(the.ready.begin(), the.ready.begin() + 1, the.ready.end());
   to_scheduler();
 }
-unsigned char* shared(unsigned block) { return the.group[block]->shared.get(); }
+unsigned char* shared(unsigned block) {
+  if (block >= the.group.size()) fail("there is no block " + std::to_string(block) + " in this cluster");
+  Block& b = *the.group[block];
+  if (!b.begun) fail("the shared memory of a block that has not begun");
+  if (b.returned == b.members) fail("the shared memory of a block that has ended");
+  return b.shared.get();
+}
 unsigned rank() { return running->in->rank; }
 
 // ---- a launch ----
@@ -186,7 +223,8 @@ void begin(Fiber* f, const Job& job) {
   f->lane = t % 32;
   f->in = job.in;
   f->warp = &job.in->warps[t / 32];
-  f->done = false;
+  f->done = f->arrived = false;
+  job.in->begun++;
 }
 void end(Fiber* f) {
   for (Barrier* b : {static_cast<Barrier*>(f->in), &the.all}) {        // a warp goes on without those not in its mask
@@ -259,6 +297,7 @@ extern "C" const char* shim_launch(void (*body)(void**), const unsigned* grid, c
   the.error.clear();
   for (size_t first = 0; first < blocks && the.error.empty(); first += together) {
     the.all = Barrier();
+    the.halves = Halves();
     for (size_t i = first; i < std::min(blocks, first + together); i++) add_block(i, block[0] * block[1] * block[2]);
     run_group();
     look_past_shared();

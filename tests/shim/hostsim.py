@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 from functools import lru_cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -71,7 +72,9 @@ class HostModule:
     sanitize = False
 
     def __init__(self, *, code, options=(), backend="nvrtc"):
-        self.names = re.findall(r'^extern "C" __global__ void (?:__launch_bounds__\(\d+\) )?(\w+)\(', code, re.M)
+        found = re.findall(r'^extern "C" __global__ void (?:__cluster_dims__\((\d+), 1, 1\) )?'
+                           r'(?:__launch_bounds__\((\d+)[^)]*\) )?(\w+)\(', code, re.M)
+        self.names = {name: (int(cluster or 1), int(threads or 1024)) for cluster, threads, name in found}
         exports = [f"SHIM_EXPORT({name})" for name in self.names]
         self.text = "\n".join(['#include "cuda_host_shim.h"', code, *exports, ""])
 
@@ -88,8 +91,26 @@ class HostKernel:
         say = ctypes.CFUNCTYPE(None, ctypes.c_char, ctypes.c_size_t)(lambda *one: self.sizes.append(one))
         getattr(lib, "shim_sizes_" + name)(say)
         self.body = ctypes.cast(getattr(lib, "shim_call_" + name), ctypes.c_void_p)
+        self.cluster, self.threads = module.names[name]
+        self.max_dynamic_shared_size_bytes, self.attributes = 48 << 10, {}
 
-    def __call__(self, grid, block, args, shared_mem=0, *, together=1, order=None, seed=None):
+    @property
+    def kernel(self):
+        """What CuPy's driver knows it by."""
+        return SimpleNamespace(ptr=self)
+
+    def asked(self, grid, block, shared_mem):
+        """What a card would refuse."""
+        threads = block[0] * (*block, 1)[1] * (*block, 1, 1)[2]
+        if threads > self.threads or shared_mem > self.max_dynamic_shared_size_bytes or grid[0] % self.cluster:
+            raise HostKernelError(f"{self.name}: grid {grid}, block {block}, {shared_mem} bytes, for clusters of "
+                                  f"{self.cluster}, {self.threads} threads, {self.max_dynamic_shared_size_bytes} bytes")
+        if self.cluster > 8 and not self.attributes.get(14):
+            raise HostKernelError(f"{self.name}: clusters of {self.cluster} blocks are not portable, and not allowed")
+
+    def __call__(self, grid, block, args, shared_mem=0, *, together=None, order=None, seed=None):
+        self.asked(grid, block, shared_mem)
+        together = together or self.cluster
         if len(args) != len(self.sizes):
             raise TypeError(f"{self.name} takes {len(self.sizes)} arguments, {len(args)} were given")
         held = [self.argument(i, a, *want) for i, (a, want) in enumerate(zip(args, self.sizes))]

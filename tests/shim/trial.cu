@@ -40,10 +40,16 @@ extern "C" __global__ void in_turn(volatile int* arrived, int* given, int* sum) 
   for (unsigned i = 0; i < gridDim.x; i++) sum[blockIdx.x] += given[i];
 }
 
-// A cluster: each block writes to the shared memory of the next.  6: it is read at once
+// A cluster: each block writes to the shared memory of the next.  6: it is read at once; 10: before the next has begun;
+// 11: after having arrived; 12: while the next may have ended; 13: waiting without arriving; 14: arriving twice
 extern "C" __global__ void around(int* got) {
+  if (FAULT != 10) shim::group_barrier(__LINE__);
+  if (FAULT == 12 && blockIdx.x % 2) return;
+  if (FAULT == 11) shim::arrive();
   *reinterpret_cast<int*>(shim::shared((shim::rank() + 1) % 2)) = blockIdx.x;
-  if (FAULT != 6) shim::group_barrier(__LINE__);
+  if (FAULT != 6 && FAULT < 11) shim::arrive();
+  if (FAULT == 14) shim::arrive(), shim::arrive();
+  if (FAULT != 6 && FAULT != 12) shim::wait_for_all();
   got[blockIdx.x] = *reinterpret_cast<int*>(shared_memory());
 }
 
