@@ -13,6 +13,7 @@ from rnnref.fused import Call, plan
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 MAPS = "Dense", "Grouped", "WeightNorm"            # twins of maps carry a math mode, they fuse nothing
+PATHS = {"cuda.onchip": "on chip", "cuda.stepped": "stepped"}
 CALL = Call("cupy", (100, 64, 256), np.dtype("float32"), sm=90, units=512)
 
 
@@ -37,10 +38,10 @@ def section(make, title):
 
 
 def on_a_gpu(name, make):
-    """What `plan` says for a card: the stepped loop, a kernel in place of the rule, or the text."""
+    """What `plan` says for a card: on chip, the stepped loop, a kernel in place of the rule, or the text."""
     chosen = plan(make(**EXAMPLES.get(name, {})), CALL)
-    if chosen.path == "cuda.stepped":
-        return "stepped"
+    if chosen.path in PATHS:
+        return PATHS[chosen.path]
     rules = [what for what, became in chosen.notes if became.endswith("in its place") and what not in MAPS]
     return f"kernel for {rules[0]}" if rules else "text"
 

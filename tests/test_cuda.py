@@ -91,10 +91,10 @@ def test_a_row_names_what_the_header_has(rule):
 
 
 def test_structs_are_laid_out_as_c_does():
-    dtype = launch.layout("Forward", texts.TEXTS[LSTM].fields, "float32")
+    dtype = launch.layout(launch.ARGS["Forward"], texts.TEXTS[LSTM].fields, "float32")
     assert dtype["rule"].itemsize == 40 and dtype["rule"].fields["Wpi"][1] == 16
     assert dtype.itemsize == 40 + 9 * 8 + 24 and launch.TO.itemsize == 24
-    assert launch.layout("Reset", (), "float64").itemsize == 5 * 8 + 24
+    assert launch.layout(launch.ARGS["Reset"], (), "float64").itemsize == 5 * 8 + 24
 
 
 @given(rows=st.integers(1, limits.LARGEST), n=st.integers(1, limits.LARGEST))

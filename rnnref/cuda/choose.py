@@ -1,16 +1,22 @@
 """The decision rule: which tier a sequence runs in, and why not in a faster one.  Pure functions of numbers.  (floor 5)
 
-    tier 3  groups of blocks over the whole card hold R, with a barrier in each group        not built yet
-    tier 2  clusters of 8 or 16 blocks hold R, each for some rows of the batch               not built yet
+    tier 3  groups of blocks over the whole card hold R, with a barrier in each group        not built
+    tier 2  clusters of blocks hold R, each for some rows of the batch (tiling.py says how)
     tier 1  stepped: a product and a pointwise kernel for each step
     tier 0  the text as it is written, on CuPy, with a kernel for each rule that has one
 
-Holding R on chip wins where a step is too short for two launches and R is small enough.  The limits are estimates from
-the H200's data sheet, not measured yet.
+Holding R on chip wins where a step is too short for two launches and R is small enough.  Where that is, is estimated
+from data sheets and from what others have published; we have measured none of it yet.
+
+Tier 3 is for R of 9 to 24 MB, too large for a cluster and still small for a card.  It stands and falls with the time of
+a barrier through the second cache (published: 1 to 1.5 microseconds, of a step of 3 to 5) and with how fast h comes
+from there.  `make probe-gpu` measures both; until it has, tier 1 runs these sizes.
 """
 from typing import Any, NamedTuple
 
-BUILT = (1, 0)
+from .tiling import Task, microseconds, tiling
+
+BUILT = (2, 1, 0)
 STEPS = 8                                         # fewer are not worth loading R
 HELD = 350 << 10                                  # bytes of R that a multiprocessor holds: registers and shared memory
 PROCESSORS = 132                                  # of an H100 or H200
@@ -18,6 +24,13 @@ GROUP = 66                                        # the largest group: at least 
 ROWS = 32                                         # of a group on the way back: it sends gradients of all gates round
 BUSY = 64 << 10                                   # B H from which products in float32 keep the card busy by themselves
 NAMES = {3: "groups of the whole card", 2: "clusters", 1: "stepped", 0: "the text"}
+
+# Of an H100: 1e12 operations a second of products with few rows, by what is multiplied; bytes a second of the second
+# cache; microseconds of one kernel after the other.
+RATES = {"double": 30, "float": 47, "tf32": 220, "half": 385, "bfloat16": 385}
+CACHE, NODE = 5.5e12, 1.3
+MULTIPLIED = {"float64": "double", "float32": "float", "float16": "half", "bfloat16": "bfloat16"}
+ROUNDED = {"tf32": "tf32", "bf16": "bfloat16", "fp16": "half"}
 
 
 class Problem(NamedTuple):
@@ -30,6 +43,12 @@ class Problem(NamedTuple):
     sm: Any = None                                # compute capability times ten; None: not said
     back: bool = True                             # gradients are wanted
     unfit: Any = None                             # why stepped and faster tiers cannot run this cell, in words
+    directions: int = 1
+
+    @property
+    def multiplied(self):
+        """What is multiplied, by its name in C++."""
+        return ROUNDED.get(self.mode, MULTIPLIED[self.dtype]) if self.dtype == "float32" else MULTIPLIED[self.dtype]
 
     @property
     def itemsize(self):
@@ -40,42 +59,62 @@ class Problem(NamedTuple):
         """Bytes of R."""
         return self.gates * self.H * self.H * self.itemsize
 
+    def task(self, way):
+        A = "double" if self.dtype == "float64" else "float"
+        return Task(way, self.gates, self.H, self.B * self.directions, A, self.multiplied, self.sm)
+
 
 class Choice(NamedTuple):
     tier: int
     why_not: dict                                 # faster tier -> the reason in words
     blocks: int = 0                               # that hold R together, in tiers 2 and 3
+    ways: tuple = ()                              # of tier 2: the tilings ahead and back; None back: stepped is faster
 
 
 def choose(problem, built=BUILT):
     """The fastest tier that can run it.
 
-    >>> choose(Problem(100, 64, 256, 512, 4, "float32", sm=90), built=(2, 1, 0)).blocks
+    >>> choose(Problem(100, 64, 256, 512, 4, "float32", sm=90)).blocks
     16
-    >>> choose(Problem(100, 64, 256, 512, 4, "float32", sm=90)).why_not[2]
-    'not built yet: 16 blocks would hold R'
+    >>> choose(Problem(100, 64, 256, 512, 4, "float32", sm=80)).why_not[2]
+    'clusters of blocks came with compute capability 9.0, this card has 8.0; R is 4.2 MB, too large for one block'
     """
     why_not: dict = {}
     for tier, rule in ((2, clusters), (3, groups)):
-        why, blocks = rule(problem)
+        why, blocks, *ways = rule(problem)
         if why is None and tier in built:
-            return Choice(tier, why_not, blocks)
-        why_not[tier] = why or f"not built yet: {blocks} blocks would hold R"
+            return Choice(tier, why_not, blocks, *ways)
+        why_not[tier] = why or f"not built: R would lie in {blocks} of its blocks"
     if problem.unfit:
         return Choice(0, why_not | {1: problem.unfit})
     return Choice(1, why_not)
 
 
 def clusters(problem):
-    """Why R is not held by clusters, or None; and by how many blocks each."""
+    """Why R is not held by clusters, or None; by how many blocks each; and the tilings, ahead and back."""
     why = small(problem)
     if why:
         return why, 0
-    if problem.sm < 90:
-        return f"clusters of blocks came with compute capability 9.0, this card has {problem.sm / 10}", 0
-    if problem.held > 16 * HELD:
-        return f"R is {megabytes(problem.held)}, 16 blocks hold {megabytes(16 * HELD)}", 0
-    return None, 8 if problem.held <= 8 * HELD and problem.B >= 16 else 16
+    ahead, back = (tiling(problem.task(way)) for way in ("Ahead", "Back"))
+    if ahead is None:
+        size = f"R is {megabytes(problem.held)}, too large for"
+        if problem.sm < 90:
+            return (f"clusters of blocks came with compute capability 9.0, this card has {problem.sm / 10}; "
+                    f"{size} one block"), 0
+        return f"{size} the registers and shared memory of a cluster", 0
+    here, stepped = microseconds(ahead, problem.task("Ahead")), step(problem)
+    if here > stepped:
+        return f"a step would take {here:.1f} microseconds, stepped {stepped:.1f} (estimates)", 0
+    if back is not None and microseconds(back, problem.task("Back")) > stepped:
+        back = None
+    return None, ahead.blocks, (ahead, back)
+
+
+def step(problem):
+    """The estimate of one stepped step, of all directions, in microseconds."""
+    work, words = 2 * problem.B * problem.held / problem.itemsize, problem.B * problem.H * problem.itemsize
+    product = max(work / RATES[problem.multiplied] / 1e6, problem.held / CACHE * 1e6)
+    return problem.directions * (2 * NODE + product + words * (2 * problem.gates + 4) / CACHE * 1e6)
 
 
 def groups(problem):
@@ -103,9 +142,9 @@ def small(problem):
     if problem.T < STEPS:
         return f"{problem.T} steps, under {STEPS} loading R is not won back"
     if problem.H is None:
-        return "not built yet; whether R would fit is open, as the number of units is not said"
+        return "whether R would fit is open, as the number of units is not said"
     if problem.sm is None:
-        return "not built yet; whether the card could is open, as its compute capability is not said"
+        return "whether the card could is open, as its compute capability is not said"
     return None
 
 
@@ -114,8 +153,9 @@ def megabytes(n):
 
 
 def problem_of(cell, call, unfit):
-    """What a `fused.Call` says of a cell of two maps and a rule."""
+    """What a `fused.Call` says of a cell of two maps and a rule, or of two such, one for each direction."""
     T, B, *_, I = call.shape
-    units = call.units if isinstance(call.units, int) else None
-    return Problem(T, B, I, units, len(getattr(cell, "gates", "")), call.dtype.name, call.mode, call.sm,
-                   bool(call.keep), unfit)
+    each = cell.cells if hasattr(cell, "cells") else (cell,)
+    units = call.units[0] if isinstance(call.units, tuple) and call.units else call.units
+    return Problem(T, B, I, units if isinstance(units, int) else None, len(getattr(each[0], "gates", "")),
+                   call.dtype.name, call.mode, call.sm, bool(call.keep), unfit, len(each))

@@ -41,9 +41,9 @@ def lacking():
 
 
 @lru_cache(None)
-def layout(args, fields, A):
+def layout(names, fields, A, to=TO):
     """The dtype of a struct: the options of its rule, pointers, and where to go."""
-    parts = [(name, "P") for name in ARGS[args].split()] + [("to", TO)]
+    parts = [(name, "P") for name in names.split()] + [("to", to)]
     if fields:
         rule = numpy.dtype([(name, A if kind == "A" else kind) for name, kind in fields], align=True)
         parts.insert(0, ("rule", rule))
@@ -71,7 +71,8 @@ def arguments(kernel, hold, fields=(), options=()):
     arrays = hold.arrays
     values = [arrays[name].data.ptr if name in arrays else 0 for name in ARGS[kernel.args].split()]
     to = (0 if hold.live is None else hold.live.data.ptr, hold.rows, hold.n, hold.span)
-    return numpy.array(((tuple(options),) if fields else ()) + (*values, to), layout(kernel.args, fields, kernel.A))
+    struct = layout(ARGS[kernel.args], fields, kernel.A)
+    return numpy.array(((tuple(options),) if fields else ()) + (*values, to), struct)
 
 
 def at_hand(who, a):

@@ -6,7 +6,7 @@ expressions are cached from CuPy 14.1 on only, and not with every driver.
 """
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
 TYPES = {"float64": "double", "float32": "float", "float16": "half", "bfloat16": "bfloat16"}
@@ -36,6 +36,39 @@ class Kernel(NamedTuple):
     def entry(self):
         return (f'extern "C" __global__ void __launch_bounds__({THREADS}) {self.name}({self.struct} args) '
                 "{ rnnref::each(args, args.to); }\n")
+
+
+class Whole(NamedTuple):
+    """One instance of a whole sequence: a struct of arguments for each of two directions that says run()."""
+    way: str                                      # "Ahead" or "Back"
+    A: str; S: str; W: str                        # names in C++
+    rule: str
+    header: str
+    tiling: Any
+    product: tuple                                # the numbers of its template
+    file: str = "onchip.cu"
+
+    @property
+    def name(self):
+        """`lstm_ahead_fma_16x32_8w_...`: a name in C."""
+        t, rule = self.tiling, self.rule.replace("rnnref::", "").replace("<", " ").replace(",", " ").replace(">", " ")
+        words = [w for w in rule.split() if w not in ("NONE", self.A)] + [
+            self.way, t.engine, f"{t.blocks}x{t.units}", f"{t.warps}w", f"{t.held}h", f"{t.split}s", f"{t.at_a_time}r",
+            f"{t.pairs}p", self.S, self.W]
+        return "_".join(words).lower()
+
+    @property
+    def struct(self):
+        t, (A, S, W) = self.tiling, map(qualified, (self.A, self.S, self.W))
+        numbers = ", ".join(map(str, self.product))
+        product = f"rnnref::Fma<{A}, {S}, {numbers}>" if t.engine == "fma" else f"rnnref::Mma<{S}, {numbers}>"
+        return f"rnnref::{self.way}<rnnref::{self.rule}, {product}, {A}, {S}, {W}, {t.blocks}, {t.units}, {t.pairs}>"
+
+    def entry(self):
+        t = self.tiling
+        cluster = f"__cluster_dims__({t.blocks}, 1, 1) " if t.blocks > 1 else ""
+        return (f'extern "C" __global__ void {cluster}__launch_bounds__({t.threads}, 1) {self.name}('
+                f"const __grid_constant__ rnnref::Both<{self.struct}> both) {{ both.each[blockIdx.y].run(); }}\n")
 
 
 def qualified(name):

@@ -1,8 +1,9 @@
 """Every kernel in every type: what is compiled for every card, and run on the CPU."""
 import numpy as np
 
-from rnnref.cuda import before, pointwise
+from rnnref.cuda import before, pointwise, whole
 from rnnref.cuda.texts import text_of
+from rnnref.cuda.tiling import Task, tiling
 from rnnref.rules.elman import Elman
 from rnnref.rules.gru import GRU
 from rnnref.rules.lstm import LSTM
@@ -29,3 +30,25 @@ def kernels(types=TYPES):
                 yield pointwise.kernel(args, rule, text_of(rule), A, dtype(S), dtype(W))
         for args in ("Reset", "Renew", "RenewBack", "ResetBack"):
             yield before.kernel(args, A, dtype(S), dtype(W))
+
+
+# Whole sequences: rows and units, what is multiplied, and rules.  `wide`: what a search for spills goes through.
+SIZES = {"float": ((1, 256), (64, 512), (8, 64)), "tf32": ((64, 512),), "bfloat16": ((64, 512), (1, 768)),
+         "half": ((8, 64),), "double": ((16, 128),)}
+WIDE = [(rows, n) for rows in (1, 7, 16, 64, 130, 256) for n in (20, 64, 100, 128, 200, 256, 300, 384, 512, 650, 768)]
+
+
+def wholes(sm, wide=False):
+    """(kernel, tiling, task) for one card, each kernel once."""
+    seen = {}
+    for rule in RULES if wide else (*RULES[:3], LSTM(coupled="forget", peepholes=True)):
+        for S, sizes in SIZES.items():
+            for rows, n in WIDE if wide else sizes[:None if rule == LSTM() else 1]:
+                for way in ("Ahead", "Back"):
+                    task = Task(way, len(rule.gates), n, rows, "double" if S == "double" else "float", S, sm)
+                    t = tiling(task)
+                    if t is not None:
+                        W = dtype("float64" if S == "double" else "float32")
+                        one = whole.kernel(rule, task, t, W)
+                        seen[one.name] = one, t, task
+    return list(seen.values())

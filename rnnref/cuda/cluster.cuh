@@ -1,0 +1,78 @@
+// Blocks that run together, and the shared memory of each: what a kernel of clusters needs of the machine.
+//
+// A cluster of one block is a block, and needs no card that has clusters.
+#pragma once
+#include "scalar.cuh"
+
+namespace rnnref {
+
+#ifdef __CUDACC__
+__device__ __forceinline__ unsigned char* shared_memory() {
+  extern __shared__ __align__(16) unsigned char bytes[];
+  return bytes;
+}
+#if __CUDA_ARCH__ >= 900
+__device__ __forceinline__ unsigned rank_in_cluster() {
+  unsigned rank;
+  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  return rank;
+}
+__device__ __forceinline__ void cluster_arrive() { asm volatile("barrier.cluster.arrive.release;" ::: "memory"); }
+__device__ __forceinline__ void cluster_wait() { asm volatile("barrier.cluster.wait.acquire;" ::: "memory"); }
+// The value where `mine` is, in the shared memory of another block
+__device__ __forceinline__ unsigned in_block(const void* mine, unsigned rank) {
+  unsigned at = (unsigned)__cvta_generic_to_shared(mine);
+  asm volatile("mapa.shared::cluster.u32 %0, %0, %1;" : "+r"(at) : "r"(rank));
+  return at;
+}
+__device__ __forceinline__ void send(unsigned short* mine, unsigned rank, unsigned short value) {
+  asm volatile("st.shared::cluster.u16 [%0], %1;" ::"r"(in_block(mine, rank)), "h"(value) : "memory");
+}
+__device__ __forceinline__ void send(float* mine, unsigned rank, float value) {
+  asm volatile("st.shared::cluster.f32 [%0], %1;" ::"r"(in_block(mine, rank)), "f"(value) : "memory");
+}
+__device__ __forceinline__ void send(double* mine, unsigned rank, double value) {
+  asm volatile("st.shared::cluster.f64 [%0], %1;" ::"r"(in_block(mine, rank)), "d"(value) : "memory");
+}
+#else
+__device__ unsigned rank_in_cluster();            // never called: a cluster of several blocks is not compiled for these
+__device__ void cluster_arrive();
+__device__ void cluster_wait();
+template <class T> __device__ void send(T*, unsigned, T);
+#endif
+#else
+inline unsigned rank_in_cluster() { return shim::rank(); }
+inline void cluster_arrive() { shim::arrive(); }
+inline void cluster_wait() { shim::wait_for_all(); }
+template <class T> void send(T* mine, unsigned rank, T value) {
+  *reinterpret_cast<T*>(reinterpret_cast<unsigned char*>(mine) - shared_memory() + shim::shared(rank)) = value;
+}
+#endif
+__device__ __forceinline__ void send(half* mine, unsigned rank, half x) { send(&mine->bits, rank, x.bits); }
+__device__ __forceinline__ void send(bfloat16* mine, unsigned rank, bfloat16 x) { send(&mine->bits, rank, x.bits); }
+
+// Every thread of the cluster arrives, and what it wrote before is seen by all who have waited.  What it writes between
+// the two is not waited for.
+template <int BLOCKS> struct Cluster {
+  static __device__ __forceinline__ unsigned rank() { return BLOCKS > 1 ? rank_in_cluster() : 0; }
+  static __device__ __forceinline__ void arrive() { if (BLOCKS > 1) cluster_arrive(); }
+  static __device__ __forceinline__ void wait() {
+    if (BLOCKS > 1) cluster_wait();
+    else __syncthreads();
+  }
+  template <class T> static __device__ __forceinline__ void give(T* mine, unsigned block, T value) {
+    if (BLOCKS > 1) send(mine, block, value);
+    else *mine = value;
+  }
+};
+
+constexpr int parts(int whole, int size) { return (whole + size - 1) / size; }
+
+// The nearest number that is stored as S
+template <class S, class A> __device__ __forceinline__ A rounded(A x) {
+  S s;
+  cast(x, s);
+  return wide(s);
+}
+
+}  // namespace rnnref

@@ -1,0 +1,175 @@
+"""How a block holds its part of R and how a step is dealt out to its threads: pure functions of numbers.  (floor 5)
+
+Every tiling that fits a card is given an estimated time for one step, and the shortest is taken.  The rates are those
+of data sheets and of published measurements on an H100, none was measured by us yet: they choose, they promise nothing.
+"""
+from functools import lru_cache
+from typing import NamedTuple
+
+from .limits import CARDS
+
+SIZES = {"double": 8, "float": 4, "tf32": 4, "half": 2, "bfloat16": 2}         # bytes, by the names in C++
+BLOCKS = (1, 2, 4, 8, 16)                         # of a cluster
+WIDEST = {90: 16, 100: 16}                        # blocks of a cluster; 8 where nothing else is said, 1 before 9.0
+WARPS = (1, 2, 4, 6, 8, 12, 16)
+ROWS = (1, 2, 4)                                  # at a time, by multiply-add
+PROCESSORS = {75: 72, 80: 108, 86: 84, 89: 128, 90: 132, 100: 148, 120: 170}   # of the largest card of its kind
+OTHERS = {"Ahead": 48, "Back": 88}                # registers of a thread beside those that hold R, sums and pairs
+WIDEST_SHARE = 8                                  # columns of a lane, tiles of a warp: compilers give up on more
+GIGAHERTZ = 1.7
+BARRIER = {1: 0.03, 2: 0.25, 4: 0.25, 8: 0.3, 16: 0.35}                       # microseconds
+TAIL = 600                                        # clocks of a step in which one thing waits for another
+REMOTE = 32                                       # bytes a clock that a processor sends to others
+TF32 = 1.1                                        # tf32 is a permission: what is exact and nearly as fast goes first
+MMA = 0.85                                        # clocks of a processor for one tensor instruction
+
+
+class Task(NamedTuple):
+    """One way of a sequence, as a cluster sees it."""
+    way: str                                      # "Ahead" or "Back"
+    gates: int; n: int; rows: int                 # rows: of all directions together
+    A: str; S: str                                # arithmetic and what is multiplied, in C++
+    sm: int
+    carried: int = 24                             # registers for the state of a row's unit
+
+
+class Tiling(NamedTuple):
+    """What the text of a kernel depends on, and `group`, on which it does not."""
+    engine: str                                   # "fma", or "mma" on tensor cores
+    blocks: int                                   # of a cluster
+    units: int                                    # of a block
+    warps: int                                    # of a block
+    split: int                                    # lanes that share one sum (fma)
+    held: int                                     # numbers, or fragments, of a column that are in registers
+    at_a_time: int                                # rows
+    pairs: int                                    # of a row and a unit that one thread has
+    group: int                                    # rows of a cluster
+
+    @property
+    def threads(self):
+        return 32 * self.warps
+
+    @property
+    def padded(self):
+        return up(self.group, self.at_a_time)
+
+
+class Share(NamedTuple):
+    """What one warp or lane has of a product, as fma.cuh and mma.cuh count it."""
+    columns: int; depth: int                      # of the block
+    C: int                                        # columns of a lane, or tiles of a warp
+    K: int                                        # numbers, or fragments, of each
+    P: int                                        # C, of a lane rounded up to a power of two
+    stride: int                                   # from one vector to the next
+    rest: int                                     # bytes of R in shared memory
+
+
+def up(a, to):
+    return -(-a // to) * to
+
+
+def share(t, task):
+    own, all_units = task.gates * t.units, t.blocks * t.units
+    columns, depth = (own, all_units) if task.way == "Ahead" else (all_units, own)
+    if t.engine == "fma":
+        C, K = -(-columns // (t.warps * (32 // t.split))), -(-depth // t.split)
+        return Share(columns, depth, C, K, 1 << (C - 1).bit_length(), K * t.split,
+                     t.warps * C * (K - t.held) * 32 * SIZES[task.A])
+    in_word = 4 // SIZES[task.S]
+    C, K = -(-columns // (16 * t.warps)), -(-depth // (8 * in_word))
+    return Share(columns, depth, C, K, C, (K * 8 + 4) * in_word, t.warps * C * (K - t.held) * 512)
+
+
+def product(t, task):
+    """The numbers of the template that does it."""
+    one = share(t, task)
+    return (one.columns, one.depth, t.warps, *((t.split,) if t.engine == "fma" else ()), t.held, t.at_a_time)
+
+
+def shared(t, task):
+    """Bytes of shared memory of a block: the rest of R, and what the steps hand on."""
+    one, S, A = share(t, task), SIZES[task.S], SIZES[task.A]
+    ahead = task.way == "Ahead"
+    vectors = (2 if ahead else 1) * t.padded * one.stride * S
+    return one.rest + vectors + t.padded * (one.columns if ahead else 2 * t.blocks * t.units) * A
+
+
+def registers(t, task):
+    """Of a thread, for R; and for all else as far as one can say beforehand."""
+    one, words = share(t, task), SIZES[task.A] // 4
+    others = OTHERS[task.way] + task.carried * t.pairs * words
+    if t.engine == "fma":
+        return one.C * t.held * words, others + t.at_a_time * one.P * words
+    others += 16 if task.S == "half" else 0       # while R is rounded
+    return one.C * t.held * 4, others + t.at_a_time // 8 * one.C * (4 if task.way == "Ahead" else 10)
+
+
+def most_registers(t):
+    """Of a thread, so that a block has room on its processor."""
+    return min(255, 65536 // t.threads // 8 * 8)
+
+
+def microseconds(t, task):
+    """The estimate of one step."""
+    one, A = share(t, task), SIZES[task.A] // 4
+    rows, warps, turns = t.padded, t.warps, t.padded // t.at_a_time
+    if t.engine == "fma":
+        arithmetic = rows * -(-warps // 4) * one.C * one.K * A        # four schedulers, each with its warps
+        exchanged = rows * warps * (one.P - 1 + max(0, (t.split // one.P).bit_length() - 1)) * A
+        moved = (rows * warps * one.K + turns * warps * one.C * (one.K - t.held)) * A + exchanged
+    else:
+        arithmetic = rows // 8 * -(-warps // 4) * 4 * one.C * one.K * MMA
+        moved = rows // 8 * warps * one.K * 2 + turns * warps * one.C * (one.K - t.held) * 4
+    sent = t.group * task.n * (SIZES[task.S] if task.way == "Ahead" else SIZES[task.A])
+    pointwise = 120 * t.pairs
+    clocks = TAIL + max(arithmetic, moved) + pointwise + (sent / REMOTE if t.blocks > 1 else 0)
+    waves = -(-(-(-task.rows // t.group)) // max(1, PROCESSORS[task.sm] // t.blocks))
+    return waves * (BARRIER[t.blocks] + clocks / GIGAHERTZ / 1e3)
+
+
+def fits(t, task):
+    one, card = share(t, task), CARDS[task.sm]
+    held, others = registers(t, task)
+    return (one.P <= WIDEST_SHARE and held + others <= most_registers(t) and shared(t, task) <= card.shared
+            and t.threads <= card.threads_of_sm)
+
+
+def candidates(task):
+    """Every tiling with as much of R in registers as they have room for."""
+    tensor = task.S in ("tf32", "half", "bfloat16")
+    widest = 1 if task.sm < 90 else WIDEST.get(task.sm, 8)
+    for blocks in (b for b in BLOCKS if b <= widest):
+        units = up(-(-task.n // blocks), 4)
+        together = max(1, PROCESSORS[task.sm] // blocks)
+        fair = max(1, -(-task.rows // together))                      # rows of a cluster if all run at the same time
+        for warps in WARPS:
+            for group in {min(fair, limit) for limit in (1, 2, 4, 8, 16, 32, 64)}:
+                pairs = -(-group * units // (32 * warps))
+                if pairs > 4:
+                    continue
+                if tensor and task.sm >= 80:
+                    for at_a_time in (8, 16):
+                        yield filled(Tiling("mma", blocks, units, warps, 1, 0, at_a_time, pairs, group), task)
+                for split in (32, 16, 8, 4):
+                    for at_a_time in ROWS:
+                        yield filled(Tiling("fma", blocks, units, warps, split, 0, at_a_time, pairs, group), task)
+
+
+def filled(t, task):
+    one, (_, others) = share(t, task), registers(t, task)
+    each = one.C * (4 if t.engine == "mma" else SIZES[task.A] // 4)
+    return t._replace(held=max(0, min(one.K, (most_registers(t) - others) // each)))
+
+
+@lru_cache(4096)
+def tiling(task):
+    """The tiling with the shortest step, or None if none fits.
+
+    >>> t = tiling(Task("Ahead", 4, 512, 16, "float", "float", 90))
+    >>> t.engine, t.blocks, t.units, t.group
+    ('fma', 16, 32, 2)
+    """
+    def order(t):
+        exact = task.S != "tf32" or t.engine == "fma"
+        return round(microseconds(t, task) * (1 if exact else TF32), 2), -t.warps, t
+    return min((t for t in candidates(task) if fits(t, task)), key=order, default=None)

@@ -1,0 +1,19 @@
+"""A card of compute capability 9.0 for the double, with the tilings that a test wants."""
+from contextlib import contextmanager
+from unittest import mock
+
+from rnnref.cuda import choose, modes, tiling
+
+
+@contextmanager
+def card(blocks=tiling.BLOCKS, sm=90, **limits):
+    """Inside, a sequence of any length runs on chip if R fits, in clusters of one of these sizes.
+
+    limits: constants of tiling.py to take in the place of its own.
+    """
+    limits = {"BLOCKS": tuple(blocks), **limits}
+    with mock.patch.object(modes, "architecture", lambda a: sm), mock.patch.multiple(choose, STEPS=1, NODE=1e3), \
+            mock.patch.multiple(tiling, **limits):
+        tiling.tiling.cache_clear()
+        yield
+    tiling.tiling.cache_clear()
