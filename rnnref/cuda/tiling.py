@@ -109,8 +109,8 @@ def most_registers(t):
     return min(255, 65536 // t.threads // 8 * 8)
 
 
-def microseconds(t, task):
-    """The estimate of one step."""
+def clocks(t, task):
+    """Of a processor, for one step of one cluster: what Parts has after the barrier, nothing hidden yet."""
     one, A = share(t, task), SIZES[task.A] // 4
     rows, warps, turns = t.padded, t.warps, t.padded // t.at_a_time
     if t.engine == "fma":
@@ -121,10 +121,41 @@ def microseconds(t, task):
         arithmetic = rows // 8 * -(-warps // 4) * 4 * one.C * one.K * MMA
         moved = rows // 8 * warps * one.K * 2 + turns * warps * one.C * (one.K - t.held) * 4
     sent = t.group * task.n * (SIZES[task.S] if task.way == "Ahead" else SIZES[task.A])
-    pointwise = 120 * t.pairs
-    clocks = TAIL + max(arithmetic, moved) + pointwise + (sent / REMOTE if t.blocks > 1 else 0)
-    waves = -(-(-(-task.rows // t.group)) // max(1, PROCESSORS[task.sm] // t.blocks))
-    return waves * (BARRIER[t.blocks] + clocks / GIGAHERTZ / 1e3)
+    return TAIL, arithmetic, moved, 120 * t.pairs, sent / REMOTE if t.blocks > 1 else 0
+
+
+def waves(t, task):
+    """How many clusters run one after the other in the same place, as the card has no room for all."""
+    return -(-(-(-task.rows // t.group)) // max(1, PROCESSORS[task.sm] // t.blocks))
+
+
+def microseconds(t, task):
+    """The estimate of one step."""
+    waiting, arithmetic, moved, pointwise, exchange = clocks(t, task)
+    in_turn = waiting + max(arithmetic, moved) + pointwise + exchange
+    return waves(t, task) * (BARRIER[t.blocks] + in_turn / GIGAHERTZ / 1e3)
+
+
+class Parts(NamedTuple):
+    """Of the estimate of one step, in microseconds.  Of arithmetic and shared memory, side by side, the shorter is 0."""
+    barrier: float
+    waiting: float                                # for what was asked for before: latency
+    arithmetic: float; shared: float              # of the product; what it reads from and moves through shared memory
+    pointwise: float                              # the rule
+    exchange: float                               # with other blocks
+
+
+def parts(t, task):
+    """The same, taken apart: they sum to `microseconds`.
+
+    >>> task = Task("Ahead", 4, 512, 16, "float", "float", 90)
+    >>> Parts(*(round(one, 2) for one in parts(tiling(task), task)))
+    Parts(barrier=0.35, waiting=0.35, arithmetic=0.0, shared=0.83, pointwise=0.07, exchange=0.08)
+    """
+    waiting, arithmetic, moved, *rest = clocks(t, task)
+    longer = (arithmetic, 0) if arithmetic >= moved else (0, moved)
+    spent = (one / GIGAHERTZ / 1e3 for one in (waiting, *longer, *rest))
+    return Parts(*(waves(t, task) * one for one in (BARRIER[t.blocks], *spent)))
 
 
 def fits(t, task):
