@@ -137,7 +137,7 @@ def microseconds(t, task):
 
 
 class Parts(NamedTuple):
-    """Of the estimate of one step, in microseconds.  Of arithmetic and shared memory, side by side, the shorter is 0."""
+    """Microseconds of one step.  Arithmetic and shared memory work side by side: the shorter of the two is 0."""
     barrier: float
     waiting: float                                # for what was asked for before: latency
     arithmetic: float; shared: float              # of the product; what it reads from and moves through shared memory
