@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from kernels.compile_check import check
 from kernels.faults import planted_text
-from kernels.instances import dtype, kernels
+from kernels.instances import dtype, kernels, wholes
 from shim.hostsim import built
 
 from rnnref.check.tolerance import tolerance
@@ -101,7 +101,7 @@ def elman():
 
 def test_without_a_fault_nothing_is_wrong():
     table, wrong = check([75, 90], elman())
-    assert wrong == [] and all(0 < n <= 64 for row in table.values() for n in row)
+    assert wrong == [] and all(0 < n <= 64 for row in table.values() for n in row.values())
 
 
 @pytest.mark.parametrize("file, old, new, says", FAULTS)
@@ -126,6 +126,20 @@ def test_the_check_sees_spilled_registers(monkeypatch):
     wide = [k for k in kernels((("float64", "float64"),)) if k.name == "elman_backward_double_double"]
     with planted_text("pointwise.cu", "rule.recall(", MANY):
         assert any("spilled registers" in why for why in check([90], wide)[1])
+
+
+def one_whole(sm):
+    return [found for found in wholes(sm) if found[0].name.startswith("elman_back_fma")][:1]
+
+
+def test_whole_sequences_are_checked_as_they_are_launched(monkeypatch):
+    table, wrong = check([90], [], one_whole)
+    assert wrong == [] and len(table) == 1
+    with planted_text("onchip.cu", "if (p.dead) return;\n    A r[G];", "A r[G]; volatile A far[300]; far[0] = 0; "
+                      "for (int q = 0; q < 300; q++) far[q] = q; p.x[0] += far[to.n];"):
+        monkeypatch.setattr("kernels.compile_check.shared", lambda t, task: 1 << 20)
+        wrong = check([90], [], lambda sm: [found for found in wholes(sm) if "elman_ahead_fma" in found[0].name][:1])[1]
+    assert len(wrong) == 2 and "bytes of stack" in wrong[0] and "1048576 bytes of shared memory, at most" in wrong[1]
 
 
 def test_the_check_sees_a_launch_beyond_its_card(monkeypatch):

@@ -66,6 +66,17 @@ template <int BLOCKS> struct Cluster {
   }
 };
 
+// The index of the thread, read anew: what follows from it is computed where it is needed, not kept in registers
+__device__ __forceinline__ int this_thread() {
+#ifdef __CUDACC__
+  int index;
+  asm volatile("mov.u32 %0, %%tid.x;" : "=r"(index));
+  return index;
+#else
+  return threadIdx.x;
+#endif
+}
+
 constexpr int parts(int whole, int size) { return (whole + size - 1) / size; }
 
 // The nearest number that is stored as S

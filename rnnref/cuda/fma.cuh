@@ -27,9 +27,11 @@ template <class A, class S, int COLUMNS, int DEPTH, int WARPS_, int SPLIT, int H
     first = (warp * ACROSS + lane / SPLIT) * C;
     rest = reinterpret_cast<A*>(shared) + warp * C * MORE * 32 + lane;
 #pragma unroll
-    for (int j = 0; j < HELD; j++)
+    for (int j = 0; j < HELD; j++) {
 #pragma unroll
       for (int c = 0; c < C; c++) held[c][j] = rounded<S, A>(matrix(first + c, j * SPLIT + part));
+      __syncwarp();                               // no load goes past it: a few at a time, not all at once
+    }
     for (int j = HELD; j < K; j++)
       for (int c = 0; c < C; c++)
         rest[(c * MORE + j - HELD) * 32] = rounded<S, A>(matrix(first + c, j * SPLIT + part));

@@ -61,6 +61,15 @@ template <class S> void mma(float* d, const unsigned* a, const unsigned* b, S ki
 }
 #endif
 
+// A number that no compiler can compute again later from what it was made of, which would have to be kept as well
+__device__ __forceinline__ unsigned settled(unsigned x) {
+#ifdef __CUDACC__
+  return __shfl_sync(0xffffffffu, x, threadIdx.x % 32);
+#else
+  return x;
+#endif
+}
+
 // out[column] = sum over k of M[column, k] v[k].  A warp has TILES times 16 columns; HELD of the fragments of a tile are
 // in registers, the rest in shared memory.  ROWS vectors at a time, each by itself a column of the product: what the
 // others are does not matter to it.
@@ -80,9 +89,11 @@ template <class S, int COLUMNS, int DEPTH, int WARPS_, int HELD, int ROWS_> stru
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     rest = reinterpret_cast<Four*>(shared) + warp * TILES * MORE * 32 + lane;
 #pragma unroll
-    for (int j = 0; j < HELD; j++)
+    for (int j = 0; j < HELD; j++) {
 #pragma unroll
       for (int tile = 0; tile < TILES; tile++) held[tile][j] = four(matrix, warp * TILES + tile, j);
+      __syncwarp();                               // no load goes past it: a few at a time, not all at once
+    }
     for (int j = HELD; j < K; j++)
       for (int tile = 0; tile < TILES; tile++)
         rest[(tile * MORE + j - HELD) * 32] = four(matrix, warp * TILES + tile, j);
@@ -97,13 +108,13 @@ template <class S, int COLUMNS, int DEPTH, int WARPS_, int HELD, int ROWS_> stru
       S first, second;
       cast(matrix(column, k), first);
       cast(IN_WORD > 1 ? matrix(column, k + 1) : 0, second);
-      f.word[i] = word(first, second);
+      f.word[i] = settled(word(first, second));
     }
     return f;
   }
 
   template <class Out> __device__ __forceinline__ void multiply(const S* v, int rows, const Out& out) const {
-    const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4, warp = threadIdx.x / 32;
+    const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
     for (int row = 0; row < rows; row += ROWS) {
       float d[EIGHTS][TILES][4] = {};
       const unsigned* at = reinterpret_cast<const unsigned*>(v) + (row + g) * WORDS + t;
@@ -126,13 +137,13 @@ template <class S, int COLUMNS, int DEPTH, int WARPS_, int HELD, int ROWS_> stru
             mma(d[e][tile], a.word, b, S());
           }
         }
+      const int thread = this_thread(), column = thread / 32 * TILES * 16 + thread % 32 / 4, first = row + thread % 4 * 2;
 #pragma unroll
       for (int e = 0; e < EIGHTS; e++)
 #pragma unroll
         for (int tile = 0; tile < TILES; tile++)
 #pragma unroll
-          for (int i = 0; i < 4; i++)
-            out(row + e * 8 + 2 * t + i % 2, (warp * TILES + tile) * 16 + g + i / 2 * 8, d[e][tile][i]);
+          for (int i = 0; i < 4; i++) out(first + e * 8 + i % 2, column + tile * 16 + i / 2 * 8, d[e][tile][i]);
     }
   }
 };

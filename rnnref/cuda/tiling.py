@@ -11,7 +11,7 @@ from .limits import CARDS
 SIZES = {"double": 8, "float": 4, "tf32": 4, "half": 2, "bfloat16": 2}         # bytes, by the names in C++
 BLOCKS = (1, 2, 4, 8, 16)                         # of a cluster
 WIDEST = {90: 16, 100: 16}                        # blocks of a cluster; 8 where nothing else is said, 1 before 9.0
-WARPS = (1, 2, 4, 6, 8, 12, 16)
+WARPS = (4, 6, 8, 12, 16)
 ROWS = (1, 2, 4)                                  # at a time, by multiply-add
 PROCESSORS = {75: 72, 80: 108, 86: 84, 89: 128, 90: 132, 100: 148, 120: 170}   # of the largest card of its kind
 OTHERS = {"Ahead": 48, "Back": 88}                # registers of a thread beside those that hold R, sums and pairs
@@ -100,7 +100,7 @@ def registers(t, task):
     others = OTHERS[task.way] + task.carried * t.pairs * words
     if t.engine == "fma":
         return one.C * t.held * words, others + t.at_a_time * one.P * words
-    others += 16 if task.S == "half" else 0       # while R is rounded
+    others += 32 if task.sm >= 100 else 0         # as its compiler likes it
     return one.C * t.held * 4, others + t.at_a_time // 8 * one.C * (4 if task.way == "Ahead" else 10)
 
 

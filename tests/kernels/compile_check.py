@@ -14,9 +14,10 @@ from pathlib import Path
 
 from rnnref.cuda.launch import OPTIONS
 from rnnref.cuda.limits import CARDS, geometry, refused
-from rnnref.cuda.source import THREADS, assemble
+from rnnref.cuda.source import assemble
+from rnnref.cuda.tiling import shared
 
-from .instances import kernels
+from .instances import kernels, wholes
 
 CUPYS = "-ftz=true", "--device-as-default-execution-space"             # what CuPy adds to the options of others
 FINE = "no spills, no stack, no double in kernels of floats, no stale loads, every launch within its card"
@@ -99,7 +100,7 @@ def used(log):
     return found
 
 
-def faults(kernel, row, ptx, card):
+def faults(kernel, row, ptx, card, grid, block, shared):
     """What is wrong with one kernel on one card, in words."""
     if not row["registers"]:
         yield "the compiler says nothing of it"
@@ -107,39 +108,44 @@ def faults(kernel, row, ptx, card):
         yield f"{row['spilled']} bytes of spilled registers"
     if row["stack"] > row["spilled"]:
         yield f"{row['stack']} bytes of stack: an array that is not in registers"
-    if kernel.A != "float64" and re.search(r"\.f64\b", ptx):
+    if kernel.A not in ("float64", "double") and re.search(r"\.f64\b", ptx):
         yield "arithmetic in double: " + re.search(r".*\.f64\b.*", ptx)[0].strip()
     if "ld.global.nc" in ptx:
         yield "ld.global.nc: a load that does not see what the same launch writes"
-    grid, block = geometry(2 ** 20, 1024)
-    assert block[0] * block[1] <= THREADS
-    why = refused(card, grid, block, row["shared"], row["registers"])
+    why = refused(card, grid, block, row["shared"] + shared, row["registers"])
     if why:
         yield why
 
 
-def check(cards, every):
-    """-> {kernel name: [registers on each card]}, [what is wrong]."""
-    nvrtc, table, wrong = Nvrtc(), {k.name: [] for k in every}, []
-    print(f"NVRTC {nvrtc.version()}, {len(every)} kernels")
-    source = assemble(every)
+def launches(steps, sequences):
+    """(kernel, grid, block, shared memory) of all that is launched on one card."""
+    for kernel in steps:
+        yield kernel, *geometry(2 ** 20, 1024), 0
+    for kernel, t, task in sequences:
+        yield kernel, (2 ** 20 // t.blocks * t.blocks, 2), (t.threads, 1), shared(t, task)
+
+
+def check(cards, steps, sequences=lambda sm: ()):
+    """-> {kernel name: {card: registers}}, [what is wrong].  sequences: those of a card."""
+    nvrtc, table, wrong = Nvrtc(), {}, []
+    print(f"NVRTC {nvrtc.version()}")
     for sm in cards:
-        started = time.time()
+        started, known = time.time(), list(launches(steps, sequences(sm)))
+        source = assemble([kernel for kernel, *_ in known])
         log, ptx = nvrtc.compile(source, (*OPTIONS, f"-arch=sm_{sm}", *CUPYS, "--ptxas-options=-v"))
         rows, texts = used(log), entries(ptx)
-        for k in every:
-            table[k.name].append(rows[k.name]["registers"])
-            wrong += [f"sm_{sm} {k.name}: {why}" for why in faults(k, rows[k.name], texts[k.name], CARDS[sm])]
-        print(f"  sm_{sm}: {time.time() - started:.1f} s")
+        for k, *how in known:
+            table.setdefault(k.name, {})[sm] = rows[k.name]["registers"]
+            wrong += [f"sm_{sm} {k.name}: {why}" for why in faults(k, rows[k.name], texts[k.name], CARDS[sm], *how)]
+        print(f"  sm_{sm}: {len(known)} kernels, {time.time() - started:.1f} s")
     return table, wrong
 
 
 def main(cards):
-    every = list(kernels())
-    table, wrong = check(cards, every)
-    print(f"\n{'registers':42}" + "".join(f"{'sm_' + str(sm):>8}" for sm in cards))
+    table, wrong = check(cards, list(kernels()), wholes)
+    print(f"\n{'registers':62}" + "".join(f"{'sm_' + str(sm):>8}" for sm in cards))
     for name, registers in table.items():
-        print(f"{name:42}" + "".join(f"{n:8}" for n in registers))
+        print(f"{name:62}" + "".join(f"{registers.get(sm, ''):>8}" for sm in cards))
     print(*wrong or [FINE], sep="\n")
     return 1 if wrong else 0
 
