@@ -7,6 +7,7 @@ import pytest
 import strict
 from cases import CELLS, B, I, T, U, case
 from kernels.onchip import card
+from kernels.sequences import both_ways, inputs
 from shim.double import with_kernels
 
 import rnnref
@@ -50,23 +51,6 @@ def test_laws_past_the_end(name, past, kernels):
     trial = Trial(replace(case(name), **WAYS["lengths"], past=past, device="gpu"))
     for number in LAWS:
         hold(trial, number)
-
-
-def inputs(cell, n, rows, steps=4, dtype="float32", seed=0):
-    """(p, xs, s), a mask, and gradients for what comes out."""
-    rng = np.random.default_rng(seed)
-    p = tmap(lambda a: a.astype(dtype), rnnref.init.parameters(cell, 3, n, rng, dtype="float64"))
-    draw = lambda a: (rng.normal(size=a.shape) * 0.7).astype(a.dtype)          # noqa: E731
-    s = tmap(draw, cell.zeros(rows, n, dtype=dtype))
-    xs, dys = (draw(np.empty((steps, rows, k), dtype)) for k in (3, n))
-    return (p, xs, s), rng.random((steps, rows)) < 0.8, (dys, tmap(draw, s))
-
-
-def both_ways(cell, given, mask, d, reverse=False, keep=True, **choice):
-    """Results and gradients in main memory."""
-    p, xs, s = to("gpu", given)
-    ys, new, tape = run(cell, p, xs, s, mask=to("gpu", mask), reverse=reverse, keep=keep, **choice)
-    return to("cpu", (ys, new, run_back(tape, *to("gpu", d)) if keep else None))
 
 
 def near(got, want, arithmetic):

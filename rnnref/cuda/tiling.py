@@ -12,6 +12,7 @@ SIZES = {"double": 8, "float": 4, "tf32": 4, "half": 2, "bfloat16": 2}         #
 BLOCKS = (1, 2, 4, 8, 16)                         # of a cluster
 WIDEST = {90: 16, 100: 16}                        # blocks of a cluster; 8 where nothing else is said, 1 before 9.0
 WARPS = (4, 6, 8, 12, 16)
+SPLITS = (32, 16, 8, 4)                           # lanes that share a sum
 ROWS = (1, 2, 4)                                  # at a time, by multiply-add
 PROCESSORS = {75: 72, 80: 108, 86: 84, 89: 128, 90: 132, 100: 148, 120: 170}   # of the largest card of its kind
 OTHERS = {"Ahead": 48, "Back": 88}                # registers of a thread beside those that hold R, sums and pairs
@@ -181,7 +182,7 @@ def candidates(task):
                 if tensor and task.sm >= 80:
                     for at_a_time in (8, 16):
                         yield filled(Tiling("mma", blocks, units, warps, 1, 0, at_a_time, pairs, group), task)
-                for split in (32, 16, 8, 4):
+                for split in SPLITS:
                     for at_a_time in ROWS:
                         yield filled(Tiling("fma", blocks, units, warps, split, 0, at_a_time, pairs, group), task)
 

@@ -1,10 +1,12 @@
 """Every kernel under the address sanitizer: python -m tests.kernels.sanitized [fault], in a process that preloads it.
 
-`run(fault)` starts that process; a fault is a name of `faults.FAULTS`.
+`run(fault)` starts that process; a fault is a name of `faults.FAULTS` or of `sequences.FAULTS`, "whole sequences" are
+those of sequences.py without one.
 """
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
@@ -23,6 +25,25 @@ def run(fault=""):
 
 
 def main(fault):
+    from kernels import sequences
+    if fault in {"whole sequences", *sequences.FAULTS}:
+        of_sequences(sequences, fault)
+    else:
+        of_steps(fault)
+    print("nothing found")
+
+
+def of_sequences(sequences, fault):
+    import blas
+    from kernels.faults import planted_text
+    from shim.double import with_kernels
+    case, back, *edit, _ = sequences.FAULTS.get(fault, (None,) * 6)
+    with with_kernels(sanitize=True), blas.install(), planted_text(*edit) if case else nullcontext():
+        for one in (case,) if case else sequences.CASES:
+            sequences.by_kernel(one)
+
+
+def of_steps(fault):
     from cases import case
     from kernels.faults import planted
     from kernels.steps import RULES, by_kernel, drawn
@@ -37,7 +58,6 @@ def main(fault):
         one = case("GRU before")
         args = tmap(lambda a: a.astype("float32"), (one.p, one.xs, one.s))
         run_back(run(one.cell, *to("gpu", args))[2])
-    print("nothing found")
 
 
 if __name__ == "__main__":
