@@ -5,15 +5,18 @@ import numpy as np
 import pytest
 
 import rnnref
-from rnnref.cells import GRU, LSTM, Bidirectional
+from rnnref.cells import GRU, LSTM, Bidirectional, GatedCell
 from rnnref.cuda import modes
 from rnnref.cuda.choose import GROUP, HELD, NAMES, Problem, choose
 from rnnref.fused import Call
+from rnnref.maps.dense import Dense
+from rnnref.rules.lstm import LSTM as LSTMRule
+from rnnref.rules.of_sum import NormOfSum
 
 ALL = (3, 2, 1, 0)
 SIZES = ((1, 1000, 256, 256), (16, 256, 512, 512), (64, 100, 256, 512), (64, 512, 512, 1024), (128, 256, 1024, 1024),
          (256, 128, 1024, 2048), (4, 5, 8, 16), (0, 10, 3, 4), (2000, 20, 1, 300))
-CARDS = 75, 80, 86, 89, 90, 100, 120, None
+CARDS = 70, 75, 80, 86, 87, 89, 90, 100, 103, 120, 121, None
 GRID = [Problem(T, B, I, H, gates, dtype, mode, sm, back) for (B, T, I, H), gates, (dtype, mode), sm, back in
         itertools.product(SIZES, (1, 3, 4), (("float64", "fp32"), ("float32", "fp32"), ("float32", "tf32"),
                                              ("float32", "bf16"), ("float16", "fp16")), CARDS, (True, False))]
@@ -40,7 +43,7 @@ def test_what_is_chosen_fits_its_card():
             assert problem.sm >= (90 if chosen.tier == 2 and chosen.blocks > 1 else 75)
             assert chosen.blocks in (1, 2, 4, 8, 16) if chosen.tier == 2 else chosen.blocks <= GROUP
             assert chosen.tier == 2 or problem.sm >= 80
-            assert chosen.blocks < 16 or chosen.tier == 3 or problem.sm in (90, 100)
+            assert chosen.blocks < 16 or chosen.tier == 3 or problem.sm in (90, 100, 103)
 
 
 # The plan of issue 3 for an H200: tiers for inference and for training.
@@ -99,10 +102,17 @@ def test_explain_needs_no_device():
 
 
 def test_explain_of_the_text():
-    said = explained(GRU("before"), on_gpu())
-    assert said["cuda.stepped"] == said["cuda.onchip"] == "GRUBefore is not two maps and a rule: not built yet"
+    said = explained(GatedCell(Dense("W"), Dense("R"), NormOfSum(LSTMRule())), on_gpu())
+    assert said["cuda.stepped"] == said["cuda.onchip"] == "no kernel has been written for NormOfSum"
     assert said["scan_gated"] == "runs" and said["tier"] == "0, the text as it is written"
-    assert said["GRUBefore"] == "CudaGRUBefore in its place" and said["Dense"] == "CudaDense in its place"
+    assert said["LSTM"] == "CudaLSTM in its place" and said["Dense"] == "CudaDense in its place"
+
+
+@pytest.mark.parametrize("cell, name", ((GRU("before"), "GRUBefore"), (LSTM(projection=3), "Projected")))
+def test_explain_of_two_products_a_step(cell, name):
+    said = explained(cell, on_gpu())
+    assert said["cuda.onchip"] == f"{name} is not two maps and a rule: not built yet"
+    assert said["cuda.stepped"] == "runs" and said["Dense"] == "CudaDense in its place"
 
 
 def test_explain_of_two_directions_knows_the_units_of_both():

@@ -17,7 +17,7 @@ from rnnref.cuda import choose, stepped, whole
 from rnnref.fused import call_of, plan
 from rnnref.laws import hold
 from rnnref.run import run, run_back
-from rnnref.tree import first, tmap, to
+from rnnref.tree import tmap, to
 from rnnref.trial import TEXT, Trial, ways
 
 pytestmark = pytest.mark.kernels
@@ -56,58 +56,6 @@ def test_laws_past_the_end(name, past, kernels):
 def near(got, want, arithmetic):
     assert_close(got[:2], want[:2], "path", arithmetic=arithmetic)
     assert_close(got[2], want[2], "gradient", arithmetic=arithmetic)
-
-
-# blocks, units of the state, rows, and what of the tiling is not as it would be on a card
-SHAPES = (
-    ((1,), 1, 1, {}), ((1,), 33, 5, {}), ((2,), 3, 7, {}), ((2,), 13, 2, {"WARPS": (1,)}),
-    ((4,), 21, 9, {"ROWS": (4,)}),
-    ((8,), 29, 3, {}), ((16,), 61, 2, {}), ((2,), 40, 6, {"OTHERS": {"Ahead": 215, "Back": 215}}),
-    ((2,), 17, 70, {"PROCESSORS": {90: 4}, "WARPS": (2,)}), ((4,), 3, 2, {}))
-
-
-@pytest.mark.parametrize("blocks, n, rows, limits", SHAPES)
-@pytest.mark.parametrize("name", KINDS)
-def test_sizes(name, blocks, n, rows, limits, kernels):
-    """Blocks without units, rows that fill no cluster, R in shared memory, several pairs of a thread."""
-    cell, (given, mask, d) = CELLS[name][0], inputs(CELLS[name][0], n, rows)
-    want = both_ways(cell, given, mask, d, True, paths=("cuda.stepped",))
-    with card(blocks, **limits):
-        near(both_ways(cell, given, mask, d, True, **PATH), want, "float32")
-
-
-@pytest.mark.parametrize("mode, arithmetic", (("tf32", "tf32"), ("fp16", "float16"), ("bf16", "bfloat16")))
-@pytest.mark.parametrize("name", KINDS)
-@pytest.mark.parametrize("blocks, n, rows, limits", (
-    ((1,), 9, 3, {}), ((2,), 37, 11, {}), ((8,), 50, 2, {}), ((2,), 40, 9, {"OTHERS": {"Ahead": 200, "Back": 200}})))
-def test_tensor_cores(name, mode, arithmetic, blocks, n, rows, limits, kernels):
-    """The same factors are rounded to the same digits as by the products of the stepped path."""
-    cell, (given, mask, d) = CELLS[name][0], inputs(CELLS[name][0], n, rows)
-    want = both_ways(cell, given, mask, d, paths=("cuda.stepped",), mode=mode)
-    exact = both_ways(cell, given, mask, d, paths=("cuda.stepped",))
-    with card(blocks, ROWS=(), **limits):
-        assert chosen(cell, given, mode)[0].engine == "mma"
-        got = both_ways(cell, given, mask, d, mode=mode, **PATH)
-    near(got, want, arithmetic)
-    assert abs(got[0] - want[0]).max() < 0.2 * abs(exact[0] - want[0]).max()
-
-
-@pytest.mark.parametrize("dtype", ("float64", "float16", "bfloat16"))
-@pytest.mark.parametrize("name", KINDS)
-def test_storage(name, dtype, kernels):
-    dtype = blas.ml_dtypes.bfloat16 if dtype == "bfloat16" else np.dtype(dtype)
-    cell, (given, mask, d) = CELLS[name][0], inputs(CELLS[name][0], 13, 5, dtype=dtype)
-    want = both_ways(cell, given, mask, d, paths=("cuda.stepped",))
-    got = both_ways(cell, given, mask, d, **PATH)
-    assert first(got).dtype == dtype
-    near(got, want, dtype)
-
-
-def chosen(cell, given, mode="fp32", keep=True):
-    """The tilings ahead and back."""
-    p, xs, s = to("gpu", given)
-    call = call_of(xs, keep=keep, s=s)._replace(mode=mode)
-    return choose.choose(choose.problem_of(cell, call, None)).ways
 
 
 @pytest.mark.parametrize("mode", ("fp32", "tf32", "bf16"))

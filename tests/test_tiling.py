@@ -1,10 +1,15 @@
-"""The estimate of one step and its parts, without a device."""
+"""How a step is dealt out, and the estimate of its time and its parts, without a device."""
+import ctypes
 import itertools
 import math
 
 import pytest
+from hypothesis import given, settings, strategies as st
+from shim.hostsim import built
 
-from rnnref.cuda.tiling import Task, clocks, microseconds, parts, tiling
+from rnnref.cuda import source
+from rnnref.cuda.limits import CARDS, refused
+from rnnref.cuda.tiling import SPLITS, Task, Tiling, clocks, microseconds, parts, product, share, shared, tiling
 
 TASKS = [Task(way, 4, n, rows, "float", S, 90) for way, n, rows, S in itertools.product(
     ("Ahead", "Back"), (20, 256, 512), (1, 16, 64, 600), ("float", "tf32", "bfloat16"))]
@@ -25,3 +30,50 @@ def test_clusters_that_wait_for_others_take_their_time_again():
     t = tiling(task)
     alone, crowded = (parts(t, task._replace(rows=rows)) for rows in (t.group, task.rows))
     assert all(math.isclose(many, 5 * one) for many, one in zip(crowded, alone))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.builds(Task, st.sampled_from(("Ahead", "Back")), st.sampled_from((1, 3, 4)), st.integers(1, 1100),
+                 st.integers(1, 600), st.just("float"), st.sampled_from(("float", "tf32", "half", "bfloat16")),
+                 st.sampled_from(sorted(CARDS))))
+def test_what_is_dealt_out_is_all_there_is_and_fits_its_card(task):
+    t = tiling(task)
+    if t is None:
+        return
+    one = share(t, task)
+    assert t.blocks * t.units >= task.n and t.pairs * t.threads >= t.group * t.units and 1 <= t.group <= task.rows
+    across = 16 * t.warps if t.engine == "mma" else t.warps * (32 // t.split)
+    assert across * one.C >= one.columns and 0 <= t.held <= one.K
+    assert t.engine == "fma" or (task.S != "float" and task.sm >= 80 and t.at_a_time % 8 == 0)
+    assert t.blocks <= (1 if task.sm < 90 else 16 if task.sm in (90, 100) else 8)
+    grid = -(-task.rows // t.group) * t.blocks, 2
+    assert refused(CARDS[task.sm], grid, (t.threads, 1), shared(t, task)) is None
+
+
+def some():
+    """Tilings that say different things, with their tasks."""
+    for way, (blocks, units), warps, held in itertools.product(
+            ("Ahead", "Back"), ((1, 12), (2, 20), (8, 4)), (4, 6), (0, 1)):
+        for A, S, engine, splits in (("float", "float", "fma", SPLITS), ("double", "double", "fma", (8,)),
+                                     ("float", "tf32", "mma", (1,)), ("float", "half", "mma", (1,))):
+            for split in splits:
+                yield (Tiling(engine, blocks, units, warps, split, held, 8, 1, 3),
+                       Task(way, 3, blocks * units - 1, 9, A, S, 90))
+
+
+@pytest.mark.kernels
+def test_python_and_c_count_alike():
+    """How a product is shared out is said twice: for the plan here, in fma.cuh and mma.cuh for the kernels."""
+    lines, want = [], []
+    for t, task in some():
+        A, S, numbers = source.qualified(task.A), source.qualified(task.S), ", ".join(map(str, product(t, task)))
+        kind, C = (f"Fma<{A}, {S}, {numbers}>", "C") if t.engine == "fma" else (f"Mma<{S}, {numbers}>", "TILES")
+        one = share(t, task)
+        if one.C <= 32:
+            lines += [f"rnnref::{kind}::{name}" for name in (C, "K", "STRIDE", "REST")]
+            want += [one.C, one.K, one.stride, one.rest]
+    seen = set()
+    text = ['#include "cuda_host_shim.h"', *(source.inlined(file, seen) for file in ("fma.cuh", "mma.cuh")),
+            'extern "C" {', f"int counts[] = {{{', '.join(lines)}}};", "}"]
+    counts = (ctypes.c_int * len(lines)).in_dll(ctypes.CDLL(str(built("\n".join(text)))), "counts")
+    assert list(counts) == want and len(want) > 300

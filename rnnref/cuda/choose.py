@@ -14,6 +14,7 @@ from there.  `make probe-gpu` measures both; until it has, tier 1 runs these siz
 """
 from typing import Any, NamedTuple
 
+from .limits import nearest
 from .tiling import Task, microseconds, tiling
 
 BUILT = (2, 1, 0)
@@ -61,7 +62,7 @@ class Problem(NamedTuple):
 
     def task(self, way):
         A = "double" if self.dtype == "float64" else "float"
-        return Task(way, self.gates, self.H, self.B * self.directions, A, self.multiplied, self.sm)
+        return Task(way, self.gates, self.H, self.B * self.directions, A, self.multiplied, nearest(self.sm))
 
 
 class Choice(NamedTuple):
@@ -145,6 +146,8 @@ def small(problem):
         return "whether R would fit is open, as the number of units is not said"
     if problem.sm is None:
         return "whether the card could is open, as its compute capability is not said"
+    if nearest(problem.sm) is None:
+        return f"nothing is known of cards of compute capability {problem.sm / 10}"
     return None
 
 

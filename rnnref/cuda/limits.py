@@ -21,6 +21,15 @@ CARDS = {75: Card(64 << 10, 1024), 80: Card(163 << 10, 2048), 86: Card(99 << 10,
          90: Card(227 << 10, 2048), 100: Card(227 << 10, 2048), 120: Card(99 << 10, 1536)}
 
 
+def nearest(sm):
+    """The card of this table whose limits one of this compute capability has at least; None before all of them.
+
+    >>> nearest(90), nearest(103), nearest(70)
+    (90, 100, None)
+    """
+    return max((known for known in CARDS if known <= sm), default=None)
+
+
 def geometry(rows, n):
     """Grid and block for [rows, n]: along the units first, so that neighbours read what lies side by side.
 
