@@ -13,7 +13,7 @@ DEMO   = .venv/bin/rnnref verify --against onnxruntime --html report.html --repo
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:           # all targets share one .venv
-.PHONY: help demo test kernels test-peers test-gpu bench-gpu probe-gpu lint bench clean distclean
+.PHONY: help demo test kernels test-peers test-gpu soak-gpu bench-gpu probe-gpu lint bench clean distclean
 
 help:  ## list the targets
 	@awk 'BEGIN { FS = ":.*##  *" } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -39,8 +39,11 @@ GPU_NEEDS = $(if $(filter command,$(origin PY)),,.venv/.dev $(if $(CUDA),.venv/.
 
 test-gpu: $(GPU_NEEDS)  ## tests on a CUDA device; CUDA=12 or CUDA=13 installs CuPy for it
 	@$(PY) -m tests.bench.device
-	$(PYTEST) tests/test_gpu.py tests/test_laws_gpu.py tests/test_gpu_golden.py tests/test_cudnn.py -m gpu $(ARGS)
+	$(PYTEST) tests/test_gpu.py tests/test_gpu_onchip.py tests/test_laws_gpu.py tests/test_gpu_golden.py tests/test_cudnn.py -m gpu $(ARGS)
 	@$(PY) -m tests.bench.sanitizer
+
+soak-gpu: $(GPU_NEEDS)  ## ten minutes of random shapes on a CUDA device, each held to the text in float64
+	$(PY) -m tests.bench.soak $(ARGS)
 
 bench-gpu: $(GPU_NEEDS)  ## time LSTM and GRU on a CUDA device, beside torch's
 	$(PY) -m tests.bench.gpu $(ARGS)

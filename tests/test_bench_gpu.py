@@ -5,7 +5,9 @@ import blas
 import graphs
 import numpy as np
 import pytest
-from bench import device, gpu, gpu_probe
+from bench import device, gpu, gpu_probe, soak
+from kernels.faults import planted_text
+from kernels.onchip import card
 from shim.double import with_kernels
 
 import rnnref
@@ -23,7 +25,8 @@ def toys(monkeypatch):
     def torchs(self, mode):
         raise RuntimeError("there is no CUDA")
     monkeypatch.setattr(gpu.Net, "torchs", torchs)
-    with with_kernels() as cupy, blas.install(), graphs.install():
+    monkeypatch.setattr(device, "about", lambda: {"sm": 90})
+    with with_kernels() as cupy, blas.install(), graphs.install(), card((2,)):
         monkeypatch.setattr(cupy, "get_default_memory_pool", lambda: type("Pool", (), {"free_all_blocks": print}),
                             raising=False)
         yield ran
@@ -35,16 +38,32 @@ def toys(monkeypatch):
 @pytest.mark.parametrize("name", gpu.CELLS)
 def test_every_row_can_be_measured(name, mode, kind, toys, capsys):
     one = gpu.row(name, SIZE, kind, mode, 3)
-    who = {"products", "ours", "ours, graph", *["ours 16"] * (mode in gpu.NARROW), *["plain"] * (mode == "fp32")}
+    who = {"products", "ours", "ours, stepped", "ours, graphed",
+           *["ours 16"] * (mode in gpu.NARROW), *["plain"] * (mode == "fp32")}
     assert set(one["forward"]) == set(one["training"]) == who and list(one["failed"]) == ["torch"]
     gpu.shown(one)
     said = capsys.readouterr().out
-    assert "products/ours 1.00" in said and "graph/ours 1.00" in said
+    assert "products/ours 1.00" in said and "graphed/stepped 1.00" in said and "clusters; a step of ours" in said
+    assert set(one["estimates"]) == {"stepped", "Ahead", "Back"} and one["Ahead"]["blocks"] == 2
+    assert one["microseconds a step"]["forward, ours"] == 250 / (2 if "two" in kind else 1)
     assert "torch failed: RuntimeError: there is no CUDA" in said
     json.dumps(one)
 
 
-@pytest.mark.parametrize("what", (device.required, gpu.main, gpu_probe.main))
+@pytest.mark.kernels
+def test_the_soak_names_what_it_draws_and_what_is_wrong():
+    with with_kernels(), blas.install(), card((2,), WARPS=(4,)):
+        paths = []
+        for seed in range(6):
+            words, path, why = soak.held(seed, largest=9)
+            assert words.startswith(f"seed {seed}: ") and why is None
+            paths.append(path)
+        assert set(paths) == {"cuda.onchip"}
+        with planted_text("onchip.cu", "p.s.h = rounded<W>(p.s.h);", "p.s.h = 2 * p.s.h;"):
+            assert "expected" in soak.held(0, largest=9)[2]
+
+
+@pytest.mark.parametrize("what", (device.required, gpu.main, gpu_probe.main, soak.main))
 def test_without_a_device_it_says_so(what, monkeypatch):
     monkeypatch.setattr("sys.argv", ["bench"])
     monkeypatch.setattr(device, "why_none", lambda: "no card")

@@ -26,6 +26,7 @@ ARITHMETIC = {"fp32": "float32", "tf32": "tf32", "bf16": "bfloat16", "fp16": "fl
 TEXT = {"paths": ("scan", "apart"), "twins": False}
 STEPPED = [name for name in CELLS if name not in ("GRU before", "LSTM, projection")]
 WAYS = "everywhere", "lengths", "mask"
+BY_STEPS = {"paths": ("cuda.stepped", "scan_gated", "apart")}     # these sizes run on chip, if nothing is said
 
 
 def case(name, size, dtype="float32", where="everywhere", seed=0):
@@ -78,7 +79,7 @@ def near(got, want, arithmetic):
 def test_against_the_text(name, size, dtype, where, reverse):
     one = case(name, size, dtype, where)
     want = in_float64(one, reverse=reverse)
-    for choice in ({}, {"paths": ("scan_gated",)}):
+    for choice in ({}, BY_STEPS, {"paths": ("scan_gated",)}):
         near(on_device(one, reverse=reverse, **choice), want, dtype)
 
 
@@ -95,7 +96,9 @@ def test_what_runs_is_what_is_said(name):
 @pytest.mark.parametrize("name", [name for name in STEPPED if "clip" not in name])     # whose gradient jumps
 def test_modes(name, size, mode):
     one = case(name, size, where="lengths")
-    near(on_device(one, mode=mode), in_float64(one), ARITHMETIC[mode])
+    want = in_float64(one)
+    for choice in ({}, BY_STEPS):
+        near(on_device(one, mode=mode, **choice), want, ARITHMETIC[mode])
 
 
 @pytest.mark.parametrize("mode", ARITHMETIC)
@@ -103,11 +106,12 @@ def test_modes(name, size, mode):
 @pytest.mark.parametrize("name", ("LSTM, clip", "GRU", "SimpleRNN"))
 def test_every_bit_comes_again(name, where, mode):
     one = case(name, "wide", where=where)
-    first = on_device(one, mode=mode)
-    assert_same(on_device(one, mode=mode), first)
-    cell, p, xs, s, options, _ = to("gpu", (None, *one[1:]))
-    ys, new, _ = run(one[0], p, xs, s, **options, mode=mode, keep=False)
-    assert_same(to("cpu", (ys, new)), first[0], "keep=False")
+    for choice in ({}, BY_STEPS):
+        first = on_device(one, mode=mode, **choice)
+        assert_same(on_device(one, mode=mode, **choice), first)
+        cell, p, xs, s, options, _ = to("gpu", (None, *one[1:]))
+        ys, new, _ = run(one[0], p, xs, s, **options, mode=mode, keep=False, **choice)
+        assert_same(to("cpu", (ys, new)), first[0], "keep=False")
 
 
 def test_a_mode_is_in_force_and_ends_with_its_call():
@@ -197,7 +201,8 @@ def test_against_cudnn(name, size, mode):
     theirs = (read(y), State(*(read(a)[0] for a in new))), (
         read(x.grad), State(*(read(a.grad)[0] for a in state)), None, grads)
     near(theirs, want, ARITHMETIC[mode])
-    near(on_device(one, mode=mode), want, ARITHMETIC[mode])
+    for choice in ({}, BY_STEPS):
+        near(on_device(one, mode=mode, **choice), want, ARITHMETIC[mode])
 
 
 def test_out_of_memory_is_said_so():

@@ -3,12 +3,19 @@ from dataclasses import replace
 
 import pytest
 from cases import BREAKS, CELLS, B, T, case
+from kernels.onchip import card
 
 from rnnref.laws import LAWS, hold
 from rnnref.trial import Trial, ways
 
 pytestmark = pytest.mark.gpu
 WAYS = ways((T, B))
+
+
+@pytest.fixture(autouse=True)
+def short_sequences_on_chip_too():
+    with card(sm=None):
+        yield
 
 
 @pytest.mark.parametrize("where, reverse", (("everywhere", True), ("lengths", True), ("holes", False), ("left", False)))

@@ -2,8 +2,9 @@
 
 Times are medians in milliseconds by CUDA events, after a warm-up.  `forward` keeps nothing, `training` is forward and
 backward.  In bf16 and fp16 torch's arrays have 16 bits; ours have 32 (`ours`) or 16 (`ours 16`), c and gates 32 always.
-`ours, graph` is tier 1 launched as CUDA graphs, which runs only when asked for; `graph/ours` is what that gains.
+`ours` is what the plan chooses; beside it are tier 1 and tier 1 as CUDA graphs: `graphed/stepped` is what these gain.
 `products` are the matrix products of the loop and nothing else, called from the same host: no stepped loop is faster.
+Of a step there are microseconds, with the estimates that the plan goes by.
 """
 import argparse
 import time
@@ -13,8 +14,9 @@ import numpy as np
 
 import rnnref
 from rnnref import cells
-from rnnref.cuda import graphed
+from rnnref.cuda import choose, graphed
 from rnnref.cuda.products import dtype_of, factor, product, repeated
+from rnnref.cuda.tiling import microseconds
 
 from . import device
 
@@ -113,7 +115,9 @@ def calls(net, mode):
     """{who: a function that makes forward and training}: made when their turn comes, so that one set is in memory."""
     some = {"products": partial(net.products, mode), "torch": partial(net.torchs, mode)}
     some["ours"] = lambda: [partial(f, mode=mode) for f in net.ours()]
-    some["ours, graph"] = lambda: [partial(f, mode=mode, paths=("cuda.graphed", "apart")) for f in net.ours()]
+    for how in ("stepped", "graphed"):
+        some[f"ours, {how}"] = lambda path=f"cuda.{how}": [
+            partial(f, mode=mode, paths=(path, "apart")) for f in net.ours()]
     if mode in NARROW:
         some["ours 16"] = lambda: [partial(f) for f in net.ours(dtype_of(NARROW[mode]))]
     if mode == "fp32":
@@ -140,17 +144,37 @@ def row(name, size, kind, mode, rounds):
         ours = min((times[who] for who in ("ours", "ours 16") if who in times), default=None)
         if ours:
             out[what + ", ratios"] = {who: times[who] / ours for who in ("torch", "products", "plain") if who in times}
-        if "ours" in times and "ours, graph" in times:
-            out[what + ", ratios"]["graph"] = times["ours, graph"] / times["ours"]
-    return out
+        if "ours, stepped" in times and "ours, graphed" in times:
+            out.setdefault(what + ", ratios", {})["graphed/stepped"] = times["ours, graphed"] / times["ours, stepped"]
+    return out | a_step(net, mode, out)
+
+
+def a_step(net, mode, times):
+    """What ran, and microseconds of one step of one layer: measured, and as the plan estimates them."""
+    B, T, I, H = net.size
+    problem = choose.Problem(T, B, I, H, len(net.cell.gates), "float32", mode, device.about()["sm"],
+                             directions=1 + net.both)
+    chosen = choose.choose(problem)
+    said = {"path": choose.NAMES[chosen.tier], "estimates": {"stepped": choose.step(problem)}}
+    for way, t in zip(("Ahead", "Back"), chosen.ways):
+        if t is not None:
+            said["estimates"][way] = microseconds(t, problem.task(way))
+            said[way] = t._asdict()
+    said["microseconds a step"] = {f"{what}, {who}": ms * 1e3 / T / net.layers for what in ("forward", "training")
+                                   for who, ms in times[what].items()}
+    return said
 
 
 def shown(one):
     for what in ("forward", "training"):
         times = "  ".join(f"{who} {ms:.3f}" for who, ms in one[what].items())
-        ratios = "  ".join(f"{who}/ours {r:.2f}" for who, r in one.get(what + ", ratios", {}).items())
+        ratios = "  ".join(f"{who}{'' if '/' in who else '/ours'} {r:.2f}"
+                           for who, r in one.get(what + ", ratios", {}).items())
         size = ",".join(map(str, one["B,T,I,H"])) + (f" {one['kind']}" if one["kind"] else "")
         print(f"{one['cell']:5}{size:45}{one['mode']:5}{what:9} {times}   {ratios}", flush=True)
+    estimates = "  ".join(f"{who} {us:.2f}" for who, us in one["estimates"].items())
+    print(f"      {one['path']}; a step of ours ahead: {one['microseconds a step'].get('forward, ours', 0):.2f} us, "
+          f"estimates: {estimates}", flush=True)
     for who, why in one.get("failed", {}).items():
         print(f"      {who} failed: {why}", flush=True)
 

@@ -11,10 +11,11 @@ import sys
 
 PROGRAM, TOOLS = "compute-sanitizer", ("memcheck", "racecheck")
 FOUND, SECONDS = 86, 120                          # its exit status if it found something; how long each tool may take
-TESTS = "tests/test_gpu.py"
+TESTS = "tests/test_gpu.py", "tests/test_gpu_onchip.py"
 # odd sizes, rows that end early or are masked, forward and backward; and 16 bits, in the products and throughout
 SELECTED = ("(against_the_text and odd and float32 and lengths) or (against_the_text and odd and float64 and mask)"
-            " or (modes and odd and fp16) or (storage and float16 and not bfloat16)")
+            " or (modes and odd and fp16) or (storage and float16 and not bfloat16)"
+            " or (gpu_onchip and against_the_text and odd and (fp32 or bf16))")
 
 
 def command(tool, python, program=PROGRAM):
@@ -27,7 +28,7 @@ def command(tool, python, program=PROGRAM):
         raise ValueError(f"tool is {tool!r}, expected one of {', '.join(TOOLS)}")
     own = ["--report-api-errors", "no"] if tool == "memcheck" else []
     return [program, "--tool", tool, "--target-processes", "all", "--error-exitcode", str(FOUND), *own,
-            python, "-m", "pytest", "-q", "-p", "tests.bench.sanitizer", TESTS, "-m", "gpu", "-k", SELECTED]
+            python, "-m", "pytest", "-q", "-p", "tests.bench.sanitizer", *TESTS, "-m", "gpu", "-k", SELECTED]
 
 
 def verdict(tool, code):

@@ -9,11 +9,12 @@ from rnnref.cuda import choose, modes, tiling
 def card(blocks=tiling.BLOCKS, sm=90, **limits):
     """Inside, a sequence of any length runs on chip if R fits, in clusters of one of these sizes.
 
-    limits: constants of tiling.py to take in the place of its own.
+    sm: of the card; None: of the one that there is.  limits: constants of tiling.py to take in the place of its own.
     """
     limits = {"BLOCKS": tuple(blocks), **limits}
-    with mock.patch.object(modes, "architecture", lambda a: sm), mock.patch.multiple(choose, STEPS=1, NODE=1e3), \
-            mock.patch.multiple(tiling, **limits):
+    real = modes.architecture
+    with mock.patch.object(modes, "architecture", lambda a: sm or real(a)), \
+            mock.patch.multiple(choose, STEPS=1, NODE=1e3), mock.patch.multiple(tiling, **limits):
         tiling.tiling.cache_clear()
         yield
     tiling.tiling.cache_clear()
