@@ -12,6 +12,7 @@ Tier 3 is for R of 9 to 24 MB, too large for a cluster and still small for a car
 a barrier through the second cache (published: 1 to 1.5 microseconds, of a step of 3 to 5) and with how fast h comes
 from there.  `make probe-gpu` measures both; until it has, tier 1 runs these sizes.
 """
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .limits import nearest
@@ -72,6 +73,7 @@ class Choice(NamedTuple):
     ways: tuple = ()                              # of tier 2: the tilings ahead and back; None back: stepped is faster
 
 
+@lru_cache(4096)
 def choose(problem, built=BUILT):
     """The fastest tier that can run it.
 

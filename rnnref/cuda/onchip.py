@@ -9,6 +9,7 @@ Two directions with cells of one kind are one launch with twice the clusters.  T
 where `choose` finds stepping back faster, that is how it goes back.  onchip.cu has the kernels, tiling.py how many
 blocks and threads.  Not yet run on a device.
 """
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..arrays import namespace
@@ -54,6 +55,7 @@ def says(cell, call):
             yield f"{words} kernel", said
 
 
+@lru_cache(1024)
 def described(t, task):
     engine = "multiply-add" if t.engine == "fma" else f"tensor cores in {task.S}"
     blocks = f"{t.blocks} blocks" if t.blocks > 1 else "a block"

@@ -1,4 +1,5 @@
 """The launch of a whole sequence: which kernel, and what it is told.  (floor 5)"""
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -37,12 +38,19 @@ class Peepholes:
         return self.arrays[-1].data.ptr
 
 
+@lru_cache(None)
 def kernel(rule, task, t, W):
     """The instance; W: the dtype of x W and of states."""
     text = text_of(rule)
     exact = "float" if task.S == "tf32" and t.engine == "fma" else task.S
     return Whole(task.way, task.A, exact, TYPES[W.name], text.cpp(rule, task.A), text.header, t,
                  product(t, task._replace(S=exact)))
+
+
+@lru_cache(None)
+def both(way, fields, A):
+    """The dtype of the struct of two directions."""
+    return numpy.dtype([("each", layout(ARGS[way], fields, A, SEQUENCE), 2)], align=True)
 
 
 def launch(directions, live, shape, task, t, W):
@@ -57,7 +65,7 @@ def launch(directions, live, shape, task, t, W):
         to = (0 if live is None else live.data.ptr, T, B, n, t.group, one.reverse)
         told.append((tuple(options(one.rule, text, one.p, A, held)), *values, to))
     told += told[:2 - len(told)]                  # nobody looks at the second of one
-    packed = numpy.zeros((), numpy.dtype([("each", layout(ARGS[task.way], text.fields, A, SEQUENCE), 2)], align=True))
+    packed = numpy.zeros((), both(task.way, text.fields, A))
     packed["each"] = told
     grid, block, bytes_ = (-(-B // t.group) * t.blocks, len(directions)), (t.threads, 1), shared(t, task)
     why = refused(CARDS[task.sm], grid, block, bytes_)

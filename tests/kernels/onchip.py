@@ -15,6 +15,12 @@ def card(blocks=tiling.BLOCKS, sm=90, **limits):
     real = modes.architecture
     with mock.patch.object(modes, "architecture", lambda a: sm or real(a)), \
             mock.patch.multiple(choose, STEPS=1, NODE=1e3), mock.patch.multiple(tiling, **limits):
-        tiling.tiling.cache_clear()
+        forget()
         yield
-    tiling.tiling.cache_clear()
+    forget()
+
+
+def forget():
+    """What was chosen with other constants."""
+    for chosen in (tiling.tiling, choose.choose):
+        chosen.cache_clear()
