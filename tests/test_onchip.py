@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import strict
 from cases import CELLS, B, I, T, U, case
-from kernels.onchip import card
+from kernels.onchip import card, forget
 from kernels.sequences import both_ways, inputs
 from shim.double import with_kernels
 
@@ -128,6 +128,7 @@ def test_it_goes_back_step_by_step_where_that_is_faster(kernels, monkeypatch):
     want, went = both_ways(cell, given, mask, d, **PATH), []
     one_way = choose.clusters
     monkeypatch.setattr(choose, "clusters", lambda problem: (*one_way(problem)[:2], (one_way(problem)[2][0], None)))
+    forget()
     back = stepped.back
     monkeypatch.setattr(stepped, "back", lambda *given: went.append(1) or back(*given))
     near(both_ways(cell, given, mask, d, **PATH), want, "float32")
