@@ -22,7 +22,11 @@ class Cell:
     Both are pure.  `x` [B, I], `s` a named tuple of arrays [B, ...], `p` a dict of arrays, `extra` what belongs to the
     rows of the batch and is no sequence of inputs (masks, a memory to attend to).  x, y and s may be any tree of
     arrays [B, ...]: tuples, named tuples and dicts, as deep as need be.
+
+    multiplies: which matrix products are its own, in words, and "" where all are those of maps and cells that it holds.
+    A math mode reaches maps alone, so a class that does not say it, or has such products, is refused any but "fp32".
     """
+    multiplies: Optional[str] = None              # not inherited: what a class says, it says of its own text
 
     @property
     def name(self):
@@ -191,6 +195,7 @@ class GatedCell(TwoStage):
     inputs: Any
     recurrent: Any
     rule: Any
+    multiplies = ""
 
     def axes(self):
         return self.inputs.axes("I") | self.recurrent.axes("H", self.rule.of_h) | self.rule.axes()
@@ -227,6 +232,7 @@ class Projected(TwoStage):
     projection: int
     map: Any = Dense("P")
     clip: Optional[float] = None                  # limits the projected h; no gradient where it was clipped
+    multiplies = ""
 
     @property
     def inputs(self):

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 from .arrays import is_floating, namespace
 from .errors import NotSupported
 from .maps.dense import Map
+from .own import products, words
 from .tree import first, tmap
 
 PATHS = ("cuda.onchip", "cuda.stepped", "scan_gated", "layerwise", "scan", "apart")   # the first that does not refuse
 # (array module, rule or cell) -> "module:class"
 TWINS = {("cupy", name): f"cuda.twins:Cuda{name}" for name in ("Elman", "GRU", "LSTM", "GRUBefore")}
 MAPS = {("cupy", name): f"cuda.products:Cuda{name}" for name in ("Dense", "WeightNorm")}
-MAPS |= {("cupy", "Grouped"): "cuda.grouped:CudaGrouped"}
+MAPS |= {("cupy", "Grouped"): "cuda.grouped:CudaGrouped", ("cupy", "Conv"): "cuda.patches:CudaConv"}
 TIERS = {"cuda.onchip": "2, R held on chip", "cuda.stepped": "1, a product and a kernel for each step",
          "cuda.graphed": "1, a product and a kernel for each step, launched as one CUDA graph"}  # only where asked for
 
@@ -81,11 +82,27 @@ def inside(cell, call, path, choice, notes):
         plans = tuple(plan(one, its, *choice) for one, its in find(path).parts(cell, call))
         notes += [(f"{n} {what}", became) for n, one in enumerate(plans) for what, became in one.notes]
         return plans
+    of_twins = []
+    chosen = swapped(cell, call.home, of_twins, call.mode) if choice[1] else cell
     if call.home == "cupy":
         notes.append(("tier", TIERS.get(path, "0, the text as it is written")))
         notes += getattr(find(path), "says", lambda *_: ())(cell, call)
-        notes.append(("mode", f"{call.mode}, {find('cuda.modes').MODES[call.mode].words}"))
-    return swapped(cell, call.home, notes, call.mode) if choice[1] else cell
+        notes.append(("mode", said_of_mode(chosen, call)))
+    notes += of_twins
+    return chosen
+
+
+def said_of_mode(cell, call):
+    """The mode in words.  One that some product would not be in is refused: nothing is ignored silently."""
+    own, said = products(cell), f"{call.mode}, {find('cuda.modes').MODES[call.mode].words}"
+    if not own:
+        return said
+    if call.mode != "fp32":
+        fix = 'mode="fp32"' + ('; or, in a class all of whose products are those of maps in its fields: multiplies = ""'
+                               if None in own.values() else "")
+        raise NotSupported(getattr(cell, "name", type(cell).__name__),
+                           f"mode={call.mode!r}: {words(own)}, and that knows no mode", fix=fix)
+    return f"{said}; but {words(own)}: of float32, CUPY_TF32 says how" if call.dtype.name == "float32" else said
 
 
 def explain(cell, like, extra=None, **choice):
@@ -117,6 +134,8 @@ def twin_of(thing, home, notes):
     if key not in TWINS and key not in MAPS:
         return None
     twin = find(TWINS.get(key) or MAPS[key])
+    if type(thing) is not vars(twin).get("plain", type(thing)):       # another's class of the same name
+        return None
     why = twin.refuses(thing)
     note = key[1], why or f"{twin.__name__} in its place"
     if note not in notes:                         # once for all maps

@@ -19,7 +19,7 @@ FLOORS = {
     "maps": 1, "rules": 1, "store": 1,
     "cell": 2, "init": 2,
     "wrappers": 3,
-    "cells": 4,
+    "cells": 4, "own": 4,
     "interop": 5, "scan": 5, "scan_gated": 5, "past": 5, "cpu": 5, "cuda": 5,
     "run": 6, "fused": 6, "apart": 6, "layerwise": 6,
     "layers": 7, "tf1": 7, "onnx": 7,
@@ -151,6 +151,13 @@ def test_what_is_heavy_would_be_seen():
 def test_every_entry_of_the_table_resolves(name):
     found = fused.find(name)
     for needed in ("refuses", "forward", "backward"):
+        assert callable(getattr(found, needed))
+
+
+@pytest.mark.parametrize("name", fused.MAPS.values())
+def test_every_map_of_the_table_resolves(name):
+    found = fused.find(name)
+    for needed in ("plain", "refuses", "forward", "backward_x", "backward_p"):
         assert callable(getattr(found, needed))
 
 

@@ -25,6 +25,7 @@ class DensePeepholes(TwoStage):
     recurrent: Any = Dense("R")                   # h -> i f g o
     peepholes: Any = Dense("C")                   # c -> i f,  c' -> o
     rule: Any = LSTM()                            # whose activations, forget bias and state these are
+    multiplies = ""
 
     def __post_init__(self):
         if self.rule.axes() or self.rule.coupled or self.rule.cell_clip:

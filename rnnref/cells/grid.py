@@ -1,12 +1,13 @@
 """The grid LSTM over time and frequency: in each window one LSTM for either way, and both see both."""
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Optional
 
 import numpy
 
-from ..arrays import namespace, rows
+from ..arrays import cast, namespace, rows
 from ..cell import Cell
 from ..errors import NotSupported, one_of
+from ..maps.dense import Dense
 from ..rules.lstm import State
 from ..scalar import clip, dclip, dsigmoid, dtanh, sigmoid, tanh
 from ..shapes import Size, extents
@@ -65,6 +66,8 @@ class GridLSTM(Cell):
     forget_bias: float = 0.0
     cell_clip: Optional[float] = None
     reads: str = "own"
+    map: Any = field(default=Dense("W"), repr=False)              # of x and of r, under names of their own
+    multiplies = ""
 
     def __post_init__(self):
         object.__setattr__(self, "windows", tuple(self.windows))
@@ -133,8 +136,9 @@ class GridLSTM(Cell):
         """One step of both LSTMs -> (h', kept) of time, (h', kept) of frequency."""
         gates, xp = [], namespace(x)
         for w, c in zip(self.ways, (ct, cf)):
-            a = xp.split(x @ p[f"W{w}{k}"] + r @ p[f"R{w}{k}"] + p[f"b{w}{k}"], len(self.gates), -1)
-            a = dict(zip(self.gates, a))
+            of_x, of_r = self.maps(w, k)
+            a = of_x.forward(p, x)[0] + of_r.forward(p, r)[0] + p[f"b{w}{k}"]
+            a = dict(zip(self.gates, xp.split(a, len(self.gates), -1)))
             i = sigmoid(a["i"] + self.peep(p, "i", w, k, cf, ct))
             f = 1 - i if self.coupled else sigmoid(a["f"] + self.forget_bias + self.peep(p, "f", w, k, cf, ct))
             g = tanh(a["g"])
@@ -143,7 +147,10 @@ class GridLSTM(Cell):
         (*_, ct), (*_, cf) = gates
         for w, (i, f, g, ao, c) in zip(self.ways, gates):
             o, tc = sigmoid(ao + self.peep(p, "o", w, k, cf, ct)), tanh(c)
-            yield o * tc, Way(i, f, g, o, tc, c)
+            yield cast(o * tc, x), Way(i, f, g, o, tc, c)
+
+    def maps(self, w, k):
+        return replace(self.map, W=f"W{w}{k}"), replace(self.map, W=f"R{w}{k}")
 
     def peep(self, p, gate, w, k, cf, ct):
         return p[f"Wp{gate}_{w}f{k}"] * cf + p[f"Wp{gate}_{w}t{k}"] * ct if self.peepholes else 0
@@ -183,9 +190,11 @@ class GridLSTM(Cell):
             dold[n] = dold[n] + dc * way.f
             for gate in "i" if self.coupled else "if":
                 self.peep_back(p, dp, gate, w, k, da[gate], (ct, cf), dold)
-            da = xp.concatenate([da[g] for g in self.gates], -1)
-            dx, dr = dx + da @ p[f"W{w}{k}"].T, dr + da @ p[f"R{w}{k}"].T
-            for name, value in ((f"W{w}{k}", x.T @ da), (f"R{w}{k}", r.T @ da), (f"b{w}{k}", rows(da).sum(0))):
+            da = cast(xp.concatenate([da[g] for g in self.gates], -1), x)
+            of_x, of_r = self.maps(w, k)
+            dx, dr = dx + of_x.backward_x(p, x, da), dr + of_r.backward_x(p, r, da)
+            more = of_x.backward_p(p, x, da) | of_r.backward_p(p, r, da) | {f"b{w}{k}": rows(da).sum(0)}
+            for name, value in more.items():
                 dp[name] = add(dp.get(name), value)
         return dx, dr, *dold, dp
 

@@ -23,6 +23,7 @@ class GRUBefore(TwoStage):
     recurrent: Any = Dense("R")                   # h   -> r z,  r h -> n
     rule: Any = GRU()                             # whose gates, activations and state these are
     name = "GRU"
+    multiplies = ""
 
     def axes(self):
         return self.inputs.axes("I") | self.recurrent.axes("H")

@@ -22,6 +22,7 @@ class MGUBefore(TwoStage):
     inputs: Any = Dense("W", "b")                 # x   -> f n
     recurrent: Any = Dense("R")                   # h   -> f,  f h -> n
     rule: Any = MGU()                             # whose gates, activations and state these are
+    multiplies = ""
 
     def axes(self):
         return self.inputs.axes("I") | self.recurrent.axes("H")

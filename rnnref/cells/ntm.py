@@ -63,6 +63,7 @@ class NTM(Owning):
     read_heads: int = 1
     write_heads: int = 1
     shift: int = 1
+    multiplies = "what its heads and its memory hold"
 
     def __post_init__(self):
         if min(self.slots, self.vector, self.outputs, self.read_heads) < 1 or self.write_heads < 0 \

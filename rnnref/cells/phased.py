@@ -47,6 +47,7 @@ class Phased(Wrapper):
     cell: Any
     leak: float = 0.001
     period_gradient: str = "whole"
+    multiplies = ""
 
     def __post_init__(self):
         one_of("Phased", "period_gradient", self.period_gradient, ("whole", "tf1"))

@@ -1,12 +1,13 @@
 """An LSTM over time and over frequency: one set of weights slides along the features of a step."""
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy
 
-from ..arrays import namespace, rows
+from ..arrays import cast, namespace
 from ..cell import Cell, total
 from ..errors import NotSupported, ShapeError
+from ..maps.dense import Dense
 from ..rules.lstm import LSTM, State
 from ..shapes import Outline, Size, check_input, expect, extents, floating, names
 from ..tree import stack
@@ -42,6 +43,10 @@ class TimeFreqLSTM(Cell):
     skip: int
     windows: int
     rule: Any = LSTM()
+    inputs: Any = field(default=Dense("W", "b"), repr=False)
+    recurrent: Any = field(default=Dense("R"), repr=False)
+    upwards: Any = field(default=Dense("Rf"), repr=False)         # of the h of the window below
+    multiplies = ""
 
     def __post_init__(self):
         if min(self.feature, self.skip, self.windows) < 1:
@@ -74,14 +79,15 @@ class TimeFreqLSTM(Cell):
 
     def forward(self, p, x, s, extra=None):
         xp, n = namespace(x), self.windows
-        ax, ah = cut(x, self.starts, self.feature) @ p["W"] + p["b"], s.h @ p["R"]
+        ax, ah = self.inputs.forward(p, cut(x, self.starts, self.feature))[0], self.recurrent.forward(p, s.h)[0]
         new, kept, below = [], [], [xp.zeros_like(s.h[:, 0])]
         for q in range(n):
-            h, state, k = self.rule.forward(p, ax[:, q] + below[q] @ p["Rf"], ah[:, q], at_window(s, q))
+            af = self.upwards.forward(p, below[q])[0]
+            h, state, k = self.rule.forward(p, ax[:, q] + af, ah[:, q], at_window(s, q))
             new.append(state)
             kept.append(k)
-            below.append(h)
-        h, c = (xp.stack(a, 1) for a in zip(*new))
+            below.append(cast(h, x))
+        h, c = xp.stack(below[1:], 1), xp.stack([state.c for state in new], 1)
         return h.reshape(len(h), n * h.shape[-1]), State(h, c), Kept(x, s.h, tuple(below[:n]), tuple(kept))
 
     def backward(self, p, k, dy, dnew):
@@ -89,15 +95,15 @@ class TimeFreqLSTM(Cell):
         dh, below, back = dnew.h + dy.reshape(dnew.h.shape), xp.zeros_like(dnew.h[:, 0]), []
         for q in reversed(range(n)):
             da, _, ds, dr = self.rule.backward(p, k.rule[q], below, State(dh[:, q], dnew.c[:, q]))
-            below = da @ p["Rf"].T
+            da = cast(da, dy)
+            below = self.upwards.backward_x(p, None, da)
             back.append((da, ds.c, dr))
         das, dcs, dr = stack(back[::-1])                # [windows, B, ...]
-        dp = total(p, dr) | {"Rf": rows(xp.stack(k.below)).T @ rows(das)}
-        da = das.swapaxes(0, 1)
-        dp |= {"W": rows(cut(k.x, self.starts, self.feature)).T @ rows(da), "R": rows(k.h).T @ rows(da),
-               "b": rows(da).sum(0)}
-        dx = paste(da @ p["W"].T, self.starts, k.x.shape[-1])
-        return dx, State(da @ p["R"].T, dcs.swapaxes(0, 1)), None, dp
+        dp = total(p, dr) | self.upwards.backward_p(p, xp.stack(k.below), das)
+        da, windows = das.swapaxes(0, 1), cut(k.x, self.starts, self.feature)
+        dp |= self.inputs.backward_p(p, windows, da) | self.recurrent.backward_p(p, k.h, da)
+        dx = paste(self.inputs.backward_x(p, windows, da), self.starts, k.x.shape[-1])
+        return dx, State(self.recurrent.backward_x(p, k.h, da), dcs.swapaxes(0, 1)), None, dp
 
     def check(self, p, x, s, extra=None, lead="B"):
         need = self.starts[-1] + self.feature

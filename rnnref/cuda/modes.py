@@ -1,7 +1,9 @@
 """How precisely products are computed on the GPU, by name: a choice of one call of `run`, no global switch.  (floor 5)
 
 Modes are about products only.  Gates, c, gradients of c and all sums are float32 at least in every mode, and arrays
-keep their dtype.  CuPy's CUPY_TF32 and torch's flags change nothing here: every product names its arithmetic to cuBLAS.
+keep their dtype.  CuPy's CUPY_TF32 and torch's flags change nothing here: every product of a map names its arithmetic
+to cuBLAS.  A product outside of maps is CuPy's own, which asks CUPY_TF32: `explain` says so of "fp32", and any other
+mode is refused (own.py).
 """
 import sys
 from typing import NamedTuple, Optional

@@ -18,6 +18,7 @@ BACKWARD = "backward(inputs, states, doutputs, dstates) -> dinputs, dstates, {we
 
 class Called(Cell):
     """The object as a cell of the core: pure, for it is asked on a copy that holds the parameters given."""
+    multiplies = "what its call() does"
 
     def __init__(self, cell, training=None):
         self.cell, self.options = cell, {} if training is None else {"training": training}

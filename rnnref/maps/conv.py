@@ -20,6 +20,7 @@ class Conv(Map):
     kernel: tuple = (3,)
     strides: tuple = ()                           # (): 1 in each axis
     padding: str = "same"
+    multiplies = "patches of x and W"
 
     def __post_init__(self):
         one_of("Conv", "padding", self.padding, ("same", "valid"))
@@ -52,12 +53,8 @@ class Conv(Map):
         return (a + p[self.b] if self.b else a), x
 
     def backward_x(self, p, x, da):
-        W, extent = p[self.W], x.shape[-1 - self.space:-1]
-        d = cast(da @ W.reshape(-1, W.shape[-1]).T, da)           # of the patches, each piece to where it came from
-        dx = namespace(da).zeros(self.padded(x.shape), da.dtype)
-        for k, at in enumerate(self.offsets(extent)):
-            dx[at] += d[..., k * x.shape[-1]:(k + 1) * x.shape[-1]]
-        return dx[self.inside(extent)]
+        W = p[self.W]
+        return self.unpatched(cast(da @ W.reshape(-1, W.shape[-1]).T, da), x.shape)
 
     def backward_p(self, p, x, da):
         dW = rows(self.patches(x)).T @ rows(da)
@@ -69,6 +66,14 @@ class Conv(Map):
         padded = xp.zeros(self.padded(x.shape), x.dtype)
         padded[self.inside(extent)] = x
         return xp.concatenate([padded[at] for at in self.offsets(extent)], -1)
+
+    def unpatched(self, d, shape):
+        """The way back: of an x of that shape, each piece of a patch to where it came from."""
+        extent, n = shape[-1 - self.space:-1], shape[-1]
+        dx = namespace(d).zeros(self.padded(shape), d.dtype)
+        for k, at in enumerate(self.offsets(extent)):
+            dx[at] += d[..., k * n:(k + 1) * n]
+        return dx[self.inside(extent)]
 
     def around(self, extent):
         """Zeros before and behind in each axis."""

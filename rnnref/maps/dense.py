@@ -10,6 +10,7 @@ class Map:
     """forward(p, x) -> a, kept;  backward_x(p, kept, da) -> dx;  backward_p(p, kept, da) -> dp."""
     space = 0                                     # how many axes of space x has, between its rows and its last axis
     items = 0                                     # how many arrays x is a tuple of; 0: it is one array
+    multiplies: Optional[str] = None              # see `Cell`; every class says it for itself
 
     def axes(self, i, o="G"):
         """The parameters it reads and their axes, for an input axis `i` and an output axis `o`."""
@@ -35,6 +36,7 @@ class Dense(Map):
     """a = x W (+ b), for the parameters of these names."""
     W: str
     b: Optional[str] = None
+    multiplies = "x W"
 
     def axes(self, i, o="G"):
         return {self.W: f"{i} {o}"} | ({self.b: o} if self.b else {})
@@ -54,6 +56,7 @@ class Dense(Map):
 class Diagonal(Map):
     """a = [h r_1, h r_2, ...], entry by entry: each unit sees only its own past."""
     R: str
+    multiplies = ""
 
     def axes(self, i, o="G"):
         return {self.R: o}
@@ -89,6 +92,7 @@ class Grouped(Map):
     b: Optional[str] = None
     groups: int = 1
     blocks: int = 1
+    multiplies = "x W"
 
     def axes(self, i, o="G"):
         return {self.W: f"{self.groups} {i}/{self.groups} {o}/{self.groups}"} | ({self.b: o} if self.b else {})
@@ -127,6 +131,7 @@ class Grouped(Map):
 @dataclass(frozen=True)
 class Nothing(Map):
     """a = 0: the rule sees the state itself, and no product of it."""
+    multiplies = ""
 
     def axes(self, i, o="G"):
         return {}

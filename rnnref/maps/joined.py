@@ -15,6 +15,7 @@ class Feed(Map):
     first: Any
     then: Any
     activation: Any = "linear"
+    multiplies = ""
 
     def __post_init__(self):
         object.__setattr__(self, "activation", activation(self.activation))
@@ -55,6 +56,7 @@ class Feed(Map):
 class WithInput(Map):
     """a = [map(x), x]: for rules that carry x itself on, as a highway does.  x is as wide as the units."""
     map: Any
+    multiplies = ""
 
     def axes(self, i, o="G"):
         return self.map.axes(i, o)
@@ -87,6 +89,7 @@ class WithInput(Map):
 class SumOf(Map):
     """a = map_0(x_0) + map_1(x_1) + ... for an x that is a tuple."""
     maps: tuple
+    multiplies = ""
 
     @property
     def items(self):

@@ -15,6 +15,7 @@ class Normed(Map):
     gain: str = "gain"
     shift: Optional[str] = None
     epsilon: float = 1e-5
+    multiplies = ""
 
     @property
     def space(self):
@@ -60,6 +61,7 @@ class WeightNorm(Dense):
     V: str = "V"
     gain: str = "gain"
     floor: float = 0.0                            # |V|^2 is at least that; where it is less, |V| has no gradient
+    multiplies = "x W"
 
     def axes(self, i, o="G"):
         given = {self.V: f"{i} {o}", self.gain: o}

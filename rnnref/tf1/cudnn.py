@@ -24,6 +24,7 @@ class Repeated(Map):
     """x in the place of a product, the same for every gate block, plus a bias: cuDNN's skip input."""
     b: str = "b"
     blocks: int = 1
+    multiplies = ""
 
     def axes(self, i, o="G"):
         return {self.b: o}

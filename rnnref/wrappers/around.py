@@ -1,10 +1,10 @@
 """What is put around a cell: a way past it, a product before or after it, a table of vectors in front of it."""
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy
 
-from ..arrays import is_array, namespace, rows
+from ..arrays import cast, is_array, namespace
 from ..errors import DtypeError, NotSupported, ShapeError
 from ..maps.dense import Dense
 from ..scalar import activation, dsigmoid, sigmoid
@@ -36,6 +36,7 @@ class Residual(Wrapper):
     cell: Any
     fn: Any = None
     dfn: Any = None
+    multiplies = ""
 
     def forward(self, p, x, s, extra=None):
         y, new, k = self.cell.forward(p, x, s, extra)
@@ -78,8 +79,9 @@ class Highway(Owning):
     """
     cell: Any
     coupled: bool = True
-    carry = Dense("Wc", "bc")
-    transform = Dense("Wt", "bt")
+    carry: Any = field(default=Dense("Wc", "bc"), repr=False)
+    transform: Any = field(default=Dense("Wt", "bt"), repr=False)
+    multiplies = ""
 
     def own(self):
         return self.carry.axes("I", "I") | ({} if self.coupled else self.transform.axes("I", "I"))
@@ -135,7 +137,8 @@ class InputProjection(Owning):
     cell: Any
     size: int
     activation: Any = "linear"
-    map = Dense("Wi", "bi")
+    map: Any = field(default=Dense("Wi", "bi"), repr=False)
+    multiplies = ""
 
     def __post_init__(self):
         object.__setattr__(self, "activation", activation(self.activation))
@@ -149,12 +152,13 @@ class InputProjection(Owning):
     def forward(self, p, x, s, extra=None):
         a, kx = self.map.forward(p, x)
         a, pre = self.activation.forward(a)
+        a = cast(a, x)
         y, new, k = self.cell.forward(self.split(p)[1], a, s, extra)
         return y, new, Projected(kx, a, pre, k)
 
     def backward(self, p, k, dy, dnew):
         da, ds, dextra, dq = self.cell.backward(self.split(p)[1], k.cell, dy, dnew)
-        da = self.activation.backward(k.y, k.pre, da)
+        da = cast(self.activation.backward(k.y, k.pre, da), da)
         return self.map.backward_x(p, k.x, da), ds, dextra, self.join(self.map.backward_p(p, k.x, da), dq)
 
     def check(self, p, x, s, extra=None, lead="B"):
@@ -174,7 +178,8 @@ class OutputProjection(Owning):
     cell: Any
     size: int
     activation: Any = "linear"
-    map = Dense("Wo", "bo")
+    map: Any = field(default=Dense("Wo", "bo"), repr=False)
+    multiplies = ""
 
     def __post_init__(self):
         object.__setattr__(self, "activation", activation(self.activation))
@@ -192,10 +197,11 @@ class OutputProjection(Owning):
         y, new, k = self.cell.forward(self.split(p)[1], x, s, extra)
         a, ky = self.map.forward(p, y)
         y, pre = self.activation.forward(a)
+        y = cast(y, a)
         return y, new, Projected(ky, y, pre, k)
 
     def backward(self, p, k, dy, dnew):
-        da = self.activation.backward(k.y, k.pre, dy)
+        da = cast(self.activation.backward(k.y, k.pre, dy), dy)
         dx, ds, dextra, dq = self.cell.backward(self.split(p)[1], k.cell, self.map.backward_x(p, k.x, da), dnew)
         return dx, ds, dextra, self.join(self.map.backward_p(p, k.x, da), dq)
 
@@ -229,6 +235,8 @@ class Embedding(Owning):
     cell: Any
     classes: int
     size: int
+    table: Any = field(default=Dense("E"), repr=False)
+    multiplies = ""
 
     def own(self):
         return {"E": "V N"}
@@ -250,7 +258,7 @@ class Embedding(Owning):
     def backward(self, p, k, dy, dnew):
         dv, ds, dextra, dq = self.cell.backward(self.split(p)[1], k.cell, dy, dnew)
         ids = namespace(k.ids).arange(self.classes)[:, None] == k.ids           # a product, so equal rows are summed
-        return None, ds, dextra, self.join({"E": ids.astype(dv.dtype) @ rows(dv)}, dq)
+        return None, ds, dextra, self.join(self.table.backward_p(p, ids.astype(dv.dtype).T, dv), dq)
 
     def check(self, p, x, s, extra=None, lead="B"):
         n = len(lead.split())

@@ -1,5 +1,5 @@
 """Attention over the last outputs of the cell itself."""
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Optional
 
 import numpy
@@ -49,9 +49,11 @@ class Attention(Owning):
     size: Optional[int] = None
     vec: Optional[int] = None
     inputs: Optional[int] = None
-    before = Dense("Wx", "bx")
-    memory = Dense("Wm")
-    after = Dense("Wo", "bo")
+    before: Any = field(default=Dense("Wx", "bx"), repr=False)
+    memory: Any = field(default=Dense("Wm"), repr=False)
+    query: Any = field(default=Dense("Wq"), repr=False)           # of each leaf, under a name of its own
+    after: Any = field(default=Dense("Wo", "bo"), repr=False)
+    multiplies = ""
 
     def own(self):
         return self.fixed() | {"bq": "Q"} | self.queries()
@@ -62,6 +64,11 @@ class Attention(Owning):
     def queries(self):
         """A matrix for every leaf of the state."""
         return {"Wq_" + path.replace(".", "_"): path for path, _ in self.leaves_of(1)}
+
+    def asked(self, p, query):
+        """The map of every leaf of `query`, its weights as wide as that leaf, and the leaf."""
+        for name, leaf in zip(self.queries(), query):
+            yield replace(self.query, W=name), {name: cast(p[name], leaf)}, leaf
 
     def leaves_of(self, units):
         return list(leaves(self.cell.zeros(1, units)))
@@ -90,7 +97,7 @@ class Attention(Owning):
         a, kx = self.before.forward(own, xp.concatenate([x, s.attns], -1))
         out, new, kc = self.cell.forward(inner, a, s.cell, extra)
         query = tuple(leaf for _, leaf in leaves(new))
-        q = sum((leaf @ p[name] for leaf, name in zip(query, self.queries())), p["bq"])
+        q = sum((m.forward(w, leaf)[0] for m, w, leaf in self.asked(p, query)), p["bq"])
         history = s.history.reshape(len(x), self.length, s.attns.shape[-1])
         m, km = self.memory.forward(own, history)
         t = xp.tanh(wide(m) + wide(q)[:, None])
@@ -110,8 +117,12 @@ class Attention(Owning):
         dhistory = xp.concatenate([xp.zeros_like(dy), dnew.history[:, :-A]], -1).reshape(k.history.shape)
         dhistory = dhistory + k.weights[..., None] * dattns[:, None]
         dq, dmemory, more = self.attend_back(p, k, dattns)
-        dp |= more | {"bq": dq.sum(0)} | {n: leaf.T @ dq for n, leaf in zip(self.queries(), k.query)}
-        dquery = iter([dq @ p[name].T for name in self.queries()])
+        dp |= more | {"bq": dq.sum(0)}
+        dquery = []
+        for m, w, leaf in self.asked(tmap(wide, p), tmap(wide, k.query)):      # dq is wide
+            dp |= m.backward_p(w, leaf, dq)
+            dquery.append(m.backward_x(w, leaf, dq))
+        dquery = iter(dquery)
         dcell = tmap(lambda d: cast(d + next(dquery), d), dnew.cell)
         da, ds, dextra, dinner = self.cell.backward(inner, k.cell, dboth[:, :-A], dcell)
         dp |= self.before.backward_p(own, k.x, da)
@@ -124,8 +135,9 @@ class Attention(Owning):
         dw = (k.history * dattns[:, None]).sum(-1)
         de = k.weights * (dw - (dw * k.weights).sum(-1, keepdims=True))
         dm = dtanh(k.tanh, de[..., None] * p["v"])
-        dp = self.memory.backward_p(p, k.memory, dm) | {"v": (de[..., None] * k.tanh).sum((0, 1))}
-        return dm.sum(1), self.memory.backward_x(p, k.memory, dm), dp
+        p, memory = {"Wm": wide(p["Wm"])}, wide(k.memory)                       # as dm is
+        dp = self.memory.backward_p(p, memory, dm) | {"v": (de[..., None] * k.tanh).sum((0, 1))}
+        return dm.sum(1), self.memory.backward_x(p, memory, dm), dp
 
     def check(self, p, x, s, extra=None, lead="B"):
         own, inner = self.split(p)
@@ -138,9 +150,9 @@ class Attention(Owning):
         for name, (path, leaf) in zip(self.queries(), leaves(s.cell)):
             expect(self.name, name, own[name], "S Q", sizes | {"S": Size(leaf.shape[-1], f"from state.cell.{path}")})
         sizes["L"] = Size(self.length * sizes["A"].n, f"length {self.length} x A")
-        for field, axes in (("attns", "B A"), ("history", "B L")):
-            floating(self.name, f"state.{field}", getattr(s, field), x.dtype)
-            expect(self.name, f"state.{field}", getattr(s, field), axes, sizes)
+        for what, axes in (("attns", "B A"), ("history", "B L")):
+            floating(self.name, f"state.{what}", getattr(s, what), x.dtype)
+            expect(self.name, f"state.{what}", getattr(s, what), axes, sizes)
         self.cell.check(inner, outline(x, sizes["N"].n, "[x, attns] Wx"), s.cell, extra, lead)
         return outline(x, sizes["A"].n, f"the output of {self.name}")
 

@@ -13,6 +13,7 @@ class Beside(Several):
     >>> cell.width((2, 3))
     5
     """
+    multiplies = ""
 
     def width(self, units):
         return sum(cell.width(n) for cell, n in zip(self.cells, self.spread(units)))

@@ -45,6 +45,7 @@ class CandidateDropout(Wrapper):
     array([[0.]])
     """
     cell: Any
+    multiplies = ""
 
     def __post_init__(self):
         if not self.holder(getattr(self.cell, "rule", None)):

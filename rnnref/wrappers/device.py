@@ -28,6 +28,7 @@ class Device(Wrapper):
     """
     cell: Any
     device: Optional[str] = None
+    multiplies = ""
 
     def forward(self, p, x, s, extra=None):
         with self.place(x):

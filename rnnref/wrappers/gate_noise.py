@@ -23,6 +23,7 @@ class Masked(Map):
     """
     map: Any
     mask: str
+    multiplies = ""
 
     def axes(self, i, o="G"):
         return self.map.axes(i, o) | {self.mask: "B G"}
@@ -85,6 +86,7 @@ class GateDropout(TwoStage):
     """
     cell: Any
     on: str = "xh"
+    multiplies = ""
 
     def __post_init__(self):
         if not all(isinstance(getattr(self.cell, name, None), Dense) for name in MAPS.values()):

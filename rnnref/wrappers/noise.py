@@ -29,6 +29,7 @@ class Dropout(Wrapper):
     TF 1 DropoutWrapper masks the state after the step, not before: `s`, which the output of the step does not see.
     """
     cell: Any
+    multiplies = ""
 
     def forward(self, p, x, s, extra=None):
         m = extra or Masks()
@@ -105,6 +106,7 @@ class Zoneout(Wrapper):
     6.0
     """
     cell: Any
+    multiplies = ""
 
     def forward(self, p, x, s, extra=None):
         m = extra or Zones()

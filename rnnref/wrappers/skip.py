@@ -21,6 +21,7 @@ class Skip(Wrapper):
     """
     cell: Any
     state: str = "own"
+    multiplies = ""
 
     def width(self, units):
         raise NotImplementedError("the output is as wide as the state and x together")

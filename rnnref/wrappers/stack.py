@@ -61,6 +61,7 @@ class Several(Cell):
 
 class Stack(Several):
     """One on the other: the output of each is the input of the next."""
+    multiplies = ""
 
     def width(self, units):
         return self.cells[-1].width(self.spread(units)[-1])
@@ -96,6 +97,7 @@ class Stack(Several):
 
 class Bidirectional(Several):
     """One forwards and one backwards over the same inputs: not one step, so only `run` can run it.  ys is a pair."""
+    multiplies = ""
 
     def shapes(self, n_in, units):
         return tuple(cell.shapes(n_in, n) for cell, n in zip(self.cells, self.spread(units)))

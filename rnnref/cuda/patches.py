@@ -1,0 +1,32 @@
+"""Convolution on the GPU: the product of patches and kernel in an arithmetic that its caller names.  (floor 5)"""
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from ..arrays import rows
+from ..maps.conv import Conv
+from . import modes
+from .products import product, summed
+
+
+@dataclass(frozen=True)
+class CudaConv(Conv):
+    """What a Conv map does, its products in one mode.  Results have the dtype of the weights."""
+    mode: str = "fp32"
+    plain: ClassVar[Any] = Conv
+    refuses = staticmethod(lambda m: modes.lacking())
+
+    def forward(self, p, x):
+        W, seen = p[self.W], self.patches(x)
+        a = product(rows(seen), rows(W), self.mode).reshape(*seen.shape[:-1], W.shape[-1])
+        if self.b:
+            a += p[self.b]
+        return a, x
+
+    def backward_x(self, p, x, da):
+        d = product(rows(da), rows(p[self.W]).T, self.mode)
+        return self.unpatched(d.reshape(*da.shape[:-1], d.shape[-1]), x.shape)
+
+    def backward_p(self, p, x, da):
+        W, da = p[self.W], rows(da)
+        dW = product(rows(self.patches(x)).T, da, self.mode, dtype=W.dtype).reshape(W.shape)
+        return {self.W: dW} | ({self.b: summed(da, W.dtype)} if self.b else {})
