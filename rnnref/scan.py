@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from .arrays import wide
 from .cell import Cell
 from .errors import ShapeError
+from .own import parts
 from .tree import Each, add, at, choose, first, leaves, only, stack, tmap
 
 
@@ -26,8 +27,11 @@ class Tape(NamedTuple):
 
 
 def refuses(cell, call):
-    if getattr(type(cell), "forward", Cell.forward) is Cell.forward:
-        return f"{type(cell).__name__} has no forward: it is not one step in time"
+    for part in parts(cell):
+        if getattr(type(part), "forward", Cell.forward) is Cell.forward:
+            where = "" if part is cell else f" inside of {type(cell).__name__}"
+            also = ", run it by itself, and what follows on its outputs" * (part is not cell)
+            return f"{type(part).__name__}{where} has no forward: it is not one step in time{also}"
     return None
 
 
