@@ -5,7 +5,7 @@ from typing import Optional
 
 from ..arrays import cast, namespace, rows
 from ..errors import NotSupported, ShapeError, one_of
-from .dense import Map
+from .dense import Map, biased
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Conv(Map):
     def forward(self, p, x):
         W = p[self.W]
         a = cast(self.patches(x) @ W.reshape(-1, W.shape[-1]), x)
-        return (a + p[self.b] if self.b else a), x
+        return (biased(a, p[self.b]) if self.b else a), x
 
     def backward_x(self, p, x, da):
         W = p[self.W]

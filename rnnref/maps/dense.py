@@ -31,6 +31,14 @@ class Map:
         return dq
 
 
+def biased(a, b):
+    """a + b, in the place of `a`, which is new: a second array for all steps takes longer than to write over one."""
+    if a.dtype != b.dtype:                        # the sum is wider
+        return a + b
+    a += b
+    return a
+
+
 @dataclass(frozen=True)
 class Dense(Map):
     """a = x W (+ b), for the parameters of these names."""
@@ -43,7 +51,7 @@ class Dense(Map):
 
     def forward(self, p, x):
         a = cast(x @ p[self.W], x)                # NumPy gives float32 for bfloat16
-        return (a + p[self.b] if self.b else a), x
+        return (biased(a, p[self.b]) if self.b else a), x
 
     def backward_x(self, p, x, da):
         return cast(da @ p[self.W].T, da)
@@ -107,7 +115,7 @@ class Grouped(Map):
         n, i, g = p[self.W].shape
         parts = x.reshape(*x.shape[:-1], n, 1, i) @ p[self.W]
         a = cast(self.whole(parts.reshape(*x.shape[:-1], n, g)), x)
-        return (a + p[self.b] if self.b else a), x
+        return (biased(a, p[self.b]) if self.b else a), x
 
     def backward_x(self, p, x, da):
         return cast((self.parted(da)[..., None, :] @ p[self.W].swapaxes(-1, -2)).reshape(x.shape), da)
