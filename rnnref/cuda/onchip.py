@@ -48,11 +48,13 @@ def together(cell, call):
 
 def says(cell, call):
     """What `explain` says of the kernels: (what, in words) for each way."""
-    problem = choose.problem_of(cell, call, None)
+    problem, rule = choose.problem_of(cell, call, None), getattr(cell, "cells", (cell,))[0].rule
     for way, words, t in zip(("Ahead", "Back"), ("forward", "backward"), choose.choose(problem).ways):
-        if way == "Ahead" or call.keep:
-            said = described(t, problem.task(way)) if t else "none: stepping back takes less time (estimates)"
-            yield f"{words} kernel", said
+        if t is None:
+            yield f"{words} kernel", "none: stepping back takes less time (estimates)"
+        elif way == "Ahead" or call.keep:
+            task = problem.task(way)
+            yield f"{words} kernel", f"{whole.kernel(rule, task, t, call.dtype).name}, {described(t, task)}"
 
 
 @lru_cache(1024)
