@@ -1,4 +1,4 @@
-"""A bias is added in place only where that is what `a + b` gives, to the bit and in dtype; nothing given is written to."""
+"""A bias is added in place only where that is what `a + b` gives, bits and dtype; nothing given is written to."""
 import blas
 import numpy as np
 import pytest
