@@ -2,12 +2,14 @@
 
     reset(ax, ag, h0)                       -> r h, kept       ag = h R, blocks r z; kept: an array [*lead, 3, n], r z n
     renew(ax, an, h0, kept)                 -> y, h            an = (r h) Rn
-    renew_back(kept, h0, dy, dh)            -> dax, dg, dn     blocks z and n are written; dg: blocks r z; dn: block n
-    reset_back(kept, h0, dy, dh, drh, dax, dg)  -> dh0         drh = dn Rn'; writes block r of dax and dg;
-                                                               add dg R' to dh0
-All take live and out as pointwise.py has them; the names in `out` are those of the results, and `sent` of `renew`.
+    renew_back(kept, h0, dy, dh)            -> dax             of which blocks z and n are written
+    reset_back(kept, h0, dy, dh, drh, dax)  -> dh0             drh = dn Rn'; writes block r of dax; add dg R' to dh0
+    parted(a)                               -> dg, dn          blocks r z and block n, as views
+
+All take live, out and launch as pointwise.py has them; the names in `out` are those of the results, and `sent` of
+`renew`.  ag and an may be None: they are in ax already, of which either part sees the sum alone.
 On the way back kept may be the cell's Kept too, whose r z n are views of that array.
-Types: r h, sent, dax, dg and dn are S, kept is A, all others W.
+Types: r h, sent and dax are S, kept is A, all others W.
 """
 from ..cells import gru_before
 from ..rules.gru import Pre
@@ -17,6 +19,7 @@ from .source import Kernel
 from .texts import TEXTS, activations_refuse
 
 WHO = "GRU"
+STORED = 3                                        # r z n
 
 
 def refuses(cell):
@@ -26,26 +29,26 @@ def refuses(cell):
     return lacking() or activations_refuse(WHO, cell.rule, TEXTS[gru_before.GRU].activations)
 
 
-def reset(ax, ag, h0, live=None, out=None):
+def reset(ax, ag, h0, live=None, out=None, launch=launch):
     """r and z from their sums, and what the second product takes: -> r h, kept."""
     hold, W, A, lead, n = opened(h0, live, out)
     S = hold.exchanged("rh", W)
     hold.take("ax", ax, (*lead, 3 * n), W)
     hold.take("ag", ag, (*lead, 2 * n), W)
     hold.take("h0", h0, h0.shape, W)
-    rh, kept = hold.make("rh", h0.shape, S), hold.make("kept", (*lead, 3, n), A)
+    rh, kept = hold.make("rh", h0.shape, S), hold.make("kept", (*lead, STORED, n), A)
     launch(kernel("Reset", A, S, W), hold)
     return rh, kept
 
 
-def renew(ax, an, h0, kept, live=None, out=None):
+def renew(ax, an, h0, kept, live=None, out=None, launch=launch):
     """n, which joins the others in `kept`, and the new state: -> y, h."""
     hold, W, A, lead, n = opened(h0, live, out)
     S = hold.exchanged("sent", W)
     hold.take("ax", ax, (*lead, 3 * n), W)
     hold.take("an", an, h0.shape, W)
     hold.take("h0", h0, h0.shape, W)
-    hold.into("kept", kept, (*lead, 3, n), A)
+    hold.into("kept", kept, (*lead, STORED, n), A)
     h = hold.make("h", h0.shape, W)
     y = hold.make("y", h0.shape, W) if live is not None or "y" in hold.out else h
     hold.make("sent", h0.shape, S) if "sent" in hold.out else None
@@ -53,30 +56,35 @@ def renew(ax, an, h0, kept, live=None, out=None):
     return y, h
 
 
-def renew_back(kept, h0, dy, dh, live=None, out=None):
-    """What the gates z and n get: -> dax (whose block r is not written yet), dg (nor here), dn."""
+def renew_back(kept, h0, dy, dh, live=None, out=None, launch=launch):
+    """What the gates z and n get: -> dax, whose block r is not written yet."""
     hold, W, A, lead, n = opened(h0, live, out)
-    S = hold.exchanged("dn", W)
+    S = hold.exchanged("dax", W)
     hold.take_kept("r z n", kept, A)
     hold.take("h0", h0, h0.shape, W)
     hold.take("dy", dy, h0.shape, W)
     hold.take("dh", dh, h0.shape, W)
-    results = [hold.make(name, (*lead, blocks * n), S) for name, blocks in (("dax", 3), ("dg", 2), ("dn", 1))]
+    dax = hold.make("dax", (*lead, 3 * n), S)
     launch(kernel("RenewBack", A, S, W), hold)
-    return tuple(results)
+    return dax
 
 
-def reset_back(kept, h0, dy, dh, drh, dax, dg, live=None, out=None):
-    """What the gate r gets, written to dax and dg, and the gradient of the old state but for dg R': -> dh0."""
+def reset_back(kept, h0, dy, dh, drh, dax, live=None, out=None, launch=launch):
+    """What the gate r gets, written to dax, and the gradient of the old state but for dg R': -> dh0."""
     hold, W, A, lead, n = opened(h0, live, out)
     hold.take_kept("r z n", kept, A)
     for name, a in (("h0", h0), ("dy", dy), ("dh", dh), ("drh", drh)):
         hold.take(name, a, h0.shape, W)
     hold.into("dax", dax, (*lead, 3 * n), dax.dtype)
-    hold.into("dg", dg, (*lead, 2 * n), dax.dtype)
     dh0 = hold.make("dh", h0.shape, W, "dh0")
     launch(kernel("ResetBack", A, dax.dtype, W), hold)
     return dh0
+
+
+def parted(a):
+    """Of three blocks, those that act on h and the one that acts on r h: two views."""
+    n = a.shape[-1] // 3
+    return a[..., :2 * n], a[..., 2 * n:]
 
 
 def opened(h0, live, out):

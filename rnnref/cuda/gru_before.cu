@@ -53,12 +53,12 @@ template <class A, class S, class W> struct Renew {
   }
 };
 
-// dz and dn, each beside the others of its product as well as among all three
+// dz and dn
 template <class A, class S, class W> struct RenewBack {
   typedef GRUBefore<A> Rule;
   const A* kept;
   const W *h0, *dy, *dh;
-  S *dax, *dg, *dn;                               // dg: [rows, 2, n]
+  S* dax;
   Rows to;
 
   __device__ __forceinline__ void step(int row, int u) const {
@@ -73,8 +73,6 @@ template <class A, class S, class W> struct RenewBack {
     }
     write(dax, to.place(row, u, 3, Rule::Z), z);
     write(dax, to.place(row, u, 3, Rule::N), n);
-    write(dg, to.place(row, u, 2, Rule::Z), z);
-    write(dn, e, n);
   }
 };
 
@@ -83,7 +81,7 @@ template <class A, class S, class W> struct ResetBack {
   typedef GRUBefore<A> Rule;
   const A* kept;
   const W *h0, *dy, *dh, *drh;                    // drh: dn Rn'
-  S *dax, *dg;
+  S* dax;
   W* dh0;
   Rows to;
 
@@ -98,7 +96,6 @@ template <class A, class S, class W> struct ResetBack {
       out = Rule::reset_back(k, read(dy, e) + out, read(drh, e), r);
     }
     write(dax, to.place(row, u, 3, Rule::R), r);
-    write(dg, to.place(row, u, 2, Rule::R), r);
     write(dh0, e, out);
   }
 };

@@ -24,8 +24,8 @@ ARGS = {
     "Backward": "kept c0 c h0 dy dh dc dax dah dh0 dc0 dp",
     "Reset": "ax ag h0 kept rh",
     "Renew": "ax an h0 kept y h sent",
-    "RenewBack": "kept h0 dy dh dax dg dn",
-    "ResetBack": "kept h0 dy dh drh dax dg dh0",
+    "RenewBack": "kept h0 dy dh dax",
+    "ResetBack": "kept h0 dy dh drh dax dh0",
 }
 TO = numpy.dtype([("live", "P"), ("rows", "i4"), ("n", "i4"), ("span", "i4")], align=True)
 

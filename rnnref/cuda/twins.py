@@ -53,8 +53,9 @@ class CudaGRUBefore(GRUBefore):
         return y, type(s)(h), before.views(kept, s.h, gates, new)
 
     def step_back(self, p, k, dy, dnew):
-        dax, dg, dn = before.renew_back(k, k.h0, dy, dnew.h)
+        dax = before.renew_back(k, k.h0, dy, dnew.h)
+        dg, dn = before.parted(dax)
         drh = self.recurrent.backward_x(self.blocks(p, 2, 3), k.new, dn)
-        dh = before.reset_back(k, k.h0, dy, dnew.h, drh, dax, dg)
+        dh = before.reset_back(k, k.h0, dy, dnew.h, drh, dax)
         dh = wide(dh) + wide(self.recurrent.backward_x(self.blocks(p, 0, 2), k.gates, dg))
         return dax, tmap(cast, type(dnew)(dh), dnew), (k.gates, dg, k.new, dn)
