@@ -4,7 +4,7 @@ A further rule is a page: its header beside its Python text, and a row here.
 """
 from typing import Any, Callable, NamedTuple
 
-from ..rules import elman, gru, lstm
+from ..rules import elman, gru, limited, lstm
 
 POINTER = "P"
 
@@ -27,6 +27,10 @@ class Text(NamedTuple):
 
 def elman_kept(views, s, new):
     return elman.Kept(views[0], None)
+
+
+def limited_kept(views, s, new):
+    return limited.Kept(views[0])
 
 
 def gru_kept(views, s, new):
@@ -52,6 +56,8 @@ TEXTS: dict = {
     elman.Elman: Text("elman.cuh", lambda rule, A: f"Elman<{A}>", "h", elman_kept, {"activation": "tanh"}),
     gru.GRU: Text("gru.cuh", lambda rule, A: f"GRU<{A}>", "r z n hn", gru_kept,
                   {"gate": "sigmoid", "candidate": "tanh"}, sees_h=True),
+    limited.Limited: Text("limited.cuh", lambda rule, A: f"Limited<{A}>", "h", limited_kept, {},
+                          fields=(("limit", "A"),), options=lambda rule, pointer: (rule.clip or 0,)),
     lstm.LSTM: Text("lstm.cuh", coupled, "i f g o tc", lstm_kept,
                     {"gate": "sigmoid", "candidate": "tanh", "output": "tanh"}, has_c=True,
                     fields=(("forget_bias", "A"), ("cell_clip", "A"), ("through", "i4"),

@@ -6,6 +6,7 @@ from rnnref.cuda.texts import text_of
 from rnnref.cuda.tiling import Task, tiling
 from rnnref.rules.elman import Elman
 from rnnref.rules.gru import GRU
+from rnnref.rules.limited import Limited
 from rnnref.rules.lstm import LSTM
 
 # W (what products give, what states carry) and S (what the next product takes)
@@ -25,7 +26,7 @@ def dtype(name):
 def kernels(types=TYPES):
     for W, S in types:
         A = dtype("float64" if W == "float64" else "float32")
-        for rule in RULES:
+        for rule in (*RULES, Limited()):
             for args in ("Forward", "Backward"):
                 yield pointwise.kernel(args, rule, text_of(rule), A, dtype(S), dtype(W))
         for args in ("Reset", "Renew", "RenewBack", "ResetBack"):

@@ -8,6 +8,7 @@ from rnnref.compare import pairs
 from rnnref.cuda import pointwise
 from rnnref.rules.elman import Elman
 from rnnref.rules.gru import GRU
+from rnnref.rules.limited import Limited
 from rnnref.rules.lstm import LSTM
 from rnnref.tree import beside, choose, leaves, only, tmap, to
 
@@ -16,6 +17,8 @@ from .instances import dtype
 RULES = {
     "Elman": Elman(),
     "GRU": GRU(),
+    "Limited": Limited(),
+    "Limited, clip": Limited(0.3),
     "LSTM": LSTM(),
     "LSTM, forget bias": LSTM(forget_bias=1.0),
     "LSTM, peepholes": LSTM(peepholes=True),
