@@ -6,7 +6,7 @@ from shim.double import with_kernels
 from test_graphed import GRAPHED, STEPPED, given, results, seen  # noqa: F401
 
 import rnnref
-from rnnref.cuda import graphed, products, stepped
+from rnnref.cuda import graphed, products, step_gated
 from rnnref.testing import assert_same
 
 pytestmark = pytest.mark.kernels
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.kernels
 
 def during(monkeypatch, fault):
     """`fault(array)` before the first step of every loop that is being recorded."""
-    fill = stepped.Ring.fill
+    fill = step_gated.Ring.fill
 
     def faulty(self, i):
         if i == 0 and graphs.Stream.captured:
@@ -22,7 +22,7 @@ def during(monkeypatch, fault):
         fill(self, i)
     import cupy
     strange = cupy.ones((3, 3), "float32")
-    monkeypatch.setattr(stepped.Ring, "fill", faulty)
+    monkeypatch.setattr(step_gated.Ring, "fill", faulty)
 
 
 def elsewhere(a):

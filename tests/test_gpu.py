@@ -24,7 +24,6 @@ CELLS = {
 }
 ARITHMETIC = {"fp32": "float32", "tf32": "tf32", "bf16": "bfloat16", "fp16": "float16"}
 TEXT = {"paths": ("scan", "apart"), "twins": False}
-STEPPED = [name for name in CELLS if name not in ("GRU before", "LSTM, projection")]
 WAYS = "everywhere", "lengths", "mask"
 BY_STEPS = {"paths": ("cuda.stepped", "scan_gated", "apart")}     # these sizes run on chip, if nothing is said
 
@@ -86,14 +85,14 @@ def test_against_the_text(name, size, dtype, where, reverse):
 @pytest.mark.parametrize("name", CELLS)
 def test_what_runs_is_what_is_said(name):
     cell, _, xs, *_ = case(name, "odd")
-    said = rnnref.explain(cell, to("gpu", xs)).splitlines()
-    assert ("cuda.stepped: runs" in said) == (name in STEPPED) and any(line.startswith("mode: fp32") for line in said)
+    said = rnnref.explain(cell, to("gpu", xs), **BY_STEPS).splitlines()
+    assert "cuda.stepped: runs" in said and any(line.startswith("mode: fp32") for line in said)
     assert ("Dense: CudaDense in its place" in said) and any("Cuda" in line and "Dense" not in line for line in said)
 
 
 @pytest.mark.parametrize("mode", ARITHMETIC)
 @pytest.mark.parametrize("size", ("odd", "wide"))
-@pytest.mark.parametrize("name", [name for name in STEPPED if "clip" not in name])     # whose gradient jumps
+@pytest.mark.parametrize("name", [name for name in CELLS if "clip" not in name])     # whose gradient jumps
 def test_modes(name, size, mode):
     one = case(name, size, where="lengths")
     want = in_float64(one)
@@ -103,7 +102,7 @@ def test_modes(name, size, mode):
 
 @pytest.mark.parametrize("mode", ARITHMETIC)
 @pytest.mark.parametrize("where", WAYS)
-@pytest.mark.parametrize("name", ("LSTM, clip", "GRU", "SimpleRNN"))
+@pytest.mark.parametrize("name", ("LSTM, clip", "GRU", "SimpleRNN", "GRU before", "LSTM, projection"))
 def test_every_bit_comes_again(name, where, mode):
     one = case(name, "wide", where=where)
     for choice in ({}, BY_STEPS):
@@ -142,7 +141,8 @@ def test_two_directions():
 
 @pytest.mark.parametrize("mode", ARITHMETIC)
 @pytest.mark.parametrize("where, reverse", (("everywhere", False), ("lengths", True)))
-@pytest.mark.parametrize("name", ("LSTM", "LSTM, peepholes", "LSTM, recurrent bias", "GRU", "SimpleRNN"))
+@pytest.mark.parametrize("name", ("LSTM", "LSTM, peepholes", "LSTM, recurrent bias", "GRU", "SimpleRNN", "GRU before",
+                                  "LSTM, projection"))
 def test_graphs_have_every_bit_of_the_stepped_path(name, where, reverse, mode):
     """Recording, and with other numbers the same graph again."""
     for seed in range(2):

@@ -12,20 +12,21 @@ from shim.double import with_kernels
 
 import rnnref
 from rnnref.cells import LSTM
-from rnnref.cuda import capture, graphed, stepped
+from rnnref.cuda import capture, graphed, series, stepped
 from rnnref.cuda.blas import lacking
 from rnnref.cuda.modes import MODES
 from rnnref.fused import Call
 from rnnref.laws import hold
 from rnnref.run import run, run_back
-from rnnref.testing import assert_close, assert_same
+from rnnref.testing import assert_close, assert_same, drawn
 from rnnref.tree import tmap, to
 from rnnref.trial import TEXT, Trial, ways
 
 WAYS = ways((T, B))
 GRAPHED, STEPPED = ({"paths": (path, "apart")} for path in ("cuda.graphed", "cuda.stepped"))
 LAWS = 1, 3, 4, 5, 6, 7, 8, 9
-NAMES = "LSTM", "LSTM, peepholes", "LSTM, recurrent bias", "GRU", "SimpleRNN tanh"
+NAMES = ("LSTM", "LSTM, peepholes", "LSTM, recurrent bias", "GRU", "SimpleRNN tanh", "GRU before",
+         "LSTM, projection clip")
 
 pytestmark = pytest.mark.kernels
 
@@ -44,7 +45,8 @@ class Graphed(Trial):
 
 @pytest.mark.parametrize("where, reverse", (("everywhere", False), ("everywhere", True), ("lengths", True),
                                             ("holes", False)))
-@pytest.mark.parametrize("name", (*NAMES, "GRU, weight norm", "LSTM, cell clip, peepholes"))
+@pytest.mark.parametrize("name", (*NAMES, "GRU, weight norm", "LSTM, cell clip, peepholes", "LSTM, projection",
+                                  "GRU before, recurrent bias"))
 def test_laws(name, where, reverse, seen):
     trial = Graphed(replace(case(name), **WAYS[where], reverse=reverse, device="gpu"))
     for number in LAWS:
@@ -111,14 +113,15 @@ def test_a_kind_is_recorded_once(name, seen, monkeypatch):
                 a *= 0.5                          # as an optimiser does
             del got, path                         # the tape
     assert len(recorded) == 2
-    assert len(recorded[0].nodes) == 2 * T + (name == "GRU") and len(recorded[1].nodes) == 2 * T
+    each = 4 if name in ("GRU before", "LSTM, projection clip") else 2
+    assert len(recorded[0].nodes) == each * T + (name == "GRU") and len(recorded[1].nodes) == each * T
 
 
 def test_the_host_launches_once_each_way(seen, monkeypatch):
     args = given("LSTM")
     results(args, **GRAPHED)
     seen.log.clear()
-    monkeypatch.setattr(stepped, "Launches", None)                    # nothing is looked at again
+    monkeypatch.setattr(series, "Launches", None)                    # nothing is looked at again
     results(args, **GRAPHED)
     assert seen.log == [("launch", 0)] * 2
 
@@ -204,6 +207,14 @@ def test_what_is_recorded_apart():
         assert len(set(keys)) == len(calls)
 
 
+def test_as_many_outputs_of_more_units(seen):
+    """The width of c is in the key too."""
+    for units in (U, U + 2):
+        one = drawn(LSTM(projection=2), n_in=I, units=units, steps=T, batch=B)
+        args = one.cell, *to("gpu", (one.p, one.xs, one.s))
+        assert_same(*(results(args, **choice) for choice in (GRAPHED, STEPPED)))
+
+
 def test_streams(seen):
     """A set belongs to a stream.  The way back on another waits for what that has, and lets it wait."""
     import cupy
@@ -240,8 +251,8 @@ def test_it_runs_only_when_asked_for(seen):
     assert "graphed" not in rnnref.explain(cell, xs)
     assert rnnref.explain(cell, xs, **GRAPHED).splitlines()[:2] == [
         "cuda.graphed: runs", "tier: 1, a product and a kernel for each step, launched as one CUDA graph"]
-    with pytest.raises(rnnref.NotSupported, match="GRUBefore is not two maps and a rule"):
-        run(*given("GRU before"), paths=("cuda.graphed",))
+    with pytest.raises(rnnref.NotSupported, match="no kernel has been written for NormOfSum"):
+        run(*given("LSTM on a norm of the sum"), paths=("cuda.graphed",))
 
 
 def test_what_is_taken(seen):

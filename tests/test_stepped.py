@@ -10,12 +10,13 @@ from cases import CELLS, B, I, T, U, case
 from shim.double import with_kernels
 
 import rnnref
-from rnnref.cells import GRU, LSTM, SimpleRNN
-from rnnref.cuda import stepped
+from rnnref.cells import GRU, LSTM, Projected, SimpleRNN
+from rnnref.cuda import pointwise, stepped
 from rnnref.cuda.hold import Hold
 from rnnref.cuda.series import place
 from rnnref.fused import Call, plan
 from rnnref.laws import hold
+from rnnref.maps.dense import Dense, Diagonal
 from rnnref.run import run, run_back
 from rnnref.testing import assert_close, assert_same
 from rnnref.tree import first, tmap, to
@@ -52,8 +53,10 @@ TAKEN = [name for name in CELLS if takes(name)]
 
 def test_what_is_taken():
     assert {"LSTM", "LSTM, cell clip, peepholes", "GRU", "GRU, weight norm", "SimpleRNN tanh",
-            "LSTM, recurrent bias", "LSTM, coupled forget, peepholes"} <= set(TAKEN)
-    assert not {"GRU before", "LSTM, projection", "LSTM on a norm of the sum", "SimpleRNN relu"} & set(TAKEN)
+            "LSTM, recurrent bias", "LSTM, coupled forget, peepholes", "GRU before", "GRU before, recurrent bias",
+            "LSTM, projection", "LSTM, projection clip", "LSTM, weight norm, projection"} <= set(TAKEN)
+    assert not {"GRU before, slopes from x", "LSTM, everything", "LSTM on a norm of the sum",
+                "SimpleRNN relu"} & set(TAKEN)
 
 
 @pytest.mark.kernels
@@ -101,7 +104,8 @@ def both(name, dtype="float32", where="everywhere", reverse=False, keep=True, **
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("dtype", ("float16", "bfloat16"))
-@pytest.mark.parametrize("name", ("LSTM, peepholes", "GRU", "SimpleRNN tanh", "LSTM, recurrent bias"))
+@pytest.mark.parametrize("name", ("LSTM, peepholes", "GRU", "SimpleRNN tanh", "LSTM, recurrent bias",
+                                  "GRU before, recurrent bias", "LSTM, projection"))
 def test_storage_in_16_bits(name, dtype, kernels):
     dtype = blas.ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype
     for where, reverse in (("everywhere", False), ("lengths", True)):
@@ -113,7 +117,7 @@ def test_storage_in_16_bits(name, dtype, kernels):
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("name", ("LSTM, peepholes", "GRU", "SimpleRNN tanh", "LSTM, recurrent bias",
-                                  "GRU, weight norm"))
+                                  "GRU, weight norm", "GRU before, recurrent bias", "LSTM, projection"))
 @pytest.mark.parametrize("mode, arithmetic", (("tf32", "tf32"), ("fp16", "float16"), ("bf16", "bfloat16")))
 def test_modes(name, mode, arithmetic, kernels):
     """Near the float32 result, at a distance that says that the mode was in force; the same in every tier."""
@@ -131,7 +135,8 @@ def test_modes(name, mode, arithmetic, kernels):
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("mode", rnnref.cuda.modes.MODES)
-@pytest.mark.parametrize("name", ("LSTM, cell clip, peepholes", "GRU"))
+@pytest.mark.parametrize("name", ("LSTM, cell clip, peepholes", "GRU", "GRU before", "LSTM, projection",
+                                  "LSTM, projection clip"))
 def test_every_bit_comes_again_and_nothing_crosses_the_bus(name, mode, kernels):
     for where in WAYS:
         runs = [both(name, where=where, mode=mode, **GPU) for _ in range(2)]
@@ -185,7 +190,7 @@ def test_product_refuses(cublas):
         product(a.get(), a.get())
     with pytest.raises(rnnref.ShapeError, match="factors have shapes"):
         product(a, a[:2])
-    with pytest.raises(rnnref.ShapeError, match="rows end to end"):
+    with pytest.raises(rnnref.ShapeError, match="side by side"):
         product(a, a, out=a.T)
     with pytest.raises(rnnref.DtypeError, match="expected one dtype"):
         product(a, a.astype("float64"))
@@ -223,8 +228,16 @@ def test_without_cublas_a_mode_is_refused_and_nothing_else():
 
 
 @pytest.mark.parametrize("cell, change, says", (
-    (GRU("before"), {}, "GRUBefore is not two maps and a rule: not built yet"),
-    (LSTM(projection=2), {}, "Projected is not two maps and a rule"),
+    (CELLS["Dropout, no masks"][0], {}, "Dropout is not two maps and a rule: not built yet"),
+    (GRU("before", gate="swish"), {}, "gate='swish': the kernels of GRU have sigmoid only"),
+    (LSTM(projection=2, candidate="relu"), {}, "candidate='relu': the kernels of LSTM have tanh only"),
+    (Projected(GRU(), 2), {}, "GRU sees the old h itself, which is not as wide when it is projected"),
+    (Projected(GRU("before"), 2), {}, "GRUBefore is not two maps and a rule"),
+    (Projected(LSTM(), 2, Dense("P", "bP")), {}, "the projection has a bias: not built yet"),
+    (Projected(LSTM(), 2, Diagonal("P")), {}, "the map Diagonal is not a product of matrices"),
+    (GRU("before"), {"home": "numpy"}, "arrays are in main memory"),
+    (LSTM(projection=2), {"keep": "states"}, "recompute keeps states only"),
+    (GRU("before"), {"extra": True}, "takes no extra"),
     (SimpleRNN("relu"), {}, "activation='relu'"),
     (CELLS["LSTM on a norm of the sum"][0], {}, "no kernel has been written for NormOfSum"),
     (LSTM(), {"keep": "states"}, "recompute keeps states only"),
@@ -240,7 +253,7 @@ def test_refusals(cell, change, says):
 def test_the_host_looks_at_the_first_step_only(kernels, monkeypatch):
     """What a step costs on the host does not grow with what Python would have to look at."""
     seen = []
-    monkeypatch.setattr(stepped.pointwise, "Hold", lambda *args: seen.append(args) or Hold(*args))
+    monkeypatch.setattr(pointwise, "Hold", lambda *args: seen.append(args) or Hold(*args))
     both("LSTM", where="lengths", **GPU)
     assert len(seen) == 2
 

@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 
 from ..arrays import namespace
 from ..tree import tmap
-from . import blas, modes, pointwise, sequence
+from . import blas, modes, pointwise, stepped
 from .capture import WHO, Recorded, current, in_turn
 from .hold import arithmetic
 from .launch import at_hand
 from .lending import Pool
-from .sequence import begun, ended, finished, gradients, inputs, opened, outputs
-from .stepped import Ring, steps_ahead, steps_back
+from .sequence import begun, ended, inputs, outputs
+from .stepped import core, step_of, steps_ahead, steps_back
 from .trouble import explained
 
 SETS = 8                                          # two layers of two directions, twice
@@ -33,25 +33,31 @@ atexit.register(clear)                            # while CUDA is still there
 
 def refuses(cell, call):
     """None, or why this cell is not run by a graph."""
-    return sequence.refuses(cell, call) or blas.lacking()
+    return stepped.refuses(cell, call) or blas.lacking()
 
 
 class Key(NamedTuple):
     """All that changes the recorded work."""
-    cell: Any; order: range; shape: tuple; dtype: Any; masked: Any; keep: bool; device: int; stream: int
+    cell: Any; order: range; shapes: tuple; dtype: Any; masked: Any; keep: bool; device: int; stream: int
 
 
 def forward(cell, p, xs, s, extra=None, live=None, reverse=False, keep=True):
     """xs [T, B, I], live [T, B] or None -> ys [T, B, H], the last state, a tape."""
     with explained(WHO):
         cupy, order = at_hand(WHO, xs), range(len(xs))[::-1 if reverse else 1]
-        key = Key(cell, order, s[0].shape, xs.dtype, None if live is None else live.shape, bool(keep), xs.device.id,
-                  current(cupy).ptr)
+        key = Key(cell, order, tuple(a.shape for a in s), xs.dtype, None if live is None else live.shape, bool(keep),
+                  xs.device.id, current(cupy).ptr)
         held = POOL.lend(key, lambda key: Held(key, p, xs, s))
         kx = held.take(p, xs, s, live)
         held.ahead.launch()
         tape = Tape(held, p, kx, s)
-        return held.ys.copy(), ended(tape.inner), tape if keep else None
+        ys = tape.inner.beside(tape.inner.hs, 1) if held.ys is None else held.ys
+        return ys.copy(), ended(tape.inner), tape if keep else None
+
+
+def matrices(cell):
+    """The names of what its steps multiply by."""
+    return [m.W for m in step_of(cell).maps(cell)]
 
 
 def backward(tape, dys, ds):
@@ -63,8 +69,8 @@ def backward(tape, dys, ds):
         with in_turn(held.stream):
             held.take_back(tape.inner.p, dys, ds)
             held.back.launch()
-            dax, dah, dp = held.given
-            return finished(tape.inner, dax, dah, dp, tmap(lambda a: a.copy(), held.d))
+            d = tmap(lambda a: a.copy(), held.d)
+            return step_of(held.key.cell).finished(tape.inner, *held.grads, d)
 
 
 class Tape:
@@ -82,32 +88,32 @@ class Tape:
 class Held:
     """All arrays of one loop, and its graphs: that of the way back from when it is first wanted."""
     live: Any; back: Any = None
-    dys: Any; d: Any; given: Any                  # of the way back: what comes in; gradient of the state; dax, dah, dp
+    dys: Any; d: Any; grads: Any                  # of the way back: what comes in, that of the state, and of gates
 
     def __init__(self, key, p, xs, s):
-        xp, m, rule = namespace(xs), key.cell.recurrent, key.cell.rule
+        xp, cell = namespace(xs), core(key.cell)
+        m, A, T, B = cell.recurrent, arithmetic(WHO, key.dtype), len(key.order), xs.shape[1:-1]
         self.key, self.stream, self.sm = key, current(xp), modes.architecture(xs)
-        A, n = arithmetic(WHO, key.dtype), key.shape[-1]
-        self.p = {name: xp.empty(p[name].shape, A) for name in pointwise.names(rule)}
+        self.p = {name: xp.empty(p[name].shape, A) for name in pointwise.names(cell.rule)}
         self.p |= {m.b: xp.empty(p[m.b].shape, key.dtype)} if m.b else {}
         self.live = None if key.masked is None else xp.zeros(key.masked, bool)
-        self.ax = xp.empty((len(key.order), *key.shape[:-1], len(rule.gates) * n), key.dtype)
-        self.tape = opened(key.cell, self.p, None, s, self.live, key.order, key.keep, self.ax)._replace(like=None)
-        self.R = xp.empty(p[m.W].shape, self.tape.took.dtype)
-        self.ring, self.ys = Ring(key.cell, self.p, self.ax), outputs(self.tape, self.ax)
-        self.ahead = Recorded(lambda ours: steps_ahead(self.tape, self.ax, self.ring, self.R, self.ys, ours),
-                              key.device, self.sm)
+        self.ax = xp.empty((T, *B, p[m.W].shape[-1]), key.dtype)
+        self.tape = step_of(key.cell).opened(key.cell, self.p, None, s, self.live, key.order, key.keep,
+                                             self.ax)._replace(like=None)
+        self.weights = {name: xp.empty(p[name].shape, self.tape.took.dtype) for name in matrices(key.cell)}
+        self.ys = outputs(self.tape, self.ax)
+        self.ahead = Recorded(lambda ours: steps_ahead(self.tape, self.weights, self.ax, self.ys, ours), key.device,
+                              self.sm)
 
     def record_back(self):
         """On the stream of the set, whose workspace it uses."""
         if self.back is not None:
             return
         with self.stream:
-            empty_like, State = namespace(self.ys).empty_like, self.key.cell.rule.State
-            dax, dah, dp = self.given = gradients(self.tape)
-            self.dys = empty_like(self.ys)
-            self.d = State(*map(empty_like, self.tape.state(0)))
-            self.back = Recorded(lambda ours: steps_back(self.tape, self.R, self.dys, self.d, dax, dah, dp, ours),
+            self.grads = step_of(self.key.cell).gradients(self.tape)
+            self.dys = self.tape.beside(self.tape.hs, 1).copy()
+            self.d = tmap(lambda a: a.copy(), self.tape.state(0))
+            self.back = Recorded(lambda ours: steps_back(self.tape, self.weights, self.dys, self.d, self.grads, ours),
                                  self.key.device, self.sm)
 
     def take(self, p, xs, s, live):
@@ -116,11 +122,10 @@ class Held:
         if live is not None:
             self.live[...] = live
         begun(self.tape, s)
-        return inputs(self.key.cell, p, xs, live, self.ax)[1]
+        return inputs(core(self.key.cell), p, xs, live, self.ax)[1]
 
     def take_parameters(self, p):
-        self.R[...] = p[self.key.cell.recurrent.W]
-        for name, a in self.p.items():
+        for name, a in (*self.weights.items(), *self.p.items()):
             a[...] = p[name]
 
     def take_back(self, p, dys, ds):

@@ -28,7 +28,7 @@ CUDA_TYPES = {"float32": "CUDA_R_32F", "float64": "CUDA_R_64F", "float16": "CUDA
 def product(a, b, mode="fp32", out=None, dtype=None, add=False):
     """The matrix product a b, in `out` if that is given, or added to it.  dtype: of a new result, if not that of b.
 
-    Transposed views and blocks of columns are read where they are, without a copy.  `out` has its rows end to end.
+    Transposed views and blocks of columns are read where they are, without a copy; `out` may be a block of columns.
     """
     namespace(a, b, out)
     if not (is_cupy(a) and is_cupy(b)):
@@ -38,8 +38,9 @@ def product(a, b, mode="fp32", out=None, dtype=None, add=False):
     shape = a.shape[0], b.shape[1]
     if out is None:
         out, add = namespace(a).empty(shape, dtype or b.dtype), False
-    elif out.shape != shape or not out.flags.c_contiguous:
-        raise ShapeError(WHO, f"out has shape {out.shape}, strides {out.strides}; expected {shape}, rows end to end")
+    elif out.shape != shape or laid(out)[0] is not out or laid(out)[1]:
+        raise ShapeError(WHO, f"out has shape {out.shape}, strides {out.strides}; expected {shape}, the numbers of a "
+                              "row side by side")
     a, b = factor(a, mode), factor(b, mode)
     fits(a, b, out)
     if a.size and b.size:
@@ -86,7 +87,7 @@ def ready(a, b, out, mode, add, by=None):
     cublas, types, handle = backend()
     gemm, handle = (cublas.gemmEx, handle()) if by is None else (by.gemmEx, by.address)
     (m, k), n, wide = a.shape, b.shape[1], a.dtype.name == "float64"
-    (a, turn_a, step_a), (b, turn_b, step_b) = laid(a), laid(b)
+    (a, turn_a, step_a), (b, turn_b, step_b), step_out = laid(a), laid(b), laid(out)[2]
     zero = SCALARS["float64" if wide else "float32"].ctypes.data
     one = zero + (8 if wide else 4)
     how = getattr(cublas, "CUBLAS_COMPUTE_" + ("64F" if wide else MODES[mode].compute)), cublas.CUBLAS_GEMM_DEFAULT
@@ -94,7 +95,7 @@ def ready(a, b, out, mode, add, by=None):
     kind_a, kind_out, beta = types[a.dtype.name], types[out.dtype.name], one if add else zero
 
     def step(at_a, at_out, held=b):
-        gemm(*before, at_a, kind_a, step_a, beta, at_out, kind_out, n, *how)
+        gemm(*before, at_a, kind_a, step_a, beta, at_out, kind_out, step_out, *how)
     return step
 
 

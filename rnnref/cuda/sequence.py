@@ -3,10 +3,12 @@ loop.  (floor 5)
 
 h, c and what the rule keeps lie one step after the other, and so are the factors of the last products as they are.
 """
+from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ..arrays import cast, namespace, rows, wide
+from ..arrays import cast, namespace, rows
 from ..cell import GatedCell, Kept, Stepped, total
+from ..cells.gru_before import GRUBefore
 from ..maps.dense import Dense
 from ..maps.normed import WeightNorm
 from ..tree import at, choose, only
@@ -18,12 +20,17 @@ MAPS = (Dense, WeightNorm, CudaDense, CudaWeightNorm)
 
 
 def refuses(cell, call):
-    """None, or why this cell is not run by kernels for a whole sequence."""
+    """None, or why this cell of two maps and a rule is not run by kernels for a whole sequence."""
     if call.home != "cupy":
         return "arrays are in main memory"
     if type(cell) is not GatedCell:
         return f"{type(cell).__name__} is not two maps and a rule: not built yet"
-    for m in (cell.inputs, cell.recurrent):
+    return prevented(call, cell.inputs, cell.recurrent) or pointwise.refuses(cell.rule)
+
+
+def prevented(call, *maps):
+    """None, or why no sequence is run by kernels in such a call, or through such maps."""
+    for m in maps:
         if type(m) not in MAPS:
             return f"the map {type(m).__name__} is not a product of matrices"
     if call.extra is not None:
@@ -32,7 +39,7 @@ def refuses(cell, call):
         return "recompute keeps states only, this path keeps what every step needs on the way back"
     if call.dtype.name not in modes.PRODUCTS:
         return f"cuBLAS has no {call.dtype}"
-    return modes.lacking() or pointwise.refuses(cell.rule)
+    return modes.lacking()
 
 
 def row(live, t):
@@ -40,7 +47,24 @@ def row(live, t):
 
 
 class Tape(NamedTuple):
+    """own: arrays that only steps of one kind have."""
     cell: Any; p: Any; kx: Any; hs: Any; sent: Any; cs: Any; kept_all: Any; live: Any; order: range; like: Any
+    own: Any = None
+
+    @property
+    def whole(self):
+        """The cell that runs; `cell` is the one in it that has the maps of x and h, and the rule."""
+        return self.cell
+
+    @property
+    def text(self):
+        """That cell with its rule as it is written."""
+        return replace(self.cell, rule=plain(self.cell.rule))
+
+    @property
+    def as_states(self):
+        """Whether the states are the outputs too: then nobody else looks at them."""
+        return self.live is None and self.kept_all is None
 
     @property
     def took(self):
@@ -66,21 +90,34 @@ class Tape(NamedTuple):
     def of_rule(self, t):
         return pointwise.views(self.cell.rule, self.kept_all[t], *self.states(t))
 
+    def of_step(self, t):
+        """What the text keeps of a step."""
+        return Stepped(self.states(t)[0][0], self.of_rule(t))
+
     def kept(self, t):
         """As the text keeps it.  A kernel keeps nothing of dead rows: there it is the text, run again."""
-        x, (s, _) = at(self.kx, t), self.states(t)
-        k, now = Kept(x, Stepped(s[0], self.of_rule(t))), row(self.live, t)
-        if now is None:
-            return k
-        ax, ah = (m.forward(self.p, a)[0] for m, a in ((self.cell.inputs, x), (self.cell.recurrent, s[0])))
-        text = plain(self.cell.rule).forward(self.p, wide(ax), wide(ah), type(s)(*map(wide, s)))[2]
-        return Kept(x, Stepped(s[0], choose(now, k.step.rule, text)))
+        x, k, now = at(self.kx, t), self.of_step(t), row(self.live, t)
+        if now is not None:
+            ax = self.cell.inputs.forward(self.p, x)[0]
+            k = choose(now, k, self.text.step(self.p, ax, self.states(t)[0])[2])
+        return Kept(x, k)
+
+    def of_recurrent(self, dah):
+        """Gradients of the parameters of the recurrent map."""
+        return weighed(self.cell.recurrent, self.p, self.beside(self.took, 0), dah)
 
 
-def plain(rule):
-    """The text of a rule, or of the twin of one."""
-    text = vars(type(rule)).get("plain")
-    return text(**vars(rule)) if text else rule
+def weighed(m, p, x, da):
+    """The gradients of what a map multiplies by and adds, for all steps."""
+    dtype = p[m.W].dtype
+    dp = {m.W: product(rows(x).T, rows(da), mode(m), dtype=dtype)}
+    return dp | ({m.b: summed(rows(da), dtype)} if m.b else {})
+
+
+def plain(thing):
+    """The text of a rule or cell, or of the twin of one."""
+    text = vars(type(thing)).get("plain")
+    return text(**vars(thing)) if text else thing
 
 
 def fresh(a, dtype):
@@ -93,7 +130,7 @@ def fresh(a, dtype):
 def inputs(cell, p, xs, live, out=None):
     """x W for all steps in one product, in `out` if that is given, and what its way back needs.
 
-    A rule that sees only the sum finds its recurrent bias there already.
+    Where only the sum is seen, the recurrent bias is there already.
     """
     m, b = cell.inputs, cell.recurrent.b
     if isinstance(m, Products):
@@ -103,20 +140,19 @@ def inputs(cell, p, xs, live, out=None):
         if out is not None:
             out[...] = ax
             ax = out
-    if cell.rule.sums and b:
+    if sums(cell) and b:
         ax += p[b]
     return ax, kx
 
 
+def sums(cell):
+    """Whether of what x and h give only the sum is seen: so it is wherever the reset stands before the product."""
+    return cell.rule.sums or isinstance(cell, GRUBefore)
+
+
 def outputs(tape, ax):
-    """Where the outputs go.  Where nobody else looks at them, the states are the outputs."""
-    if as_states(tape):
-        return tape.beside(tape.hs, 1)
-    return namespace(ax).empty((len(tape.order), *tape.hs.shape[1:]), ax.dtype)
-
-
-def as_states(tape):
-    return tape.live is None and tape.kept_all is None
+    """An array for the outputs; None where they are the states."""
+    return None if tape.as_states else namespace(ax).empty((len(tape.order), *tape.hs.shape[1:]), ax.dtype)
 
 
 def ended(tape):
@@ -125,16 +161,19 @@ def ended(tape):
     return type(tape.like)(*(fresh(a, like.dtype) for a, like in zip(last, tape.like)))
 
 
-def opened(cell, p, kx, s, live, order, keep, ax):
-    """A tape with all its arrays, and the first state in its place.  Without `keep` states are written over."""
-    xp, T, W = namespace(ax), len(order), ax.dtype
-    A, S = arithmetic("a sequence on the GPU", W), sent_as(cell, W)
+def opened(cell, p, kx, s, live, order, keep, ax, kind=Tape, stored=None):
+    """A tape with all its arrays, and the first state in its place.  Without `keep` states are written over.
+
+    stored: how many numbers of a unit are kept, if not those of the rule.
+    """
+    xp, T, W, lead = namespace(ax), len(order), ax.dtype, ax.shape[1:-1]
+    A, S, n = arithmetic("a sequence on the GPU", W), sent_as(cell, W), ax.shape[-1] // len(cell.rule.gates)
     some = T + 1 if keep else 1
     hs = xp.empty((T + 1 if live is None else some, *s[0].shape), W)
     sent = xp.empty((some, *s[0].shape), S) if S != W else None
     cs = xp.empty((some, *s[1].shape), A) if len(s) > 1 else None
-    kept_all = xp.empty(pointwise.buffer(cell.rule, (T, *s[0].shape[:-1]), s[0].shape[-1]), A) if keep else None
-    return begun(Tape(cell, p, kx, hs, sent, cs, kept_all, live, order, s), s)
+    kept_all = xp.empty((T, *lead, stored or pointwise.known(cell.rule).stored, n), A) if keep else None
+    return begun(kind(cell, p, kx, hs, sent, cs, kept_all, live, order, s), s)
 
 
 def begun(tape, s):
@@ -152,18 +191,22 @@ def sent_as(cell, W):
     return W if wanted is None or W.name != "float32" else dtype_of(wanted)
 
 
+def mode(m):
+    """The math mode of a map."""
+    return getattr(m, "mode", "fp32")
+
+
 def mode_of(cell):
     """The math mode of the product with R."""
-    return getattr(cell.recurrent, "mode", "fp32")
+    return mode(cell.recurrent)
 
 
 def gradients(tape):
-    """Where the steps write the gradients of the gates, of x and of h (one and the same for a rule of the sum), and of
-    the rule's own parameters."""
-    xp, rule, (T, *lead, n) = namespace(tape.hs), tape.cell.rule, tape.hs.shape
-    lead, S = (T - 1, *lead), tape.took.dtype
+    """Where the steps write the gradients of the gates, of x and of h (one and the same where only the sum is seen),
+    and of the rule's own parameters."""
+    xp, rule, (*lead, _, n), S = namespace(tape.hs), tape.cell.rule, tape.kept_all.shape, tape.took.dtype
     dax = xp.empty((*lead, len(rule.gates) * n), S)
-    dah = dax if rule.sums else xp.empty(dax.shape, S)
+    dah = dax if sums(tape.cell) else xp.empty(dax.shape, S)
     names = pointwise.names(rule)
     return dax, dah, xp.empty((*lead, len(names), n), tape.kept_all.dtype) if names else None
 
@@ -173,11 +216,8 @@ def finished(tape, dax, dah, dp, d):
 
     dp: what each step gave to the rule's own parameters, [..., names, n]; d: the gradient of the first state.
     """
-    cell, p, m = tape.cell, tape.p, tape.cell.recurrent
-    mode, dtype = mode_of(cell), p[m.W].dtype
-    grads = cell.inputs.backward_p(p, tape.kx, dax)
-    grads |= {m.W: product(rows(tape.beside(tape.took, 0)).T, rows(dah), mode, dtype=dtype)}
-    grads |= {m.b: summed(rows(dah), dtype)} if m.b else {}
+    cell, p = tape.cell, tape.p
+    grads = cell.inputs.backward_p(p, tape.kx, dax) | tape.of_recurrent(dah)
     grads |= total(p, {name: dp[..., j, :] for j, name in enumerate(pointwise.names(cell.rule))})
     d = type(tape.like)(*(cast(a, like) for a, like in zip(d, tape.like)))
     return cell.inputs.backward_x(p, tape.kx, dax), d, None, grads

@@ -1,8 +1,8 @@
 """Launches of a loop, made ready before it.  (floor 5)
 
 A step may take a few microseconds on the card, and looking at its arrays from Python takes a hundred.  So only the
-first step is looked at, by `pointwise` itself; all others are the same, with every array that has an axis of time
-moved on.
+first step is looked at, by the function that launches its kernel; all others are the same, with every array that has an
+axis of time moved on.
 """
 import numpy
 
@@ -11,10 +11,31 @@ from .launch import arguments, compiled
 from .limits import geometry
 
 
-class Launches:
-    """The launches of one kernel for each step: `series(t)` does that of step t.
+def series(f, order, live, given, out):
+    """What f(..., live=, out=, launch=) launches, for every step of `order`: a function of t.
 
-    Give `series.record` to `pointwise` in the place of a launch, for one step, and then say which arrays move.
+    given: what it takes; out: where its results go.  Both are {name: (an array with an axis of time, where in it the
+    first step has its part)}, the names those of the kernel's struct; an array of fewer steps is used in turn, and None
+    is not there.
+    """
+    launches, first = Launches(), order[0]
+    f(**parts(given), live=None if live is None else live[first], out=parts(out), launch=launches.record)
+    return launches.over(len(order), first, {name: a for name, (a, _) in (given | out).items()} | {"live": live})
+
+
+def parts(arrays):
+    return {name: a[k % len(a)] for name, (a, k) in arrays.items() if a is not None}
+
+
+def still(a):
+    """What is the same for every step, its numbers end to end."""
+    return a.reshape(1, *a.shape), 0               # a[None] would have no stride
+
+
+class Launches:
+    """The launches of one kernel for each step: `launches(t)` does that of step t.
+
+    Give `record` to a function in the place of a launch, for one step, and then say which arrays move.
     """
 
     def record(self, kernel, hold, fields=(), options=()):
