@@ -114,6 +114,14 @@ def test_two_directions_are_one_launch(kernels, monkeypatch):
     hold(Trial(one), 9)
 
 
+def test_a_batch_of_no_rows(kernels):
+    for name in KINDS:
+        given, mask, d = inputs(CELLS[name][0], 7, 0)
+        ys, new, (dxs, ds, _, dp) = both_ways(CELLS[name][0], given, mask, d, **PATH)
+        assert ys.shape == (4, 0, 7) and new[0].shape == ds[0].shape == (0, 7) and dxs.shape == (4, 0, 3)
+        assert all((a == 0).all() and a.shape == given[0][key].shape for key, a in dp.items())
+
+
 def test_the_tape_answers_as_that_of_the_stepped_path_does(kernels):
     for name in KINDS:
         given, mask, d = inputs(CELLS[name][0], 7, 3)

@@ -56,6 +56,8 @@ def both(way, fields, A):
 def launch(directions, live, shape, task, t, W):
     """One launch for one direction or for two, of T steps of B rows of n units."""
     T, B, n = shape
+    if not B:
+        return                                    # there is nothing to write, and no grid of no blocks
     rule, held, told = directions[0].rule, Peepholes(), []
     at_hand(WHO, directions[0].arrays["R"])
     which, text = kernel(rule, task, t, W), text_of(rule)
