@@ -7,7 +7,7 @@ from cases import B, H, I, T, U, case
 from shim.hostsim import HostKernel
 from test_stepped import GPU, LAWS, WAYS, both, kernels  # noqa: F401
 
-from rnnref.cells import LSTM, Projected, SimpleRNN
+from rnnref.cells import GRU, LSTM, Projected, SimpleRNN
 from rnnref.laws import hold
 from rnnref.run import run
 from rnnref.testing import assert_close, drawn
@@ -32,6 +32,18 @@ def test_laws(name, where, reverse, kernels):  # noqa: F811
         hold(trial, number)
     limited = abs(trial.ahead[0][0]) == 0.1
     assert limited.any() and not limited.all() and any("cuda.stepped" in ran for ran in trial.done)
+
+
+@pytest.mark.parametrize("size", ((1, 1, 1, 1), (19, 1, 4, 1), (2, 3, 1, 5), (5, 4, 3, 2), (3, 0, 3, 4)))
+@pytest.mark.parametrize("cell", (GRU("before", recurrent_bias=True), LSTM(projection=1), MORE["all options"]),
+                         ids=("before", "projection", "all options"))
+def test_sizes(cell, size, kernels):  # noqa: F811
+    """One of everything, no row at all, a projection wider than the units."""
+    (steps, batch, n_in, units), rng = size, np.random.default_rng(0)
+    for mask in (None, rng.random((steps, batch)) < 0.6):
+        trial = Trial(drawn(cell, n_in=n_in, units=units, steps=steps, batch=batch, mask=mask, reverse=mask is None))
+        got = replace(trial.case, device="gpu").both_ways(trial.d, **GPU)
+        assert_close(got[:2], trial.text, "path")
 
 
 @pytest.mark.parametrize("name", ("GRU before", "LSTM, projection clip"))
