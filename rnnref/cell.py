@@ -254,7 +254,7 @@ class Projected(TwoStage):
     def step(self, p, ax, s):
         full, new, k = self.cell.step(p, ax, s)
         y, km = self.map.forward(p, full)
-        y = clip(y, self.clip) if self.clip else y
+        y = cast(clip(y, self.clip), y) if self.clip else y                  # NumPy gives float32 for bfloat16
         return y, type(s)(y, *new[1:]), (k, km, y if self.clip else None)
 
     def step_back(self, p, kept, dy, dnew):

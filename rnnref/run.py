@@ -17,6 +17,7 @@ class Tape(NamedTuple):
     past: str; live: Any; reverse: bool
     tail: Any                                     # past="free": the tape of the cell running on
     like: tuple                                   # ys and the last state, which gradients must resemble
+    dtypes: tuple                                 # of xs and of the first state
 
     def kept(self, t):
         """The intermediates of step t, under the same names whatever ran."""
@@ -59,7 +60,7 @@ def run(cell, p, xs, s=None, extra=None, lengths=None, mask=None, reverse=False,
         more, _, tail = forward(chosen.cell, q, xs, new, e, ~live, False, keep)
         ys = add(ys, more)
     return ys, new, Tape(cell, p, extra, prepared, chosen.path, tape, past, live, reverse, tail,
-                         (ys, new)) if keep else None
+                         (ys, new), tmap(lambda a: a.dtype, (xs, s))) if keep else None
 
 
 def run_back(tape, dys=None, ds=None):
@@ -67,7 +68,7 @@ def run_back(tape, dys=None, ds=None):
 
     dys and ds are the gradients of the outputs and of the last state; None, also in a tree of them, is zero.
     """
-    cell, p, extra, prepared, path, inner, past, live, reverse, tail, like = tape
+    cell, p, extra, prepared, path, inner, past, live, reverse, tail, like, dtypes = tape
     dys, ds = map(given, (dys, ds), like)
     name = getattr(cell, "name", type(cell).__name__)
     for what, d, a in zip(("dys", "ds"), (dys, ds), like):
@@ -83,7 +84,13 @@ def run_back(tape, dys=None, ds=None):
     dp, dextra = cell.prepare_back(p, prepared, dq, dextra)
     same_names(name, dp, p)
     dextra = None if extra is None or dextra is None else tmap(lambda d, a: cast(d, a), dextra, extra)
+    dxs, ds = tmap(stored, (dxs, ds), dtypes)
     return dxs, ds, dextra, tmap(lambda a, d: cast(d, a), p, dp)
+
+
+def stored(d, dtype):
+    """A gradient in the dtype of what it belongs to, if numbers of that dtype have one."""
+    return d if d.dtype == dtype or dtype.kind in "iub" else d.astype(dtype)
 
 
 def guarded(f, cell, where):

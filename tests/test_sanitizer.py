@@ -33,7 +33,8 @@ def test_what_is_selected():
     ran[ran.index("-p"):ran.index("-p") + 2] = ["--collect-only"]        # the plugin needs CuPy
     names = subprocess.run(ran, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert 20 <= names.count("::") <= 60
-    for name in ("[GRU-odd-float64-mask", "[LSTM, clip-odd-float32-lengths", "[GRU before-", "[SimpleRNN-odd-fp16"):
+    for name in ("[GRU-odd-float64-mask", "[LSTM, clip-odd-float32-lengths", "[GRU before-", "[SimpleRNN-odd-fp16",
+                 "test_gpu_onchip.py::test_against_the_text[GRU-16-odd-lengths-True-bf16"):
         assert name in names
 
 

@@ -11,7 +11,7 @@ from ..maps.dense import Dense
 from ..rules.lstm import State
 from ..scalar import clip, dclip, dsigmoid, dtanh, sigmoid, tanh
 from ..shapes import Size, extents
-from ..tree import add
+from ..tree import add, tmap
 from ..wrappers.beside import Beside
 from .timefreq import check_windows
 from .windows import cut, paste
@@ -130,7 +130,8 @@ class GridLSTM(Cell):
             new.append((ht, t.c, hf))
             cf = f.c
         h, c, hf = (xp.stack(a, 1) for a in zip(*new))
-        return xp.concatenate([h, hf], -1).reshape(len(x), 2 * h.shape[1] * U), State(h, c), Kept(x, s, tuple(kept))
+        y = xp.concatenate([h, hf], -1).reshape(len(x), 2 * h.shape[1] * U)
+        return y, tmap(cast, State(h, c), s), Kept(x, s, tuple(kept))
 
     def window(self, p, k, x, r, ct, cf):
         """One step of both LSTMs -> (h', kept) of time, (h', kept) of frequency."""

@@ -4,11 +4,11 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from ..arrays import namespace
+from ..arrays import cast, namespace
 from ..errors import NotSupported, ShapeError
 from ..scalar import clip, dclip, dsigmoid, dtanh, sigmoid, tanh
 from ..shapes import Outline, Size, check_input, expect, floating
-from ..tree import choose, only
+from ..tree import choose, only, tmap
 from ..wrappers.owning import Owning
 from .addressing import address, address_back, softmax, softmax_back
 
@@ -103,7 +103,7 @@ class NTM(Owning):
         xp, B, R, M = namespace(x), len(x), self.read_heads, self.vector
         first, start = s.time < 0.5, (tanh(own["reads0"]), softmax(own["focus0"]), own["memory0"])
         reads, focus, memory = [choose(first, xp.broadcast_to(a, b.shape), b) for a, b in zip(start, s[1:4])]
-        given = xp.concatenate([x, reads.reshape(B, R * M)], -1)
+        given = cast(xp.concatenate([x, reads.reshape(B, R * M)], -1), x)
         o, controller, k = self.cell.forward(inner, given, s.controller, extra)
         told = clip(o @ own["Wh"] + own["bh"], LIMIT)
         n = self.per_head * self.heads
@@ -117,7 +117,8 @@ class NTM(Owning):
             memories.append(memories[-1] * (1 - w * erase[:, h, None]) + w * new[:, h, None])
         out = xp.concatenate([o, reads.reshape(B, R * M)], -1)
         y = clip(out @ own["Wy"] + own["by"], LIMIT)
-        return y, State(controller, reads, focus, memories[-1], s.time + 1), Kept(
+        after = State(controller, reads, focus, memories[-1], s.time + 1)
+        return cast(y, x), tmap(cast, after, s), Kept(
             first, start[:2], k, out, told, y, ka, reads, tuple(memories[:-1]) or (memory,), erase, new, focus)
 
     def backward(self, p, k, dy, d):

@@ -4,13 +4,13 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from ..arrays import cast, namespace
+from ..arrays import cast, namespace, wide
 from ..cell import Cell, total
 from ..errors import NotSupported, ShapeError
 from ..maps.dense import Dense
 from ..rules.lstm import LSTM, State
 from ..shapes import Outline, Size, check_input, expect, extents, floating, names
-from ..tree import stack
+from ..tree import stack, tmap
 from .windows import cut, paste
 
 
@@ -83,8 +83,8 @@ class TimeFreqLSTM(Cell):
         new, kept, below = [], [], [xp.zeros_like(s.h[:, 0])]
         for q in range(n):
             af = self.upwards.forward(p, below[q])[0]
-            h, state, k = self.rule.forward(p, ax[:, q] + af, ah[:, q], at_window(s, q))
-            new.append(state)
+            h, state, k = self.rule.forward(p, wide(ax[:, q] + af), wide(ah[:, q]), tmap(wide, at_window(s, q)))
+            new.append(tmap(cast, state, s))
             kept.append(k)
             below.append(cast(h, x))
         h, c = xp.stack(below[1:], 1), xp.stack([state.c for state in new], 1)
@@ -94,10 +94,10 @@ class TimeFreqLSTM(Cell):
         xp, n = namespace(dy), self.windows
         dh, below, back = dnew.h + dy.reshape(dnew.h.shape), xp.zeros_like(dnew.h[:, 0]), []
         for q in reversed(range(n)):
-            da, _, ds, dr = self.rule.backward(p, k.rule[q], below, State(dh[:, q], dnew.c[:, q]))
+            da, _, ds, dr = self.rule.backward(p, k.rule[q], wide(below), tmap(wide, State(dh[:, q], dnew.c[:, q])))
             da = cast(da, dy)
             below = self.upwards.backward_x(p, None, da)
-            back.append((da, ds.c, dr))
+            back.append((da, cast(ds.c, dnew.c), dr))
         das, dcs, dr = stack(back[::-1])                # [windows, B, ...]
         dp = total(p, dr) | self.upwards.backward_p(p, xp.stack(k.below), das)
         da, windows = das.swapaxes(0, 1), cut(k.x, self.starts, self.feature)

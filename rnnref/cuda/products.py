@@ -12,7 +12,7 @@ import numpy
 
 from ..arrays import is_cupy, namespace, rows
 from ..errors import DeviceError, DtypeError, ShapeError, extra
-from ..maps.dense import Dense
+from ..maps.dense import Dense, biased
 from ..maps.normed import WeightNorm
 from . import modes
 from .modes import MODES
@@ -29,19 +29,22 @@ def product(a, b, mode="fp32", out=None, dtype=None, add=False):
     """The matrix product a b, in `out` if that is given, or added to it.  dtype: of a new result, if not that of b.
 
     Transposed views and blocks of columns are read where they are, without a copy; `out` may be a block of columns.
+    Of 16 bits with float32, or with other 16, both become float32, as in the text.
     """
     namespace(a, b, out)
     if not (is_cupy(a) and is_cupy(b)):
         raise DeviceError(WHO, "the factors are in main memory, this is a product on the GPU", fix="a @ b")
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
         raise ShapeError(WHO, f"factors have shapes {a.shape} and {b.shape}")
-    shape = a.shape[0], b.shape[1]
-    if out is None:
-        out, add = namespace(a).empty(shape, dtype or b.dtype), False
+    shape, made = (a.shape[0], b.shape[1]), out is None
+    dtype = numpy.dtype(dtype or b.dtype)
+    a, b = alike(factor(a, mode), factor(b, mode))
+    if made:
+        straight = a.dtype == dtype or (a.dtype.itemsize, dtype.name) == (2, "float32")
+        out, add = namespace(a).empty(shape, dtype if straight else a.dtype), False
     elif out.shape != shape or laid(out)[0] is not out or laid(out)[1]:
         raise ShapeError(WHO, f"out has shape {out.shape}, strides {out.strides}; expected {shape}, the numbers of a "
                               "row side by side")
-    a, b = factor(a, mode), factor(b, mode)
     fits(a, b, out)
     if a.size and b.size:
         a = laid(a)[0]
@@ -49,7 +52,14 @@ def product(a, b, mode="fp32", out=None, dtype=None, add=False):
             ready(a, b, out, mode, add)(a.data.ptr, out.data.ptr)
     elif not add:
         out.fill(0)
-    return out
+    return out.astype(dtype, copy=False) if made else out
+
+
+def alike(a, b):
+    """Both in one dtype, if one of them has 16 bits."""
+    if a.dtype == b.dtype or max(a.dtype.itemsize, b.dtype.itemsize) > 4:
+        return a, b
+    return a.astype("float32", copy=False), b.astype("float32", copy=False)
 
 
 def repeated(a, b, out, mode, add, steps, shift, by=None):
@@ -131,7 +141,7 @@ def summed(da, dtype):
 
 
 class Products:
-    """What a Dense map does, its products in one mode.  Results have the dtype of the weights."""
+    """What a Dense map does, its products in one mode.  Results have the dtype of what comes in."""
     W: str
     b: Optional[str]
     mode: str
@@ -139,14 +149,14 @@ class Products:
 
     def forward(self, p, x, out=None):
         W = p[self.W]
-        a = product(rows(x), W, self.mode, None if out is None else rows(out))
-        if self.b:
-            a += p[self.b]
+        a = product(rows(x), W, self.mode, None if out is None else rows(out), x.dtype)
+        a = biased(a, p[self.b]) if self.b else a
         return a.reshape(*x.shape[:-1], W.shape[1]), x
 
     def backward_x(self, p, x, da):
         W = p[self.W]
-        return product(rows(da), W.T, self.mode).reshape(*da.shape[:-1], W.shape[0])
+        dtype = da.dtype if x is None else x.dtype
+        return product(rows(da), W.T, self.mode, dtype=dtype).reshape(*da.shape[:-1], W.shape[0])
 
     def backward_p(self, p, x, da):
         da, dtype = rows(da), p[self.W].dtype

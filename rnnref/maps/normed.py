@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from ..arrays import namespace, rows
+from ..arrays import cast, namespace, rows, wide
 from ..norms import dnormalise, normalise
 from .dense import Dense, Map
 
@@ -33,8 +33,8 @@ class Normed(Map):
     def forward(self, p, x):
         a, k = self.map.forward(p, x)
         n, rstd = normalise(a, self.blocks, self.epsilon)
-        a = n * p[self.gain]
-        return (a + p[self.shift] if self.shift else a), (k, n, rstd)
+        scaled = n * p[self.gain]
+        return cast(scaled + p[self.shift] if self.shift else scaled, a), (k, n, rstd)
 
     def backward_x(self, p, kept, da):
         k, n, rstd = kept
@@ -69,11 +69,11 @@ class WeightNorm(Dense):
 
     def prepare(self, p):
         q = dict(p)
-        v, gain = q.pop(self.V), q.pop(self.gain)
+        v, gain = wide(q.pop(self.V)), q.pop(self.gain)              # a sum of squares needs more than 16 bits
         squares = (v * v).sum(0)
         norm = namespace(v).sqrt(namespace(v).maximum(squares, self.floor))
         u = v / norm
-        return q | {self.W: gain * u}, (u, norm, squares > self.floor)
+        return q | {self.W: cast(gain * u, p[self.V])}, (u, norm, squares > self.floor)
 
     def prepare_back(self, p, kept, dq):
         u, norm, free = kept

@@ -40,7 +40,7 @@ class Residual(Wrapper):
 
     def forward(self, p, x, s, extra=None):
         y, new, k = self.cell.forward(p, x, s, extra)
-        return (self.fn(x, y) if self.fn else x + y), new, Passed(x, y, k)
+        return cast(self.fn(x, y) if self.fn else x + y, y), new, Passed(x, y, k)
 
     def backward(self, p, k, dy, dnew):
         if self.fn and not self.dfn:
@@ -97,7 +97,7 @@ class Highway(Owning):
         if not self.coupled:
             a, kt = self.transform.forward(p, x)
             transform = sigmoid(a)
-        return x * carry + y * transform, new, Carried(x, y, carry, transform, ka, kt, k)
+        return cast(x * carry + y * transform, y), new, Carried(x, y, carry, transform, ka, kt, k)
 
     def backward(self, p, k, dy, dnew):
         dcarry, dtransform, dx, dp = dy * k.x, dy * k.y, dy * k.carry, {}
