@@ -21,8 +21,8 @@ PATHS = ("cuda.onchip", "cuda.stepped", "scan_gated", "layerwise", "scan", "apar
 TWINS = {("cupy", name): f"cuda.twins:Cuda{name}" for name in ("Elman", "GRU", "LSTM", "GRUBefore")}
 MAPS = {("cupy", name): f"cuda.products:Cuda{name}" for name in ("Dense", "WeightNorm")}
 MAPS |= {("cupy", "Grouped"): "cuda.grouped:CudaGrouped", ("cupy", "Conv"): "cuda.patches:CudaConv"}
-TIERS = {"cuda.onchip": "2, R held on chip", "cuda.stepped": "1, a product and a kernel for each step",
-         "cuda.graphed": "1, a product and a kernel for each step, launched as one CUDA graph"}  # only where asked for
+TIERS = {"cuda.onchip": "2, R held on chip", "cuda.stepped": "1, products and kernels step by step",
+         "cuda.graphed": "1, products and kernels step by step, launched as one CUDA graph"}  # only where asked for
 
 
 class Call(NamedTuple):

@@ -96,7 +96,7 @@ def test_explain_needs_no_device():
     assert said == {
         "cuda.onchip": "clusters: R is 16.8 MB, too large for the registers and shared memory of a cluster; "
                        "groups of the whole card: not built: R would lie in 47 of its blocks",
-        "cuda.stepped": "runs", "tier": "1, a product and a kernel for each step",
+        "cuda.stepped": "runs", "tier": "1, products and kernels step by step",
         "mode": "tf32, factors rounded to 10 bits of mantissa, summed in float32",
         "Dense": "CudaDense in its place", "LSTM": "CudaLSTM in its place"}
 

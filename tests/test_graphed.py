@@ -250,7 +250,7 @@ def test_it_runs_only_when_asked_for(seen):
     cell, p, xs, s = given("LSTM")
     assert "graphed" not in rnnref.explain(cell, xs)
     assert rnnref.explain(cell, xs, **GRAPHED).splitlines()[:2] == [
-        "cuda.graphed: runs", "tier: 1, a product and a kernel for each step, launched as one CUDA graph"]
+        "cuda.graphed: runs", "tier: 1, products and kernels step by step, launched as one CUDA graph"]
     with pytest.raises(rnnref.NotSupported, match="no kernel has been written for NormOfSum"):
         run(*given("LSTM on a norm of the sum"), paths=("cuda.graphed",))
 

@@ -101,7 +101,7 @@ def registers(t, task):
     others = OTHERS[task.way] + task.carried * t.pairs * words
     if t.engine == "fma":
         return one.C * t.held * words, others + t.at_a_time * one.P * words
-    others += 32 if task.sm >= 100 else 0         # as its compiler likes it
+    others += 48 if task.sm >= 120 else 32 if task.sm >= 100 else 0            # as their compilers like it
     return one.C * t.held * 4, others + t.at_a_time // 8 * one.C * (4 if task.way == "Ahead" else 10)
 
 
