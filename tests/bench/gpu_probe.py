@@ -1,6 +1,6 @@
 """make probe-gpu: what one card really does, before anything is tuned for it: barriers, clusters, broadcasts, graphs.
 
-The limits in rnnref/cuda/choose.py rest on estimates of these numbers.  Not run on a device yet.
+The rates in rnnref/cuda/choose.py and tiling.py are estimates of these numbers.  Not run on a device yet.
 """
 import argparse
 from pathlib import Path
@@ -43,7 +43,7 @@ class Probe:
     def clusters(self):
         """The barrier of a cluster, and a step's exchange: everyone sends 64 numbers to everyone."""
         from cupy_backends.cuda.api import driver
-        names = [f"{base}<{n}>" for base in ("probe_cluster_barrier", "probe_cluster_exchange") for n in (8, 16)]
+        names = [f"{base}<{n}>" for base in ("probe_cluster_barrier", "probe_cluster_exchange") for n in (2, 4, 8, 16)]
         module = self.cupy.RawModule(code=self.text, options=OPTIONS, name_expressions=names)
         for name in names:
             size, kernel = int(name.split("<")[1][:-1]), module.get_function(name)
