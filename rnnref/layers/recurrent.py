@@ -21,10 +21,12 @@ class Recurrent(Layer):
     units: Any; n_in: Any; core: Any; params: Any; grads: Any
     past: str                                     # what outputs say at dead steps
     reverse: bool                                 # which way the (first) loop goes
+    mode: str = "fp32"                            # how precise products on a GPU are, in every call: `cuda.modes`
     carried: Any = None                           # the state that the next call starts with
     dextra: Any = None                            # gradients of a cell's extra, by the last backward
 
-    def forward(self, x, initial_state=None, mask=None, training=False, *, lengths=None, masks=None, keep=True):
+    def forward(self, x, initial_state=None, mask=None, training=False, *, lengths=None, masks=None, keep=True,
+                mode=None):
         """The layer on a batch of sequences.
 
         x               [B, T, I] ([T, B, I] with time_major), of any dtype of numbers; for a cell that takes several
@@ -34,13 +36,15 @@ class Recurrent(Layer):
         training        dropout acts
         masks           those of dropout, in the place of drawn ones (`KerasCell.draw_masks`)
         keep            False: inference, nothing is left for backward
+        mode            "tf32", "bf16", "fp16": how precise products on a GPU are in this call; None: as in `self.mode`
         """
         x = self.sequence(x)
         like = first(x)
         core, extra = self.noise(like.shape[1], namespace(like), training, masks)
         s = self.start(initial_state, start(core, like, self.units))
         live = self.live(mask, like)
-        ys, new, tape = run(core, self.params, x, s, extra, lengths, live, self.reverse, self.past, keep)
+        ys, new, tape = run(core, self.params, x, s, extra, lengths, live, self.reverse, self.past, keep,
+                            mode=mode or self.mode)
         y = self.merged(ys)
         self.tape = Kept(tape, ys, y, new) if keep else None
         self.carried = new if self.stateful else None
