@@ -34,7 +34,7 @@ def test_what_is_selected():
     names = subprocess.run(ran, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert 20 <= names.count("::") <= 60
     for name in ("[GRU-odd-float64-mask", "[LSTM, clip-odd-float32-lengths", "[GRU before-", "[SimpleRNN-odd-fp16",
-                 "test_gpu_onchip.py::test_against_the_text[GRU-16-odd-lengths-True-bf16"):
+                 "test_gpu_onchip.py::test_against_the_text[GRU-16-odd-lengths-True-fp32"):
         assert name in names
 
 

@@ -15,7 +15,7 @@ TESTS = "tests/test_gpu.py", "tests/test_gpu_onchip.py"
 # odd sizes, rows that end early or are masked, forward and backward; and 16 bits, in the products and throughout
 SELECTED = ("(against_the_text and odd and float32 and lengths) or (against_the_text and odd and float64 and mask)"
             " or (modes and odd and fp16) or (storage and float16 and not bfloat16)"
-            " or (gpu_onchip and against_the_text and odd and GRU and (fp32 or bf16))")
+            " or (gpu_onchip and against_the_text and odd and GRU)")
 
 
 def command(tool, python, program=PROGRAM):
