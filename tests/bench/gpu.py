@@ -25,6 +25,9 @@ SIZES = ((1, 1000, 256, 256), (16, 256, 512, 512), (64, 100, 256, 512), (64, 512
 CELLS = {"LSTM": cells.LSTM(), "GRU": cells.GRU()}
 MODES = "fp32", "tf32", "bf16", "fp16"
 KINDS = tuple((size, "") for size in SIZES) + ((SIZES[2], "ragged"), (SIZES[2], "two layers, both directions"))
+# Of an H100's data sheet: operations and bytes a second.
+PEAK = {"float": 67e12, "tf32": 495e12, "bfloat16": 990e12, "half": 990e12}
+MEMORY = 3.35e12
 NARROW = {"bf16": "bfloat16", "fp16": "float16"}
 
 
@@ -149,13 +152,19 @@ def row(name, size, kind, mode, rounds):
     return out | a_step(net, mode, out)
 
 
+def floor(problem):
+    """Microseconds of one step ahead if nothing but its arithmetic, or its reading and writing, took any time."""
+    B, H, G = problem.B * problem.directions, problem.H, problem.gates
+    return max(2 * B * G * H * H / PEAK[problem.multiplied], 4 * B * (G + 1) * H / MEMORY) * 1e6
+
+
 def a_step(net, mode, times):
     """What ran, and microseconds of one step of one layer: measured, and as the plan estimates them."""
     B, T, I, H = net.size
     problem = choose.Problem(T, B, I, H, len(net.cell.gates), "float32", mode, device.about()["sm"],
                              directions=1 + net.both)
     chosen = choose.choose(problem)
-    said = {"path": choose.NAMES[chosen.tier], "estimates": {"stepped": choose.step(problem)}}
+    said = {"path": choose.NAMES[chosen.tier], "estimates": {"floor": floor(problem), "stepped": choose.step(problem)}}
     for way, t in zip(("Ahead", "Back"), chosen.ways):
         if t is not None:
             said["estimates"][way] = microseconds(t, problem.task(way))
