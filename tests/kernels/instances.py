@@ -33,23 +33,27 @@ def kernels(types=TYPES):
             yield before.kernel(args, A, dtype(S), dtype(W))
 
 
-# Whole sequences: rows and units, what is multiplied, and rules.  `wide`: what a search for spills goes through.
+# Whole sequences: rows and units, by what is multiplied.  `make kernels` has time for these, wide.py for more.
 SIZES = {"float": ((1, 256), (64, 512), (8, 64)), "tf32": ((64, 512),), "bfloat16": ((64, 512), (1, 768)),
          "half": ((8, 64),), "double": ((16, 128),)}
-WIDE = [(rows, n) for rows in (1, 7, 16, 64, 130, 256) for n in (20, 64, 100, 128, 200, 256, 300, 384, 512, 650, 768)]
+FEW = {S: SIZES[S][:1] for S in ("float", "tf32", "bfloat16")}
 
 
-def wholes(sm, wide=False):
+def wholes(sm):
     """(kernel, tiling, task) for one card, each kernel once."""
-    seen = {}
-    for rule in RULES if wide else (*RULES[:3], LSTM(coupled="forget", peepholes=True)):
-        for S, sizes in SIZES.items():
-            for rows, n in WIDE if wide else sizes[:None if rule == LSTM() else 1]:
-                for way in ("Ahead", "Back"):
-                    task = Task(way, len(rule.gates), n, rows, "double" if S == "double" else "float", S, sm)
-                    t = tiling(task)
-                    if t is not None:
-                        W = dtype("float64" if S == "double" else "float32")
-                        one = whole.kernel(rule, task, t, W)
-                        seen[one.name] = one, t, task
-    return list(seen.values())
+    rules = {LSTM(): SIZES, GRU(): FEW, Elman(): FEW, LSTM(coupled="forget", peepholes=True): FEW}
+    return unlike(one for rule, sizes in rules.items() for S, all_of in sizes.items() for size in all_of
+                  for one in both_ways(rule, S, *size, sm))
+
+
+def unlike(found):
+    return list({one[0].name: one for one in found}.values())
+
+
+def both_ways(rule, S, rows, n, sm):
+    W = dtype("float64" if S == "double" else "float32")
+    for way in ("Ahead", "Back"):
+        task = Task(way, len(rule.gates), n, rows, "double" if S == "double" else "float", S, sm)
+        t = tiling(task)
+        if t is not None:
+            yield whole.kernel(rule, task, t, W), t, task
