@@ -7,6 +7,7 @@ which carries the math mode of its products.  All are named here and imported wh
 reason in words.
 """
 from dataclasses import fields, is_dataclass, replace
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -145,5 +146,10 @@ def twin_of(thing, home, notes):
 
 def find(name):
     module, _, attribute = name.partition(":")
-    module = import_module("." + module, __package__)
-    return getattr(module, attribute) if attribute else module
+    return getattr(imported(module), attribute) if attribute else imported(module)
+
+
+@lru_cache(None)
+def imported(module):
+    """import_module asks the machinery of imports each time, and a choice is asked for nine."""
+    return import_module("." + module, __package__)
