@@ -68,6 +68,7 @@ def test_the_plan_for_an_h200(size, mode, ahead, back):
     ({"sm": 86}, 2, "compute capability 9.0, this card has 8.6"),
     ({"H": 1024}, 2, "R is 16.8 MB, too large for the registers and shared memory of a cluster"),
     ({"sm": 120}, 2, "R is 4.2 MB, too large for the registers and shared memory of a cluster"),
+    ({"sm": 86, "H": 64, "B": 1, "dtype": "float64"}, 2, "a step would take 2.9 microseconds, stepped 2.6 (estimates)"),
     ({"B": 300}, 2, "a step would take 18.2 microseconds, stepped 17.3 (estimates)"),
     ({"H": 4096}, 3, "the largest group of 66 blocks holds 23.7 MB"),
     ({"sm": 75}, 3, "compute capability 8.0, this card has 7.5"),

@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .limits import nearest
-from .tiling import Task, microseconds, tiling
+from .tiling import DOUBLE, Task, microseconds, tiling
 
 BUILT = (2, 1, 0)
 STEPS = 8                                         # fewer are not worth loading R
@@ -116,7 +116,8 @@ def clusters(problem):
 def step(problem):
     """The estimate of one stepped step, of all directions, in microseconds."""
     work, words = 2 * problem.B * problem.held / problem.itemsize, problem.B * problem.H * problem.itemsize
-    product = max(work / RATES[problem.multiplied] / 1e6, problem.held / CACHE * 1e6)
+    slower = DOUBLE.get(nearest(problem.sm), 32) / 2 if problem.multiplied == "double" else 1
+    product = max(work * slower / RATES[problem.multiplied] / 1e6, problem.held / CACHE * 1e6)
     return problem.directions * (2 * NODE + product + words * (2 * problem.gates + 4) / CACHE * 1e6)
 
 

@@ -15,6 +15,7 @@ WARPS = (4, 6, 8, 12, 16)
 SPLITS = (32, 16, 8, 4)                           # lanes that share a sum
 ROWS = (1, 2, 4)                                  # at a time, by multiply-add
 PROCESSORS = {75: 72, 80: 108, 86: 84, 89: 128, 90: 132, 100: 148, 120: 170}   # of the largest card of its kind
+DOUBLE = {80: 2, 90: 2, 100: 2}                   # times as long as in float; 32 where nothing else is said
 OTHERS = {"Ahead": 48, "Back": 88}                # registers of a thread beside those that hold R, sums and pairs
 WIDEST_SHARE = 8                                  # columns of a lane, tiles of a warp: compilers give up on more
 GIGAHERTZ = 1.7
@@ -115,7 +116,8 @@ def clocks(t, task):
     one, A = share(t, task), SIZES[task.A] // 4
     rows, warps, turns = t.padded, t.warps, t.padded // t.at_a_time
     if t.engine == "fma":
-        arithmetic = rows * -(-warps // 4) * one.C * one.K * A        # four schedulers, each with its warps
+        slower = DOUBLE.get(task.sm, 32) if task.A == "double" else 1
+        arithmetic = rows * -(-warps // 4) * one.C * one.K * slower   # four schedulers, each with its warps
         exchanged = rows * warps * (one.P - 1 + max(0, (t.split // one.P).bit_length() - 1)) * A
         moved = (rows * warps * one.K + turns * warps * one.C * (one.K - t.held)) * A + exchanged
     else:
