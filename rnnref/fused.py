@@ -20,8 +20,8 @@ from .tree import first, tmap
 PATHS = ("cuda.onchip", "cuda.stepped", "scan_gated", "layerwise", "scan", "apart")   # the first that does not refuse
 # (array module, rule or cell) -> "module:class"
 TWINS = {("cupy", name): f"cuda.twins:Cuda{name}" for name in ("Elman", "GRU", "LSTM", "GRUBefore")}
-MAPS = {("cupy", name): f"cuda.products:Cuda{name}" for name in ("Dense", "WeightNorm")}
-MAPS |= {("cupy", "Grouped"): "cuda.grouped:CudaGrouped", ("cupy", "Conv"): "cuda.patches:CudaConv"}
+MAPS = {("cupy", name): f"cuda.{module}:Cuda{name}" for name, module in (
+    ("Dense", "products"), ("WeightNorm", "products"), ("Grouped", "grouped"), ("Conv", "patches"))}
 TIERS = {"cuda.onchip": "2, R held on chip", "cuda.stepped": "1, products and kernels step by step",
          "cuda.graphed": "1, products and kernels step by step, launched as one CUDA graph"}  # only where asked for
 

@@ -12,18 +12,19 @@ from shim.double import with_kernels
 
 import rnnref
 from rnnref.cells import GRU, LSTM, Bidirectional, SimpleRNN
+from rnnref.check.tolerance import tolerance
 from rnnref.compare import assert_close, assert_same
 from rnnref.cuda import choose, stepped, whole
 from rnnref.fused import call_of, plan
 from rnnref.laws import hold
 from rnnref.run import run, run_back
-from rnnref.tree import tmap, to
+from rnnref.tree import leaves, tmap, to
 from rnnref.trial import TEXT, Trial, ways
 
 pytestmark = pytest.mark.kernels
 WAYS = ways((T, B))
 PATH = {"paths": ("cuda.onchip",)}
-LAWS = 1, 3, 4, 5, 6, 7, 8, 9
+LAWS = 1, 3, 4, 5, 6, 7, 8, 9                     # the second holds the text to differences; here a test does so
 NAMES = ("SimpleRNN tanh", "GRU", "GRU, weight norm", "LSTM", "LSTM, recurrent bias", "LSTM, cell clip, peepholes",
          "LSTM, coupled input, peepholes", "LSTM, coupled forget, peepholes")
 KINDS = "SimpleRNN tanh", "GRU", "LSTM, cell clip, peepholes"
@@ -68,6 +69,30 @@ def test_every_schedule_gives_the_same_bits(name, mode):
             runs.append(both_ways(cell, given, mask, d, mode=mode, **PATH))
     for one in runs[1:]:
         assert_same(one, runs[0])
+
+
+@pytest.mark.parametrize("reverse", (False, True))
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_are_directional_differences(name, reverse, kernels):
+    """Forward and backward on chip alone, no other path beside them."""
+    cell, (given, mask, d) = CELLS[name][0], inputs(CELLS[name][0], 7, 3, dtype="float64")
+    p, xs, s = given
+    dxs, ds, _, dp = both_ways(cell, given, mask, d, reverse, **PATH)[2]
+    drawn = tmap(lambda a: np.random.default_rng(a.size).normal(size=a.shape), given)
+
+    def loss(along, step):
+        ys, new, _ = both_ways(cell, tmap(lambda a, b: a + step * b, given, along), mask, d, reverse, False, **PATH)
+        return dot((ys, new), d)
+    for k, gradient in enumerate((dp, dxs, ds)):
+        along = tuple(tmap(lambda a: a * (j == k), one) for j, one in enumerate(drawn))
+        change, says = (loss(along, 1e-6) - loss(along, -1e-6)) / 2e-6, dot(gradient, drawn[k])
+        size = np.sqrt(dot(gradient, gradient) * dot(drawn[k], drawn[k]))
+        assert abs(change - says) <= tolerance("difference", "float64") * size
+
+
+def dot(a, b):
+    b = dict(leaves(b))
+    return sum((one * b[path]).sum() for path, one in leaves(a))
 
 
 @pytest.mark.parametrize("mode", ("fp32", "tf32", "bf16"))

@@ -8,11 +8,12 @@ from kernels.sequences import CASES, FAULTS, ORDERS, by_kernel, far
 from shim.double import with_kernels
 from shim.hostsim import HostKernelError
 
+from rnnref.check.tolerance import tolerance
 from rnnref.cuda import whole
 from rnnref.trial import TEXT
 
 pytestmark = pytest.mark.kernels
-NEAR = {"fma": 5e-6, "mma": 2e-2}                 # of numbers about 1; below them no fault would be told from rounding
+NEAR = {"fma": tolerance("gradient", "float32"), "mma": tolerance("gradient", "bfloat16")}
 
 
 @pytest.fixture(scope="module")

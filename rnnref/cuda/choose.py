@@ -16,12 +16,13 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from .limits import nearest
-from .tiling import DOUBLE, Task, microseconds, tiling
+from .modes import MODES
+from .source import TYPES
+from .tiling import DOUBLE, PROCESSORS, SIZES, Task, microseconds, tiling
 
 BUILT = (2, 1, 0)
 STEPS = 8                                         # fewer are not worth loading R
 HELD = 350 << 10                                  # bytes of R that a multiprocessor holds: registers and shared memory
-PROCESSORS = 132                                  # of an H100 or H200
 GROUP = 66                                        # the largest group: at least two of them
 ROWS = 32                                         # of a group on the way back: it sends gradients of all gates round
 BUSY = 64 << 10                                   # B H from which products in float32 keep the card busy by themselves
@@ -31,8 +32,6 @@ NAMES = {3: "groups of the whole card", 2: "clusters", 1: "stepped", 0: "the tex
 # cache; microseconds of one kernel after the other.
 RATES = {"double": 30, "float": 47, "tf32": 220, "half": 385, "bfloat16": 385}
 CACHE, NODE = 5.5e12, 1.3
-MULTIPLIED = {"float64": "double", "float32": "float", "float16": "half", "bfloat16": "bfloat16"}
-ROUNDED = {"tf32": "tf32", "bf16": "bfloat16", "fp16": "half"}
 
 
 class Problem(NamedTuple):
@@ -50,11 +49,11 @@ class Problem(NamedTuple):
     @property
     def multiplied(self):
         """What is multiplied, by its name in C++."""
-        return ROUNDED.get(self.mode, MULTIPLIED[self.dtype]) if self.dtype == "float32" else MULTIPLIED[self.dtype]
+        return "tf32" if self.mode == "tf32" else TYPES[MODES[self.mode].operands or self.dtype]
 
     @property
     def itemsize(self):
-        return {"float64": 8, "float32": 2 if self.mode in ("bf16", "fp16") else 4}.get(self.dtype, 2)
+        return SIZES[self.multiplied]
 
     @property
     def held(self):
@@ -133,8 +132,8 @@ def groups(problem):
         return f"R is {megabytes(problem.held)}, the largest group of {GROUP} blocks holds {megabytes(GROUP * HELD)}", 0
     if problem.mode == "fp32" and problem.B * problem.H >= BUSY:
         return f"B H is {problem.B * problem.H}: from {BUSY} on products in {problem.dtype} keep the card busy", 0
-    if problem.back and problem.B * size > ROWS * PROCESSORS:
-        rows = -(-problem.B * size // PROCESSORS)
+    if problem.back and problem.B * size > ROWS * PROCESSORS[90]:
+        rows = -(-problem.B * size // PROCESSORS[90])
         return f"on the way back a group would have {rows} rows, at most {ROWS}: more to send than to compute", 0
     return None, size
 

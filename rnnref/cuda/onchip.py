@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ..arrays import namespace
 from ..errors import NotSupported
-from ..tree import add, only
+from ..tree import add
 from ..wrappers.stack import Bidirectional
 from . import choose, modes, pointwise, sequence, stepped, whole
 from .hold import arithmetic
@@ -109,13 +109,10 @@ def ran(directions, live, problem, way, W):
 
 def begun(cell, p, s, reverse, xs, live, keep):
     """What one direction keeps, and what its kernel is given."""
-    ax, kx = cell.inputs.forward(p, only(live, xs))                   # one product for all steps
+    ax, kx = sequence.inputs(cell, p, xs, live)                       # one product for all steps
     xp, m, W = namespace(ax), cell.recurrent, ax.dtype
-    bias, A = p[m.b] if m.b else None, arithmetic(WHO, W)
-    if cell.rule.sums and m.b:
-        ax += bias
-    end = xp.ascontiguousarray
-    arrays = {"ax": ax, "R": end(p[m.W]), "bias": None if cell.rule.sums else bias, "h0": end(s[0]),
+    A, end = arithmetic(WHO, W), xp.ascontiguousarray
+    arrays = {"ax": ax, "R": end(p[m.W]), "bias": p[m.b] if m.b and not cell.rule.sums else None, "h0": end(s[0]),
               "y": xp.empty((*ax.shape[:-1], s[0].shape[-1]), W), "h": xp.empty(s[0].shape, W)}
     if len(s) > 1:
         arrays |= {"c0": end(s[1]).astype(A, copy=False), "c": xp.empty(s[1].shape, A)}
@@ -151,21 +148,18 @@ def backward(tape, dys, ds):
 
 def back(tape, dys, d):
     """What the kernel of one direction is given on the way back."""
-    xp, rule, p, A = namespace(dys), tape.cell.rule, tape.p, tape.kept_all.dtype
-    (T, B, n), S, names = dys.shape, tape.took.dtype, pointwise.names(rule)
-    end, R = xp.ascontiguousarray, p[tape.cell.recurrent.W]
-    arrays = {"R": end(R), "kept": tape.kept_all, "hs": tape.beside(tape.hs, 0), "dy": end(dys), "dh": end(d[0]),
-              "dax": xp.empty((T, B, len(rule.gates) * n), S), "dh0": xp.empty((B, n), tape.hs.dtype)}
-    if not rule.sums:
-        arrays["dah"] = xp.empty(arrays["dax"].shape, S)
-    if names:
-        arrays["dp"] = xp.empty((B, len(names), n), A)
+    xp, rule, (_, B, n), A = namespace(dys), tape.cell.rule, dys.shape, tape.kept_all.dtype
+    end, (dax, dah, dp) = xp.ascontiguousarray, sequence.gradients(tape, summed=True)
+    arrays = {"R": end(tape.p[tape.cell.recurrent.W]), "kept": tape.kept_all, "hs": tape.beside(tape.hs, 0),
+              "dy": end(dys), "dh": end(d[0]), "dax": dax, "dah": None if rule.sums else dah, "dp": dp,
+              "dh0": xp.empty((B, n), tape.hs.dtype)}
     if tape.cs is not None:
         arrays |= {"c0": tape.beside(tape.cs, 0), "dc": end(d[1]).astype(A, copy=False), "dc0": xp.empty((B, n), A)}
         arrays |= {"c": tape.beside(tape.cs, 1)} if pointwise.sees_c(rule) else {}
-    return whole.Direction(rule, p, arrays, tape.order.step < 0)
+    return whole.Direction(rule, tape.p, arrays, tape.order.step < 0)
 
 
 def after(tape, arrays):
     d = [arrays[name] for name in ("dh0", "dc0")[:len(tape.like)]]
-    return sequence.finished(tape, arrays["dax"], arrays.get("dah", arrays["dax"]), arrays.get("dp"), d)
+    dah = arrays["dax"] if arrays["dah"] is None else arrays["dah"]
+    return sequence.finished(tape, arrays["dax"], dah, arrays["dp"], d)

@@ -201,14 +201,14 @@ def mode_of(cell):
     return mode(cell.recurrent)
 
 
-def gradients(tape):
+def gradients(tape, summed=False):
     """Where the steps write the gradients of the gates, of x and of h (one and the same where only the sum is seen),
-    and of the rule's own parameters."""
+    and of the rule's own parameters: of every step, or summed over them."""
     xp, rule, (*lead, _, n), S = namespace(tape.hs), tape.cell.rule, tape.kept_all.shape, tape.took.dtype
     dax = xp.empty((*lead, len(rule.gates) * n), S)
     dah = dax if sums(tape.cell) else xp.empty(dax.shape, S)
     names = pointwise.names(rule)
-    return dax, dah, xp.empty((*lead, len(names), n), tape.kept_all.dtype) if names else None
+    return dax, dah, xp.empty((*lead[summed:], len(names), n), tape.kept_all.dtype) if names else None
 
 
 def finished(tape, dax, dah, dp, d):
