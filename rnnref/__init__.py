@@ -11,10 +11,10 @@ from . import cells, init
 from .arrays import asnumpy, namespace
 from .cell import vjp
 from .errors import DeviceError, DtypeError, Error, MissingExtra, NotSupported, ShapeError
-from .fused import explain
-from .run import run, run_back
-from .store import load, save
-from .tree import Each, to
+from .loops.plan import explain
+from .loops.run import run, run_back
+from .io import load, save
+from .tree import PerStep, to
 
 __version__ = "0.1.0"
 

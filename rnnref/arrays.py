@@ -7,7 +7,7 @@ import sys
 
 import numpy
 
-from .errors import DeviceError, NotSupported, extra
+from .errors import DeviceError, NotSupported, import_optional
 
 
 def is_cupy(a):
@@ -39,12 +39,12 @@ def asnumpy(a):
     return a.get() if is_cupy(a) else numpy.asarray(a)
 
 
-def mover(where):
+def make_transfer(where):
     """A function that takes one array to "cpu" or "gpu"."""
     if where == "cpu":
         return asnumpy
     if where == "gpu":
-        return extra("cupy", "cuda13", 'to("gpu")').asarray
+        return import_optional("cupy", "cuda13", 'to("gpu")').asarray
     raise NotSupported("to", f"where={where!r}", known="'cpu', 'gpu'")
 
 
@@ -52,7 +52,7 @@ def is_floating(dtype):
     return dtype.kind == "f" or dtype.name == "bfloat16"         # ml_dtypes registers bfloat16 as a void kind
 
 
-def wide(a):
+def upcast(a):
     """16-bit storage as float32, anything else as it is: gates are computed in float32 at least."""
     return a.astype("float32") if hasattr(a, "dtype") and a.dtype.itemsize == 2 else a
 
@@ -62,7 +62,7 @@ def cast(a, like):
     return a if not hasattr(a, "dtype") or a.dtype == like.dtype else a.astype(like.dtype)
 
 
-def rows(a):
+def as_matrix(a):
     """[..., N] as a matrix: time, batch and space are all rows to a weight."""
     count = 1
     for n in a.shape[:-1]:

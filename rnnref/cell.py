@@ -8,12 +8,12 @@ from typing import Any, NamedTuple, Optional
 
 import numpy
 
-from .arrays import cast, namespace, wide
+from .arrays import cast, namespace, upcast
 from .errors import NotSupported, ShapeError
 from .maps.dense import Dense, Map
-from .scalar import clip, dclip
-from .shapes import Outline, Size, check_state, expect, extents, floating, names, seen_in
-from .tree import add, first, leaves, tmap
+from .elementwise import clip, dclip
+from .shapes import ArraySpec, Size, check_state, expect, resolve_shape, check_floating, check_names, infer_sizes
+from .tree import add, first_leaf, leaves, map_structure
 
 
 class Cell:
@@ -26,7 +26,7 @@ class Cell:
     multiplies: which matrix products are its own, in words, and "" where all are those of maps and cells that it holds.
     A math mode reaches maps alone, so a class that does not say it, or has such products, is refused any but "fp32".
     """
-    multiplies: Optional[str] = None              # not inherited: what a class says, it says of its own text
+    own_products: Optional[str] = None              # not inherited: what a class says, it says of its own text
 
     @property
     def name(self):
@@ -43,12 +43,12 @@ class Cell:
         """What is done once before the loop: the parameters and the `extra` that forward takes, and what is kept."""
         return p, extra, None
 
-    def prepare_back(self, p, kept, dp, dextra):
+    def prepare_backward(self, p, kept, dp, dextra):
         return dp, dextra
 
     def n_in(self, x):
         """What `shapes` takes for inputs like x: the width of every array in it, in its structure."""
-        return tmap(lambda a: a.shape[-1], x)
+        return map_structure(lambda a: a.shape[-1], x)
 
     def lead(self, rows):
         """The leading axes of the state, for an x whose axes but the last are `rows` (B, and those of space)."""
@@ -58,10 +58,10 @@ class Cell:
         """Raise a readable error if the arguments do not fit each other; returns the outline of the output."""
         if not isinstance(s, tuple) or not s or not hasattr(s[0], "shape"):
             return None
-        while isinstance(x, (tuple, dict)) and not isinstance(x, Outline):
+        while isinstance(x, (tuple, dict)) and not isinstance(x, ArraySpec):
             x = next(iter(x.values() if isinstance(x, dict) else x))           # the rows of all are those of the first
         rows = x.shape[:len(lead.split())]
-        return Outline((*rows, *s[0].shape[1:]), s[0].dtype, f"the output of {self.name}")
+        return ArraySpec((*rows, *s[0].shape[1:]), s[0].dtype, f"the output of {self.name}")
 
 
 class Kept(NamedTuple):
@@ -88,17 +88,17 @@ class TwoStage(Cell):
         return y, new, Kept(kx, kept)
 
     def backward(self, p, k, dy, dnew):
-        dax, ds, due = self.step_back(p, k.step, dy, dnew)
-        dp = self.step_p(p, due) | self.inputs.backward_p(p, k.inputs, dax)
+        dax, ds, due = self.step_backward(p, k.step, dy, dnew)
+        dp = self.step_backward_p(p, due) | self.inputs.backward_p(p, k.inputs, dax)
         return self.inputs.backward_x(p, k.inputs, dax), ds, None, dp
 
     def step(self, p, ax, s):
         raise NotImplementedError
 
-    def step_back(self, p, kept, dy, dnew):
+    def step_backward(self, p, kept, dy, dnew):
         raise NotImplementedError
 
-    def step_p(self, p, due):
+    def step_backward_p(self, p, deferred):
         raise NotImplementedError
 
     def axes(self):
@@ -123,9 +123,9 @@ class TwoStage(Cell):
             kept.append(k)
         return p, extra, kept
 
-    def prepare_back(self, p, kept, dp, dextra):
+    def prepare_backward(self, p, kept, dp, dextra):
         for m, k in zip(self.maps(), kept):
-            dp = m.prepare_back(p, k, dp)
+            dp = m.prepare_backward(p, k, dp)
         return dp, dextra
 
     def sizes(self, n_in, units):
@@ -137,7 +137,7 @@ class TwoStage(Cell):
     def shapes(self, n_in, units):
         """The shape of every parameter, for `n_in` inputs (a tuple where x is one) and so many units."""
         sizes = self.sizes(n_in, units)
-        return {name: extents(axes, sizes) for name, axes in self.axes().items()}
+        return {name: resolve_shape(axes, sizes) for name, axes in self.axes().items()}
 
     def width(self, units):
         """How wide the output is."""
@@ -160,32 +160,32 @@ class TwoStage(Cell):
                 return p[name].shape[-1] // len(self.gates)
         raise ShapeError(self.name, "no parameter tells the number of units: give a state")
 
-    def meets(self):
+    def input_axes(self):
         """Each map beside the axis that it takes."""
         yield self.inputs, "I"
 
     def check(self, p, x, s, extra=None, lead="B"):
-        seen, rows, places, n_in = seen_in(self.name, x, lead, self.inputs)
-        dtype = x.dtype if hasattr(x, "dtype") else first(x).dtype
+        seen, rows, places, n_in = infer_sizes(self.name, x, lead, self.inputs)
+        dtype = x.dtype if hasattr(x, "dtype") else first_leaf(x).dtype
         U = check_state(self, s, dtype, places)
         known = self.sizes(n_in, U.n)
         sizes = seen | {"U": U, "G": known["G"], "H": Size(self.projection, "the projection") if self.projection else U}
         who, axes = f"{self.name}(units={U.n})", self.axes()
         for (field, width), a in zip(self.rule.widths.items(), s):
             expect(who, f"state.{field}", a, " ".join(["B", *places, width]), sizes)
-        for m, axis in self.meets():
+        for m, axis in self.input_axes():
             m.fits(who, axis, sizes)
-        names(who, "parameters", p, axes)
+        check_names(who, "parameters", p, axes)
         for n, a in p.items():
-            floating(who, n, a, dtype)
+            check_floating(who, n, a, dtype)
             expect(who, n, a, axes[n], sizes)
-        namespace(*(() if isinstance(x, Outline) else (a for _, a in leaves(x))), *s, *p.values())    # on one side
+        namespace(*(() if isinstance(x, ArraySpec) else (a for _, a in leaves(x))), *s, *p.values())    # on one side
         if extra is not None:
             raise NotSupported(who, f"extra={type(extra).__name__}(…): this cell takes none")
-        return Outline((*rows, *(sizes[n].n for n in places), sizes["H"].n), dtype, f"the output of {who}")
+        return ArraySpec((*rows, *(sizes[n].n for n in places), sizes["H"].n), dtype, f"the output of {who}")
 
 
-class Stepped(NamedTuple):
+class KeptStep(NamedTuple):
     recurrent: Any; rule: Any
 
 
@@ -195,44 +195,44 @@ class GatedCell(TwoStage):
     inputs: Any
     recurrent: Any
     rule: Any
-    multiplies = ""
+    own_products = ""
 
     def axes(self):
-        return self.inputs.axes("I") | self.recurrent.axes("H", self.rule.of_h) | self.rule.axes()
+        return self.inputs.axes("I") | self.recurrent.axes("H", self.rule.recurrent_axis) | self.rule.axes()
 
-    def meets(self):
+    def input_axes(self):
         yield self.inputs, "I"
         yield self.recurrent, "H"
 
     def step(self, p, ax, s):
         ah, kh = self.recurrent.forward(p, s[0])
-        y, new, kr = self.rule.forward(p, wide(ax), wide(ah), tmap(wide, s))
-        return cast(y, ax), tmap(cast, new, s), Stepped(kh, kr)
+        y, new, kr = self.rule.forward(p, upcast(ax), upcast(ah), map_structure(upcast, s))
+        return cast(y, ax), map_structure(cast, new, s), KeptStep(kh, kr)
 
-    def step_back(self, p, k, dy, dnew):
-        dax, dah, (dh, *rest), dr = self.rule.backward(p, k.rule, wide(dy), tmap(wide, dnew))
+    def step_backward(self, p, k, dy, dnew):
+        dax, dah, (dh, *rest), dr = self.rule.backward(p, k.rule, upcast(dy), map_structure(upcast, dnew))
         dax, dah = cast(dax, dy), cast(dah, dy)
-        dh = add(wide(self.recurrent.backward_x(p, k.recurrent, dah)), dh)
-        return dax, tmap(cast, type(dnew)(dh, *rest), dnew), (k.recurrent, dah, dr)
+        dh = add(upcast(self.recurrent.backward_x(p, k.recurrent, dah)), dh)
+        return dax, map_structure(cast, type(dnew)(dh, *rest), dnew), (k.recurrent, dah, dr)
 
-    def step_p(self, p, due):
-        kh, dah, dr = due
-        return self.recurrent.backward_p(p, kh, dah) | total(p, dr)
+    def step_backward_p(self, p, deferred):
+        kh, dah, dr = deferred
+        return self.recurrent.backward_p(p, kh, dah) | sum_to_parameters(p, dr)
 
 
-def total(p, dr):
+def sum_to_parameters(p, dr):
     """A rule is pointwise and so are its parameter gradients: here they are summed to the shape of the parameter."""
     return {name: cast(d.sum(tuple(range(d.ndim - p[name].ndim))), p[name]) for name, d in dr.items()}
 
 
 @dataclass(frozen=True)
-class Projected(TwoStage):
+class ProjectedCell(TwoStage):
     """The inner cell with its output projected to fewer units, which is then the h that recurs (Sak et al. 2014)."""
     cell: Any
     projection: int
     map: Any = Dense("P")
     clip: Optional[float] = None                  # limits the projected h; no gradient where it was clipped
-    multiplies = ""
+    own_products = ""
 
     @property
     def inputs(self):
@@ -248,8 +248,8 @@ class Projected(TwoStage):
     def maps(self):
         return [*self.cell.maps(), self.map]
 
-    def meets(self):
-        return self.cell.meets()
+    def input_axes(self):
+        return self.cell.input_axes()
 
     def step(self, p, ax, s):
         full, new, k = self.cell.step(p, ax, s)
@@ -257,18 +257,18 @@ class Projected(TwoStage):
         y = cast(clip(y, self.clip), y) if self.clip else y                  # NumPy gives float32 for bfloat16
         return y, type(s)(y, *new[1:]), (k, km, y if self.clip else None)
 
-    def step_back(self, p, kept, dy, dnew):
+    def step_backward(self, p, kept, dy, dnew):
         k, km, clipped = kept
         dh = dy + dnew[0]
         dh = dclip(clipped, self.clip, dh) if self.clip else dh
         dfull = self.map.backward_x(p, km, dh)
         inner = type(dnew)(namespace(dh).zeros_like(dfull), *dnew[1:])
-        dax, ds, due = self.cell.step_back(p, k, dfull, inner)
+        dax, ds, due = self.cell.step_backward(p, k, dfull, inner)
         return dax, ds, (due, km, dh)
 
-    def step_p(self, p, due):
-        inner, km, dh = due
-        return self.cell.step_p(p, inner) | self.map.backward_p(p, km, dh)
+    def step_backward_p(self, p, deferred):
+        inner, km, dh = deferred
+        return self.cell.step_backward_p(p, inner) | self.map.backward_p(p, km, dh)
 
 
 def vjp(cell, p, x, s, extra=None):
@@ -288,6 +288,6 @@ def vjp(cell, p, x, s, extra=None):
 
     def back(dy, dnew):
         dx, ds, de, dq = cell.backward(q, kept, dy, dnew)
-        dp, de = cell.prepare_back(p, prepared, dq, de)
+        dp, de = cell.prepare_backward(p, prepared, dq, de)
         return dx, ds, de, dp
     return (y, new), back

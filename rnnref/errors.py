@@ -38,7 +38,7 @@ class MissingExtra(Error, ImportError):
     """A package that is not installed, with the pip command that installs it."""
 
 
-def extra(module, extra_name, who):
+def import_optional(module, extra_name, who):
     """Import `module`, or say which extra of rnnref brings it."""
     from importlib import import_module
     try:
@@ -50,7 +50,7 @@ def extra(module, extra_name, who):
                            fix=f'pip install "rnnref[{extra_name}]"') from None
 
 
-def one_of(who, option, value, allowed):
+def check_option(who, option, value, allowed):
     """`value` if it is among `allowed`, else an error that lists them."""
     if not any(value is a or value == a for a in allowed):
         raise NotSupported(who, f"{option}={value!r}", known=", ".join(repr(a) for a in allowed))

@@ -14,29 +14,29 @@ from itertools import cycle
 import numpy
 
 from .arrays import asnumpy
-from .errors import NotSupported, ShapeError, extra
-from .shapes import alike
-from .tree import choose, first, leaves, zeros
-from .wrappers.stack import Bidirectional, Several
+from .errors import NotSupported, ShapeError, import_optional
+from .shapes import check_like
+from .tree import choose, first_leaf, leaves, zeros_like
+from .wrappers.stack import Bidirectional, MultiCell
 
-TITLES = {"i": "input gate", "f": "forget gate", "o": "output gate", "g": "candidate", "c": "cell state",
+_TITLES = {"i": "input gate", "f": "forget gate", "o": "output gate", "g": "candidate", "c": "cell state",
           "r": "reset gate", "z": "update gate", "n": "candidate", "h": "output"}
-STATES = "gnch"                                   # drawn around zero; the rest are gates, drawn from 0 to 1
-OPEN, SIGNED = "YlGnBu", "RdBu_r"                 # both are read right with any colour vision
-DEAD = "0.85"                                     # grey: steps where the row is not live
+_STATES = "gnch"                                   # drawn around zero; the rest are gates, drawn from 0 to 1
+GATE_COLOURMAP, STATE_COLOURMAP = "YlGnBu", "RdBu_r"                 # both are read right with any colour vision
+_DEAD_COLOUR = "0.85"                                     # grey: steps where the row is not live
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")       # Okabe & Ito (2008)
-DASHES = ("-", "--", "-.", ":")
-BACK = COLOURS[1]
+_DASHES = ("-", "--", "-.", ":")
+_GRADIENT_COLOUR = COLOURS[1]
 
 
-def figure(width, height):
+def _make_figure(width, height):
     """A Figure of so many inches.  pyplot does not hold it: it lives as long as the caller keeps it."""
-    fig = extra("matplotlib.figure", "plot", "rnnref.plot").Figure((width, height), dpi=100, layout="constrained")
-    fig._repr_png_ = partial(png, fig)            # what a notebook asks for
+    fig = import_optional("matplotlib.figure", "plot", "rnnref.plot").Figure((width, height), dpi=100, layout="constrained")
+    fig._repr_png_ = partial(_encode_png, fig)            # what a notebook asks for
     return fig
 
 
-def png(fig):
+def _encode_png(fig):
     file = BytesIO()
     fig.savefig(file, format="png")
     return file.getvalue()
@@ -53,38 +53,38 @@ def traces(tape, row=0):
     >>> import numpy as np, rnnref
     >>> cell = rnnref.cells.GRU()
     >>> p = rnnref.init.parameters(cell, 3, 4, np.random.default_rng(0))
-    >>> ys, new, tape = rnnref.run(cell, p, np.ones((5, 2, 3), "float32"))
+    >>> ys, new, tape = rnnref.loops.run(cell, p, np.ones((5, 2, 3), "float32"))
     >>> {name: a.shape for name, a in traces(tape).items()}
     {'r': (5, 4), 'z': (5, 4), 'n': (5, 4), 'h': (5, 4)}
     """
     ys = tape.like[0]
-    T, B = first(ys).shape[:2]
+    T, B = first_leaf(ys).shape[:2]
     if not 0 <= row < B:
         raise ShapeError("plot", f"row={row}, expected one from 0 to {B - 1}", axes=f"B = {B}, the rows of the batch")
-    steps = [named(tape.cell, tape.kept(t)) for t in range(T)]
+    steps = [_find_gates(tape.cell, tape.kept(t)) for t in range(T)]
     found = {name: numpy.stack([asnumpy(step[name])[row] for step in steps]) for name in steps[0]}
     for path, y in leaves(ys):
-        found[f"{path}.h" if path else last(tape.cell) + "h"] = asnumpy(y)[:, row]
+        found[f"{path}.h" if path else _output_prefix(tape.cell) + "h"] = asnumpy(y)[:, row]
     alive = slice(None) if tape.live is None else asnumpy(tape.live)[:, row]
-    return {name: blanked(a, alive) for name, a in found.items()}
+    return {name: _blank_dead_steps(a, alive) for name, a in found.items()}
 
 
-def blanked(a, alive):
+def _blank_dead_steps(a, alive):
     """`a` with NaN at the steps that are not alive."""
     out = numpy.full(a.shape, numpy.nan)
     out[alive] = a[alive]
     return out
 
 
-def last(cell):
+def _output_prefix(cell):
     """What the name of the output starts with: in a stack it is that of the last cell."""
-    return f"{len(cell.cells) - 1}." if isinstance(cell, Several) else ""
+    return f"{len(cell.cells) - 1}." if isinstance(cell, MultiCell) else ""
 
 
-def named(cell, kept):
+def _find_gates(cell, kept):
     """The gates and the cell state in what one step kept."""
-    if isinstance(cell, Several):
-        each = [named(one, k) for one, k in zip(cell.cells, kept)]
+    if isinstance(cell, MultiCell):
+        each = [_find_gates(one, k) for one, k in zip(cell.cells, kept)]
         return {f"{n}.{name}": a for n, one in enumerate(each) for name, a in one.items()}
     while not hasattr(cell, "gates") and hasattr(cell, "cell"):   # a wrapper: what it keeps lies around the inner one's
         cell = cell.cell
@@ -108,49 +108,49 @@ def gates(tape, row=0, labels=None):
     >>> import numpy as np, rnnref
     >>> cell = rnnref.cells.LSTM()
     >>> p = rnnref.init.parameters(cell, 3, 4, np.random.default_rng(0))
-    >>> ys, new, tape = rnnref.run(cell, p, np.ones((5, 2, 3), "float32"))
+    >>> ys, new, tape = rnnref.loops.run(cell, p, np.ones((5, 2, 3), "float32"))
     >>> gates(tape).savefig("gates.png")                          # doctest: +SKIP
     """
     found = traces(tape, row)
-    T = len(first(found))
+    T = len(first_leaf(found))
     if labels is not None and len(labels) != T:
         raise ShapeError("plot", f"{len(labels)} labels, expected {T}", axes=f"T = {T}, the steps of the tape")
-    signed = {name: name[-1] in STATES or bool((a < 0).any()) for name, a in found.items()}
+    signed = {name: name[-1] in _STATES or bool((a < 0).any()) for name, a in found.items()}
     limit = max((numpy.nanmax(abs(a), initial=1) for name, a in found.items() if signed[name]), default=1)
     lines: dict = {}                              # cell by cell, the gates of each above its states
     for name in sorted(found, key=lambda name: (name.rpartition(".")[0], signed[name])):
         lines.setdefault((name.rpartition(".")[0], signed[name]), []).append(name)
-    fig, panels = grid(len(lines), max(map(len, lines.values())), T, max(a.shape[1] for a in found.values()))
+    fig, panels = _make_panels(len(lines), max(map(len, lines.values())), T, max(a.shape[1] for a in found.values()))
     for ((_, around_zero), names), axes in zip(lines.items(), panels):
-        drawn = [heatmap(ax, found[name], name, around_zero, limit) for ax, name in zip(axes, names)]
+        drawn = [_draw_heatmap(ax, found[name], name, around_zero, limit) for ax, name in zip(axes, names)]
         fig.colorbar(drawn[0], ax=list(axes), pad=0.01, aspect=12, label="value" if around_zero else "0 shut, 1 open")
         axes[0].set_ylabel("unit")
         for ax in axes[len(names):]:
             ax.set_axis_off()
     for column in zip(*panels):
-        name_steps([ax for ax in column if ax.axison][-1], labels)
+        _label_steps([ax for ax in column if ax.axison][-1], labels)
     return fig
 
 
-def grid(rows, columns, T, U):
+def _make_panels(rows, columns, T, U):
     """A figure of so many panels, no wider than a notebook."""
     width = min(max(2.2, 0.22 * T), 9.2 / columns)
     height = min(max(1.0, 0.16 * U), 2.6)
-    fig = figure(width * columns + 1, (height + 0.45) * rows + 0.35)
+    fig = _make_figure(width * columns + 1, (height + 0.45) * rows + 0.35)
     return fig, fig.subplots(rows, columns, squeeze=False, sharex=True)
 
 
-def heatmap(ax, a, name, signed, limit):
+def _draw_heatmap(ax, a, name, signed, limit):
     """One array [T, U] as an image, units down."""
-    ax.set_title(" ".join(filter(None, [name, TITLES.get(name[-1])])), fontsize=10)
-    ax.set_facecolor(DEAD)                        # seen where the image has no number
+    ax.set_title(" ".join(filter(None, [name, _TITLES.get(name[-1])])), fontsize=10)
+    ax.set_facecolor(_DEAD_COLOUR)                        # seen where the image has no number
     ax.yaxis.get_major_locator().set_params(integer=True, nbins=6)
     low, high = (-limit, limit) if signed else (0, 1)
-    return ax.imshow(numpy.ma.masked_invalid(a.T), cmap=SIGNED if signed else OPEN, vmin=low, vmax=high, aspect="auto",
+    return ax.imshow(numpy.ma.masked_invalid(a.T), cmap=STATE_COLOURMAP if signed else GATE_COLOURMAP, vmin=low, vmax=high, aspect="auto",
                      interpolation="nearest")
 
 
-def name_steps(ax, labels):
+def _label_steps(ax, labels):
     """Numbers or labels under the lowest panel of a column."""
     ax.tick_params(labelbottom=True)
     ax.set_xlabel("step")
@@ -160,7 +160,7 @@ def name_steps(ax, labels):
         ax.set_xticks(range(len(labels)), labels, fontsize=8, family="monospace")
 
 
-def flow(tape, dys=None, ds=None):
+def gradient_norms(tape, dys=None, ds=None):
     """|dL/ds_t| for the state before each step t, and for the last state: {"h": [T + 1], "c": [T + 1]}.
 
     dys, ds are the gradients of the outputs and of the last state, as `run_back` takes them; None is zero.  Norms are
@@ -171,27 +171,27 @@ def flow(tape, dys=None, ds=None):
     >>> import numpy as np, rnnref
     >>> cell = rnnref.cells.SimpleRNN("linear")
     >>> p = {"W": np.ones((1, 1)), "R": np.full((1, 1), 0.5), "b": np.zeros(1)}
-    >>> ys, new, tape = rnnref.run(cell, p, np.ones((3, 1, 1)))
-    >>> flow(tape, ds=new._replace(h=np.ones((1, 1))))["h"]
+    >>> ys, new, tape = rnnref.loops.run(cell, p, np.ones((3, 1, 1)))
+    >>> gradient_norms(tape, ds=new._replace(h=np.ones((1, 1))))["h"]
     array([0.125, 0.25 , 0.5  , 1.   ])
     """
     cell, (ys, new), live = tape.cell, tape.like, tape.live
     if isinstance(cell, Bidirectional):
         raise NotSupported("flow", "two directions have two gradients at each step", fix="run each by itself")
-    if live is not None and tape.past != "zero":
-        raise NotSupported("flow", f"past={tape.past!r}", fix="run with past='zero'")
-    dys, ds = [zeros(a) if d is None else d for d, a in zip((dys, ds), (ys, new))]
-    alike("flow", "dys", dys, ys)
-    alike("flow", "ds", ds, new)
-    p, norms = cell.prepare(tape.p, tape.extra)[0], [norms_of(ds)]
+    if live is not None and tape.padding != "zero":
+        raise NotSupported("flow", f"past={tape.padding!r}", fix="run with past='zero'")
+    dys, ds = [zeros_like(a) if d is None else d for d, a in zip((dys, ds), (ys, new))]
+    check_like("flow", "dys", dys, ys)
+    check_like("flow", "ds", ds, new)
+    p, norms = cell.prepare(tape.p, tape.extra)[0], [_compute_norms(ds)]
     for t in range(len(dys)) if tape.reverse else range(len(dys))[::-1]:
         before = cell.backward(p, tape.kept(t), dys[t], ds)[1]
         ds = choose(None if live is None else live[t], before, ds)
-        norms.append(norms_of(ds))
+        norms.append(_compute_norms(ds))
     return {path: numpy.array([n[path] for n in reversed(norms)]) for path in norms[0]}
 
 
-def norms_of(ds):
+def _compute_norms(ds):
     return {path: float(numpy.linalg.norm(asnumpy(a).astype("float64"))) for path, a in leaves(ds)}
 
 
@@ -206,10 +206,10 @@ def gradient_flow(curves, of="h"):
     array([0.125, 0.25 , 0.5  , 1.   ])
     """
     panels = curves if all(isinstance(c, dict) for c in curves.values()) else {"": curves}
-    fig = figure(min(4.6 * len(panels), 10), 3.3)
+    fig = _make_figure(min(4.6 * len(panels), 10), 3.3)
     axes = fig.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for ax, (title, lines) in zip(axes, panels.items()):
-        for (label, norms), colour, dash in zip(lines.items(), cycle(COLOURS), cycle(DASHES)):
+        for (label, norms), colour, dash in zip(lines.items(), cycle(COLOURS), cycle(_DASHES)):
             norms = numpy.where(numpy.asarray(norms) > 0, norms, numpy.nan)
             ax.semilogy(range(len(norms)), norms, color=colour, linestyle=dash, label=label)
         ax.set_title(title, fontsize=11)
@@ -220,7 +220,7 @@ def gradient_flow(curves, of="h"):
     return fig
 
 
-def unroll(cell, steps=3, back=False, name=None):
+def unroll(cell, steps=3, backward=False, name=None):
     """The loop over a gated cell as a drawing, a box for each step; with `back` the way of the gradients too, dashed.
 
     name    what the boxes say, if not the name of the rule
@@ -232,7 +232,7 @@ def unroll(cell, steps=3, back=False, name=None):
     """
     if not hasattr(cell, "rule"):
         raise NotSupported("unroll", f"{getattr(cell, 'name', type(cell).__name__)} is not one gated cell")
-    fig = figure(2.2 * steps + 1.4, 3.2)
+    fig = _make_figure(2.2 * steps + 1.4, 3.2)
     ax = fig.subplots()
     ax.set(xlim=(-1.7, 2.2 * steps - 0.5), ylim=(-1.6, 1.6))
     ax.set_axis_off()
@@ -241,22 +241,22 @@ def unroll(cell, steps=3, back=False, name=None):
     for t in range(steps + 1):
         at, shown = 2.2 * t, t == 0               # shapes are said once
         for (field, width), y in zip(fields, lanes):
-            arrow(ax, (at - 1.6, y), (at - 0.6, y), f"{field}_{t}", f" [B, {width}]" * shown, back)
+            _draw_arrow(ax, (at - 1.6, y), (at - 0.6, y), f"{field}_{t}", f" [B, {width}]" * shown, backward)
         if t < steps:
-            box(ax, at, name or cell.name)
-            arrow(ax, (at, -1.5), (at, -0.6), f"x_{t}", " [B, I]" * shown, back)
-            arrow(ax, (at, 0.6), (at, 1.5), f"y_{t}", " [B, H]" * shown, back)
+            _draw_box(ax, at, name or cell.name)
+            _draw_arrow(ax, (at, -1.5), (at, -0.6), f"x_{t}", " [B, I]" * shown, backward)
+            _draw_arrow(ax, (at, 0.6), (at, 1.5), f"y_{t}", " [B, H]" * shown, backward)
     return fig
 
 
-def box(ax, x, name):
-    patches = extra("matplotlib.patches", "plot", "rnnref.plot")
+def _draw_box(ax, x, name):
+    patches = import_optional("matplotlib.patches", "plot", "rnnref.plot")
     ax.add_patch(patches.FancyBboxPatch((x - 0.5, -0.5), 1, 1, boxstyle="round,pad=0.08", facecolor="#E8F0F7",
                                         edgecolor=COLOURS[0]))
     ax.text(x, 0, name, ha="center", va="center", fontsize=11)
 
 
-def arrow(ax, start, end, name, shape, back):
+def _draw_arrow(ax, start, end, name, shape, backward):
     """An arrow with its name and shape; with `back` that of its gradient beside it, the other way."""
     across = start[1] == end[1]
     place = {"ha": "center", "va": "bottom"} if across else {"ha": "right", "va": "center"}
@@ -265,9 +265,9 @@ def arrow(ax, start, end, name, shape, back):
     head = {"arrowstyle": "-|>", "shrinkA": 0, "shrinkB": 0}
     ax.annotate("", end, start, arrowprops=head | {"color": "black"})
     ax.text(*(m + g for m, g in zip(middle, gap)), f"${name}${shape}", fontsize=10, **place)
-    if back:
+    if backward:
         off = (0, -0.09) if across else (0.09, 0)
         place = {"ha": "center", "va": "top"} if across else {"ha": "left", "va": "center"}
         start, end = ([a + o for a, o in zip(point, off)] for point in (start, end))
-        ax.annotate("", start, end, arrowprops=head | {"color": BACK, "linestyle": "--"})
-        ax.text(*(m + o - g for m, o, g in zip(middle, off, gap)), f"$d{name}$", fontsize=10, color=BACK, **place)
+        ax.annotate("", start, end, arrowprops=head | {"color": _GRADIENT_COLOUR, "linestyle": "--"})
+        ax.text(*(m + o - g for m, o, g in zip(middle, off, gap)), f"$d{name}$", fontsize=10, color=_GRADIENT_COLOUR, **place)

@@ -9,7 +9,7 @@ from .arrays import is_array, is_floating
 from .errors import DtypeError, ShapeError
 from .tree import leaves
 
-FAMILIES = {1: "a simple RNN", 3: "a GRU (gates r z n)", 4: "an LSTM (gates i f g o)"}
+_CELL_FAMILIES = {1: "a simple RNN", 3: "a GRU (gates r z n)", 4: "an LSTM (gates i f g o)"}
 
 
 class Size(NamedTuple):
@@ -18,41 +18,41 @@ class Size(NamedTuple):
     origin: str = ""
 
 
-class Outline(NamedTuple):
+class ArraySpec(NamedTuple):
     """An array of which only this is known: what one cell of a stack hands to the next."""
     shape: tuple
     dtype: Any
     name: str = "x"
 
 
-def extents(axes, sizes):
+def resolve_shape(axes, sizes):
     """"H G" -> (4, 16);  "1 I+H" -> (1, 7): two axes end to end;  "2 I/2" -> (2, 3): the groups of a cut axis."""
-    return tuple(int(w) if w.isdigit() else sum(part(n, sizes) for n in w.split("+")) for w in axes.split())
+    return tuple(int(w) if w.isdigit() else sum(_resolve_axis(n, sizes) for n in w.split("+")) for w in axes.split())
 
 
-def part(word, sizes):
+def _resolve_axis(word, sizes):
     letter, _, groups = word.partition("/")
     return sizes[letter].n // int(groups or 1)
 
 
 def expect(who, name, a, axes, sizes):
     """Raise unless `a` has the shape that `axes` and `sizes` say."""
-    want = extents(axes, sizes)
+    want = resolve_shape(axes, sizes)
     if tuple(a.shape) == want:
         return
     words = (w.partition("/")[0] for w in axes.replace("+", " ").split())
     letters = [w for w in dict.fromkeys(words) if not w.isdigit()]
-    said = [f"{w} = {sizes[w].n}{origin(sizes[w])}" for w in letters]
+    said = [f"{w} = {sizes[w].n}{_format_origin(sizes[w])}" for w in letters]
     raise ShapeError(who, f"{name} has shape {tuple(a.shape)}, expected {want}",
                      axes=f'{name} is "{axes}"' + (" with " + " and ".join(said) if said else ""),
-                     hint=hint(tuple(a.shape), want, axes, sizes))
+                     hint=_suggest_cause(tuple(a.shape), want, axes, sizes))
 
 
-def origin(size):
+def _format_origin(size):
     return f" ({size.origin})" if size.origin else ""
 
 
-def hint(got, want, axes, sizes):
+def _suggest_cause(got, want, axes, sizes):
     """What the numbers probably mean, or nothing."""
     words = axes.split()
     if len(got) == 2 and got == want[::-1]:
@@ -64,16 +64,16 @@ def hint(got, want, axes, sizes):
     unit = sizes["U"].n if "U" in sizes else 0
     if "G" in words and len(got) == len(want) and unit and got[words.index("G")] != want[words.index("G")]:
         blocks, left = divmod(got[words.index("G")], unit)
-        if not left and blocks in FAMILIES:
-            return f"{got[words.index('G')]} = {blocks} x {unit}: these may be the weights of {FAMILIES[blocks]}"
+        if not left and blocks in _CELL_FAMILIES:
+            return f"{got[words.index('G')]} = {blocks} x {unit}: these may be the weights of {_CELL_FAMILIES[blocks]}"
     if words[:2] == ["T", "B"] and len(got) == len(want) and got == (want[1], want[0], *want[2:]):
         return "time comes first here: swap the first two axes (layers take the batch first)"
     return ""
 
 
-def floating(who, name, a, dtype=None):
+def check_floating(who, name, a, dtype=None):
     """Raise unless `a` is an array of a floating dtype, and of `dtype` if that is given (16 bits may be held in 32)."""
-    if not is_array(a) and not isinstance(a, Outline):
+    if not is_array(a) and not isinstance(a, ArraySpec):
         raise DtypeError(who, f"{name} is a {type(a).__name__}, expected a NumPy or CuPy array")
     if not is_floating(a.dtype):
         raise DtypeError(who, f"{name} has dtype {a.dtype}, expected a floating dtype",
@@ -83,31 +83,31 @@ def floating(who, name, a, dtype=None):
                          fix=f'say which: {name}.astype("{dtype}")')
 
 
-def names(who, what, given, expected):
+def check_names(who, what, actual, expected):
     """Raise unless the names `given` are those `expected`."""
-    if not isinstance(given, dict):
-        raise ShapeError(who, f"{what} is a {type(given).__name__}, expected a dict of arrays with the names "
+    if not isinstance(actual, dict):
+        raise ShapeError(who, f"{what} is a {type(actual).__name__}, expected a dict of arrays with the names "
                               f"{' '.join(expected)}")
-    if given.keys() != expected.keys():
-        lacks, odd = [[n for n in a if n not in b] for a, b in ((expected, given), (given, expected))]
+    if actual.keys() != expected.keys():
+        lacks, odd = [[n for n in a if n not in b] for a, b in ((expected, actual), (actual, expected))]
         problem = [f"{' '.join(map(str, n))} {verb}" for n, verb in ((lacks, "missing"), (odd, "not known")) if n]
         raise ShapeError(who, f"{what}: {', '.join(problem)}", names=f"expected {' '.join(expected)}")
 
 
-def alike(who, what, given, like):
+def check_like(who, what, actual, like):
     """Raise unless `given` has the structure, shapes and dtypes of `like`."""
-    got, want = dict(leaves(given)), dict(leaves(like))
+    got, want = dict(leaves(actual)), dict(leaves(like))
     if got.keys() != want.keys():
         raise ShapeError(who, f"{what} holds {sorted(got) or 'nothing'}, expected {sorted(want) or 'nothing'}")
     for path, a in want.items():
         name = f"{what}.{path}" if path else what
-        floating(who, name, got[path], a.dtype)
+        check_floating(who, name, got[path], a.dtype)
         if got[path].shape != a.shape:
             raise ShapeError(who, f"{name} has shape {got[path].shape}, expected {a.shape}",
                              axes=f"{name} is a gradient of the array of that shape")
 
 
-def seen_in(who, x, lead, m):
+def infer_sizes(who, x, lead, m):
     """What a map `m` sees of x: the size of every axis, the rows, the axes of space of its result, and n_in.
 
     x may be the outline of what the cell below gives, or a tuple where the map has an item for each: I0, I1, ...
@@ -119,7 +119,7 @@ def seen_in(who, x, lead, m):
         axes = [a + "'" * (n != seen[a].n) for a, n in zip("XYZ", places)]
         seen |= {a: Size(n, f"places left of {seen[a[0]].n}") for a, n in zip(axes, places) if a not in seen}
         return seen, x.shape[:len(lead.split())], axes, x.shape[-1]
-    if not isinstance(x, tuple) or isinstance(x, Outline) or len(x) != m.items:
+    if not isinstance(x, tuple) or isinstance(x, ArraySpec) or len(x) != m.items:
         raise ShapeError(who, f"x is a {type(x).__name__}, expected a tuple of {m.items} arrays")
     seen = {}
     for k, item in enumerate(x):
@@ -130,8 +130,8 @@ def seen_in(who, x, lead, m):
 
 def check_input(who, x, axes, name="x", dtype=None):
     """The size of every axis of x, which may be the outline of what the cell below gives."""
-    name = x.name if isinstance(x, Outline) else name
-    floating(who, name, x, dtype)
+    name = x.name if isinstance(x, ArraySpec) else name
+    check_floating(who, name, x, dtype)
     if len(x.shape) != len(axes.split()):
         raise ShapeError(who, f"{name} has shape {tuple(x.shape)}, expected {len(axes.split())} axes",
                          axes=f'{name} is "{axes}"')
@@ -145,7 +145,7 @@ def check_state(cell, s, dtype, places=()):
         raise ShapeError(cell.name, f"the state is a {type(s).__name__}, expected the named tuple "
                                     f"{cell.rule.State.__name__}({', '.join(widths)})")
     for (field, width), a in zip(widths.items(), s):
-        floating(cell.name, f"state.{field}", a, dtype)
+        check_floating(cell.name, f"state.{field}", a, dtype)
         axes = ["B", *places, width]
         if len(a.shape) != len(axes):
             raise ShapeError(cell.name, f"state.{field} has shape {tuple(a.shape)}, expected {len(axes)} axes",

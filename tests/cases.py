@@ -7,18 +7,17 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
-from cases_cells import GIVEN, MORE, MORE_BREAKS
-from cases_wrappers import CELLS as WRAPPERS
+from tests.cases_cells import GIVEN, MORE, MORE_BREAKS
+from tests.cases_wrappers import CELLS as WRAPPERS
 
-from rnnref.cells import (GRU, LSTM, Bidirectional, Dropout, GatedCell, LayerNormSimpleRNN, Masks, Projected, SimpleRNN,
-                          Stack)
+from rnnref.cells import GRU, LSTM, Bidirectional, Dropout, GatedCell, LayerNormSimpleRNN, Masks, ProjectedCell, SimpleRNN, Stack
 from rnnref.cells.gru_before import GRUBefore
 from rnnref.maps.dense import Dense
 from rnnref.maps.normed import WeightNorm
-from rnnref.rules import elman, gru, lstm, of_sum
-from rnnref.scalar import PAIRS, activation
-from rnnref.testing import drawn
-from rnnref.tree import Each, leaves
+from rnnref.rules import elman, gru, lstm, layer_norm
+from rnnref.elementwise import ACTIVATIONS, get_activation
+from rnnref.testing.api import draw_case
+from rnnref.tree import PerStep, leaves
 
 T, B, I, U, H = 6, 4, 3, 5, 2                     # all different; H: the width of a projection
 SNAPSHOT = Path(__file__).parent / "snapshots" / "parameters.json"
@@ -35,11 +34,11 @@ def mask(*shape):
 
 
 def step_masks(n_in, h, **inner):                 # a new one at every step
-    return Masks(Each(mask(T, B, n_in)), Each(mask(T, B, h)), Each(mask(T, B, h)), **inner)
+    return Masks(PerStep(mask(T, B, n_in)), PerStep(mask(T, B, h)), PerStep(mask(T, B, h)), **inner)
 
 
 def normed(rule):
-    return GatedCell(Dense("W"), Dense("R"), of_sum.NormOfSum(rule))
+    return GatedCell(Dense("W"), Dense("R"), layer_norm.LayerNormRule(rule))
 
 
 def weight_normed(rule, bR=None):
@@ -48,16 +47,16 @@ def weight_normed(rule, bR=None):
 
 def bent(name):
     """The activation, its argument limited where a recurrence would grow without end."""
-    return activation(name, PAIRS[name].alpha, PAIRS[name].beta, clip=1.0 if name == "exponential" else None)
+    return get_activation(name, ACTIVATIONS[name].alpha, ACTIVATIONS[name].beta, clip=1.0 if name == "exponential" else None)
 
 
-ACTIVATIONS = {f"SimpleRNN {name}": SimpleRNN(bent(name)) for name in PAIRS} | {
-    "SimpleRNN, alpha, beta": SimpleRNN(activation("scaled_tanh", alpha=0.8, beta=1.3)),
-    "SimpleRNN, affine": SimpleRNN(activation("affine", alpha=0.7, beta=0.2)),
-    "SimpleRNN, thresholded": SimpleRNN(activation("thresholded_relu", alpha=0.2)),
+ACTIVATION_CELLS = {f"SimpleRNN {name}": SimpleRNN(bent(name)) for name in ACTIVATIONS} | {
+    "SimpleRNN, alpha, beta": SimpleRNN(get_activation("scaled_tanh", alpha=0.8, beta=1.3)),
+    "SimpleRNN, affine": SimpleRNN(get_activation("affine", alpha=0.7, beta=0.2)),
+    "SimpleRNN, thresholded": SimpleRNN(get_activation("thresholded_relu", alpha=0.2)),
     "SimpleRNN, hard_sigmoid@keras3": SimpleRNN("hard_sigmoid@keras3"),
-    "SimpleRNN, clip": SimpleRNN(activation("tanh", clip=0.5)),
-    "SimpleRNN, clip, slope from x": SimpleRNN(activation("elu", alpha=0.5, clip=0.5)),
+    "SimpleRNN, clip": SimpleRNN(get_activation("tanh", clip=0.5)),
+    "SimpleRNN, clip, slope from x": SimpleRNN(get_activation("elu", alpha=0.5, clip=0.5)),
     "SimpleRNN, recurrent bias": SimpleRNN("tanh", recurrent_bias=True),
     "SimpleRNN, no bias": SimpleRNN(bias=False),
 }
@@ -78,10 +77,10 @@ LSTMS = {
     "LSTM, slopes from x": LSTM(gate="swish", candidate="mish", output="gelu_tanh"),
     "LSTM, slopes from x, coupled": LSTM(gate="softplus", candidate="elu", output="selu", coupled="forget"),
     "LSTM, slopes from y": LSTM(gate="hard_sigmoid@keras2", candidate="softsign", output="hard_tanh"),
-    "LSTM, clip before": LSTM(gate=activation("sigmoid", clip=0.4), candidate=activation("tanh", clip=0.4),
-                              output=activation("tanh", clip=0.4)),
-    "LSTM, clip before, slopes from x": LSTM(gate=activation("leaky_relu", alpha=0.1, clip=0.4), coupled="input",
-                                             candidate=activation("elu", clip=0.4), peepholes=True),
+    "LSTM, clip before": LSTM(gate=get_activation("sigmoid", clip=0.4), candidate=get_activation("tanh", clip=0.4),
+                              output=get_activation("tanh", clip=0.4)),
+    "LSTM, clip before, slopes from x": LSTM(gate=get_activation("leaky_relu", alpha=0.1, clip=0.4), coupled="input",
+                                             candidate=get_activation("elu", clip=0.4), peepholes=True),
     "LSTM, projection": LSTM(projection=H),
     "LSTM, projection clip": LSTM(projection=H, projection_clip=0.2),
     "LSTM, everything": LSTM(projection=H, projection_clip=0.3, recurrent_bias=True, peepholes=True, cell_clip=0.5,
@@ -91,25 +90,25 @@ GRUS = {
     "GRU": GRU(),
     "GRU, no recurrent bias": GRU(recurrent_bias=False),
     "GRU, no bias": GRU(bias=False),
-    "GRU, slopes from x": GRU(gate="swish", candidate=activation("elu", alpha=0.5)),
+    "GRU, slopes from x": GRU(gate="swish", candidate=get_activation("elu", alpha=0.5)),
     "GRU, slopes from y": GRU(gate="hard_sigmoid@keras2", candidate="softsign"),
-    "GRU, clip before": GRU(gate=activation("sigmoid", clip=0.4), candidate=activation("tanh", clip=0.4)),
+    "GRU, clip before": GRU(gate=get_activation("sigmoid", clip=0.4), candidate=get_activation("tanh", clip=0.4)),
     "GRU before": GRU("before"),
     "GRU before, recurrent bias": GRU("before", recurrent_bias=True),
     "GRU before, no bias": GRU("before", bias=False),
     "GRU before, slopes from x": GRU("before", gate="swish", candidate="mish"),
-    "GRU before, clip before": GRU("before", True, gate=activation("sigmoid", clip=0.4),
-                                   candidate=activation("elu", clip=0.4)),
+    "GRU before, clip before": GRU("before", True, gate=get_activation("sigmoid", clip=0.4),
+                                   candidate=get_activation("elu", clip=0.4)),
 }
 NORMS = {
     "LayerNormSimpleRNN": LayerNormSimpleRNN(),
     "LayerNormSimpleRNN, slope from x": LayerNormSimpleRNN("mish", epsilon=1e-3),
-    "LSTM on a norm of the sum": normed(lstm.LSTM(peepholes=True)),
-    "LSTM on a norm of the sum, coupled": normed(lstm.LSTM(coupled="input")),
-    "LSTM, weight norm": weight_normed(lstm.LSTM(), "bR"),
-    "GRU, weight norm": weight_normed(gru.GRU(), "bR"),
-    "SimpleRNN, weight norm": weight_normed(elman.Elman()),
-    "LSTM, weight norm, projection": Projected(weight_normed(lstm.LSTM()), H, WeightNorm("P", None, "Vp", "gain_p")),
+    "LSTM on a norm of the sum": normed(lstm.LSTMRule(peepholes=True)),
+    "LSTM on a norm of the sum, coupled": normed(lstm.LSTMRule(coupled="input")),
+    "LSTM, weight norm": weight_normed(lstm.LSTMRule(), "bR"),
+    "GRU, weight norm": weight_normed(gru.GRURule(), "bR"),
+    "SimpleRNN, weight norm": weight_normed(elman.ElmanRule()),
+    "LSTM, weight norm, projection": ProjectedCell(weight_normed(lstm.LSTMRule()), H, WeightNorm("P", None, "Vp", "gain_p")),
     "GRU before, weight norm of the input": GRUBefore(WeightNorm("W", "b", "V", "gain"), Dense("R")),
 }
 SEVERAL = {
@@ -118,7 +117,7 @@ SEVERAL = {
     "Stack in a stack": Stack((Stack((GRU(), SimpleRNN())), LSTM())),
     "Stack of one": Stack((LSTM(),)),
     "Bidirectional": Bidirectional((LSTM(), GRU())),
-    "Bidirectional, weight norm and before": Bidirectional((weight_normed(lstm.LSTM()), GRU("before"))),
+    "Bidirectional, weight norm and before": Bidirectional((weight_normed(lstm.LSTMRule()), GRU("before"))),
     "Bidirectional, stacks": Bidirectional((Stack((LSTM(), GRU())), Stack((GRU(), LSTM(projection=H))))),
     "Dropout, no masks": Dropout(LSTM()),
 }
@@ -128,14 +127,14 @@ WITH_EXTRA = {
     "Dropout, masks of every step": (Dropout(LSTM(projection=H)), step_masks(I, H)),
     "Dropout in a dropout": (Dropout(Dropout(GRU("before"))), step_masks(I, U, cell=Masks(x=mask(B, I)))),
     "Bidirectional, one with a dropout": (Bidirectional((LSTM(), Dropout(GRU()))), (None, step_masks(I, U))),
-    "Stack, one with a dropout": (Stack((GRU(), Dropout(LSTM()))), (None, Masks(x=Each(mask(T, B, U)), h=mask(B, U)))),
+    "Stack, one with a dropout": (Stack((GRU(), Dropout(LSTM()))), (None, Masks(x=PerStep(mask(T, B, U)), h=mask(B, U)))),
     "all together": (
-        Stack((Dropout(weight_normed(lstm.LSTM(peepholes=True, cell_clip=0.5), "bR")), normed(elman.Elman("softplus")),
+        Stack((Dropout(weight_normed(lstm.LSTMRule(peepholes=True, cell_clip=0.5), "bR")), normed(elman.ElmanRule("softplus")),
                Dropout(LSTM(projection=H, projection_clip=0.4, coupled="forget")), GRU("before", True))),
-        (Masks(Each(mask(T, B, I)), mask(B, U)), None, Masks(y=Each(mask(T, B, H))), None)),
+        (Masks(PerStep(mask(T, B, I)), mask(B, U)), None, Masks(y=PerStep(mask(T, B, H))), None)),
 }
 
-CELLS = {name: (cell, None) for name, cell in (ACTIVATIONS | LSTMS | GRUS | NORMS | SEVERAL).items()} | WITH_EXTRA
+CELLS = {name: (cell, None) for name, cell in (ACTIVATION_CELLS | LSTMS | GRUS | NORMS | SEVERAL).items()} | WITH_EXTRA
 CELLS |= WRAPPERS | {name: (cell, None) for name, cell in MORE.items()}
 CELLS |= {name: (cell, given.get("extra")) for name, (cell, given) in GIVEN.items()}
 
@@ -144,7 +143,7 @@ def case(name):
     """The case of that name: nothing in it can be written to."""
     cell, extra = CELLS[name]
     given = {"extra": extra, "n_in": I, "units": U, "steps": T, "batch": B} | (GIVEN[name][1] if name in GIVEN else {})
-    return drawn(cell, seed=crc32(name.encode()), **given)
+    return draw_case(cell, seed=crc32(name.encode()), **given)
 
 
 def parameters():

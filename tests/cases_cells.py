@@ -1,14 +1,12 @@
 """Cases of the cells beyond SimpleRNN, LSTM and GRU: what `cases` adds to its own."""
 import numpy as np
 
-from rnnref.cells import (CFN, ESN, GLSTM, GRU, LSTM, MGU, NAS, NTM, SRU, UGRNN, Beside, CandidateDropout, ConvLSTM,
-                          DensePeepholes, GatedCell, GridLSTM, IndRNN, IndyGRU, IndyLSTM, IntersectionRNN, LayerNormGRU,
-                          LayerNormLSTM, MinimalRNN, Phased, Projected, Skip, Stack, TimeFreqLSTM, WeightNormLSTM, ntm)
+from rnnref.cells import CFN, ESN, GLSTM, GRU, LSTM, MGU, NAS, NTM, SRU, UGRNN, Parallel, CandidateDropout, ConvLSTM, DensePeepholes, GatedCell, GridLSTM, IndRNN, IndyGRU, IndyLSTM, IntersectionRNN, LayerNormGRU, LayerNormLSTM, MinimalRNN, PhasedCell, ProjectedCell, Skip, Stack, TimeFreqLSTM, WeightNormLSTM, ntm
 from rnnref.maps.dense import Dense, Diagonal
-from rnnref.maps.joined import SumOf
+from rnnref.maps.composed import Sum
 from rnnref.rules import elman, lstm
-from rnnref.scalar import activation
-from rnnref.tree import Each, tmap
+from rnnref.elementwise import get_activation
+from rnnref.tree import PerStep, map_structure
 
 T, B, I, U, H = 6, 4, 3, 5, 2                     # those of `cases`
 RNG = np.random.default_rng(1)
@@ -34,7 +32,7 @@ def phased(cell, n_in=I, **p):
 
 def turing(cell, slots, vector, reads, writes):
     """A state of an NTM: rows at their first step and rows that are not; where heads look is a distribution."""
-    inner = tmap(lambda a: normal(*a.shape), cell.zeros(B, U))
+    inner = map_structure(lambda a: normal(*a.shape), cell.zeros(B, U))
     focus = RNG.dirichlet(np.ones(slots), (B, reads + writes))
     return ntm.State(inner, normal(B, reads, vector), focus, normal(B, slots, vector), np.arange(B) % 3 * 1.0)
 
@@ -65,7 +63,7 @@ MORE = {
     "MinimalRNN": MinimalRNN(),
     "MinimalRNN, slopes from x": MinimalRNN("mish", "swish", bias=False),
     "MGU": MGU(),
-    "MGU, slopes from x": MGU(gate=activation("sigmoid", clip=2.0), candidate="mish", bias=False),
+    "MGU, slopes from x": MGU(gate=get_activation("sigmoid", clip=2.0), candidate="mish", bias=False),
     "MGU, reset after": MGU("after"),
     "MGU, reset after, keeps": MGU("after", keeps=True),
     "MGU, keeps": MGU(keeps=True),
@@ -89,38 +87,38 @@ GIVEN = {
     "ConvLSTM, valid": (ConvLSTM((2,), (3,), padding="valid"), line(4, to=(3,))),
     "ConvLSTM, strides": (ConvLSTM((3, 2), strides=(2, 1), cell_clip=0.4), line(3, 2, n_in=1, to=(2, 2))),
     "ConvLSTM, valid strides": (ConvLSTM((2,), strides=(2,), padding="valid"), line(5, to=(2,))),
-    "ConvLSTM, projected at each place": (Projected(ConvLSTM((2,)), 2), {
+    "ConvLSTM, projected at each place": (ProjectedCell(ConvLSTM((2,)), 2), {
         "xs": normal(T, B, 3, I), "units": 3, "s": lstm.State(normal(B, 3, 2), normal(B, 3, 3))}),
     "ConvLSTM with a skip": (Skip(ConvLSTM((3,))), line(3)),
     "ConvLSTM, two": (Stack((ConvLSTM((3,)), ConvLSTM((2,)))), {
         "xs": normal(T, B, 3, I), "units": (2, 2),
         "s": (lstm.State(*normal(2, B, 3, 2)), lstm.State(*normal(2, B, 3, 2)))}),
-    "SimpleRNN of two inputs": (GatedCell(SumOf((Dense("W", "b"), Dense("V"))), Dense("R"), elman.Elman()),
+    "SimpleRNN of two inputs": (GatedCell(Sum((Dense("W", "b"), Dense("V"))), Dense("R"), elman.ElmanRule()),
                                 {"xs": (normal(T, B, I), normal(T, B, 2))}),
     "LSTM of two inputs, one for each unit": (
-        GatedCell(SumOf((Dense("W", "b"), Diagonal("V"))), Dense("R"), lstm.LSTM()),
+        GatedCell(Sum((Dense("W", "b"), Diagonal("V"))), Dense("R"), lstm.LSTMRule()),
         {"xs": (normal(T, B, I), normal(T, B, U))}),
-    "CandidateDropout": (CandidateDropout(LayerNormLSTM(H)), {"extra": Each((RNG.random((T, B, U)) < 0.6) / 0.6)}),
+    "CandidateDropout": (CandidateDropout(LayerNormLSTM(H)), {"extra": PerStep((RNG.random((T, B, U)) < 0.6) / 0.6)}),
     "DensePeepholes": (DensePeepholes(), {}),
     "DensePeepholes, slopes from x": (
-        DensePeepholes(rule=lstm.LSTM(0.5, gate=activation("sigmoid", clip=0.4), candidate="mish")), {}),
-    "Phased": phased(Phased(LSTM(), leak=0.05)),
-    "Phased, weight norm": phased(Phased(WeightNormLSTM())),
-    "Phased, dense peepholes": phased(Phased(DensePeepholes())),
-    "Phased, TF's period": phased(Phased(LSTM(), period_gradient="tf1")),
+        DensePeepholes(rule=lstm.LSTMRule(0.5, gate=get_activation("sigmoid", clip=0.4), candidate="mish")), {}),
+    "Phased": phased(PhasedCell(LSTM(), leak=0.05)),
+    "Phased, weight norm": phased(PhasedCell(WeightNormLSTM())),
+    "Phased, dense peepholes": phased(PhasedCell(DensePeepholes())),
+    "Phased, TF's period": phased(PhasedCell(LSTM(), period_gradient="tf1")),
     "TimeFreqLSTM": (TimeFreqLSTM(3, 2, 3), {"n_in": 7, "units": 2}),
-    "TimeFreqLSTM, everything": (TimeFreqLSTM(4, 1, 2, lstm.LSTM(1.0, True, cell_clip=0.4)), {"n_in": 6, "units": 2}),
+    "TimeFreqLSTM, everything": (TimeFreqLSTM(4, 1, 2, lstm.LSTMRule(1.0, True, cell_clip=0.4)), {"n_in": 6, "units": 2}),
     "GridLSTM": (GridLSTM(3, 2, (3,), forget_bias=1.0), {"n_in": 7, "units": 2}),
     "GridLSTM, blocks, coupled": (GridLSTM(3, 1, (2, 1), (0, 3), coupled=True), {"n_in": 6, "units": 2}),
     "GridLSTM, shared": (GridLSTM(3, 2, (2,), shared=True, peepholes=True), {"n_in": 5, "units": 2}),
     "GridLSTM, peepholes, limited": (GridLSTM(3, 2, (2,), peepholes=True, cell_clip=0.3), {"n_in": 5, "units": 2}),
     "GridLSTM, TF's slots": (GridLSTM(2, 1, (2, 1), reads="first"), {"n_in": 4, "units": 2}),
     "GridLSTM, both ways": (
-        Beside((GridLSTM(2, 1, (2,), shared=True), GridLSTM(2, 1, (2,), shared=True, offset=-1, backwards=True))), {
+        Parallel((GridLSTM(2, 1, (2,), shared=True), GridLSTM(2, 1, (2,), shared=True, offset=-1, backwards=True))), {
             "n_in": 4, "units": 2}),
     "GridLSTM, backwards": (GridLSTM(2, 1, (2, 1), shared=True, offset=1, backwards=True), {"n_in": 4, "units": 2}),
-    "Beside, with a dropout": (Beside((UGRNN(), CandidateDropout(MGU("after")))), {
-        "extra": (None, Each((RNG.random((T, B, U)) < 0.6) / 0.6))}),
+    "Beside, with a dropout": (Parallel((UGRNN(), CandidateDropout(MGU("after")))), {
+        "extra": (None, PerStep((RNG.random((T, B, U)) < 0.6) / 0.6))}),
     "NTM": (NTM(LSTM(), 5, 3, 2), {"s": turing(LSTM(), 5, 3, 1, 1)}),
     "NTM, several heads": (NTM(GRU(), 6, 2, 3, 2, 2, 2), {"s": turing(GRU(), 6, 2, 2, 2)}),
     "NTM, reading alone": (NTM(UGRNN(), 3, 2, 2, 1, 0, 0), {"s": turing(UGRNN(), 3, 2, 1, 0)}),

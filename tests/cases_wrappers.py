@@ -3,11 +3,11 @@ import numpy as np
 
 from rnnref.cells import GRU, LSTM, Dropout, Masks, SimpleRNN, Stack
 from rnnref.rules import elman, gru, lstm
-from rnnref.tree import Each
-from rnnref.wrappers.around import Highway, InputProjection, OutputProjection, Residual
+from rnnref.tree import PerStep
+from rnnref.wrappers.residual import Highway, InputProjection, OutputProjection, Residual
 from rnnref.wrappers.attention import Attention
 from rnnref.wrappers.device import Device
-from rnnref.wrappers.noise import Zoneout, Zones
+from rnnref.wrappers.dropout import Zoneout, ZoneoutMasks
 
 T, B, I, U = 6, 4, 3, 5
 RNG = np.random.default_rng(1)
@@ -41,12 +41,12 @@ CELLS = {
     "Device": (Device(GRU()), None),
     "Dropout, the state after": (Dropout(LSTM()), Masks(s=lstm.State(mask(B, U), None))),
     "Dropout, all of the state after": (Dropout(LSTM()), Masks(
-        x=mask(B, I), y=Each(mask(T, B, U)), s=lstm.State(Each(mask(T, B, U)), mask(B, U)))),
+        x=mask(B, I), y=PerStep(mask(T, B, U)), s=lstm.State(PerStep(mask(T, B, U)), mask(B, U)))),
     "Dropout of a stack": (Dropout(Stack((GRU(), LSTM()))), Masks(
         s=(gru.State(mask(B, U)), lstm.State(mask(B, U), None)))),
     "Zoneout, no masks": (Zoneout(LSTM()), None),
-    "Zoneout": (Zoneout(LSTM()), Zones(lstm.State((RNG.random((B, U)) < 0.3) * 1.0, np.full((B, U), 0.1)))),
-    "Zoneout of h": (Zoneout(LSTM()), Zones(lstm.State(Each((RNG.random((T, B, U)) < 0.3) * 1.0), None))),
-    "Zoneout around a dropout": (Zoneout(Dropout(SimpleRNN())), Zones(
-        elman.State(Each(RNG.random((T, B, U)))), Masks(x=mask(B, I)))),
+    "Zoneout": (Zoneout(LSTM()), ZoneoutMasks(lstm.State((RNG.random((B, U)) < 0.3) * 1.0, np.full((B, U), 0.1)))),
+    "Zoneout of h": (Zoneout(LSTM()), ZoneoutMasks(lstm.State(PerStep((RNG.random((T, B, U)) < 0.3) * 1.0), None))),
+    "Zoneout around a dropout": (Zoneout(Dropout(SimpleRNN())), ZoneoutMasks(
+        elman.State(PerStep(RNG.random((T, B, U)))), Masks(x=mask(B, I)))),
 }

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnref.cells import Cell
-from rnnref.tree import tmap
+from rnnref.tree import map_structure
 
 
 class State(NamedTuple):
@@ -65,7 +65,7 @@ class ForgetsAName(Leaky):
 class GradientDrifts(Leaky):
     def backward(self, p, kept, dy, dnew):
         dx, ds, dextra, dp = super().backward(p, kept, dy, dnew)
-        return dx, ds, dextra, tmap(lambda a: a.astype("float64"), dp)
+        return dx, ds, dextra, map_structure(lambda a: a.astype("float64"), dp)
 
 
 class NoGradientOfMemory(Leaky):
@@ -83,7 +83,7 @@ class NoGradientOfR(Leaky):
 class Truncates(Leaky):
     def backward(self, p, kept, dy, dnew):
         dx, ds, dextra, dp = super().backward(p, kept, dy, dnew)
-        return dx, tmap(np.zeros_like, ds), dextra, dp
+        return dx, map_structure(np.zeros_like, ds), dextra, dp
 
 
 class NotANumber(Leaky):

@@ -5,18 +5,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnref import fused, layerwise, past, scalar, scan, scan_gated
+from rnnref.loops import plan, layerwise, scan, hoisted
+from rnnref import padding, elementwise
 from rnnref.cell import GatedCell
 from rnnref.cells import GRU, LSTM, Dropout, Masks, SimpleRNN, Stack, gru_before
 from rnnref.maps.dense import Dense
 from rnnref.maps.normed import WeightNorm
 from rnnref.rules import elman, lstm
-from rnnref.tree import Each, at, beside, only, tmap
-from rnnref.wrappers import noise
+from rnnref.tree import PerStep, select_step, expand_mask, apply_mask, map_structure
+from rnnref.wrappers import dropout
 
 
 def flat_sigmoid(patch):
-    patch.setattr(scalar, "dsigmoid", lambda y, dy: dy * y)
+    patch.setattr(elementwise, "dsigmoid", lambda y, dy: dy * y)
 
 
 def no_gradient_of_bias(patch):
@@ -24,12 +25,12 @@ def no_gradient_of_bias(patch):
 
 
 def no_gradient_of_bias_in_a_path(patch):
-    plain = scan_gated.backward
+    plain = hoisted.backward
 
     def backward(*args):
         dxs, ds, dextra, dp = plain(*args)
         return dxs, ds, dextra, dp | {"b": 0 * dp["b"]}
-    patch.setattr(scan_gated, "backward", backward)
+    patch.setattr(hoisted, "backward", backward)
 
 
 def zero_of(name, plain):
@@ -44,12 +45,12 @@ def recurrent_product_untransposed(patch):
 
 
 def peephole_of_the_old_c(patch):                 # the output gate sees the new one
-    plain = lstm.LSTM.backward
+    plain = lstm.LSTMRule.backward
 
     def backward(self, p, k, dy, d):
         dax, dah, ds, dp = plain(self, p, k, dy, d)
         return dax, dah, ds, dp | {"Wpo": dp["Wpo"] * 0 + dax[..., -4:] * k.c0}
-    patch.setattr(lstm.LSTM, "backward", backward)
+    patch.setattr(lstm.LSTMRule, "backward", backward)
 
 
 def clip_let_through(patch):
@@ -61,7 +62,7 @@ def projection_clip_let_through(patch):
 
 
 def weight_norm_without_its_second_term(patch):
-    plain = WeightNorm.prepare_back
+    plain = WeightNorm.prepare_backward
 
     def prepare_back(self, p, kept, dq):
         u, norm, _ = kept
@@ -70,17 +71,17 @@ def weight_norm_without_its_second_term(patch):
 
 
 def mask_of_h_forgotten(patch):
-    plain = noise.Dropout.backward
+    plain = dropout.Dropout.backward
 
     def backward(self, p, k, dy, dnew):
         dx, _, *rest = plain(self, p, k, dy, dnew)
-        ds = self.cell.backward(p, k.cell, noise.times(dy, k.masks.y), dnew)[1]
+        ds = self.cell.backward(p, k.cell, dropout.multiply_mask(dy, k.masks.y), dnew)[1]
         return dx, ds, *rest
-    patch.setattr(noise.Dropout, "backward", backward)
+    patch.setattr(dropout.Dropout, "backward", backward)
 
 
 def reset_twice(patch):
-    plain = gru_before.GRUBefore.step_p
+    plain = gru_before.GRUBefore.step_backward_p
 
     def step_p(self, p, due):
         kg, dg, kn, dn = due
@@ -89,7 +90,7 @@ def reset_twice(patch):
 
 
 def multiplied(live, tree):
-    return tree if live is None else tmap(lambda a: a * beside(live, a), tree)
+    return tree if live is None else map_structure(lambda a: a * expand_mask(live, a), tree)
 
 
 def masks_by_multiplication(patch):
@@ -97,11 +98,11 @@ def masks_by_multiplication(patch):
 
 
 def masks_by_multiplication_in_a_path(patch):
-    patch.setattr(scan_gated, "only", multiplied)
+    patch.setattr(hoisted, "only", multiplied)
 
 
 def inputs_of_the_padding_are_read(patch):        # and reach the weights through kept intermediates
-    patch.setattr(scan_gated, "only", lambda live, a: a if getattr(a, "shape", ())[-1:] == (3,) else only(live, a))
+    patch.setattr(hoisted, "only", lambda live, a: a if getattr(a, "shape", ())[-1:] == (3,) else apply_mask(live, a))
 
 
 def states_go_on_in_the_padding(patch):
@@ -113,13 +114,13 @@ def outputs_of_the_padding_are_said(patch):
 
 
 def an_off_by_one_of_lengths(patch):
-    plain = past.alive
+    plain = padding.make_live_mask
     patch.setattr(sys.modules["rnnref.run"], "alive", lambda xs, lengths, *rest: plain(
         xs, lengths if lengths is None else np.minimum(lengths + 1, len(xs)), *rest))
 
 
 def the_first_row_is_taken_for_the_longest(patch):
-    plain = past.alive
+    plain = padding.make_live_mask
     patch.setattr(sys.modules["rnnref.run"], "alive", lambda xs, lengths, *rest: plain(
         xs, lengths if lengths is None else np.minimum(lengths, lengths[:1]), *rest))
 
@@ -139,11 +140,11 @@ def the_first_step_counts_twice(patch):
     ahead, back = scan.forward, scan.backward
 
     def forward(cell, p, xs, s, extra=None, live=None, reverse=False, keep=True):
-        return ahead(cell, p, tmap(lambda a: doubled(a, reverse), xs), s, extra, live, reverse, keep)
+        return ahead(cell, p, map_structure(lambda a: doubled(a, reverse), xs), s, extra, live, reverse, keep)
 
     def backward(tape, dys, ds):
         dxs, *rest = back(tape, dys, ds)
-        return tmap(lambda a: doubled(a, tape.order[0] != 0), dxs), *rest
+        return map_structure(lambda a: doubled(a, tape.order[0] != 0), dxs), *rest
     patch.setattr(scan, "forward", forward)
     patch.setattr(scan, "backward", backward)
 
@@ -155,13 +156,13 @@ def doubled(a, reverse):
 
 
 def extra_of_another_step(patch):
-    patch.setattr(scan, "extra_at", lambda extra, t, now: tmap(
-        lambda e: only(now, e.steps[0]) if isinstance(e, Each) else e, extra))
+    patch.setattr(scan, "extra_at", lambda extra, t, now: map_structure(
+        lambda e: apply_mask(now, e.steps[0]) if isinstance(e, PerStep) else e, extra))
 
 
 def one_bit(patch):
     nudge = 1 + np.finfo("float64").eps
-    patch.setattr(scan, "only", lambda live, tree: tmap(lambda a: a * nudge, only(live, tree)))
+    patch.setattr(scan, "only", lambda live, tree: map_structure(lambda a: a * nudge, apply_mask(live, tree)))
 
 
 def a_path_in_float32(patch):
@@ -174,33 +175,33 @@ def a_path_in_float32(patch):
             return ahead(cell, p, xs, *rest)
         finally:
             inside[0] = False
-    ahead = scan_gated.forward
-    patch.setattr(scan_gated, "forward", forward)
+    ahead = hoisted.forward
+    patch.setattr(hoisted, "forward", forward)
     patch.setattr(Dense, "forward", lambda self, p, x: (
         (plain(self, p, x)[0].astype("float32").astype(x.dtype), x) if inside[0] else plain(self, p, x)))
 
 
 def kept_of_another_step(patch):
-    patch.setattr(scan_gated.Tape, "kept", lambda self, t: scan_gated.Kept(at(self.kx, t), self.keeps[t - 1]))
+    patch.setattr(hoisted.Tape, "kept", lambda self, t: hoisted.Kept(select_step(self.kx, t), self.keeps[t - 1]))
 
 
 def recompute_without_the_mask(patch):
     patch.setattr(scan.Tape, "forward", lambda self, t: self.cell.forward(
-        self.p, at(self.xs, t), self.states[t] if t else tmap(np.zeros_like, self.states[t])))
+        self.p, select_step(self.xs, t), self.states[t] if t else map_structure(np.zeros_like, self.states[t])))
 
 
 def inference_forgets_the_last_step(patch):
-    plain = scan_gated.forward
+    plain = hoisted.forward
 
     def forward(cell, p, xs, s, extra=None, live=None, reverse=False, keep=True):
         ys, new, tape = plain(cell, p, xs, s, extra, live, reverse, keep)
         return ys, new if keep else s, tape
-    patch.setattr(scan_gated, "forward", forward)
+    patch.setattr(hoisted, "forward", forward)
 
 
 def a_twin_that_is_wrong(patch):
     @dataclass(frozen=True)
-    class Fast(elman.Elman):
+    class Fast(elman.ElmanRule):
         @staticmethod
         def refuses(rule):
             return None
@@ -208,20 +209,20 @@ def a_twin_that_is_wrong(patch):
         def forward(self, p, ax, ah, s):
             return super().forward(p, ax, ah * (1 + 1e-9), s)
     patch.setitem(sys.modules, "rnnref.damaged", types.SimpleNamespace(Fast=Fast))
-    patch.setitem(fused.TWINS, ("numpy", "Elman"), "damaged:Fast")
+    patch.setitem(plan.KERNELS, ("numpy", "Elman"), "damaged:Fast")
 
 
 # Damage that only a GPU, or its strict double, would see.
 def numpy_by_name(patch):
-    patch.setattr(scan, "only", lambda live, tree: tmap(lambda a: np.where(beside(live, a), a, 0), tree))
+    patch.setattr(scan, "only", lambda live, tree: map_structure(lambda a: np.where(expand_mask(live, a), a, 0), tree))
 
 
 def zeros_of_the_host(patch):
-    patch.setattr(scan, "only", lambda live, tree: tmap(lambda a: a + np.zeros(a.shape), tree))
+    patch.setattr(scan, "only", lambda live, tree: map_structure(lambda a: a + np.zeros(a.shape), tree))
 
 
 def a_value_is_asked_for(patch):
-    patch.setattr(scan, "only", lambda live, tree: tree if bool(live.all()) else only(live, tree))
+    patch.setattr(scan, "only", lambda live, tree: tree if bool(live.all()) else apply_mask(live, tree))
 
 
 def layers_go_the_other_way(patch):
@@ -230,20 +231,20 @@ def layers_go_the_other_way(patch):
 
 
 def gradients_pass_a_layer_by(patch):
-    plain = scan_gated.backward
+    plain = hoisted.backward
 
     def backward(tape, dys, ds):
         return dys, *plain(tape, dys, ds)[1:]
     patch.setattr(layerwise, "find", lambda name: types.SimpleNamespace(
-        refuses=scan_gated.refuses, forward=scan_gated.forward, backward=backward))
+        refuses=hoisted.refuses, forward=hoisted.forward, backward=backward))
 
 
 def dead_rows_of_layers_as_they_ran(patch):
     patch.setattr(layerwise.Tape, "kept", lambda self, t: tuple(tape.kept(t) for tape in self.tapes))
 
 
-MASKS = Masks(Each(np.arange(60).reshape(5, 4, 3) % 7 / 3.0), h=np.arange(16).reshape(4, 4) % 3 / 2.0)
-weight_normed = GatedCell(WeightNorm("W", "b", "V", "gain"), Dense("R"), lstm.LSTM())
+MASKS = Masks(PerStep(np.arange(60).reshape(5, 4, 3) % 7 / 3.0), h=np.arange(16).reshape(4, 4) % 3 / 2.0)
+weight_normed = GatedCell(WeightNorm("W", "b", "V", "gain"), Dense("R"), lstm.LSTMRule())
 CORE = (
     (flat_sigmoid, LSTM(), 2, "dxs: along"),
     (flat_sigmoid, GRU("before"), 2, "dxs: along"),

@@ -9,7 +9,7 @@ from rnnref import tf1
 from rnnref.arrays import namespace
 from rnnref.tf1.loops import flat
 from rnnref.tf1.states import LSTMStateTuple
-from rnnref.tree import stack, tmap, to
+from rnnref.tree import stack, map_structure, to
 
 # Functions that the files name
 FUNCTIONS = {
@@ -130,7 +130,7 @@ class Case:
         """[T, B, n], or [B, n] where it is the same at every step, or there is one step."""
         if None not in steps:
             return np.stack([steps[t] for t in range(len(steps))]) if self.loop != "cell_step" else steps[0]
-        x = rnnref.tree.first(self.arrays.one("in/x"))
+        x = rnnref.tree.first_leaf(self.arrays.one("in/x"))
         first = self.loop == "cell_step" or "dynamic" in self.loop and not self.options.get("time_major")
         return np.repeat(steps[None], x.shape[0 if first else 1], 0)
 
@@ -150,7 +150,7 @@ def given_to(cell, kinds):
 
 def sequence(tree):
     """[T, B, …] -> a list over time."""
-    return [tmap(lambda a: a[t], tree) for t in range(len(rnnref.tree.first(tree)))]
+    return [map_structure(lambda a: a[t], tree) for t in range(len(rnnref.tree.first_leaf(tree)))]
 
 
 def stacked(steps):
@@ -158,7 +158,7 @@ def stacked(steps):
 
 
 def by_step(case, x, state):
-    cell, batch = case.cells[0], len(rnnref.tree.first(x))
+    cell, batch = case.cells[0], len(rnnref.tree.first_leaf(x))
     assert case.lengths is None
     result = cell(x, cell.zero_state(batch, case.config["dtype"]) if state is None else state, extra=case.extra())
     return *result, result.backward
@@ -256,7 +256,7 @@ def raw_feedback(x, state, lengths):
         if output is None:
             return time >= lengths, x, state, (np.zeros(1), np.zeros(1)), xp.zeros(len(x))
         emit = 2 * output, output.sum(1, keepdims=True)
-        return time >= lengths, xp.tanh(output[:, :n]) + 0.1 * time, tmap(ninth, after), emit, loop + output.sum(1)
+        return time >= lengths, xp.tanh(output[:, :n]) + 0.1 * time, map_structure(ninth, after), emit, loop + output.sum(1)
 
     def backward(time, output, after, loop, d):
         if output is None:
@@ -264,7 +264,7 @@ def raw_feedback(x, state, lengths):
         dout = 2 * d[2][0] + d[2][1] + d[3][:, None]
         if d[0] is not None:
             dout[:, :n] += d[0] * (1 - xp.tanh(output[:, :n]) ** 2)
-        return dout, tmap(ninth, d[1]), d[3], {}
+        return dout, map_structure(ninth, d[1]), d[3], {}
     return forward, backward, 2
 
 

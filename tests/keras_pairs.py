@@ -2,7 +2,7 @@
 import numpy as np
 
 import rnnref.layers as ours
-from rnnref.testing import assert_close, assert_same
+from rnnref.testing.api import assert_close, assert_same
 
 B, T, I, U = 3, 6, 5, 4
 DTYPES = "float32", "float64"

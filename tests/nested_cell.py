@@ -13,8 +13,8 @@ import numpy as np
 from rnnref.arrays import namespace
 from rnnref.cells import Cell
 from rnnref.layers import RNN
-from rnnref.tree import tmap
-from rnnref.trial import ways
+from rnnref.tree import map_structure
+from rnnref.testing.case import masking_options
 
 STEPS, BATCH = 5, 4
 INPUTS, UNITS = (3, (2, 4)), (2, (3, 2))          # of audio, of video
@@ -128,17 +128,17 @@ def weights(seed=0):
 
 
 XS = sequences()
-X = tmap(lambda a: a.swapaxes(0, 1), XS)          # batch first
+X = map_structure(lambda a: a.swapaxes(0, 1), XS)          # batch first
 NAMED = {"audio": X[0], "video": X[1]}
 P, S = weights(), NestedCell().zeros(BATCH, UNITS, dtype="float64")
 FIRST = [random(*a.shape, seed=3) for a in S]
-WAYS = ways((STEPS, BATCH))
+WAYS = masking_options((STEPS, BATCH))
 SEQ, STATE, BACK = ({name: True} for name in ("return_sequences", "return_state", "go_backwards"))
 MASK = WAYS["holes"]["mask"].T
 
 
 def layer(cell=None, **options):
     one = RNN(cell or NestedCell(), units=UNITS, dtype="float64", **options)
-    one.build(tmap(np.shape, X) if cell is None else {name: a.shape for name, a in NAMED.items()})
+    one.build(map_structure(np.shape, X) if cell is None else {name: a.shape for name, a in NAMED.items()})
     one.set_weights(list(P.values()))
     return one

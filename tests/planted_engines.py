@@ -1,6 +1,6 @@
 """Engines with a fault each, of onnx_reading, which shares no line with the reference that a survey holds them to."""
 import numpy as np
-import onnx_reading
+from tests import onnx_reading
 
 from rnnref.survey import grid
 

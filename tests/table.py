@@ -5,15 +5,15 @@ import re
 from pathlib import Path
 
 import numpy as np
-from test_golden_tf1 import FILES, Arrays, checked
+from tests.test_golden_tf1 import FILES, Arrays, checked
 
-from rnnref import fused
+from rnnref.loops import plan
 from rnnref.cells import CATALOG, EXAMPLES
-from rnnref.fused import Call, plan
+from rnnref.loops.plan import Call, plan
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-MAPS = [name for _, name in fused.MAPS]            # twins of maps carry a math mode, they fuse nothing
+MAPS = [name for _, name in plan.KERNEL_MAPS]            # twins of maps carry a math mode, they fuse nothing
 PATHS = {"cuda.onchip": "on chip", "cuda.stepped": "stepped"}
 CALL = Call("cupy", (100, 64, 256), np.dtype("float32"), sm=90, units=512)
 

@@ -1,14 +1,14 @@
 """The measurements for a CUDA device, run on the CPU with sizes of toys: no time is believed, but that they run is."""
 import json
 
-import blas
-import graphs
+from tests import blas
+from tests import graphs
 import numpy as np
 import pytest
-from bench import device, gpu, gpu_probe, soak
-from kernels.faults import planted_text
-from kernels.onchip import card
-from shim.double import with_kernels
+from tests.bench import device, gpu, gpu_probe, soak
+from tests.kernels.faults import planted_text
+from tests.kernels.onchip import card
+from tests.shim.double import with_kernels
 
 import rnnref
 from rnnref.cells import GRU, LSTM
@@ -85,4 +85,4 @@ def test_torch_has_the_same_parameters(cell, kind):
             x = np.concatenate(ys, -1)
         else:
             x = rnnref.run(cell, net.p[k], x)[0]
-    rnnref.testing.assert_close(twin(torch.tensor(net.xs))[0].detach().numpy(), x)
+    rnnref.testing.api.assert_close(twin(torch.tensor(net.xs))[0].detach().numpy(), x)

@@ -1,20 +1,20 @@
 """Storage in 16 bits: what comes out and goes back has the dtype of what went in, on NumPy and by the kernels."""
-import blas
+from tests import blas
 import numpy as np
 import pytest
-from cases import CELLS, case
-from shim.double import with_kernels
+from tests.cases import CELLS, case
+from tests.shim.double import with_kernels
 
-from rnnref.run import run, run_back
-from rnnref.tree import Each, leaves, tmap, to
-from rnnref.trial import TEXT
+from rnnref.loops.run import run, run_back
+from rnnref.tree import PerStep, leaves, map_structure, to
+from rnnref.testing.case import PLAIN
 
-TAKEN = [name for name in CELLS if not any(isinstance(a, Each) for _, a in leaves(case(name).extra))]
+TAKEN = [name for name in CELLS if not any(isinstance(a, PerStep) for _, a in leaves(case(name).extra))]
 
 
 def narrowed(name, dtype):
     one = case(name)
-    p, xs, extra = tmap(lambda a: a.astype(dtype) if a.dtype.kind == "f" else a, (one.p, one.xs, one.extra))
+    p, xs, extra = map_structure(lambda a: a.astype(dtype) if a.dtype.kind == "f" else a, (one.p, one.xs, one.extra))
     like = next(leaves(xs))[1]
     s = one.cell.zeros(one.cell.lead(like.shape[1:-1]), one.cell.units(p), dtype=dtype)
     return one.cell, p, xs, s, extra
@@ -42,7 +42,7 @@ def right(name, cell, p, xs, s, extra, found):
 @pytest.mark.parametrize("name", TAKEN)
 def test_by_the_text(name, dtype):
     given = narrowed(name, getattr(blas.ml_dtypes, "bfloat16") if dtype == "bfloat16" else np.dtype(dtype))
-    right(name, *given, both_ways(*given, **TEXT))
+    right(name, *given, both_ways(*given, **PLAIN))
 
 
 @pytest.mark.kernels

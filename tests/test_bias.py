@@ -1,13 +1,13 @@
 """A bias is added in place only where that is what `a + b` gives, bits and dtype; nothing given is written to."""
-import blas
+from tests import blas
 import numpy as np
 import pytest
-import strict
+from tests import strict
 
 from rnnref.arrays import cast
 from rnnref.maps.conv import Conv
 from rnnref.maps.dense import Dense, Grouped
-from rnnref.testing import assert_same
+from rnnref.testing.api import assert_same
 from rnnref.tree import to
 
 BF16 = blas.ml_dtypes.bfloat16

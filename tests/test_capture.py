@@ -1,13 +1,13 @@
 """What goes wrong while a stream is captured, and that the double of capture notices: tests/graphs.py."""
-import blas
-import graphs
+from tests import blas
+from tests import graphs
 import pytest
-from shim.double import with_kernels
-from test_graphed import GRAPHED, STEPPED, given, results, seen  # noqa: F401
+from tests.shim.double import with_kernels
+from tests.test_graphed import GRAPHED, STEPPED, given, results, seen  # noqa: F401
 
 import rnnref
 from rnnref.cuda import graphed, products, step_gated
-from rnnref.testing import assert_same
+from rnnref.testing.api import assert_same
 
 pytestmark = pytest.mark.kernels
 

@@ -5,12 +5,12 @@ import pytest
 import rnnref
 from rnnref import DtypeError, NotSupported, ShapeError, cells, init
 from rnnref.maps.dense import Dense
-from rnnref.maps.joined import SumOf
+from rnnref.maps.composed import Sum
 from rnnref.rules import elman, lstm
-from rnnref.testing import assert_close
+from rnnref.testing.api import assert_close
 
 T, B, I, U = 4, 2, 3, 4
-TWO = cells.GatedCell(SumOf((Dense("W"), Dense("V"))), Dense("R"), elman.Elman())
+TWO = cells.GatedCell(Sum((Dense("W"), Dense("V"))), Dense("R"), elman.ElmanRule())
 LINE = cells.ConvLSTM((3,))
 
 
@@ -78,8 +78,8 @@ def test_what_does_not_fit_is_said(name):
     (lambda: cells.GridLSTM(3, 2, (3,), (0, 1)), ["starts=(0, 1)"]),
     (lambda: cells.NTM(cells.GRU(), 5, 3, 2, shift=3), ["shift=3"]),
     (lambda: cells.CandidateDropout(cells.SimpleRNN()), ["no rule with a candidate"]),
-    (lambda: cells.Phased(cells.LSTM(projection=2)), ["projection", "open together"]),
-    (lambda: cells.DensePeepholes(rule=lstm.LSTM(peepholes=True)), ["forget_bias, gate"]),
+    (lambda: cells.PhasedCell(cells.LSTM(projection=2)), ["projection", "open together"]),
+    (lambda: cells.DensePeepholes(rule=lstm.LSTMRule(peepholes=True)), ["forget_bias, gate"]),
 ))
 def test_what_cannot_be_is_refused_by_name(make, pieces):
     with pytest.raises(NotSupported) as e:

@@ -4,7 +4,7 @@ import pytest
 
 import rnnref
 from rnnref import cells
-from rnnref.testing import assert_close
+from rnnref.testing.api import assert_close
 
 pytestmark = [pytest.mark.peers,
               pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")]

@@ -8,10 +8,10 @@ import rnnref
 from rnnref.cells import GRU, LSTM, Bidirectional, GatedCell
 from rnnref.cuda import modes
 from rnnref.cuda.choose import GROUP, HELD, NAMES, Problem, choose
-from rnnref.fused import Call
+from rnnref.loops.plan import Call
 from rnnref.maps.dense import Dense
-from rnnref.rules.lstm import LSTM as LSTMRule
-from rnnref.rules.of_sum import NormOfSum
+from rnnref.rules.lstm import LSTMRule
+from rnnref.rules.layer_norm import LayerNormRule
 
 ALL = (3, 2, 1, 0)
 SIZES = ((1, 1000, 256, 256), (16, 256, 512, 512), (64, 100, 256, 512), (64, 512, 512, 1024), (128, 256, 1024, 1024),
@@ -103,7 +103,7 @@ def test_explain_needs_no_device():
 
 
 def test_explain_of_the_text():
-    said = explained(GatedCell(Dense("W"), Dense("R"), NormOfSum(LSTMRule())), on_gpu())
+    said = explained(GatedCell(Dense("W"), Dense("R"), LayerNormRule(LSTMRule())), on_gpu())
     assert said["cuda.stepped"] == said["cuda.onchip"] == "no kernel has been written for NormOfSum"
     assert said["scan_gated"] == "runs" and said["tier"] == "0, the text as it is written"
     assert said["LSTM"] == "CudaLSTM in its place" and said["Dense"] == "CudaDense in its place"

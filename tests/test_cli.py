@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import rnnref
-from rnnref import about, cli
+from rnnref import info, cli
 from rnnref.cells import CATALOG, EXAMPLES, TwoStage
 from rnnref.check import Report, Row
 from rnnref.check.feeds import feeds
@@ -113,7 +113,7 @@ def test_a_missing_package_is_said_with_the_command_that_installs_it(capsys, mon
 
 
 def test_a_mistake_of_ours_is_neither_a_difference_nor_a_usage_error(capsys, monkeypatch):
-    monkeypatch.setattr(about, "machine", lambda: 1 / 0)
+    monkeypatch.setattr(info, "machine", lambda: 1 / 0)
     status, _, err = run(capsys, "info")
     assert status == 3 and "ZeroDivisionError" in err and "mistake of rnnref" in err
 
@@ -122,9 +122,9 @@ def test_a_bar_is_shown_only_where_somebody_looks(monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self):
             return True
-    assert cli.watched() is None
+    assert cli.make_progress() is None
     monkeypatch.setattr(sys, "stderr", Terminal())
-    assert list(cli.watched()([1, 2, 3], "cases")) == [1, 2, 3]
+    assert list(cli.make_progress()([1, 2, 3], "cases")) == [1, 2, 3]
     assert "cases" in sys.stderr.getvalue() and "0/3" in sys.stderr.getvalue()
 
 

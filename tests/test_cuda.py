@@ -6,25 +6,25 @@ import sys
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
-from kernels.instances import kernels
+from tests.kernels.instances import kernels
 
 import rnnref
-from rnnref import fused
+from rnnref.loops import plan
 from rnnref.cells.gru_before import GRUBefore
 from rnnref.cuda import before, launch, limits, pointwise, source, texts, trouble, twins
 from rnnref.errors import DeviceError, Error, MissingExtra, NotSupported
-from rnnref.rules.elman import Elman
-from rnnref.rules.gru import GRU
-from rnnref.rules.lstm import LSTM
-from rnnref.rules.of_sum import NormOfSum
-from rnnref.scalar import activation
+from rnnref.rules.elman import ElmanRule
+from rnnref.rules.gru import GRURule
+from rnnref.rules.lstm import LSTMRule
+from rnnref.rules.layer_norm import LayerNormRule
+from rnnref.elementwise import get_activation
 
 
-class Mine(LSTM):
+class Mine(LSTMRule):
     """A user's rule, which may say anything."""
 
 
-@pytest.mark.parametrize("rule", (Elman(), GRU(), LSTM(), LSTM(peepholes=True, cell_clip=3, coupled="input"),
+@pytest.mark.parametrize("rule", (ElmanRule(), GRURule(), LSTMRule(), LSTMRule(peepholes=True, cell_clip=3, coupled="input"),
                                   twins.CudaLSTM(forget_bias=1.0), twins.CudaGRU(), twins.CudaElman()))
 def test_what_the_kernels_can_do(rule):
     assert pointwise.refuses(rule) is None
@@ -32,11 +32,11 @@ def test_what_the_kernels_can_do(rule):
 
 
 @pytest.mark.parametrize("rule, why", (
-    (Elman("relu"), "activation='relu': the kernels of Elman have tanh only"),
-    (GRU(gate="hard_sigmoid@keras2"), "gate='hard_sigmoid(alpha=0.2, beta=0.5)': the kernels of GRU have sigmoid only"),
-    (LSTM(candidate=activation("tanh", clip=1.0)), "candidate='tanh(clip=1)': the kernels of LSTM have tanh only"),
-    (LSTM(output="linear"), "output='linear': the kernels of LSTM have tanh only"),
-    (NormOfSum(LSTM()), "no kernel has been written for NormOfSum"),
+    (ElmanRule("relu"), "activation='relu': the kernels of Elman have tanh only"),
+    (GRURule(gate="hard_sigmoid@keras2"), "gate='hard_sigmoid(alpha=0.2, beta=0.5)': the kernels of GRU have sigmoid only"),
+    (LSTMRule(candidate=get_activation("tanh", clip=1.0)), "candidate='tanh(clip=1)': the kernels of LSTM have tanh only"),
+    (LSTMRule(output="linear"), "output='linear': the kernels of LSTM have tanh only"),
+    (LayerNormRule(LSTMRule()), "no kernel has been written for NormOfSum"),
     (Mine(), "no kernel has been written for Mine")))
 def test_what_is_refused_is_said(rule, why):
     assert pointwise.refuses(rule) == why
@@ -46,13 +46,13 @@ def test_what_is_refused_is_said(rule, why):
 
 def test_the_cell_with_the_reset_before_is_judged_by_its_rule():
     assert before.refuses(GRUBefore()) is None
-    assert before.refuses(GRUBefore(rule=GRU(gate="relu"))) == "gate='relu': the kernels of GRU have sigmoid only"
-    assert "no kernel has been written for LSTM" in before.refuses(GRUBefore(rule=LSTM()))
+    assert before.refuses(GRUBefore(rule=GRURule(gate="relu"))) == "gate='relu': the kernels of GRU have sigmoid only"
+    assert "no kernel has been written for LSTM" in before.refuses(GRUBefore(rule=LSTMRule()))
 
 
-@pytest.mark.parametrize("entry", [e for e in fused.TWINS.values() if e.startswith("cuda.twins:")])
+@pytest.mark.parametrize("entry", [e for e in plan.KERNELS.values() if e.startswith("cuda.twins:")])
 def test_a_twin_is_its_rule_by_another_name(entry):
-    twin = fused.find(entry)
+    twin = plan.resolve_name(entry)
     made = twin(**vars(twin.plain()))
     assert isinstance(made, twin.plain) and twin.refuses(made.plain()) is None
     assert all(getattr(made, name) == value for name, value in vars(twin.plain()).items())
@@ -91,7 +91,7 @@ def test_a_row_names_what_the_header_has(rule):
 
 
 def test_structs_are_laid_out_as_c_does():
-    dtype = launch.layout(launch.ARGS["Forward"], texts.TEXTS[LSTM].fields, "float32")
+    dtype = launch.layout(launch.ARGS["Forward"], texts.TEXTS[LSTMRule].fields, "float32")
     assert dtype["rule"].itemsize == 40 and dtype["rule"].fields["Wpi"][1] == 16
     assert dtype.itemsize == 40 + 9 * 8 + 24 and launch.TO.itemsize == 24
     assert launch.layout(launch.ARGS["Reset"], (), "float64").itemsize == 5 * 8 + 24
@@ -182,11 +182,11 @@ def test_arrays_must_be_on_the_current_gpu(cupy, monkeypatch):
     a = np.zeros((2, 12), "float32")
     monkeypatch.setattr(pointwise, "lacking", lambda: None)
     with pytest.raises(DeviceError, match="a kernel was given a ndarray"):
-        pointwise.forward(GRU(), {}, a, a, GRU.State(a[:, :4]))
+        pointwise.forward(GRURule(), {}, a, a, GRURule.State(a[:, :4]))
     on = cupy.asarray(a)
     monkeypatch.setattr(cupy.cuda.runtime, "getDevice", lambda: 1)
     with pytest.raises(DeviceError, match="the arrays are on GPU 0, the current one is 1"):
-        pointwise.forward(GRU(), {}, on, on, GRU.State(on[:, :4]))
+        pointwise.forward(GRURule(), {}, on, on, GRURule.State(on[:, :4]))
 
 
 def test_a_cupy_without_a_compiler_runs_the_text_and_says_so(cupy, monkeypatch):

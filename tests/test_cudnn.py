@@ -5,7 +5,7 @@ import pytest
 import rnnref
 from rnnref import tf1
 from rnnref.check.tolerance import tolerance
-from rnnref.compare import assert_close, assert_same
+from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.interop.cudnn import GATES, Network
 
 RNG = np.random.default_rng(5)

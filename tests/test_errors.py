@@ -10,10 +10,10 @@ from rnnref.cell import GatedCell
 from rnnref.interop import cell_for, layout_of, load
 from rnnref.maps.dense import Dense
 from rnnref.rules import gru, lstm
-from rnnref.rules.of_sum import NormOfSum
-from rnnref.scalar import activation
+from rnnref.rules.layer_norm import LayerNormRule
+from rnnref.elementwise import get_activation
 from rnnref.tree import leaves
-from rnnref.wrappers.noise import Masks
+from rnnref.wrappers.dropout import Masks
 
 T, B, I, U = 7, 5, 3, 4
 
@@ -124,8 +124,8 @@ CASES = {
     "mask of a row": (spoil(mask=np.ones(T, bool)), ShapeError, ["mask has shape (7,), expected (7, 5)"]),
     "mask of numbers": (spoil(mask=np.ones((T, B))), DtypeError, ["mask has dtype float64, expected bool"]),
     "lengths and mask": (spoil(mask=np.ones((T, B), bool), lengths=[1] * B), NotSupported, ["both lengths and mask"]),
-    "unknown policy": (spoil(past="keep"), NotSupported, ["past='keep'", "'zero', 'repeat', 'free'"]),
-    "free with a mask": (spoil(past="free", mask=np.ones((T, B), bool)), NotSupported, ["past='free' with a mask"]),
+    "unknown policy": (spoil(padding="keep"), NotSupported, ["past='keep'", "'zero', 'repeat', 'free'"]),
+    "free with a mask": (spoil(padding="free", mask=np.ones((T, B), bool)), NotSupported, ["past='free' with a mask"]),
     "no such path": (spoil(paths=("apart",)), NotSupported, ["no path can run it", "apart", "one direction"]),
     "extra for a cell without": (spoil(extra=Masks()), NotSupported, ["extra=Masks(…): this cell takes none"]),
     "extra of a Dropout": (spoil(cell=cells.Dropout(cells.LSTM()), extra=np.ones((B, I))), ShapeError,
@@ -143,14 +143,14 @@ CASES = {
     "unknown activation": (calls(lambda: cells.SimpleRNN("tahn")), NotSupported, ["'tahn' is not known", "tanh"]),
     "a function as activation": (calls(lambda: cells.LSTM(gate=np.tanh)), NotSupported, ["not a name", "sigmoid"]),
     "hard_sigmoid": (calls(lambda: cells.GRU(gate="hard_sigmoid")), NotSupported, ["keras2", "keras3", "0.2 x + 0.5"]),
-    "alpha for tanh": (calls(lambda: activation("tanh", alpha=2.0)), NotSupported, ["'tanh' takes no alpha, 2.0"]),
-    "negative clip": (calls(lambda: activation("tanh", clip=-1.0)), NotSupported, ["clip=-1.0", "positive"]),
+    "alpha for tanh": (calls(lambda: get_activation("tanh", alpha=2.0)), NotSupported, ["'tanh' takes no alpha, 2.0"]),
+    "negative clip": (calls(lambda: get_activation("tanh", clip=-1.0)), NotSupported, ["clip=-1.0", "positive"]),
     "unknown reset": (calls(lambda: cells.GRU("between")), NotSupported, ["reset='between'", "'after', 'before'"]),
     "unknown coupling": (calls(lambda: cells.LSTM(coupled=True)), NotSupported, ["coupled=True", "'input', 'forget'"]),
     "coupled forget bias": (calls(lambda: cells.LSTM(coupled="forget", forget_bias=1.0)), NotSupported,
                             ["forget_bias=1.0", "f is 1 - i"]),
     "negative cell_clip": (calls(lambda: cells.LSTM(cell_clip=0.0)), NotSupported, ["cell_clip=0.0", "positive"]),
-    "norm of a GRU's sum": (calls(lambda: GatedCell(Dense("W"), Dense("R"), NormOfSum(gru.GRU()))), NotSupported,
+    "norm of a GRU's sum": (calls(lambda: GatedCell(Dense("W"), Dense("R"), LayerNormRule(gru.GRURule()))), NotSupported,
                             ["GRU does not see the sum"]),
     "unknown scheme": (calls(lambda: rnnref.init.parameters(cells.GRU(), 1, 1, None, scheme="he")), NotSupported,
                        ["scheme='he'", "'keras', 'torch'"]),
@@ -214,10 +214,10 @@ def test_odd_memory_is_fine(form, cell):
     g = Given(cell)
     want = g.run()
     dwant = rnnref.run_back(want[2], np.ones_like(want[0]))
-    g.p, g.xs, g.s = rnnref.tree.tmap(form, (g.p, g.xs, g.s))
+    g.p, g.xs, g.s = rnnref.tree.map_structure(form, (g.p, g.xs, g.s))
     got = g.run()
     dgot = rnnref.run_back(got[2], form(np.ones_like(want[0])))
-    rnnref.testing.assert_close((*got[:2], dgot), (*want[:2], dwant), "path")
+    rnnref.testing.api.assert_close((*got[:2], dgot), (*want[:2], dwant), "path")
 
 
 def test_an_empty_batch():

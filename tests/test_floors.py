@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import rnnref
-from rnnref import fused
+from rnnref.loops import plan
 
 ROOT = Path(rnnref.__file__).parent
 LINES = 300
@@ -147,16 +147,16 @@ def test_what_is_heavy_would_be_seen():
     assert brought_by("import rnnref, hypothesis") == "['hypothesis']"
 
 
-@pytest.mark.parametrize("name", [*dict.fromkeys((*fused.PATHS, *fused.TIERS)), *fused.TWINS.values()])
+@pytest.mark.parametrize("name", [*dict.fromkeys((*plan.PATHS, *plan.TIERS)), *plan.KERNELS.values()])
 def test_every_entry_of_the_table_resolves(name):
-    found = fused.find(name)
+    found = plan.resolve_name(name)
     for needed in ("refuses", "forward", "backward"):
         assert callable(getattr(found, needed))
 
 
-@pytest.mark.parametrize("name", fused.MAPS.values())
+@pytest.mark.parametrize("name", plan.KERNEL_MAPS.values())
 def test_every_map_of_the_table_resolves(name):
-    found = fused.find(name)
+    found = plan.resolve_name(name)
     for needed in ("plain", "refuses", "forward", "backward_x", "backward_p"):
         assert callable(getattr(found, needed))
 

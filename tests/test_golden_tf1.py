@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from golden_runs import LOOPS, Arrays, Case, like
+from tests.golden_runs import LOOPS, Arrays, Case, like
 
 import rnnref
 from rnnref import tf1
 from rnnref.tf1.loops import flat
-from rnnref.tree import to, zeros
+from rnnref.tree import to, zeros_like
 
 FOLDER = Path(os.environ.get("RNNREF_GOLDEN_DIR", Path(__file__).parent / "golden" / "tf1"))
 FILES = sorted(FOLDER.glob("*.npz"))
@@ -99,7 +99,7 @@ def ran(path, where="cpu"):
 def cotangents(case, new, form):
     """Gradients of the last state; whole numbers in it have none."""
     keys = [f"cot/state/{k}" for k in range(len(new))]
-    return like(form, [case.given(key) if key in case.arrays else zeros(a) for key, a in zip(keys, new)])
+    return like(form, [case.given(key) if key in case.arrays else zeros_like(a) for key, a in zip(keys, new)])
 
 
 def checked(path, where="cpu"):

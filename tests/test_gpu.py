@@ -4,13 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
-from bench import device
+from tests.bench import device
 
 import rnnref
 from rnnref.cells import GRU, LSTM, Bidirectional, SimpleRNN
-from rnnref.compare import assert_close, assert_same
-from rnnref.run import run, run_back
-from rnnref.tree import tmap, to
+from rnnref.testing.assertions import assert_close, assert_same
+from rnnref.loops.run import run, run_back
+from rnnref.tree import map_structure, to
 
 pytestmark = pytest.mark.gpu
 
@@ -35,12 +35,12 @@ def case(name, size, dtype="float32", where="everywhere", seed=0):
     p = rnnref.init.parameters(cell, I, H, rng)
     p = {n: a + rng.normal(size=a.shape).astype("f4") * 0.1 for n, a in p.items()}            # biases are not zero
     xs = rng.normal(size=(T, B, I)).astype("f4")
-    s = tmap(lambda a: rng.normal(size=a.shape).astype("f4") * 0.5, cell.zeros(B, H))
-    p, xs, s = tmap(lambda a: a.astype(dtype), (p, xs, s))
+    s = map_structure(lambda a: rng.normal(size=a.shape).astype("f4") * 0.5, cell.zeros(B, H))
+    p, xs, s = map_structure(lambda a: a.astype(dtype), (p, xs, s))
     some = {"everywhere": {}, "lengths": {"lengths": rng.integers(0, T + 1, B)},
             "mask": {"mask": rng.random((T, B)) < 0.7}}
     dys = rng.normal(size=(T, B, cell.width(H))).astype("f4").astype(dtype)
-    return cell, p, xs, s, some[where], (dys, tmap(lambda a: rng.normal(size=a.shape).astype(a.dtype), s))
+    return cell, p, xs, s, some[where], (dys, map_structure(lambda a: rng.normal(size=a.shape).astype(a.dtype), s))
 
 
 def bfloat16():
@@ -60,15 +60,15 @@ def on_device(one, **choice):
 
 def in_float64(one, **choice):
     cell, p, xs, s, options, d = one
-    p, xs, s, d = tmap(lambda a: a.astype("float64"), (p, xs, s, d))
+    p, xs, s, d = map_structure(lambda a: a.astype("float64"), (p, xs, s, d))
     ys, new, tape = run(cell, p, xs, s, **options, **TEXT, **choice)
     return (ys, new), run_back(tape, *d)
 
 
 def near(got, want, arithmetic):
     def as_got(a, like): return a.astype(like.dtype)
-    assert_close(got[0], tmap(as_got, want[0], got[0]), "path", arithmetic=arithmetic)
-    assert_close(got[1], tmap(as_got, want[1], got[1]), "gradient", arithmetic=arithmetic)
+    assert_close(got[0], map_structure(as_got, want[0], got[0]), "path", arithmetic=arithmetic)
+    assert_close(got[1], map_structure(as_got, want[1], got[1]), "gradient", arithmetic=arithmetic)
 
 
 @pytest.mark.parametrize("where, reverse", (("everywhere", False), ("lengths", True), ("mask", False)))
@@ -126,9 +126,9 @@ def test_a_mode_is_in_force_and_ends_with_its_call():
 def test_storage_in_16_bits(name, dtype):
     kind = bfloat16() if dtype == "bfloat16" else dtype
     cell, p, xs, s, options, d = case(name, "wide")
-    p, xs, d = tmap(lambda a: a.astype(kind), (p, xs, d))
+    p, xs, d = map_structure(lambda a: a.astype(kind), (p, xs, d))
     s = cell.zeros(xs.shape[1], s[0].shape[1], dtype=kind)
-    d = d[0], tmap(np.zeros_like, s)
+    d = d[0], map_structure(np.zeros_like, s)
     one = cell, p, xs, s, options, d
     near(on_device(one), in_float64(one), dtype)
 

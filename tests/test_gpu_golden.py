@@ -6,11 +6,11 @@ On the CPU all the same files run on the strict double of CuPy, and some with th
 """
 import json
 
-import golden_runs
+from tests import golden_runs
 import numpy as np
 import pytest
-import strict
-from test_golden_tf1 import FILES, checked
+from tests import strict
+from tests.test_golden_tf1 import FILES, checked
 
 from rnnref import tf1
 from rnnref.cuda import launch
@@ -62,7 +62,7 @@ def test_on_the_double(path, cupy):
 @pytest.mark.parametrize("path", KERNELS, ids=stem)
 def test_with_kernels(path, paths_of_run):
     # not above: it needs ml_dtypes, which a machine with a card may lack
-    from shim.double import with_kernels
+    from tests.shim.double import with_kernels
     with with_kernels():                          # where nothing is compiled yet
         assert checked(path, "gpu") and launch.compiled.cache_info().misses
 

@@ -1,13 +1,13 @@
 """On a CUDA device: whole sequences in one launch, every way in which R may lie in a cluster.  `make test-gpu`."""
 import pytest
-from kernels.onchip import card
-from test_gpu import ARITHMETIC, CELLS, case, in_float64, near, on_device
+from tests.kernels.onchip import card
+from tests.test_gpu import ARITHMETIC, CELLS, case, in_float64, near, on_device
 
 import rnnref
 from rnnref.cells import Bidirectional
-from rnnref.compare import assert_same
+from rnnref.testing.assertions import assert_same
 from rnnref.cuda import modes, tiling
-from rnnref.fused import call_of
+from rnnref.loops.plan import describe_call
 from rnnref.tree import to
 
 pytestmark = pytest.mark.gpu
@@ -52,7 +52,7 @@ def test_tensor_cores(name, mode):
 @pytest.mark.parametrize("name", CELLS)
 def test_it_is_what_runs_and_what_is_said(name):
     _, _, xs, s = to("gpu", (None, *case(name, "one row")[1:4]))
-    said = rnnref.explain(CELLS[name], call_of(xs, s=s)).splitlines()
+    said = rnnref.explain(CELLS[name], describe_call(xs, s=s)).splitlines()
     assert ("cuda.onchip: runs" in said) == (name not in ("GRU before", "LSTM, projection"))
 
 

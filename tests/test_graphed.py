@@ -2,27 +2,27 @@
 import gc
 from dataclasses import replace
 
-import blas
-import graphs
+from tests import blas
+from tests import graphs
 import numpy as np
 import pytest
-import strict
-from cases import CELLS, B, I, T, U, case
-from shim.double import with_kernels
+from tests import strict
+from tests.cases import CELLS, B, I, T, U, case
+from tests.shim.double import with_kernels
 
 import rnnref
 from rnnref.cells import LSTM
 from rnnref.cuda import capture, graphed, series, stepped
 from rnnref.cuda.blas import lacking
 from rnnref.cuda.modes import MODES
-from rnnref.fused import Call
-from rnnref.laws import hold
-from rnnref.run import run, run_back
-from rnnref.testing import assert_close, assert_same, drawn
-from rnnref.tree import tmap, to
-from rnnref.trial import TEXT, Trial, ways
+from rnnref.loops.plan import Call
+from rnnref.testing.laws import check_law
+from rnnref.loops.run import run, run_back
+from rnnref.testing.api import assert_close, assert_same, draw_case
+from rnnref.tree import map_structure, to
+from rnnref.testing.case import PLAIN, Trial, masking_options
 
-WAYS = ways((T, B))
+WAYS = masking_options((T, B))
 GRAPHED, STEPPED = ({"paths": (path, "apart")} for path in ("cuda.graphed", "cuda.stepped"))
 LAWS = 1, 3, 4, 5, 6, 7, 8, 9
 NAMES = ("LSTM", "LSTM, peepholes", "LSTM, recurrent bias", "GRU", "SimpleRNN tanh", "GRU before",
@@ -40,7 +40,7 @@ def seen():
 
 class Graphed(Trial):
     """The text and graphs, and nothing else."""
-    choices = {"text": TEXT, "graphs": GRAPHED}
+    choices = {"text": PLAIN, "graphs": GRAPHED}
 
 
 @pytest.mark.parametrize("where, reverse", (("everywhere", False), ("everywhere", True), ("lengths", True),
@@ -50,26 +50,26 @@ class Graphed(Trial):
 def test_laws(name, where, reverse, seen):
     trial = Graphed(replace(case(name), **WAYS[where], reverse=reverse, device="gpu"))
     for number in LAWS:
-        hold(trial, number)
+        check_law(trial, number)
     assert ("launch", 0) in seen.log
 
 
 @pytest.mark.parametrize("past", ("repeat", "free"))
 def test_laws_past_the_end(past, seen):
-    trial = Graphed(replace(case("GRU"), **WAYS["lengths"], past=past, device="gpu"))
+    trial = Graphed(replace(case("GRU"), **WAYS["lengths"], padding=past, device="gpu"))
     for number in LAWS:
-        hold(trial, number)
+        check_law(trial, number)
 
 
 def test_two_directions(seen):
-    hold(Graphed(replace(case("Bidirectional"), **WAYS["lengths"], device="gpu")), 9)
+    check_law(Graphed(replace(case("Bidirectional"), **WAYS["lengths"], device="gpu")), 9)
     assert seen.log.count(("launch", 0)) >= 4
 
 
 def given(name, dtype="float32", seed=0):
     """A cell and arguments on the card."""
     one, rng = case(name), np.random.default_rng(seed)
-    drawn = tmap(lambda a: rng.normal(size=a.shape).astype(dtype), (one.p, one.xs, one.s))
+    drawn = map_structure(lambda a: rng.normal(size=a.shape).astype(dtype), (one.p, one.xs, one.s))
     if np.dtype(dtype).itemsize == 2:
         drawn = *drawn[:2], one.cell.zeros(B, U, dtype=dtype)
     return one.cell, *to("gpu", drawn)
@@ -153,7 +153,7 @@ def test_what_a_tape_gave_stays(seen):
     ys, new, tape = run(*given("GRU"), **GRAPHED)
     out = ys, new, run_back(tape, ys, new), tape.kept(2)
     before = to("cpu", out)
-    text = run(*given("GRU"), **TEXT)[2]
+    text = run(*given("GRU"), **PLAIN)[2]
     assert_close(before[3], to("cpu", text.kept(2)), "path")
     del tape
     results(given("GRU", seed=1), **GRAPHED)
@@ -197,9 +197,9 @@ def test_what_is_recorded_apart():
         cell, p, xs, s = given("LSTM")
         mask = to("gpu", WAYS["holes"]["mask"])
         calls = [((cell, p, xs, s), {}), ((cell, p, xs, s), {"reverse": True}), ((cell, p, xs, s), {"mask": mask}),
-                 ((cell, p, xs[:2], s), {}), ((cell, p, xs[:, :2], tmap(lambda a: a[:2], s)), {}),
+                 ((cell, p, xs[:2], s), {}), ((cell, p, xs[:, :2], map_structure(lambda a: a[:2], s)), {}),
                  ((LSTM(forget_bias=0.5), p, xs, s), {}), ((cell, p, xs, s), {"mode": "tf32"}),
-                 ((cell, p, xs, s), {"keep": False}), ((cell, *tmap(lambda a: a.astype("f8"), (p, xs, s))), {}),
+                 ((cell, p, xs, s), {"keep": False}), ((cell, *map_structure(lambda a: a.astype("f8"), (p, xs, s))), {}),
                  ((cell, p, xs, s), {"twins": False})]
         tapes = [run(*args, **options, **GRAPHED) for args, options in calls for _ in range(2)]
         assert_same(*(to("cpu", run(*calls[-1][0], **calls[-1][1], **c)[:2]) for c in (GRAPHED, STEPPED)))
@@ -210,7 +210,7 @@ def test_what_is_recorded_apart():
 def test_as_many_outputs_of_more_units(seen):
     """The width of c is in the key too."""
     for units in (U, U + 2):
-        one = drawn(LSTM(projection=2), n_in=I, units=units, steps=T, batch=B)
+        one = draw_case(LSTM(projection=2), n_in=I, units=units, steps=T, batch=B)
         args = one.cell, *to("gpu", (one.p, one.xs, one.s))
         assert_same(*(results(args, **choice) for choice in (GRAPHED, STEPPED)))
 

@@ -1,25 +1,25 @@
 """The map in groups on the GPU, on the CPU: a product for each group, in the mode that was asked for."""
 from dataclasses import replace
 
-import blas
+from tests import blas
 import numpy as np
 import pytest
-from cases import B, T, case
-from shim.double import with_kernels
+from tests.cases import B, T, case
+from tests.shim.double import with_kernels
 
 import rnnref
 from rnnref.cells import GLSTM
 from rnnref.cuda.grouped import CudaGrouped
-from rnnref.fused import Call, plan
-from rnnref.laws import hold
+from rnnref.loops.plan import Call, plan
+from rnnref.testing.laws import check_law
 from rnnref.maps.dense import Grouped
-from rnnref.run import run, run_back
-from rnnref.testing import assert_close
+from rnnref.loops.run import run, run_back
+from rnnref.testing.api import assert_close
 from rnnref.tree import to
-from rnnref.trial import TEXT, Trial, ways
+from rnnref.testing.case import PLAIN, Trial, masking_options
 
 pytestmark = pytest.mark.kernels
-WAYS = ways((T, B))
+WAYS = masking_options((T, B))
 GROUPS = 2
 
 
@@ -34,8 +34,8 @@ def kernels():
 def test_laws(name, where, reverse, kernels):
     trial = Trial(replace(case(name), **WAYS[where], reverse=reverse, device="gpu"))
     for number in (1, 3, 4, 5, 6, 7, 8, 9):
-        hold(trial, number)
-    assert any("CudaGrouped" in ran for ran in trial.done)
+        check_law(trial, number)
+    assert any("CudaGrouped" in ran for ran in trial.outcomes)
 
 
 @pytest.mark.parametrize("groups, blocks, i, o, lead", ((1, 1, 3, 2, (4,)), (2, 4, 2, 3, (5, 3)), (3, 1, 4, 2, (1,)),
@@ -64,7 +64,7 @@ def test_modes(mode, arithmetic, kernels):
     one = case("GLSTM")
     p, xs, s = ({k: a.astype("float32") for k, a in one.p.items()}, one.xs.astype("float32"),
                 type(one.s)(*(a.astype("float32") for a in one.s)))
-    ys, new, tape = run(one.cell, p, xs, s, **TEXT)
+    ys, new, tape = run(one.cell, p, xs, s, **PLAIN)
     d = Trial(one).draw((ys, new))
     want = (ys, new), run_back(tape, *d)
     kernels.clear()

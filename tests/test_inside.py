@@ -5,19 +5,19 @@ import numpy as np
 import pytest
 
 import rnnref
-from rnnref.cells import GRU, LSTM, Beside, Bidirectional, Dropout, Stack
-from rnnref.fused import Call, plan
-from rnnref.own import parts
-from rnnref.run import run
-from rnnref.scan import refuses
-from rnnref.wrappers.around import InputProjection, Residual
+from rnnref.cells import GRU, LSTM, Parallel, Bidirectional, Dropout, Stack
+from rnnref.loops.plan import Call, plan
+from rnnref.products import find_parts
+from rnnref.loops.run import run
+from rnnref.loops.scan import refuses
+from rnnref.wrappers.residual import InputProjection, Residual
 
 BOTH = Bidirectional((LSTM(), GRU()))
 CALL = Call("numpy", (5, 2, 3), np.dtype("float64"))
 
 
 @pytest.mark.parametrize("cell", (
-    Stack((LSTM(), BOTH)), Stack((BOTH, LSTM())), Stack((GRU(), Stack((GRU(), Dropout(BOTH))))), Beside((LSTM(), BOTH)),
+    Stack((LSTM(), BOTH)), Stack((BOTH, LSTM())), Stack((GRU(), Stack((GRU(), Dropout(BOTH))))), Parallel((LSTM(), BOTH)),
     Dropout(BOTH), InputProjection(Residual(BOTH), 4),
 ))
 @pytest.mark.parametrize("choice", ({}, {"paths": ("scan", "apart"), "twins": False}))
@@ -41,7 +41,7 @@ def test_run_refuses_before_anything_runs():
 
 
 def test_what_can_run_is_not_refused():
-    for cell in (Stack((LSTM(), Dropout(GRU()))), Beside((LSTM(), GRU()))):
+    for cell in (Stack((LSTM(), Dropout(GRU()))), Parallel((LSTM(), GRU()))):
         assert refuses(cell, CALL) is None
     assert plan(BOTH, CALL).path == "apart"
 
@@ -54,6 +54,6 @@ def test_parts_are_found_in_tuples_of_any_kind_and_once():
             self.parts = held(inner, "x")
             self.again = [inner], inner
     holder = Holder()
-    found = parts(holder)
+    found = find_parts(holder)
     assert found[:2] == [holder, inner] and sum(part is inner for part in found) == 1
     assert inner.inputs in found and inner.rule not in found

@@ -4,10 +4,10 @@ from itertools import permutations
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from weights import U, arrays_of, drawn, outputs
+from tests.weights import U, arrays_of, drawn, outputs
 
 from rnnref import NotSupported, cells
-from rnnref.compare import assert_close, assert_same
+from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.interop import LAYOUTS, adapt, cell_for, cell_like, convert, dump, layout_of, load
 
 OPTIONS = {"projection": 2, "peepholes": True, "coupled": "forget"}           # what changes the arrays

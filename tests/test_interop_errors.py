@@ -1,7 +1,7 @@
 """What cannot be converted is refused by name, and arrays that are not those of the layer are told apart."""
 import numpy as np
 import pytest
-from weights import arrays_of, drawn
+from tests.weights import arrays_of, drawn
 
 from rnnref import DtypeError, NotSupported, ShapeError, cells
 from rnnref.interop import LAYOUTS, adapt, cell_for, convert, dump, layout_of, load

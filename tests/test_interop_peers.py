@@ -3,10 +3,10 @@ import os
 
 import numpy as np
 import pytest
-from weights import through
+from tests.weights import through
 
 from rnnref import NotSupported, ShapeError
-from rnnref.compare import assert_close, assert_same
+from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.interop import cell_for, convert, pieces, weights_of
 from rnnref.interop.layouts import KERAS
 from rnnref.interop.sources import JAX

@@ -3,10 +3,10 @@ import sys
 
 import numpy as np
 import pytest
-from weights import arrays_of
+from tests.weights import arrays_of
 
 from rnnref import MissingExtra, NotSupported, interop
-from rnnref.compare import assert_same
+from rnnref.testing.assertions import assert_same
 from rnnref.interop import cell_for, explain_weights, pieces
 from rnnref.interop.sources import onnx_node
 

@@ -3,11 +3,11 @@ import os
 
 import numpy as np
 import pytest
-from test_interop_peers import flax_gradients, keras_gradients, random
-from weights import arrays_of, drawn, outputs, through
+from tests.test_interop_peers import flax_gradients, keras_gradients, random
+from tests.weights import arrays_of, drawn, outputs, through
 
 from rnnref import NotSupported, ShapeError, cells
-from rnnref.compare import assert_close, assert_same
+from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.interop import LAYOUTS, adapt, cell_for, cell_like, convert, dump, explain_weights, load, weights_of
 
 os.environ.setdefault("KERAS_BACKEND", "torch")   # before they are imported, in the tests

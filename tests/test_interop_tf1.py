@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rnnref
-from rnnref.compare import assert_close
+from rnnref.testing.assertions import assert_close
 from rnnref.interop import gradients, pieces
 
 LOOPS = {"cell_step", "static_rnn", "dynamic_rnn", "fused"}                   # those that one cell can be run in

@@ -1,11 +1,11 @@
 """Weights read from live torch modules: outputs, states and every gradient are theirs."""
 import numpy as np
 import pytest
-from weights import through
+from tests.weights import through
 
 import rnnref
 from rnnref import NotSupported, ShapeError
-from rnnref.compare import assert_close, assert_same
+from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.interop import explain_weights, gradients, load, pieces, weights_of
 
 pytestmark = pytest.mark.peers

@@ -3,10 +3,10 @@ import ctypes
 
 import numpy as np
 import pytest
-from kernels.compile_check import check
-from kernels.faults import planted_text
-from kernels.instances import dtype, kernels, wholes
-from shim.hostsim import built
+from tests.kernels.compile_check import check
+from tests.kernels.faults import planted_text
+from tests.kernels.instances import dtype, kernels, wholes
+from tests.shim.hostsim import built
 
 from rnnref.check.tolerance import tolerance
 from rnnref.cuda import limits, source

@@ -3,25 +3,25 @@ from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 import pytest
-import strict
-from cases import BREAKS, CELLS, B, T, case
-from shim.double import with_kernels
+from tests import strict
+from tests.cases import BREAKS, CELLS, B, T, case
+from tests.shim.double import with_kernels
 
 from rnnref import explain
 from rnnref.cells import GRU, LSTM
 from rnnref.cells.gru_before import GRUBefore
-from rnnref.compare import assert_close, assert_same
+from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.cuda import before, pointwise
-from rnnref.laws import LAWS, hold
-from rnnref.rules.elman import Elman
-from rnnref.rules.gru import GRU as GRURule
-from rnnref.rules.lstm import LSTM as LSTMRule
-from rnnref.run import run, run_back
-from rnnref.tree import tmap, to
-from rnnref.trial import TEXT, Trial, ways
+from rnnref.testing.laws import LAWS, check_law
+from rnnref.rules.elman import ElmanRule
+from rnnref.rules.gru import GRURule
+from rnnref.rules.lstm import LSTMRule
+from rnnref.loops.run import run, run_back
+from rnnref.tree import map_structure, to
+from rnnref.testing.case import PLAIN, Trial, masking_options
 
 pytestmark = pytest.mark.kernels
-WAYS = ways((T, B))
+WAYS = masking_options((T, B))
 SETTINGS = ("lengths", True), ("holes", False)
 
 
@@ -41,7 +41,7 @@ def by_kernels(thing):
         return any(map(by_kernels, thing))
     if type(thing) is GRUBefore:
         return before.refuses(thing) is None
-    if type(thing) in (Elman, GRURule, LSTMRule):
+    if type(thing) in (ElmanRule, GRURule, LSTMRule):
         return pointwise.refuses(thing) is None
     return is_dataclass(thing) and any(by_kernels(getattr(thing, f.name)) for f in fields(thing))
 
@@ -62,7 +62,7 @@ def test_laws(name, where, reverse):
     assert twins_of(trial)
     for number in LAWS:
         if number not in BREAKS.get(name, ()):
-            hold(trial, number)
+            check_law(trial, number)
 
 
 @pytest.mark.parametrize("name", ("LSTM, coupled input, peepholes", "GRU", "GRU before", "SimpleRNN tanh",
@@ -77,9 +77,9 @@ def test_nothing_crosses_the_bus(name):
         ys, new, tape = run(one.cell, *args, **choice)
         grads = run_back(tape, dys, dnew)
         assert not strict.counts
-        reverse, past, text = choice.get("reverse", False), choice.get("past", "zero"), TEXT | {
+        reverse, past, text = choice.get("reverse", False), choice.get("past", "zero"), PLAIN | {
             k: v for k, v in choice.items() if k == "recompute"}
-        plain = replace(one, reverse=reverse, past=past)
+        plain = replace(one, reverse=reverse, padding=past)
         out, tape = plain.run(**text)
         assert_close(to("cpu", (ys, new)), out, "path")
         assert_close(to("cpu", grads), plain.back(tape, d), "path")
@@ -93,11 +93,11 @@ def test_storage(name, dtype):
         import ml_dtypes
         dtype = ml_dtypes.bfloat16
     one = case(name)
-    p, xs, s = tmap(lambda a: a.astype(dtype), (one.p, one.xs, one.s))
-    s = tmap(lambda a, like: a.astype(like.dtype), s, one.cell.zeros(1, 1, dtype=dtype))
+    p, xs, s = map_structure(lambda a: a.astype(dtype), (one.p, one.xs, one.s))
+    s = map_structure(lambda a, like: a.astype(like.dtype), s, one.cell.zeros(1, 1, dtype=dtype))
     ys, new, tape = run(one.cell, *to("gpu", (p, xs, s)))
-    text, tnew, plain = run(one.cell, p, xs, s, **TEXT)
-    dys, dnew = np.ones_like(text), tmap(np.ones_like, tnew)
+    text, tnew, plain = run(one.cell, p, xs, s, **PLAIN)
+    dys, dnew = np.ones_like(text), map_structure(np.ones_like, tnew)
     assert_close(to("cpu", (ys, new)), (text, tnew), "path")
     assert_close(to("cpu", run_back(tape, *to("gpu", (dys, dnew)))), run_back(plain, dys, dnew), "gradient")
 
@@ -116,6 +116,6 @@ def test_what_runs_is_said(cupy, monkeypatch):
 @pytest.mark.parametrize("name", ("LSTM, cell clip, peepholes", "Bidirectional, stacks"))
 def test_every_schedule_gives_the_same_bits(name, order, seed):
     trial = Trial(replace(case(name), **WAYS["holes"], device="gpu"))
-    want = trial.case.both_ways(trial.d)[:2]
+    want = trial.case.run_both_ways(trial.d)[:2]
     with with_kernels(order, seed):
-        assert_same(trial.case.both_ways(trial.d)[:2], want)
+        assert_same(trial.case.run_both_ways(trial.d)[:2], want)

@@ -1,17 +1,17 @@
 """Every kernel of one step on the CPU, by the host shim, against the plain text of its rule."""
 import numpy as np
 import pytest
-import strict
+from tests import strict
 from hypothesis import given, settings, strategies as st
-from kernels.instances import TYPES, dtype
-from kernels.steps import RULES, assert_near, bits, by_kernel, by_text, cast_to, drawn, in_place
-from shim.double import with_kernels
+from tests.kernels.instances import TYPES, dtype
+from tests.kernels.steps import RULES, assert_near, bits, by_kernel, by_text, cast_to, drawn, in_place
+from tests.shim.double import with_kernels
 
 from rnnref.arrays import cast
-from rnnref.compare import assert_same
+from rnnref.testing.assertions import assert_same
 from rnnref.cuda import before, launch, pointwise
 from rnnref.errors import DtypeError, NotSupported, ShapeError
-from rnnref.tree import only, tmap, to
+from rnnref.tree import apply_mask, map_structure, to
 
 pytestmark = pytest.mark.kernels
 FULL = "float32", "float64"
@@ -25,7 +25,7 @@ def cupy():
 
 def near(step, got, want, name):
     (y, new, kept), (ty, tnew, tkept) = got[0], want[0]
-    assert_near((y, new, only(step.live, kept)), (ty, tnew, only(step.live, tkept)), name, "forward ")
+    assert_near((y, new, apply_mask(step.live, kept)), (ty, tnew, apply_mask(step.live, tkept)), name, "forward ")
     assert_near(got[1], want[1], name, "backward ", (step.dy, step.dnew))
 
 
@@ -64,7 +64,7 @@ def test_16_bits_are_the_float_result_rounded(cupy, rule, W):
         got, want = by_kernel(step), by_kernel(cast_to(step, "float32"))
         assert got[0][0].dtype == dtype(W) and got[1][0].dtype == dtype(W)
         for a, b in zip(got, want):
-            assert_same(a, tmap(lambda x, like: cast(x, like), b, a))
+            assert_same(a, map_structure(lambda x, like: cast(x, like), b, a))
         kept = {name: a for name, a in zip(got[0][2]._fields, got[0][2]) if name != "h0" and hasattr(a, "dtype")}
         assert {a.dtype.name for a in kept.values()} == {"float32"}
 
@@ -76,7 +76,7 @@ def test_what_the_next_product_takes_in_16_bits_beside_float32(cupy, rule, S):
     plain = by_kernel(step)
     (*lead, n), width = step.dy.shape, step.ax.shape
     out, back = {"sent": cupy.empty((*lead, n), S)}, {"dax": cupy.empty(width, S)}
-    if not step.rule.sums:
+    if not step.rule.is_additive:
         back["dah"] = cupy.empty(width, S)
     got = by_kernel(step, out, back)
     assert_same(got[0], plain[0])
@@ -115,9 +115,9 @@ def test_dead_rows_are_not_read_and_give_what_they_had(cupy, rule):
     assert_same(poisoned, clean)
     (y, new, kept), (dax, dah, ds, dp) = clean
     assert dead.any() and step.live.any()
-    assert_same(tmap(lambda a: a[dead], new), tmap(lambda a: a[dead], step.s))
-    assert_same(tmap(lambda a: a[dead], ds), tmap(lambda a: a[dead], step.dnew))
-    assert_same(tmap(lambda a: a[dead], (y, dax, dah, dp)), tmap(lambda a: 0 * a[dead], (y, dax, dah, dp)))
+    assert_same(map_structure(lambda a: a[dead], new), map_structure(lambda a: a[dead], step.s))
+    assert_same(map_structure(lambda a: a[dead], ds), map_structure(lambda a: a[dead], step.dnew))
+    assert_same(map_structure(lambda a: a[dead], (y, dax, dah, dp)), map_structure(lambda a: 0 * a[dead], (y, dax, dah, dp)))
 
 
 def on_device(step):
@@ -171,21 +171,21 @@ def test_arguments_with_gaps_and_named_tuples_taken_apart(cupy, rule):
         wider = cupy.zeros((*a.shape[:-1], 2 * a.shape[-1]), a.dtype)
         wider[..., ::2] = a
         return wider[..., ::2]
-    p, ax, ah, s, dy, dnew = tmap(gap, (p, ax, ah, s, dy, dnew))
+    p, ax, ah, s, dy, dnew = map_structure(gap, (p, ax, ah, s, dy, dnew))
     ahead = pointwise.forward(step.rule, p, ax, ah, s, live)
-    apart = tmap(lambda a: a.copy(), ahead[2])
+    apart = map_structure(lambda a: a.copy(), ahead[2])
     assert_same(to("cpu", (ahead, pointwise.backward(step.rule, p, apart, dy, dnew, live))), want)
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_nothing_given_is_zero(cupy, rule):
     step = drawn(RULES[rule])
-    if step.rule.sums:
+    if step.rule.is_additive:
         none = by_text(step._replace(ah=np.zeros_like(step.ah)))[0]
         p, ax, _, s, *_ = on_device(step)
         for ah in (0, None):
             assert_near(to("cpu", pointwise.forward(step.rule, p, ax, ah, s)), none, "float32")
-    zero = step._replace(dy=np.zeros_like(step.dy), dnew=tmap(np.zeros_like, step.dnew))
+    zero = step._replace(dy=np.zeros_like(step.dy), dnew=map_structure(np.zeros_like, step.dnew))
     kept, p = to("gpu", by_kernel(step)[0][2]), to("gpu", step.p)
     nothing = step.rule.State(*(None for _ in step.dnew))
     assert_same(to("cpu", pointwise.backward(step.rule, p, kept, None, nothing)), by_kernel(zero)[1])

@@ -3,18 +3,18 @@ import json
 from dataclasses import replace
 
 import pytest
-from cases import ACTIVATIONS, BREAKS, CELLS, SNAPSHOT, B, T, case, parameters
+from tests.cases import ACTIVATION_CELLS, BREAKS, CELLS, SNAPSHOT, B, T, case, parameters
 
 import rnnref
 from rnnref.cells import TwoStage
-from rnnref.laws import LAWS, Broken, hold
-from rnnref.trial import Trial, ways
+from rnnref.testing.laws import LAWS, LawViolation, check_law
+from rnnref.testing.case import Trial, masking_options
 from rnnref.wrappers.stack import Bidirectional, Stack
 
-WAYS = ways((T, B))
-NAMES = [name for name in CELLS if name not in ACTIVATIONS]      # one function of one number is soon tried
+WAYS = masking_options((T, B))
+NAMES = [name for name in CELLS if name not in ACTIVATION_CELLS]      # one function of one number is soon tried
 ALL = [(name, where, reverse) for name in NAMES for where in WAYS for reverse in (False, True)]
-ALL += [(name, *way) for name in ACTIVATIONS for way in (("everywhere", False), ("holes", True))]
+ALL += [(name, *way) for name in ACTIVATION_CELLS for way in (("everywhere", False), ("holes", True))]
 
 
 def trial(name, where="everywhere", **options):
@@ -24,7 +24,7 @@ def trial(name, where="everywhere", **options):
 def held(one, breaks=()):
     for number in LAWS:
         if number not in breaks:
-            hold(one, number)
+            check_law(one, number)
 
 
 @pytest.mark.parametrize("name, where, reverse", ALL)
@@ -43,15 +43,15 @@ def gated(cell):
 def test_what_is_broken_on_purpose_is_broken(name):
     for number in BREAKS[name]:
         for where in WAYS:
-            with pytest.raises(Broken, match=f"law {number} "):
-                hold(trial(name, where), number)
+            with pytest.raises(LawViolation, match=f"law {number} "):
+                check_law(trial(name, where), number)
 
 
 @pytest.mark.parametrize("where, past, reverse", (("lengths", "repeat", True), ("holes", "repeat", False),
                                                   ("lengths", "free", False), ("lengths", "free", True)))
 @pytest.mark.parametrize("name", NAMES)
 def test_laws_past_the_end(name, where, past, reverse):
-    one = trial(name, where, past=past, reverse=reverse)
+    one = trial(name, where, padding=past, reverse=reverse)
     if past == "free" and isinstance(one.case.cell, Bidirectional):
         with pytest.raises(rnnref.NotSupported, match="two directions"):
             one.case.run()

@@ -3,26 +3,26 @@ import re
 import sys
 from dataclasses import replace
 
-import cases
+from tests import cases
 import numpy as np
 import pytest
-import strict
-import test_laws
-import test_laws_double
-from damaged_cells import CELLS, KnowsItsRow, Leaky, NoGradientOfMemory
-from damaged_core import CORE, MASKS, a_value_is_asked_for, no_gradient_of_bias, numpy_by_name, zeros_of_the_host
+from tests import strict
+from tests import test_laws
+from tests import test_laws_double
+from tests.damaged_cells import CELLS, KnowsItsRow, Leaky, NoGradientOfMemory
+from tests.damaged_core import CORE, MASKS, a_value_is_asked_for, no_gradient_of_bias, numpy_by_name, zeros_of_the_host
 
-from rnnref import apart
+from rnnref.loops import bidirectional
 from rnnref.cell import GatedCell
 from rnnref.cells import GRU, LSTM, Bidirectional, Dropout
 from rnnref.maps.dense import Dense
 from rnnref.rules import lstm
-from rnnref.testing import Broken, check_case, check_cell
-from rnnref.trial import ways
+from rnnref.testing.api import LawViolation, check_case, check_cell
+from rnnref.testing.case import masking_options
 
 
 def broken(number, says, *args, **options):
-    with pytest.raises(Broken) as caught:
+    with pytest.raises(LawViolation) as caught:
         check_cell(*args, **options)
     message = str(caught.value)
     assert re.match(rf"\S.*: law {number} \(", message) and says in message, message
@@ -61,18 +61,18 @@ def test_what_is_wrong_and_what_is_right(monkeypatch):
 
 
 def test_the_gradient_of_a_repeated_output_is_held_to_account(monkeypatch):
-    one = replace(cases.case("LSTM"), **ways((cases.T, cases.B))["holes"], past="repeat")
+    one = replace(cases.case("LSTM"), **masking_options((cases.T, cases.B))["holes"], padding="repeat")
     check_case(one)
     monkeypatch.setattr(sys.modules["rnnref.run"], "drepeat", lambda dys, live, reverse: dys)
-    with pytest.raises(Broken, match="law 2 "):
+    with pytest.raises(LawViolation, match="law 2 "):
         check_case(one)
 
 
 def test_what_runs_on_past_the_end_is_held_to_account(monkeypatch):
-    one = replace(cases.case("GRU"), **ways((cases.T, cases.B))["lengths"], past="free")
+    one = replace(cases.case("GRU"), **masking_options((cases.T, cases.B))["lengths"], padding="free")
     check_case(one)
     monkeypatch.setattr(sys.modules["rnnref.run"], "Tape", forgetful(sys.modules["rnnref.run"].Tape))
-    with pytest.raises(Broken, match="law 2 "):
+    with pytest.raises(LawViolation, match="law 2 "):
         check_case(one)
 
 
@@ -81,22 +81,22 @@ def forgetful(Tape):                              # of the tape of the cell runn
 
 
 def test_one_of_two_directions_is_held_to_account(monkeypatch):
-    monkeypatch.setattr(apart, "add", lambda ahead, back: ahead)
+    monkeypatch.setattr(bidirectional, "add", lambda ahead, back: ahead)
     broken(2, "right  ds.0.h, ds.0.c, ds.1.h, dp.0.W", Bidirectional((LSTM(), GRU())))
 
 
 def test_names_of_parameters_are_held_to_account(monkeypatch):
-    monkeypatch.setitem(cases.CELLS, "LSTM", (GatedCell(Dense("kernel", "b"), Dense("R"), lstm.LSTM()), None))
+    monkeypatch.setitem(cases.CELLS, "LSTM", (GatedCell(Dense("kernel", "b"), Dense("R"), lstm.LSTMRule()), None))
     with pytest.raises(AssertionError, match="python tests.cases.py"):
         test_laws.test_names_and_shapes_of_parameters()
 
 
 @pytest.mark.parametrize("damage, says", ((numpy_by_name, "TypeError"), (zeros_of_the_host, "TypeError")))
 def test_damage_that_a_gpu_would_see(damage, says, monkeypatch):
-    one = replace(cases.case("SimpleRNN tanh"), **ways((cases.T, cases.B))["holes"])
+    one = replace(cases.case("SimpleRNN tanh"), **masking_options((cases.T, cases.B))["holes"])
     damage(monkeypatch)
     check_case(one, laws=(8,))                    # at home nothing is wrong
-    with strict.install(), pytest.raises(Broken, match=f"law 8 .*{says}"):
+    with strict.install(), pytest.raises(LawViolation, match=f"law 8 .*{says}"):
         check_case(replace(one, device="gpu"), laws=(8,))
 
 

@@ -2,19 +2,19 @@
 from dataclasses import replace
 
 import pytest
-import strict
-from cases import ACTIVATIONS, BREAKS, CELLS, B, T, case
+from tests import strict
+from tests.cases import ACTIVATION_CELLS, BREAKS, CELLS, B, T, case
 
-from rnnref.laws import LAWS, hold
-from rnnref.run import run, run_back
-from rnnref.testing import assert_same
+from rnnref.testing.laws import LAWS, check_law
+from rnnref.loops.run import run, run_back
+from rnnref.testing.api import assert_same
 from rnnref.tree import to
-from rnnref.trial import TEXT, Trial, ways
+from rnnref.testing.case import PLAIN, Trial, masking_options
 
-WAYS = ways((T, B))
+WAYS = masking_options((T, B))
 SETTINGS = ("lengths", True), ("holes", False)
-ALL = [(name, *way) for name in CELLS for way in (SETTINGS[:1] if name in ACTIVATIONS else SETTINGS)]
-CHOICES = TEXT, {}, {"recompute": True}, {"keep": False}, {"reverse": True}, {"past": "repeat"}
+ALL = [(name, *way) for name in CELLS for way in (SETTINGS[:1] if name in ACTIVATION_CELLS else SETTINGS)]
+CHOICES = PLAIN, {}, {"recompute": True}, {"keep": False}, {"reverse": True}, {"past": "repeat"}
 
 
 @pytest.fixture(autouse=True)
@@ -33,19 +33,19 @@ def test_laws(name, where, reverse):
     for number in LAWS:
         # differences take the most time: in one setting, for what is known to be NumPy's to the bit (below)
         if number not in BREAKS.get(name, ()) and (number != 2 or where == "holes"):
-            hold(trial, number)
+            check_law(trial, number)
 
 
 @pytest.mark.parametrize("past", ("repeat", "free"))
 @pytest.mark.parametrize("name", ("LSTM, peepholes", "GRU before", "Stack", "Dropout, masks of every step"))
 def test_laws_past_the_end(name, past):
-    trial = Trial(on_device(name, "lengths", past=past))
+    trial = Trial(on_device(name, "lengths", padding=past))
     for number in LAWS:
-        hold(trial, number)
+        check_law(trial, number)
 
 
 @pytest.mark.parametrize("name, where", [(name, where) for name in CELLS for where in WAYS
-                                         if where == "lengths" or name not in ACTIVATIONS])
+                                         if where == "lengths" or name not in ACTIVATION_CELLS])
 def test_nothing_crosses_the_bus_and_every_bit_is_that_of_numpy(name, where):
     one = replace(case(name), **WAYS[where])
     d = Trial(one).d
@@ -63,7 +63,7 @@ def test_nothing_crosses_the_bus_and_every_bit_is_that_of_numpy(name, where):
 
 
 def one_run(one, reverse=False, past="zero", **choice):
-    return replace(one, reverse=reverse, past=past).run(**choice)
+    return replace(one, reverse=reverse, padding=past).run(**choice)
 
 
 def test_lengths_of_the_host_are_taken_along_once(double):

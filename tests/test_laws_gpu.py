@@ -2,14 +2,14 @@
 from dataclasses import replace
 
 import pytest
-from cases import BREAKS, CELLS, B, T, case
-from kernels.onchip import card
+from tests.cases import BREAKS, CELLS, B, T, case
+from tests.kernels.onchip import card
 
-from rnnref.laws import LAWS, hold
-from rnnref.trial import Trial, ways
+from rnnref.testing.laws import LAWS, check_law
+from rnnref.testing.case import Trial, masking_options
 
 pytestmark = pytest.mark.gpu
-WAYS = ways((T, B))
+WAYS = masking_options((T, B))
 
 
 @pytest.fixture(autouse=True)
@@ -25,4 +25,4 @@ def test_laws(name, where, reverse):
     for number in LAWS:
         # differences take the most time: in one setting
         if number not in BREAKS.get(name, ()) and (number != 2 or where == "holes"):
-            hold(trial, number)
+            check_law(trial, number)

@@ -1,8 +1,8 @@
 """Math modes of layers: of one call or of every call of a layer, and of no other layer."""
-import blas
+from tests import blas
 import numpy as np
 import pytest
-from shim.double import with_kernels
+from tests.shim.double import with_kernels
 
 import rnnref
 from rnnref import layers

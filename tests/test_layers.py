@@ -1,13 +1,13 @@
 """Layers by themselves: they compute what `run` does, with weights and states as Keras has them."""
 import numpy as np
 import pytest
-from layer_cases import BACK, FAMILIES, HOLES, RIGHT, SEQ, STATE, ZERO, B, I, U, X, made, random, shaken
+from tests.layer_cases import BACK, FAMILIES, HOLES, RIGHT, SEQ, STATE, ZERO, B, I, U, X, made, random, shaken
 
 from rnnref import cells, run
 from rnnref.interop import cell_for, layout_of, load
 from rnnref.layers import GRU, LSTM, RNN, Bidirectional, GRUCell, LSTMCell, SimpleRNN
-from rnnref.scalar import activation
-from rnnref.testing import assert_close, assert_same
+from rnnref.elementwise import get_activation
+from rnnref.testing.api import assert_close, assert_same
 
 each_family = pytest.mark.parametrize("family", FAMILIES)
 
@@ -20,7 +20,7 @@ def test_is_run_with_the_weights_of_keras(family):
     layer = made(family, **SEQ, **STATE)
     names = "kernel recurrent_kernel bias".split()
     p = load(layout_of(family, "keras"), dict(zip(names, layer.get_weights())), cell_for(family, "keras"))
-    ys, new, _ = run(cell_for(family, "keras"), p, X.swapaxes(0, 1), mask=HOLES.T, past="repeat")
+    ys, new, _ = run(cell_for(family, "keras"), p, X.swapaxes(0, 1), mask=HOLES.T, padding="repeat")
     assert_same(list(layer(X, mask=HOLES)), [ys.swapaxes(0, 1), *new])
     assert_same(layer.params, p)
 
@@ -125,7 +125,7 @@ def test_the_last_outputs_of_both_directions_repeat():
 
 
 def test_what_the_options_of_keras_mean():
-    hard, leaky = activation("hard_sigmoid", 1 / 6, 0.5), activation("leaky_relu", 0.2)
+    hard, leaky = get_activation("hard_sigmoid", 1 / 6, 0.5), get_activation("leaky_relu", 0.2)
     lstm = LSTM(U, "leaky_relu", "hard_sigmoid")
     assert lstm.core == cells.LSTM(gate=hard, candidate=leaky, output=leaky)
     assert GRU(U, None, "silu").core == cells.GRU(gate="swish", candidate="linear")

@@ -1,7 +1,7 @@
 """Bad arguments of layers: each message names what was given and what was expected."""
 import numpy as np
 import pytest
-from layer_cases import HOLES, SEQ, B, T, U, X, made, shaken
+from tests.layer_cases import HOLES, SEQ, B, T, U, X, made, shaken
 
 from rnnref import DtypeError, Error, NotSupported, ShapeError, cells
 from rnnref.layers import GRU, LSTM, RNN, Bidirectional, CoreCell, GRUCell, Layer, LSTMCell, Masks, StackedRNNCells

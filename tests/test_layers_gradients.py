@@ -1,13 +1,12 @@
 """The backward of layers is what differences say, for every option and wrapper."""
 import numpy as np
 import pytest
-from layer_cases import (BACK, FAMILIES, HOLES, RIGHT, SEQ, STATE, ZERO, B, Doubling, I, U, X, as_list, filled, flat,
-                         made, random, shaken)
+from tests.layer_cases import BACK, FAMILIES, HOLES, RIGHT, SEQ, STATE, ZERO, B, Doubling, I, U, X, as_list, filled, flat, made, random, shaken
 
 from rnnref import NotSupported, cells
 from rnnref.check.tolerance import tolerance
 from rnnref.layers import RNN, Bidirectional, GRUCell, LSTMCell, Masks, SimpleRNNCell
-from rnnref.testing import assert_close, assert_same
+from rnnref.testing.api import assert_close, assert_same
 
 each_family = pytest.mark.parametrize("family", FAMILIES)
 

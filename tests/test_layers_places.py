@@ -1,13 +1,13 @@
 """What layers take and where they run: dtypes, 16 bits, inference, the device."""
 import numpy as np
 import pytest
-from layer_cases import FAMILIES, RIGHT, SEQ, STATE, B, I, T, U, X, as_list, flat, made
+from tests.layer_cases import FAMILIES, RIGHT, SEQ, STATE, B, I, T, U, X, as_list, flat, made
 
 import rnnref
 from rnnref import Error
 from rnnref.check.tolerance import tolerance
 from rnnref.layers import GRU, LSTM, RNN, Bidirectional, GRUCell, LSTMCell
-from rnnref.testing import assert_same
+from rnnref.testing.api import assert_same
 
 each_family = pytest.mark.parametrize("family", FAMILIES)
 

@@ -4,25 +4,25 @@ That the results are those of the text is law 9, which test_laws.py holds every 
 """
 from dataclasses import replace
 
-import blas
+from tests import blas
 import numpy as np
 import pytest
-from cases import CELLS, B, H, I, T, U, case
-from shim.double import with_kernels
+from tests.cases import CELLS, B, H, I, T, U, case
+from tests.shim.double import with_kernels
 
 import rnnref
 from rnnref.cells import GRU, LSTM, Bidirectional, Dropout, SimpleRNN, Stack
-from rnnref.fused import Call, call_of, plan
-from rnnref.laws import hold
-from rnnref.layerwise import parts, refuses
-from rnnref.run import run, run_back
-from rnnref.testing import assert_close, assert_same, drawn
-from rnnref.tree import Each, leaves, tmap, to
-from rnnref.trial import TEXT, Trial, ways
-from rnnref.wrappers.around import Embedding, InputProjection, OutputProjection
+from rnnref.loops.plan import Call, describe_call, plan
+from rnnref.testing.laws import check_law
+from rnnref.loops.layerwise import split_call, refuses
+from rnnref.loops.run import run, run_back
+from rnnref.testing.api import assert_close, assert_same, draw_case
+from rnnref.tree import PerStep, leaves, map_structure, to
+from rnnref.testing.case import PLAIN, Trial, masking_options
+from rnnref.wrappers.residual import Embedding, InputProjection, OutputProjection
 from rnnref.wrappers.skip import Skip
 
-WAYS = ways((T, B))
+WAYS = masking_options((T, B))
 EACH_BY_SCAN = {"paths": ("layerwise", "scan")}
 CALL = Call("numpy", (T, B, I), np.dtype("float64"))
 SLOW = Dropout(LSTM())
@@ -44,14 +44,14 @@ def kernels():
     ((LSTM(), GRU()), None, (I, None)),
 ))
 def test_every_layer_is_told_the_width_of_the_one_below(cells, units, widths):
-    calls = [its for _, its in parts(Stack(cells), CALL._replace(units=units))]
+    calls = [its for _, its in split_call(Stack(cells), CALL._replace(units=units))]
     assert tuple(its.shape for its in calls) == tuple((T, B, n) for n in widths)
     assert [its.units for its in calls] == list(units if isinstance(units, tuple) else (units,) * len(cells))
 
 
 def test_every_layer_is_told_its_own_extra():
     cell, extra = CELLS["Stack, one with a dropout"]
-    first, second = (its.extra for _, its in parts(cell, call_of(np.ones((T, B, I)), extra)))
+    first, second = (its.extra for _, its in split_call(cell, describe_call(np.ones((T, B, I)), extra)))
     assert first is None and second.x and second.h and second.y is None
     chosen = plan(cell, CALL._replace(extra=(first, second)))
     assert [one.path for one in chosen.cell] == ["scan_gated", "scan"]
@@ -80,18 +80,18 @@ def test_layers_step_by_step_say_every_bit_of_the_text(name, where):
     """The order of the layers changes nothing that is said."""
     for reverse in (False, True):
         one = replace(case(name), **WAYS[where], reverse=reverse)
-        assert_same(one.run(**EACH_BY_SCAN)[0], one.run(**TEXT)[0])
+        assert_same(one.run(**EACH_BY_SCAN)[0], one.run(**PLAIN)[0])
 
 
 @pytest.mark.parametrize("name", ("Stack", "Stack of three, projected", "Stack in a stack"))
 def test_what_live_rows_kept_is_what_ran(name):
     """Not only in what `kept` says of them, which is the text where another row is dead."""
     one = replace(case(name), **WAYS["holes"])
-    tape, text = one.run()[1], one.run(**TEXT)[1]
+    tape, text = one.run()[1], one.run(**PLAIN)[1]
     assert tape.path == "layerwise"
     for t in range(T):
         now = one.live[t]
-        got, want = (tmap(lambda a: a[now], kept) for kept in (
+        got, want = (map_structure(lambda a: a[now], kept) for kept in (
             tuple(layer.kept(t) for layer in tape.tape.tapes), text.kept(t)))
         assert_close(got, want, "path", f"kept({t})")
 
@@ -111,27 +111,27 @@ def test_what_live_rows_kept_is_not_asked_of_the_text():
                                             ((Stack((LSTM(), SimpleRNN())), Dropout(GRU())), 2)),
                          ids=("two", "three", "nested"))
 def test_laws_in_kernels(cells, stepped, where, reverse, kernels):
-    trial = Trial(replace(drawn(Stack(cells), None, None, None, None, I, U, T, B), **WAYS[where], reverse=reverse,
+    trial = Trial(replace(draw_case(Stack(cells), None, None, None, None, I, U, T, B), **WAYS[where], reverse=reverse,
                           device="gpu"))
     for number in (1, 3, 4, 5, 6, 7, 8, 9):
-        hold(trial, number)
-    assert any(ran.count("cuda.stepped") == stepped for ran in trial.done)
+        check_law(trial, number)
+    assert any(ran.count("cuda.stepped") == stepped for ran in trial.outcomes)
 
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("past", ("repeat", "free"))
 def test_laws_past_the_end_in_kernels(past, kernels):
-    trial = Trial(replace(case("Stack"), **WAYS["lengths"], past=past, device="gpu"))
+    trial = Trial(replace(case("Stack"), **WAYS["lengths"], padding=past, device="gpu"))
     for number in (3, 5, 8, 9):
-        hold(trial, number)
+        check_law(trial, number)
 
 
 @pytest.mark.kernels
 def test_two_layers_are_two_loops_of_kernels(kernels):
     """Products: for each layer one for all steps of x, one a step each way, and dx, dW, dR; in the mode of the call."""
     cell = Stack((LSTM(), LSTM()))
-    one = drawn(cell, None, None, None, None, I, U, T, B)
-    p, xs, s = to("gpu", tmap(lambda a: a.astype("float32"), (one.p, one.xs, one.s)))
+    one = draw_case(cell, None, None, None, None, I, U, T, B)
+    p, xs, s = to("gpu", map_structure(lambda a: a.astype("float32"), (one.p, one.xs, one.s)))
     said = rnnref.explain(cell, xs, mode="tf32").splitlines()
     assert {"layerwise: runs", "0 cuda.stepped: runs", "1 cuda.stepped: runs", "1 LSTM: CudaLSTM in its place"} <= {
         *said} and sum("tf32, factors" in line for line in said) == 2
@@ -144,17 +144,17 @@ def test_two_layers_are_two_loops_of_kernels(kernels):
 @pytest.mark.kernels
 def test_directions_of_stacks(kernels):
     trial = Trial(replace(case("Bidirectional, stacks"), **WAYS["lengths"], device="gpu"))
-    hold(trial, 9)
+    check_law(trial, 9)
     assert any({"apart", "0 layerwise", "0 0 cuda.stepped", "0 1 cuda.stepped", "1 layerwise", "1 0 cuda.stepped",
-                "1 1 cuda.stepped"} <= set(ran.split(", ")) for ran in trial.done)
+                "1 1 cuda.stepped"} <= set(ran.split(", ")) for ran in trial.outcomes)
 
 
 @pytest.mark.kernels
 def test_a_layer_over_a_table_of_vectors_is_told_of_floats(kernels):
     cell = Stack((Embedding(GRU(), 6, 4), LSTM()))
     ids = np.random.default_rng(0).integers(0, 6, (T, B, 1))
-    one = drawn(cell, xs=ids, n_in=1, units=U)
-    want, tape = one.run(**TEXT)
+    one = draw_case(cell, xs=ids, n_in=1, units=U)
+    want, tape = one.run(**PLAIN)
     d = Trial(one).draw(want)
     grads = one.back(tape, d)
     got, tape = replace(one, device="gpu").run()
@@ -165,8 +165,8 @@ def test_a_layer_over_a_table_of_vectors_is_told_of_floats(kernels):
 
 def test_masks_of_every_step_reach_their_layer():
     cell, extra = CELLS["all together"]
-    assert any(isinstance(e, Each) for _, e in leaves(extra))
+    assert any(isinstance(e, PerStep) for _, e in leaves(extra))
     one = replace(case("all together"), **WAYS["lengths"])
-    other = replace(one, extra=tmap(lambda e: Each(e.steps[::-1]) if isinstance(e, Each) else e, one.extra))
-    assert_close(other.run()[0], other.run(**TEXT)[0], "path")
+    other = replace(one, extra=map_structure(lambda e: PerStep(e.steps[::-1]) if isinstance(e, PerStep) else e, one.extra))
+    assert_close(other.run()[0], other.run(**PLAIN)[0], "path")
     assert abs(other.run()[0][0] - one.run()[0][0]).max() > 1e-3

@@ -1,14 +1,13 @@
 """Inputs, outputs and states that are trees: through the loops, the laws and the layers."""
 import numpy as np
 import pytest
-from nested_cell import (BACK, BATCH, FIRST, MASK, NAMED, SEQ, STATE, UNITS, WAYS, XS, CallTrained, DictCell,
-                         NestedCell, P, Pair, S, X, layer, random, weights)
+from tests.nested_cell import BACK, BATCH, FIRST, MASK, NAMED, SEQ, STATE, UNITS, WAYS, XS, CallTrained, DictCell, NestedCell, P, Pair, S, X, layer, random, weights
 
 from rnnref import ShapeError, cells, run, run_back
 from rnnref.check.tolerance import tolerance
 from rnnref.layers import RNN, Bidirectional
-from rnnref.testing import Broken, assert_close, assert_same, check_cell
-from rnnref.tree import tmap
+from rnnref.testing.api import LawViolation, assert_close, assert_same, check_cell
+from rnnref.tree import map_structure
 
 
 class Half(cells.Cell):
@@ -44,7 +43,7 @@ class OneWrong(NestedCell):
 
 
 def test_the_laws_name_the_leaf_that_is_wrong():
-    with pytest.raises(Broken, match=r"law 2 .*: dxs\.1: (.*\n)*.*right  dxs\.0"):
+    with pytest.raises(LawViolation, match=r"law 2 .*: dxs\.1: (.*\n)*.*right  dxs\.0"):
         check_cell(OneWrong(), xs=XS, units=UNITS)
 
 
@@ -59,7 +58,7 @@ def test_a_pair_is_two_runs(where, past, reverse):
     for recompute in (False, True):
         how = {**WAYS[where], "past": past, "reverse": reverse, "recompute": recompute}
         ys, new, tape = run(NestedCell(), P, XS, Pair(*FIRST), **how)
-        dys, ds = tmap(lambda a: random(*a.shape, seed=5), (ys, new))
+        dys, ds = map_structure(lambda a: random(*a.shape, seed=5), (ys, new))
         dxs, dold, _, dp = run_back(tape, dys, ds)
         for k, name in enumerate(P):
             y, s, one = run(Half(name), {name: P[name]}, XS[k], (FIRST[k],), **how)
@@ -79,11 +78,11 @@ def test_a_gradient_that_is_not_given_is_zero_wherever_it_is():
 def test_a_layer_is_run():
     for time_major in (False, True):
         one = layer(**SEQ, **STATE, time_major=time_major)
-        turn = (lambda tree: tree) if time_major else (lambda tree: tmap(lambda a: a.swapaxes(0, 1), tree))
-        ys, new, tape = run(NestedCell(), P, XS, Pair(*FIRST), past="repeat", **WAYS["holes"])
+        turn = (lambda tree: tree) if time_major else (lambda tree: map_structure(lambda a: a.swapaxes(0, 1), tree))
+        ys, new, tape = run(NestedCell(), P, XS, Pair(*FIRST), padding="repeat", **WAYS["holes"])
         y, *states = one(turn(XS), FIRST, mask=turn(WAYS["holes"]["mask"]))
         assert_same((turn(y), states), (ys, list(new)))
-        dys, ds = tmap(lambda a: random(*a.shape, seed=5), (ys, new))
+        dys, ds = map_structure(lambda a: random(*a.shape, seed=5), (ys, new))
         dx, dstate = one.backward(list(turn(dys)), list(ds))
         dxs, dold, _, dp = run_back(tape, dys, ds)
         assert_same((turn(dx), dstate, one.grads), (dxs, list(dold), dp))
@@ -108,15 +107,15 @@ def test_dicts_and_named_tuples():
 
 def test_the_order_of_go_backwards_and_the_last_output():
     back, ahead = layer(**BACK, **SEQ, **STATE), layer(**SEQ, **STATE)
-    flipped = tmap(lambda a: a[:, ::-1], X)
+    flipped = map_structure(lambda a: a[:, ::-1], X)
     assert_close(list(back(X)), list(ahead(flipped)), "path")
-    dy = tmap(lambda a: random(*a.shape, seed=6), back(X)[0])
+    dy = map_structure(lambda a: random(*a.shape, seed=6), back(X)[0])
     ahead(flipped)
-    assert_close(back.backward(dy)[0], tmap(lambda a: a[:, ::-1], ahead.backward(dy)[0]), "path")
+    assert_close(back.backward(dy)[0], map_structure(lambda a: a[:, ::-1], ahead.backward(dy)[0]), "path")
     last, whole = layer(), layer(**SEQ)
-    assert_same(last(X, mask=MASK), tmap(lambda a: a[:, -1], whole(X, mask=MASK)))
-    d = tmap(lambda a: random(*a.shape, seed=7), last(X, mask=MASK))
-    into = tmap(lambda a, g: np.concatenate([np.zeros_like(a[:, 1:]), g[:, None]], 1), whole(X, mask=MASK), d)
+    assert_same(last(X, mask=MASK), map_structure(lambda a: a[:, -1], whole(X, mask=MASK)))
+    d = map_structure(lambda a: random(*a.shape, seed=7), last(X, mask=MASK))
+    into = map_structure(lambda a, g: np.concatenate([np.zeros_like(a[:, 1:]), g[:, None]], 1), whole(X, mask=MASK), d)
     assert_same((last.backward(d), last.grads), (whole.backward(into), whole.grads))
 
 
@@ -124,28 +123,28 @@ def test_the_order_of_go_backwards_and_the_last_output():
 def test_stateful_is_a_sequence_cut_in_two(cell, x):
     whole, cut = layer(cell, **SEQ, **STATE), layer(cell, **SEQ, stateful=True)
     y, *states = whole(x)
-    one, two = (cut(tmap(lambda a: a[:, when], x)) for when in (slice(2), slice(2, None)))
-    assert_close((tmap(lambda a, b: np.concatenate([a, b], 1), one, two), cut.states), (y, states), "path")
+    one, two = (cut(map_structure(lambda a: a[:, when], x)) for when in (slice(2), slice(2, None)))
+    assert_close((map_structure(lambda a, b: np.concatenate([a, b], 1), one, two), cut.states), (y, states), "path")
     with pytest.raises(ShapeError, match="a batch of 2, expected 4"):
-        cut(tmap(lambda a: a[:2], x))
+        cut(map_structure(lambda a: a[:2], x))
     cut.reset_state()
-    assert_same(cut(tmap(lambda a: a[:, :2], x)), one)
+    assert_same(cut(map_structure(lambda a: a[:, :2], x)), one)
 
 
 @pytest.mark.parametrize("cell, x", [(None, X), (CallTrained(), X), (DictCell(), NAMED)], ids=["tuple", "call", "dict"])
 def test_a_step_of_descent_lowers_the_loss(cell, x):
     one = RNN(cell or NestedCell(), dtype="float64", seed=0, units=None if isinstance(cell, CallTrained) else UNITS)
-    target = tmap(lambda a: random(*a.shape, seed=8), one(x))
+    target = map_structure(lambda a: random(*a.shape, seed=8), one(x))
 
     def loss():
-        off = tmap(np.subtract, one(x), target)
+        off = map_structure(np.subtract, one(x), target)
         return off, sum((a * a).sum() for a in flat(off)) / BATCH
     losses = []
     for _ in range(3):
         off, now = loss()
         losses.append(now)
-        one.backward(tmap(lambda a: 2 * a / BATCH, off))
-        one.params = tmap(lambda w, g: w - 0.05 * g, one.params, one.grads)
+        one.backward(map_structure(lambda a: 2 * a / BATCH, off))
+        one.params = map_structure(lambda w, g: w - 0.05 * g, one.params, one.grads)
     assert losses[0] > losses[1] > losses[2] > 0
     assert_same(one.get_weights(), [one.params[name] for name in one.weight_names])
 
@@ -162,15 +161,15 @@ MERGE = {"concat": lambda a, b: np.concatenate([a, b], -1), "sum": np.add, "mul"
 @pytest.mark.parametrize("mode", [*MERGE, None])
 def test_two_directions(mode):
     both = Bidirectional(layer(**SEQ, **STATE), mode)
-    both.build(tmap(np.shape, X))
+    both.build(map_structure(np.shape, X))
     both.set_weights([*P.values(), *weights(1).values()])
     ahead, back = (layer(**SEQ, **STATE, **way, zero_output_for_mask=True) for way in ({}, BACK))
     back.set_weights(list(weights(1).values()))
     (y, *s), (z, *more) = ahead(X, mask=MASK), back(X, mask=MASK)
-    z = tmap(lambda a: a[:, ::-1], z)
+    z = map_structure(lambda a: a[:, ::-1], z)
     got = both(X, mask=MASK)
-    assert_same(list(got), [*((y, z) if mode is None else (tmap(MERGE[mode], y, z),)), *s, *more])
-    dy = tmap(lambda a: random(*a.shape, seed=9), got[:2] if mode is None else got[0])
+    assert_same(list(got), [*((y, z) if mode is None else (map_structure(MERGE[mode], y, z),)), *s, *more])
+    dy = map_structure(lambda a: random(*a.shape, seed=9), got[:2] if mode is None else got[0])
     dx, _ = both.backward(dy)
     grads, at = [*dx, *both.get_grads()], [*X, *both.get_weights()]
     v = [random(*a.shape, seed=10) for a in at]
@@ -226,11 +225,11 @@ def test_a_stack_hands_a_pair_up(lower, units):
 
 def test_a_single_step():
     cell = layer().cell
-    x, (y, states) = tmap(lambda a: a[:, 0], X), (None, None)
+    x, (y, states) = map_structure(lambda a: a[:, 0], X), (None, None)
     y, states = cell(x, FIRST)
     whole = layer(**SEQ, **STATE)
-    ys, *new = whole(tmap(lambda a: a[:, :1], X), FIRST)
-    assert_same((y, states), (tmap(lambda a: a[:, 0], ys), new))
+    ys, *new = whole(map_structure(lambda a: a[:, :1], X), FIRST)
+    assert_same((y, states), (map_structure(lambda a: a[:, 0], ys), new))
     dx, ds = cell.backward(y, states)
     dxs, dold = whole.backward(ys, new)
-    assert_same((dx, ds), (tmap(lambda a: a[:, 0], dxs), dold))
+    assert_same((dx, ds), (map_structure(lambda a: a[:, 0], dxs), dold))

@@ -1,19 +1,18 @@
 """Cells as users write them, with `forward` or with `call`: what they may have, and what is said of what they lack."""
 import numpy as np
 import pytest
-from layer_cases import made
-from nested_cell import (BATCH, FIRST, MASK, NAMED, SEQ, STATE, STEPS, UNITS, XS, CallOnly, CallTrained, DictCell,
-                         ForwardOnly, NestedCell, P, Pair, S, X, layer)
+from tests.layer_cases import made
+from tests.nested_cell import BATCH, FIRST, MASK, NAMED, SEQ, STATE, STEPS, UNITS, XS, CallOnly, CallTrained, DictCell, ForwardOnly, NestedCell, P, Pair, S, X, layer
 
 from rnnref import DtypeError, NotSupported, ShapeError, run, run_back
 from rnnref.layers import GRU, LSTM, RNN, Bidirectional, Layer
-from rnnref.testing import assert_same, check_cell
-from rnnref.tree import tmap
+from rnnref.testing.api import assert_same, check_cell
+from rnnref.tree import map_structure
 
 
 def call_layer(cell=None, **options):
     one = RNN(CallTrained() if cell is None else cell, dtype="float64", **options)
-    one.build(tmap(np.shape, X))
+    one.build(map_structure(np.shape, X))
     one.set_weights(list(P.values()))
     return one
 
@@ -77,7 +76,7 @@ def test_a_layer_as_a_cell():
 def test_configurations_go_round():
     for one, names in ((layer(), {"NestedCell": NestedCell}), (call_layer(), {"CallTrained": CallTrained})):
         again = RNN.from_config(one.get_config(), custom_objects=names)
-        again.build(tmap(np.shape, X))
+        again.build(map_structure(np.shape, X))
         again.set_weights(one.get_weights())
         assert_same(again(X), one(X))
 

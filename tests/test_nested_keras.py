@@ -7,18 +7,18 @@ import os
 
 import numpy as np
 import pytest
-from nested_cell import INPUTS, UNITS, CallTrained, DictCell, NestedCell, random, sequences, weights
+from tests.nested_cell import INPUTS, UNITS, CallTrained, DictCell, NestedCell, random, sequences, weights
 
 from rnnref.layers import RNN
-from rnnref.testing import assert_close
-from rnnref.tree import tmap
+from rnnref.testing.api import assert_close
+from rnnref.tree import map_structure
 
 os.environ.setdefault("KERAS_BACKEND", "torch")   # before Keras is imported
 
 pytestmark = [pytest.mark.peers,                  # the warning: Keras's variables meeting NumPy 2
               pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")]
 
-X = tmap(lambda a: a.swapaxes(0, 1).astype("float32"), sequences())
+X = map_structure(lambda a: a.swapaxes(0, 1).astype("float32"), sequences())
 FIRST = [random(len(X[0]), *n, seed=4).astype("float32") for n in ((UNITS[0],), UNITS[1])]
 MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0], [1, 0, 1, 1, 0], [0, 1, 1, 0, 1]], bool)
 
@@ -73,7 +73,7 @@ def test_outputs_states_and_gradients_are_those_of_keras(sequences, back, zero, 
         layer = RNN(cell, zero_output_for_mask=zero, units=None if isinstance(cell, CallTrained) else UNITS, **options)
         dicts = isinstance(cell, DictCell)
         x = dict(zip(names, X)) if dicts else X
-        layer.build(tmap(np.shape, x) if not dicts else {name: a.shape for name, a in x.items()})
+        layer.build(map_structure(np.shape, x) if not dicts else {name: a.shape for name, a in x.items()})
         layer.set_weights(weights().values())
         y, *states = layer(x, {"sum": dict(zip(names, FIRST))} if dicts else FIRST, mask=mask)
         dx, ds = layer.backward([d[:2]] if dicts else d[:2], {"sum": dict(zip(names, d[2:]))} if dicts else d[2:])

@@ -103,7 +103,7 @@ def kernel_env(tmp_path_factory):
 def pair(request, kernel_env, tmp_path_factory):
     """A notebook as stored, and executed now; after its own cells the answers to its exercises."""
     import nbformat
-    from notebook_answers import ANSWERS
+    from tests.notebook_answers import ANSWERS
     stored, fresh = load(request.param), emptied(request.param)
     fresh.cells += [nbformat.v4.new_code_cell(code) for code, _ in ANSWERS[request.param]]
     with pytest.MonkeyPatch.context() as patch:   # no compiler is found, though there may be one
@@ -144,7 +144,7 @@ def test_kernels_say_what_is_stored(kernel_env):
 
 
 def test_checks_know_right_from_wrong(pair):
-    from notebook_answers import ANSWERS
+    from tests.notebook_answers import ANSWERS
     name, stored, fresh = pair
     for cell, (code, expected) in zip(fresh.cells[len(stored.cells):], ANSWERS[name], strict=True):
         if expected is None:                      # no known mistake: it says where the worst entry is

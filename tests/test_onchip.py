@@ -1,28 +1,28 @@
 """Whole sequences on chip, on the CPU: the kernels run in the host shim, cuBLAS is played by tests/blas.py."""
 from dataclasses import replace
 
-import blas
+from tests import blas
 import numpy as np
 import pytest
-import strict
-from cases import CELLS, B, I, T, U, case
-from kernels.onchip import card, forget
-from kernels.sequences import both_ways, inputs
-from shim.double import with_kernels
+from tests import strict
+from tests.cases import CELLS, B, I, T, U, case
+from tests.kernels.onchip import card, forget
+from tests.kernels.sequences import both_ways, inputs
+from tests.shim.double import with_kernels
 
 import rnnref
 from rnnref.cells import GRU, LSTM, Bidirectional, SimpleRNN
 from rnnref.check.tolerance import tolerance
-from rnnref.compare import assert_close, assert_same
+from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.cuda import choose, stepped, whole
-from rnnref.fused import call_of, plan
-from rnnref.laws import hold
-from rnnref.run import run, run_back
-from rnnref.tree import leaves, tmap, to
-from rnnref.trial import TEXT, Trial, ways
+from rnnref.loops.plan import describe_call, plan
+from rnnref.testing.laws import check_law
+from rnnref.loops.run import run, run_back
+from rnnref.tree import leaves, map_structure, to
+from rnnref.testing.case import PLAIN, Trial, masking_options
 
 pytestmark = pytest.mark.kernels
-WAYS = ways((T, B))
+WAYS = masking_options((T, B))
 PATH = {"paths": ("cuda.onchip",)}
 LAWS = 1, 3, 4, 5, 6, 7, 8, 9                     # the second holds the text to differences; here a test does so
 NAMES = ("SimpleRNN tanh", "GRU", "GRU, weight norm", "LSTM", "LSTM, recurrent bias", "LSTM, cell clip, peepholes",
@@ -42,16 +42,16 @@ def test_laws(name, where, reverse, kernels):
     trial = Trial(replace(case(name), **WAYS[where], reverse=reverse, device="gpu"))
     assert any("cuda.onchip" in ran for ran in trial.choices)
     for number in LAWS:
-        hold(trial, number)
-    assert any("cuda.onchip" in ran for ran in trial.done)
+        check_law(trial, number)
+    assert any("cuda.onchip" in ran for ran in trial.outcomes)
 
 
 @pytest.mark.parametrize("name", KINDS[1:])
 @pytest.mark.parametrize("past", ("repeat", "free"))
 def test_laws_past_the_end(name, past, kernels):
-    trial = Trial(replace(case(name), **WAYS["lengths"], past=past, device="gpu"))
+    trial = Trial(replace(case(name), **WAYS["lengths"], padding=past, device="gpu"))
     for number in LAWS:
-        hold(trial, number)
+        check_law(trial, number)
 
 
 def near(got, want, arithmetic):
@@ -78,13 +78,13 @@ def test_gradients_are_directional_differences(name, reverse, kernels):
     cell, (given, mask, d) = CELLS[name][0], inputs(CELLS[name][0], 7, 3, dtype="float64")
     p, xs, s = given
     dxs, ds, _, dp = both_ways(cell, given, mask, d, reverse, **PATH)[2]
-    drawn = tmap(lambda a: np.random.default_rng(a.size).normal(size=a.shape), given)
+    drawn = map_structure(lambda a: np.random.default_rng(a.size).normal(size=a.shape), given)
 
     def loss(along, step):
-        ys, new, _ = both_ways(cell, tmap(lambda a, b: a + step * b, given, along), mask, d, reverse, False, **PATH)
+        ys, new, _ = both_ways(cell, map_structure(lambda a, b: a + step * b, given, along), mask, d, reverse, False, **PATH)
         return dot((ys, new), d)
     for k, gradient in enumerate((dp, dxs, ds)):
-        along = tuple(tmap(lambda a: a * (j == k), one) for j, one in enumerate(drawn))
+        along = tuple(map_structure(lambda a: a * (j == k), one) for j, one in enumerate(drawn))
         change, says = (loss(along, 1e-6) - loss(along, -1e-6)) / 2e-6, dot(gradient, drawn[k])
         size = np.sqrt(dot(gradient, gradient) * dot(drawn[k], drawn[k]))
         assert abs(change - says) <= tolerance("difference", "float64") * size
@@ -108,7 +108,7 @@ def test_a_row_does_not_depend_on_the_others(name, mode, kernels):
         for one, rows in (((p, wild[0], s), mask), ((p, xs, s), calm)):
             ys, new, back = both_ways(cell, one, rows, (wild[1], d[1]), mode=mode, **PATH)
             for got, wanted in ((new, want[1]), (back[1], want[2][1])):
-                assert_same(tmap(lambda a: a[keep], got), tmap(lambda a: a[keep], wanted))
+                assert_same(map_structure(lambda a: a[keep], got), map_structure(lambda a: a[keep], wanted))
             assert_same(ys[:, keep], want[0][:, keep])
 
 
@@ -136,7 +136,7 @@ def test_two_directions_are_one_launch(kernels, monkeypatch):
             assert told == [2, 2]
             near(got, both_ways(cell, given, parts[0][1], d, reverse, paths=("cuda.stepped", "apart")), "float32")
     one = replace(case("Bidirectional"), **WAYS["lengths"], device="gpu")
-    hold(Trial(one), 9)
+    check_law(Trial(one), 9)
 
 
 def test_a_batch_of_no_rows(kernels):
@@ -167,7 +167,7 @@ def test_it_goes_back_step_by_step_where_that_is_faster(kernels, monkeypatch):
     near(both_ways(cell, given, mask, d, **PATH), want, "float32")
     assert went
     p, xs, s = to("gpu", given)
-    said = rnnref.explain(cell, call_of(xs, s=s))
+    said = rnnref.explain(cell, describe_call(xs, s=s))
     assert "backward kernel: none: stepping back takes less time (estimates)" in said
 
 
@@ -194,7 +194,7 @@ def test_products_are_few(kernels):
 def test_it_is_the_first_choice_and_says_what_it_does(kernels):
     given, mask, d = inputs(LSTM(), 7, 3)
     p, xs, s = to("gpu", given)
-    said = dict(plan(LSTM(), call_of(xs, s=s)).notes)
+    said = dict(plan(LSTM(), describe_call(xs, s=s)).notes)
     assert said["cuda.onchip"] == "runs" and said["tier"] == "2, R held on chip"
     for way in ("forward kernel", "backward kernel"):
         for words in ("multiply-add; 2 blocks of", "units for 1 of 3 rows", "registers of a thread", "of shared memory",
@@ -216,7 +216,7 @@ def test_it_is_the_first_choice_and_says_what_it_does(kernels):
 ))
 def test_refusals(cell, change, says, kernels):
     from rnnref.cuda import onchip
-    call = rnnref.fused.Call("cupy", (T, B, I), np.dtype("float32"), sm=90, units=U)._replace(**change)
+    call = rnnref.loops.plan.Call("cupy", (T, B, I), np.dtype("float32"), sm=90, units=U)._replace(**change)
     with card():
         assert says in onchip.refuses(cell, call)
 
@@ -224,5 +224,5 @@ def test_refusals(cell, change, says, kernels):
 def test_text_is_the_text(kernels):
     """Asked for, the text runs, whatever is faster."""
     given, mask, d = inputs(LSTM(), 7, 3)
-    assert_close(both_ways(LSTM(), given, mask, d, **TEXT), both_ways(LSTM(), given, mask, d, **PATH), "path",
+    assert_close(both_ways(LSTM(), given, mask, d, **PLAIN), both_ways(LSTM(), given, mask, d, **PATH), "path",
                  arithmetic="float32")

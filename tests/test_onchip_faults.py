@@ -1,16 +1,16 @@
 """What may go wrong between the threads and blocks of a whole sequence, planted: some order of threads shows it."""
-import blas
+from tests import blas
 import numpy as np
 import pytest
-from kernels import sanitized
-from kernels.faults import planted_text
-from kernels.sequences import CASES, FAULTS, ORDERS, by_kernel, far
-from shim.double import with_kernels
-from shim.hostsim import HostKernelError
+from tests.kernels import sanitized
+from tests.kernels.faults import planted_text
+from tests.kernels.sequences import CASES, FAULTS, ORDERS, by_kernel, far
+from tests.shim.double import with_kernels
+from tests.shim.hostsim import HostKernelError
 
 from rnnref.check.tolerance import tolerance
 from rnnref.cuda import whole
-from rnnref.trial import TEXT
+from rnnref.testing.case import PLAIN
 
 pytestmark = pytest.mark.kernels
 NEAR = {"fma": tolerance("gradient", "float32"), "mma": tolerance("gradient", "bfloat16")}
@@ -19,7 +19,7 @@ NEAR = {"fma": tolerance("gradient", "float32"), "mma": tolerance("gradient", "b
 @pytest.fixture(scope="module")
 def right():
     with with_kernels(), blas.install():
-        return {case: by_kernel(case, **(TEXT if case == "fma" else {"paths": ("cuda.stepped",)})) for case in CASES}
+        return {case: by_kernel(case, **(PLAIN if case == "fma" else {"paths": ("cuda.stepped",)})) for case in CASES}
 
 
 def seen(case, back, right):

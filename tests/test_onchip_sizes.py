@@ -1,17 +1,17 @@
 """Whole sequences on chip over sizes, modes and storage: what fits no warp, no block and no cluster."""
-import blas
+from tests import blas
 import numpy as np
 import pytest
-from cases import CELLS
+from tests.cases import CELLS
 from hypothesis import given as drawn, settings, strategies as st
-from kernels.onchip import card
-from kernels.sequences import both_ways, inputs
-from shim.double import with_kernels
+from tests.kernels.onchip import card
+from tests.kernels.sequences import both_ways, inputs
+from tests.shim.double import with_kernels
 
-from rnnref.compare import assert_close
+from rnnref.testing.assertions import assert_close
 from rnnref.cuda import choose
-from rnnref.fused import call_of
-from rnnref.tree import first, to
+from rnnref.loops.plan import describe_call
+from rnnref.tree import first_leaf, to
 
 pytestmark = pytest.mark.kernels
 PATH, STEPPED = {"paths": ("cuda.onchip",)}, {"paths": ("cuda.stepped",)}
@@ -71,14 +71,14 @@ def test_storage(name, dtype, kernels):
     cell, (given, mask, d) = CELLS[name][0], inputs(CELLS[name][0], 13, 5, dtype=dtype)
     want = both_ways(cell, given, mask, d, **STEPPED)
     got = both_ways(cell, given, mask, d, **PATH)
-    assert first(got).dtype == dtype
+    assert first_leaf(got).dtype == dtype
     near(got, want, dtype)
 
 
 def chosen(cell, given, mode="fp32", keep=True):
     """The tilings ahead and back."""
     p, xs, s = to("gpu", given)
-    call = call_of(xs, keep=keep, s=s)._replace(mode=mode)
+    call = describe_call(xs, keep=keep, s=s)._replace(mode=mode)
     return choose.choose(choose.problem_of(cell, call, None)).ways
 
 

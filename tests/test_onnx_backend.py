@@ -4,7 +4,7 @@ import sys
 import warnings
 
 import numpy as np
-import onnx_reading
+from tests import onnx_reading
 import pytest
 from onnx import AttributeProto, TensorProto, checker, helper, numpy_helper
 from onnx.backend.test.case.node import _NodeTestCases, gru, lstm, rnn  # importing the three adds their cases
@@ -12,7 +12,7 @@ from onnx.backend.test.runner import Runner
 
 import rnnref.onnx
 from rnnref import MissingExtra, NotSupported, ShapeError
-from rnnref.compare import assert_close, assert_same
+from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.onnx import Reading, prepare, run_model, run_node
 
 MODULES = {module.__name__ for module in (rnn, gru, lstm)}

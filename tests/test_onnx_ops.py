@@ -2,13 +2,13 @@
 from functools import cache
 
 import numpy as np
-import onnx_grid
-import onnx_reading
+from tests import onnx_grid
+from tests import onnx_reading
 import pytest
 from onnx import TensorProto, helper
 
 from rnnref.check.tolerance import tolerance
-from rnnref.compare import assert_close, assert_same
+from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.errors import DeviceError, DtypeError, NotSupported, ShapeError
 from rnnref.onnx import ONNXRUNTIME, TEXT, Reading, back_op, cell_of, gru, lstm, rnn, run_op
 from rnnref.onnx.attributes import OPERATORS

@@ -5,36 +5,36 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
-import blas
+from tests import blas
 import numpy as np
 import pytest
-import strict
-from cases import CELLS, B, I, T, U, case
+from tests import strict
+from tests.cases import CELLS, B, I, T, U, case
 
 import rnnref
 from rnnref.arrays import is_floating
 from rnnref.cell import Cell, GatedCell, TwoStage
 from rnnref.cells import GRU, LSTM, NTM, ConvLSTM, SimpleRNN, Stack
 from rnnref.cuda.patches import CudaConv
-from rnnref.fused import Call, plan
-from rnnref.laws import hold
+from rnnref.loops.plan import Call, plan
+from rnnref.testing.laws import check_law
 from rnnref.maps.conv import Conv
 from rnnref.maps.dense import Dense, Map
-from rnnref.own import parts, products
+from rnnref.products import find_parts, find_own_products
 from rnnref.rules import lstm
-from rnnref.run import run, run_back
-from rnnref.testing import assert_close, drawn
+from rnnref.loops.run import run, run_back
+from rnnref.testing.api import assert_close, draw_case
 from rnnref.tf1.cudnn import Repeated
-from rnnref.tree import Each, tmap, to
-from rnnref.trial import TEXT, Trial, ways
-from rnnref.wrappers.around import Embedding
+from rnnref.tree import PerStep, map_structure, to
+from rnnref.testing.case import PLAIN, Trial, masking_options
+from rnnref.wrappers.residual import Embedding
 from rnnref.wrappers.attention import Attention
-from rnnref.wrappers.gate_noise import GateDropout
-from rnnref.wrappers.noise import Masks
-from rnnref.wrappers.wrapper import Wrapper
+from rnnref.wrappers.gate_dropout import GateDropout
+from rnnref.wrappers.dropout import Masks
+from rnnref.wrappers.base import Wrapper
 
-WAYS = ways((T, B))
-PATHS = {"paths": ("scan_gated", "layerwise", "scan", "apart")}, TEXT | {"twins": True}
+WAYS = masking_options((T, B))
+PATHS = {"paths": ("scan_gated", "layerwise", "scan", "apart")}, PLAIN | {"twins": True}
 MODES = ("tf32", "tf32"), ("fp16", "float16"), ("bf16", "bfloat16")
 MULTIPLY = "matmul", "dot", "einsum", "tensordot", "outer"
 CALL = Call("cupy", (T, B, I), np.dtype("float32"), sm=90, units=U)
@@ -45,9 +45,9 @@ REFUSED = {name for name in CELLS if name.startswith("NTM")}
 RNG = np.random.default_rng(0)
 # What `cases` does not have
 MORE = {
-    "Embedding": drawn(Embedding(GRU(), 6, 4), xs=RNG.integers(0, 6, (T, B, 1)), n_in=1, units=U),
-    "GateDropout": drawn(GateDropout(GRU(), on="x"), extra=Masks(x=RNG.integers(0, 2, (B, I)) * 2.0), steps=T),
-    "Repeated": drawn(GatedCell(Repeated("b", 4), Dense("R"), lstm.LSTM()), n_in=U, units=U),
+    "Embedding": draw_case(Embedding(GRU(), 6, 4), xs=RNG.integers(0, 6, (T, B, 1)), n_in=1, units=U),
+    "GateDropout": draw_case(GateDropout(GRU(), on="x"), extra=Masks(x=RNG.integers(0, 2, (B, I)) * 2.0), steps=T),
+    "Repeated": draw_case(GatedCell(Repeated("b", 4), Dense("R"), lstm.LSTMRule()), n_in=U, units=U),
 }
 
 
@@ -81,7 +81,7 @@ def of(name):
 def single(tree):
     def one(a):
         return a.astype("float32") if is_floating(a.dtype) else a
-    return tmap(lambda a: Each(one(a.steps)) if isinstance(a, Each) else one(a), tree)
+    return map_structure(lambda a: PerStep(one(a.steps)) if isinstance(a, PerStep) else one(a), tree)
 
 
 def outcome(one, **choice):
@@ -95,7 +95,7 @@ def outcome(one, **choice):
 @pytest.mark.parametrize("name", sorted((CELLS.keys() | MORE) - REFUSED))
 def test_the_mode_is_in_every_product(name, own, cublas):
     one = of(name)
-    want = outcome(one, **TEXT)
+    want = outcome(one, **PLAIN)
     for choice in PATHS:
         own.clear(), cublas.clear()
         got = outcome(replace(one, device="gpu"), mode="tf32", **choice)
@@ -109,11 +109,11 @@ def test_the_mode_is_in_every_product(name, own, cublas):
 def test_what_float32_says_of_its_products_is_so(name, own):
     one = replace(case(name), device="gpu")
     xs, s = to("gpu", single((one.xs, one.s)))
-    for choice in (*PATHS, TEXT):
-        said = rnnref.explain(one.cell, rnnref.fused.call_of(xs, one.extra, s=s), **choice)
+    for choice in (*PATHS, PLAIN):
+        said = rnnref.explain(one.cell, rnnref.loops.plan.describe_call(xs, one.extra, s=s), **choice)
         own.clear()
         outcome(one, **choice)
-        assert bool(own) == (OWN in said) == ("CUPY_TF32" in said) == (choice is TEXT or name in REFUSED)
+        assert bool(own) == (OWN in said) == ("CUPY_TF32" in said) == (choice is PLAIN or name in REFUSED)
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
@@ -123,7 +123,7 @@ def test_refusals(name, own):
         with pytest.raises(rnnref.NotSupported, match=f"mode='tf32': NTM multiplies .* {OWN}") as found:
             plan(cell, CALL, mode="tf32", **PATHS[0])
         assert found.value.notes == {"fix": 'mode="fp32"'}
-    assert not own and products(one.cell)["NTM"]
+    assert not own and find_own_products(one.cell)["NTM"]
 
 
 @dataclass(frozen=True)
@@ -142,14 +142,14 @@ class Silent(Wrapper):
 @dataclass(frozen=True)
 class Wrong(Silent):
     """It says that it has none."""
-    multiplies = ""
+    own_products = ""
 
 
 @dataclass(frozen=True)
 class Hidden(Silent):
     """Its map is no field, so nothing takes the place of it."""
     map = Dense("Wi")
-    multiplies = ""
+    own_products = ""
 
 
 def namespace_eye(y):
@@ -163,7 +163,7 @@ def test_who_says_nothing_is_refused_and_who_says_it_falsely_is_seen(own):
         assert 'multiplies = ""' in found.value.notes["fix"]
     with pytest.raises(rnnref.NotSupported, match=f"Dense multiplies x W {OWN}"):
         plan(Hidden(LSTM()), CALL, mode="tf32")
-    outcome(replace(drawn(Wrong(LSTM()), n_in=I, units=U), device="gpu"), mode="tf32")
+    outcome(replace(draw_case(Wrong(LSTM()), n_in=I, units=U), device="gpu"), mode="tf32")
     assert own["__matmul__"]
 
 
@@ -197,7 +197,7 @@ def test_every_class_with_text_of_its_own_says_whose_products_it_has():
     assert not [cls.__name__ for cls in text if vars(cls).get("multiplies") is None]
     # and what it says has been tried above
     cells = [*(cell for cell, _ in CELLS.values()), *(one.cell for one in MORE.values())]
-    tried = {type(part) for cell in (*cells, MORE["GateDropout"].cell.masked) for part in parts(cell)}
+    tried = {type(part) for cell in (*cells, MORE["GateDropout"].cell.masked) for part in find_parts(cell)}
     assert not [cls.__name__ for cls in text if cls not in tried and vars(cls)["multiplies"] == ""]
 
 
@@ -215,7 +215,7 @@ def test_what_no_twin_takes_the_place_of_is_said():
 def test_modes(name, mode, arithmetic, own, cublas):
     """Near the float32 result, at a distance that says that the mode was in force."""
     one = of(name)
-    want, got = outcome(one, **TEXT), outcome(replace(one, device="gpu"), mode=mode, **PATHS[0])
+    want, got = outcome(one, **PLAIN), outcome(replace(one, device="gpu"), mode=mode, **PATHS[0])
     assert not own and set(cublas) == {"32F_FAST_TF32" if mode == "tf32" else "32F"}
     assert_close(got[0], want[0], "path", arithmetic=arithmetic)
     assert abs(got[0][0] - want[0][0]).max() > 1e-6
@@ -229,7 +229,7 @@ def test_laws(name, where, reverse, cublas):
     trial.choices.clear()
     trial.choices.update({f"text {k}": choice for k, choice in enumerate(PATHS)})
     for number in (1, 3, 5, 8, 9):
-        hold(trial, number)
+        check_law(trial, number)
 
 
 @pytest.mark.parametrize("dtype", ("float64", "float32", "float16"))

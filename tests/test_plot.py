@@ -11,23 +11,23 @@ from rnnref import cells, plot
 from rnnref.check.tolerance import tolerance
 from rnnref.maps.dense import Dense
 from rnnref.maps.normed import WeightNorm
-from rnnref.rules.elman import Elman
-from rnnref.rules.lstm import LSTM as LSTMRule
-from rnnref.rules.of_sum import NormOfSum
-from rnnref.scalar import sigmoid
+from rnnref.rules.elman import ElmanRule
+from rnnref.rules.lstm import LSTMRule
+from rnnref.rules.layer_norm import LayerNormRule
+from rnnref.elementwise import sigmoid
 
 T, B, I, U = 6, 3, 2, 4
 NAMES = {
     "rnn": (cells.SimpleRNN(), "h"),
     "rnn norm": (cells.LayerNormSimpleRNN(), "h"),
-    "rnn weight norm": (cells.GatedCell(WeightNorm("W", "b"), Dense("R"), Elman()), "h"),
+    "rnn weight norm": (cells.GatedCell(WeightNorm("W", "b"), Dense("R"), ElmanRule()), "h"),
     "lstm": (cells.LSTM(), "ifgoch"),
     "lstm peepholes": (cells.LSTM(peepholes=True, recurrent_bias=True), "ifgoch"),
     "lstm i = 1 - f": (cells.LSTM(coupled="input"), "ifgoch"),
     "lstm f = 1 - i": (cells.LSTM(coupled="forget"), "ifgoch"),
     "lstm projected": (cells.LSTM(projection=3), "ifgoch"),
     "lstm swish": (cells.LSTM(candidate="swish"), "ifgoch"),          # keeps the argument of g too
-    "lstm norm": (cells.GatedCell(cells.LSTM().inputs, cells.LSTM().recurrent, NormOfSum(LSTMRule())), "ifgoch"),
+    "lstm norm": (cells.GatedCell(cells.LSTM().inputs, cells.LSTM().recurrent, LayerNormRule(LSTMRule())), "ifgoch"),
     "gru after": (cells.GRU(), "rznh"),
     "gru before": (cells.GRU(reset="before"), "rznh")}
 
@@ -64,7 +64,7 @@ def test_traces_of_every_cell(name, options):
 
 
 def test_traces_are_the_equations():
-    (ys, _, tape), p = made(cells.LSTM(), paths=("scan",), twins=False)
+    (ys, _, tape), p = made(cells.LSTM(), paths=("scan",), kernels=False)
     found = plot.traces(tape, 2)
     h, c = np.zeros(U), np.zeros(U)
     for t in range(T):
@@ -132,7 +132,7 @@ def test_gates_draws_what_traces_found(name):
         assert np.array_equal(image.get_array().filled(np.nan), found[letter].T, equal_nan=True), letter
         signed = letter in "gnch"
         assert image.get_clim() == ((-limit, limit) if signed else (0, 1)), letter
-        assert image.get_cmap().name == (plot.SIGNED if signed else plot.OPEN), letter
+        assert image.get_cmap().name == (plot.STATE_COLOURMAP if signed else plot.GATE_COLOURMAP), letter
 
 
 def test_a_gate_that_goes_below_zero_is_drawn_around_zero():
@@ -183,7 +183,7 @@ def test_flow_is_the_gradient_of_a_shorter_sequence(name, options):
     xs = rng.normal(size=(T, B, I))
     ys, new, tape = rnnref.run(cell, p, xs, **options)
     dys, ds = rng.normal(size=ys.shape), type(new)(*(rng.normal(size=a.shape) for a in new))
-    norms, order = plot.flow(tape, dys, ds), np.arange(T)[::-1] if tape.reverse else np.arange(T)
+    norms, order = plot.gradient_norms(tape, dys, ds), np.arange(T)[::-1] if tape.reverse else np.arange(T)
     live, s = np.ones((T, B), bool) if tape.live is None else tape.live, cell.zeros(B, U, dtype="float64")
     for step in range(T):                         # the rest, in the order in which the loop goes
         rest = order[step:]
@@ -198,13 +198,13 @@ def test_flow_is_the_gradient_of_a_shorter_sequence(name, options):
 def test_flow_refuses_what_has_no_one_answer():
     (_, _, tape), _ = made(cells.Bidirectional((cells.GRU(), cells.GRU())))
     with pytest.raises(rnnref.NotSupported, match="two directions"):
-        plot.flow(tape)
-    (ys, _, tape), _ = made(cells.GRU(), lengths=[6, 5, 4], past="repeat")
+        plot.gradient_norms(tape)
+    (ys, _, tape), _ = made(cells.GRU(), lengths=[6, 5, 4], padding="repeat")
     with pytest.raises(rnnref.NotSupported, match="past='repeat'"):
-        plot.flow(tape)
+        plot.gradient_norms(tape)
     (ys, _, tape), _ = made(cells.GRU())
     with pytest.raises(rnnref.ShapeError, match="dys has shape"):
-        plot.flow(tape, ys[1:])
+        plot.gradient_norms(tape, ys[1:])
 
 
 def test_gradient_flow_draws_the_curves():
@@ -223,7 +223,7 @@ def test_gradient_flow_draws_the_curves():
 
 @pytest.mark.parametrize("back", [False, True])
 def test_unroll_names_every_arrow(back):
-    ax, = plot.unroll(cells.LSTM(), steps=2, back=back).axes
+    ax, = plot.unroll(cells.LSTM(), steps=2, backward=back).axes
     said = [text.get_text() for text in ax.texts if text.get_text()]
     expected = {"LSTM", "$h_0$ [B, H]", "$h_1$", "$h_2$", "$c_0$ [B, U]", "$c_1$", "$c_2$", "$x_0$ [B, I]", "$x_1$",
                 "$y_0$ [B, H]", "$y_1$"}

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from table import placed, tables
+from tests.table import placed, tables
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from bench import sanitizer
+from tests.bench import sanitizer
 
 ROOT = Path(__file__).parent.parent
 

@@ -3,8 +3,8 @@ import re
 
 import numpy as np
 import pytest
-from shim import hostsim
-from shim.hostsim import HERE, HostKernelError, HostModule
+from tests.shim import hostsim
+from tests.shim.hostsim import HERE, HostKernelError, HostModule
 
 pytestmark = pytest.mark.kernels
 ORDERS = ("fifo", 1), ("lifo", 1), ("random", 1), ("random", 2)

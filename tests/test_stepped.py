@@ -2,27 +2,27 @@
 or they run for real in the host shim."""
 from dataclasses import replace
 
-import blas
+from tests import blas
 import numpy as np
 import pytest
-import strict
-from cases import CELLS, B, I, T, U, case
-from shim.double import with_kernels
+from tests import strict
+from tests.cases import CELLS, B, I, T, U, case
+from tests.shim.double import with_kernels
 
 import rnnref
-from rnnref.cells import GRU, LSTM, Projected, SimpleRNN
+from rnnref.cells import GRU, LSTM, ProjectedCell, SimpleRNN
 from rnnref.cuda import pointwise, stepped
 from rnnref.cuda.hold import Hold
 from rnnref.cuda.series import place
-from rnnref.fused import Call, plan
-from rnnref.laws import hold
+from rnnref.loops.plan import Call, plan
+from rnnref.testing.laws import check_law
 from rnnref.maps.dense import Dense, Diagonal
-from rnnref.run import run, run_back
-from rnnref.testing import assert_close, assert_same
-from rnnref.tree import first, tmap, to
-from rnnref.trial import TEXT, Trial, ways
+from rnnref.loops.run import run, run_back
+from rnnref.testing.api import assert_close, assert_same
+from rnnref.tree import first_leaf, map_structure, to
+from rnnref.testing.case import PLAIN, Trial, masking_options
 
-WAYS = ways((T, B))
+WAYS = masking_options((T, B))
 GPU = {"paths": ("cuda.stepped", "apart")}
 LAWS = 1, 3, 4, 5, 6, 7, 8, 9
 
@@ -66,23 +66,23 @@ def test_what_is_taken():
 def test_laws(name, where, reverse, kernels):
     trial = Trial(replace(case(name), **WAYS[where], reverse=reverse, device="gpu"))
     for number in LAWS:
-        hold(trial, number)
-    assert any("cuda.stepped" in ran for ran in trial.done)
+        check_law(trial, number)
+    assert any("cuda.stepped" in ran for ran in trial.outcomes)
 
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("name", ("LSTM, recurrent bias", "GRU"))
 @pytest.mark.parametrize("past", ("repeat", "free"))
 def test_laws_past_the_end(name, past, kernels):
-    trial = Trial(replace(case(name), **WAYS["lengths"], past=past, device="gpu"))
+    trial = Trial(replace(case(name), **WAYS["lengths"], padding=past, device="gpu"))
     for number in LAWS:
-        hold(trial, number)
+        check_law(trial, number)
 
 
 @pytest.mark.kernels
 def test_two_directions(kernels):
     one = replace(case("Bidirectional"), **WAYS["lengths"], device="gpu")
-    hold(Trial(one), 9)
+    check_law(Trial(one), 9)
     p, xs, s = to("gpu", (one.p, one.xs, one.s))
     assert rnnref.explain(one.cell, xs).splitlines()[-1].startswith("1 ") and \
         "0 cuda.stepped: runs" in rnnref.explain(one.cell, xs)
@@ -91,7 +91,7 @@ def test_two_directions(kernels):
 def both(name, dtype="float32", where="everywhere", reverse=False, keep=True, **choice):
     """Results and gradients in main memory."""
     one = case(name)
-    given = tmap(lambda a: a.astype(dtype), (one.p, one.xs, one.s))
+    given = map_structure(lambda a: a.astype(dtype), (one.p, one.xs, one.s))
     if np.dtype(dtype).itemsize == 2:
         given = (*given[:2], one.cell.zeros(B, U, dtype=dtype))
     p, xs, s = to("gpu", given)
@@ -109,8 +109,8 @@ def both(name, dtype="float32", where="everywhere", reverse=False, keep=True, **
 def test_storage_in_16_bits(name, dtype, kernels):
     dtype = blas.ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype
     for where, reverse in (("everywhere", False), ("lengths", True)):
-        got, want = (both(name, dtype, where, reverse, **c) for c in (GPU, TEXT))
-        assert first(got).dtype == dtype
+        got, want = (both(name, dtype, where, reverse, **c) for c in (GPU, PLAIN))
+        assert first_leaf(got).dtype == dtype
         assert_close(got[0], want[0], "path", arithmetic=dtype)
         assert_close(got[1], want[1], "gradient", arithmetic=dtype)
 
@@ -123,11 +123,11 @@ def test_modes(name, mode, arithmetic, kernels):
     """Near the float32 result, at a distance that says that the mode was in force; the same in every tier."""
     for choice in (GPU, {"paths": ("scan_gated",)}, {"paths": ("scan",)}):
         for where, reverse in (("everywhere", False), ("lengths", True)):
-            want = both(name, where=where, reverse=reverse, **TEXT)
+            want = both(name, where=where, reverse=reverse, **PLAIN)
             kernels.clear()
             got = both(name, where=where, reverse=reverse, mode=mode, **choice)
             assert set(kernels) == ({"32F_FAST_TF32"} if mode == "tf32" else {"32F"})
-            assert first(got).dtype == np.float32
+            assert first_leaf(got).dtype == np.float32
             assert_close(got[0], want[0], "path", arithmetic=arithmetic)
             assert abs(got[0][0] - want[0][0]).max() > 1e-6
             assert_close(got[1], want[1], "gradient", arithmetic=arithmetic)
@@ -143,7 +143,7 @@ def test_every_bit_comes_again_and_nothing_crosses_the_bus(name, mode, kernels):
         assert_same(*runs)
         assert_same(both(name, where=where, mode=mode, keep=False, **GPU)[0], runs[0][0], "keep=False")
         one = case(name)
-        given = to("gpu", tmap(lambda a: a.astype("float32"), (one.p, one.xs, one.s)))
+        given = to("gpu", map_structure(lambda a: a.astype("float32"), (one.p, one.xs, one.s)))
         options = to("gpu", WAYS[where])
         strict.counts.clear()
         ys, new, tape = run(one.cell, *given, **options, mode=mode, **GPU)
@@ -231,10 +231,10 @@ def test_without_cublas_a_mode_is_refused_and_nothing_else():
     (CELLS["Dropout, no masks"][0], {}, "Dropout is not two maps and a rule: not built yet"),
     (GRU("before", gate="swish"), {}, "gate='swish': the kernels of GRU have sigmoid only"),
     (LSTM(projection=2, candidate="relu"), {}, "candidate='relu': the kernels of LSTM have tanh only"),
-    (Projected(GRU(), 2), {}, "GRU sees the old h itself, which is not as wide when it is projected"),
-    (Projected(GRU("before"), 2), {}, "GRUBefore is not two maps and a rule"),
-    (Projected(LSTM(), 2, Dense("P", "bP")), {}, "the projection has a bias: not built yet"),
-    (Projected(LSTM(), 2, Diagonal("P")), {}, "the map Diagonal is not a product of matrices"),
+    (ProjectedCell(GRU(), 2), {}, "GRU sees the old h itself, which is not as wide when it is projected"),
+    (ProjectedCell(GRU("before"), 2), {}, "GRUBefore is not two maps and a rule"),
+    (ProjectedCell(LSTM(), 2, Dense("P", "bP")), {}, "the projection has a bias: not built yet"),
+    (ProjectedCell(LSTM(), 2, Diagonal("P")), {}, "the map Diagonal is not a product of matrices"),
     (GRU("before"), {"home": "numpy"}, "arrays are in main memory"),
     (LSTM(projection=2), {"keep": "states"}, "recompute keeps states only"),
     (GRU("before"), {"extra": True}, "takes no extra"),

@@ -3,22 +3,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from cases import B, H, I, T, U, case
-from shim.hostsim import HostKernel
-from test_stepped import GPU, LAWS, WAYS, both, kernels  # noqa: F401
+from tests.cases import B, H, I, T, U, case
+from tests.shim.hostsim import HostKernel
+from tests.test_stepped import GPU, LAWS, WAYS, both, kernels  # noqa: F401
 
-from rnnref.cells import GRU, LSTM, Projected, SimpleRNN
-from rnnref.laws import hold
-from rnnref.run import run
-from rnnref.testing import assert_close, drawn
-from rnnref.tree import tmap, to
-from rnnref.trial import TEXT, Trial
+from rnnref.cells import GRU, LSTM, ProjectedCell, SimpleRNN
+from rnnref.testing.laws import check_law
+from rnnref.loops.run import run
+from rnnref.testing.api import assert_close, draw_case
+from rnnref.tree import map_structure, to
+from rnnref.testing.case import PLAIN, Trial
 
 pytestmark = pytest.mark.kernels
 MORE = {
     "all options": LSTM(projection=H, projection_clip=0.1, recurrent_bias=True, peepholes=True, cell_clip=0.5,
                         forget_bias=1.0, coupled="input"),
-    "no c": Projected(SimpleRNN(), U, clip=0.1),  # as wide as it is, or nothing would tell the units
+    "no c": ProjectedCell(SimpleRNN(), U, clip=0.1),  # as wide as it is, or nothing would tell the units
 }
 BESIDE = 4                                        # products after the loop: dx, dW, and two of the steps' weights
 
@@ -26,12 +26,12 @@ BESIDE = 4                                        # products after the loop: dx,
 @pytest.mark.parametrize("where, reverse", (("everywhere", True), ("lengths", False), ("holes", True)))
 @pytest.mark.parametrize("name", MORE)
 def test_laws(name, where, reverse, kernels):  # noqa: F811
-    one = drawn(MORE[name], n_in=I, units=U, steps=T, batch=B)
+    one = draw_case(MORE[name], n_in=I, units=U, steps=T, batch=B)
     trial = Trial(replace(one, **WAYS[where], reverse=reverse, device="gpu"))
     for number in LAWS:
-        hold(trial, number)
+        check_law(trial, number)
     limited = abs(trial.ahead[0][0]) == 0.1
-    assert limited.any() and not limited.all() and any("cuda.stepped" in ran for ran in trial.done)
+    assert limited.any() and not limited.all() and any("cuda.stepped" in ran for ran in trial.outcomes)
 
 
 @pytest.mark.parametrize("size", ((1, 1, 1, 1), (19, 1, 4, 1), (2, 3, 1, 5), (5, 4, 3, 2), (3, 0, 3, 4)))
@@ -41,22 +41,22 @@ def test_sizes(cell, size, kernels):  # noqa: F811
     """One of everything, no row at all, a projection wider than the units."""
     (steps, batch, n_in, units), rng = size, np.random.default_rng(0)
     for mask in (None, rng.random((steps, batch)) < 0.6):
-        trial = Trial(drawn(cell, n_in=n_in, units=units, steps=steps, batch=batch, mask=mask, reverse=mask is None))
-        got = replace(trial.case, device="gpu").both_ways(trial.d, **GPU)
+        trial = Trial(draw_case(cell, n_in=n_in, units=units, steps=steps, batch=batch, mask=mask, reverse=mask is None))
+        got = replace(trial.case, device="gpu").run_both_ways(trial.d, **GPU)
         assert_close(got[:2], trial.text, "path")
 
 
 @pytest.mark.parametrize("name", ("GRU before", "LSTM, projection clip"))
 @pytest.mark.parametrize("past", ("repeat", "free"))
 def test_laws_past_the_end(name, past, kernels):  # noqa: F811
-    trial = Trial(replace(case(name), **WAYS["lengths"], past=past, device="gpu"))
+    trial = Trial(replace(case(name), **WAYS["lengths"], padding=past, device="gpu"))
     for number in LAWS:
-        hold(trial, number)
+        check_law(trial, number)
 
 
 def test_a_clip_in_16_bits(kernels):  # noqa: F811
     """What is clipped has no gradient, although the limit is rounded where h is stored."""
-    got, want = (both("LSTM, projection clip", "float16", "holes", **choice) for choice in (GPU, TEXT))
+    got, want = (both("LSTM, projection clip", "float16", "holes", **choice) for choice in (GPU, PLAIN))
     assert (abs(want[0][0]) == np.float16(0.2)).any()
     assert_close(got[0], want[0], "path", arithmetic="float16")
     assert_close(got[1], want[1], "gradient", arithmetic="float16")
@@ -95,14 +95,14 @@ def test_what_a_step_launches(name, where, ahead, back, kernels, launched):  # n
 def test_what_is_kept_in_a_mode_has_the_dtype_of_the_text(name, kernels):  # noqa: F811
     """Although products take it in 16 bits."""
     one = case(name)
-    given = to("gpu", tmap(lambda a: a.astype("float32"), (one.p, one.xs, one.s)))
+    given = to("gpu", map_structure(lambda a: a.astype("float32"), (one.p, one.xs, one.s)))
     for where in ("everywhere", "holes"):
         tapes = [run(one.cell, *given, **to("gpu", WAYS[where]), **choice)[2] for choice in (
-            {"mode": "fp16", **GPU}, TEXT)]
+            {"mode": "fp16", **GPU}, PLAIN)]
         for t in range(T):
             got, want = (to("cpu", tape.kept(t)) for tape in tapes)
             assert_close(got, want, "path", arithmetic="float16")
-            tmap(lambda a, b: np.testing.assert_equal(a.dtype, b.dtype), got, want)
+            map_structure(lambda a, b: np.testing.assert_equal(a.dtype, b.dtype), got, want)
 
 
 @pytest.mark.parametrize("name", ("GRU before", "LSTM, projection"))

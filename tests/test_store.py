@@ -9,43 +9,43 @@ import numpy as np
 import pytest
 
 import rnnref
-from rnnref import ShapeError, cells, store
-from rnnref.compare import assert_same
+from rnnref import ShapeError, cells, io
+from rnnref.testing.assertions import assert_same
 
 TREE = {"W": np.arange(6.0).reshape(2, 3), "cells": (np.zeros(2, "f4"), None, {"b": np.ones(1)})}
 
 
 def test_a_tree_comes_back(tmp_path):
-    store.save(tmp_path / "p.npz", TREE)
-    assert_same(store.load(tmp_path / "p.npz", TREE), TREE)
+    io.save(tmp_path / "p.npz", TREE)
+    assert_same(io.load(tmp_path / "p.npz", TREE), TREE)
     assert os.listdir(tmp_path) == ["p.npz"]
 
 
 def test_a_state_comes_back_as_its_named_tuple(tmp_path):
     s = cells.LSTM().zeros(2, 3)
-    store.save(tmp_path / "s.npz", s)
-    assert type(store.load(tmp_path / "s.npz", s)) is type(s)
+    io.save(tmp_path / "s.npz", s)
+    assert type(io.load(tmp_path / "s.npz", s)) is type(s)
 
 
 @pytest.mark.parametrize("like, says", [({"W": np.zeros(1)}, "expected W"),
                                         (TREE | {"W": np.zeros((3, 2))}, "expected \\(3, 2\\) and float64"),
                                         (TREE | {"W": np.zeros((2, 3), "f4")}, "and float32")])
 def test_another_tree_is_refused(tmp_path, like, says):
-    store.save(tmp_path / "p.npz", TREE)
+    io.save(tmp_path / "p.npz", TREE)
     with pytest.raises(ShapeError, match=says):
-        store.load(tmp_path / "p.npz", like)
+        io.load(tmp_path / "p.npz", like)
 
 
 @pytest.mark.parametrize("where", ["savez", "fsync", "replace"])
 def test_an_error_leaves_the_last_file(tmp_path, monkeypatch, where):
-    store.save(tmp_path / "p.npz", TREE)
+    io.save(tmp_path / "p.npz", TREE)
 
     def fail(*args, **kwargs):
         raise KeyboardInterrupt
     monkeypatch.setattr(np if where == "savez" else os, where, fail)
     with pytest.raises(KeyboardInterrupt):
-        store.save(tmp_path / "p.npz", {"W": np.zeros(1)})
-    assert_same(store.load(tmp_path / "p.npz", TREE), TREE)
+        io.save(tmp_path / "p.npz", {"W": np.zeros(1)})
+    assert_same(io.load(tmp_path / "p.npz", TREE), TREE)
     assert os.listdir(tmp_path) == ["p.npz"]
 
 
@@ -71,5 +71,5 @@ def test_a_killed_process_leaves_a_whole_file(tmp_path):
 
 
 def test_arrays_on_the_device_are_fetched(tmp_path, cupy):
-    store.save(tmp_path / "p.npz", rnnref.to("gpu", TREE))
-    assert_same(store.load(tmp_path / "p.npz", TREE), TREE)
+    io.save(tmp_path / "p.npz", rnnref.to("gpu", TREE))
+    assert_same(io.load(tmp_path / "p.npz", TREE), TREE)

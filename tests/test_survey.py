@@ -3,9 +3,9 @@ import json
 
 import numpy as np
 import onnx
-import onnx_reading
+from tests import onnx_reading
 import pytest
-from planted_engines import PLANTED, ignoring, read, switched
+from tests.planted_engines import PLANTED, ignoring, read, switched
 
 from rnnref.check.engines import Refused, engine_for
 from rnnref.check.tolerance import tolerance

@@ -4,16 +4,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-import strict
-from damaged_cells import Leaky, State
+from tests import strict
+from tests.damaged_cells import Leaky, State
 from hypothesis import Phase, find, given, settings
 
 import rnnref
-from rnnref import testing
+from rnnref.testing import api
 from rnnref.cells import GRU, LSTM, Bidirectional, Cell, Dropout, Masks, Stack
 from rnnref.check.tolerance import TABLE, tolerance
-from rnnref.testing import Broken, Different, assert_close, assert_same, check_case, check_cell
-from rnnref.tree import Each
+from rnnref.testing.api import LawViolation, Mismatch, assert_close, assert_same, check_case, check_cell
+from rnnref.tree import PerStep
 
 few = settings(max_examples=15)
 ONE = np.array([[0.5, -0.25], [0.0, 1.0]])
@@ -24,7 +24,7 @@ class Pair(NamedTuple):
 
 
 def said(f, *args, **options):
-    with pytest.raises(Different) as caught:
+    with pytest.raises(Mismatch) as caught:
         f(*args, **options)
     return str(caught.value)
 
@@ -40,10 +40,10 @@ def said(f, *args, **options):
     ({"W": ONE}, {"W": None}, "W: a numpy ndarray, expected None"),
     ({"W": 1.0}, {"W": ONE}, "W: a float, expected a numpy ndarray"),
     (ONE[0, 0], ONE[0], "result: a numpy float64, expected a numpy ndarray"),
-    (ONE, Each(ONE), "result: a numpy ndarray, expected a rnnref Each"),
+    (ONE, PerStep(ONE), "result: a numpy ndarray, expected a rnnref Each"),
     (ONE.astype("float32"), ONE, "result: dtype float32, expected float64"),
     (Pair(ONE, ONE[:1]), Pair(ONE, ONE), "b: shape (1, 2), expected (2, 2)"),
-    (Each(ONE.T[:1]), Each(ONE), "result: shape (1, 2), expected (2, 2)"),
+    (PerStep(ONE.T[:1]), PerStep(ONE), "result: shape (1, 2), expected (2, 2)"),
     ({"n": np.array([1, 2])}, {"n": np.array([1, 3])}, "n[1]: 2, expected 3"),
     ({"live": np.array([True])}, {"live": np.array([False])}, "live[0]: True, expected False"),
     (np.array([np.nan, 1]), np.array([0.0, 1]), "result[0]: nan, expected 0.0"),
@@ -138,7 +138,7 @@ def test_check_cell_takes_what_is_given_and_draws_the_rest():
     check_cell(Leaky(), xs=rng.normal(size=(4, 2, 3)), units=6)
     check_cell(Leaky(), s=State(rng.normal(size=(2, 4))), n_in=2)
     check_cell(Leaky(), n_in=1, units=1, steps=1, batch=1)
-    check_cell(Dropout(Leaky()), extra=Masks(x=Each(rng.normal(size=(5, 4, 3))), h=rng.normal(size=(4, 4))))
+    check_cell(Dropout(Leaky()), extra=Masks(x=PerStep(rng.normal(size=(5, 4, 3))), h=rng.normal(size=(4, 4))))
     assert "apart, 0 scan_gated, 1 scan" in check_cell(Bidirectional((LSTM(), Leaky()))).ran
     assert check_cell(Stack((Leaky(), GRU(), Leaky()))).cell == "Stack(Leaky, GRU, Leaky)"
 
@@ -174,19 +174,19 @@ def test_a_law_may_be_broken_on_purpose_but_not_in_vain():
     reason = {2: "straight through, as TF's block kernels have it"}
     held = check_cell(LSTM(cell_clip=0.2, cell_clip_gradient="through"), breaks=reason)
     assert held.broken == reason and 2 not in held.laws and "law 2 is broken on purpose: straight" in str(held)
-    with pytest.raises(Broken, match="law 2 .* holds, and is said to be broken"):
+    with pytest.raises(LawViolation, match="law 2 .* holds, and is said to be broken"):
         check_cell(LSTM(), breaks=reason)
 
 
 def test_check_cell_on_the_device():
     with strict.install():
         assert check_cell(LSTM(), device="gpu").ran == ("scan", "scan_gated")
-        with pytest.raises(Broken, match="law 3 .*TypeError"):
+        with pytest.raises(LawViolation, match="law 3 .*TypeError"):
             check_cell(Leaky(), device="gpu")     # np.tanh where namespace(x).tanh belongs
 
 
 @few
-@given(testing.cases(Leaky(), testing.shapes(T=4, B=3)))
+@given(api.cases(Leaky(), api.shapes(T=4, B=3)))
 def test_cases_hold_for_a_cell_of_a_user(case):
     assert case.size[0] <= 4 and case.size[1] <= 3
     check_case(case)
@@ -196,11 +196,11 @@ def test_strategies_reach_what_matters():
     for holds in (lambda c: c.lengths is not None and (c.lengths == 0).any() and (c.lengths == c.size[0]).any(),
                   lambda c: c.mask is not None and (c.mask[:-2] & ~c.mask[1:-1] & c.mask[2:]).any(),
                   lambda c: c.live is None and c.reverse, lambda c: c.size == (1, 1)):
-        assert find(testing.cases(Leaky()), holds, settings=settings(few, max_examples=500, phases=(Phase.generate,)))
+        assert find(api.cases(Leaky()), holds, settings=settings(few, max_examples=500, phases=(Phase.generate,)))
 
 
 @few
-@given(testing.lengths(5, 3), testing.masks(5, 3), testing.wheres(5, 3))
+@given(api.lengths(5, 3), api.masks(5, 3), api.maskings(5, 3))
 def test_strategies_draw_what_run_takes(lengths, mask, where):
     assert lengths.dtype.kind == "i" and lengths.shape == (3,) and 0 <= lengths.min() <= lengths.max() <= 5
     assert mask.dtype == bool and mask.shape == (5, 3)
@@ -212,4 +212,4 @@ def test_without_hypothesis_the_pip_command_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "hypothesis.strategies", None)
     monkeypatch.setitem(sys.modules, "hypothesis", None)
     with pytest.raises(rnnref.MissingExtra, match=r'pip install "rnnref\[dev\]"'):
-        testing.shapes()
+        api.shapes()

@@ -3,12 +3,12 @@ import json
 
 import numpy as np
 import pytest
-from golden_runs import Arrays, Case, made, sequence
-from test_golden_tf1 import FILES
+from tests.golden_runs import Arrays, Case, made, sequence
+from tests.test_golden_tf1 import FILES
 
 import rnnref
 from rnnref import tf1
-from rnnref.compare import assert_same
+from rnnref.testing.assertions import assert_same
 from rnnref.tf1.loops import flat
 
 RNG = np.random.default_rng(3)
@@ -31,7 +31,7 @@ def test_a_loop_by_hand_is_the_loop_to_the_bit(path):
     case = Case(path)
     (cell,), xs, state = case.cells, inputs(case), case.state("in", case.form)
     xs = xs[:1] if case.config["kwargs"].get("skip_connection") else xs
-    state = cell.zero_state(len(rnnref.tree.first(xs[0])), case.config["dtype"]) if state is None else state
+    state = cell.zero_state(len(rnnref.tree.first_leaf(xs[0])), case.config["dtype"]) if state is None else state
     start, result = state, tf1.static_rnn(cell, xs, state)
     outputs, backs = [], []
     for x in xs:

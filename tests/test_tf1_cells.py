@@ -1,12 +1,12 @@
 """Masks of `rnnref.tf1`, and cells in cells."""
 import numpy as np
 import pytest
-import strict
+from tests import strict
 
 import rnnref
 from rnnref import tf1
 from rnnref.check.tolerance import tolerance
-from rnnref.compare import assert_close, assert_same
+from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.tree import to
 
 RNG = np.random.default_rng(4)

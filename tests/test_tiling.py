@@ -5,7 +5,7 @@ import math
 
 import pytest
 from hypothesis import given, settings, strategies as st
-from shim.hostsim import built
+from tests.shim.hostsim import built
 
 from rnnref.cuda import source
 from rnnref.cuda.limits import CARDS, refused

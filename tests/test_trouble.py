@@ -1,8 +1,8 @@
 """What goes wrong on a card in the middle of a run, with errors that are named and worded as CuPy's."""
-import blas
+from tests import blas
 import numpy as np
 import pytest
-import strict
+from tests import strict
 
 import rnnref
 from rnnref.cells import LSTM, Bidirectional

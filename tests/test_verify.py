@@ -1,7 +1,7 @@
 """The checker on functions and on ONNX nodes: right candidates pass, planted faults are caught and named."""
 import numpy as np
 import pytest
-from by_hand import engine
+from tests.by_hand import engine
 
 import rnnref
 from rnnref import DtypeError, NotSupported, cells

@@ -4,13 +4,13 @@ import pytest
 
 import rnnref
 from rnnref.cells import GRU, LSTM, SimpleRNN, Stack
-from rnnref.compare import assert_same
-from rnnref.testing import check_cell
-from rnnref.trial import of_shapes
-from rnnref.wrappers.around import Embedding, Highway, InputProjection, OutputProjection, Residual
+from rnnref.testing.assertions import assert_same
+from rnnref.testing.api import check_cell
+from rnnref.testing.case import draw_arrays
+from rnnref.wrappers.residual import Embedding, Highway, InputProjection, OutputProjection, Residual
 from rnnref.wrappers.attention import Attention
-from rnnref.wrappers.device import Device, where
-from rnnref.wrappers.noise import Dropout, Masks, Zoneout, Zones
+from rnnref.wrappers.device import Device, parse_device
+from rnnref.wrappers.dropout import Dropout, Masks, Zoneout, ZoneoutMasks
 
 RNG = np.random.default_rng(2)
 T, B, U = 5, 4, 3
@@ -19,7 +19,7 @@ LAWS = (2, 3, 4, 6, 7, 8, 9)                      # 1 and 5 are about inputs wit
 
 
 def parameters(cell, n_in=3):
-    return of_shapes(lambda shape: RNG.normal(size=shape), cell.shapes(n_in, U))
+    return draw_arrays(lambda shape: RNG.normal(size=shape), cell.shapes(n_in, U))
 
 
 @pytest.mark.parametrize("cell", (GRU(), Stack((GRU(), LSTM()))), ids=lambda cell: cell.name)
@@ -55,7 +55,7 @@ def test_embedding_refuses(ids, error, says):
 @pytest.mark.parametrize("device, says", (("cpu", ("cpu", 0)), ("/device:GPU:1", ("gpu", 1)), (None, ("any", 0)),
                                           ("/job:worker/task:0/device:CPU:0", ("cpu", 0)), ("gpu", ("gpu", 0))))
 def test_names_of_devices(device, says):
-    assert where("", device) == says
+    assert parse_device("", device) == says
 
 
 @pytest.mark.parametrize("cell, error, says", (
@@ -90,7 +90,7 @@ def test_parameters_that_do_not_fit(cell):
 
 @pytest.mark.parametrize("wrapper, extra", (
     (Dropout, Masks(s=type(LSTM().zeros(1, 1))(None, np.ones((B, U + 1))))),
-    (Zoneout, Zones(type(LSTM().zeros(1, 1))(None, np.ones((B, U + 1))))),
+    (Zoneout, ZoneoutMasks(type(LSTM().zeros(1, 1))(None, np.ones((B, U + 1))))),
     (Zoneout, Masks())))
 def test_masks_that_do_not_fit(wrapper, extra):
     cell = wrapper(LSTM())

@@ -1,15 +1,15 @@
 """Every cell by its public name, and what cells are made of."""
-from ..cell import Cell, GatedCell, Projected, TwoStage
-from ..wrappers.beside import Beside
-from ..wrappers.candidate import CandidateDropout
-from ..wrappers.noise import Dropout, Masks
+from ..cell import Cell, GatedCell, ProjectedCell, TwoStage
+from ..wrappers.parallel import Parallel
+from ..wrappers.candidate_dropout import CandidateDropout
+from ..wrappers.dropout import Dropout, Masks
 from ..wrappers.skip import Skip
 from ..wrappers.stack import Bidirectional, Stack
 from .catalog import CATALOG, EXAMPLES, GRU, LSTM, LayerNormSimpleRNN, SimpleRNN
 from .dense_peepholes import DensePeepholes
-from .gated import CFN, ESN, MGU, NAS, SRU, UGRNN, IntersectionRNN, LayerNormGRU, MinimalRNN
+from .gated_units import CFN, ESN, MGU, NAS, SRU, UGRNN, IntersectionRNN, LayerNormGRU, MinimalRNN
 from .grid import BidirectionalGridLSTM, GridLSTM
-from .lstms import GLSTM, ConvLSTM, IndRNN, IndyGRU, IndyLSTM, LayerNormLSTM, WeightNormLSTM
+from .lstm_variants import GLSTM, ConvLSTM, IndRNN, IndyGRU, IndyLSTM, LayerNormLSTM, WeightNormLSTM
 from .ntm import NTM
-from .phased import Phased, PhasedLSTM
+from .phased import PhasedCell, PhasedLSTM
 from .timefreq import TimeFreqLSTM

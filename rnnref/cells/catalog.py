@@ -2,17 +2,17 @@
 
 Sizes: B rows, I inputs, U units, H what recurs (U, or the width of a projection), G gate blocks x U.
 """
-from ..cell import GatedCell, Projected
-from ..errors import one_of
+from ..cell import GatedCell, ProjectedCell
+from ..errors import check_option
 from ..maps.dense import Dense
-from ..rules.elman import Elman
-from ..rules.gru import GRU as GRURule
-from ..rules.lstm import LSTM as LSTMRule
-from ..rules.of_sum import NormOfSum
-from .gated import GATED
+from ..rules.elman import ElmanRule
+from ..rules.gru import GRURule
+from ..rules.lstm import LSTMRule
+from ..rules.layer_norm import LayerNormRule
+from .gated_units import GATED_UNITS
 from .grid import GridLSTM
 from .gru_before import GRUBefore
-from .lstms import LSTMS
+from .lstm_variants import LSTM_VARIANTS
 from .ntm import NTM
 from .phased import PhasedLSTM
 from .timefreq import TimeFreqLSTM
@@ -37,7 +37,7 @@ def SimpleRNN(activation="tanh", recurrent_bias=False, bias=True):
     >>> float(y[0, 0])
     2.5
     """
-    return GatedCell(of_x(bias), of_h(recurrent_bias), Elman(activation))
+    return GatedCell(_input_map(bias), _recurrent_map(recurrent_bias), ElmanRule(activation))
 
 
 def LSTM(projection=None, projection_clip=None, recurrent_bias=False, bias=True, **options):
@@ -68,8 +68,8 @@ def LSTM(projection=None, projection_clip=None, recurrent_bias=False, bias=True,
     >>> bool(new.c[0, 0] == 0.5 * np.tanh(1.0)), float(kept.step.rule.f[0, 0])
     (True, 0.5)
     """
-    cell = GatedCell(of_x(bias), of_h(recurrent_bias), LSTMRule(**options))
-    return Projected(cell, projection, clip=projection_clip) if projection else cell
+    cell = GatedCell(_input_map(bias), _recurrent_map(recurrent_bias), LSTMRule(**options))
+    return ProjectedCell(cell, projection, clip=projection_clip) if projection else cell
 
 
 def GRU(reset="after", recurrent_bias=None, bias=True, **options):
@@ -98,10 +98,10 @@ def GRU(reset="after", recurrent_bias=None, bias=True, **options):
     >>> float(y[0, 0])
     0.5
     """
-    one_of("GRU", "reset", reset, ("after", "before"))
+    check_option("GRU", "reset", reset, ("after", "before"))
     recurrent_bias = (bias and reset == "after") if recurrent_bias is None else recurrent_bias
     cell = GatedCell if reset == "after" else GRUBefore
-    return cell(of_x(bias), of_h(recurrent_bias), GRURule(**options))
+    return cell(_input_map(bias), _recurrent_map(recurrent_bias), GRURule(**options))
 
 
 def LayerNormSimpleRNN(activation="tanh", epsilon=1e-5):
@@ -121,19 +121,19 @@ def LayerNormSimpleRNN(activation="tanh", epsilon=1e-5):
     >>> y
     array([[-1.,  1.]])
     """
-    return GatedCell(Dense("W"), Dense("R"), NormOfSum(Elman(activation), epsilon=epsilon))
+    return GatedCell(Dense("W"), Dense("R"), LayerNormRule(ElmanRule(activation), epsilon=epsilon))
 
 
-def of_x(bias=True):
+def _input_map(bias=True):
     return Dense("W", "b" if bias else None)
 
 
-def of_h(bias=False):
+def _recurrent_map(bias=False):
     return Dense("R", "bR" if bias else None)
 
 
-WRITTEN = PhasedLSTM, TimeFreqLSTM, GridLSTM, NTM                  # out, as no map and no rule says them
-CATALOG = {f.__name__: f for f in (SimpleRNN, LSTM, GRU, LayerNormSimpleRNN, *LSTMS, *GATED, *WRITTEN)}
+_SPECIAL_CELLS = PhasedLSTM, TimeFreqLSTM, GridLSTM, NTM                  # out, as no map and no rule says them
+CATALOG = {f.__name__: f for f in (SimpleRNN, LSTM, GRU, LayerNormSimpleRNN, *LSTM_VARIANTS, *GATED_UNITS, *_SPECIAL_CELLS)}
 # What is shown of those that have sizes of their own, which nobody can guess
 EXAMPLES: dict = {
     "TimeFreqLSTM": {"feature": 3, "skip": 2, "windows": 3},

@@ -2,12 +2,12 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..arrays import cast, namespace, wide
+from ..arrays import cast, namespace, upcast
 from ..cell import TwoStage
 from ..errors import NotSupported
 from ..maps.dense import Dense
-from ..rules.lstm import LSTM, Pre, State
-from ..tree import tmap
+from ..rules.lstm import LSTMRule, Pre, State
+from ..tree import map_structure
 
 
 class Kept(NamedTuple):
@@ -24,8 +24,8 @@ class DensePeepholes(TwoStage):
     inputs: Any = Dense("W", "b")                 # x -> i f g o
     recurrent: Any = Dense("R")                   # h -> i f g o
     peepholes: Any = Dense("C")                   # c -> i f,  c' -> o
-    rule: Any = LSTM()                            # whose activations, forget bias and state these are
-    multiplies = ""
+    rule: Any = LSTMRule()                            # whose activations, forget bias and state these are
+    own_products = ""
 
     def __post_init__(self):
         if self.rule.axes() or self.rule.coupled or self.rule.cell_clip:
@@ -35,41 +35,41 @@ class DensePeepholes(TwoStage):
     def axes(self):
         return self.inputs.axes("I") | self.recurrent.axes("H") | self.peepholes.axes("U", "U+U+U")
 
-    def meets(self):
+    def input_axes(self):
         yield self.inputs, "I"
         yield self.recurrent, "H"
 
     def step(self, p, ax, s):
-        r, xp, c0 = self.rule, namespace(ax, s.c), wide(s.c)
+        r, xp, c0 = self.rule, namespace(ax, s.c), upcast(s.c)
         ah, kh = self.recurrent.forward(p, s.h)
-        ai, af, ag, ao = xp.split(wide(ax) + wide(ah), 4, -1)
+        ai, af, ag, ao = xp.split(upcast(ax) + upcast(ah), 4, -1)
         old, ko = self.peepholes.forward(self.blocks(p, 0, 2), cast(c0, s.h))
-        oi, of = xp.split(wide(old), 2, -1)
+        oi, of = xp.split(upcast(old), 2, -1)
         i, ki = r.gate.forward(ai + oi)
         f, kf = r.gate.forward(af + of + r.forget_bias)
         g, kg = r.candidate.forward(ag)
         c = f * c0 + i * g
         new, kn = self.peepholes.forward(self.blocks(p, 2, 3), cast(c, s.h))
-        o, k = r.gate.forward(ao + wide(new))
+        o, k = r.gate.forward(ao + upcast(new))
         tc, kc = r.output.forward(c)
         h = cast(o * tc, s.h)
         return h, State(h, cast(c, s.c)), Kept(i, f, g, o, tc, c0, Pre(ki, kf, kg, k, kc), kh, ko, kn)
 
-    def step_back(self, p, k, dy, dnew):
-        r, xp, dh = self.rule, namespace(dy), wide(dy) + wide(dnew.h)
+    def step_backward(self, p, k, dy, dnew):
+        r, xp, dh = self.rule, namespace(dy), upcast(dy) + upcast(dnew.h)
         do = cast(r.gate.backward(k.o, k.pre.o, dh * k.tc), dy)
-        dc = wide(dnew.c) + r.output.backward(k.tc, k.pre.c, dh * k.o)
-        dc = dc + wide(self.peepholes.backward_x(self.blocks(p, 2, 3), k.new, do))
+        dc = upcast(dnew.c) + r.output.backward(k.tc, k.pre.c, dh * k.o)
+        dc = dc + upcast(self.peepholes.backward_x(self.blocks(p, 2, 3), k.new, do))
         di, df = r.gate.backward(k.i, k.pre.i, dc * k.g), r.gate.backward(k.f, k.pre.f, dc * k.c0)
         dg = r.candidate.backward(k.g, k.pre.g, dc * k.i)
-        da, dif = xp.concatenate([di, df, dg, wide(do)], -1), cast(xp.concatenate([di, df], -1), dy)
-        dc0 = dc * k.f + wide(self.peepholes.backward_x(self.blocks(p, 0, 2), k.old, dif))
+        da, dif = xp.concatenate([di, df, dg, upcast(do)], -1), cast(xp.concatenate([di, df], -1), dy)
+        dc0 = dc * k.f + upcast(self.peepholes.backward_x(self.blocks(p, 0, 2), k.old, dif))
         da = cast(da, dy)
         dh0 = self.recurrent.backward_x(p, k.recurrent, da)
-        return da, tmap(cast, State(dh0, dc0), dnew), (k.recurrent, da, k.old, dif, k.new, do)
+        return da, map_structure(cast, State(dh0, dc0), dnew), (k.recurrent, da, k.old, dif, k.new, do)
 
-    def step_p(self, p, due):
-        kh, da, ko, dif, kn, do = due
+    def step_backward_p(self, p, deferred):
+        kh, da, ko, dif, kn, do = deferred
         old = self.peepholes.backward_p(self.blocks(p, 0, 2), ko, dif)
         new = self.peepholes.backward_p(self.blocks(p, 2, 3), kn, do)
         whole = {name: namespace(a).concatenate([a, new[name]], -1) for name, a in old.items()}

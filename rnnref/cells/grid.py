@@ -4,20 +4,20 @@ from typing import Any, NamedTuple, Optional
 
 import numpy
 
-from ..arrays import cast, namespace, rows
+from ..arrays import cast, namespace, as_matrix
 from ..cell import Cell
-from ..errors import NotSupported, one_of
+from ..errors import NotSupported, check_option
 from ..maps.dense import Dense
 from ..rules.lstm import State
-from ..scalar import clip, dclip, dsigmoid, dtanh, sigmoid, tanh
-from ..shapes import Size, extents
-from ..tree import add, tmap
-from ..wrappers.beside import Beside
+from ..elementwise import clip, dclip, dsigmoid, dtanh, sigmoid, tanh
+from ..shapes import Size, resolve_shape
+from ..tree import add, map_structure
+from ..wrappers.parallel import Parallel
 from .timefreq import check_windows
-from .windows import cut, paste
+from .frequency_windows import extract_windows, overlap_add
 
 
-class Way(NamedTuple):
+class KeptLSTM(NamedTuple):
     """What one of the two LSTMs of a window keeps."""
     i: Any; f: Any; g: Any; o: Any; tc: Any; c: Any
 
@@ -67,12 +67,12 @@ class GridLSTM(Cell):
     cell_clip: Optional[float] = None
     reads: str = "own"
     map: Any = field(default=Dense("W"), repr=False)              # of x and of r, under names of their own
-    multiplies = ""
+    own_products = ""
 
     def __post_init__(self):
         object.__setattr__(self, "windows", tuple(self.windows))
         object.__setattr__(self, "starts", tuple(self.starts or (0,) * len(self.windows)))
-        one_of(self.name, "reads", self.reads, ("own", "first"))
+        check_option(self.name, "reads", self.reads, ("own", "first"))
         if len(self.starts) != len(self.windows) or min(self.feature, self.skip, *self.windows) < 1:
             raise NotSupported(self.name, f"feature={self.feature}, skip={self.skip}, windows={self.windows}, "
                                           f"starts={self.starts}", fix="a positive number of windows for each start")
@@ -97,7 +97,7 @@ class GridLSTM(Cell):
 
     def shapes(self, n_in, units):
         sizes = {"U": Size(units), "G": Size(len(self.gates) * units)}
-        return {name: extents(axes, sizes) for name, axes in self.axes().items()}
+        return {name: resolve_shape(axes, sizes) for name, axes in self.axes().items()}
 
     def width(self, units):
         return 2 * sum(self.windows) * units
@@ -120,67 +120,67 @@ class GridLSTM(Cell):
 
     def forward(self, p, x, s, extra=None):
         xp, U, new, kept, last = namespace(x), s.c.shape[-1], [], [], None
-        xs = cut(x, [at for _, at, _ in self.places], self.feature)
+        xs = extract_windows(x, [at for _, at, _ in self.places], self.feature)
         for q, (k, _, slot) in enumerate(self.places):
             if k != last:
                 hf = cf = xp.zeros((len(x), U), x.dtype)
             r, c, last = xp.concatenate([s.h[:, slot], hf], -1), s.c[:, slot], k
-            (ht, t), (hf, f) = self.window(p, k, xs[:, q], r, c, cf)
+            (ht, t), (hf, f) = self._forward_window(p, k, xs[:, q], r, c, cf)
             kept.append((r, c, cf, t, f))
             new.append((ht, t.c, hf))
             cf = f.c
         h, c, hf = (xp.stack(a, 1) for a in zip(*new))
         y = xp.concatenate([h, hf], -1).reshape(len(x), 2 * h.shape[1] * U)
-        return y, tmap(cast, State(h, c), s), Kept(x, s, tuple(kept))
+        return y, map_structure(cast, State(h, c), s), Kept(x, s, tuple(kept))
 
-    def window(self, p, k, x, r, ct, cf):
+    def _forward_window(self, p, k, x, r, ct, cf):
         """One step of both LSTMs -> (h', kept) of time, (h', kept) of frequency."""
         gates, xp = [], namespace(x)
         for w, c in zip(self.ways, (ct, cf)):
             of_x, of_r = self.maps(w, k)
             a = of_x.forward(p, x)[0] + of_r.forward(p, r)[0] + p[f"b{w}{k}"]
             a = dict(zip(self.gates, xp.split(a, len(self.gates), -1)))
-            i = sigmoid(a["i"] + self.peep(p, "i", w, k, cf, ct))
-            f = 1 - i if self.coupled else sigmoid(a["f"] + self.forget_bias + self.peep(p, "f", w, k, cf, ct))
+            i = sigmoid(a["i"] + self._peephole(p, "i", w, k, cf, ct))
+            f = 1 - i if self.coupled else sigmoid(a["f"] + self.forget_bias + self._peephole(p, "f", w, k, cf, ct))
             g = tanh(a["g"])
             c = f * c + i * g
             gates.append((i, f, g, a["o"], clip(c, self.cell_clip) if self.cell_clip else c))
         (*_, ct), (*_, cf) = gates
         for w, (i, f, g, ao, c) in zip(self.ways, gates):
-            o, tc = sigmoid(ao + self.peep(p, "o", w, k, cf, ct)), tanh(c)
-            yield cast(o * tc, x), Way(i, f, g, o, tc, c)
+            o, tc = sigmoid(ao + self._peephole(p, "o", w, k, cf, ct)), tanh(c)
+            yield cast(o * tc, x), KeptLSTM(i, f, g, o, tc, c)
 
     def maps(self, w, k):
         return replace(self.map, W=f"W{w}{k}"), replace(self.map, W=f"R{w}{k}")
 
-    def peep(self, p, gate, w, k, cf, ct):
+    def _peephole(self, p, gate, w, k, cf, ct):
         return p[f"Wp{gate}_{w}f{k}"] * cf + p[f"Wp{gate}_{w}t{k}"] * ct if self.peepholes else 0
 
     def backward(self, p, kept, dy, dnew):
         xp, U, (h, c) = namespace(dy), dnew.c.shape[-1], kept.slots
         dh, dc, dp = xp.zeros_like(h), xp.zeros_like(c), {}
-        xs, last = cut(kept.x, [at for _, at, _ in self.places], self.feature), None
+        xs, last = extract_windows(kept.x, [at for _, at, _ in self.places], self.feature), None
         dxs, dy = xp.zeros_like(xs), dy.reshape(*dnew.h.shape[:2], 2 * U)
         for q, (k, _, slot) in reversed(list(enumerate(self.places))):
             if k != last:
                 dhf = dcf = xp.zeros_like(dnew.c[:, 0])
             last = k
             d = (dnew.h[:, q] + dy[:, q, :U], dnew.c[:, q]), (dhf + dy[:, q, U:], dcf)
-            dxs[:, q], dr, dct, dcf, dq = self.window_back(p, k, xs[:, q], kept.windows[q], d)
+            dxs[:, q], dr, dct, dcf, dq = self._backward_window(p, k, xs[:, q], kept.windows[q], d)
             dh[:, slot] += dr[:, :U]
             dc[:, slot] += dct
             dhf = dr[:, U:]
             for name, value in dq.items():
                 dp[name] = add(dp.get(name), value)
-        return paste(dxs, [at for _, at, _ in self.places], kept.x.shape[-1]), State(dh, dc), None, dp
+        return overlap_add(dxs, [at for _, at, _ in self.places], kept.x.shape[-1]), State(dh, dc), None, dp
 
-    def window_back(self, p, k, x, kept, d):
+    def _backward_window(self, p, k, x, kept, d):
         """Gradients of x, r, both old c and the parameters, from those of (h', c') of time and of frequency."""
         (r, ct, cf, *ways), dp, xp = kept, {}, namespace(x)
         dnew, dold, do = [d[0][1], d[1][1]], [0, 0], []          # of c_t and c_f, after and before
         for w, way, (dh, _) in zip(self.ways, ways, d):
             do.append(dsigmoid(way.o, dh * way.tc))
-            self.peep_back(p, dp, "o", w, k, do[-1], (ways[0].c, ways[1].c), dnew)
+            self._peephole_backward(p, dp, "o", w, k, do[-1], (ways[0].c, ways[1].c), dnew)
         dx = dr = 0
         for n, (w, way, (dh, _)) in enumerate(zip(self.ways, ways, d)):
             dc = dnew[n] + dtanh(way.tc, dh * way.o)
@@ -190,16 +190,16 @@ class GridLSTM(Cell):
             da |= {} if self.coupled else {"f": dsigmoid(way.f, df)}
             dold[n] = dold[n] + dc * way.f
             for gate in "i" if self.coupled else "if":
-                self.peep_back(p, dp, gate, w, k, da[gate], (ct, cf), dold)
+                self._peephole_backward(p, dp, gate, w, k, da[gate], (ct, cf), dold)
             da = cast(xp.concatenate([da[g] for g in self.gates], -1), x)
             of_x, of_r = self.maps(w, k)
             dx, dr = dx + of_x.backward_x(p, x, da), dr + of_r.backward_x(p, r, da)
-            more = of_x.backward_p(p, x, da) | of_r.backward_p(p, r, da) | {f"b{w}{k}": rows(da).sum(0)}
+            more = of_x.backward_p(p, x, da) | of_r.backward_p(p, r, da) | {f"b{w}{k}": as_matrix(da).sum(0)}
             for name, value in more.items():
                 dp[name] = add(dp.get(name), value)
         return dx, dr, *dold, dp
 
-    def peep_back(self, p, dp, gate, w, k, da, cs, dcs):
+    def _peephole_backward(self, p, dp, gate, w, k, da, cs, dcs):
         """Adds to `dp` and to `dcs`, the gradients of c of time and of frequency, what a gate's peepholes say."""
         for n, of in enumerate("tf" if self.peepholes else ""):
             name = f"Wp{gate}_{w}{of}{k}"
@@ -221,4 +221,4 @@ def BidirectionalGridLSTM(offset=0, **options):
     >>> BidirectionalGridLSTM(feature=3, skip=2, windows=(3,)).width(5)
     60
     """
-    return Beside((GridLSTM(**options), GridLSTM(**options, backwards=True, offset=offset)))
+    return Parallel((GridLSTM(**options), GridLSTM(**options, backwards=True, offset=offset)))

@@ -2,11 +2,11 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..arrays import cast, namespace, wide
+from ..arrays import cast, namespace, upcast
 from ..cell import TwoStage
 from ..maps.dense import Dense
-from ..rules.gru import GRU, Pre, State
-from ..tree import tmap
+from ..rules.gru import GRURule, Pre, State
+from ..tree import map_structure
 
 
 class Kept(NamedTuple):
@@ -21,36 +21,36 @@ class GRUBefore(TwoStage):
     """
     inputs: Any = Dense("W", "b")                 # x   -> r z n
     recurrent: Any = Dense("R")                   # h   -> r z,  r h -> n
-    rule: Any = GRU()                             # whose gates, activations and state these are
+    rule: Any = GRURule()                             # whose gates, activations and state these are
     name = "GRU"
-    multiplies = ""
+    own_products = ""
 
     def axes(self):
         return self.inputs.axes("I") | self.recurrent.axes("H")
 
     def step(self, p, ax, s):
-        (xr, xz, xn), h = namespace(ax, s.h).split(wide(ax), 3, -1), wide(s.h)
+        (xr, xz, xn), h = namespace(ax, s.h).split(upcast(ax), 3, -1), upcast(s.h)
         ag, kg = self.recurrent.forward(self.blocks(p, 0, 2), s.h)
-        hr, hz = namespace(ag).split(wide(ag), 2, -1)
+        hr, hz = namespace(ag).split(upcast(ag), 2, -1)
         r, kr = self.rule.gate.forward(xr + hr)
         z, kz = self.rule.gate.forward(xz + hz)
         an, kn = self.recurrent.forward(self.blocks(p, 2, 3), cast(r * h, s.h))
-        n, kc = self.rule.candidate.forward(xn + wide(an))
+        n, kc = self.rule.candidate.forward(xn + upcast(an))
         h = cast((1 - z) * n + z * h, s.h)
         return h, State(h), Kept(r, z, n, s.h, kg, kn, Pre(kr, kz, kc))
 
-    def step_back(self, p, k, dy, dnew):
-        xp, dh, h0 = namespace(dy), wide(dy) + wide(dnew.h), wide(k.h0)
+    def step_backward(self, p, k, dy, dnew):
+        xp, dh, h0 = namespace(dy), upcast(dy) + upcast(dnew.h), upcast(k.h0)
         dz = self.rule.gate.backward(k.z, k.pre.z, dh * (h0 - k.n))
         dn = self.rule.candidate.backward(k.n, k.pre.n, dh * (1 - k.z))
-        drh = wide(self.recurrent.backward_x(self.blocks(p, 2, 3), k.new, cast(dn, dy)))
+        drh = upcast(self.recurrent.backward_x(self.blocks(p, 2, 3), k.new, cast(dn, dy)))
         dr = self.rule.gate.backward(k.r, k.pre.r, drh * h0)
         dg, dn = cast(xp.concatenate([dr, dz], -1), dy), cast(dn, dy)
-        dh0 = dh * k.z + drh * k.r + wide(self.recurrent.backward_x(self.blocks(p, 0, 2), k.gates, dg))
-        return xp.concatenate([dg, dn], -1), tmap(cast, State(dh0), dnew), (k.gates, dg, k.new, dn)
+        dh0 = dh * k.z + drh * k.r + upcast(self.recurrent.backward_x(self.blocks(p, 0, 2), k.gates, dg))
+        return xp.concatenate([dg, dn], -1), map_structure(cast, State(dh0), dnew), (k.gates, dg, k.new, dn)
 
-    def step_p(self, p, due):
-        kg, dg, kn, dn = due
+    def step_backward_p(self, p, deferred):
+        kg, dg, kn, dn = deferred
         gates = self.recurrent.backward_p(self.blocks(p, 0, 2), kg, dg)
         new = self.recurrent.backward_p(self.blocks(p, 2, 3), kn, dn)
         return {name: namespace(a).concatenate([a, new[name]], -1) for name, a in gates.items()}

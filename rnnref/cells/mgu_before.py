@@ -2,11 +2,11 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..arrays import cast, namespace, wide
+from ..arrays import cast, namespace, upcast
 from ..cell import TwoStage
 from ..maps.dense import Dense
-from ..rules.gated import MGU, State
-from ..tree import tmap
+from ..rules.gated import MGURule, State
+from ..tree import map_structure
 
 
 class Kept(NamedTuple):
@@ -21,36 +21,36 @@ class MGUBefore(TwoStage):
     """
     inputs: Any = Dense("W", "b")                 # x   -> f n
     recurrent: Any = Dense("R")                   # h   -> f,  f h -> n
-    rule: Any = MGU()                             # whose gates, activations and state these are
-    multiplies = ""
+    rule: Any = MGURule()                             # whose gates, activations and state these are
+    own_products = ""
 
     def axes(self):
         return self.inputs.axes("I") | self.recurrent.axes("H")
 
-    def meets(self):
+    def input_axes(self):
         yield self.inputs, "I"
         yield self.recurrent, "H"
 
     def step(self, p, ax, s):
-        (xf, xn), h = namespace(ax, s.h).split(wide(ax), 2, -1), wide(s.h)
+        (xf, xn), h = namespace(ax, s.h).split(upcast(ax), 2, -1), upcast(s.h)
         hf, kg = self.recurrent.forward(self.block(p, 0), s.h)
-        f, kf = self.rule.gate.forward(xf + wide(hf))
+        f, kf = self.rule.gate.forward(xf + upcast(hf))
         hn, kn = self.recurrent.forward(self.block(p, 1), cast(f * h, s.h))
-        n, kc = self.rule.candidate.forward(xn + wide(hn))
-        new = cast(self.rule.mixed(f, h, n), s.h)
+        n, kc = self.rule.candidate.forward(xn + upcast(hn))
+        new = cast(self.rule.mix(f, h, n), s.h)
         return new, State(new), Kept(f, n, s.h, kg, kn, (kf, kc))
 
-    def step_back(self, p, k, dy, dnew):
-        dh, h0 = wide(dy) + wide(dnew.h), wide(k.h0)
-        df, dh0, dn = self.rule.mixed_back(k.f, h0, k.n, dh)
+    def step_backward(self, p, k, dy, dnew):
+        dh, h0 = upcast(dy) + upcast(dnew.h), upcast(k.h0)
+        df, dh0, dn = self.rule.mix_backward(k.f, h0, k.n, dh)
         dn = cast(self.rule.candidate.backward(k.n, k.pre[1], dn), dy)
-        dfh = wide(self.recurrent.backward_x(self.block(p, 1), k.new, dn))
+        dfh = upcast(self.recurrent.backward_x(self.block(p, 1), k.new, dn))
         df = cast(self.rule.gate.backward(k.f, k.pre[0], df + dfh * h0), dy)
-        dh0 = dh0 + dfh * k.f + wide(self.recurrent.backward_x(self.block(p, 0), k.gate, df))
-        return namespace(dy).concatenate([df, dn], -1), tmap(cast, State(dh0), dnew), (k.gate, df, k.new, dn)
+        dh0 = dh0 + dfh * k.f + upcast(self.recurrent.backward_x(self.block(p, 0), k.gate, df))
+        return namespace(dy).concatenate([df, dn], -1), map_structure(cast, State(dh0), dnew), (k.gate, df, k.new, dn)
 
-    def step_p(self, p, due):
-        kg, df, kn, dn = due
+    def step_backward_p(self, p, deferred):
+        kg, df, kn, dn = deferred
         gate = self.recurrent.backward_p(self.block(p, 0), kg, df)
         new = self.recurrent.backward_p(self.block(p, 1), kn, dn)
         return {name: namespace(a).concatenate([a, new[name]], -1) for name, a in gate.items()}

@@ -6,13 +6,13 @@ import numpy
 
 from ..arrays import cast, namespace
 from ..errors import NotSupported, ShapeError
-from ..scalar import clip, dclip, dsigmoid, dtanh, sigmoid, tanh
-from ..shapes import Outline, Size, check_input, expect, floating
-from ..tree import choose, only, tmap
-from ..wrappers.owning import Owning
-from .addressing import address, address_back, softmax, softmax_back
+from ..elementwise import clip, dclip, dsigmoid, dtanh, sigmoid, tanh
+from ..shapes import ArraySpec, Size, check_input, expect, check_floating
+from ..tree import choose, apply_mask, map_structure
+from ..wrappers.owning import ParametricWrapper
+from .ntm_addressing import address, address_backward, softmax, dsoftmax
 
-LIMIT = 20.0                                      # of what the heads are told and of the output, as TF 1 has it
+_LIMIT = 20.0                                      # of what the heads are told and of the output, as TF 1 has it
 
 
 class State(NamedTuple):
@@ -24,13 +24,13 @@ class State(NamedTuple):
 
 
 class Kept(NamedTuple):
-    first: Any; start: Any; cell: Any; out: Any; told: Any; y: Any
+    first: Any; start: Any; cell: Any; out: Any; controls: Any; y: Any
     address: Any; reads: Any; memory: Any         # what addressing keeps; what was read; the memory before each write
     erase: Any; add: Any; focus: Any
 
 
 @dataclass(frozen=True)
-class NTM(Owning):
+class NTM(ParametricWrapper):
     """A controller with heads on a memory of `slots` vectors of `vector` numbers.
 
         (r, w, M) = (tanh(reads0), softmax(focus0), memory0) at time 0, else those of the state
@@ -63,7 +63,7 @@ class NTM(Owning):
     read_heads: int = 1
     write_heads: int = 1
     shift: int = 1
-    multiplies = "what its heads and its memory hold"
+    own_products = "what its heads and its memory hold"
 
     def __post_init__(self):
         if min(self.slots, self.vector, self.outputs, self.read_heads) < 1 or self.write_heads < 0 \
@@ -105,7 +105,7 @@ class NTM(Owning):
         reads, focus, memory = [choose(first, xp.broadcast_to(a, b.shape), b) for a, b in zip(start, s[1:4])]
         given = cast(xp.concatenate([x, reads.reshape(B, R * M)], -1), x)
         o, controller, k = self.cell.forward(inner, given, s.controller, extra)
-        told = clip(o @ own["Wh"] + own["bh"], LIMIT)
+        told = clip(o @ own["Wh"] + own["bh"], _LIMIT)
         n = self.per_head * self.heads
         focus, ka = address(told[:, :n].reshape(B, self.heads, self.per_head), focus, memory, self.shift)
         reads = focus[:, :R] @ memory
@@ -116,37 +116,37 @@ class NTM(Owning):
             w = focus[:, R + h, :, None]
             memories.append(memories[-1] * (1 - w * erase[:, h, None]) + w * new[:, h, None])
         out = xp.concatenate([o, reads.reshape(B, R * M)], -1)
-        y = clip(out @ own["Wy"] + own["by"], LIMIT)
+        y = clip(out @ own["Wy"] + own["by"], _LIMIT)
         after = State(controller, reads, focus, memories[-1], s.time + 1)
-        return cast(y, x), tmap(cast, after, s), Kept(
+        return cast(y, x), map_structure(cast, after, s), Kept(
             first, start[:2], k, out, told, y, ka, reads, tuple(memories[:-1]) or (memory,), erase, new, focus)
 
     def backward(self, p, k, dy, d):
         own, inner = self.split(p)
         xp, B, R, M = namespace(dy), len(dy), self.read_heads, self.vector
         C = k.out.shape[-1] - R * M
-        dy = dclip(k.y, LIMIT, dy)
+        dy = dclip(k.y, _LIMIT, dy)
         dp = {"Wy": k.out.T @ dy, "by": dy.sum(0)}
         dout = dy @ own["Wy"].T
         dreads = d.reads + dout[:, C:].reshape(B, R, M)
-        dmemory, dfocus, dtail = self.write_back(k, d.memory, d.focus)
+        dmemory, dfocus, dtail = self._write_backward(k, d.memory, d.focus)
         dfocus = xp.concatenate([dfocus[:, :R] + dreads @ k.memory[0].swapaxes(1, 2), dfocus[:, R:]], 1)
         dmemory = dmemory + k.focus[:, :R].swapaxes(1, 2) @ dreads
-        dheads, dfocus, dm = address_back(k.address, dfocus, self.shift)
+        dheads, dfocus, dm = address_backward(k.address, dfocus, self.shift)
         dtold = xp.concatenate([dheads.reshape(B, self.heads * self.per_head), dtail], -1)
-        dtold = dclip(k.told, LIMIT, dtold)
+        dtold = dclip(k.controls, _LIMIT, dtold)
         dp |= {"Wh": k.out[:, :C].T @ dtold, "bh": dtold.sum(0)}
         do = dout[:, :C] + dtold @ own["Wh"].T
         dx, dcontroller, dextra, dq = self.cell.backward(inner, k.cell, do, d.controller)
         n = dx.shape[-1] - R * M
         starts = dx[:, n:].reshape(B, R, M), dfocus, dmemory + dm
-        dreads0, dfocus0, dp["memory0"] = (only(k.first, a).sum(0) for a in starts)
-        dp |= {"reads0": dtanh(k.start[0], dreads0), "focus0": softmax_back(k.start[1], dfocus0)}
-        dold = [only(~k.first, a) for a in starts]
+        dreads0, dfocus0, dp["memory0"] = (apply_mask(k.first, a).sum(0) for a in starts)
+        dp |= {"reads0": dtanh(k.start[0], dreads0), "focus0": dsoftmax(k.start[1], dfocus0)}
+        dold = [apply_mask(~k.first, a) for a in starts]
         ds = State(dcontroller, dold[0], dold[1], dold[2], d.time)
         return dx[:, :n], ds, dextra, self.join(dp, dq)
 
-    def write_back(self, k, dmemory, dfocus):
+    def _write_backward(self, k, dmemory, dfocus):
         """Through the writes, the last first: gradients of the memory before, of all w' and of their part of p."""
         xp, R, dtail = namespace(dmemory), self.read_heads, []
         dws = [dfocus[:, :R]]
@@ -168,15 +168,15 @@ class NTM(Owning):
         axes = {"reads": f"B {self.read_heads} {self.vector}", "focus": f"B {self.heads} {self.slots}",
                 "memory": f"B {self.slots} {self.vector}", "time": "B"}
         for name, words in axes.items():
-            floating(self.name, f"state.{name}", getattr(s, name), x.dtype)
+            check_floating(self.name, f"state.{name}", getattr(s, name), x.dtype)
             expect(self.name, f"state.{name}", getattr(s, name), words, seen)
         _, inner = self.split(p)
-        given = Outline((*x.shape[:-1], x.shape[-1] + self.read_heads * self.vector), x.dtype, "x beside what was read")
+        given = ArraySpec((*x.shape[:-1], x.shape[-1] + self.read_heads * self.vector), x.dtype, "x beside what was read")
         o = self.cell.check(inner, given, s.controller, extra, lead)
-        self.check_own(p, x, seen | {"C": Size(o.shape[-1], "the controller"), **numbers(self.own())})
-        return Outline((*x.shape[:-1], self.outputs), x.dtype, f"the output of {self.name}")
+        self.check_own(p, x, seen | {"C": Size(o.shape[-1], "the controller"), **_number_sizes(self.own())})
+        return ArraySpec((*x.shape[:-1], self.outputs), x.dtype, f"the output of {self.name}")
 
 
-def numbers(axes):
+def _number_sizes(axes):
     """Numbers that stand beside a letter, as in "C+8", as sizes."""
     return {w: Size(int(w)) for words in axes.values() for w in words.replace("+", " ").split() if w.isdigit()}

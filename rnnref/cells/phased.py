@@ -2,18 +2,18 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..arrays import cast, namespace, wide
+from ..arrays import cast, namespace, upcast
 from ..cell import GatedCell
-from ..errors import NotSupported, ShapeError, one_of
+from ..errors import NotSupported, ShapeError, check_option
 from ..maps.dense import Dense
-from ..rules.lstm import LSTM
-from ..scalar import where
-from ..shapes import Outline, Size, expect, floating
-from ..tree import add, first, tmap
-from ..wrappers.wrapper import Wrapper
+from ..rules.lstm import LSTMRule
+from ..elementwise import where
+from ..shapes import ArraySpec, Size, expect, check_floating
+from ..tree import add, first_leaf, map_structure
+from ..wrappers.base import Wrapper
 from .dense_peepholes import DensePeepholes
 
-NAMES = "period", "phase", "ratio_on"
+_OWN_PARAMETERS = "period", "phase", "ratio_on"
 
 
 class Kept(NamedTuple):
@@ -21,7 +21,7 @@ class Kept(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Phased(Wrapper):
+class PhasedCell(Wrapper):
     """A cell that sees the time at which each input came: x is the pair (time, inputs).
 
         phi = mod(time - phase, period) / period        of each unit
@@ -37,65 +37,65 @@ class Phased(Wrapper):
     Errors        NotSupported: a cell whose h is projected; ShapeError: an x that is no pair
 
     >>> import numpy as np, rnnref
-    >>> cell = Phased(rnnref.cells.SimpleRNN())
+    >>> cell = PhasedCell(rnnref.cells.SimpleRNN())
     >>> p = {"W": np.ones((1, 1)), "R": np.ones((1, 1)), "b": np.zeros(1), "period": np.full(1, 8.0),
     ...      "phase": np.zeros(1), "ratio_on": np.full(1, 0.5)}
     >>> x, s = (np.array([[10.0]]), np.array([[3.0]])), cell.zeros(1, 1, dtype="float64")
-    >>> bool(cell.forward(p, x, s)[0][0, 0] == np.tanh(3.0))   # a quarter of the period: wide open
+    >>> bool(cell.forward(p, x, s)[0][0, 0] == np.tanh(3.0))   # a quarter of the period: upcast open
     True
     """
     cell: Any
     leak: float = 0.001
     period_gradient: str = "whole"
-    multiplies = ""
+    own_products = ""
 
     def __post_init__(self):
-        one_of("Phased", "period_gradient", self.period_gradient, ("whole", "tf1"))
+        check_option("Phased", "period_gradient", self.period_gradient, ("whole", "tf1"))
         if getattr(self.cell, "projection", None):
             raise NotSupported("Phased", "a cell with a projection: h and c of a unit must open together")
 
     def axes(self):
-        return self.cell.axes() | {name: "U" for name in NAMES}
+        return self.cell.axes() | {name: "U" for name in _OWN_PARAMETERS}
 
     def shapes(self, n_in, units):
         n_in = n_in[1] if isinstance(n_in, tuple) else n_in
-        return self.cell.shapes(n_in, units) | {name: (units,) for name in NAMES}
+        return self.cell.shapes(n_in, units) | {name: (units,) for name in _OWN_PARAMETERS}
 
     def prepare(self, p, extra=None):
-        mine = {name: p[name] for name in NAMES}
+        mine = {name: p[name] for name in _OWN_PARAMETERS}
         q, extra, kept = self.cell.prepare(self.inner(p), extra)
         return q | mine, extra, kept
 
-    def prepare_back(self, p, kept, dp, dextra):
-        mine = {name: dp[name] for name in NAMES}
-        dq, dextra = self.cell.prepare_back(self.inner(p), kept, self.inner(dp), dextra)
+    def prepare_backward(self, p, kept, dp, dextra):
+        mine = {name: dp[name] for name in _OWN_PARAMETERS}
+        dq, dextra = self.cell.prepare_backward(self.inner(p), kept, self.inner(dp), dextra)
         return dq | mine, dextra
 
     def inner(self, p):
-        return {name: a for name, a in p.items() if name not in NAMES}
+        return {name: a for name, a in p.items() if name not in _OWN_PARAMETERS}
 
     def forward(self, p, x, s, extra=None):
         time, inputs = x
         _, new, kept = self.cell.forward(self.inner(p), inputs, s, extra)
-        period, phase, on = (wide(p[name]) for name in NAMES)
-        z = wide(time) - phase
+        period, phase, on = (upcast(p[name]) for name in _OWN_PARAMETERS)
+        z = upcast(time) - phase
         phi = z % period / period
         k = where(phi < on / 2, 2 * phi / on, where(phi < on, 2 - 2 * phi / on, self.leak * phi))
-        mixed = tmap(lambda a, b: cast(k * a + (1 - k) * b, b), new, s)     # k is wide, so this is
+        mixed = map_structure(lambda a, b: cast(k * a + (1 - k) * b, b), new, s)     # k is wide, so this is
         return mixed[0], mixed, Kept(kept, k, phi, z, new, s)
 
     def backward(self, p, kept, dy, dnew):
         d, k = type(dnew)(add(dnew[0], dy), *dnew[1:]), kept.k
-        inner = tmap(lambda a: cast(k * a, a), d)
+        inner = map_structure(lambda a: cast(k * a, a), d)
         dinputs, ds, dextra, dp = self.cell.backward(self.inner(p), kept.cell, namespace(dy).zeros_like(dy), inner)
-        ds = tmap(lambda a, b: cast(wide(b) + (1 - k) * a, a), d, ds)
-        dk = sum(a * (wide(new) - old) for a, new, old in zip(d, kept.new, kept.old))
-        dtime, mine = self.gate_back(p, kept, dk)
+        ds = map_structure(lambda a, b: cast(upcast(b) + (1 - k) * a, a), d, ds)
+        dk = sum(a * (upcast(new) - old) for a, new, old in zip(d, kept.new, kept.old))
+        dtime, mine = self._gate_backward(p, kept, dk)
         return (cast(dtime, dy), dinputs), ds, dextra, dp | mine
 
-    def gate_back(self, p, kept, dk):
+    def _gate_backward(self, p, kept, dk):
         """From how open each unit was to the time, and to the three parameters."""
-        period, on, phi = wide(p["period"]), wide(p["ratio_on"]), kept.phi
+        period, on, phi = upcast(p["period"]), upcast(p["ratio_on"]), kept.phi
         opening, closing = phi < on / 2, phi < on
         dphi = dk * where(opening, 2 / on, where(closing, -2 / on, self.leak + 0 * on))
         don = dk * where(opening, -2 * phi / on ** 2, where(closing, 2 * phi / on ** 2, 0))
@@ -104,17 +104,17 @@ class Phased(Wrapper):
         return dz.sum(-1, keepdims=True), {"period": (-dz * seen).sum(0), "phase": -dz.sum(0), "ratio_on": don.sum(0)}
 
     def check(self, p, x, s, extra=None, lead="B"):
-        if not isinstance(x, tuple) or isinstance(x, Outline) or len(x) != 2:
+        if not isinstance(x, tuple) or isinstance(x, ArraySpec) or len(x) != 2:
             raise ShapeError(self.name, f"x is a {type(x).__name__}, expected the pair (time, inputs)")
         time, inputs = x
-        lacks = [name for name in NAMES if not isinstance(p, dict) or name not in p]
+        lacks = [name for name in _OWN_PARAMETERS if not isinstance(p, dict) or name not in p]
         if lacks:
             raise ShapeError(self.name, f"parameters: {' '.join(lacks)} missing",
-                             names=f"its own are {' '.join(NAMES)}")
+                             names=f"its own are {' '.join(_OWN_PARAMETERS)}")
         y = self.cell.check(self.inner(p), inputs, s, extra, lead)
-        sizes = dict(zip(lead.split(), map(Size, y.shape))) | {"U": Size(first(s).shape[-1], "the state")}
-        for name, a, axes in (("time", time, f"{lead} 1"), *((name, p[name], "U") for name in NAMES)):
-            floating(self.name, name, a, y.dtype)
+        sizes = dict(zip(lead.split(), map(Size, y.shape))) | {"U": Size(first_leaf(s).shape[-1], "the state")}
+        for name, a, axes in (("time", time, f"{lead} 1"), *((name, p[name], "U") for name in _OWN_PARAMETERS)):
+            check_floating(self.name, name, a, y.dtype)
             expect(self.name, name, a, axes, sizes)
         return y
 
@@ -140,6 +140,6 @@ def PhasedLSTM(leak=0.001, period_gradient="whole", dense_peepholes=False, **opt
     >>> sorted(PhasedLSTM().axes())
     ['R', 'W', 'b', 'period', 'phase', 'ratio_on']
     """
-    rule = LSTM(**options)
+    rule = LSTMRule(**options)
     cell = DensePeepholes(rule=rule) if dense_peepholes else GatedCell(Dense("W", "b"), Dense("R"), rule)
-    return Phased(cell, leak, period_gradient)
+    return PhasedCell(cell, leak, period_gradient)

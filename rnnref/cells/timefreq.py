@@ -4,14 +4,14 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from ..arrays import cast, namespace, wide
-from ..cell import Cell, total
+from ..arrays import cast, namespace, upcast
+from ..cell import Cell, sum_to_parameters
 from ..errors import NotSupported, ShapeError
 from ..maps.dense import Dense
-from ..rules.lstm import LSTM, State
-from ..shapes import Outline, Size, check_input, expect, extents, floating, names
-from ..tree import stack, tmap
-from .windows import cut, paste
+from ..rules.lstm import LSTMRule, State
+from ..shapes import ArraySpec, Size, check_input, expect, resolve_shape, check_floating, check_names
+from ..tree import stack, map_structure
+from .frequency_windows import extract_windows, overlap_add
 
 
 class Kept(NamedTuple):
@@ -42,11 +42,11 @@ class TimeFreqLSTM(Cell):
     feature: int
     skip: int
     windows: int
-    rule: Any = LSTM()
+    rule: Any = LSTMRule()
     inputs: Any = field(default=Dense("W", "b"), repr=False)
     recurrent: Any = field(default=Dense("R"), repr=False)
-    upwards: Any = field(default=Dense("Rf"), repr=False)         # of the h of the window below
-    multiplies = ""
+    frequency_map: Any = field(default=Dense("Rf"), repr=False)         # of the h of the window below
+    own_products = ""
 
     def __post_init__(self):
         if min(self.feature, self.skip, self.windows) < 1:
@@ -62,7 +62,7 @@ class TimeFreqLSTM(Cell):
 
     def shapes(self, n_in, units):
         sizes = {"U": Size(units), "G": Size(len(self.gates) * units)}
-        return {name: extents(axes, sizes) for name, axes in self.axes().items()}
+        return {name: resolve_shape(axes, sizes) for name, axes in self.axes().items()}
 
     def width(self, units):
         return self.windows * units
@@ -79,12 +79,12 @@ class TimeFreqLSTM(Cell):
 
     def forward(self, p, x, s, extra=None):
         xp, n = namespace(x), self.windows
-        ax, ah = self.inputs.forward(p, cut(x, self.starts, self.feature))[0], self.recurrent.forward(p, s.h)[0]
+        ax, ah = self.inputs.forward(p, extract_windows(x, self.starts, self.feature))[0], self.recurrent.forward(p, s.h)[0]
         new, kept, below = [], [], [xp.zeros_like(s.h[:, 0])]
         for q in range(n):
-            af = self.upwards.forward(p, below[q])[0]
-            h, state, k = self.rule.forward(p, wide(ax[:, q] + af), wide(ah[:, q]), tmap(wide, at_window(s, q)))
-            new.append(tmap(cast, state, s))
+            af = self.frequency_map.forward(p, below[q])[0]
+            h, state, k = self.rule.forward(p, upcast(ax[:, q] + af), upcast(ah[:, q]), map_structure(upcast, _select_window(s, q)))
+            new.append(map_structure(cast, state, s))
             kept.append(k)
             below.append(cast(h, x))
         h, c = xp.stack(below[1:], 1), xp.stack([state.c for state in new], 1)
@@ -94,15 +94,15 @@ class TimeFreqLSTM(Cell):
         xp, n = namespace(dy), self.windows
         dh, below, back = dnew.h + dy.reshape(dnew.h.shape), xp.zeros_like(dnew.h[:, 0]), []
         for q in reversed(range(n)):
-            da, _, ds, dr = self.rule.backward(p, k.rule[q], wide(below), tmap(wide, State(dh[:, q], dnew.c[:, q])))
+            da, _, ds, dr = self.rule.backward(p, k.rule[q], upcast(below), map_structure(upcast, State(dh[:, q], dnew.c[:, q])))
             da = cast(da, dy)
-            below = self.upwards.backward_x(p, None, da)
+            below = self.frequency_map.backward_x(p, None, da)
             back.append((da, cast(ds.c, dnew.c), dr))
         das, dcs, dr = stack(back[::-1])                # [windows, B, ...]
-        dp = total(p, dr) | self.upwards.backward_p(p, xp.stack(k.below), das)
-        da, windows = das.swapaxes(0, 1), cut(k.x, self.starts, self.feature)
+        dp = sum_to_parameters(p, dr) | self.frequency_map.backward_p(p, xp.stack(k.below), das)
+        da, windows = das.swapaxes(0, 1), extract_windows(k.x, self.starts, self.feature)
         dp |= self.inputs.backward_p(p, windows, da) | self.recurrent.backward_p(p, k.h, da)
-        dx = paste(self.inputs.backward_x(p, windows, da), self.starts, k.x.shape[-1])
+        dx = overlap_add(self.inputs.backward_x(p, windows, da), self.starts, k.x.shape[-1])
         return dx, State(self.recurrent.backward_x(p, k.h, da), dcs.swapaxes(0, 1)), None, dp
 
     def check(self, p, x, s, extra=None, lead="B"):
@@ -110,7 +110,7 @@ class TimeFreqLSTM(Cell):
         return check_windows(self, p, x, s, extra, lead, self.windows, need, self.windows)
 
 
-def at_window(s, q):
+def _select_window(s, q):
     return State(s.h[:, q], s.c[:, q])
 
 
@@ -123,11 +123,11 @@ def check_windows(cell, p, x, s, extra, lead, windows, need, out):
         raise ShapeError(cell.name, f"the state is a {type(s).__name__}, expected State(h, c), each [B, windows, U]")
     U = Size(s.c.shape[-1], "from state.c")
     sizes = seen | {"U": U, "G": Size(len(cell.gates) * U.n, f"{len(cell.gates)} gates x U")}
-    names(cell.name, "parameters", p, cell.axes())
+    check_names(cell.name, "parameters", p, cell.axes())
     axes = {f"state.{n}": f"B {windows} U" for n in State._fields} | cell.axes()
     for name, a in {"state.h": s.h, "state.c": s.c, **p}.items():
-        floating(cell.name, name, a, x.dtype)
+        check_floating(cell.name, name, a, x.dtype)
         expect(cell.name, name, a, axes[name], sizes)
     if extra is not None:
         raise NotSupported(cell.name, f"extra={type(extra).__name__}(…): this cell takes none")
-    return Outline((*x.shape[:-1], out * U.n), x.dtype, f"the output of {cell.name}")
+    return ArraySpec((*x.shape[:-1], out * U.n), x.dtype, f"the output of {cell.name}")

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..interop import gradients, load
-from ..run import run, run_back
+from ..loops.run import run, run_back
 
 
 class Part(NamedTuple):
@@ -32,16 +32,16 @@ class Passed(NamedTuple):
     layers: list
 
 
-def through(layers, given, x, first=None, lengths=None, past="zero", **choice):
+def through(layers, given, x, first=None, lengths=None, padding="zero", **choice):
     """x [T, B, I] and the first state of every part (None: zeros) -> `Passed`.  Between layers padding is zero."""
     first, last, tapes = iter(first or [None] * sum(map(len, layers))), [], []
     for layer in layers:
-        policy = past if layer is layers[-1] else "zero"
+        policy = padding if layer is layers[-1] else "zero"
         runs = []
         for part in layer:
             start = next(first)
             s = None if start is None else part.cell.rule.State(*start)
-            runs.append(run(part.cell, part.parameters(given), x, s, lengths=lengths, reverse=part.reverse, past=policy,
+            runs.append(run(part.cell, part.parameters(given), x, s, lengths=lengths, reverse=part.reverse, padding=policy,
                             **choice))
         x = numpy.concatenate([ys for ys, _, _ in runs], -1)
         last += [tuple(s) for _, s, _ in runs]

@@ -5,7 +5,7 @@ An engine that will not run a case raises `Refused` with its message.  Any funct
 import re
 from functools import partial
 
-from ..errors import NotSupported, extra
+from ..errors import NotSupported, import_optional
 
 ORDER = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
 FED = ("X", "sequence_lens", "initial_h", "initial_c")           # the rest are weights, and lie in the model
@@ -47,8 +47,8 @@ def stripped(names):
 
 
 def onnxruntime(who):
-    onnx, ort = extra("onnx", "verify", who), extra("onnxruntime", "verify", who)
-    extra("onnx.numpy_helper", "verify", who)
+    onnx, ort = import_optional("onnx", "verify", who), import_optional("onnxruntime", "verify", who)
+    import_optional("onnx.numpy_helper", "verify", who)
     return partial(run_onnxruntime, onnx, ort)
 
 
@@ -69,7 +69,7 @@ def tidy(error):
 
 
 def onnx_reference(who):
-    onnx, reference = extra("onnx", "verify", who), extra("onnx.reference", "verify", who)
+    onnx, reference = import_optional("onnx", "verify", who), import_optional("onnx.reference", "verify", who)
     return partial(run_onnx_reference, onnx, reference)
 
 

@@ -1,7 +1,7 @@
 """Numbers to run a model on, where nobody gives any.  (floor 10)"""
 import numpy as np
 
-from ..errors import Error, NotSupported, ShapeError, extra
+from ..errors import Error, NotSupported, ShapeError, import_optional
 
 SIZES = (6, 4, 3, 5, 7)                           # of axes that the model leaves open, in the order in which they occur
 
@@ -11,7 +11,7 @@ def feeds(path, given=None, seed=0):
 
     Axes of one name have one size.  Integers are drawn only for sequence_lens; others must be given.
     """
-    onnx = extra("onnx", "verify", "verify")
+    onnx = import_optional("onnx", "verify", "verify")
     model = loaded(onnx, path)
     held, rng, sizes = {t.name for t in model.graph.initializer}, np.random.default_rng(seed), {}
     wanted = {a.name: a.type.tensor_type for a in model.graph.input if a.name not in held}

@@ -3,7 +3,7 @@ import os
 from importlib.util import find_spec
 from itertools import product
 
-from ..errors import NotSupported, extra
+from ..errors import NotSupported, import_optional
 from .report import Report
 from .verify import verify
 
@@ -27,7 +27,7 @@ def frameworks(name, ops, seed=0, progress=None):
 
 
 def of_torch(ops, seed):
-    torch = extra("torch", "peers", "verify")
+    torch = import_optional("torch", "peers", "verify")
     torch.manual_seed(seed)
     for op in ops:
         for layers, both, lengths in product((1, 2), (False, True), (None, RAGGED)):
@@ -43,7 +43,7 @@ def of_torch(ops, seed):
 def of_keras(ops, seed):
     if find_spec("tensorflow") is None:           # what Keras would take if nobody says
         os.environ.setdefault("KERAS_BACKEND", "torch" if find_spec("torch") else "jax")
-    keras = extra("keras", "peers", "verify")
+    keras = import_optional("keras", "peers", "verify")
     keras.utils.set_random_seed(seed)
     layers = keras.layers
     for op in ops:

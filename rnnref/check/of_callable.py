@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy
 
-from ..errors import DtypeError, NotSupported, ShapeError, one_of
-from ..run import run, run_back
-from ..tree import leaves, tmap
+from ..errors import DtypeError, NotSupported, ShapeError, check_option
+from ..loops.run import run, run_back
+from ..tree import leaves, map_structure
 from ..wrappers.stack import Bidirectional
 from .engines import Refused
 from .subject import GRADIENT, OUTPUT, STATE, Answer, Axis, Place, Subject, drawn, order
@@ -23,7 +23,7 @@ WORDS = {"I": "input", "H": "from unit", "U": "unit"}
 
 
 def callable_subject(function, x, cell, p, rng, lengths=None, initial_state="random", dtype=None, backward=None,
-                     reverse=False, past="zero"):
+                     reverse=False, padding="zero"):
     """The subject of a function; `cell` and its parameters `p` say what it should compute."""
     if cell is None or p is None:
         raise NotSupported("verify", f"a {type(function).__name__} without reference= and p=",
@@ -31,7 +31,7 @@ def callable_subject(function, x, cell, p, rng, lengths=None, initial_state="ran
     takes, name = taken(function), getattr(function, "__name__", type(function).__name__)
     if lengths is not None and "lengths" not in takes:
         raise NotSupported("verify", f"lengths are given, and {name} takes none", fix="name an argument `lengths`")
-    p = p if dtype is None else tmap(lambda a: a.astype(dtype), p)
+    p = p if dtype is None else map_structure(lambda a: a.astype(dtype), p)
     kind = one_dtype(p)
     x = drawn(rng, x, kind) if isinstance(x, tuple) and all(isinstance(n, int) for n in x) else numpy.asarray(x)
     if x.dtype != kind and dtype is None:
@@ -45,7 +45,7 @@ def callable_subject(function, x, cell, p, rng, lengths=None, initial_state="ran
     return CallableSubject(
         title=f"{name} against {cell.name}", given=given, lengths=lengths, biases=biases, settable="p" in takes,
         backwards=reverse, function=function, backward=backward, cell=cell, p=p, zero=zero, reverse=reverse,
-        past=one_of("verify", "past", past, ("zero", "repeat", "free")), takes=takes)
+        padding=check_option("verify", "past", padding, ("zero", "repeat", "free")), takes=takes)
 
 
 def taken(function):
@@ -69,8 +69,8 @@ def one_dtype(p):
 def first_state(zero, wanted, takes, rng, name):
     """The first state, or None for zero."""
     if isinstance(wanted, str):
-        one_of("verify", "initial_state", wanted, ("random", "zero"))
-        return tmap(lambda a: drawn(rng, a.shape, a.dtype, 0.5), zero) if takes and wanted == "random" else None
+        check_option("verify", "initial_state", wanted, ("random", "zero"))
+        return map_structure(lambda a: drawn(rng, a.shape, a.dtype, 0.5), zero) if takes and wanted == "random" else None
     if not takes:
         raise NotSupported("verify", f"initial_state is given, and {name} takes none",
                            fix="name an argument `initial_state`")
@@ -84,7 +84,7 @@ def first_state(zero, wanted, takes, rng, name):
 def rebuilt(like, arrays):
     """A tree in the structure of `like` with these leaves."""
     rest = iter(arrays)
-    return tmap(lambda _: next(rest), like)
+    return map_structure(lambda _: next(rest), like)
 
 
 @dataclass
@@ -95,7 +95,7 @@ class CallableSubject(Subject):
     p: Any = None
     zero: Any = None
     reverse: bool = False
-    past: str = "zero"
+    padding: str = "zero"
     takes: tuple = ()
 
     @property
@@ -115,7 +115,7 @@ class CallableSubject(Subject):
     def truth(self, given, **choice):
         first, p = self.trees(given)
         ys, last, tape = run(self.cell, p, given["x"], first, lengths=self.lengths, reverse=self.reverse,
-                             past=self.past, **choice)
+                             padding=self.padding, **choice)
 
         def back(d):
             dys = tuple(d[name] for name in self.outputs)

@@ -112,13 +112,13 @@ class KerasSubject(Subject):
     names: Any = None                             # path of a variable -> name in `given`
 
     @property
-    def past(self):
+    def padding(self):
         one = getattr(self.layer, "forward_layer", self.layer)
         return "zero" if one.zero_output_for_mask else "repeat"
 
     def truth(self, given, **choice):
         x = given["x"].swapaxes(0, 1)
-        passed = [through(chain, given, x, self.first_of(chain, given), self.lengths, self.past, **choice)
+        passed = [through(chain, given, x, self.first_of(chain, given), self.lengths, self.padding, **choice)
                   for chain in self.chains]
         ys = [self.shown(one.ys, chain) for one, chain in zip(passed, self.chains)]
         merge, split = MERGES[self.layer.merge_mode] if len(ys) > 1 else (lambda a: a, lambda d, a: (d,))

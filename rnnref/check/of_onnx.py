@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from ..errors import DtypeError, NotSupported, ShapeError, extra
+from ..errors import DtypeError, NotSupported, ShapeError, import_optional
 from ..onnx import TEXT, run_op
 from .engines import ORDER, engine_for
 from .subject import OUTPUT, STATE, Answer, Axis, Place, Subject, drawn, order
@@ -19,7 +19,7 @@ class Case(NamedTuple):
 
 def node_subject(node, inputs, rng, engine="onnxruntime", reading=None, title=""):
     """The subject of a NodeProto; `inputs` by the operator's own names (X, W ...) or by those of the node."""
-    onnx = extra("onnx", "verify", "verify")
+    onnx = import_optional("onnx", "verify", "verify")
     if node.op_type not in ("RNN", "GRU", "LSTM"):
         raise NotSupported("verify", f"a node {node.op_type}", known="RNN, GRU, LSTM")
     attributes = {a.name: plain(onnx.helper.get_attribute_value(a)) for a in node.attribute}
@@ -99,7 +99,7 @@ class Node(NamedTuple):
 
 def nodes_of(model, inputs, reading=None):
     """Every RNN, GRU and LSTM of a model's own graph, fed with what the reference's run brings there, in order."""
-    onnx = extra("onnx", "verify", "verify")
+    onnx = import_optional("onnx", "verify", "verify")
     found = [node for node in model.graph.node if node.op_type in ("RNN", "GRU", "LSTM")]
     if not found:
         raise NotSupported("verify", "a model without a node RNN, GRU or LSTM",
@@ -116,7 +116,7 @@ def nodes_of(model, inputs, reading=None):
 
 def model_subject(model, inputs, reading=None):
     """The subject of all outputs of a model."""
-    ort = extra("onnxruntime", "verify", "verify")
+    ort = import_optional("onnxruntime", "verify", "verify")
     given = {name: numpy.asarray(a) for name, a in inputs.items()}
     floats = {name: floating(name, a, None) for name, a in given.items() if a.dtype.kind == "f"}
     return ModelSubject(title="the whole model", given=floats, x=next(iter(floats)), settable=False,
@@ -142,7 +142,7 @@ class ModelSubject(Subject):
         return Answer({name: a for name, a in got.items() if a.dtype.kind == "f"})
 
     def answer(self, given):
-        ort = extra("onnxruntime", "verify", "verify")
+        ort = import_optional("onnxruntime", "verify", "verify")
         options = ort.SessionOptions()
         options.log_severity_level = 4            # what it refuses it also raises
         session = ort.InferenceSession(self.model.SerializeToString(), options, ["CPUExecutionProvider"])

@@ -2,7 +2,7 @@
 from dataclasses import fields, replace
 from os import PathLike
 
-from ..errors import NotSupported, extra
+from ..errors import NotSupported, import_optional
 from ..onnx.reading import CHOICES, ONNXRUNTIME
 from .checked import brought_out, checked, compared
 from .of_onnx import model_subject, node_subject, nodes_of
@@ -14,8 +14,8 @@ WHOLE = "the whole model"
 
 def onnx_report(candidate, inputs, rng, engine, reading, progress, checks):
     """The report on a NodeProto, a ModelProto or the path of one."""
-    onnx = extra("onnx", "verify", "verify")
-    extra("onnx.numpy_helper", "verify", "verify")
+    onnx = import_optional("onnx", "verify", "verify")
+    import_optional("onnx.numpy_helper", "verify", "verify")
     if not isinstance(inputs, dict):
         raise NotSupported("verify", f"inputs of an ONNX candidate as a {type(inputs).__name__}",
                            fix='a dict by name: {"X": x, ...}')

@@ -13,7 +13,7 @@ from .onnx_report import onnx_report
 
 
 def verify(candidate, inputs, *, lengths=None, initial_state="random", reference=None, p=None, backward=None,
-           reverse=False, past="zero", gradients=True, seed=0, factor=FACTOR, dtype=None, perturb_biases=True,
+           reverse=False, padding="zero", gradients=True, seed=0, factor=FACTOR, dtype=None, perturb_biases=True,
            engine="onnxruntime", reading=None, progress=None):
     """Hold a candidate to the reference on these inputs: a `Report`.
 
@@ -40,7 +40,7 @@ def verify(candidate, inputs, *, lengths=None, initial_state="random", reference
     >>> p = rnnref.init.parameters(cell, 3, 4, np.random.default_rng(0))
     >>> def swapped(x, p):                        # a port that has taken r and z for each other
     ...     theirs = {n: np.concatenate(np.split(a, 3, -1)[1::-1] + np.split(a, 3, -1)[2:], -1) for n, a in p.items()}
-    ...     return rnnref.run(cell, theirs, x)[0]
+    ...     return rnnref.loops.run(cell, theirs, x)[0]
     >>> report = verify(swapped, (5, 2, 3), reference=cell, p=p)
     >>> report.ok, report.rows[0].verdict, report.rows[0].where
     (False, 'differs', 't=0, row 0, unit 1')
@@ -55,11 +55,11 @@ def verify(candidate, inputs, *, lengths=None, initial_state="random", reference
         return onnx_report(candidate, inputs, rng, engine, reading, progress, checks)
     refuse(kind, reading=reading, engine=None if engine == "onnxruntime" else engine)
     if kind == "function":
-        subject = callable_subject(candidate, inputs, reference, p, rng, backward=backward, reverse=reverse, past=past,
+        subject = callable_subject(candidate, inputs, reference, p, rng, backward=backward, reverse=reverse, padding=padding,
                                    **common)
     else:
         refuse(kind, reference=reference, p=p, backward=backward, reverse=reverse or None,
-               past=None if past == "zero" else past)
+               padding=None if padding == "zero" else padding)
         subject = {"torch": torch_subject, "keras": keras_subject}[kind](candidate, inputs, rng, **common)
     return checked(subject, rng, **checks)
 
@@ -70,7 +70,7 @@ def assert_matches(candidate, inputs, **options):
     >>> import numpy as np, rnnref
     >>> cell = rnnref.cells.LSTM()
     >>> p = rnnref.init.parameters(cell, 3, 4, np.random.default_rng(0))
-    >>> assert_matches(lambda x: rnnref.run(cell, p, x)[0], (5, 2, 3), reference=cell, p=p).summary
+    >>> assert_matches(lambda x: rnnref.loops.run(cell, p, x)[0], (5, 2, 3), reference=cell, p=p).summary
     '1 agrees'
     """
     return verify(candidate, inputs, **options).raise_if_failed()

@@ -24,9 +24,9 @@ STORED = 3                                        # r z n
 
 def refuses(cell):
     """None, or why no kernel does what the pointwise parts of this cell do."""
-    if type(cell.rule) is not gru_before.GRU:
+    if type(cell.rule) is not gru_before.GRURule:
         return f"no kernel has been written for {type(cell.rule).__name__} with the reset before the product"
-    return lacking() or activations_refuse(WHO, cell.rule, TEXTS[gru_before.GRU].activations)
+    return lacking() or activations_refuse(WHO, cell.rule, TEXTS[gru_before.GRURule].activations)
 
 
 def reset(ax, ag, h0, live=None, out=None, launch=launch):

@@ -12,7 +12,7 @@ from ctypes import CDLL, byref, c_char_p, c_int, c_size_t, c_void_p
 from functools import lru_cache
 from weakref import WeakValueDictionary, finalize
 
-from ..errors import Error, MissingExtra, extra
+from ..errors import Error, MissingExtra, import_optional
 from . import products
 from .trouble import translated
 
@@ -42,7 +42,7 @@ def lacking():
 def library():
     """cuBLAS of the CUDA that CuPy is for; another one may have been loaded beside it."""
     products.backend()                            # by this CuPy loads its own
-    name = f"libcublas.so.{extra('cupy', 'cuda13', WHO).cuda.runtime.runtimeGetVersion() // 1000}"
+    name = f"libcublas.so.{import_optional('cupy', 'cuda13', WHO).cuda.runtime.runtimeGetVersion() // 1000}"
     try:
         try:
             lib = CDLL(name, mode=os.RTLD_NOLOAD)
@@ -69,7 +69,7 @@ class Workspace:
     """Device memory for one stream, as much as cuBLAS's documentation recommends for the card."""
 
     def __init__(self, sm):
-        self.array = extra("cupy", "cuda13", WHO).empty(size(sm), "uint8")
+        self.array = import_optional("cupy", "cuda13", WHO).empty(size(sm), "uint8")
 
 
 def size(sm):

@@ -6,7 +6,7 @@ and stays.  What the work copies to the host or waits for cannot be recorded, no
 from contextlib import contextmanager
 from threading import RLock
 
-from ..errors import Error, NotSupported, extra
+from ..errors import Error, NotSupported, import_optional
 from . import blas
 from .trouble import translated
 
@@ -28,7 +28,7 @@ class Recorded:
     """A graph of what a function launches on the current stream.  `make` gets our cuBLAS and gives that function."""
 
     def __init__(self, make, device, sm):
-        cupy = extra("cupy", "cuda13", WHO)
+        cupy = import_optional("cupy", "cuda13", WHO)
         here = current(cupy)
         self.room = blas.workspace(device, here, sm)
         with LOCK:
@@ -81,7 +81,7 @@ def failure(e, ended):
 @contextmanager
 def in_turn(stream):
     """What is inside runs on the current stream, after what `stream` has got so far and before what it gets later."""
-    here = current(extra("cupy", "cuda13", WHO))
+    here = current(import_optional("cupy", "cuda13", WHO))
     if here.ptr == stream.ptr:
         yield
         return

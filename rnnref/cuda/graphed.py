@@ -15,7 +15,7 @@ import atexit
 from typing import Any, NamedTuple
 
 from ..arrays import namespace
-from ..tree import tmap
+from ..tree import map_structure
 from . import blas, modes, pointwise, stepped
 from .capture import WHO, Recorded, current, in_turn
 from .hold import arithmetic
@@ -69,7 +69,7 @@ def backward(tape, dys, ds):
         with in_turn(held.stream):
             held.take_back(tape.inner.p, dys, ds)
             held.back.launch()
-            d = tmap(lambda a: a.copy(), held.d)
+            d = map_structure(lambda a: a.copy(), held.d)
             return step_of(held.key.cell).finished(tape.inner, *held.grads, d)
 
 
@@ -82,7 +82,7 @@ class Tape:
 
     def kept(self, t):
         """Copies: the next sequence is written over what it was."""
-        return tmap(lambda a: a.copy(), self.inner.kept(t))
+        return map_structure(lambda a: a.copy(), self.inner.kept(t))
 
 
 class Held:
@@ -112,7 +112,7 @@ class Held:
         with self.stream:
             self.grads = step_of(self.key.cell).gradients(self.tape)
             self.dys = self.tape.beside(self.tape.hs, 1).copy()
-            self.d = tmap(lambda a: a.copy(), self.tape.state(0))
+            self.d = map_structure(lambda a: a.copy(), self.tape.state(0))
             self.back = Recorded(lambda ours: steps_back(self.tape, self.weights, self.dys, self.d, self.grads, ours),
                                  self.key.device, self.sm)
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy
 
 from ..arrays import is_cupy
-from ..errors import DeviceError, extra
+from ..errors import DeviceError, import_optional
 from .limits import geometry
 from .source import assemble
 from .trouble import explained
@@ -53,7 +53,7 @@ def layout(names, fields, A, to=TO):
 @lru_cache(None)
 def compiled(kernel):
     """The kernel as CuPy's RawKernel, which holds one binary for each card."""
-    cupy = extra("cupy", "cuda13", WHO)
+    cupy = import_optional("cupy", "cuda13", WHO)
     module = cupy.RawModule(code=assemble([kernel]), options=OPTIONS, backend="nvrtc")
     with explained(WHO):
         return module.get_function(kernel.name)

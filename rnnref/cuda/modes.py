@@ -27,7 +27,7 @@ MODES = {
 }
 
 
-def refuses(call, twins=True):
+def refuses(call, kernels=True):
     """None, or why this call cannot have its mode, in words."""
     mode = MODES.get(call.mode)
     if mode is None:
@@ -40,7 +40,7 @@ def refuses(call, twins=True):
         return f"the arrays are {call.dtype}, it is for {' and '.join(mode.dtypes)}"
     if call.sm is not None and call.sm < mode.sm:
         return f"it needs compute capability {capability(mode.sm)}, this card has {capability(call.sm)}"
-    return lacking() if twins else "twins=False is the text as it is written, and its products are CuPy's own"
+    return lacking() if kernels else "twins=False is the text as it is written, and its products are CuPy's own"
 
 
 def lacking():

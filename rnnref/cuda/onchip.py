@@ -112,7 +112,7 @@ def begun(cell, p, s, reverse, xs, live, keep):
     ax, kx = sequence.inputs(cell, p, xs, live)                       # one product for all steps
     xp, m, W = namespace(ax), cell.recurrent, ax.dtype
     A, end = arithmetic(WHO, W), xp.ascontiguousarray
-    arrays = {"ax": ax, "R": end(p[m.W]), "bias": p[m.b] if m.b and not cell.rule.sums else None, "h0": end(s[0]),
+    arrays = {"ax": ax, "R": end(p[m.W]), "bias": p[m.b] if m.b and not cell.rule.is_additive else None, "h0": end(s[0]),
               "y": xp.empty((*ax.shape[:-1], s[0].shape[-1]), W), "h": xp.empty(s[0].shape, W)}
     if len(s) > 1:
         arrays |= {"c0": end(s[1]).astype(A, copy=False), "c": xp.empty(s[1].shape, A)}
@@ -151,7 +151,7 @@ def back(tape, dys, d):
     xp, rule, (_, B, n), A = namespace(dys), tape.cell.rule, dys.shape, tape.kept_all.dtype
     end, (dax, dah, dp) = xp.ascontiguousarray, sequence.gradients(tape, summed=True)
     arrays = {"R": end(tape.p[tape.cell.recurrent.W]), "kept": tape.kept_all, "hs": tape.beside(tape.hs, 0),
-              "dy": end(dys), "dh": end(d[0]), "dax": dax, "dah": None if rule.sums else dah, "dp": dp,
+              "dy": end(dys), "dh": end(d[0]), "dax": dax, "dah": None if rule.is_additive else dah, "dp": dp,
               "dh0": xp.empty((B, n), tape.hs.dtype)}
     if tape.cs is not None:
         arrays |= {"c0": tape.beside(tape.cs, 0), "dc": end(d[1]).astype(A, copy=False), "dc0": xp.empty((B, n), A)}

@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..arrays import rows
+from ..arrays import as_matrix
 from ..maps.conv import Conv
 from . import modes
 from .products import product, summed
@@ -17,16 +17,16 @@ class CudaConv(Conv):
 
     def forward(self, p, x):
         W, seen = p[self.W], self.patches(x)
-        a = product(rows(seen), rows(W), self.mode).reshape(*seen.shape[:-1], W.shape[-1])
+        a = product(as_matrix(seen), as_matrix(W), self.mode).reshape(*seen.shape[:-1], W.shape[-1])
         if self.b:
             a += p[self.b]
         return a, x
 
     def backward_x(self, p, x, da):
-        d = product(rows(da), rows(p[self.W]).T, self.mode)
-        return self.unpatched(d.reshape(*da.shape[:-1], d.shape[-1]), x.shape)
+        d = product(as_matrix(da), as_matrix(p[self.W]).T, self.mode)
+        return self.fold(d.reshape(*da.shape[:-1], d.shape[-1]), x.shape)
 
     def backward_p(self, p, x, da):
-        W, da = p[self.W], rows(da)
-        dW = product(rows(self.patches(x)).T, da, self.mode, dtype=W.dtype).reshape(W.shape)
+        W, da = p[self.W], as_matrix(da)
+        dW = product(as_matrix(self.patches(x)).T, da, self.mode, dtype=W.dtype).reshape(W.shape)
         return {self.W: dW} | ({self.b: summed(da, W.dtype)} if self.b else {})

@@ -88,7 +88,7 @@ def backward(rule, p, kept, dy, dnew, live=None, out=None, launch=launch):
     hold.take("dy", dy, flat, W)
     hold.take("dh", dnew.h, flat, W)
     dax = dah = hold.make("dax", (*lead, len(rule.gates) * n), S)
-    if not rule.sums:
+    if not rule.is_additive:
         dah = hold.make("dah", dax.shape, S)
     ds = [hold.make("dh", flat, W, "dh0") if text.sees_h or live is not None else None]
     if text.has_c:

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Optional
 
 import numpy
 
-from ..arrays import is_cupy, namespace, rows
-from ..errors import DeviceError, DtypeError, ShapeError, extra
-from ..maps.dense import Dense, biased
+from ..arrays import is_cupy, namespace, as_matrix
+from ..errors import DeviceError, DtypeError, ShapeError, import_optional
+from ..maps.dense import Dense, add_bias
 from ..maps.normed import WeightNorm
 from . import modes
 from .modes import MODES
@@ -85,7 +85,7 @@ def factor(a, mode):
 
 @lru_cache(None)
 def dtype_of(name):
-    return numpy.dtype(extra("ml_dtypes", "cuda13", 'mode="bf16"').bfloat16 if name == "bfloat16" else name)
+    return numpy.dtype(import_optional("ml_dtypes", "cuda13", 'mode="bf16"').bfloat16 if name == "bfloat16" else name)
 
 
 def ready(a, b, out, mode, add, by=None):
@@ -149,18 +149,18 @@ class Products:
 
     def forward(self, p, x, out=None):
         W = p[self.W]
-        a = product(rows(x), W, self.mode, None if out is None else rows(out), x.dtype)
-        a = biased(a, p[self.b]) if self.b else a
+        a = product(as_matrix(x), W, self.mode, None if out is None else as_matrix(out), x.dtype)
+        a = add_bias(a, p[self.b]) if self.b else a
         return a.reshape(*x.shape[:-1], W.shape[1]), x
 
     def backward_x(self, p, x, da):
         W = p[self.W]
         dtype = da.dtype if x is None else x.dtype
-        return product(rows(da), W.T, self.mode, dtype=dtype).reshape(*da.shape[:-1], W.shape[0])
+        return product(as_matrix(da), W.T, self.mode, dtype=dtype).reshape(*da.shape[:-1], W.shape[0])
 
     def backward_p(self, p, x, da):
-        da, dtype = rows(da), p[self.W].dtype
-        dp = {self.W: product(rows(x).T, da, self.mode, dtype=dtype)}
+        da, dtype = as_matrix(da), p[self.W].dtype
+        dp = {self.W: product(as_matrix(x).T, da, self.mode, dtype=dtype)}
         return dp | ({self.b: summed(da, dtype)} if self.b else {})
 
 

@@ -6,12 +6,12 @@ h, c and what the rule keeps lie one step after the other, and so are the factor
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ..arrays import cast, namespace, rows
-from ..cell import GatedCell, Kept, Stepped, total
+from ..arrays import cast, namespace, as_matrix
+from ..cell import GatedCell, Kept, KeptStep, sum_to_parameters
 from ..cells.gru_before import GRUBefore
 from ..maps.dense import Dense
 from ..maps.normed import WeightNorm
-from ..tree import at, choose, only
+from ..tree import select_step, choose, apply_mask
 from . import modes, pointwise
 from .hold import arithmetic
 from .products import CudaDense, CudaWeightNorm, Products, dtype_of, product, summed
@@ -92,11 +92,11 @@ class Tape(NamedTuple):
 
     def of_step(self, t):
         """What the text keeps of a step."""
-        return Stepped(self.states(t)[0][0], self.of_rule(t))
+        return KeptStep(self.states(t)[0][0], self.of_rule(t))
 
     def kept(self, t):
         """As the text keeps it.  A kernel keeps nothing of dead rows: there it is the text, run again."""
-        x, k, now = at(self.kx, t), self.of_step(t), row(self.live, t)
+        x, k, now = select_step(self.kx, t), self.of_step(t), row(self.live, t)
         if now is not None:
             ax = self.cell.inputs.forward(self.p, x)[0]
             k = choose(now, k, self.text.step(self.p, ax, self.states(t)[0])[2])
@@ -110,8 +110,8 @@ class Tape(NamedTuple):
 def weighed(m, p, x, da):
     """The gradients of what a map multiplies by and adds, for all steps."""
     dtype = p[m.W].dtype
-    dp = {m.W: product(rows(x).T, rows(da), mode(m), dtype=dtype)}
-    return dp | ({m.b: summed(rows(da), dtype)} if m.b else {})
+    dp = {m.W: product(as_matrix(x).T, as_matrix(da), mode(m), dtype=dtype)}
+    return dp | ({m.b: summed(as_matrix(da), dtype)} if m.b else {})
 
 
 def plain(thing):
@@ -134,9 +134,9 @@ def inputs(cell, p, xs, live, out=None):
     """
     m, b = cell.inputs, cell.recurrent.b
     if isinstance(m, Products):
-        ax, kx = m.forward(p, only(live, xs), out)
+        ax, kx = m.forward(p, apply_mask(live, xs), out)
     else:
-        ax, kx = m.forward(p, only(live, xs))
+        ax, kx = m.forward(p, apply_mask(live, xs))
         if out is not None:
             out[...] = ax
             ax = out
@@ -147,7 +147,7 @@ def inputs(cell, p, xs, live, out=None):
 
 def sums(cell):
     """Whether of what x and h give only the sum is seen: so it is wherever the reset stands before the product."""
-    return cell.rule.sums or isinstance(cell, GRUBefore)
+    return cell.rule.is_additive or isinstance(cell, GRUBefore)
 
 
 def outputs(tape, ax):
@@ -218,6 +218,6 @@ def finished(tape, dax, dah, dp, d):
     """
     cell, p = tape.cell, tape.p
     grads = cell.inputs.backward_p(p, tape.kx, dax) | tape.of_recurrent(dah)
-    grads |= total(p, {name: dp[..., j, :] for j, name in enumerate(pointwise.names(cell.rule))})
+    grads |= sum_to_parameters(p, {name: dp[..., j, :] for j, name in enumerate(pointwise.names(cell.rule))})
     d = type(tape.like)(*(cast(a, like) for a, like in zip(d, tape.like)))
     return cell.inputs.backward_x(p, tape.kx, dax), d, None, grads

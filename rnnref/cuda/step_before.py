@@ -8,7 +8,7 @@ they lie.
 """
 from typing import Any, NamedTuple
 
-from ..arrays import cast, namespace, rows
+from ..arrays import cast, namespace, as_matrix
 from . import before, sequence
 from .before import parted
 from .hold import arithmetic
@@ -44,8 +44,8 @@ class Tape(sequence.Tape):
         m, xp, dtype = self.cell.recurrent, namespace(da), self.p[self.cell.recurrent.W].dtype
         dR = xp.empty(self.p[m.W].shape, dtype)
         for took, d, out in zip((self.beside(self.took, 0), self.own.rh), parted(da), parted(dR)):
-            product(rows(took).T, rows(d), mode_of(self.cell), out)
-        return {m.W: dR} | ({m.b: summed(rows(da), dtype)} if m.b else {})
+            product(as_matrix(took).T, as_matrix(d), mode_of(self.cell), out)
+        return {m.W: dR} | ({m.b: summed(as_matrix(da), dtype)} if m.b else {})
 
 
 def opened(cell, p, kx, s, live, order, keep, ax):

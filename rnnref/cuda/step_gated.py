@@ -62,10 +62,10 @@ class Ring:
 
     def __init__(self, tape, ax):
         rule, b, self.first = tape.cell.rule, tape.cell.recurrent.b, tape.order[0]
-        if not rule.sums:
+        if not rule.is_additive:
             self.bias = tape.p[b] if b else None
             self.arrays = namespace(ax).empty((RING if b else 1, *ax.shape[1:]), ax.dtype)
-        self.adds = rule.sums or self.bias is not None
+        self.adds = rule.is_additive or self.bias is not None
 
     def fill(self, t):
         """Before step t."""

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..arrays import cast, namespace
-from ..rules.limited import Limited
+from ..rules.limited import LimitedRule
 from . import sequence
 from .products import repeated
 from .sequence import mode, weighed
@@ -74,7 +74,7 @@ def ahead(tape, weights, ax, ys, by=None):
     if tape.as_states:
         return *inner, project
     out = {"h": (tape.hs, now), "y": (ys, first), "sent": (tape.sent, now), "kept": (own.kept, first)}
-    return *inner, project, rule_ahead(tape, Limited(own.cell.clip), {"ax": (a, 0), "h0": (tape.hs, was)}, out)
+    return *inner, project, rule_ahead(tape, LimitedRule(own.cell.clip), {"ax": (a, 0), "h0": (tape.hs, was)}, out)
 
 
 def gradients(tape):
@@ -86,7 +86,7 @@ def gradients(tape):
 def back(tape, weights, dys, d, grads, by=None):
     own, last, (*grads, da) = tape.own, tape.order[-1], grads
     given = {"kept": (own.kept, last), "dy": (dys, last), "dh": still(d.h)}
-    limit = rule_back(tape, Limited(own.cell.clip), given, {"dax": (da, last), "dh": still(d.h)})
+    limit = rule_back(tape, LimitedRule(own.cell.clip), given, {"dax": (da, last), "dh": still(d.h)})
     dfull = namespace(dys).empty((1, *own.full.shape[1:]), dys.dtype)
     project = repeated(da, weights[own.cell.map.W].T, dfull, mode(own.cell.map), False, len(da), 0, by)
     dc = {"dc": still(d.c)} if len(d) > 1 else {}

@@ -10,7 +10,7 @@ graphed.py launches the same steps at once, as a CUDA graph.  What that gains ha
 device), so it runs when it is asked for: paths=("cuda.graphed", "apart").
 """
 from ..arrays import namespace
-from ..cell import GatedCell, Projected
+from ..cell import GatedCell, ProjectedCell
 from ..cells.gru_before import GRUBefore
 from . import step_before, step_gated, step_projected
 from .products import factor
@@ -28,7 +28,7 @@ WHO = "cuda.stepped"
 #   gradients(tape)                               arrays for what the steps back write
 #   back(tape, weights, dys, d, grads, by)        functions of t; d, the gradient of the state, they write over
 #   finished(tape, *grads, d)                     what stands after the loop, and all gradients
-STEPS = {GatedCell: step_gated, Projected: step_projected, GRUBefore: step_before, CudaGRUBefore: step_before}
+STEPS = {GatedCell: step_gated, ProjectedCell: step_projected, GRUBefore: step_before, CudaGRUBefore: step_before}
 
 
 def step_of(cell):
@@ -65,7 +65,7 @@ def begun(cell, p, xs, s, live, order, keep):
 
 def core(cell):
     """The cell that has the maps of x and h."""
-    return cell.cell if isinstance(cell, Projected) else cell
+    return cell.cell if isinstance(cell, ProjectedCell) else cell
 
 
 def weights(cell, p):

@@ -53,12 +53,12 @@ def lstm_options(rule, pointer):
 
 
 TEXTS: dict = {
-    elman.Elman: Text("elman.cuh", lambda rule, A: f"Elman<{A}>", "h", elman_kept, {"activation": "tanh"}),
-    gru.GRU: Text("gru.cuh", lambda rule, A: f"GRU<{A}>", "r z n hn", gru_kept,
+    elman.ElmanRule: Text("elman.cuh", lambda rule, A: f"Elman<{A}>", "h", elman_kept, {"activation": "tanh"}),
+    gru.GRURule: Text("gru.cuh", lambda rule, A: f"GRU<{A}>", "r z n hn", gru_kept,
                   {"gate": "sigmoid", "candidate": "tanh"}, sees_h=True),
-    limited.Limited: Text("limited.cuh", lambda rule, A: f"Limited<{A}>", "h", limited_kept, {},
+    limited.LimitedRule: Text("limited.cuh", lambda rule, A: f"Limited<{A}>", "h", limited_kept, {},
                           fields=(("limit", "A"),), options=lambda rule, pointer: (rule.clip or 0,)),
-    lstm.LSTM: Text("lstm.cuh", coupled, "i f g o tc", lstm_kept,
+    lstm.LSTMRule: Text("lstm.cuh", coupled, "i f g o tc", lstm_kept,
                     {"gate": "sigmoid", "candidate": "tanh", "output": "tanh"}, has_c=True,
                     fields=(("forget_bias", "A"), ("cell_clip", "A"), ("through", "i4"),
                             *((name, POINTER) for name in ("Wpi", "Wpf", "Wpo"))), options=lstm_options),

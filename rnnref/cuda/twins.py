@@ -5,12 +5,12 @@ A twin has the options and the results of its plain text and is chosen by `fused
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ..arrays import cast, wide
+from ..arrays import cast, upcast
 from ..cells.gru_before import GRUBefore
-from ..rules.elman import Elman
-from ..rules.gru import GRU
-from ..rules.lstm import LSTM
-from ..tree import tmap
+from ..rules.elman import ElmanRule
+from ..rules.gru import GRURule
+from ..rules.lstm import LSTMRule
+from ..tree import map_structure
 from . import before, pointwise
 
 
@@ -26,18 +26,18 @@ class Twin:
 
 
 @dataclass(frozen=True)
-class CudaElman(Twin, Elman):
-    plain: ClassVar = Elman
+class CudaElman(Twin, ElmanRule):
+    plain: ClassVar = ElmanRule
 
 
 @dataclass(frozen=True)
-class CudaGRU(Twin, GRU):
-    plain: ClassVar = GRU
+class CudaGRU(Twin, GRURule):
+    plain: ClassVar = GRURule
 
 
 @dataclass(frozen=True)
-class CudaLSTM(Twin, LSTM):
-    plain: ClassVar = LSTM
+class CudaLSTM(Twin, LSTMRule):
+    plain: ClassVar = LSTMRule
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class CudaGRUBefore(GRUBefore):
         y, h = before.renew(ax, an, s.h, kept)
         return y, type(s)(h), before.views(kept, s.h, gates, new)
 
-    def step_back(self, p, k, dy, dnew):
+    def step_backward(self, p, k, dy, dnew):
         dax = before.renew_back(k, k.h0, dy, dnew.h)
         dg, dn = before.parted(dax)
         drh = self.recurrent.backward_x(self.blocks(p, 2, 3), k.new, dn)
         dh = before.reset_back(k, k.h0, dy, dnew.h, drh, dax)
-        dh = wide(dh) + wide(self.recurrent.backward_x(self.blocks(p, 0, 2), k.gates, dg))
-        return dax, tmap(cast, type(dnew)(dh), dnew), (k.gates, dg, k.new, dn)
+        dh = upcast(dh) + upcast(self.recurrent.backward_x(self.blocks(p, 0, 2), k.gates, dg))
+        return dax, map_structure(cast, type(dnew)(dh), dnew), (k.gates, dg, k.new, dn)

@@ -2,7 +2,7 @@
 from typing import Any, NamedTuple
 
 from ..errors import NotSupported, ShapeError
-from ..shapes import Size, expect, extents
+from ..shapes import Size, expect, resolve_shape
 
 
 class Block(NamedTuple):
@@ -167,7 +167,7 @@ def readings(layout, arrays, row, cell):
 def expected(layout, cell, sizes):
     """Their name -> shape, of every array of the layout."""
     layout, sizes = over(layout, cell, sizes)
-    return {name: extents(row.axes, sizes_in(layout, row, sizes)) for name, row in arrays_of(layout).items()}
+    return {name: resolve_shape(row.axes, sizes_in(layout, row, sizes)) for name, row in arrays_of(layout).items()}
 
 
 def check_shapes(layout, arrays, cell, sizes):

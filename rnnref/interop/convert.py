@@ -3,7 +3,7 @@ import numpy
 
 from ..arrays import asnumpy
 from ..errors import NotSupported, ShapeError
-from ..shapes import floating
+from ..shapes import check_floating
 from .adapt import adapt
 from .blocks import arrays_of, blocks_of, check_shapes, expected, reads, same_gates, sizes_of
 from .options import cell_in, cell_like, layout_of, no_trap
@@ -43,7 +43,7 @@ def measured(layout, arrays, cell):
     check_shapes(layout, arrays, cell, sizes)
     dtype = next(iter(arrays.values())).dtype
     for name, a in arrays.items():
-        floating(cell.name, name, a, dtype)
+        check_floating(cell.name, name, a, dtype)
     return arrays, sizes
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple, Optional
 import numpy
 
 from ..arrays import asnumpy
-from ..errors import NotSupported, ShapeError, one_of
+from ..errors import NotSupported, ShapeError, check_option
 
 GATES = {"rnn_relu": "h", "rnn_tanh": "h", "lstm": "ifgo", "gru": "rzn"}
 
@@ -46,7 +46,7 @@ class Network:
     skip: bool = False                            # the first layer has no input matrices: x goes to each gate as it is
 
     def __post_init__(self):
-        one_of("cuDNN", "mode", self.mode, tuple(GATES))
+        check_option("cuDNN", "mode", self.mode, tuple(GATES))
         if self.projection and self.mode != "lstm":
             raise NotSupported("cuDNN", f"projection={self.projection} in mode {self.mode!r}", known="'lstm'")
         if self.skip and self.inputs != self.units:

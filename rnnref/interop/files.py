@@ -5,7 +5,7 @@ from zipfile import ZipFile
 import numpy
 
 from ..arrays import asnumpy
-from ..errors import DtypeError, NotSupported, extra
+from ..errors import DtypeError, NotSupported, import_optional
 
 KERAS_VARS = ("kernel", "recurrent_kernel", "bias")                           # what Keras 3 numbers 0 1 2 in its files
 
@@ -52,7 +52,7 @@ def npz(path):
 
 
 def safetensors(path):
-    return extra("safetensors.numpy", "verify", f"reading {path.name}").load_file(path)
+    return import_optional("safetensors.numpy", "verify", f"reading {path.name}").load_file(path)
 
 
 def h5(path, name=None):
@@ -62,7 +62,7 @@ def h5(path, name=None):
     def visit(name, item):
         if hasattr(item, "shape"):
             arrays[name.removesuffix(":0")] = item[...]
-    with extra("h5py", "verify", f"reading {name or path.name}").File(path) as file:
+    with import_optional("h5py", "verify", f"reading {name or path.name}").File(path) as file:
         file.visititems(visit)
     return {renumbered(n, arrays): a for n, a in arrays.items()}
 

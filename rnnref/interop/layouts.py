@@ -7,7 +7,7 @@ Gates are named in our letters: i f g o, r z n, h.
 """
 from typing import NamedTuple, Optional
 
-from ..scalar import activation
+from ..elementwise import get_activation
 
 
 class Row(NamedTuple):
@@ -42,7 +42,7 @@ class Layout(NamedTuple):
 
 
 def activations(**names):
-    return {name: activation(*what) if isinstance(what, tuple) else activation(what) for name, what in names.items()}
+    return {name: get_activation(*what) if isinstance(what, tuple) else get_activation(what) for name, what in names.items()}
 
 
 # what the names of Keras mean; those left out are not pointwise, or not ours

@@ -2,18 +2,18 @@
 from ..arrays import asnumpy
 from ..cell import GatedCell
 from ..cells import catalog
-from ..cells.gated import MGU
+from ..cells.gated_units import MGU
 from ..cells.gru_before import GRUBefore
-from ..cells.lstms import ConvLSTM
+from ..cells.lstm_variants import ConvLSTM
 from ..cells.mgu_before import MGUBefore
 from ..errors import NotSupported, ShapeError
 from ..maps.conv import Conv
 from ..maps.dense import Dense
-from ..rules.elman import Elman
-from ..rules.gated import MGU as MGURule
-from ..rules.gru import GRU
-from ..rules.lstm import LSTM
-from ..scalar import ALIASES, activation
+from ..rules.elman import ElmanRule
+from ..rules.gated import MGURule
+from ..rules.gru import GRURule
+from ..rules.lstm import LSTMRule
+from ..elementwise import ALIASES, get_activation
 from .blocks import arrays_of
 from .layouts import IMPOSSIBLE, LAYOUTS, Layout
 
@@ -97,15 +97,15 @@ def traits(cell):
     """
     inner = cell.cell if getattr(cell, "projection", None) else cell
     rule = getattr(inner, "rule", None)
-    known = isinstance(inner, (GatedCell, GRUBefore, MGUBefore)) and type(rule) in (LSTM, GRU, Elman, MGURule)
+    known = isinstance(inner, (GatedCell, GRUBefore, MGUBefore)) and type(rule) in (LSTMRule, GRURule, ElmanRule, MGURule)
     space = known and space_of(inner)
     if not known or not space and (inner.inputs not in WX or inner.recurrent not in WH):
         raise NotSupported("interop", f"{cell!r} is none of the cells that frameworks have in common",
                            known="SimpleRNN, LSTM, GRU, MGU and ConvLSTM of the catalog")
     found = dict(vars(rule)) | {"bias": bool(inner.inputs.b), "recurrent_bias": bool(inner.recurrent.b)} | (space or {})
-    if isinstance(rule, LSTM):
+    if isinstance(rule, LSTMRule):
         found |= {"projection": cell.projection, "projection_clip": getattr(cell, "clip", None)}
-    if isinstance(rule, (GRU, MGURule)):
+    if isinstance(rule, (GRURule, MGURule)):
         found["reset"] = "before" if isinstance(inner, (GRUBefore, MGUBefore)) else "after"
     return found
 
@@ -113,7 +113,7 @@ def traits(cell):
 def space_of(cell):
     """The convolutions of a ConvLSTM, as options of the catalog; {} if it is none."""
     x, h = cell.inputs, cell.recurrent
-    if not (isinstance(x, Conv) and isinstance(h, Conv) and type(cell.rule) is LSTM and (x.W, h.W) == ("W", "R")
+    if not (isinstance(x, Conv) and isinstance(h, Conv) and type(cell.rule) is LSTMRule and (x.W, h.W) == ("W", "R")
             and (x.b in ("b", None)) and (h.b in ("bR", None)) and h == Conv("R", h.b, h.kernel)):
         return {}
     return {"kernel": x.kernel, "recurrent_kernel": None if h.kernel == x.kernel else h.kernel,
@@ -162,6 +162,6 @@ def no_trap(layout, cell, said):
     told, plain = traits(cell), traits(cell_for(layout.family, layout))
     for name in ("gate", "candidate", "output", "activation", "padding"):
         if told.get(name) != plain.get(name) and name not in said:
-            spelled = next((n for n in ALIASES if "@" in n and activation(n) == told[name]), told[name])
+            spelled = next((n for n in ALIASES if "@" in n and get_activation(n) == told[name]), told[name])
             raise NotSupported(layout.who, f"{name}={told[name]} as the source has it, the default is {plain[name]}",
                                fix=f"make the layer so, and say wanted={{{name!r}: {str(spelled)!r}}}")

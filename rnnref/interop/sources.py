@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from ..errors import NotSupported, ShapeError, extra
+from ..errors import NotSupported, ShapeError, import_optional
 from .blocks import arrays_of
 from .convert import load
 from .files import array, read
@@ -233,7 +233,7 @@ def onnx_node(node, initialisers, cells=None):
     cells          one a direction, for a node with activations or clip of its own (`rnnref.onnx` makes them)
     Errors         NotSupported: weights that are computed in the graph, and activations or clip without `cells`
     """
-    onnx = extra("onnx", "verify", "reading an ONNX node")
+    onnx = import_optional("onnx", "verify", "reading an ONNX node")
     told = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     for name in ("activations", "clip"):
         if name in told and cells is None:

@@ -4,7 +4,7 @@
     dx, dstate = layer.backward(dy)    fills layer.grads
     layer.set_weights(keras_layer.get_weights())
 """
-from ..wrappers.noise import Masks
+from ..wrappers.dropout import Masks
 from .base import Layer
 from .bidirectional import Bidirectional
 from .call_cell import CallCell

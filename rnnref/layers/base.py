@@ -6,7 +6,7 @@ import numpy
 
 from ..arrays import asnumpy, is_array, is_floating, namespace
 from ..errors import DtypeError, Error, NotSupported, ShapeError
-from ..tree import first, leaves, tmap, to
+from ..tree import first_leaf, leaves, map_structure, to
 from .config import initialiser, plain, restored, snake
 
 
@@ -135,7 +135,7 @@ class Layer:
         """Build for inputs like x, of such shapes, or raise if they are not what the layer is for."""
         if not self.built:
             self.build(shapes)
-            if namespace(first(x)) is not numpy:
+            if namespace(first_leaf(x)) is not numpy:
                 self.to("gpu")
         found = self.core.n_in(x)
         if found != self.n_in:
@@ -203,12 +203,12 @@ class Owner(Layer):
             if a.shape != old.shape:
                 raise ShapeError(self.who, f"{path} has shape {a.shape}, expected {old.shape}")
         items = iter(given)
-        self.params = self.placed(tmap(lambda _: next(items).copy(), self.params))
+        self.params = self.placed(map_structure(lambda _: next(items).copy(), self.params))
 
     def placed(self, params):
         """New parameters in the layer's dtype, where the old ones were."""
         old = [a for _, a in leaves(self.params)]
-        params = tmap(lambda a: a.astype(self.dtype), params)
+        params = map_structure(lambda a: a.astype(self.dtype), params)
         return to("gpu", params) if old and namespace(*old) is not numpy else params
 
 

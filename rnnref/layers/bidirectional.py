@@ -1,7 +1,7 @@
 """Two layers over the same sequence, one from each end.  (floor 7)"""
 from ..arrays import namespace
-from ..errors import NotSupported, ShapeError, one_of
-from ..tree import tmap
+from ..errors import NotSupported, ShapeError, check_option
+from ..tree import map_structure
 from ..wrappers import stack
 from .config import plain
 from .nested import listed
@@ -50,7 +50,7 @@ class Bidirectional(Recurrent):
                                    known="RNN, SimpleRNN, LSTM, GRU")
         self.forward_layer = layer.fresh(name=prefixed("forward_", layer.name))
         self.backward_layer = backward_layer or layer.fresh(name=prefixed("backward_", layer.name), go_backwards=True)
-        self.merge_mode = one_of("layers.Bidirectional", "merge_mode", merge_mode, MODES)
+        self.merge_mode = check_option("layers.Bidirectional", "merge_mode", merge_mode, MODES)
         for leaf in self.backward_layer.leaves():
             if not leaf.built:
                 leaf.forget((*leaf.stream, 1))    # or one seed would start both directions alike
@@ -101,7 +101,7 @@ class Bidirectional(Recurrent):
         return self.forward_layer.go_backwards
 
     @property
-    def past(self):
+    def padding(self):
         return "zero" if self.return_sequences else "repeat"
 
     def noise(self, batch, xp, training=False, masks=None):
@@ -115,7 +115,7 @@ class Bidirectional(Recurrent):
         y, back = self.sides(ys)
         if self.merge_mode is None:
             return y, back
-        return tmap(MERGE[self.merge_mode], y, back)
+        return map_structure(MERGE[self.merge_mode], y, back)
 
     def sides(self, ys):
         """Both outputs as they are merged: the second turned round once more."""
@@ -134,10 +134,10 @@ class Bidirectional(Recurrent):
             return dy
         y, back = self.sides(ys)
         if self.merge_mode == "concat":
-            return (tmap(lambda d, a: d[..., :a.shape[-1]], dy, y), tmap(lambda d, a: d[..., a.shape[-1]:], dy, y))
+            return (map_structure(lambda d, a: d[..., :a.shape[-1]], dy, y), map_structure(lambda d, a: d[..., a.shape[-1]:], dy, y))
         if self.merge_mode == "mul":
-            return tmap(lambda d, b: d * b, dy, back), tmap(lambda d, a: d * a, dy, y)
-        return (dy, dy) if self.merge_mode == "sum" else (tmap(lambda d: d / 2, dy),) * 2
+            return map_structure(lambda d, b: d * b, dy, back), map_structure(lambda d, a: d * a, dy, y)
+        return (dy, dy) if self.merge_mode == "sum" else (map_structure(lambda d: d / 2, dy),) * 2
 
     def outputs(self, y):
         return y if self.merge_mode is None else (y,)

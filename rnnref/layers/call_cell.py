@@ -7,8 +7,8 @@ import numpy
 from ..arrays import is_array, is_floating
 from ..cell import Cell
 from ..errors import DtypeError, NotSupported, ShapeError
-from ..shapes import Outline
-from ..tree import first, leaves
+from ..shapes import ArraySpec
+from ..tree import first_leaf, leaves
 from .base import Layer
 from .cell import OwningCell
 from .nested import each_shape, listed, of_outputs, one_step, outputs, packed, stand_in, with_batch
@@ -18,7 +18,7 @@ BACKWARD = "backward(inputs, states, doutputs, dstates) -> dinputs, dstates, {we
 
 class Called(Cell):
     """The object as a cell of the core: pure, for it is asked on a copy that holds the parameters given."""
-    multiplies = "what its call() does"
+    own_products = "what its call() does"
 
     def __init__(self, cell, training=None):
         self.cell, self.options = cell, {} if training is None else {"training": training}
@@ -51,16 +51,16 @@ class Called(Cell):
 
     def check(self, p, x, s, extra=None, lead="B"):
         """The outlines of the outputs, as output_size says."""
-        like = x if isinstance(x, Outline) else first(x)
+        like = x if isinstance(x, ArraySpec) else first_leaf(x)
         rows = like.shape[:len(lead.split())]
-        return each_shape(lambda shape: Outline((*rows, *shape[1:]), like.dtype, f"the output of {self.name}"),
+        return each_shape(lambda shape: ArraySpec((*rows, *shape[1:]), like.dtype, f"the output of {self.name}"),
                           of_outputs(self.width(None)))
 
     def forward(self, p, x, s, extra=None):
         given = self.holding(p).call(x, listed(s), **self.options)
         if not isinstance(given, (list, tuple)) or len(given) != 2:
             raise ShapeError(self.name, f"call gave a {type(given).__name__}, expected outputs, states")
-        y = outputs(given[0], first(x))
+        y = outputs(given[0], first_leaf(x))
         for path, a in leaves(y):
             if not is_array(a):
                 raise DtypeError(self.name, f"call gave {path or 'outputs'} as a {type(a).__name__}, expected a NumPy "

@@ -5,8 +5,8 @@ from .. import init
 from ..arrays import namespace
 from ..cell import Cell, vjp
 from ..errors import NotSupported, ShapeError
-from ..run import start
-from ..tree import first, leaves, tmap
+from ..loops.run import make_initial_state
+from ..tree import first_leaf, leaves, map_structure
 from .base import Layer, Owner
 from .nested import each_shape, inputs, listed, packed, sizes_of, stand_in
 
@@ -49,9 +49,9 @@ class CellLayer(Layer):
             if a.ndim < 2 or a.ndim > 2 and self.vectors:
                 raise ShapeError(self.who, f"{f'x.{path}' if path else 'x'} has shape {a.shape}, expected 2 axes",
                                  axes='x is "B I": one step')
-        self.fit(x, tmap(lambda a: a.shape, x))
-        core, extra = self.noise(len(first(x)), namespace(first(x)), training, masks)
-        s = start(core, first(x)[None], self.units)
+        self.fit(x, map_structure(lambda a: a.shape, x))
+        core, extra = self.noise(len(first_leaf(x)), namespace(first_leaf(x)), training, masks)
+        s = make_initial_state(core, first_leaf(x)[None], self.units)
         s = s if states is None else packed(self.who, "states", states, s)
         (y, new), back = vjp(core, self.params, x, s, extra)
         self.tape = back, y, new

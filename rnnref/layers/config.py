@@ -4,7 +4,7 @@ import sys
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 
-from .. import init, scalar
+from .. import init, elementwise
 from ..cell import Cell
 from ..errors import NotSupported
 from ..interop.layouts import KERAS
@@ -21,19 +21,19 @@ def activation(who, option, what):
                            fix="'gelu_tanh' is keras.activations.gelu(x, approximate=True)")
     if what is None or isinstance(what, str) and what in ACTIVATIONS:
         return ACTIVATIONS[what]
-    if isinstance(what, scalar.Activation) or isinstance(what, str) and what in {*scalar.PAIRS, *scalar.ALIASES}:
-        return scalar.activation(what)
+    if isinstance(what, elementwise.Activation) or isinstance(what, str) and what in {*elementwise.ACTIVATIONS, *elementwise.ALIASES}:
+        return elementwise.get_activation(what)
     raise NotSupported(who, f"{option}={what!r}: not a name whose derivative is known",
-                       known=" ".join(sorted({*scalar.PAIRS, *scalar.ALIASES})))
+                       known=" ".join(sorted({*elementwise.ACTIVATIONS, *elementwise.ALIASES})))
 
 
 def initialiser(who, option, what):
     """A function (rng, shape) -> array by its Keras name; a function stays as it is."""
     name = snake(what) if isinstance(what, str) else what
     name = {"uniform": "random_uniform", "normal": "random_normal"}.get(name, name) if isinstance(name, str) else name
-    if not callable(name) and name not in init.NAMES:
-        raise NotSupported(who, f"{option}={what!r}", known=" ".join(sorted(init.NAMES)))
-    return init.initialiser(name)
+    if not callable(name) and name not in init.INITIALIZERS:
+        raise NotSupported(who, f"{option}={what!r}", known=" ".join(sorted(init.INITIALIZERS)))
+    return init.get_initializer(name)
 
 
 def snake(name):

@@ -4,10 +4,10 @@ from typing import Any
 import numpy
 
 from .. import interop
-from ..errors import NotSupported, ShapeError, one_of
-from ..shapes import expect, extents
-from ..wrappers.gate_noise import GateDropout
-from ..wrappers.noise import Masks
+from ..errors import NotSupported, ShapeError, check_option
+from ..shapes import expect, resolve_shape
+from ..wrappers.gate_dropout import GateDropout
+from ..wrappers.dropout import Masks
 from .base import refuse_training, taken
 from .cell import OwningCell
 from .config import activation, initialiser
@@ -42,7 +42,7 @@ class KerasCell(OwningCell):
 
     def __init__(self, options, implementation=2, **base):
         self.options = tuple(options)
-        self.implementation = one_of(self.who, "implementation", implementation, (1, 2))
+        self.implementation = check_option(self.who, "implementation", implementation, (1, 2))
         super().__init__(options["units"], options["seed"], **base)
         vars(self).update(options)
         self.settle()
@@ -84,7 +84,7 @@ class KerasCell(OwningCell):
     def build(self, n_in):
         sizes = self.core.sizes(self.inputs_of(n_in), self.units)
         axes = self.axes()
-        self.take([self.drawn(name, extents(axes[name], sizes)) for name in self.weight_names])
+        self.take([self.drawn(name, resolve_shape(axes[name], sizes)) for name in self.weight_names])
 
     def drawn(self, name, shape):
         draw = getattr(self, name.removesuffix("_kernel") + "_initializer")

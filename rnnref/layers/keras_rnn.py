@@ -1,5 +1,5 @@
 """What SimpleRNN, LSTM and GRU share: their arguments, shared out between the cell and the loop.  (floor 7)"""
-from ..errors import NotSupported, one_of
+from ..errors import NotSupported, check_option
 from .config import snake
 from .rnn import RNN
 
@@ -41,4 +41,4 @@ def cudnn(who, use_cudnn):
     if use_cudnn is True:
         raise NotSupported(who, "use_cudnn=True: there is no cuDNN here",
                            fix="'auto'; rnnref.explain(layer.core, x) says what runs, and why nothing faster")
-    return one_of(who, "use_cudnn", use_cudnn, ("auto", False))
+    return check_option(who, "use_cudnn", use_cudnn, ("auto", False))

@@ -7,7 +7,7 @@ import numpy
 
 from ..arrays import cast, is_array
 from ..errors import ShapeError
-from ..tree import tmap, zeros
+from ..tree import map_structure, zeros_like
 from .base import taken
 
 
@@ -62,7 +62,7 @@ def sizes_of(state):
 def packed(who, what, given, like):
     """What the user gives for `like`: lists, tuples or dicts; None is zeros, a bare array a list of one."""
     if given is None:
-        return zeros(like)
+        return zeros_like(like)
     if isinstance(like, dict):
         return packed_dict(who, what, given, like)
     if not isinstance(like, tuple):
@@ -133,4 +133,4 @@ def of_outputs(sizes):
 
 def shapes_of(xs):
     """The shapes of sequences that lie time first, as [B, T, ...]."""
-    return tmap(lambda a: (a.shape[1], a.shape[0], *a.shape[2:]), xs)
+    return map_structure(lambda a: (a.shape[1], a.shape[0], *a.shape[2:]), xs)

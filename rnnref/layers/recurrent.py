@@ -3,8 +3,8 @@ from typing import Any, NamedTuple
 
 from ..arrays import is_array, namespace
 from ..errors import ShapeError
-from ..run import run, run_back, start
-from ..tree import first, leaves, tmap, zeros
+from ..loops.run import run, run_back, make_initial_state
+from ..tree import first_leaf, leaves, map_structure, zeros_like
 from .base import Layer
 from .nested import inputs, listed, packed, shapes_of
 
@@ -19,7 +19,7 @@ class Recurrent(Layer):
     """forward(x, initial_state, mask, training) -> y, or (y, *states);   backward(dy, dstate) -> dx, dstate."""
     return_sequences: Any; return_state: Any; stateful: Any; time_major: Any
     units: Any; n_in: Any; core: Any; params: Any; grads: Any
-    past: str                                     # what outputs say at dead steps
+    padding: str                                     # what outputs say at dead steps
     reverse: bool                                 # which way the (first) loop goes
     mode: str = "fp32"                            # how precise products on a GPU are, in every call: `cuda.modes`
     carried: Any = None                           # the state that the next call starts with
@@ -39,11 +39,11 @@ class Recurrent(Layer):
         mode            "tf32", "bf16", "fp16": how precise products on a GPU are in this call; None: as in `self.mode`
         """
         x = self.sequence(x)
-        like = first(x)
+        like = first_leaf(x)
         core, extra = self.noise(like.shape[1], namespace(like), training, masks)
-        s = self.start(initial_state, start(core, like, self.units))
+        s = self.start(initial_state, make_initial_state(core, like, self.units))
         live = self.live(mask, like)
-        ys, new, tape = run(core, self.params, x, s, extra, lengths, live, self.reverse, self.past, keep,
+        ys, new, tape = run(core, self.params, x, s, extra, lengths, live, self.reverse, self.padding, keep,
                             mode=mode or self.mode)
         y = self.merged(ys)
         self.tape = Kept(tape, ys, y, new) if keep else None
@@ -76,7 +76,7 @@ class Recurrent(Layer):
 
     def timed(self, tree):
         """[B, T, ...] <-> [T, B, ...]"""
-        return tree if self.time_major else tmap(lambda a: a.swapaxes(0, 1), tree)
+        return tree if self.time_major else map_structure(lambda a: a.swapaxes(0, 1), tree)
 
     def sequence(self, x):
         """x as the loop takes it, time first."""
@@ -103,8 +103,8 @@ class Recurrent(Layer):
 
     def start(self, given, like):
         if given is None and self.carried is not None:
-            if self.carried_batch != len(first(like)):
-                raise ShapeError(self.who, f"a batch of {len(first(like))}, expected {self.carried_batch}",
+            if self.carried_batch != len(first_leaf(like)):
+                raise ShapeError(self.who, f"a batch of {len(first_leaf(like))}, expected {self.carried_batch}",
                                  axes="the layer is stateful: row b goes on where row b of the last call ended",
                                  fix="another layer for another batch: other.set_weights(layer.get_weights())")
             return self.carried
@@ -121,7 +121,7 @@ class Recurrent(Layer):
 
     @property
     def carried_batch(self):
-        return len(first(self.carried))
+        return len(first_leaf(self.carried))
 
     @property
     def states(self):
@@ -130,7 +130,7 @@ class Recurrent(Layer):
 
     def reset_state(self):
         """Let the next call start from zeros."""
-        self.carried = None if self.carried is None else zeros(self.carried)
+        self.carried = None if self.carried is None else zeros_like(self.carried)
 
     reset_states = reset_state
 
@@ -145,13 +145,13 @@ class Recurrent(Layer):
 def as_returned(ys, reverse, sequences):
     """[T, B, H] beside the inputs -> in the order in which the loop went, or only what it said last."""
     ys = turned(ys) if reverse else ys
-    return ys if sequences else tmap(lambda a: a[-1], ys)
+    return ys if sequences else map_structure(lambda a: a[-1], ys)
 
 
 def as_looped(dy, ys, reverse, sequences):
     """The way back."""
     if not sequences:
-        dy = tmap(at_the_end, ys, dy)
+        dy = map_structure(at_the_end, ys, dy)
     return turned(dy) if reverse else dy
 
 
@@ -162,4 +162,4 @@ def at_the_end(a, last):
 
 
 def turned(tree):
-    return tmap(lambda a: a[::-1], tree)
+    return map_structure(lambda a: a[::-1], tree)

@@ -71,7 +71,7 @@ class RNN(Recurrent):
         return self.go_backwards
 
     @property
-    def past(self):
+    def padding(self):
         return "zero" if self.zero_output_for_mask else "repeat"
 
     def get_initial_state(self, batch_size):

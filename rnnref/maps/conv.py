@@ -3,9 +3,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Optional
 
-from ..arrays import cast, namespace, rows
-from ..errors import NotSupported, ShapeError, one_of
-from .dense import Map, biased
+from ..arrays import cast, namespace, as_matrix
+from ..errors import NotSupported, ShapeError, check_option
+from .dense import Map, add_bias
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,10 @@ class Conv(Map):
     kernel: tuple = (3,)
     strides: tuple = ()                           # (): 1 in each axis
     padding: str = "same"
-    multiplies = "patches of x and W"
+    own_products = "patches of x and W"
 
     def __post_init__(self):
-        one_of("Conv", "padding", self.padding, ("same", "valid"))
+        check_option("Conv", "padding", self.padding, ("same", "valid"))
         for name in ("kernel", "strides"):
             given = getattr(self, name)
             given = tuple(given or (1,) * self.space)
@@ -50,15 +50,15 @@ class Conv(Map):
     def forward(self, p, x):
         W = p[self.W]
         a = cast(self.patches(x) @ W.reshape(-1, W.shape[-1]), x)
-        return (biased(a, p[self.b]) if self.b else a), x
+        return (add_bias(a, p[self.b]) if self.b else a), x
 
     def backward_x(self, p, x, da):
         W = p[self.W]
-        return self.unpatched(cast(da @ W.reshape(-1, W.shape[-1]).T, da), x.shape)
+        return self.fold(cast(da @ W.reshape(-1, W.shape[-1]).T, da), x.shape)
 
     def backward_p(self, p, x, da):
-        dW = rows(self.patches(x)).T @ rows(da)
-        return {self.W: dW.reshape(p[self.W].shape)} | ({self.b: rows(da).sum(0)} if self.b else {})
+        dW = as_matrix(self.patches(x)).T @ as_matrix(da)
+        return {self.W: dW.reshape(p[self.W].shape)} | ({self.b: as_matrix(da).sum(0)} if self.b else {})
 
     def patches(self, x):
         """[..., *S, C] -> [..., *places, kernel x C]: what the kernel sees at each place."""
@@ -67,7 +67,7 @@ class Conv(Map):
         padded[self.inside(extent)] = x
         return xp.concatenate([padded[at] for at in self.offsets(extent)], -1)
 
-    def unpatched(self, d, shape):
+    def fold(self, d, shape):
         """The way back: of an x of that shape, each piece of a patch to where it came from."""
         extent, n = shape[-1 - self.space:-1], shape[-1]
         dx = namespace(d).zeros(self.padded(shape), d.dtype)

@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 from typing import Optional
 
-from ..arrays import cast, rows
+from ..arrays import cast, as_matrix
 from ..errors import ShapeError
 
 
@@ -10,7 +10,7 @@ class Map:
     """forward(p, x) -> a, kept;  backward_x(p, kept, da) -> dx;  backward_p(p, kept, da) -> dp."""
     space = 0                                     # how many axes of space x has, between its rows and its last axis
     items = 0                                     # how many arrays x is a tuple of; 0: it is one array
-    multiplies: Optional[str] = None              # see `Cell`; every class says it for itself
+    own_products: Optional[str] = None              # see `Cell`; every class says it for itself
 
     def axes(self, i, o="G"):
         """The parameters it reads and their axes, for an input axis `i` and an output axis `o`."""
@@ -27,11 +27,11 @@ class Map:
         """What can be done to the parameters once, before the loop: q, and what the way back needs."""
         return p, None
 
-    def prepare_back(self, p, kept, dq):
+    def prepare_backward(self, p, kept, dq):
         return dq
 
 
-def biased(a, b):
+def add_bias(a, b):
     """a + b, in the place of `a`, which is new: a second array for all steps takes longer than to write over one."""
     if a.dtype != b.dtype:                        # the sum is wider
         return a + b
@@ -44,27 +44,27 @@ class Dense(Map):
     """a = x W (+ b), for the parameters of these names."""
     W: str
     b: Optional[str] = None
-    multiplies = "x W"
+    own_products = "x W"
 
     def axes(self, i, o="G"):
         return {self.W: f"{i} {o}"} | ({self.b: o} if self.b else {})
 
     def forward(self, p, x):
         a = cast(x @ p[self.W], x)                # NumPy gives float32 for bfloat16
-        return (biased(a, p[self.b]) if self.b else a), x
+        return (add_bias(a, p[self.b]) if self.b else a), x
 
     def backward_x(self, p, x, da):
         return cast(da @ p[self.W].T, da)
 
     def backward_p(self, p, x, da):
-        return {self.W: rows(x).T @ rows(da)} | ({self.b: rows(da).sum(0)} if self.b else {})
+        return {self.W: as_matrix(x).T @ as_matrix(da)} | ({self.b: as_matrix(da).sum(0)} if self.b else {})
 
 
 @dataclass(frozen=True)
 class Diagonal(Map):
     """a = [h r_1, h r_2, ...], entry by entry: each unit sees only its own past."""
     R: str
-    multiplies = ""
+    own_products = ""
 
     def axes(self, i, o="G"):
         return {self.R: o}
@@ -81,7 +81,7 @@ class Diagonal(Map):
         return (self.parted(p, da, h) * self.blocks(p, h)).sum(-2)
 
     def backward_p(self, p, h, da):
-        return {self.R: rows((self.parted(p, da, h) * h[..., None, :]).reshape(da.shape)).sum(0)}
+        return {self.R: as_matrix((self.parted(p, da, h) * h[..., None, :]).reshape(da.shape)).sum(0)}
 
     def blocks(self, p, h):                       # [blocks, U]
         return p[self.R].reshape(p[self.R].shape[0] // h.shape[-1], h.shape[-1])
@@ -100,7 +100,7 @@ class Grouped(Map):
     b: Optional[str] = None
     groups: int = 1
     blocks: int = 1
-    multiplies = "x W"
+    own_products = "x W"
 
     def axes(self, i, o="G"):
         return {self.W: f"{self.groups} {i}/{self.groups} {o}/{self.groups}"} | ({self.b: o} if self.b else {})
@@ -115,16 +115,16 @@ class Grouped(Map):
         n, i, g = p[self.W].shape
         parts = x.reshape(*x.shape[:-1], n, 1, i) @ p[self.W]
         a = cast(self.whole(parts.reshape(*x.shape[:-1], n, g)), x)
-        return (biased(a, p[self.b]) if self.b else a), x
+        return (add_bias(a, p[self.b]) if self.b else a), x
 
     def backward_x(self, p, x, da):
         return cast((self.parted(da)[..., None, :] @ p[self.W].swapaxes(-1, -2)).reshape(x.shape), da)
 
     def backward_p(self, p, x, da):
         n, i, _ = p[self.W].shape
-        x = rows(x)
-        dW = x.reshape(len(x), n, i).transpose(1, 2, 0) @ self.parted(rows(da)).swapaxes(0, 1)
-        return {self.W: dW} | ({self.b: rows(da).sum(0)} if self.b else {})
+        x = as_matrix(x)
+        dW = x.reshape(len(x), n, i).transpose(1, 2, 0) @ self.parted(as_matrix(da)).swapaxes(0, 1)
+        return {self.W: dW} | ({self.b: as_matrix(da).sum(0)} if self.b else {})
 
     def whole(self, a):                           # [..., groups, G / groups] -> [..., G], block by block
         *lead, n, g = a.shape
@@ -137,9 +137,9 @@ class Grouped(Map):
 
 
 @dataclass(frozen=True)
-class Nothing(Map):
+class Zero(Map):
     """a = 0: the rule sees the state itself, and no product of it."""
-    multiplies = ""
+    own_products = ""
 
     def axes(self, i, o="G"):
         return {}

@@ -2,20 +2,20 @@
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from ..arrays import cast, namespace, rows, wide
-from ..norms import dnormalise, normalise
+from ..arrays import cast, namespace, as_matrix, upcast
+from ..layer_norm import dnormalise, normalise
 from .dense import Dense, Map
 
 
 @dataclass(frozen=True)
-class Normed(Map):
+class LayerNorm(Map):
     """a = norm(map(x)) gain (+ shift), each of `blocks` gate blocks by itself (Ba, Kiros & Hinton 2016)."""
     map: Any
     blocks: int
     gain: str = "gain"
     shift: Optional[str] = None
     epsilon: float = 1e-5
-    multiplies = ""
+    own_products = ""
 
     @property
     def space(self):
@@ -43,13 +43,13 @@ class Normed(Map):
     def backward_p(self, p, kept, da):
         k, n, rstd = kept
         dp = self.map.backward_p(p, k, dnormalise(n, rstd, da * p[self.gain]))
-        return dp | {self.gain: rows(da * n).sum(0)} | ({self.shift: rows(da).sum(0)} if self.shift else {})
+        return dp | {self.gain: as_matrix(da * n).sum(0)} | ({self.shift: as_matrix(da).sum(0)} if self.shift else {})
 
     def prepare(self, p):
         return self.map.prepare(p)
 
-    def prepare_back(self, p, kept, dq):
-        return self.map.prepare_back(p, kept, dq)
+    def prepare_backward(self, p, kept, dq):
+        return self.map.prepare_backward(p, kept, dq)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class WeightNorm(Dense):
     V: str = "V"
     gain: str = "gain"
     floor: float = 0.0                            # |V|^2 is at least that; where it is less, |V| has no gradient
-    multiplies = "x W"
+    own_products = "x W"
 
     def axes(self, i, o="G"):
         given = {self.V: f"{i} {o}", self.gain: o}
@@ -69,13 +69,13 @@ class WeightNorm(Dense):
 
     def prepare(self, p):
         q = dict(p)
-        v, gain = wide(q.pop(self.V)), q.pop(self.gain)              # a sum of squares needs more than 16 bits
+        v, gain = upcast(q.pop(self.V)), q.pop(self.gain)              # a sum of squares needs more than 16 bits
         squares = (v * v).sum(0)
         norm = namespace(v).sqrt(namespace(v).maximum(squares, self.floor))
         u = v / norm
         return q | {self.W: cast(gain * u, p[self.V])}, (u, norm, squares > self.floor)
 
-    def prepare_back(self, p, kept, dq):
+    def prepare_backward(self, p, kept, dq):
         u, norm, free = kept
         dp = dict(dq)
         dW = dp.pop(self.W)

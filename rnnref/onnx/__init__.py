@@ -6,7 +6,7 @@
     Reading              what the text leaves open, as switches
     prepare, run_model, run_node, supports_device, Backend      an onnx.backend.base.Backend: these need onnx
 """
-from ..errors import extra
+from ..errors import import_optional
 from .node import back_op, cell_of, run_op
 from .ops import gru, lstm, rnn
 from .reading import ONNXRUNTIME, TEXT, Reading
@@ -17,6 +17,6 @@ NEED_ONNX = ("Backend", "is_compatible", "prepare", "run_model", "run_node", "su
 def __getattr__(name):
     if name not in NEED_ONNX:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    extra("onnx", "verify", f"rnnref.onnx.{name}")
+    import_optional("onnx", "verify", f"rnnref.onnx.{name}")
     from . import backend
     return getattr(backend, name)

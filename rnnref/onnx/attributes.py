@@ -5,8 +5,8 @@ from typing import NamedTuple, Optional
 
 import numpy
 
-from ..errors import NotSupported, one_of
-from ..scalar import activation
+from ..errors import NotSupported, check_option
+from ..elementwise import get_activation
 
 
 class Operator(NamedTuple):
@@ -61,16 +61,16 @@ class Attributes:
 
 def settled(op, given, reading):
     """The attributes `given` by their ONNX names, checked, as `Attributes`."""
-    who, own = name_of(op), OPERATORS[one_of("rnnref.onnx", "op", op, tuple(OPERATORS))].own
+    who, own = name_of(op), OPERATORS[check_option("rnnref.onnx", "op", op, tuple(OPERATORS))].own
     known = [name for name in KINDS if name == own or name not in [o.own for o in OPERATORS.values()]]
     odd = [name for name in given if name not in known]
     if odd:
         raise NotSupported(who, f"{', '.join(odd)}: not an attribute of {op}", known=" ".join(known))
     said = {name: KINDS[name](who, name, value) for name, value in given.items() if value is not None}
-    direction = one_of(who, "direction", said.get("direction", "forward"), tuple(DIRECTIONS))
+    direction = check_option(who, "direction", said.get("direction", "forward"), tuple(DIRECTIONS))
     if said.get("hidden_size", 1) < 1:
         raise NotSupported(who, f"hidden_size={said['hidden_size']}, expected a positive integer")
-    layout, coupled = [one_of(who, name, said.get(name, 0), (0, 1)) for name in ("layout", "input_forget")]
+    layout, coupled = [check_option(who, name, said.get(name, 0), (0, 1)) for name in ("layout", "input_forget")]
     return Attributes(functions=functions_of(op, said, DIRECTIONS[direction], reading), direction=direction,
                       layout=layout, hidden_size=said.get("hidden_size"), coupled=reading.coupled if coupled else None,
                       after=said.get("linear_before_reset", 0) != 0)
@@ -91,7 +91,7 @@ def functions_of(op, said, count, reading):
         clips[2::3] = [None] * count
     if said.get("clip") is not None and not said["clip"] > 0:
         raise NotSupported(who, f"clip={said['clip']}, expected a positive number")
-    made = [activation(FUNCTIONS[name].ours, *options) for name, *options in zip(names, alphas, betas, clips)]
+    made = [get_activation(FUNCTIONS[name].ours, *options) for name, *options in zip(names, alphas, betas, clips)]
     each = len(default)
     return tuple(tuple(made[d * each:][:each]) for d in range(count))
 

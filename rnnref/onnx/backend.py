@@ -11,7 +11,7 @@ from onnx.backend.base import Backend as Base, BackendRep
 from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 
-from ..errors import NotSupported, ShapeError, one_of
+from ..errors import NotSupported, ShapeError, check_option
 from .attributes import OPERATORS, name_of
 from .inputs import inputs_of
 from .node import run_op
@@ -145,7 +145,7 @@ def on_cpu(who, device):
 
 
 def known(who, dtype):
-    return dtype and numpy.dtype(one_of(who, "dtype", numpy.dtype(dtype).name, ("float32", "float64")))
+    return dtype and numpy.dtype(check_option(who, "dtype", numpy.dtype(dtype).name, ("float32", "float64")))
 
 
 is_compatible, prepare, run_model = Backend.is_compatible, Backend.prepare, Backend.run_model

@@ -4,7 +4,7 @@ Axes are words, as in `shapes`: `T B I H`, `D` directions, `G` gate blocks x H, 
 """
 from ..arrays import namespace
 from ..errors import DeviceError, DtypeError, ShapeError
-from ..shapes import Size, expect, floating
+from ..shapes import Size, expect, check_floating
 from .attributes import OPERATORS, name_of
 
 INPUTS = {"X": "T B I", "W": "D G I", "R": "D G H", "B": "D G+G", "sequence_lens": "B", "initial_h": "D B H",
@@ -48,7 +48,7 @@ def of_one_kind(who, name, a, X):
         if getattr(kind, "kind", "") not in ("i", "u"):
             raise DtypeError(who, f"sequence_lens is {kind}, expected an array of integers")
     else:
-        floating(who, name, a)
+        check_floating(who, name, a)
         if a.dtype != X.dtype:
             raise DtypeError(who, f"{name} has dtype {a.dtype}, expected {X.dtype} as X has",
                              fix=f'say which: {name}.astype("{X.dtype}")')

@@ -8,8 +8,8 @@ import numpy
 
 from ..cells import GRU, LSTM, Bidirectional, SimpleRNN
 from ..interop import gradients, layout_of, load
-from ..run import run, run_back
-from ..tree import first, zeros
+from ..loops.run import run, run_back
+from ..tree import first_leaf, zeros_like
 from .attributes import OPERATORS, settled
 from .inputs import fitted, like_output
 from .reading import TEXT
@@ -55,7 +55,7 @@ def back_op(tape, dY=None, dY_h=None, dY_c=None):
         like_output(op, name, d, given["X"], said, sizes)
     if dY is not None:
         dY = dY.transpose(1, 2, 0, 3) if said.layout else dY
-        dY = dY.astype(first(tape.tape.like).dtype)                   # NumPy has no product of bfloat16: it is float32
+        dY = dY.astype(first_leaf(tape.tape.like).dtype)                   # NumPy has no product of bfloat16: it is float32
         dY = bare(tuple(dY[:, k] for k in range(said.count)))
     ds = tuple(type(s)(*(final(a, d, tape, k) for a, d in zip(s, (dY_h, dY_c)))) for k, s in enumerate(tape.last))
     dxs, ds, _, dp = run_back(tape.tape, dY, bare(ds))
@@ -119,7 +119,7 @@ def first_states(op, given, said, cells, sizes):
 def final(a, d, tape, k):
     """The gradient of `a`, an array of the last state of direction k, from the gradient of Y_h or Y_c."""
     if d is None:
-        return zeros(a)
+        return zeros_like(a)
     return chosen(tape.live, swapped(d, tape.said)[k]).astype(a.dtype)
 
 

@@ -1,7 +1,7 @@
 """What the operator text leaves open, as switches.  (floor 7)"""
 from dataclasses import dataclass, fields
 
-from ..errors import one_of
+from ..errors import check_option
 
 CHOICES = {
     "clip_output": (True, False),
@@ -43,7 +43,7 @@ class Reading:
 
     def __post_init__(self):
         for field in fields(self):
-            one_of("Reading", field.name, getattr(self, field.name), CHOICES[field.name])
+            check_option("Reading", field.name, getattr(self, field.name), CHOICES[field.name])
 
 
 TEXT = Reading()

@@ -14,7 +14,7 @@ class Kept(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Elman(Rule):
+class ElmanRule(Rule):
     """h' = activation(ax + ah)."""
     activation: Any = "tanh"
     gates = "h"

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..arrays import namespace
-from ..errors import one_of
+from ..errors import check_option
 from .rule import Rule
 
 
@@ -16,7 +16,7 @@ class Kept(NamedTuple):
 
 
 @dataclass(frozen=True)
-class UGRNN(Rule):
+class UGRNNRule(Rule):
     """z = gate(a_z + forget_bias);  n = candidate(a_n);  h' = z h + (1 - z) n."""
     forget_bias: float = 0.0                      # added at run time; not an initial value of b
     gate: Any = "sigmoid"
@@ -43,12 +43,12 @@ class UGRNN(Rule):
 
 
 @dataclass(frozen=True)
-class Minimal(Rule):
+class MinimalRule(Rule):
     """z = gate(a_z);  h' = z h + (1 - z) n, where n comes with ax, ready: it knows nothing of h."""
     gate: Any = "sigmoid"
     gates = "z"
     State = State
-    sums = False                                  # ax holds n beside the block of z
+    is_additive = False                                  # ax holds n beside the block of z
 
     def __post_init__(self):
         self.settle("gate")
@@ -70,15 +70,15 @@ class KeptCFN(NamedTuple):
 
 
 @dataclass(frozen=True)
-class CFN(Rule):
+class CFNRule(Rule):
     """f, i = gate(a_f), gate(a_i);  g = activation(ax_g);  h' = f activation(h) + i g.  g does not see h."""
     gate: Any = "sigmoid"
     activation: Any = "tanh"
     complement: bool = False                      # (1 - i) g in place of i g, as TF 1 has it
     gates = "fig"
     State = State
-    of_h = "U+U"
-    sums = False
+    recurrent_axis = "U+U"
+    is_additive = False
 
     def __post_init__(self):
         self.settle("gate", "activation")
@@ -102,7 +102,7 @@ class CFN(Rule):
         return xp.concatenate([df, di, dg], -1), xp.concatenate([df, di], -1), State(dh0), {}
 
 
-class Carried(NamedTuple):
+class SRUState(NamedTuple):
     c: Any                                        # [B, U]
 
 
@@ -111,7 +111,7 @@ class KeptSRU(NamedTuple):
 
 
 @dataclass(frozen=True)
-class SRU(Rule):
+class SRURule(Rule):
     """f, r = gate(a_f), gate(a_r);  c' = f c + (1 - f) n;  y = r activation(c') + (1 - r) x.  No product waits for c.
 
     x is the last block of ax, or, with highway="input", the input itself, which comes with ax.
@@ -119,14 +119,14 @@ class SRU(Rule):
     gate: Any = "sigmoid"
     activation: Any = "tanh"
     highway: str = "projected"
-    State = Carried
+    State = SRUState
     widths = {"c": "U"}
     wide = ("c",)
-    sums = False                                  # x is no argument of a gate
+    is_additive = False                                  # x is no argument of a gate
 
     def __post_init__(self):
         self.settle("gate", "activation")
-        one_of("SRU", "highway", self.highway, ("projected", "input"))
+        check_option("SRU", "highway", self.highway, ("projected", "input"))
 
     @property
     def gates(self):
@@ -143,7 +143,7 @@ class SRU(Rule):
         r, kr = self.gate.forward(ar + br)
         c = f * s.c + (1 - f) * n
         tc, kc = self.activation.forward(c)
-        return r * tc + (1 - r) * x, Carried(c), KeptSRU(f, r, n, x, tc, s.c, (kf, kr, kc))
+        return r * tc + (1 - r) * x, SRUState(c), KeptSRU(f, r, n, x, tc, s.c, (kf, kr, kc))
 
     def backward(self, p, k, dy, d):
         kf, kr, kc = k.pre
@@ -152,7 +152,7 @@ class SRU(Rule):
         df = self.gate.backward(k.f, kf, dc * (k.c0 - k.n))
         xp = namespace(dc)
         da = xp.concatenate([dc * (1 - k.f), df, dr, dy * (1 - k.r)], -1)
-        return da, da, Carried(dc * k.f), {"b": xp.concatenate([df, dr], -1)}
+        return da, da, SRUState(dc * k.f), {"b": xp.concatenate([df, dr], -1)}
 
 
 class KeptMGU(NamedTuple):
@@ -160,14 +160,14 @@ class KeptMGU(NamedTuple):
 
 
 @dataclass(frozen=True)
-class MGU(Rule):
+class MGURule(Rule):
     """f = gate(ax_f + ah_f);  n = candidate(ax_n + f ah_n);  h' = (1 - f) h + f n.  One gate opens and resets."""
     gate: Any = "sigmoid"
     candidate: Any = "tanh"
     keeps: bool = False                           # h' = f h + (1 - f) n, as flax has it
     gates = "fn"
     State = State
-    sums = False
+    is_additive = False
 
     def __post_init__(self):
         self.settle("gate", "candidate")
@@ -177,18 +177,18 @@ class MGU(Rule):
         (xf, xn), (hf, hn) = xp.split(ax, 2, -1), xp.split(ah, 2, -1)
         f, kf = self.gate.forward(xf + hf)
         n, kn = self.candidate.forward(xn + f * hn)
-        h = self.mixed(f, s.h, n)
+        h = self.mix(f, s.h, n)
         return h, State(h), KeptMGU(f, n, hn, s.h, (kf, kn))
 
     def backward(self, p, k, dy, d):
         dh, xp = dy + d.h, namespace(dy)
-        df, dh0, dn = self.mixed_back(k.f, k.h0, k.n, dh)
+        df, dh0, dn = self.mix_backward(k.f, k.h0, k.n, dh)
         dn = self.candidate.backward(k.n, k.pre[1], dn)
         df = self.gate.backward(k.f, k.pre[0], df + dn * k.hn)
         return xp.concatenate([df, dn], -1), xp.concatenate([df, dn * k.f], -1), State(dh0), {}
 
-    def mixed(self, f, h, n):
+    def mix(self, f, h, n):
         return f * h + (1 - f) * n if self.keeps else (1 - f) * h + f * n
 
-    def mixed_back(self, f, h, n, d):
+    def mix_backward(self, f, h, n, d):
         return (d * (h - n), d * f, d * (1 - f)) if self.keeps else (d * (n - h), d * (1 - f), d * f)

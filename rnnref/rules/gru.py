@@ -19,13 +19,13 @@ class Kept(NamedTuple):
 
 
 @dataclass(frozen=True)
-class GRU(Rule):
+class GRURule(Rule):
     """r, z = gate(ax + ah);  n = candidate(ax_n + r ah_n);  h' = (1 - z) n + z h: z keeps the old state."""
     gate: Any = "sigmoid"
     candidate: Any = "tanh"
     gates = "rzn"
     State = State
-    sums = False                                  # r stands between ah and ax
+    is_additive = False                                  # r stands between ah and ax
 
     def __post_init__(self):
         self.settle("gate", "candidate")

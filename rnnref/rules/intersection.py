@@ -12,7 +12,7 @@ class Kept(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Intersection(Rule):
+class IntersectionRule(Rule):
     """Gated in time and in depth: h' = z h + (1 - z) n;  y = q x + (1 - q) v.
 
     z, q = gate(a_z + forget_bias), gate(a_q + forget_bias);  n = candidate(a_n);  v = output(a_v);  x comes with ax.
@@ -23,7 +23,7 @@ class Intersection(Rule):
     output: Any = "relu"
     gates = "znqv"
     State = State
-    sums = False
+    is_additive = False
 
     def __post_init__(self):
         self.settle("gate", "candidate", "output")

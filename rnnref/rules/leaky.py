@@ -12,7 +12,7 @@ class Kept(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Leaky(Rule):
+class LeakyRule(Rule):
     """h' = (1 - leak) h + leak activation(ax + ah)."""
     leak: float = 1.0
     activation: Any = "tanh"

@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional
 
-from ..scalar import clip, dclip
+from ..elementwise import clip, dclip
 from .elman import State
 from .rule import Rule
 
@@ -12,7 +12,7 @@ class Kept(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Limited(Rule):
+class LimitedRule(Rule):
     """h' = ax + ah, and where |h'| reaches `clip` that, with its sign: it gets no gradient there."""
     clip: Optional[float] = None
     gates = "h"

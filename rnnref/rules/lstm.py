@@ -3,8 +3,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional
 
 from ..arrays import namespace
-from ..errors import NotSupported, one_of
-from ..scalar import clip, dclip
+from ..errors import NotSupported, check_option
+from ..elementwise import clip, dclip
 from .rule import Rule
 
 
@@ -25,7 +25,7 @@ class Kept(NamedTuple):
 
 
 @dataclass(frozen=True)
-class LSTM(Rule):
+class LSTMRule(Rule):
     """i, f, o = gate(a_i, a_f + forget_bias, a_o);  g = candidate(a_g);  c' = f c + i g;  h' = o output(c').
 
     With peepholes i and f see the old c, and o the new one.
@@ -44,8 +44,8 @@ class LSTM(Rule):
 
     def __post_init__(self):
         self.settle("gate", "candidate", "output")
-        one_of("LSTM", "coupled", self.coupled, (None, "input", "forget"))
-        one_of("LSTM", "cell_clip_gradient", self.cell_clip_gradient, ("zero", "through"))
+        check_option("LSTM", "coupled", self.coupled, (None, "input", "forget"))
+        check_option("LSTM", "cell_clip_gradient", self.cell_clip_gradient, ("zero", "through"))
         if self.coupled == "forget" and self.forget_bias:
             raise NotSupported("LSTM", f"forget_bias={self.forget_bias} with coupled='forget'", hint="f is 1 - i")
         if self.cell_clip is not None and not self.cell_clip > 0:
@@ -76,10 +76,10 @@ class LSTM(Rule):
     def backward(self, p, k, dy, d):              # d: gradient of the state after
         dh = dy + d.h                             # h leaves twice: as output and as state
         do = self.gate.backward(k.o, k.pre.o, dh * k.tc)
-        dc = d.c + self.output.backward(k.tc, k.pre.c, dh * k.o) + self.peep(p, "Wpo", do)
+        dc = d.c + self.output.backward(k.tc, k.pre.c, dh * k.o) + self._peephole(p, "Wpo", do)
         if self.cell_clip and self.cell_clip_gradient == "zero":
             dc = dclip(k.c, self.cell_clip, dc)
-        dc, dn = self.carried_back(p, k.carried, dc)
+        dc, dn = self._transform_cell_backward(p, k.carried, dc)
         di, df = dc * k.g, dc * k.c0              # of the gates' values ...
         di, df = {None: (di, df), "input": (None, df - di), "forget": (di - df, None)}[self.coupled]
         da = {"g": self.candidate.backward(k.g, k.pre.g, dc * k.i), "o": do}
@@ -87,21 +87,21 @@ class LSTM(Rule):
             da["i"] = self.gate.backward(k.i, k.pre.i, di)                    # ... and of their arguments
         if df is not None:
             da["f"] = self.gate.backward(k.f, k.pre.f, df)
-        dc0 = dc * k.f + sum(self.peep(p, "Wp" + n, da[n]) for n in "if" if n in da)
+        dc0 = dc * k.f + sum(self._peephole(p, "Wp" + n, da[n]) for n in "if" if n in da)
         dp = {"Wp" + n: da[n] * (k.c if n == "o" else k.c0) for n in da if n != "g"} if self.peepholes else {}
         da = namespace(dc).concatenate([da[n] for n in self.gates], -1)
         return da, da, State(None, dc0), dp | dn  # a = ax + ah, so both get da
 
     def opened(self, p, a, gate, c, bias: Any = 0):
         """The gate and what its slope needs; None where a coupled gate has no block of its own."""
-        return self.gate.forward(a[gate] + self.peep(p, "Wp" + gate, c) + bias) if gate in a else (None, None)
+        return self.gate.forward(a[gate] + self._peephole(p, "Wp" + gate, c) + bias) if gate in a else (None, None)
 
     def carried(self, p, c):
         """What becomes of the new c before it is limited: here nothing, in a `NormedLSTM` a norm."""
         return c, None
 
-    def carried_back(self, p, k, dc):
+    def _transform_cell_backward(self, p, k, dc):
         return dc, {}
 
-    def peep(self, p, name, c):                   # linear, so its own backward
+    def _peephole(self, p, name, c):                   # linear, so its own backward
         return p[name] * c if self.peepholes else 0

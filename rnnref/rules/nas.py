@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..arrays import namespace
-from ..scalar import dsigmoid, dtanh, sigmoid, tanh, where
+from ..elementwise import dsigmoid, dtanh, sigmoid, tanh, where
 from .lstm import State
 from .rule import Rule
 
@@ -14,7 +14,7 @@ class Kept(NamedTuple):
 
 
 @dataclass(frozen=True)
-class NAS(Rule):
+class NASRule(Rule):
     """A tree over eight sums of which one is a product:
 
     a0 = sig(x0+h0)   a1 = relu(x1+h1)  a2 = sig(x2+h2)  a3 = relu(x3 h3)     b0 = tanh(a0 a1)   b1 = tanh(a2+a3)
@@ -25,14 +25,14 @@ class NAS(Rule):
     State = State
     widths = {"h": "H", "c": "U"}
     wide = ("c",)
-    sums = False                                  # x3 h3
+    is_additive = False                                  # x3 h3
 
     def forward(self, p, ax, ah, s):              # ax, ah: [B, 8U]
         xp = namespace(ax, s.c)
         xs, hs = xp.split(ax, 8, -1), xp.split(ah, 8, -1)
         sums = [x + h for x, h in zip(xs, hs)]
         sums[3] = xs[3] * hs[3]
-        a = [f(v) for f, v in zip((sigmoid, relu, sigmoid, relu, tanh, sigmoid, tanh, sigmoid), sums)]
+        a = [f(v) for f, v in zip((sigmoid, _relu, sigmoid, _relu, tanh, sigmoid, tanh, sigmoid), sums)]
         b = tanh(a[0] * a[1]), tanh(a[2] + a[3]), tanh(a[4] * a[5]), sigmoid(a[6] + a[7])
         u, m = tanh(b[0] + s.c), tanh(b[2] + b[3])
         c = u * b[1]
@@ -54,5 +54,5 @@ class NAS(Rule):
         return dax, dah, State(None, du), {}
 
 
-def relu(x):
+def _relu(x):
     return namespace(x).maximum(x, 0)

@@ -1,5 +1,5 @@
 """What every rule has.  (floor 1)"""
-from ..scalar import activation
+from ..elementwise import get_activation
 
 
 class Rule:
@@ -12,8 +12,8 @@ class Rule:
     State: type                                   # a named tuple of arrays; state[0] is what recurs
     widths = {"h": "H"}                           # the axis of each array of the state
     wide: tuple = ()                              # ... and which of them stay in float32 in 16-bit storage
-    of_h = "G"                                    # the axis of ah: not always all the gates see h
-    sums = True                                   # it sees ax + ah only, so a rule may hold it
+    recurrent_axis = "G"                                    # the axis of ah: not always all the gates see h
+    is_additive = True                                   # it sees ax + ah only, so a rule may hold it
 
     @property
     def name(self):
@@ -27,4 +27,4 @@ class Rule:
     def settle(self, *names):
         """Names of activations to activations: called once by the constructor of a frozen dataclass."""
         for name in names:
-            object.__setattr__(self, name, activation(getattr(self, name)))
+            object.__setattr__(self, name, get_activation(getattr(self, name)))

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from ..errors import extra
+from ..errors import import_optional
 from ..onnx.attributes import FUNCTIONS
 from .changes import SCALES_OUT
 from .grid import ALPHA
@@ -83,7 +83,7 @@ def scales_here(function):
 
 def default_of(function):
     """"alpha=0.2, beta=0.5" as ONNX has it, "" where it has no operator of that name."""
-    onnx = extra("onnx", "verify", "survey")
+    onnx = import_optional("onnx", "verify", "survey")
     if not onnx.defs.has(function):
         return ""
     attributes = onnx.defs.get_schema(function).attributes

@@ -7,11 +7,11 @@ import numpy
 from ..arrays import namespace
 from ..cells import Masks, Stack
 from ..errors import NotSupported
-from ..tree import Each, first, leaves, tmap
-from ..wrappers.around import Embedding, Highway, InputProjection, OutputProjection, Residual
+from ..tree import PerStep, first_leaf, leaves, map_structure
+from ..wrappers.residual import Embedding, Highway, InputProjection, OutputProjection, Residual
 from ..wrappers.attention import Attention
 from ..wrappers.device import Device
-from ..wrappers.noise import Dropout
+from ..wrappers.dropout import Dropout
 from .cell import Parts, RNNCell, declared, draw_each
 from .core_cells import reused, scoped
 from .states import Flat, LSTMStateTuple, collect, each, parts, under as under_state
@@ -136,7 +136,7 @@ class Dropping(RNNCell):
         state  {number of the leaf in TF's order: mask}; a leaf that TF does not drop is refused
         """
         a, keep = self.arguments, numpy.float32
-        return Masks(x=tmap(lambda m: scaled(m, keep(a["input_keep_prob"])), input), cell=cell,
+        return Masks(x=map_structure(lambda m: scaled(m, keep(a["input_keep_prob"])), input), cell=cell,
                      y=scaled(output, keep(a["output_keep_prob"])), s=self.state_masks(state))
 
     def state_masks(self, masks):
@@ -149,7 +149,7 @@ class Dropping(RNNCell):
             mask = mask / mask.dtype.type(numpy.float32(self.arguments["state_keep_prob"]))
             collect(dropped[k][0], mask, dict(leaves(self.like)), found, self.name)
         paths = iter([path for path, _ in leaves(self.like)])
-        return tmap(lambda _: each_step(found.get(next(paths))), self.like)
+        return map_structure(lambda _: each_step(found.get(next(paths))), self.like)
 
     def dropped(self):
         """[(leaf of the state in TF's order, whether it is dropped)]."""
@@ -161,7 +161,7 @@ class Dropping(RNNCell):
         keeps = [a[f"{kind}_keep_prob"] for kind in ("input", "state", "output")]
         if all(keep >= 1 for keep in keeps):
             return Masks(cell=inner) if inner is not None else None
-        like = first(x)
+        like = first_leaf(x)
         lead = like.shape[:1 if steps is None else 2]
 
         def mask(keep, n):
@@ -170,7 +170,7 @@ class Dropping(RNNCell):
             return namespace(like).asarray(numpy.broadcast_to(numpy.floor(keep + drawn), shape).astype(like.dtype))
         kinds = {}
         if keeps[0] < 1:
-            kinds["input"] = tmap(lambda leaf: mask(keeps[0], leaf.shape[-1]), x)
+            kinds["input"] = map_structure(lambda leaf: mask(keeps[0], leaf.shape[-1]), x)
         if keeps[1] < 1:
             widths = flat_sizes(self.state_size)
             kinds["state"] = {k: mask(keeps[1], widths[k]) for k, (_, yes) in enumerate(self.dropped()) if yes}
@@ -185,7 +185,7 @@ def scaled(mask, keep):
 
 
 def each_step(mask):
-    return Each(mask) if mask is not None and mask.ndim > 2 else mask
+    return PerStep(mask) if mask is not None and mask.ndim > 2 else mask
 
 
 def flat_sizes(sizes):

@@ -11,7 +11,7 @@ import numpy
 from ..arrays import namespace
 from ..cell import vjp
 from ..errors import NotSupported, ShapeError
-from ..tree import add, first, to, zeros
+from ..tree import add, first_leaf, to, zeros_like
 from . import states
 from .variables import Places, drawn, fits, inputs_of, join, named
 
@@ -28,12 +28,12 @@ class Parts:
 
     def fed(self, k, x, p):
         """What tells the masks of the k-th child the shape of its inputs: notes["feeds"] says how wide they are."""
-        feeds, like = self.notes.get("feeds"), first(x)
+        feeds, like = self.notes.get("feeds"), first_leaf(x)
         width = feeds(k, like.shape[-1]) if feeds else None
         if width is None:
             return x
         lead = like.shape[:-1]
-        dtype = like.dtype if p is None else first(p).dtype
+        dtype = like.dtype if p is None else first_leaf(p).dtype
         xp = namespace(like)
         return xp.broadcast_to(xp.zeros((), dtype), (*lead, width))
 
@@ -112,7 +112,7 @@ class RNNCell:
 
     def zero_state(self, batch_size, dtype):
         """The state to start from, beside the variables."""
-        xp = numpy if self.p is None else namespace(first(self.p))
+        xp = numpy if self.p is None else namespace(first_leaf(self.p))
         return states.theirs(self.parts.form, self.zeros(batch_size, xp, dtype))
 
     def to(self, where):
@@ -207,16 +207,16 @@ class RNNCell:
         (y, new), back = vjp(self.core, self.ready(), inputs, self.ours(state), extra)
 
         def backward(dy, dnew):
-            dnew = zeros(new) if dnew is None else self.ours(dnew)
-            dx, ds, _, dp = back(zeros(y) if dy is None else dy, dnew)
+            dnew = zeros_like(new) if dnew is None else self.ours(dnew)
+            dx, ds, _, dp = back(zeros_like(y) if dy is None else dy, dnew)
             return Gradients(dx, self.theirs(ds), self.gradients(dp))
         return Result((y, self.theirs(new)), backward)
 
     def look(self, x):
         """Its parts for inputs of this width, which lie beside its variables."""
-        namespace(first(x), first(self.ready()))
+        namespace(first_leaf(x), first_leaf(self.ready()))
         if self.sees is not None:
-            self.parts = self.sees(first(x).shape[-1])
+            self.parts = self.sees(first_leaf(x).shape[-1])
 
     def named_by(self, scope):
         if scope is not None:

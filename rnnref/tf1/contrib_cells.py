@@ -4,7 +4,7 @@ import numpy
 from .. import cells
 from ..arrays import namespace
 from ..errors import NotSupported
-from ..tree import Each, first
+from ..tree import PerStep, first_leaf
 from .cell import Parts, RNNCell, declared
 from .core_cells import JOINED, peepholes, reused, scoped, tuple_or_flat
 from .states import CH
@@ -31,10 +31,10 @@ class Recurrent(RNNCell):
     def masks(self, recurrent):
         """Its `extra`, of masks of 0 and 1: [B, U] the same at every step, or [T, B, U]."""
         mask = recurrent / recurrent.dtype.type(self.arguments["dropout_keep_prob"])
-        return Each(mask) if mask.ndim > 2 else mask
+        return PerStep(mask) if mask.ndim > 2 else mask
 
     def draw(self, x, steps):
-        keep, like = self.arguments["dropout_keep_prob"], first(x)
+        keep, like = self.arguments["dropout_keep_prob"], first_leaf(x)
         if keep >= 1:
             return None
         self.rng = getattr(self, "rng", None) or numpy.random.default_rng(self.arguments["dropout_prob_seed"])

@@ -5,13 +5,13 @@ from typing import Any
 import numpy
 
 from ..arrays import asnumpy, cast, namespace
-from ..cell import GatedCell, Projected
+from ..cell import GatedCell, ProjectedCell
 from ..cells import GRU, LSTM, Bidirectional, SimpleRNN
-from ..errors import NotSupported, ShapeError, one_of
+from ..errors import NotSupported, ShapeError, check_option
 from ..init import glorot_uniform
 from ..interop.cudnn import Network, from_tf, tf_names, to_tf
 from ..maps.dense import Dense, Map
-from ..run import run, run_back
+from ..loops.run import run, run_back
 from .cell import Gradients, Result
 from .loops import time_first
 
@@ -24,7 +24,7 @@ class Repeated(Map):
     """x in the place of a product, the same for every gate block, plus a bias: cuDNN's skip input."""
     b: str = "b"
     blocks: int = 1
-    multiplies = ""
+    own_products = ""
 
     def axes(self, i, o="G"):
         return {self.b: o}
@@ -46,7 +46,7 @@ def cell_of(net, layer):
             "rnn_relu": lambda: SimpleRNN("relu", recurrent_bias=True)}[net.mode]()
     if net.skip and not layer:
         cell = GatedCell(Repeated("b", len(net.gates)), Dense("R", "bR"), cell.rule)
-    return Projected(cell, net.projection) if net.projection else cell
+    return ProjectedCell(cell, net.projection) if net.projection else cell
 
 
 class CudnnRNN:
@@ -66,8 +66,8 @@ class CudnnRNN:
     def __init__(self, num_layers, num_units, input_mode="linear_input", direction="unidirectional", dropout=0.0,
                  seed=None, dtype="float32", kernel_initializer=None, bias_initializer=None, name=None, num_proj=None):
         who = type(self).__name__
-        one_of(who, "input_mode", input_mode, MODES)
-        one_of(who, "direction", direction, DIRECTIONS)
+        check_option(who, "input_mode", input_mode, MODES)
+        check_option(who, "direction", direction, DIRECTIONS)
         if not 0 <= dropout < 1:
             raise NotSupported(who, f"dropout={dropout}, expected from 0 up to 1")
         for option, value in (("kernel_initializer", kernel_initializer), ("bias_initializer", bias_initializer)):
@@ -245,8 +245,8 @@ class CudnnParamsFormatConverter:
 
     def __init__(self, num_layers, num_units, input_size, num_proj=None, input_mode="linear_input",
                  direction="unidirectional"):
-        one_of(type(self).__name__, "input_mode", input_mode, MODES[:1])
-        one_of(type(self).__name__, "direction", direction, DIRECTIONS)
+        check_option(type(self).__name__, "input_mode", input_mode, MODES[:1])
+        check_option(type(self).__name__, "direction", direction, DIRECTIONS)
         self.net: Any = Network(self.mode, num_layers, num_units, input_size, direction == "bidirectional", num_proj)
 
     def opaque_to_tf_canonical(self, opaque_param):

@@ -1,6 +1,6 @@
 """Cells over a whole sequence, time first: `cell(inputs, initial_state, dtype, sequence_length)`."""
 from ..errors import NotSupported, ShapeError
-from ..tree import first
+from ..tree import first_leaf
 from .cell import Gradients, Parts, Result, RNNCell, declared
 from .core_cells import block_lstm, reused
 from .loops import gathered, items, over, stacked
@@ -20,7 +20,7 @@ class Fused(RNNCell):
                              fix="numpy.stack(inputs)")
         xs, turned = stacked(self.name, inputs) if several else inputs, "turned" in self.parts.notes
         ys, state, back = over(self, xs, initial_state, sequence_length, turned, dtype, extra)
-        steps = len(first(xs))
+        steps = len(first_leaf(xs))
 
         def backward(dys, dstate):
             dxs, ds, dv = back(gathered(dys) if several else dys, dstate)

@@ -10,8 +10,8 @@ cell takes as its `extra`, the masks of dropout; without it they are drawn.
 """
 from ..arrays import namespace
 from ..errors import NotSupported, ShapeError
-from ..run import run, run_back
-from ..tree import first, stack, tmap, zeros
+from ..loops.run import run, run_back
+from ..tree import first_leaf, stack, map_structure, zeros_like
 from .cell import Gradients, Result
 
 PLAIN = {"paths": ("scan", "apart"), "twins": False}
@@ -38,12 +38,12 @@ def scope_of(loop, way="fw", layer=0):
 def over(cell, xs, state, lengths, reverse=False, dtype=None, extra=None):
     """One cell over xs [T, B, ...]: outputs, the last state in TF's form, and the way back."""
     cell.look(xs)
-    s = first_state(cell, first(xs), state, dtype)
-    extra = cell.draw(xs, len(first(xs))) if extra is None else extra
+    s = first_state(cell, first_leaf(xs), state, dtype)
+    extra = cell.draw(xs, len(first_leaf(xs))) if extra is None else extra
     ys, new, tape = run(cell.core, cell.ready(), xs, s, extra, lengths, None, reverse, **PLAIN)
 
     def back(dys, dstate):
-        dxs, ds, _, dp = run_back(tape, dys, zeros(new) if dstate is None else cell.ours(dstate))
+        dxs, ds, _, dp = run_back(tape, dys, zeros_like(new) if dstate is None else cell.ours(dstate))
         return dxs, cell.theirs(ds), cell.gradients(dp)
     return ys, cell.theirs(new), back
 
@@ -74,7 +74,7 @@ def stacked(who, inputs):
 
 def items(tree, steps):
     """[T, B, ...] -> a list over time."""
-    return [tmap(lambda a: a[t], tree) for t in range(steps)]
+    return [map_structure(lambda a: a[t], tree) for t in range(steps)]
 
 
 def gathered(d):
@@ -82,7 +82,7 @@ def gathered(d):
     if d is None:
         return None
     like = next((a for a in d if a is not None), None)
-    return None if like is None else stack([zeros(like) if a is None else a for a in d])
+    return None if like is None else stack([zeros_like(like) if a is None else a for a in d])
 
 
 def static_rnn(cell, inputs, initial_state=None, dtype=None, sequence_length=None, scope=None, *, extra=None):
@@ -107,7 +107,7 @@ def static_rnn(cell, inputs, initial_state=None, dtype=None, sequence_length=Non
 
 def time_first(tree, time_major):
     """Batch first to time first, and the other way round."""
-    return tree if time_major or tree is None else tmap(lambda a: a.swapaxes(0, 1), tree)
+    return tree if time_major or tree is None else map_structure(lambda a: a.swapaxes(0, 1), tree)
 
 
 def dynamic_rnn(cell, inputs, sequence_length=None, initial_state=None, dtype=None, parallel_iterations=None,
@@ -136,7 +136,7 @@ def static_state_saving_rnn(cell, inputs, state_saver, state_name, sequence_leng
     like = cell.zero_state(1, "float32")
     if len(names) != len(flat(like)):
         raise ShapeError("static_state_saving_rnn", f"{len(names)} names, and the state has {len(flat(like))} arrays")
-    result = static_rnn(cell, inputs, tmap(lambda _: next(found), like), None, sequence_length, extra=extra)
+    result = static_rnn(cell, inputs, map_structure(lambda _: next(found), like), None, sequence_length, extra=extra)
     for name, a in zip(names, flat(result[1])):
         state_saver.save_state(name, a)
     return result

@@ -3,7 +3,7 @@ from typing import Any, NamedTuple
 
 from ..arrays import namespace
 from ..errors import NotSupported, ShapeError
-from ..tree import add, choose, first, only, stack, tmap, zeros
+from ..tree import add, choose, first_leaf, apply_mask, stack, map_structure, zeros_like
 from .cell import Gradients, Result, summed
 from .loops import unscoped
 
@@ -30,7 +30,7 @@ def raw_rnn(cell, loop_fn, parallel_iterations=None, swap_memory=False, scope=No
     if not callable(loop_fn):
         raise NotSupported("raw_rnn", f"loop_fn is a {type(loop_fn).__name__}, expected a function")
     finished, x, state, shape, loop = loop_fn(0, None, None, None)
-    here = namespace(first(cell.ready())).asarray         # `finished` may be a list; it is used beside the arrays
+    here = namespace(first_leaf(cell.ready())).asarray         # `finished` may be a list; it is used beside the arrays
     finished, emitted, steps = here(finished), [], []
     while not finished.all():
         if extra is not None:
@@ -38,7 +38,7 @@ def raw_rnn(cell, loop_fn, parallel_iterations=None, swap_memory=False, scope=No
         output, after = result = cell(x, state)
         now, x, following, emit, following_loop = loop_fn(len(steps) + 1, output, after, loop)
         steps.append(Step(len(steps) + 1, output, after, loop, result.back, finished))
-        emitted.append(only(~finished, emit))
+        emitted.append(apply_mask(~finished, emit))
         state, loop = choose(~finished, following, state), following_loop
         finished = finished | here(now)
     if not steps:
@@ -56,17 +56,17 @@ def raw_rnn(cell, loop_fn, parallel_iterations=None, swap_memory=False, scope=No
 
 def through(steps, loop_back, emitted, end, dys, dstate, dloop):
     """The way back, from the last step to the call at time 0."""
-    dstate = zeros(end[0]) if dstate is None else dstate
-    dloop = zeros(end[1]) if dloop is None and end[1] is not None else dloop
+    dstate = zeros_like(end[0]) if dstate is None else dstate
+    dloop = zeros_like(end[1]) if dloop is None and end[1] is not None else dloop
     dx, seen, variables = None, {}, {}
     for n, step in reversed(list(enumerate(steps))):
         live = ~step.finished
-        demit = zeros(emitted[n]) if dys is None else tmap(lambda a: a[n], dys)
-        d = dx, only(live, dstate), only(live, demit), dloop
+        demit = zeros_like(emitted[n]) if dys is None else map_structure(lambda a: a[n], dys)
+        d = dx, apply_mask(live, dstate), apply_mask(live, demit), dloop
         dout, dafter, dloop, more = loop_back(step.time, step.output, step.state, step.loop, d)
         back = step.back(dout, dafter)
         dx, variables = back.inputs, summed(variables, back.variables)
-        dstate = add(back.state, only(step.finished, dstate))
+        dstate = add(back.state, apply_mask(step.finished, dstate))
         seen = summed(seen, more)
     more = loop_back(0, None, None, None, (dx, dstate, None, dloop))[3]
     return Gradients(summed(seen, more), dstate, variables)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..arrays import namespace
 from ..errors import ShapeError
-from ..tree import leaves, tmap
+from ..tree import leaves, map_structure
 
 LSTMStateTuple = namedtuple("LSTMStateTuple", "c h")
 CH = LSTMStateTuple("c", "h")
@@ -24,7 +24,7 @@ class Flat:
 
 def under(form, path):
     """The same form of a state that lies at `path` of a larger one."""
-    return Flat(under(form.form, path)) if isinstance(form, Flat) else tmap(lambda leaf: f"{path}.{leaf}", form)
+    return Flat(under(form.form, path)) if isinstance(form, Flat) else map_structure(lambda leaf: f"{path}.{leaf}", form)
 
 
 def parts(form):
@@ -68,7 +68,7 @@ def ours(form, state, like, who):
     collect(form, state, dict(leaves(like)), found, who)
     arrays = {path: found[path] if path in found else joined(found, path) for path, _ in leaves(like)}
     paths = iter(arrays)
-    return tmap(lambda _: arrays[next(paths)], like)
+    return map_structure(lambda _: arrays[next(paths)], like)
 
 
 def joined(found, path):
@@ -112,7 +112,7 @@ def sizes(form, like):
     arrays = dict(leaves(like))
     if isinstance(form, Flat):
         return sum(piece(arrays, leaf).shape[-1] for leaf in parts(form))
-    return tmap(lambda leaf: size(piece(arrays, leaf).shape[1:]), form) if isinstance(form, tuple) and not any(
+    return map_structure(lambda leaf: size(piece(arrays, leaf).shape[1:]), form) if isinstance(form, tuple) and not any(
         isinstance(item, Flat) for item in form) else (
         tuple(sizes(item, like) for item in form) if isinstance(form, tuple) else size(piece(arrays, form).shape[1:]))
 

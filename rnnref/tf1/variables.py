@@ -18,9 +18,9 @@ import numpy
 
 from ..arrays import asnumpy, namespace
 from ..errors import DtypeError, ShapeError
-from ..init import initialiser
-from ..shapes import floating
-from ..tree import first, leaves, tmap
+from ..init import get_initializer
+from ..shapes import check_floating
+from ..tree import first_leaf, leaves, map_structure
 
 TERM = re.compile(r"(~?)([\w.]+)(?:\[(\w+)\])?(?:\{(\d+)\})?$")
 
@@ -104,8 +104,8 @@ class Places:
 
     def poured(self, tree):
         """Our tree -> theirs, {name: array}, where ours lies; what is idle is zero."""
-        arrays, xp = dict(leaves(tree)), namespace(first(tree))        # in any order
-        flat = xp.concatenate([*(arrays[path].reshape(-1) for path in self.starts), xp.zeros(1, first(tree).dtype)])
+        arrays, xp = dict(leaves(tree)), namespace(first_leaf(tree))        # in any order
+        flat = xp.concatenate([*(arrays[path].reshape(-1) for path in self.starts), xp.zeros(1, first_leaf(tree).dtype)])
         return {name: flat[xp.asarray(at % flat.size)] for name, at in self.of.items()}
 
     def filled(self, arrays):
@@ -116,7 +116,7 @@ class Places:
             flat[at.ravel()] = arrays[name].ravel()
         pieces = {path: flat[at] for path, at in self.starts.items()}
         paths = iter(pieces)
-        return tmap(lambda _: pieces[next(paths)], self.like)
+        return map_structure(lambda _: pieces[next(paths)], self.like)
 
     def left(self, tree):
         """The paths of ours that are not zero where no variable holds them."""
@@ -156,7 +156,7 @@ def fits(who, places, arrays):
     dtype = None
     for name, at in places.of.items():
         a = arrays[name]
-        floating(who, name, a, dtype)
+        check_floating(who, name, a, dtype)
         dtype = a.dtype
         if a.shape != at.shape:
             raise ShapeError(who, f"{name} has shape {a.shape}, expected {at.shape}")
@@ -166,7 +166,7 @@ def drawn(rows, places, rng, dtype):
     """First values, as TF draws them: theirs, {name: array}."""
     def value(r, shape):
         plain = isinstance(r.start, (int, float))
-        return numpy.asarray(numpy.full(shape, r.start) if plain else initialiser(r.start)(rng, shape)).astype(dtype)
+        return numpy.asarray(numpy.full(shape, r.start) if plain else get_initializer(r.start)(rng, shape)).astype(dtype)
     return {name: value(r, places.of[name].shape) for r in rows for name in r.names}
 
 

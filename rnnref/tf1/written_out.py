@@ -7,7 +7,7 @@ import numpy
 
 from .. import cells
 from ..errors import NotSupported, ShapeError
-from ..rules.lstm import LSTM as LSTMRule
+from ..rules.lstm import LSTMRule
 from .around import path_in
 from .cell import Parts, RNNCell, declared
 from .core_cells import peepholes, reused, scoped
@@ -25,7 +25,7 @@ def PhasedLSTMCell(num_units, use_peepholes=False, leak=0.001, ratio_on=0.1, tra
     The gradient of the period is TF's, which leaves out that mod(z, period) depends on it.
     """
     reused("PhasedLSTMCell", reuse)
-    core = cells.Phased(cells.DensePeepholes() if use_peepholes else cells.LSTM(), leak=leak, period_gradient="tf1")
+    core = cells.PhasedCell(cells.DensePeepholes() if use_peepholes else cells.LSTM(), leak=leak, period_gradient="tf1")
     of_c = ("; C[if]", "; C[o]") if use_peepholes else ("", "")
     drawn: list = []
 
@@ -189,7 +189,7 @@ def BidirectionalGridLSTMCell(num_units, use_peepholes=False, share_time_frequen
     names, leaves = [sum(both, []) for both in zip(state_tuple(num_frequency_blocks, "fwd_", "0."),
                                                    state_tuple(num_frequency_blocks, "bwd_", "1."))]
     scope = "bidirectional_grid_lstm_cell"
-    return Parts(cells.Beside((ahead, back)), num_units,
+    return Parts(cells.Parallel((ahead, back)), num_units,
                  under(rows, f"{scope}/fwd", "0") + under(rows, f"{scope}/bwd", "1"),
                  tuple_of("BidirectionalGridLSTMStateTuple", tuple(names))(*leaves))
 

@@ -4,12 +4,12 @@ from typing import Any, NamedTuple, Optional
 
 import numpy
 
-from ..arrays import cast, namespace, wide
+from ..arrays import cast, namespace, upcast
 from ..maps.dense import Dense
-from ..scalar import dtanh
-from ..shapes import Size, expect, floating
-from ..tree import add, leaves, tmap
-from .owning import Owning, outline, seen
+from ..elementwise import dtanh
+from ..shapes import Size, expect, check_floating
+from ..tree import add, leaves, map_structure
+from .owning import ParametricWrapper, replace_width, infer_input_sizes
 
 
 class State(NamedTuple):
@@ -23,7 +23,7 @@ class Kept(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Attention(Owning):
+class Attention(ParametricWrapper):
     """The cell attends to the last `length` outputs (Bahdanau et al. 2014, as TF 1 has it).
 
         y_cell, s' = cell([x, attns] Wx + bx, s)        q = sum over the leaves of s': leaf Wq_leaf, + bq
@@ -53,24 +53,24 @@ class Attention(Owning):
     memory: Any = field(default=Dense("Wm"), repr=False)
     query: Any = field(default=Dense("Wq"), repr=False)           # of each leaf, under a name of its own
     after: Any = field(default=Dense("Wo", "bo"), repr=False)
-    multiplies = ""
+    own_products = ""
 
     def own(self):
-        return self.fixed() | {"bq": "Q"} | self.queries()
+        return self._fixed_axes() | {"bq": "Q"} | self._query_axes()
 
-    def fixed(self):
+    def _fixed_axes(self):
         return (self.before.axes("I+A", "N") | self.memory.axes("A", "Q") | {"v": "Q"} | self.after.axes("H+A", "A"))
 
-    def queries(self):
+    def _query_axes(self):
         """A matrix for every leaf of the state."""
-        return {"Wq_" + path.replace(".", "_"): path for path, _ in self.leaves_of(1)}
+        return {"Wq_" + path.replace(".", "_"): path for path, _ in self._state_leaves(1)}
 
     def asked(self, p, query):
         """The map of every leaf of `query`, its weights as wide as that leaf, and the leaf."""
-        for name, leaf in zip(self.queries(), query):
+        for name, leaf in zip(self._query_axes(), query):
             yield replace(self.query, W=name), {name: cast(p[name], leaf)}, leaf
 
-    def leaves_of(self, units):
+    def _state_leaves(self, units):
         return list(leaves(self.cell.zeros(1, units)))
 
     def widths(self, units):
@@ -82,7 +82,7 @@ class Attention(Owning):
         sizes = {name: size.n for name, size in self.widths(units).items()}
         H, A, Q, N = (*sizes.values(), self.inputs or n_in)
         own = {"Wx": (n_in + A, N), "bx": (N,), "Wm": (A, Q), "v": (Q,), "Wo": (H + A, A), "bo": (A,), "bq": (Q,)}
-        return own | {name: (a.shape[-1], Q) for name, (_, a) in zip(self.queries(), self.leaves_of(units))}, N
+        return own | {name: (a.shape[-1], Q) for name, (_, a) in zip(self._query_axes(), self._state_leaves(units))}, N
 
     def width(self, units):
         return self.widths(units)["A"].n
@@ -100,8 +100,8 @@ class Attention(Owning):
         q = sum((m.forward(w, leaf)[0] for m, w, leaf in self.asked(p, query)), p["bq"])
         history = s.history.reshape(len(x), self.length, s.attns.shape[-1])
         m, km = self.memory.forward(own, history)
-        t = xp.tanh(wide(m) + wide(q)[:, None])
-        weights = softmax((t * p["v"]).sum(-1))
+        t = xp.tanh(upcast(m) + upcast(q)[:, None])
+        weights = _softmax((t * p["v"]).sum(-1))
         attns = cast((weights[..., None] * history).sum(1), s.attns)
         y, ky = self.after.forward(own, xp.concatenate([out, attns], -1))
         later = xp.concatenate([s.history[:, attns.shape[-1]:], y], -1)
@@ -116,48 +116,48 @@ class Attention(Owning):
         dattns = dnew.attns + dboth[:, -A:]
         dhistory = xp.concatenate([xp.zeros_like(dy), dnew.history[:, :-A]], -1).reshape(k.history.shape)
         dhistory = dhistory + k.weights[..., None] * dattns[:, None]
-        dq, dmemory, more = self.attend_back(p, k, dattns)
+        dq, dmemory, more = self._attend_backward(p, k, dattns)
         dp |= more | {"bq": dq.sum(0)}
         dquery = []
-        for m, w, leaf in self.asked(tmap(wide, p), tmap(wide, k.query)):      # dq is wide
+        for m, w, leaf in self.asked(map_structure(upcast, p), map_structure(upcast, k.query)):      # dq is wide
             dp |= m.backward_p(w, leaf, dq)
             dquery.append(m.backward_x(w, leaf, dq))
         dquery = iter(dquery)
-        dcell = tmap(lambda d: cast(d + next(dquery), d), dnew.cell)
+        dcell = map_structure(lambda d: cast(d + next(dquery), d), dnew.cell)
         da, ds, dextra, dinner = self.cell.backward(inner, k.cell, dboth[:, :-A], dcell)
         dp |= self.before.backward_p(own, k.x, da)
         din = self.before.backward_x(own, k.x, da)
         dhistory = cast(add(dhistory, dmemory), dy).reshape(dnew.history.shape)
         return din[:, :-A], State(ds, din[:, -A:], dhistory), dextra, self.join(dp, dinner)
 
-    def attend_back(self, p, k, dattns):
+    def _attend_backward(self, p, k, dattns):
         """Gradients of the query, of the history as the scores see it, and of the parameters of the scores."""
         dw = (k.history * dattns[:, None]).sum(-1)
         de = k.weights * (dw - (dw * k.weights).sum(-1, keepdims=True))
         dm = dtanh(k.tanh, de[..., None] * p["v"])
-        p, memory = {"Wm": wide(p["Wm"])}, wide(k.memory)                       # as dm is
+        p, memory = {"Wm": upcast(p["Wm"])}, upcast(k.memory)                       # as dm is
         dp = self.memory.backward_p(p, memory, dm) | {"v": (de[..., None] * k.tanh).sum((0, 1))}
         return dm.sum(1), self.memory.backward_x(p, memory, dm), dp
 
     def check(self, p, x, s, extra=None, lead="B"):
         own, inner = self.split(p)
-        sizes = seen(self.name, x, lead) | {k: v for k, v in self.widths(self.units(p)).items()}
+        sizes = infer_input_sizes(self.name, x, lead) | {k: v for k, v in self.widths(self.units(p)).items()}
         sizes["N"] = Size(self.inputs, "inputs") if self.inputs else sizes["I"]
         for name, a in own.items():
-            floating(self.name, name, a, x.dtype)
-            if name in self.fixed() or name == "bq":
+            check_floating(self.name, name, a, x.dtype)
+            if name in self._fixed_axes() or name == "bq":
                 expect(self.name, name, a, self.own()[name], sizes)
-        for name, (path, leaf) in zip(self.queries(), leaves(s.cell)):
+        for name, (path, leaf) in zip(self._query_axes(), leaves(s.cell)):
             expect(self.name, name, own[name], "S Q", sizes | {"S": Size(leaf.shape[-1], f"from state.cell.{path}")})
         sizes["L"] = Size(self.length * sizes["A"].n, f"length {self.length} x A")
         for what, axes in (("attns", "B A"), ("history", "B L")):
-            floating(self.name, f"state.{what}", getattr(s, what), x.dtype)
+            check_floating(self.name, f"state.{what}", getattr(s, what), x.dtype)
             expect(self.name, f"state.{what}", getattr(s, what), axes, sizes)
-        self.cell.check(inner, outline(x, sizes["N"].n, "[x, attns] Wx"), s.cell, extra, lead)
-        return outline(x, sizes["A"].n, f"the output of {self.name}")
+        self.cell.check(inner, replace_width(x, sizes["N"].n, "[x, attns] Wx"), s.cell, extra, lead)
+        return replace_width(x, sizes["A"].n, f"the output of {self.name}")
 
 
-def softmax(e):
+def _softmax(e):
     xp = namespace(e)
     w = xp.exp(e - e.max(-1, keepdims=True))
     return w / w.sum(-1, keepdims=True)

@@ -5,8 +5,8 @@ from typing import Any, Optional
 
 from ..arrays import is_array, is_cupy
 from ..errors import DeviceError, NotSupported
-from ..tree import first
-from .wrapper import Wrapper
+from ..tree import first_leaf
+from .base import Wrapper
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Device(Wrapper):
     """
     cell: Any
     device: Optional[str] = None
-    multiplies = ""
+    own_products = ""
 
     def forward(self, p, x, s, extra=None):
         with self.place(x):
@@ -39,14 +39,14 @@ class Device(Wrapper):
             return self.cell.backward(p, k, dy, dnew)
 
     def check(self, p, x, s, extra=None, lead="B"):
-        if is_array(first(x)):
+        if is_array(first_leaf(x)):
             self.place(x)
         return self.cell.check(p, x, s, extra, lead)
 
     def place(self, x):
         """Where to run: nothing to enter in main memory."""
-        x = first(x)
-        kind, number = where(self.name, self.device)
+        x = first_leaf(x)
+        kind, number = parse_device(self.name, self.device)
         if kind == "gpu" and not is_cupy(x):
             raise DeviceError(self.name, f"device={self.device!r}, and x lies in main memory",
                               fix='rnnref.to("gpu", ...) moves arrays; device="cpu" runs where they are')
@@ -58,7 +58,7 @@ class Device(Wrapper):
         return x.device if kind == "gpu" else nullcontext()
 
 
-def where(who, device):
+def parse_device(who, device):
     """"/job:worker/device:GPU:1" -> ("gpu", 1)."""
     words = ["", *(device or "any").lower().lstrip("/").replace("/", ":").split(":")]
     number = int(words.pop()) if words[-1].isdigit() else 0

@@ -3,11 +3,11 @@
 Those of several cells, and those of a cell with the same names, lie under "cell".
 """
 from ..errors import ShapeError
-from ..shapes import Outline, Size, expect, floating
-from .wrapper import Wrapper
+from ..shapes import ArraySpec, Size, expect, check_floating
+from .base import Wrapper
 
 
-class Owning(Wrapper):
+class ParametricWrapper(Wrapper):
     def own(self):
         """Its own parameters and their axes."""
         raise NotImplementedError
@@ -45,29 +45,29 @@ class Owning(Wrapper):
         inner, extra, kept = self.cell.prepare(inner, extra)
         return self.join(own, inner), extra, kept
 
-    def prepare_back(self, p, kept, dp, dextra):
+    def prepare_backward(self, p, kept, dp, dextra):
         own, inner = self.split(dp)
-        inner, dextra = self.cell.prepare_back(self.split(p)[1], kept, inner, dextra)
+        inner, dextra = self.cell.prepare_backward(self.split(p)[1], kept, inner, dextra)
         return self.join(own, inner), dextra
 
     def check_own(self, p, x, sizes):
         """Raise unless its own parameters have these sizes and the dtype of x (None: any floating dtype)."""
         own, _ = self.split(p)
         for name, a in own.items():
-            floating(self.name, name, a, x.dtype if x is not None else None)
+            check_floating(self.name, name, a, x.dtype if x is not None else None)
             expect(self.name, name, a, self.own()[name], sizes)
 
 
-def seen(who, x, lead):
+def infer_input_sizes(who, x, lead):
     """The sizes of the axes of x, "… I"."""
-    name, axes = (x.name if isinstance(x, Outline) else "x"), f"{lead} I".split()
-    floating(who, name, x)
+    name, axes = (x.name if isinstance(x, ArraySpec) else "x"), f"{lead} I".split()
+    check_floating(who, name, x)
     if len(x.shape) != len(axes):
         raise ShapeError(who, f"{name} has shape {tuple(x.shape)}, expected {len(axes)} axes",
                          axes=f'{name} is "{lead} I"')
     return {letter: Size(n, f"from {name}, shape {tuple(x.shape)}") for letter, n in zip(axes, x.shape)}
 
 
-def outline(x, n, name):
+def replace_width(x, n, name):
     """What x becomes: `n` wide."""
-    return Outline((*x.shape[:-1], n), x.dtype, name)
+    return ArraySpec((*x.shape[:-1], n), x.dtype, name)

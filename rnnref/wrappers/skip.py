@@ -3,8 +3,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..arrays import namespace
-from ..shapes import Outline
-from .wrapper import Wrapper
+from ..shapes import ArraySpec
+from .base import Wrapper
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Skip(Wrapper):
     """
     cell: Any
     state: str = "own"
-    multiplies = ""
+    own_products = ""
 
     def width(self, units):
         raise NotImplementedError("the output is as wide as the state and x together")
@@ -41,4 +41,4 @@ class Skip(Wrapper):
 
     def check(self, p, x, s, extra=None, lead="B"):
         y = self.cell.check(p, x, s, extra, lead)
-        return Outline((*y.shape[:-1], y.shape[-1] + x.shape[-1]), y.dtype, f"the output of {self.name}")
+        return ArraySpec((*y.shape[:-1], y.shape[-1] + x.shape[-1]), y.dtype, f"the output of {self.name}")

@@ -8,7 +8,7 @@ from ..errors import ShapeError
 
 
 @dataclass(frozen=True)
-class Several(Cell):
+class MultiCell(Cell):
     cells: tuple
 
     def __post_init__(self):
@@ -39,8 +39,8 @@ class Several(Cell):
     def prepare(self, p, extra=None):
         return tuple(zip(*(cell.prepare(q, e) for cell, q, e in zip(self.cells, p, self.each(extra)))))
 
-    def prepare_back(self, p, kept, dp, dextra):
-        back = zip(*(cell.prepare_back(*a) for cell, *a in zip(self.cells, p, kept, dp, self.each(dextra))))
+    def prepare_backward(self, p, kept, dp, dextra):
+        back = zip(*(cell.prepare_backward(*a) for cell, *a in zip(self.cells, p, kept, dp, self.each(dextra))))
         dp, dextra = map(tuple, back)
         return dp, dextra if any(e is not None for e in dextra) else None
 
@@ -53,15 +53,15 @@ class Several(Cell):
                 got = f"of {len(given)}" if isinstance(given, tuple) else ""
                 raise ShapeError(self.name, f"{what} is a {type(given).__name__} {got}".rstrip()
                                  + f", expected a tuple of {len(self.cells)}, one for each cell")
-        return self.check_each(p, x, s, self.each(extra), lead)
+        return self.check_cells(p, x, s, self.each(extra), lead)
 
-    def check_each(self, p, x, s, extra, lead):
+    def check_cells(self, p, x, s, extra, lead):
         raise NotImplementedError
 
 
-class Stack(Several):
+class Stack(MultiCell):
     """One on the other: the output of each is the input of the next."""
-    multiplies = ""
+    own_products = ""
 
     def width(self, units):
         return self.cells[-1].width(self.spread(units)[-1])
@@ -73,7 +73,7 @@ class Stack(Several):
             n_in = cell.width(n)
         return tuple(shapes)
 
-    def check_each(self, p, x, s, extra, lead):
+    def check_cells(self, p, x, s, extra, lead):
         for cell, q, state, e in zip(self.cells, p, s, extra):
             x = cell.check(q, x, state, e, lead)
         return x
@@ -95,14 +95,14 @@ class Stack(Several):
         return dy, ds, dextra if any(e is not None for e in dextra) else None, dp
 
 
-class Bidirectional(Several):
+class Bidirectional(MultiCell):
     """One forwards and one backwards over the same inputs: not one step, so only `run` can run it.  ys is a pair."""
-    multiplies = ""
+    own_products = ""
 
     def shapes(self, n_in, units):
         return tuple(cell.shapes(n_in, n) for cell, n in zip(self.cells, self.spread(units)))
 
-    def check_each(self, p, x, s, extra, lead):
+    def check_cells(self, p, x, s, extra, lead):
         if len(self.cells) != 2:
             raise ShapeError(self.name, f"{len(self.cells)} cells, expected 2: one for each direction")
         return tuple(cell.check(q, x, state, e, lead) for cell, q, state, e in zip(self.cells, p, s, extra))

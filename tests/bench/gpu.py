@@ -18,7 +18,7 @@ from rnnref.cuda import choose, graphed
 from rnnref.cuda.products import dtype_of, factor, product, repeated
 from rnnref.cuda.tiling import microseconds
 
-from . import device
+from tests.bench import device
 
 SIZES = ((1, 1000, 256, 256), (16, 256, 512, 512), (64, 100, 256, 512), (64, 512, 512, 1024), (128, 256, 1024, 1024),
          (256, 128, 1024, 2048))
@@ -48,7 +48,7 @@ class Net:
         """forward(**choice) and training(**choice) on the device."""
         import cupy
         p, xs, dys, lengths = rnnref.to("gpu", (tuple(self.p), self.xs, self.dys, self.lengths))
-        p, xs, dys = rnnref.tree.tmap(lambda a: a.astype(dtype), (p, xs, dys))
+        p, xs, dys = rnnref.tree.map_structure(lambda a: a.astype(dtype), (p, xs, dys))
         one = cells.Bidirectional((self.cell, self.cell)) if self.both else self.cell
 
         def forward(keep=False, **choice):
@@ -124,7 +124,7 @@ def calls(net, mode):
     if mode in NARROW:
         some["ours 16"] = lambda: [partial(f) for f in net.ours(dtype_of(NARROW[mode]))]
     if mode == "fp32":
-        some["plain"] = lambda: [partial(f, paths=("scan_gated", "apart"), twins=False) for f in net.ours()]
+        some["plain"] = lambda: [partial(f, paths=("scan_gated", "apart"), kernels=False) for f in net.ours()]
     return some
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from . import device
+from tests.bench import device
 
 SOURCE = Path(__file__).with_name("probe_kernels.cu")
 TIMES = 2000                                      # barriers or exchanges in one launch

@@ -9,11 +9,11 @@ import numpy as np
 
 import rnnref
 from rnnref.cells import GRU, LSTM, SimpleRNN
-from rnnref.compare import assert_close
-from rnnref.run import run, run_back
-from rnnref.tree import tmap, to
+from rnnref.testing.assertions import assert_close
+from rnnref.loops.run import run, run_back
+from rnnref.tree import map_structure, to
 
-from . import device
+from tests.bench import device
 
 ARITHMETIC = {"fp32": "float32", "tf32": "tf32", "bf16": "bfloat16", "fp16": "float16"}
 TEXT = {"paths": ("scan",), "twins": False}
@@ -28,12 +28,12 @@ def drawn(seed, largest=640):
     T, B, I, H = (int(2 ** rng.uniform(0, np.log2(most))) for most in (64, 160, 64, largest))
     mode, reverse = list(ARITHMETIC)[rng.integers(4)], bool(rng.integers(2))
     p = rnnref.init.parameters(cell, I, H, rng)
-    s = tmap(lambda a: rng.normal(size=a.shape).astype("f4") * 0.5, cell.zeros(B, H))
+    s = map_structure(lambda a: rng.normal(size=a.shape).astype("f4") * 0.5, cell.zeros(B, H))
     xs, dys = (rng.normal(size=(T, B, n)).astype("f4") for n in (I, H))
     lengths = rng.integers(0, T + 1, B) if rng.integers(2) else None
     words = f"seed {seed}: {cell}, T, B, I, H = {T, B, I, H}, {mode}, {'backwards, ' * reverse}" \
             f"{'everywhere' if lengths is None else 'lengths'}"
-    d = dys, tmap(lambda a: rng.normal(size=a.shape).astype("f4"), s)
+    d = dys, map_structure(lambda a: rng.normal(size=a.shape).astype("f4"), s)
     return words, cell, (p, xs, s, lengths), d, mode, reverse
 
 
@@ -43,9 +43,9 @@ def held(seed, largest=640):
     p, xs, s, lengths = to("gpu", given)
     ys, new, tape = run(cell, p, xs, s, lengths=lengths, reverse=reverse, mode=mode)
     got = to("cpu", ((ys, new), run_back(tape, *to("gpu", d))))
-    wide = tmap(lambda a: a.astype("f8"), (*given[:3], d))
+    wide = map_structure(lambda a: a.astype("f8"), (*given[:3], d))
     wys, wnew, wtape = run(cell, *wide[:3], lengths=given[3], reverse=reverse, **TEXT)
-    want = tmap(lambda a, like: a.astype(like.dtype), ((wys, wnew), run_back(wtape, *wide[3])), got)
+    want = map_structure(lambda a, like: a.astype(like.dtype), ((wys, wnew), run_back(wtape, *wide[3])), got)
     try:
         for operation, one, other in zip(("path", "gradient"), got, want):
             assert_close(one, other, operation, arithmetic=ARITHMETIC[mode])

@@ -17,7 +17,7 @@ from rnnref.cuda.limits import CARDS, geometry, refused
 from rnnref.cuda.source import assemble
 from rnnref.cuda.tiling import shared
 
-from .instances import kernels, wholes
+from tests.kernels.instances import kernels, wholes
 
 CUPYS = "-ftz=true", "--device-as-default-execution-space"             # what CuPy adds to the options of others
 FINE = "no spills, no stack, no double in kernels of floats, no stale loads, every launch within its card"

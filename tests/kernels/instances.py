@@ -4,15 +4,15 @@ import numpy as np
 from rnnref.cuda import before, pointwise, whole
 from rnnref.cuda.texts import text_of
 from rnnref.cuda.tiling import Task, tiling
-from rnnref.rules.elman import Elman
-from rnnref.rules.gru import GRU
-from rnnref.rules.limited import Limited
-from rnnref.rules.lstm import LSTM
+from rnnref.rules.elman import ElmanRule
+from rnnref.rules.gru import GRURule
+from rnnref.rules.limited import LimitedRule
+from rnnref.rules.lstm import LSTMRule
 
 # W (what products give, what states carry) and S (what the next product takes)
 TYPES = (("float64", "float64"), ("float32", "float32"), ("float16", "float16"), ("bfloat16", "bfloat16"),
          ("float32", "float16"), ("float32", "bfloat16"))
-RULES = Elman(), GRU(), LSTM(), LSTM(coupled="input"), LSTM(coupled="forget")
+RULES = ElmanRule(), GRURule(), LSTMRule(), LSTMRule(coupled="input"), LSTMRule(coupled="forget")
 
 
 def dtype(name):
@@ -26,7 +26,7 @@ def dtype(name):
 def kernels(types=TYPES):
     for W, S in types:
         A = dtype("float64" if W == "float64" else "float32")
-        for rule in (*RULES, Limited()):
+        for rule in (*RULES, LimitedRule()):
             for args in ("Forward", "Backward"):
                 yield pointwise.kernel(args, rule, text_of(rule), A, dtype(S), dtype(W))
         for args in ("Reset", "Renew", "RenewBack", "ResetBack"):
@@ -41,7 +41,7 @@ FEW = {S: SIZES[S][:1] for S in ("float", "tf32", "bfloat16")}
 
 def wholes(sm):
     """(kernel, tiling, task) for one card, each kernel once."""
-    rules = {LSTM(): SIZES, GRU(): FEW, Elman(): FEW, LSTM(coupled="forget", peepholes=True): FEW}
+    rules = {LSTMRule(): SIZES, GRURule(): FEW, ElmanRule(): FEW, LSTMRule(coupled="forget", peepholes=True): FEW}
     return unlike(one for rule, sizes in rules.items() for S, all_of in sizes.items() for size in all_of
                   for one in both_ways(rule, S, *size, sm))
 

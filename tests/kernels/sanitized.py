@@ -25,7 +25,7 @@ def run(fault=""):
 
 
 def main(fault):
-    from kernels import sequences
+    from tests.kernels import sequences
     if fault in {"whole sequences", *sequences.FAULTS}:
         of_sequences(sequences, fault)
     else:
@@ -34,9 +34,9 @@ def main(fault):
 
 
 def of_sequences(sequences, fault):
-    import blas
-    from kernels.faults import planted_text
-    from shim.double import with_kernels
+    from tests import blas
+    from tests.kernels.faults import planted_text
+    from tests.shim.double import with_kernels
     case, back, *edit, _ = sequences.FAULTS.get(fault, (None,) * 6)
     with with_kernels(sanitize=True), blas.install(), planted_text(*edit) if case else nullcontext():
         for one in (case,) if case else sequences.CASES:
@@ -44,19 +44,19 @@ def of_sequences(sequences, fault):
 
 
 def of_steps(fault):
-    from cases import case
-    from kernels.faults import planted
-    from kernels.steps import RULES, by_kernel, drawn
-    from shim.double import with_kernels
+    from tests.cases import case
+    from tests.kernels.faults import planted
+    from tests.kernels.steps import RULES, by_kernel, drawn
+    from tests.shim.double import with_kernels
 
-    from rnnref.run import run, run_back
-    from rnnref.tree import tmap, to
+    from rnnref.loops.run import run, run_back
+    from rnnref.tree import map_structure, to
     with with_kernels(sanitize=True), planted(fault):
         for name in ("Elman", "GRU", "LSTM, peepholes"):
             for live in (None, 0.5):
                 by_kernel(drawn(RULES[name], (5,), 7, live=live))
         one = case("GRU before")
-        args = tmap(lambda a: a.astype("float32"), (one.p, one.xs, one.s))
+        args = map_structure(lambda a: a.astype("float32"), (one.p, one.xs, one.s))
         run_back(run(one.cell, *to("gpu", args))[2])
 
 

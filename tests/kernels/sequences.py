@@ -5,10 +5,10 @@ import numpy as np
 
 import rnnref
 from rnnref.cells import GRU, LSTM
-from rnnref.run import run, run_back
-from rnnref.tree import leaves, tmap, to
+from rnnref.loops.run import run, run_back
+from rnnref.tree import leaves, map_structure, to
 
-from .onchip import card
+from tests.kernels.onchip import card
 
 # (cell, mode, what of the tiling is not as it would be on a card): by multiply-add with half of R in shared memory, on
 # tensor cores
@@ -106,14 +106,14 @@ FAULTS = {
 def inputs(cell, n, rows, steps=4, dtype="float32", seed=0):
     """(p, xs, s), a mask, and gradients for what comes out."""
     rng = np.random.default_rng(seed)
-    p = tmap(lambda a: a.astype(dtype), rnnref.init.parameters(cell, 3, n, rng, dtype="float64"))
+    p = map_structure(lambda a: a.astype(dtype), rnnref.init.parameters(cell, 3, n, rng, dtype="float64"))
 
     def draw(a):
         return (rng.normal(size=a.shape) * 0.7).astype(a.dtype)
-    s = tmap(draw, cell.zeros(rows, n, dtype=dtype))
+    s = map_structure(draw, cell.zeros(rows, n, dtype=dtype))
     p = {name: a if a.any() else draw(a) for name, a in p.items()}             # a bias that is zero hides its loss
     xs, dys = (draw(np.empty((steps, rows, k), dtype)) for k in (3, n))
-    return (p, xs, s), rng.random((steps, rows)) < 0.8, (dys, tmap(draw, s))
+    return (p, xs, s), rng.random((steps, rows)) < 0.8, (dys, map_structure(draw, s))
 
 
 def both_ways(cell, given, mask, d, reverse=False, keep=True, **choice):

@@ -4,32 +4,32 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnref.check.tolerance import tolerance
-from rnnref.compare import pairs
+from rnnref.testing.assertions import pair_leaves
 from rnnref.cuda import pointwise
-from rnnref.rules.elman import Elman
-from rnnref.rules.gru import GRU
-from rnnref.rules.limited import Limited
-from rnnref.rules.lstm import LSTM
-from rnnref.tree import beside, choose, leaves, only, tmap, to
+from rnnref.rules.elman import ElmanRule
+from rnnref.rules.gru import GRURule
+from rnnref.rules.limited import LimitedRule
+from rnnref.rules.lstm import LSTMRule
+from rnnref.tree import expand_mask, choose, leaves, apply_mask, map_structure, to
 
-from .instances import dtype
+from tests.kernels.instances import dtype
 
 RULES = {
-    "Elman": Elman(),
-    "GRU": GRU(),
-    "Limited": Limited(),
-    "Limited, clip": Limited(0.3),
-    "LSTM": LSTM(),
-    "LSTM, forget bias": LSTM(forget_bias=1.0),
-    "LSTM, peepholes": LSTM(peepholes=True),
-    "LSTM, coupled input": LSTM(coupled="input", forget_bias=0.5),
-    "LSTM, coupled input, peepholes": LSTM(coupled="input", peepholes=True),
-    "LSTM, coupled forget": LSTM(coupled="forget"),
-    "LSTM, coupled forget, peepholes": LSTM(coupled="forget", peepholes=True),
-    "LSTM, cell clip": LSTM(cell_clip=0.3),
-    "LSTM, cell clip, peepholes": LSTM(cell_clip=0.3, peepholes=True),
-    "LSTM, cell clip through": LSTM(cell_clip=0.3, cell_clip_gradient="through"),
-    "LSTM, everything": LSTM(1.0, True, "input", cell_clip=0.3, cell_clip_gradient="through"),
+    "Elman": ElmanRule(),
+    "GRU": GRURule(),
+    "Limited": LimitedRule(),
+    "Limited, clip": LimitedRule(0.3),
+    "LSTM": LSTMRule(),
+    "LSTM, forget bias": LSTMRule(forget_bias=1.0),
+    "LSTM, peepholes": LSTMRule(peepholes=True),
+    "LSTM, coupled input": LSTMRule(coupled="input", forget_bias=0.5),
+    "LSTM, coupled input, peepholes": LSTMRule(coupled="input", peepholes=True),
+    "LSTM, coupled forget": LSTMRule(coupled="forget"),
+    "LSTM, coupled forget, peepholes": LSTMRule(coupled="forget", peepholes=True),
+    "LSTM, cell clip": LSTMRule(cell_clip=0.3),
+    "LSTM, cell clip, peepholes": LSTMRule(cell_clip=0.3, peepholes=True),
+    "LSTM, cell clip through": LSTMRule(cell_clip=0.3, cell_clip_gradient="through"),
+    "LSTM, everything": LSTMRule(1.0, True, "input", cell_clip=0.3, cell_clip_gradient="through"),
 }
 
 
@@ -65,14 +65,14 @@ def by_text(step, wider=False):
     """
     if wider:
         A, more = arithmetic(step.ax.dtype.name), "float64" if step.ax.dtype.itemsize < 8 else "longdouble"
-        return tmap(lambda a: a.astype(A), by_text(cast_to(step, more)))
+        return map_structure(lambda a: a.astype(A), by_text(cast_to(step, more)))
     rule, live, A = step.rule, step.live, arithmetic(step.ax.dtype.name)
-    p, ax, ah, s, dy, dnew = tmap(lambda a: a.astype(A), (step.p, step.ax, step.ah, step.s, step.dy, step.dnew))
-    y, new, kept = rule.forward(p, only(live, ax), only(live, ah), s)
-    dax, dah, ds, dp = rule.backward(p, kept, only(live, dy), only(live, dnew))
+    p, ax, ah, s, dy, dnew = map_structure(lambda a: a.astype(A), (step.p, step.ax, step.ah, step.s, step.dy, step.dnew))
+    y, new, kept = rule.forward(p, apply_mask(live, ax), apply_mask(live, ah), s)
+    dax, dah, ds, dp = rule.backward(p, kept, apply_mask(live, dy), apply_mask(live, dnew))
     through = ds if live is None else type(ds)(*(
-        np.where(beside(live, d), 0 if a is None else a, d) for a, d in zip(ds, dnew)))
-    return (only(live, y), choose(live, new, s), kept), (dax, dah, through, dp)
+        np.where(expand_mask(live, d), 0 if a is None else a, d) for a, d in zip(ds, dnew)))
+    return (apply_mask(live, y), choose(live, new, s), kept), (dax, dah, through, dp)
 
 
 def by_kernel(step, out=None, back_out=None):
@@ -90,7 +90,7 @@ def in_place(step):
 
 
 def cast_to(step, dtype):
-    return Step(step.rule, *(tmap(lambda a: a.astype(dtype), tree) for tree in step[1:-1]), step.live)
+    return Step(step.rule, *(map_structure(lambda a: a.astype(dtype), tree) for tree in step[1:-1]), step.live)
 
 
 def ulps(got, want, given=()):
@@ -98,7 +98,7 @@ def ulps(got, want, given=()):
 
     `given`: gradients that come in are entries too.  Where 1 - y y all but vanishes, what goes out may be far smaller.
     """
-    both = list(pairs(got, want))
+    both = list(pair_leaves(got, want))
     unit = np.spacing(max(abs(a).max(initial=0) for a in [one.want for one in both] + [a for _, a in leaves(given)]))
     return {one.path: float(abs(one.got - one.want).max(initial=0) / unit) for one in both}
 

@@ -6,8 +6,8 @@ import itertools
 import random
 import sys
 
-from .compile_check import check
-from .instances import RULES, SIZES, both_ways, unlike
+from tests.kernels.compile_check import check
+from tests.kernels.instances import RULES, SIZES, both_ways, unlike
 
 ROWS = 1, 7, 16, 64, 130, 256
 UNITS = 20, 64, 100, 128, 200, 256, 300, 384, 512, 650, 768

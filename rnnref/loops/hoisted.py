@@ -5,16 +5,16 @@ what is left inside is the recurrent product and the rule.
 """
 from typing import Any, NamedTuple
 
-from .cell import Kept, TwoStage
-from .scan import row, steps
-from .tree import at, choose, only, stack
+from ..cell import Kept, TwoStage
+from .scan import select_mask, list_steps
+from ..tree import select_step, choose, apply_mask, stack
 
 
 class Tape(NamedTuple):
     cell: Any; p: Any; kx: Any; keeps: list; live: Any; order: range
 
     def kept(self, t):
-        return Kept(at(self.kx, t), self.keeps[t])
+        return Kept(select_step(self.kx, t), self.keeps[t])
 
 
 def refuses(cell, call):
@@ -26,13 +26,13 @@ def refuses(cell, call):
 
 
 def forward(cell, p, xs, s, extra=None, live=None, reverse=False, keep=True):
-    order = steps(xs, reverse)
+    order = list_steps(xs, reverse)
     ys, keeps = [None] * len(order), [None] * len(order)
-    axs, kx = cell.inputs.forward(p, only(live, xs))                  # one product for all steps
+    axs, kx = cell.inputs.forward(p, apply_mask(live, xs))                  # one product for all steps
     for t in order:
-        now = row(live, t)
-        y, new, k = cell.step(p, at(axs, t), s)
-        s, ys[t] = choose(now, new, s), only(now, y)
+        now = select_mask(live, t)
+        y, new, k = cell.step(p, select_step(axs, t), s)
+        s, ys[t] = choose(now, new, s), apply_mask(now, y)
         keeps[t] = k if keep else None
     return stack(ys), s, Tape(cell, p, kx, keeps, live, order) if keep else None
 
@@ -41,10 +41,10 @@ def backward(tape, dys, ds):
     cell, p, kx, keeps, live, order = tape
     back = [None] * len(order)
     for t in reversed(order):
-        now = row(live, t)
-        dax, dold, due = cell.step_back(p, keeps[t], only(now, dys[t]), only(now, ds))
+        now = select_mask(live, t)
+        dax, dold, due = cell.step_backward(p, keeps[t], apply_mask(now, dys[t]), apply_mask(now, ds))
         back[t] = dax, due
         ds = choose(now, dold, ds)
     daxs, dues = stack(back)                      # in most cells `due` holds dax itself
-    dp = cell.step_p(p, dues) | cell.inputs.backward_p(p, kx, daxs)
+    dp = cell.step_backward_p(p, dues) | cell.inputs.backward_p(p, kx, daxs)
     return cell.inputs.backward_x(p, kx, daxs), ds, None, dp

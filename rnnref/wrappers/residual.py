@@ -7,14 +7,14 @@ import numpy
 from ..arrays import cast, is_array, namespace
 from ..errors import DtypeError, NotSupported, ShapeError
 from ..maps.dense import Dense
-from ..scalar import activation, dsigmoid, sigmoid
-from ..shapes import Outline, Size
+from ..elementwise import get_activation, dsigmoid, sigmoid
+from ..shapes import ArraySpec, Size
 from ..tree import add
-from .owning import Owning, outline, seen
-from .wrapper import Wrapper
+from .owning import ParametricWrapper, replace_width, infer_input_sizes
+from .base import Wrapper
 
 
-class Passed(NamedTuple):
+class KeptResidual(NamedTuple):
     x: Any; y: Any; cell: Any
 
 
@@ -36,11 +36,11 @@ class Residual(Wrapper):
     cell: Any
     fn: Any = None
     dfn: Any = None
-    multiplies = ""
+    own_products = ""
 
     def forward(self, p, x, s, extra=None):
         y, new, k = self.cell.forward(p, x, s, extra)
-        return cast(self.fn(x, y) if self.fn else x + y, y), new, Passed(x, y, k)
+        return cast(self.fn(x, y) if self.fn else x + y, y), new, KeptResidual(x, y, k)
 
     def backward(self, p, k, dy, dnew):
         if self.fn and not self.dfn:
@@ -57,12 +57,12 @@ class Residual(Wrapper):
         return y
 
 
-class Carried(NamedTuple):
+class KeptHighway(NamedTuple):
     x: Any; y: Any; carry: Any; transform: Any; carry_x: Any; transform_x: Any; cell: Any
 
 
 @dataclass(frozen=True)
-class Highway(Owning):
+class Highway(ParametricWrapper):
     """y = carry x + transform y_cell, carry = sigmoid(x Wc + bc) (Srivastava, Greff & Schmidhuber 2015).
 
     transform = 1 - carry, or, with coupled=False, sigmoid(x Wt + bt).
@@ -81,7 +81,7 @@ class Highway(Owning):
     coupled: bool = True
     carry: Any = field(default=Dense("Wc", "bc"), repr=False)
     transform: Any = field(default=Dense("Wt", "bt"), repr=False)
-    multiplies = ""
+    own_products = ""
 
     def own(self):
         return self.carry.axes("I", "I") | ({} if self.coupled else self.transform.axes("I", "I"))
@@ -97,7 +97,7 @@ class Highway(Owning):
         if not self.coupled:
             a, kt = self.transform.forward(p, x)
             transform = sigmoid(a)
-        return cast(x * carry + y * transform, y), new, Carried(x, y, carry, transform, ka, kt, k)
+        return cast(x * carry + y * transform, y), new, KeptHighway(x, y, carry, transform, ka, kt, k)
 
     def backward(self, p, k, dy, dnew):
         dcarry, dtransform, dx, dp = dy * k.x, dy * k.y, dy * k.carry, {}
@@ -113,7 +113,7 @@ class Highway(Owning):
         return dx + inner, ds, dextra, self.join(dp, dq)
 
     def check(self, p, x, s, extra=None, lead="B"):
-        sizes = seen(self.name, x, lead)
+        sizes = infer_input_sizes(self.name, x, lead)
         self.check_own(p, x, sizes)
         y = self.cell.check(self.split(p)[1], x, s, extra, lead)
         if y is not None and y.shape[-1] != x.shape[-1]:
@@ -122,12 +122,12 @@ class Highway(Owning):
         return y
 
 
-class Projected(NamedTuple):
+class KeptProjection(NamedTuple):
     x: Any; y: Any; pre: Any; cell: Any
 
 
 @dataclass(frozen=True)
-class InputProjection(Owning):
+class InputProjection(ParametricWrapper):
     """The cell on activation(x Wi + bi).
 
     Shapes        x [B, I], Wi [I, N], bi [N], with N = `size` what the cell sees
@@ -138,10 +138,10 @@ class InputProjection(Owning):
     size: int
     activation: Any = "linear"
     map: Any = field(default=Dense("Wi", "bi"), repr=False)
-    multiplies = ""
+    own_products = ""
 
     def __post_init__(self):
-        object.__setattr__(self, "activation", activation(self.activation))
+        object.__setattr__(self, "activation", get_activation(self.activation))
 
     def own(self):
         return self.map.axes("I", "N")
@@ -154,7 +154,7 @@ class InputProjection(Owning):
         a, pre = self.activation.forward(a)
         a = cast(a, x)
         y, new, k = self.cell.forward(self.split(p)[1], a, s, extra)
-        return y, new, Projected(kx, a, pre, k)
+        return y, new, KeptProjection(kx, a, pre, k)
 
     def backward(self, p, k, dy, dnew):
         da, ds, dextra, dq = self.cell.backward(self.split(p)[1], k.cell, dy, dnew)
@@ -162,12 +162,12 @@ class InputProjection(Owning):
         return self.map.backward_x(p, k.x, da), ds, dextra, self.join(self.map.backward_p(p, k.x, da), dq)
 
     def check(self, p, x, s, extra=None, lead="B"):
-        self.check_own(p, x, seen(self.name, x, lead) | {"N": Size(self.size, "size")})
-        return self.cell.check(self.split(p)[1], outline(x, self.size, "the projected x"), s, extra, lead)
+        self.check_own(p, x, infer_input_sizes(self.name, x, lead) | {"N": Size(self.size, "size")})
+        return self.cell.check(self.split(p)[1], replace_width(x, self.size, "the projected x"), s, extra, lead)
 
 
 @dataclass(frozen=True)
-class OutputProjection(Owning):
+class OutputProjection(ParametricWrapper):
     """y = activation(y_cell Wo + bo); the state is not projected.
 
     Shapes        Wo [H, N], bo [N], with H the width of the output of the cell and N = `size`
@@ -179,10 +179,10 @@ class OutputProjection(Owning):
     size: int
     activation: Any = "linear"
     map: Any = field(default=Dense("Wo", "bo"), repr=False)
-    multiplies = ""
+    own_products = ""
 
     def __post_init__(self):
-        object.__setattr__(self, "activation", activation(self.activation))
+        object.__setattr__(self, "activation", get_activation(self.activation))
 
     def own(self):
         return self.map.axes("H", "N")
@@ -198,7 +198,7 @@ class OutputProjection(Owning):
         a, ky = self.map.forward(p, y)
         y, pre = self.activation.forward(a)
         y = cast(y, a)
-        return y, new, Projected(ky, y, pre, k)
+        return y, new, KeptProjection(ky, y, pre, k)
 
     def backward(self, p, k, dy, dnew):
         da = cast(self.activation.backward(k.y, k.pre, dy), dy)
@@ -210,15 +210,15 @@ class OutputProjection(Owning):
         if y is None:
             return None
         self.check_own(p, y, {"H": Size(y.shape[-1], "the output of the cell"), "N": Size(self.size, "size")})
-        return outline(y, self.size, f"the output of {self.name}")
+        return replace_width(y, self.size, f"the output of {self.name}")
 
 
-class Looked(NamedTuple):
+class KeptEmbedding(NamedTuple):
     ids: Any; cell: Any
 
 
 @dataclass(frozen=True)
-class Embedding(Owning):
+class Embedding(ParametricWrapper):
     """The cell on rows of a table E: x are whole numbers [B] or [B, 1], which have no gradient.
 
     Shapes        E [classes, size]
@@ -236,7 +236,7 @@ class Embedding(Owning):
     classes: int
     size: int
     table: Any = field(default=Dense("E"), repr=False)
-    multiplies = ""
+    own_products = ""
 
     def own(self):
         return {"E": "V N"}
@@ -253,7 +253,7 @@ class Embedding(Owning):
     def forward(self, p, x, s, extra=None):
         ids = x.reshape(len(x))
         y, new, k = self.cell.forward(self.split(p)[1], p["E"][ids], s, extra)
-        return y, new, Looked(ids, k)
+        return y, new, KeptEmbedding(ids, k)
 
     def backward(self, p, k, dy, dnew):
         dv, ds, dextra, dq = self.cell.backward(self.split(p)[1], k.cell, dy, dnew)
@@ -271,5 +271,5 @@ class Embedding(Owning):
             raise ShapeError(self.name, f"x are from {int(x.min())} to {int(x.max())}, expected from 0 to "
                                         f"{self.classes - 1}", axes=f'E is "V N" with V = {self.classes}')
         self.check_own(p, None, {"V": Size(self.classes, "classes"), "N": Size(self.size, "size")})
-        looked = Outline((*x.shape[:n], self.size), p["E"].dtype, "the rows of E")
+        looked = ArraySpec((*x.shape[:n], self.size), p["E"].dtype, "the rows of E")
         return self.cell.check(self.split(p)[1], looked, s, extra, lead)

@@ -1,20 +1,20 @@
 """The only loop that layers call.  (floor 6)"""
 from typing import Any, NamedTuple
 
-from .arrays import cast, is_array, is_cupy, namespace
-from .errors import DtypeError, NotSupported, ShapeError
-from .fused import call_of, find, plan
-from .past import alive, check_policy, drepeat, repeat
-from .shapes import alike
-from .tree import add, first, given, leaves, tmap, zeros
-from .wrappers.stack import Bidirectional
+from ..arrays import cast, is_array, is_cupy, namespace
+from ..errors import DtypeError, NotSupported, ShapeError
+from .plan import describe_call, resolve_name, plan
+from ..padding import make_live_mask, check_policy, drepeat, repeat
+from ..shapes import check_like
+from ..tree import add, first_leaf, fill_missing, leaves, map_structure, zeros_like
+from ..wrappers.stack import Bidirectional
 
 
 class Tape(NamedTuple):
     """All that the way back needs.  It may be used more than once: nothing in it changes."""
     cell: Any; p: Any; extra: Any; prepared: Any
     path: str; tape: Any
-    past: str; live: Any; reverse: bool
+    padding: str; live: Any; reverse: bool
     tail: Any                                     # past="free": the tape of the cell running on
     like: tuple                                   # ys and the last state, which gradients must resemble
     dtypes: tuple                                 # of xs and of the first state
@@ -24,7 +24,7 @@ class Tape(NamedTuple):
         return self.tape.kept(t)
 
 
-def run(cell, p, xs, s=None, extra=None, lengths=None, mask=None, reverse=False, past="zero", keep=True,
+def run(cell, p, xs, s=None, extra=None, lengths=None, mask=None, reverse=False, padding="zero", keep=True,
         recompute=False, **choice):
     """A cell over a sequence: xs [T, B, I] -> ys [T, B, H], the last state, a tape (None unless `keep`).
 
@@ -47,20 +47,20 @@ def run(cell, p, xs, s=None, extra=None, lengths=None, mask=None, reverse=False,
     >>> dxs.shape, sorted(dp)
     ((5, 2, 3), ['R', 'W', 'b'])
     """
-    s, live = checked(cell, p, xs, s, extra, lengths, mask)
-    check_policy(past, mask, isinstance(cell, Bidirectional))
+    s, live = _check_arguments(cell, p, xs, s, extra, lengths, mask)
+    check_policy(padding, mask, isinstance(cell, Bidirectional))
     q, e, prepared = cell.prepare(p, extra)
     keep = "states" if recompute and keep else keep
-    chosen = plan(cell, call_of(xs, e, live is not None, keep, s), **choice)
-    forward, tail = guarded(find(chosen.path).forward, cell, xs), None
+    chosen = plan(cell, describe_call(xs, e, live is not None, keep, s), **choice)
+    forward, tail = _translate_device_errors(resolve_name(chosen.path).forward, cell, xs), None
     ys, new, tape = forward(chosen.cell, q, xs, s, e, live, reverse, keep)
-    if past == "repeat":
-        ys = each_way(repeat, cell, ys, live, reverse)
-    elif past == "free" and live is not None:     # from the state that each row ended with, over its padding
+    if padding == "repeat":
+        ys = _map_directions(repeat, cell, ys, live, reverse)
+    elif padding == "free" and live is not None:     # from the state that each row ended with, over its padding
         more, _, tail = forward(chosen.cell, q, xs, new, e, ~live, False, keep)
         ys = add(ys, more)
-    return ys, new, Tape(cell, p, extra, prepared, chosen.path, tape, past, live, reverse, tail,
-                         (ys, new), tmap(lambda a: a.dtype, (xs, s))) if keep else None
+    return ys, new, Tape(cell, p, extra, prepared, chosen.path, tape, padding, live, reverse, tail,
+                         (ys, new), map_structure(lambda a: a.dtype, (xs, s))) if keep else None
 
 
 def run_back(tape, dys=None, ds=None):
@@ -69,42 +69,42 @@ def run_back(tape, dys=None, ds=None):
     dys and ds are the gradients of the outputs and of the last state; None, also in a tree of them, is zero.
     """
     cell, p, extra, prepared, path, inner, past, live, reverse, tail, like, dtypes = tape
-    dys, ds = map(given, (dys, ds), like)
+    dys, ds = map(fill_missing, (dys, ds), like)
     name = getattr(cell, "name", type(cell).__name__)
     for what, d, a in zip(("dys", "ds"), (dys, ds), like):
-        alike(name, what, d, a)
-    backward, more = guarded(find(path).backward, cell, like), (None, None, None)
+        check_like(name, what, d, a)
+    backward, more = _translate_device_errors(resolve_name(path).backward, cell, like), (None, None, None)
     if past == "repeat":
-        dys = each_way(drepeat, cell, dys, live, reverse)
+        dys = _map_directions(drepeat, cell, dys, live, reverse)
     if tail is not None:
-        dmore, dstart, *rest = backward(tail, dys, zeros(ds))
+        dmore, dstart, *rest = backward(tail, dys, zeros_like(ds))
         ds, more = add(ds, dstart), (dmore, *rest)
     dxs, ds, dextra, dq = backward(inner, dys, ds)
     dxs, dextra, dq = map(add, (dxs, dextra, dq), more)
-    dp, dextra = cell.prepare_back(p, prepared, dq, dextra)
-    same_names(name, dp, p)
-    dextra = None if extra is None or dextra is None else tmap(lambda d, a: cast(d, a), dextra, extra)
-    dxs, ds = tmap(stored, (dxs, ds), dtypes)
-    return dxs, ds, dextra, tmap(lambda a, d: cast(d, a), p, dp)
+    dp, dextra = cell.prepare_backward(p, prepared, dq, dextra)
+    _check_gradients(name, dp, p)
+    dextra = None if extra is None or dextra is None else map_structure(lambda d, a: cast(d, a), dextra, extra)
+    dxs, ds = map_structure(_cast_gradient, (dxs, ds), dtypes)
+    return dxs, ds, dextra, map_structure(lambda a, d: cast(d, a), p, dp)
 
 
-def stored(d, dtype):
+def _cast_gradient(d, dtype):
     """A gradient in the dtype of what it belongs to, if numbers of that dtype have one."""
     return d if d.dtype == dtype or dtype.kind in "iub" else d.astype(dtype)
 
 
-def guarded(f, cell, where):
+def _translate_device_errors(f, cell, where):
     """`f`, and if arrays are on a GPU, then what may go wrong there is said as rnnref says it."""
-    if not is_cupy(first(where)):
+    if not is_cupy(first_leaf(where)):
         return f
 
     def g(*args):
-        with find("cuda.trouble").explained(getattr(cell, "name", type(cell).__name__)):
+        with resolve_name("cuda.trouble").explained(getattr(cell, "name", type(cell).__name__)):
             return f(*args)
     return g
 
 
-def same_names(who, dp, p):
+def _check_gradients(who, dp, p):
     """A gradient for every parameter and for nothing else: a cell that forgets one would train it never."""
     got, want = dict(leaves(dp)), dict(leaves(p))
     if got.keys() != want.keys():
@@ -116,15 +116,15 @@ def same_names(who, dp, p):
                                   f"{a.shape}")
 
 
-def checked(cell, p, xs, s, extra, lengths, mask):
+def _check_arguments(cell, p, xs, s, extra, lengths, mask):
     """The first state and where rows are live, after everything has been seen to fit."""
     name = getattr(cell, "name", type(cell).__name__)
-    sequences(name, xs)
-    like = first(xs)
+    _check_sequences(name, xs)
+    like = first_leaf(xs)
     if s is None:
         if not hasattr(cell, "zeros"):
             raise NotSupported(name, "no state is given, and the cell has no zeros(batch, units)")
-        s = start(cell, like, cell.units(p))
+        s = make_initial_state(cell, like, cell.units(p))
     cell.check(p, xs, s, extra, "T B")
     for path, a in leaves(s):
         what = f"state.{path}" if path else "state"
@@ -133,16 +133,16 @@ def checked(cell, p, xs, s, extra, lengths, mask):
         if a.shape[:1] != like.shape[1:2]:
             raise ShapeError(name, f"{what} has shape {a.shape}, expected {like.shape[1]} rows",
                              axes=f'{what} is "B ..." with B = {like.shape[1]} (from x, shape {like.shape})')
-    return s, alive(like, lengths, mask, name)
+    return s, make_live_mask(like, lengths, mask, name)
 
 
-def start(cell, x, units):
+def make_initial_state(cell, x, units):
     """The state that is zero everywhere, for inputs like x [T, B, ...]."""
     lead = cell.lead(x.shape[1:-1]) if hasattr(cell, "lead") else x.shape[1]
     return cell.zeros(lead, units, namespace(x), x.dtype)
 
 
-def sequences(name, xs):
+def _check_sequences(name, xs):
     """Raise unless all of xs are arrays with as many steps and rows as the first."""
     if next(leaves(xs), None) is None:
         raise ShapeError(name, f"x is {xs!r}: there is no array in it")
@@ -161,7 +161,7 @@ def sequences(name, xs):
                              axes=f"T, B = {like.shape[:2]} (from x.{origin}): all of x is one sequence")
 
 
-def each_way(f, cell, ys, live, reverse):
+def _map_directions(f, cell, ys, live, reverse):
     """`f` of the outputs; of two directions the second goes the other way."""
     if isinstance(cell, Bidirectional):
         return tuple(f(y, live, back) for y, back in zip(ys, (reverse, not reverse)))

@@ -4,21 +4,21 @@ from typing import Any
 
 from ..arrays import namespace
 from ..errors import ShapeError
-from ..scalar import activation
+from ..elementwise import get_activation
 from ..tree import add
 from .dense import Map
 
 
 @dataclass(frozen=True)
-class Feed(Map):
+class Chain(Map):
     """a = then(activation(first(x))), where the result of `first` is U wide."""
     first: Any
     then: Any
     activation: Any = "linear"
-    multiplies = ""
+    own_products = ""
 
     def __post_init__(self):
-        object.__setattr__(self, "activation", activation(self.activation))
+        object.__setattr__(self, "activation", get_activation(self.activation))
 
     def axes(self, i, o="G"):
         return self.first.axes(i, "U") | self.then.axes("U", o)
@@ -34,12 +34,12 @@ class Feed(Map):
         return a, (k, z, pre, kz)
 
     def backward_x(self, p, kept, da):
-        return self.first.backward_x(p, kept[0], self.between(p, kept, da))
+        return self.first.backward_x(p, kept[0], self._hidden_gradient(p, kept, da))
 
     def backward_p(self, p, kept, da):
-        return self.first.backward_p(p, kept[0], self.between(p, kept, da)) | self.then.backward_p(p, kept[3], da)
+        return self.first.backward_p(p, kept[0], self._hidden_gradient(p, kept, da)) | self.then.backward_p(p, kept[3], da)
 
-    def between(self, p, kept, da):
+    def _hidden_gradient(self, p, kept, da):
         _, z, pre, kz = kept
         return self.activation.backward(z, pre, self.then.backward_x(p, kz, da))
 
@@ -48,15 +48,15 @@ class Feed(Map):
         p, k2 = self.then.prepare(p)
         return p, (k1, k2)
 
-    def prepare_back(self, p, kept, dq):
-        return self.first.prepare_back(p, kept[0], self.then.prepare_back(p, kept[1], dq))
+    def prepare_backward(self, p, kept, dq):
+        return self.first.prepare_backward(p, kept[0], self.then.prepare_backward(p, kept[1], dq))
 
 
 @dataclass(frozen=True)
-class WithInput(Map):
+class ConcatInput(Map):
     """a = [map(x), x]: for rules that carry x itself on, as a highway does.  x is as wide as the units."""
     map: Any
-    multiplies = ""
+    own_products = ""
 
     def axes(self, i, o="G"):
         return self.map.axes(i, o)
@@ -81,15 +81,15 @@ class WithInput(Map):
     def prepare(self, p):
         return self.map.prepare(p)
 
-    def prepare_back(self, p, kept, dq):
-        return self.map.prepare_back(p, kept, dq)
+    def prepare_backward(self, p, kept, dq):
+        return self.map.prepare_backward(p, kept, dq)
 
 
 @dataclass(frozen=True)
-class SumOf(Map):
+class Sum(Map):
     """a = map_0(x_0) + map_1(x_1) + ... for an x that is a tuple."""
     maps: tuple
-    multiplies = ""
+    own_products = ""
 
     @property
     def items(self):
@@ -123,7 +123,7 @@ class SumOf(Map):
             kept.append(k)
         return p, tuple(kept)
 
-    def prepare_back(self, p, kept, dq):
+    def prepare_backward(self, p, kept, dq):
         for m, k in zip(self.maps, kept):
-            dq = m.prepare_back(p, k, dq)
+            dq = m.prepare_backward(p, k, dq)
         return dq

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy
 
-from .arrays import asnumpy, is_floating
-from .errors import NotSupported
-from .fused import PATHS, call_of, plan
-from .run import run, run_back
-from .tree import Each, first, tmap, to
+from ..arrays import asnumpy, is_floating
+from ..errors import NotSupported
+from ..loops.plan import PATHS, describe_call, plan
+from ..loops.run import run, run_back
+from ..tree import PerStep, first_leaf, map_structure, to
 
-TEXT = {"paths": ("scan", "apart"), "twins": False}       # the loop as it is written
+PLAIN = {"paths": ("scan", "apart"), "twins": False}       # the loop as it is written
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Case:
     lengths: Any = None
     mask: Any = None
     reverse: bool = False
-    past: str = "zero"
+    padding: str = "zero"
     device: str = "cpu"                           # where it runs: "cpu" or "gpu"
 
     @property
@@ -37,7 +37,7 @@ class Case:
 
     @property
     def size(self):
-        return first(self.xs).shape[:2]
+        return first_leaf(self.xs).shape[:2]
 
     @property
     def live(self):
@@ -47,32 +47,32 @@ class Case:
     def __str__(self):
         said = [f"lengths {self.lengths.tolist()}"] if self.lengths is not None else []
         said += [f"mask {self.mask.astype(int).tolist()}"] if self.mask is not None else []
-        said += ["reverse"] * self.reverse + [f"past={self.past!r}"] * (self.past != "zero")
+        said += ["reverse"] * self.reverse + [f"past={self.padding!r}"] * (self.padding != "zero")
         return ", ".join(said + ["on the GPU"] * (self.device == "gpu")) or "every step of every row is live"
 
     def run(self, **choice):
         """(ys, s') in main memory, and the tape where it is."""
         p, xs, s, extra, lengths, mask = to(self.device, (self.p, self.xs, self.s, self.extra, self.lengths, self.mask))
-        ys, new, tape = run(self.cell, p, xs, s, extra, lengths, mask, self.reverse, self.past, **choice)
+        ys, new, tape = run(self.cell, p, xs, s, extra, lengths, mask, self.reverse, self.padding, **choice)
         return to("cpu", (ys, new)), tape
 
     def back(self, tape, d):
         return to("cpu", run_back(tape, *to(self.device, d)))
 
-    def both_ways(self, d, **choice):
+    def run_both_ways(self, d, **choice):
         out, tape = self.run(**choice)
         return out, self.back(tape, d), tape
 
-    def remade(self, seq, row=lambda a: a, **changes):
+    def map_arrays(self, seq, row=lambda a: a, **changes):
         """`seq` of all that is [T, B, ...], `row` of all that is [B, ...]."""
-        extra = tmap(lambda e: Each(seq(e.steps)) if isinstance(e, Each) else row(e), self.extra)
-        return replace(self, xs=tmap(seq, self.xs), s=tmap(row, self.s), extra=extra, **changes)
+        extra = map_structure(lambda e: PerStep(seq(e.steps)) if isinstance(e, PerStep) else row(e), self.extra)
+        return replace(self, xs=map_structure(seq, self.xs), s=map_structure(row, self.s), extra=extra, **changes)
 
 
-def results(out, grads, seq, row=lambda a: a):
+def map_results(out, grads, seq, row=lambda a: a):
     """The same of what comes out of a run both ways; the gradients of parameters stay."""
     (ys, new), (dxs, ds, dextra, dp) = out, grads
-    return (tmap(seq, ys), tmap(row, new)), (tmap(seq, dxs), tmap(row, ds), tmap(row, dextra), dp)
+    return (map_structure(seq, ys), map_structure(row, new)), (map_structure(seq, dxs), map_structure(row, ds), map_structure(row, dextra), dp)
 
 
 class Trial:
@@ -80,15 +80,15 @@ class Trial:
 
     def __init__(self, case, seed=0):
         self.case, self.seed = case, seed
-        self.worst, self.done = 0.0, {}           # the worst gradient, the outcome of every path
+        self.worst, self.outcomes = 0.0, {}           # the worst gradient, the outcome of every path
 
     def draw(self, tree, purpose=0):
         rng = numpy.random.default_rng([self.seed, purpose])
-        return tmap(lambda a: rng.normal(size=a.shape).astype(a.dtype), tree)
+        return map_structure(lambda a: rng.normal(size=a.shape).astype(a.dtype), tree)
 
     @cached_property
     def ahead(self):
-        return self.case.run(**TEXT)
+        return self.case.run(**PLAIN)
 
     @cached_property
     def d(self):
@@ -100,26 +100,26 @@ class Trial:
 
     def by(self, ran):
         """(ys, s'), gradients and tape of one of `choices`."""
-        if ran not in self.done:
-            self.done[ran] = self.case.both_ways(self.d, **self.choices[ran])
-        return self.done[ran]
+        if ran not in self.outcomes:
+            self.outcomes[ran] = self.case.run_both_ways(self.d, **self.choices[ran])
+        return self.outcomes[ran]
 
     @cached_property
     def choices(self):
         """What runs -> how to choose it: every path that takes this cell, with twins and without."""
         case, ways = self.case, {}
         xs, s = to(case.device, (case.xs, case.s))
-        call = call_of(xs, case.cell.prepare(case.p, case.extra)[1], case.live is not None, s=s)
+        call = describe_call(xs, case.cell.prepare(case.p, case.extra)[1], case.live is not None, s=s)
         several = "layerwise", "apart"            # each of their parts has a path of its own
         options = [{"paths": (path, *several)} for path in PATHS if path not in several]
-        for choice in (TEXT, *({**o, "twins": False} for o in options), *options, {}):
-            ran = what_runs(case.cell, call, choice)
+        for choice in (PLAIN, *({**o, "twins": False} for o in options), *options, {}):
+            ran = _describe_run(case.cell, call, choice)
             if ran:
                 ways.setdefault(ran, choice)
         return ways
 
 
-def what_runs(cell, call, choice):
+def _describe_run(cell, call, choice):
     try:
         notes = plan(cell, call, **choice).notes
     except NotSupported:                          # every one of these paths refuses this cell, in words
@@ -129,7 +129,7 @@ def what_runs(cell, call, choice):
                      for end, words in said.items() if became.endswith(end))
 
 
-def drawn(cell, p=None, s=None, xs=None, extra=None, n_in=3, units=4, steps=5, batch=4, seed=0, **options):
+def draw_case(cell, p=None, s=None, xs=None, extra=None, n_in=3, units=4, steps=5, batch=4, seed=0, **options):
     """A `Case` in float64 of what is given, the rest drawn; nothing in it can be written to."""
     rng, who = numpy.random.default_rng(seed), getattr(cell, "name", type(cell).__name__)
 
@@ -140,43 +140,43 @@ def drawn(cell, p=None, s=None, xs=None, extra=None, n_in=3, units=4, steps=5, b
         units = cell.units(p)
     if p is None:
         n_in = n_in if xs is None else cell.n_in(xs)
-        p = of_shapes(draw, lacking(cell, who, "shapes", "parameters", "p")(n_in, units))
+        p = draw_arrays(draw, _require_method(cell, who, "shapes", "parameters", "p")(n_in, units))
     if s is None:
-        batch = batch if xs is None else first(xs).shape[1]
-        zeros = lacking(cell, who, "zeros", "state", "s")(batch, units, dtype="float64")
-        s = tmap(lambda a: draw(a.shape), zeros)
-    xs = tmap(lambda n: draw((steps, first(s).shape[0], n)), n_in) if xs is None else xs
-    p, s, xs, extra = (tmap(frozen, tree) for tree in (p, s, xs, extra))
+        batch = batch if xs is None else first_leaf(xs).shape[1]
+        zeros = _require_method(cell, who, "zeros", "state", "s")(batch, units, dtype="float64")
+        s = map_structure(lambda a: draw(a.shape), zeros)
+    xs = map_structure(lambda n: draw((steps, first_leaf(s).shape[0], n)), n_in) if xs is None else xs
+    p, s, xs, extra = (map_structure(_freeze, tree) for tree in (p, s, xs, extra))
     cell.check(p, xs, s, extra, "T B")            # the arguments are to blame for what does not fit here
     return Case(cell, p, s, xs, extra, **options)
 
 
-def lacking(cell, who, method, what, argument):
+def _require_method(cell, who, method, what, argument):
     if not hasattr(cell, method):
         raise NotSupported(who, f"no {what} given, and the cell has no {method}()", fix=f"give {argument}")
     return getattr(cell, method)
 
 
-def of_shapes(draw, shapes):
+def draw_arrays(draw, shapes):
     """Arrays for the shapes that a cell declares: a dict, or a tuple of such, which may lie in a dict too."""
     if isinstance(shapes, dict):
-        return {name: of_shapes(draw, shape) for name, shape in shapes.items()}
+        return {name: draw_arrays(draw, shape) for name, shape in shapes.items()}
     if any(not hasattr(each, "__index__") for each in shapes):
-        return tuple(of_shapes(draw, each) for each in shapes)
+        return tuple(draw_arrays(draw, each) for each in shapes)
     return draw(shapes)
 
 
-def frozen(a):
+def _freeze(a):
     """In float64, where a finite difference can be trusted, and not to be written to."""
-    if isinstance(a, Each):
-        return Each(frozen(a.steps))
+    if isinstance(a, PerStep):
+        return PerStep(_freeze(a.steps))
     a = numpy.array(asnumpy(a))
     a = a.astype("float64") if is_floating(a.dtype) else a
     a.flags.writeable = False
     return a
 
 
-def ways(size, seed=0):
+def masking_options(size, seed=0):
     """How sequences may lie in their rows: options of `Case` by name."""
     (T, B), rng = size, numpy.random.default_rng(seed)
     lengths, holes = rng.integers(0, T + 1, B), rng.random((T, B)) < 0.6

@@ -65,20 +65,20 @@ def dmish(x, dy):
     return dy * (t + x * (1 - t * t) * sigmoid(x))
 
 
-GELU = sqrt(2 / 3.141592653589793)
+_GELU_SCALE = sqrt(2 / 3.141592653589793)
 
 
 def gelu(x):
     """The tanh form of Hendrycks & Gimpel (2016)."""
-    return 0.5 * x * (1 + tanh(GELU * (x + 0.044715 * x * x * x)))
+    return 0.5 * x * (1 + tanh(_GELU_SCALE * (x + 0.044715 * x * x * x)))
 
 
 def dgelu(x, dy):
-    t = tanh(GELU * (x + 0.044715 * x * x * x))
-    return dy * 0.5 * (1 + t + x * (1 - t * t) * GELU * (1 + 3 * 0.044715 * x * x))
+    t = tanh(_GELU_SCALE * (x + 0.044715 * x * x * x))
+    return dy * 0.5 * (1 + t + x * (1 - t * t) * _GELU_SCALE * (1 + 3 * 0.044715 * x * x))
 
 
-class Pair(NamedTuple):
+class ActivationPair(NamedTuple):
     """forward(x, alpha, beta) -> y;  backward(v, dy, alpha, beta) -> dx, where v is y, or x if `needs` says so."""
     forward: Any
     backward: Any
@@ -87,34 +87,34 @@ class Pair(NamedTuple):
     beta: Optional[float] = None
 
 
-SELU = 1.0507009873554805, 1.6732632423543772     # scale and alpha of Klambauer et al. (2017)
+_SELU = 1.0507009873554805, 1.6732632423543772     # scale and alpha of Klambauer et al. (2017)
 
-PAIRS = {
-    "linear": Pair(lambda x, a, b: x, lambda y, dy, a, b: dy),
-    "sigmoid": Pair(lambda x, a, b: sigmoid(x), lambda y, dy, a, b: dsigmoid(y, dy)),
-    "tanh": Pair(lambda x, a, b: tanh(x), lambda y, dy, a, b: dtanh(y, dy)),
-    "relu": Pair(lambda x, a, b: namespace(x).maximum(x, 0), lambda y, dy, a, b: where(y > 0, dy, 0)),
-    "relu6": Pair(lambda x, a, b: namespace(x).clip(x, 0, 6), lambda y, dy, a, b: where((y > 0) & (y < 6), dy, 0)),
-    "affine": Pair(lambda x, a, b: a * x + b, lambda y, dy, a, b: a * dy, alpha=1.0, beta=0.0),
-    "leaky_relu": Pair(lambda x, a, b: where(x >= 0, x, a * x),
+ACTIVATIONS = {
+    "linear": ActivationPair(lambda x, a, b: x, lambda y, dy, a, b: dy),
+    "sigmoid": ActivationPair(lambda x, a, b: sigmoid(x), lambda y, dy, a, b: dsigmoid(y, dy)),
+    "tanh": ActivationPair(lambda x, a, b: tanh(x), lambda y, dy, a, b: dtanh(y, dy)),
+    "relu": ActivationPair(lambda x, a, b: namespace(x).maximum(x, 0), lambda y, dy, a, b: where(y > 0, dy, 0)),
+    "relu6": ActivationPair(lambda x, a, b: namespace(x).clip(x, 0, 6), lambda y, dy, a, b: where((y > 0) & (y < 6), dy, 0)),
+    "affine": ActivationPair(lambda x, a, b: a * x + b, lambda y, dy, a, b: a * dy, alpha=1.0, beta=0.0),
+    "leaky_relu": ActivationPair(lambda x, a, b: where(x >= 0, x, a * x),
                        lambda x, dy, a, b: where(x >= 0, dy, a * dy), "x", alpha=0.01),
-    "thresholded_relu": Pair(lambda x, a, b: where(x >= a, x, 0),
+    "thresholded_relu": ActivationPair(lambda x, a, b: where(x >= a, x, 0),
                              lambda x, dy, a, b: where(x >= a, dy, 0), "x", alpha=1.0),
-    "scaled_tanh": Pair(lambda x, a, b: a * tanh(b * x), lambda x, dy, a, b: a * b * dtanh(tanh(b * x), dy),
+    "scaled_tanh": ActivationPair(lambda x, a, b: a * tanh(b * x), lambda x, dy, a, b: a * b * dtanh(tanh(b * x), dy),
                         "x", alpha=1.0, beta=1.0),
-    "hard_sigmoid": Pair(lambda x, a, b: namespace(x).clip(a * x + b, 0, 1),
+    "hard_sigmoid": ActivationPair(lambda x, a, b: namespace(x).clip(a * x + b, 0, 1),
                          lambda y, dy, a, b: where((y > 0) & (y < 1), a * dy, 0), alpha=0.2, beta=0.5),
-    "hard_tanh": Pair(lambda x, a, b: clip(x, 1), lambda y, dy, a, b: dclip(y, 1, dy)),
-    "elu": Pair(lambda x, a, b: elu(x, a), lambda x, dy, a, b: where(x > 0, dy, (elu(x, a) + a) * dy),
+    "hard_tanh": ActivationPair(lambda x, a, b: clip(x, 1), lambda y, dy, a, b: dclip(y, 1, dy)),
+    "elu": ActivationPair(lambda x, a, b: elu(x, a), lambda x, dy, a, b: where(x > 0, dy, (elu(x, a) + a) * dy),
                 "x", alpha=1.0),
-    "selu": Pair(lambda x, a, b: SELU[0] * elu(x, SELU[1]),
-                 lambda x, dy, a, b: SELU[0] * where(x > 0, dy, (elu(x, SELU[1]) + SELU[1]) * dy), "x"),
-    "softsign": Pair(lambda x, a, b: x / (1 + abs(x)), lambda y, dy, a, b: dy * (1 - abs(y)) ** 2),
-    "softplus": Pair(lambda x, a, b: softplus(x), lambda x, dy, a, b: dy * sigmoid(x), "x"),
-    "exponential": Pair(lambda x, a, b: namespace(x).exp(x), lambda y, dy, a, b: dy * y),
-    "swish": Pair(lambda x, a, b: x * sigmoid(x), lambda x, dy, a, b: dswish(x, dy), "x"),
-    "mish": Pair(lambda x, a, b: mish(x), lambda x, dy, a, b: dmish(x, dy), "x"),
-    "gelu_tanh": Pair(lambda x, a, b: gelu(x), lambda x, dy, a, b: dgelu(x, dy), "x"),
+    "selu": ActivationPair(lambda x, a, b: _SELU[0] * elu(x, _SELU[1]),
+                 lambda x, dy, a, b: _SELU[0] * where(x > 0, dy, (elu(x, _SELU[1]) + _SELU[1]) * dy), "x"),
+    "softsign": ActivationPair(lambda x, a, b: x / (1 + abs(x)), lambda y, dy, a, b: dy * (1 - abs(y)) ** 2),
+    "softplus": ActivationPair(lambda x, a, b: softplus(x), lambda x, dy, a, b: dy * sigmoid(x), "x"),
+    "exponential": ActivationPair(lambda x, a, b: namespace(x).exp(x), lambda y, dy, a, b: dy * y),
+    "swish": ActivationPair(lambda x, a, b: x * sigmoid(x), lambda x, dy, a, b: dswish(x, dy), "x"),
+    "mish": ActivationPair(lambda x, a, b: mish(x), lambda x, dy, a, b: dmish(x, dy), "x"),
+    "gelu_tanh": ActivationPair(lambda x, a, b: gelu(x), lambda x, dy, a, b: dgelu(x, dy), "x"),
 }
 
 ALIASES: dict = {"identity": ("linear",), "silu": ("swish",), "logistic": ("sigmoid",),
@@ -129,7 +129,7 @@ class Activation:
     forward(x) -> y, kept;   backward(y, kept, dy) -> dx.  `kept` is None, or x where y does not determine the slope.
 
     >>> import numpy as np
-    >>> act = activation("leaky_relu", alpha=0.5)
+    >>> act = get_activation("leaky_relu", alpha=0.5)
     >>> y, kept = act.forward(np.array([-2.0, 3.0]))
     >>> y, act.backward(y, kept, np.array([1.0, 1.0]))
     (array([-1.,  3.]), array([0.5, 1. ]))
@@ -140,13 +140,13 @@ class Activation:
     clip: Optional[float] = None                  # ONNX: the argument is limited to [-clip, clip] first
 
     def forward(self, x):
-        pair = PAIRS[self.name]
+        pair = ACTIVATIONS[self.name]
         kept = x if pair.needs == "x" or self.clip else None
         y = pair.forward(clip(x, self.clip) if self.clip else x, self.alpha, self.beta)
         return y, kept
 
     def backward(self, y, kept, dy):
-        pair = PAIRS[self.name]
+        pair = ACTIVATIONS[self.name]
         x = clip(kept, self.clip) if self.clip else kept
         dx = pair.backward(x if pair.needs == "x" else y, dy, self.alpha, self.beta)
         return dclip(kept, self.clip, dx) if self.clip else dx
@@ -156,7 +156,7 @@ class Activation:
         return f"{self.name}({', '.join(set_by)})" if set_by else self.name
 
 
-def activation(what, alpha=None, beta=None, clip=None):
+def get_activation(what, alpha=None, beta=None, clip=None):
     """An `Activation` from a name and its parameters; one that is an `Activation` already stays as it is.
 
     `hard_sigmoid` alone is refused, because two functions have that name: say `hard_sigmoid@keras2` (0.2 x + 0.5, also
@@ -166,14 +166,14 @@ def activation(what, alpha=None, beta=None, clip=None):
         return what
     if callable(what) or not isinstance(what, str):
         raise NotSupported("activation", f"{what!r} is not a name: its derivative is not known",
-                           known=" ".join(sorted({*PAIRS, *ALIASES})))
+                           known=" ".join(sorted({*ACTIVATIONS, *ALIASES})))
     name, *preset = ALIASES.get(what, (what,))
-    if name not in PAIRS:
-        raise NotSupported("activation", f"{what!r} is not known", known=" ".join(sorted({*PAIRS, *ALIASES})))
+    if name not in ACTIVATIONS:
+        raise NotSupported("activation", f"{what!r} is not known", known=" ".join(sorted({*ACTIVATIONS, *ALIASES})))
     if what == "hard_sigmoid" and alpha is None:
         raise NotSupported("activation", "'hard_sigmoid' names two functions",
                            fix="hard_sigmoid@keras2 is 0.2 x + 0.5, hard_sigmoid@keras3 is x / 6 + 0.5")
-    pair, given = PAIRS[name], dict(zip(("alpha", "beta"), preset))
+    pair, given = ACTIVATIONS[name], dict(zip(("alpha", "beta"), preset))
     for option, value in (("alpha", alpha), ("beta", beta)):
         if value is not None and getattr(pair, option) is None:
             raise NotSupported("activation", f"{what!r} takes no {option}, {value} was given")

@@ -2,16 +2,16 @@
 
 The letters of the shapes are those of `catalog`.
 """
-from ..cell import GatedCell, Projected
-from ..errors import one_of
-from ..maps.dense import Dense, Nothing
-from ..maps.joined import Feed, WithInput
-from ..maps.normed import Normed
+from ..cell import GatedCell, ProjectedCell
+from ..errors import check_option
+from ..maps.dense import Dense, Zero
+from ..maps.composed import Chain, ConcatInput
+from ..maps.normed import LayerNorm
 from ..rules import gated
-from ..rules.gru import GRU
-from ..rules.intersection import Intersection
-from ..rules.leaky import Leaky
-from ..rules.nas import NAS as NASRule
+from ..rules.gru import GRURule
+from ..rules.intersection import IntersectionRule
+from ..rules.leaky import LeakyRule
+from ..rules.nas import NASRule
 from .mgu_before import MGUBefore
 
 
@@ -33,7 +33,7 @@ def UGRNN(bias=True, **options):
     >>> float(y[0, 0])
     0.5
     """
-    return GatedCell(of_x(bias), Dense("R"), gated.UGRNN(**options))
+    return GatedCell(_input_map(bias), Dense("R"), gated.UGRNNRule(**options))
 
 
 def CFN(bias=True, **options):
@@ -54,7 +54,7 @@ def CFN(bias=True, **options):
     >>> bool(y[0, 0] == 0.5 * np.tanh(1.0))
     True
     """
-    return GatedCell(Dense("W"), Dense("R", "b" if bias else None), gated.CFN(**options))
+    return GatedCell(Dense("W"), Dense("R", "b" if bias else None), gated.CFNRule(**options))
 
 
 def SRU(**options):
@@ -78,8 +78,8 @@ def SRU(**options):
     >>> float(new.c[0, 0]), bool(y[0, 0] == 0.5 * np.tanh(1.0) + 0.5 * 4)
     (1.0, True)
     """
-    rule = gated.SRU(**options)
-    return GatedCell(Dense("W") if rule.highway == "projected" else WithInput(Dense("W")), Nothing(), rule)
+    rule = gated.SRURule(**options)
+    return GatedCell(Dense("W") if rule.highway == "projected" else ConcatInput(Dense("W")), Zero(), rule)
 
 
 def IntersectionRNN(in_projection=False, bias=True, **options):
@@ -103,9 +103,9 @@ def IntersectionRNN(in_projection=False, bias=True, **options):
     >>> float(y[0, 0]), float(new.h[0, 0])
     (3.0, 0.5)
     """
-    inputs = WithInput(of_x(bias))
-    inputs = Feed(Dense("Wi", "bi"), inputs) if in_projection else inputs
-    return GatedCell(inputs, Dense("R"), Intersection(**options))
+    inputs = ConcatInput(_input_map(bias))
+    inputs = Chain(Dense("Wi", "bi"), inputs) if in_projection else inputs
+    return GatedCell(inputs, Dense("R"), IntersectionRule(**options))
 
 
 def NAS(projection=None, projection_clip=None, bias=True):
@@ -129,7 +129,7 @@ def NAS(projection=None, projection_clip=None, bias=True):
     {'W': (3, 16), 'R': (2, 16)}
     """
     cell = GatedCell(Dense("W"), Dense("R", "b" if bias else None), NASRule())
-    return Projected(cell, projection, clip=projection_clip) if projection else cell
+    return ProjectedCell(cell, projection, clip=projection_clip) if projection else cell
 
 
 def MinimalRNN(activation="tanh", gate="sigmoid", bias=True):
@@ -149,8 +149,8 @@ def MinimalRNN(activation="tanh", gate="sigmoid", bias=True):
     >>> float(y[0, 0])
     3.0
     """
-    gates = WithInput(Dense("Z", "b" if bias else None))
-    return GatedCell(Feed(Dense("W"), gates, activation), Dense("R"), gated.Minimal(gate))
+    gates = ConcatInput(Dense("Z", "b" if bias else None))
+    return GatedCell(Chain(Dense("W"), gates, activation), Dense("R"), gated.MinimalRule(gate))
 
 
 def MGU(reset="before", bias=True, recurrent_bias=None, **options):
@@ -173,10 +173,10 @@ def MGU(reset="before", bias=True, recurrent_bias=None, **options):
     >>> float(y[0, 0])
     0.5
     """
-    one_of("MGU", "reset", reset, ("before", "after"))
+    check_option("MGU", "reset", reset, ("before", "after"))
     recurrent_bias = (bias and reset == "after") if recurrent_bias is None else recurrent_bias
     cell = GatedCell if reset == "after" else MGUBefore
-    return cell(of_x(bias), Dense("R", "bR" if recurrent_bias else None), gated.MGU(**options))
+    return cell(_input_map(bias), Dense("R", "bR" if recurrent_bias else None), gated.MGURule(**options))
 
 
 def LayerNormGRU(epsilon=1e-5, joint=False, bias=True, **options):
@@ -197,8 +197,8 @@ def LayerNormGRU(epsilon=1e-5, joint=False, bias=True, **options):
     {'W': (2, 3), 'gain': (3,), 'b': (3,), 'R': (1, 3), 'gain_r': (3,), 'bR': (3,)}
     """
     blocks = 1 if joint else 3
-    x = Normed(Dense("W"), blocks, "gain", "b" if bias else None, epsilon)
-    return GatedCell(x, Normed(Dense("R"), blocks, "gain_r", "bR" if bias else None, epsilon), GRU(**options))
+    x = LayerNorm(Dense("W"), blocks, "gain", "b" if bias else None, epsilon)
+    return GatedCell(x, LayerNorm(Dense("R"), blocks, "gain_r", "bR" if bias else None, epsilon), GRURule(**options))
 
 
 def ESN(leak=1.0, activation="tanh", bias=True):
@@ -218,11 +218,11 @@ def ESN(leak=1.0, activation="tanh", bias=True):
     >>> float(y[0, 0])
     0.75
     """
-    return GatedCell(of_x(bias), Dense("R"), Leaky(leak, activation))
+    return GatedCell(_input_map(bias), Dense("R"), LeakyRule(leak, activation))
 
 
-def of_x(bias=True):
+def _input_map(bias=True):
     return Dense("W", "b" if bias else None)
 
 
-GATED = UGRNN, CFN, SRU, IntersectionRNN, NAS, MinimalRNN, MGU, LayerNormGRU, ESN
+GATED_UNITS = UGRNN, CFN, SRU, IntersectionRNN, NAS, MinimalRNN, MGU, LayerNormGRU, ESN

@@ -3,14 +3,14 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from ..errors import NotSupported, ShapeError
-from ..scalar import Activation
-from ..shapes import Size, expect, floating
-from ..tree import Each
-from .wrapper import Wrapper
+from ..elementwise import Activation
+from ..shapes import Size, expect, check_floating
+from ..tree import PerStep
+from .base import Wrapper
 
 
 @dataclass(frozen=True, eq=False)
-class Times(Activation):
+class MaskedActivation(Activation):
     """An activation whose result is multiplied by a mask."""
     mask: Any = None
 
@@ -41,23 +41,23 @@ class CandidateDropout(Wrapper):
     >>> import numpy as np, rnnref
     >>> cell = CandidateDropout(rnnref.cells.LSTM())
     >>> p = {"W": np.ones((1, 4)), "R": np.ones((1, 4)), "b": np.zeros(4)}
-    >>> rnnref.run(cell, p, np.ones((2, 1, 1)), extra=np.zeros((1, 1)))[1].c
+    >>> rnnref.loops.run(cell, p, np.ones((2, 1, 1)), extra=np.zeros((1, 1)))[1].c
     array([[0.]])
     """
     cell: Any
-    multiplies = ""
+    own_products = ""
 
     def __post_init__(self):
-        if not self.holder(getattr(self.cell, "rule", None)):
+        if not self._has_candidate(getattr(self.cell, "rule", None)):
             raise NotSupported("CandidateDropout", f"{self.cell.name} has no rule with a candidate")
 
-    def holder(self, rule):
+    def _has_candidate(self, rule):
         """Whether the rule, or the rule that it holds, has a candidate."""
-        return hasattr(rule, "candidate") or hasattr(rule, "rule") and self.holder(rule.rule)
+        return hasattr(rule, "candidate") or hasattr(rule, "rule") and self._has_candidate(rule.rule)
 
     def masked(self, extra):
         """The cell, in whose rule the candidate is masked."""
-        return dropped(self.cell, extra) if extra is not None else self.cell
+        return _mask_candidate(self.cell, extra) if extra is not None else self.cell
 
     def forward(self, p, x, s, extra=None):
         y, new, kept = self.masked(extra).forward(p, x, s)
@@ -71,27 +71,27 @@ class CandidateDropout(Wrapper):
         q, _, kept = self.cell.prepare(p)
         return q, extra, kept
 
-    def prepare_back(self, p, kept, dp, dextra):
-        return self.cell.prepare_back(p, kept, dp, None)
+    def prepare_backward(self, p, kept, dp, dextra):
+        return self.cell.prepare_backward(p, kept, dp, None)
 
     def check(self, p, x, s, extra=None, lead="B"):
         y = self.cell.check(p, x, s, None, lead)
         if extra is not None:
-            mask, axes = (extra.steps, f"{lead} U") if isinstance(extra, Each) else (extra, "B U")
+            mask, axes = (extra.steps, f"{lead} U") if isinstance(extra, PerStep) else (extra, "B U")
             if isinstance(mask, (tuple, dict)):
                 raise ShapeError(self.name, f"extra is a {type(mask).__name__}, expected a mask [B, U] or Each of them")
-            floating(self.name, "extra", mask, y.dtype)
+            check_floating(self.name, "extra", mask, y.dtype)
             rows = dict(zip(lead.split(), map(Size, y.shape)))
             expect(self.name, "extra", mask, axes, rows | {"U": Size(s[-1].shape[-1], "the units")})
         return y
 
 
-def dropped(thing, mask):
+def _mask_candidate(thing, mask):
     """A cell or a rule with the candidate of its rule masked, however deep; twins go back to their rule."""
-    changes = {f.name: dropped(getattr(thing, f.name), mask) for f in fields(thing)
+    changes = {f.name: _mask_candidate(getattr(thing, f.name), mask) for f in fields(thing)
                if f.name in ("cell", "rule") and is_dataclass(getattr(thing, f.name))}
     if not hasattr(thing, "candidate"):
         return replace(thing, **changes)
     a, plain = thing.candidate, getattr(type(thing), "plain", type(thing))
     return plain(**{f.name: getattr(thing, f.name) for f in fields(plain)}
-                 | {"candidate": Times(a.name, a.alpha, a.beta, a.clip, mask)})
+                 | {"candidate": MaskedActivation(a.name, a.alpha, a.beta, a.clip, mask)})

@@ -4,13 +4,13 @@ Loops give zero at every step where a row is not live, and leave its state.  The
 made of that: "repeat" (Keras) says the last output again, "free" (flax) lets the cell run on over the padding.
 """
 from .arrays import is_array, namespace
-from .errors import DtypeError, NotSupported, ShapeError, one_of
-from .tree import beside, tmap
+from .errors import DtypeError, NotSupported, ShapeError, check_option
+from .tree import expand_mask, map_structure
 
-POLICIES = ("zero", "repeat", "free")
+_POLICIES = ("zero", "repeat", "free")
 
 
-def alive(xs, lengths, mask, who="run"):
+def make_live_mask(xs, lengths, mask, who="run"):
     """lengths [B] or mask [T, B] -> live [T, B], or None where every step of every row is."""
     if lengths is None and mask is None:
         return None
@@ -35,32 +35,32 @@ def alive(xs, lengths, mask, who="run"):
     return xp.arange(T)[:, None] < a
 
 
-def check_policy(past, mask, several, who="run"):
-    one_of(who, "past", past, POLICIES)
-    if past == "free" and mask is not None:
+def check_policy(padding, mask, is_bidirectional, who="run"):
+    check_option(who, "past", padding, _POLICIES)
+    if padding == "free" and mask is not None:
         raise NotSupported(who, "past='free' with a mask: where the cell runs on is only said for lengths")
-    if past == "free" and several:
+    if padding == "free" and is_bidirectional:
         raise NotSupported(who, "past='free' with two directions", fix="run each direction by itself")
 
 
 def repeat(ys, live, reverse):
     """At dead steps the output before, in the order in which the loop goes; zero before the first."""
-    return tmap(lambda a: swept(a, live, reverse, forwards=True), ys)
+    return map_structure(lambda a: _sweep(a, live, reverse, forwards=True), ys)
 
 
 def drepeat(dys, live, reverse):
     """The gradient of a repeated output belongs to the step that said it."""
-    return tmap(lambda a: swept(a, live, reverse, forwards=False), dys)
+    return map_structure(lambda a: _sweep(a, live, reverse, forwards=False), dys)
 
 
-def swept(a, live, reverse, forwards):
+def _sweep(a, live, reverse, forwards):
     if live is None:
         return a
     xp, order = namespace(a), range(len(a))
     order = order[::-1] if reverse == forwards else order
     out, carried = [None] * len(a), xp.zeros_like(a[0])
     for t in order:
-        now = beside(live[t], a[t])
+        now = expand_mask(live[t], a[t])
         if forwards:
             out[t] = carried = xp.where(now, a[t], carried)
         else:

@@ -11,19 +11,19 @@ from ..arrays import namespace
 from ..cell import TwoStage
 from ..errors import NotSupported, ShapeError
 from ..maps.dense import Dense, Map
-from ..shapes import Size, expect, floating
-from .noise import Masks
+from ..shapes import Size, expect, check_floating
+from .dropout import Masks
 
 
 @dataclass(frozen=True)
-class Masked(Map):
+class MaskedMap(Map):
     """The inner map on x times a mask [B, N], or on x times one for each gate block, [B, G N] end to end.
 
     The mask lies beside the parameters, where `prepare` of the cell puts it.
     """
     map: Any
     mask: str
-    multiplies = ""
+    own_products = ""
 
     def axes(self, i, o="G"):
         return self.map.axes(i, o) | {self.mask: "B G"}
@@ -31,37 +31,37 @@ class Masked(Map):
     def forward(self, p, x):
         masks = self.masks(p, x.shape[-1])
         parts, kept = zip(*(self.map.forward(q, x * m) for q, m in zip(self.parts(p, len(masks)), masks)))
-        return joined(parts), kept
+        return _concatenate(parts), kept
 
     def backward_x(self, p, kept, da):
         masks = self.masks(p, kept[0].shape[-1])
-        back = zip(self.parts(p, len(masks)), kept, cut(da, len(masks)), masks)
+        back = zip(self.parts(p, len(masks)), kept, _split_blocks(da, len(masks)), masks)
         return sum(self.map.backward_x(q, k, d) * m for q, k, d, m in back)
 
     def backward_p(self, p, kept, da):
         n = len(kept)
-        back = [self.map.backward_p(q, k, d) for q, k, d in zip(self.parts(p, n), kept, cut(da, n))]
-        return {name: joined([dp[name] for dp in back]) for name in back[0]}
+        back = [self.map.backward_p(q, k, d) for q, k, d in zip(self.parts(p, n), kept, _split_blocks(da, n))]
+        return {name: _concatenate([dp[name] for dp in back]) for name in back[0]}
 
     def masks(self, p, n):
-        return cut(p[self.mask], p[self.mask].shape[-1] // n)
+        return _split_blocks(p[self.mask], p[self.mask].shape[-1] // n)
 
     def parts(self, p, n):
         """The parameters of each block by itself."""
-        blocks = {name: cut(p[name], n) for name in self.map.axes("I")}
+        blocks = {name: _split_blocks(p[name], n) for name in self.map.axes("I")}
         return [{name: parts[k] for name, parts in blocks.items()} for k in range(n)]
 
 
-def cut(a, n):
+def _split_blocks(a, n):
     return namespace(a).split(a, n, -1) if n > 1 else [a]
 
 
-def joined(parts):
+def _concatenate(parts):
     return namespace(*parts).concatenate(parts, -1) if len(parts) > 1 else parts[0]
 
 
-MAPS = {"x": "inputs", "h": "recurrent"}
-NAMES = {"x": "mask x", "h": "mask h"}            # among the prepared parameters; no given one has a space in it
+_MAPS = {"x": "inputs", "h": "recurrent"}
+_MASK_NAMES = {"x": "mask x", "h": "mask h"}            # among the prepared parameters; no given one has a space in it
 
 
 @dataclass(frozen=True)
@@ -81,22 +81,22 @@ class GateDropout(TwoStage):
     >>> cell = GateDropout(rnnref.cells.SimpleRNN("linear"), on="x")
     >>> p = {"W": np.ones((2, 1)), "R": np.zeros((1, 1)), "b": np.zeros(1)}
     >>> x, mask = np.array([[[3.0, 5.0]]]), np.array([[2.0, 0.0]])
-    >>> float(rnnref.run(cell, p, x, extra=Masks(x=mask))[0][0, 0, 0])
+    >>> float(rnnref.loops.run(cell, p, x, extra=Masks(x=mask))[0][0, 0, 0])
     6.0
     """
     cell: Any
     on: str = "xh"
-    multiplies = ""
+    own_products = ""
 
     def __post_init__(self):
-        if not all(isinstance(getattr(self.cell, name, None), Dense) for name in MAPS.values()):
+        if not all(isinstance(getattr(self.cell, name, None), Dense) for name in _MAPS.values()):
             raise NotSupported("GateDropout", f"{type(self.cell).__name__} is no gated cell of two Dense maps",
                                fix="rnnref.cells.Dropout masks what goes into any cell")
 
     @cached_property
     def masked(self):
         """The cell with its maps masked, which runs."""
-        return replace(self.cell, **{MAPS[a]: Masked(getattr(self.cell, MAPS[a]), NAMES[a]) for a in self.on})
+        return replace(self.cell, **{_MAPS[a]: MaskedMap(getattr(self.cell, _MAPS[a]), _MASK_NAMES[a]) for a in self.on})
 
     @property
     def inputs(self):
@@ -116,43 +116,43 @@ class GateDropout(TwoStage):
     def step(self, p, ax, s):
         return self.masked.step(p, ax, s)
 
-    def step_back(self, p, kept, dy, dnew):
-        return self.masked.step_back(p, kept, dy, dnew)
+    def step_backward(self, p, kept, dy, dnew):
+        return self.masked.step_backward(p, kept, dy, dnew)
 
-    def step_p(self, p, due):
-        return self.masked.step_p(p, due)
+    def step_backward_p(self, p, deferred):
+        return self.masked.step_backward_p(p, deferred)
 
     def prepare(self, p, extra=None):
         q, _, kept = self.cell.prepare(p)
-        masks = {NAMES[a]: getattr(extra, a) for a in self.on}
+        masks = {_MASK_NAMES[a]: getattr(extra, a) for a in self.on}
         if "h" in self.on:
-            masks[NAMES["h"]] = self.for_each_gate(masks[NAMES["h"]], self.cell.units(p))
+            masks[_MASK_NAMES["h"]] = self._repeat_per_gate(masks[_MASK_NAMES["h"]], self.cell.units(p))
         return q | masks, None, kept
 
-    def prepare_back(self, p, kept, dp, dextra):
-        return self.cell.prepare_back(p, kept, dp, dextra)
+    def prepare_backward(self, p, kept, dp, dextra):
+        return self.cell.prepare_backward(p, kept, dp, dextra)
 
-    def for_each_gate(self, mask, units):
+    def _repeat_per_gate(self, mask, units):
         """A GRU with the reset before the product takes its gates apart, so each must have a mask."""
-        return joined([mask] * len(self.gates)) if mask.shape[-1] == units else mask
+        return _concatenate([mask] * len(self.gates)) if mask.shape[-1] == units else mask
 
     def check(self, p, x, s, extra=None, lead="B"):
         if not isinstance(extra, Masks) or {a for a in Masks._fields if getattr(extra, a) is not None} != set(self.on):
-            raise ShapeError(self.name, f"extra is {said(extra)}, expected Masks({', '.join(self.on)})",
+            raise ShapeError(self.name, f"extra is {_describe_extra(extra)}, expected Masks({', '.join(self.on)})",
                              fix="None in the place of one masks nothing: say so in `on`")
         y = self.cell.check(p, x, s, None, lead)
         rows = dict(zip(lead.split(), map(Size, x.shape)))
         for a, like in (("x", x), ("h", s[0])):
             if a in self.on:
                 mask, n = getattr(extra, a), like.shape[-1]
-                floating(self.name, f"extra.{a}", mask, x.dtype)
+                check_floating(self.name, f"extra.{a}", mask, x.dtype)
                 wide = len(self.gates) if mask.ndim and mask.shape[-1] != n else 1
                 expect(self.name, f"extra.{a}", mask, "B N", rows | {"N": Size(
                     n * wide, f"{n} as what it masks, or {len(self.gates)} x {n}, one for each gate")})
         return y
 
 
-def said(extra):
+def _describe_extra(extra):
     if not isinstance(extra, Masks):
         return f"a {type(extra).__name__}"
     return f"Masks({', '.join(a for a in Masks._fields if getattr(extra, a) is not None)})"

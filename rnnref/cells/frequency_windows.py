@@ -2,7 +2,7 @@
 from ..arrays import namespace
 
 
-def cut(x, starts, width):
+def extract_windows(x, starts, width):
     """x [B, I] -> [B, windows, width], zero where a window lies outside."""
     xp, I = namespace(x), x.shape[-1]
     out = xp.zeros((len(x), len(starts), width), x.dtype)
@@ -12,7 +12,7 @@ def cut(x, starts, width):
     return out
 
 
-def paste(d, starts, n_in):
+def overlap_add(d, starts, n_in):
     """d [B, windows, width] -> [B, n_in], summed where windows overlap."""
     out = namespace(d).zeros((len(d), n_in), d.dtype)
     for q, start in enumerate(starts):

@@ -42,8 +42,8 @@ class Wrapper(Cell):
     def prepare(self, p, extra=None):
         return self.cell.prepare(p, extra)
 
-    def prepare_back(self, p, kept, dp, dextra):
-        return self.cell.prepare_back(p, kept, dp, dextra)
+    def prepare_backward(self, p, kept, dp, dextra):
+        return self.cell.prepare_backward(p, kept, dp, dextra)
 
     def check(self, p, x, s, extra=None, lead="B"):
         return self.cell.check(p, x, s, extra, lead)

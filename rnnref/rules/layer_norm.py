@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import NotSupported
-from ..norms import dnormalise, normalise
+from ..layer_norm import dnormalise, normalise
 from .rule import Rule
 
 
@@ -12,7 +12,7 @@ class Kept(NamedTuple):
 
 
 @dataclass(frozen=True)
-class NormOfSum(Rule):
+class LayerNormRule(Rule):
     """The inner rule on norm(ax + ah) gain + shift, each gate block by itself (Ba et al. 2016)."""
     rule: Any
     gain: str = "gain"
@@ -20,7 +20,7 @@ class NormOfSum(Rule):
     epsilon: float = 1e-5
 
     def __post_init__(self):
-        if not self.rule.sums:
+        if not self.rule.is_additive:
             raise NotSupported("NormOfSum", f"{type(self.rule).__name__} does not see the sum of the two products",
                                hint="its reset gate stands between them")
 

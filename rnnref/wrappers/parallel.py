@@ -1,19 +1,19 @@
 """Several cells side by side: all see the same x, and their outputs lie end to end."""
 from ..arrays import namespace
-from ..shapes import Outline
+from ..shapes import ArraySpec
 from ..tree import add
-from .stack import Several
+from .stack import MultiCell
 
 
-class Beside(Several):
+class Parallel(MultiCell):
     """y = [y_0, y_1, ...] of the cells on the same x; parameters, states and extra are tuples, an item per cell.
 
     >>> import numpy as np, rnnref
-    >>> cell = Beside((rnnref.cells.SimpleRNN(), rnnref.cells.GRU()))
+    >>> cell = Parallel((rnnref.cells.SimpleRNN(), rnnref.cells.GRU()))
     >>> cell.width((2, 3))
     5
     """
-    multiplies = ""
+    own_products = ""
 
     def width(self, units):
         return sum(cell.width(n) for cell, n in zip(self.cells, self.spread(units)))
@@ -21,10 +21,10 @@ class Beside(Several):
     def shapes(self, n_in, units):
         return tuple(cell.shapes(n_in, n) for cell, n in zip(self.cells, self.spread(units)))
 
-    def check_each(self, p, x, s, extra, lead):
+    def check_cells(self, p, x, s, extra, lead):
         each = [cell.check(q, x, state, e, lead) for cell, q, state, e in zip(self.cells, p, s, extra)]
         wide = sum(y.shape[-1] for y in each)
-        return Outline((*each[0].shape[:-1], wide), each[0].dtype, f"the output of {self.name}")
+        return ArraySpec((*each[0].shape[:-1], wide), each[0].dtype, f"the output of {self.name}")
 
     def forward(self, p, x, s, extra=None):
         each = [cell.forward(q, x, state, e) for cell, q, state, e in zip(self.cells, p, s, self.each(extra))]

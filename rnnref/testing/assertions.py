@@ -3,15 +3,15 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from .arrays import asnumpy, is_array, is_floating
-from .check.tolerance import allowed
-from .errors import Error
-from .tree import Each
+from ..arrays import asnumpy, is_array, is_floating
+from ..check.tolerance import allowed
+from ..errors import Error
+from ..tree import PerStep
 
-TINY = 5e-324                                     # what differs is off by this at least: -0 is not 0
+_TINY = 5e-324                                     # what differs is off by this at least: -0 is not 0
 
 
-class Different(Error, AssertionError):
+class Mismatch(Error, AssertionError):
     """Two trees that were to be the same."""
 
 
@@ -24,7 +24,7 @@ def assert_same(got, want, name=""):
     rnnref.compare.Different: W[1]: 0.0, expected -0.0 to the bit
       worst  of 1 in 2 entries that differ
     """
-    judge([(path, a, b, off(a, b), 0.0) for path, a, b in pairs(got, want, name)])
+    _raise_worst([(path, a, b, _compute_errors(a, b), 0.0) for path, a, b in pair_leaves(got, want, name)])
 
 
 def assert_close(got, want, operation="output", name="", arithmetic=None):
@@ -40,57 +40,57 @@ def assert_close(got, want, operation="output", name="", arithmetic=None):
       error  2.5e-01, allowed 1.2e-13 (output, float64)
       worst  of 1 in 2 entries that differ
     """
-    both = list(pairs(got, want, name))
-    overall = max((largest(b) for _, _, b in both), default=0.0)
-    judge([(path, a, b, off(a, b), limit(operation, arithmetic or b.dtype, b, overall)) for path, a, b in both],
+    both = list(pair_leaves(got, want, name))
+    overall = max((_max_magnitude(b) for _, _, b in both), default=0.0)
+    _raise_worst([(path, a, b, _compute_errors(a, b), _compute_limit(operation, arithmetic or b.dtype, b, overall)) for path, a, b in both],
           f" ({operation}, {arithmetic or '{}'})")
 
 
-def limit(operation, arithmetic, a, overall):
+def _compute_limit(operation, arithmetic, a, overall):
     """What the table allows; nothing for whole numbers, and 0 may be -0."""
-    return max(allowed(operation, arithmetic, largest(a), overall), TINY) if is_floating(a.dtype) else 0.0
+    return max(allowed(operation, arithmetic, _max_magnitude(a), overall), _TINY) if is_floating(a.dtype) else 0.0
 
 
-class Pair(NamedTuple):
+class LeafPair(NamedTuple):
     path: str; got: Any; want: Any
 
 
-def pairs(got, want, path=""):
+def pair_leaves(got, want, path=""):
     """Every leaf of two trees, in main memory, after all else about them has been seen to agree."""
-    if isinstance(got, Each) and isinstance(want, Each):
+    if isinstance(got, PerStep) and isinstance(want, PerStep):
         got, want = got.steps, want.steps
     if type(got) is not type(want):
-        raise Different(path or "result", f"{said(got)}, expected {said(want)}")
+        raise Mismatch(path or "result", f"{_describe(got)}, expected {_describe(want)}")
     if isinstance(want, (dict, tuple, list)):
-        yield from inside(got, want, path)
+        yield from _pair_children(got, want, path)
     elif is_array(want) or isinstance(want, numpy.generic):
         for what in ("dtype", "shape"):
             if getattr(got, what) != getattr(want, what):
-                raise Different(path or "result", f"{what} {getattr(got, what)}, expected {getattr(want, what)}")
-        yield Pair(path, asnumpy(got), asnumpy(want))
+                raise Mismatch(path or "result", f"{what} {getattr(got, what)}, expected {getattr(want, what)}")
+        yield LeafPair(path, asnumpy(got), asnumpy(want))
     elif want is not None:
-        yield Pair(path, numpy.asarray(got), numpy.asarray(want))
+        yield LeafPair(path, numpy.asarray(got), numpy.asarray(want))
 
 
-def inside(got, want, path):
+def _pair_children(got, want, path):
     keys = [list(t) if isinstance(t, dict) else list(getattr(t, "_fields", range(len(t)))) for t in (got, want)]
     if set(keys[0]) != set(keys[1]):
-        raise Different(path or "result", f"holds {keys[0] or 'nothing'}, expected {keys[1] or 'nothing'}")
+        raise Mismatch(path or "result", f"holds {keys[0] or 'nothing'}, expected {keys[1] or 'nothing'}")
     for n, key in enumerate(keys[1]):
         at = key if isinstance(want, dict) else n
-        yield from pairs(got[at], want[at], f"{path}.{key}" if path else str(key))
+        yield from pair_leaves(got[at], want[at], f"{path}.{key}" if path else str(key))
 
 
-def said(a):
+def _describe(a):
     return "None" if a is None else f"a {type(a).__module__.partition('.')[0]} {type(a).__name__}".replace(
         "a builtins ", "a ")
 
 
-def largest(a):
+def _max_magnitude(a):
     return float(numpy.max(abs(a[numpy.isfinite(a)]), initial=0.0)) if is_floating(a.dtype) else 0.0
 
 
-def off(a, b):
+def _compute_errors(a, b):
     """How far each entry is off: 0 where the bits agree, infinity where only one of them is a number."""
     if a.tobytes() == b.tobytes():
         return numpy.zeros(a.shape)
@@ -98,15 +98,15 @@ def off(a, b):
     same = (a == b) & (numpy.signbit(a) == numpy.signbit(b)) | (a != a) & (b != b)
     with numpy.errstate(invalid="ignore", over="ignore"):
         error = abs(a - b)
-    return numpy.where(same, 0.0, numpy.where(numpy.isfinite(error), numpy.maximum(error, TINY), numpy.inf))
+    return numpy.where(same, 0.0, numpy.where(numpy.isfinite(error), numpy.maximum(error, _TINY), numpy.inf))
 
 
-def judge(found, within=None):
+def _raise_worst(found, within=None):
     """Raise for the array that exceeds what it is allowed by most."""
     worst, ratio = None, 1.0
     for path, a, b, error, most in found:
         if a.size and not error.max() <= most:
-            excess = float(error.max() / most) if most > TINY else float("inf")
+            excess = float(error.max() / most) if most > _TINY else float("inf")
             if worst is None or excess > ratio:
                 worst, ratio = (path, a, b, error, most), excess
     if worst is None:
@@ -115,5 +115,5 @@ def judge(found, within=None):
     at = tuple(int(i) for i in numpy.unravel_index(error.argmax(), a.shape))
     where = f"{path or 'result'}[{', '.join(map(str, at))}]" if at else path or "result"
     notes = {} if within is None else {"error": f"{error.max():.1e}, allowed {most:.1e}{within.format(a.dtype)}"}
-    raise Different(where, f"{a[at]}, expected {b[at]}{' to the bit' if within is None else ''}", **notes,
+    raise Mismatch(where, f"{a[at]}, expected {b[at]}{' to the bit' if within is None else ''}", **notes,
                     worst=f"of {int((error > most).sum())} in {a.size} entries that differ")

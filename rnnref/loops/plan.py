@@ -11,16 +11,16 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from .arrays import is_floating, namespace
-from .errors import NotSupported
-from .maps.dense import Map
-from .own import products, words
-from .tree import first, tmap
+from ..arrays import is_floating, namespace
+from ..errors import NotSupported
+from ..maps.dense import Map
+from ..products import find_own_products, describe_products
+from ..tree import first_leaf, map_structure
 
 PATHS = ("cuda.onchip", "cuda.stepped", "scan_gated", "layerwise", "scan", "apart")   # the first that does not refuse
 # (array module, rule or cell) -> "module:class"
-TWINS = {("cupy", name): f"cuda.twins:Cuda{name}" for name in ("Elman", "GRU", "LSTM", "GRUBefore")}
-MAPS = {("cupy", name): f"cuda.{module}:Cuda{name}" for name, module in (
+KERNELS = {("cupy", name): f"cuda.twins:Cuda{name}" for name in ("Elman", "GRU", "LSTM", "GRUBefore")}
+KERNEL_MAPS = {("cupy", name): f"cuda.{module}:Cuda{name}" for name, module in (
     ("Dense", "products"), ("WeightNorm", "products"), ("Grouped", "grouped"), ("Conv", "patches"))}
 TIERS = {"cuda.onchip": "2, R held on chip", "cuda.stepped": "1, products and kernels step by step",
          "cuda.graphed": "1, products and kernels step by step, launched as one CUDA graph"}  # only where asked for
@@ -39,20 +39,20 @@ class Call(NamedTuple):
     units: Any = None                             # of the state, a tuple for those of several cells; None: not known
 
 
-def call_of(xs, extra=None, ragged=False, keep=True, s=None):
-    like = first(xs)
+def describe_call(xs, extra=None, ragged=False, keep=True, s=None):
+    like = first_leaf(xs)
     home = namespace(like).__name__
-    sm = find("cuda.modes").architecture(like) if home == "cupy" else None
-    extra, shape = tmap(lambda _: True, extra), tuple(like.shape)
+    sm = resolve_name("cuda.modes").architecture(like) if home == "cupy" else None
+    extra, shape = map_structure(lambda _: True, extra), tuple(like.shape)
     if s is not None and not is_floating(like.dtype):                 # numbers of rows of a table
-        like = first(s)
-    return Call(home, shape, like.dtype, ragged, extra, keep, sm=sm, units=None if s is None else width(s))
+        like = first_leaf(s)
+    return Call(home, shape, like.dtype, ragged, extra, keep, sm=sm, units=None if s is None else _read_units(s))
 
 
-def width(s):
+def _read_units(s):
     """The units of a state; a tuple of such for those of several cells."""
     if isinstance(s, tuple) and s and not hasattr(s[0], "shape"):
-        return tuple(map(width, s))
+        return tuple(map(_read_units, s))
     return getattr(s[0], "shape", (None,))[-1] if isinstance(s, tuple) and s else None
 
 
@@ -62,79 +62,79 @@ class Plan(NamedTuple):
     notes: tuple                                  # (what, what became of it), in words
 
 
-def plan(cell, call, paths=PATHS, twins=True, mode=None):
+def plan(cell, call, paths=PATHS, kernels=True, mode=None):
     """How `cell` will run.  paths=("scan", "apart"), twins=False is the text as it is written."""
     call, notes = call if mode is None else call._replace(mode=mode), []
     name = getattr(cell, "name", type(cell).__name__)
-    why = call.mode != "fp32" and find("cuda.modes").refuses(call, twins)
+    why = call.mode != "fp32" and resolve_name("cuda.modes").refuses(call, kernels)
     if why:
         raise NotSupported(name, f"mode={call.mode!r}: {why}")
     for path in paths:
-        why = find(path).refuses(cell, call)
+        why = resolve_name(path).refuses(cell, call)
         notes.append((path, why or "runs"))
         if not why:
-            return Plan(path, inside(cell, call, path, (paths, twins), notes), tuple(notes))
+            return Plan(path, _plan_parts(cell, call, path, (paths, kernels), notes), tuple(notes))
     raise NotSupported(name, "no path can run it", **{path: why for path, why in notes})
 
 
-def inside(cell, call, path, choice, notes):
+def _plan_parts(cell, call, path, choice, notes):
     """What runs inside of a path: the cell with its twins, or a plan for each direction or layer."""
     if path in ("apart", "layerwise"):
-        plans = tuple(plan(one, its, *choice) for one, its in find(path).parts(cell, call))
+        plans = tuple(plan(one, its, *choice) for one, its in resolve_name(path).parts(cell, call))
         notes += [(f"{n} {what}", became) for n, one in enumerate(plans) for what, became in one.notes]
         return plans
     of_twins = []
-    chosen = swapped(cell, call.home, of_twins, call.mode) if choice[1] else cell
+    chosen = _replace_with_kernels(cell, call.home, of_twins, call.mode) if choice[1] else cell
     if call.home == "cupy":
         notes.append(("tier", TIERS.get(path, "0, the text as it is written")))
-        notes += getattr(find(path), "says", lambda *_: ())(cell, call)
-        notes.append(("mode", said_of_mode(chosen, call)))
+        notes += getattr(resolve_name(path), "says", lambda *_: ())(cell, call)
+        notes.append(("mode", _describe_mode(chosen, call)))
     notes += of_twins
     return chosen
 
 
-def said_of_mode(cell, call):
+def _describe_mode(cell, call):
     """The mode in words.  One that some product would not be in is refused: nothing is ignored silently."""
-    own, said = products(cell), f"{call.mode}, {find('cuda.modes').MODES[call.mode].words}"
+    own, said = find_own_products(cell), f"{call.mode}, {resolve_name('cuda.modes').MODES[call.mode].words}"
     if not own:
         return said
     if call.mode != "fp32":
         fix = 'mode="fp32"' + ('; or, in a class all of whose products are those of maps in its fields: multiplies = ""'
                                if None in own.values() else "")
         raise NotSupported(getattr(cell, "name", type(cell).__name__),
-                           f"mode={call.mode!r}: {words(own)}, and that knows no mode", fix=fix)
-    return f"{said}; but {words(own)}: of float32, CUPY_TF32 says how" if call.dtype.name == "float32" else said
+                           f"mode={call.mode!r}: {describe_products(own)}, and that knows no mode", fix=fix)
+    return f"{said}; but {describe_products(own)}: of float32, CUPY_TF32 says how" if call.dtype.name == "float32" else said
 
 
 def explain(cell, like, extra=None, **choice):
     """What will run for inputs like `like` (an array [T, B, I] or a `Call`), and why nothing faster, line by line."""
-    call = like if isinstance(like, Call) else call_of(like, extra)
+    call = like if isinstance(like, Call) else describe_call(like, extra)
     return "\n".join(f"{what}: {why}" for what, why in plan(cell, call, **choice).notes)
 
 
-def swapped(thing, home, notes, mode="fp32"):
+def _replace_with_kernels(thing, home, notes, mode="fp32"):
     """`thing` with every rule and map in it that has a twin replaced, however deep wrappers and rules hold it."""
     if isinstance(thing, tuple):
-        return tuple(swapped(item, home, notes, mode) for item in thing)
+        return tuple(_replace_with_kernels(item, home, notes, mode) for item in thing)
     if not is_dataclass(thing) or isinstance(thing, type):
         return thing
-    name, twin = type(thing).__name__, twin_of(thing, home, notes)
+    name, twin = type(thing).__name__, _find_kernel(thing, home, notes)
     held = {f.name: getattr(thing, f.name) for f in fields(thing)}
-    if twin and (home, name) in MAPS:
+    if twin and (home, name) in KERNEL_MAPS:
         return twin(**held, mode=mode)
     # a rule inside a cell that has a twin is spoken for, its maps are not
-    changed = {n: swapped(v, home, notes, mode) if not twin or isinstance(v, Map) else v for n, v in held.items()}
+    changed = {n: _replace_with_kernels(v, home, notes, mode) if not twin or isinstance(v, Map) else v for n, v in held.items()}
     if twin:
         return twin(**changed)
     return thing if all(changed[n] is v for n, v in held.items()) else replace(thing, **changed)
 
 
-def twin_of(thing, home, notes):
+def _find_kernel(thing, home, notes):
     """The class of its twin, or None."""
     key = home, type(thing).__name__
-    if key not in TWINS and key not in MAPS:
+    if key not in KERNELS and key not in KERNEL_MAPS:
         return None
-    twin = find(TWINS.get(key) or MAPS[key])
+    twin = resolve_name(KERNELS.get(key) or KERNEL_MAPS[key])
     if type(thing) is not vars(twin).get("plain", type(thing)):       # another's class of the same name
         return None
     why = twin.refuses(thing)
@@ -144,12 +144,12 @@ def twin_of(thing, home, notes):
     return None if why else twin
 
 
-def find(name):
+def resolve_name(name):
     module, _, attribute = name.partition(":")
-    return getattr(imported(module), attribute) if attribute else imported(module)
+    return getattr(_import_cached(module), attribute) if attribute else _import_cached(module)
 
 
 @lru_cache(None)
-def imported(module):
+def _import_cached(module):
     """import_module asks the machinery of imports each time, and a choice is asked for nine."""
     return import_module("." + module, __package__)

@@ -5,11 +5,11 @@ gather and outputs come back aligned with the inputs.
 """
 from typing import Any, NamedTuple
 
-from .arrays import wide
-from .cell import Cell
-from .errors import ShapeError
-from .own import parts
-from .tree import Each, add, at, choose, first, leaves, only, stack, tmap
+from ..arrays import upcast
+from ..cell import Cell
+from ..errors import ShapeError
+from ..products import find_parts
+from ..tree import PerStep, add, select_step, choose, first_leaf, leaves, apply_mask, stack, map_structure
 
 
 class Tape(NamedTuple):
@@ -22,12 +22,12 @@ class Tape(NamedTuple):
         return self.keeps[t] if self.states[t] is None else self.forward(t)[2]
 
     def forward(self, t):
-        now = row(self.live, t)
-        return self.cell.forward(self.p, only(now, at(self.xs, t)), self.states[t], extra_at(self.extra, t, now))
+        now = select_mask(self.live, t)
+        return self.cell.forward(self.p, apply_mask(now, select_step(self.xs, t)), self.states[t], select_extra(self.extra, t, now))
 
 
 def refuses(cell, call):
-    for part in parts(cell):
+    for part in find_parts(cell):
         if getattr(type(part), "forward", Cell.forward) is Cell.forward:
             where = "" if part is cell else f" inside of {type(cell).__name__}"
             also = ", run it by itself, and what follows on its outputs" * (part is not cell)
@@ -40,18 +40,18 @@ def forward(cell, p, xs, s, extra=None, live=None, reverse=False, keep=True):
 
     keep: True (all intermediates), "states" (forward runs again on the way back) or False (no tape).
     """
-    order = steps(xs, reverse)
+    order = list_steps(xs, reverse)
     ys, keeps, states = [None] * len(order), [None] * len(order), [None] * len(order)
     for t in order:
-        now = row(live, t)
-        y, new, k = cell.forward(p, only(now, at(xs, t)), s, extra_at(extra, t, now))
+        now = select_mask(live, t)
+        y, new, k = cell.forward(p, apply_mask(now, select_step(xs, t)), s, select_extra(extra, t, now))
         if t == order[0]:
-            same_places(cell, new, s)
+            _check_state_structure(cell, new, s)
         if keep == "states":
             states[t] = s
         elif keep:
             keeps[t] = k
-        s, ys[t] = choose(now, new, s), only(now, y)      # a dead step leaves the state, and says nothing
+        s, ys[t] = choose(now, new, s), apply_mask(now, y)      # a dead step leaves the state, and says nothing
     return stack(ys), s, Tape(cell, p, xs, extra, states, keeps, live, order) if keep else None
 
 
@@ -59,14 +59,14 @@ def backward(tape, dys, ds):
     """Gradients of the inputs, of the first state, of `extra` (summed over time) and of the parameters."""
     dxs, dextra, dp = [None] * len(tape.order), None, None
     for t in reversed(tape.order):
-        now = row(tape.live, t)
-        dxs[t], dold, de, dq = tape.cell.backward(tape.p, tape.kept(t), only(now, at(dys, t)), only(now, ds))
+        now = select_mask(tape.live, t)
+        dxs[t], dold, de, dq = tape.cell.backward(tape.p, tape.kept(t), apply_mask(now, select_step(dys, t)), apply_mask(now, ds))
         ds = choose(now, dold, ds)
-        dextra, dp = add(dextra, tmap(wide, de)), add(dp, tmap(wide, dq))
+        dextra, dp = add(dextra, map_structure(upcast, de)), add(dp, map_structure(upcast, dq))
     return stack(dxs), ds, dextra, dp
 
 
-def same_places(cell, new, s):
+def _check_state_structure(cell, new, s):
     """Raise unless a cell gives a state like the one that it was given: the mistake of most who write their first."""
     got, want = ([path for path, _ in leaves(tree)] for tree in (new, s))
     if got != want:
@@ -76,15 +76,15 @@ def same_places(cell, new, s):
                          hint="states are tuples, named tuples or dicts of arrays" * isinstance(new, list))
 
 
-def steps(xs, reverse):
-    T = len(first(xs))
+def list_steps(xs, reverse):
+    T = len(first_leaf(xs))
     return range(T)[::-1] if reverse else range(T)
 
 
-def row(live, t):
+def select_mask(live, t):
     return None if live is None else live[t]
 
 
-def extra_at(extra, t, now):
+def select_extra(extra, t, now):
     """What belongs to step t, and zero in dead rows."""
-    return tmap(lambda e: only(now, e.steps[t]) if isinstance(e, Each) else e, extra)
+    return map_structure(lambda e: apply_mask(now, e.steps[t]) if isinstance(e, PerStep) else e, extra)

@@ -12,18 +12,18 @@ from typing import NamedTuple
 
 import numpy
 
-from .compare import Different, assert_close, assert_same
-from .errors import NotSupported, extra as need
-from .laws import LAWS, Broken, hold
-from .trial import Case, Trial, drawn, ways
+from .assertions import Mismatch, assert_close, assert_same
+from ..errors import NotSupported, import_optional as need
+from .laws import LAWS, LawViolation, check_law
+from .case import Case, Trial, draw_case, masking_options
 
 __all__ = ["Broken", "Case", "Different", "Held", "Sizes", "assert_close", "assert_same", "cases", "check_case",
            "check_cell", "lengths", "masks", "shapes", "wheres"]
 
-ORDER = 3, 1, 2, 4, 5, 6, 7, 8, 9                 # a cell that changes its arguments can break any of the others
+_LAW_ORDER = 3, 1, 2, 4, 5, 6, 7, 8, 9                 # a cell that changes its arguments can break any of the others
 
 
-class Held(NamedTuple):
+class LawReport(NamedTuple):
     """What was checked."""
     cell: str
     laws: tuple                                   # those that hold, always
@@ -38,7 +38,7 @@ class Held(NamedTuple):
                 f"  worst gradient {self.gradient:.1e} of |g| |v|; ran {'; '.join(self.ran)}")
 
 
-def check_cell(cell, p=None, s=None, xs=None, extra=None, *, n_in=3, units=4, steps=5, batch=4, seed=0, laws=ORDER,
+def check_cell(cell, p=None, s=None, xs=None, extra=None, *, n_in=3, units=4, steps=5, batch=4, seed=0, laws=_LAW_ORDER,
                breaks=None, device="cpu"):
     """Hold a cell to the laws; raises `Broken`, which names the first that does not hold, and how, and the others.
 
@@ -54,36 +54,36 @@ def check_cell(cell, p=None, s=None, xs=None, extra=None, *, n_in=3, units=4, st
     GRU: laws 1 3 8 hold in 8 settings
       worst gradient 0.0e+00 of |g| |v|; ran scan; scan_gated
     """
-    breaks = known(breaks or {})
-    case = drawn(cell, p, s, xs, extra, n_in, units, steps, batch, seed, device=device)
-    settings = [replace(case, **where, reverse=back) for where in ways(case.size, seed).values()
+    breaks = _check_numbers(breaks or {})
+    case = draw_case(cell, p, s, xs, extra, n_in, units, steps, batch, seed, device=device)
+    settings = [replace(case, **where, reverse=back) for where in masking_options(case.size, seed).values()
                 for back in (False, True)]
     trials = [Trial(one, seed) for one in settings]
     failed: dict = {}                             # the simplest setting first: it says most about the cause
     for trial in trials:
-        for number in [n for n in known(laws) if n not in failed]:
+        for number in [n for n in _check_numbers(laws) if n not in failed]:
             try:
-                hold(trial, number)
-            except Broken as e:
+                check_law(trial, number)
+            except LawViolation as e:
                 failed[number] = e
-    judge(case.name, failed, {n: why for n, why in breaks.items() if n in laws})
+    _raise_failures(case.name, failed, {n: why for n, why in breaks.items() if n in laws})
     ran = {words for trial in trials for words in trial.choices}
-    return Held(case.name, tuple(sorted(set(laws) - set(breaks))), breaks, max(t.worst for t in trials),
+    return LawReport(case.name, tuple(sorted(set(laws) - set(breaks))), breaks, max(t.worst for t in trials),
                 tuple(sorted(ran)), len(trials))
 
 
-def judge(name, failed, breaks):
+def _raise_failures(name, failed, breaks):
     for number, why in breaks.items():
         if number not in failed:
-            raise Broken(name, f"law {number} ({LAWS[number].title}) holds, and is said to be broken", reason=why)
+            raise LawViolation(name, f"law {number} ({LAWS[number].title}) holds, and is said to be broken", reason=why)
     wrong = {number: e for number, e in failed.items() if number not in breaks}
     if wrong:                                     # a difference says more than what the cell happened to raise
         e = min(wrong.values(), key=lambda e: e.__cause__ is not None)
         others = "; ".join(f"law {n} ({LAWS[n].title})" for n in sorted(wrong) if wrong[n] is not e)
-        raise Broken(*e.args, **e.notes, also=others) from e.__cause__
+        raise LawViolation(*e.args, **e.notes, also=others) from e.__cause__
 
 
-def known(laws):
+def _check_numbers(laws):
     for number in laws:
         if number not in LAWS:
             raise NotSupported("check_cell", f"law {number!r}", known=", ".join(
@@ -91,11 +91,11 @@ def known(laws):
     return laws
 
 
-def check_case(case, laws=ORDER, seed=0):
+def check_case(case, laws=_LAW_ORDER, seed=0):
     """Hold one call of `run` to the laws: a `Case`, as `cases` draws them.  Returns the worst error of a gradient."""
     trial = Trial(case, seed)
-    for number in known(laws):
-        hold(trial, number)
+    for number in _check_numbers(laws):
+        check_law(trial, number)
     return trial.worst
 
 
@@ -105,29 +105,29 @@ class Sizes(NamedTuple):
 
 def shapes(T=6, B=4, I=4, U=5):
     """A strategy for `Sizes` from 1 to these."""
-    st = strategies()
+    st = _import_strategies()
     return st.builds(Sizes, *(st.integers(1, n) for n in (T, B, I, U)))
 
 
 def lengths(T, B):
     """A strategy for lengths: an array [B] of numbers from 0 to T."""
-    st = strategies()
-    return st.lists(st.integers(0, T), min_size=B, max_size=B).map(as_array("int64", (B,)))
+    st = _import_strategies()
+    return st.lists(st.integers(0, T), min_size=B, max_size=B).map(_to_array("int64", (B,)))
 
 
 def masks(T, B):
     """A strategy for masks: a bool array [T, B], with holes and rows that are never live."""
-    st = strategies()
-    return st.lists(st.booleans(), min_size=T * B, max_size=T * B).map(as_array("bool", (T, B)))
+    st = _import_strategies()
+    return st.lists(st.booleans(), min_size=T * B, max_size=T * B).map(_to_array("bool", (T, B)))
 
 
-def as_array(dtype, shape):
+def _to_array(dtype, shape):
     return lambda items: numpy.array(items, dtype).reshape(shape)
 
 
-def wheres(T, B):
+def maskings(T, B):
     """A strategy for how sequences lie in their rows: {}, {"lengths": ...} or {"mask": ...}."""
-    st = strategies()
+    st = _import_strategies()
     return st.one_of(st.just({}), st.fixed_dictionaries({"lengths": lengths(T, B)}),
                      st.fixed_dictionaries({"mask": masks(T, B)}))
 
@@ -137,16 +137,16 @@ def cases(cell, sizes=None, device="cpu"):
 
     Hypothesis draws the sizes, the direction, how sequences lie in their rows, and a seed for the numbers.
     """
-    st = strategies()
+    st = _import_strategies()
 
     @st.composite
     def case(draw):
         one = draw(cell) if hasattr(cell, "example") else cell
         size = draw(shapes() if sizes is None else sizes)
-        made = drawn(one, None, None, None, None, size.I, size.U, size.T, size.B, draw(st.integers(0, 999)))
-        return replace(made, **draw(wheres(size.T, size.B)), reverse=draw(st.booleans()), device=device)
+        made = draw_case(one, None, None, None, None, size.I, size.U, size.T, size.B, draw(st.integers(0, 999)))
+        return replace(made, **draw(maskings(size.T, size.B)), reverse=draw(st.booleans()), device=device)
     return case()
 
 
-def strategies():
+def _import_strategies():
     return need("hypothesis.strategies", "dev", "rnnref.testing")

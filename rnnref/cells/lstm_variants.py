@@ -2,15 +2,15 @@
 
 The letters of the shapes are those of `catalog`.
 """
-from ..cell import GatedCell, Projected
+from ..cell import GatedCell, ProjectedCell
 from ..maps.conv import Conv
 from ..maps.dense import Dense, Diagonal, Grouped
 from ..maps.normed import WeightNorm
-from ..rules.elman import Elman
-from ..rules.gru import GRU
-from ..rules.lstm import LSTM
-from ..rules.lstm_normed import NormedLSTM
-from ..rules.of_sum import NormOfSum
+from ..rules.elman import ElmanRule
+from ..rules.gru import GRURule
+from ..rules.lstm import LSTMRule
+from ..rules.lstm_normed import CellNormLSTMRule
+from ..rules.layer_norm import LayerNormRule
 
 
 def IndRNN(activation="relu", bias=True):
@@ -29,7 +29,7 @@ def IndRNN(activation="relu", bias=True):
     >>> y
     array([[3., 4.]])
     """
-    return GatedCell(of_x(bias), Diagonal("R"), Elman(activation))
+    return GatedCell(_input_map(bias), Diagonal("R"), ElmanRule(activation))
 
 
 def IndyLSTM(bias=True, **options):
@@ -49,7 +49,7 @@ def IndyLSTM(bias=True, **options):
     >>> float(kept.step.rule.i[0, 0])
     0.5
     """
-    return GatedCell(of_x(bias), Diagonal("R"), LSTM(**options))
+    return GatedCell(_input_map(bias), Diagonal("R"), LSTMRule(**options))
 
 
 def IndyGRU(bias=True, **options):
@@ -70,7 +70,7 @@ def IndyGRU(bias=True, **options):
     >>> float(y[0, 0])
     0.5
     """
-    return GatedCell(of_x(bias), Diagonal("R"), GRU(**options))
+    return GatedCell(_input_map(bias), Diagonal("R"), GRURule(**options))
 
 
 def GLSTM(groups=1, projection=None, projection_clip=None, bias=True, **options):
@@ -90,12 +90,12 @@ def GLSTM(groups=1, projection=None, projection_clip=None, bias=True, **options)
     >>> GLSTM(groups=2).shapes(6, 4)
     {'W': (2, 3, 8), 'b': (16,), 'R': (2, 2, 8)}
     """
-    rule, inputs, recurrent = LSTM(**options), of_x(bias), Dense("R")
+    rule, inputs, recurrent = LSTMRule(**options), _input_map(bias), Dense("R")
     if groups > 1:
         inputs = Grouped("W", "b" if bias else None, groups, len(rule.gates))
         recurrent = Grouped("R", None, groups, len(rule.gates))
     cell = GatedCell(inputs, recurrent, rule)
-    return Projected(cell, projection, clip=projection_clip) if projection else cell
+    return ProjectedCell(cell, projection, clip=projection_clip) if projection else cell
 
 
 def ConvLSTM(kernel=(3,), recurrent_kernel=None, strides=(), padding="same", bias=True, recurrent_bias=False,
@@ -125,7 +125,7 @@ def ConvLSTM(kernel=(3,), recurrent_kernel=None, strides=(), padding="same", bia
     """
     inputs = Conv("W", "b" if bias else None, tuple(kernel), strides, padding)
     recurrent = Conv("R", "bR" if recurrent_bias else None, tuple(recurrent_kernel or kernel))
-    return GatedCell(inputs, recurrent, LSTM(**options))
+    return GatedCell(inputs, recurrent, LSTMRule(**options))
 
 
 def LayerNormLSTM(projection=None, projection_clip=None, epsilon=1e-5, **options):
@@ -150,9 +150,9 @@ def LayerNormLSTM(projection=None, projection_clip=None, epsilon=1e-5, **options
     >>> sorted(LayerNormLSTM().axes())
     ['R', 'W', 'gain', 'gain_c', 'shift', 'shift_c']
     """
-    rule = NormOfSum(NormedLSTM(epsilon=epsilon, **options), epsilon=epsilon)
+    rule = LayerNormRule(CellNormLSTMRule(epsilon=epsilon, **options), epsilon=epsilon)
     cell = GatedCell(Dense("W"), Dense("R"), rule)
-    return Projected(cell, projection, clip=projection_clip) if projection else cell
+    return ProjectedCell(cell, projection, clip=projection_clip) if projection else cell
 
 
 def WeightNormLSTM(projection=None, projection_clip=None, floor=0.0, bias=True, **options):
@@ -173,13 +173,13 @@ def WeightNormLSTM(projection=None, projection_clip=None, floor=0.0, bias=True, 
     ['V', 'Vr', 'b', 'gain', 'gain_r']
     """
     x, h = WeightNorm("W", "b" if bias else None, floor=floor), WeightNorm("R", None, "Vr", "gain_r", floor)
-    cell = GatedCell(x, h, LSTM(**options))
+    cell = GatedCell(x, h, LSTMRule(**options))
     p = WeightNorm("P", None, "Vp", "gain_p", floor)
-    return Projected(cell, projection, p, projection_clip) if projection else cell
+    return ProjectedCell(cell, projection, p, projection_clip) if projection else cell
 
 
-def of_x(bias=True):
+def _input_map(bias=True):
     return Dense("W", "b" if bias else None)
 
 
-LSTMS = IndRNN, IndyLSTM, IndyGRU, GLSTM, ConvLSTM, LayerNormLSTM, WeightNormLSTM
+LSTM_VARIANTS = IndRNN, IndyLSTM, IndyGRU, GLSTM, ConvLSTM, LayerNormLSTM, WeightNormLSTM

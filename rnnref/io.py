@@ -6,7 +6,7 @@ import numpy
 
 from .arrays import asnumpy
 from .errors import ShapeError
-from .tree import leaves, tmap
+from .tree import leaves, map_structure
 
 
 def save(path, tree):
@@ -49,4 +49,4 @@ def load(path, like=None):
             raise ShapeError("load", f"{name} in {path} has shape {found[name].shape} and dtype {found[name].dtype}, "
                                      f"expected {a.shape} and {a.dtype}")
     names = iter(want)
-    return tmap(lambda _: found[next(names)], like)
+    return map_structure(lambda _: found[next(names)], like)

@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import Any
 
 from . import scan
-from .fused import PATHS, find
-from .wrappers.stack import Stack
+from .plan import PATHS, resolve_name
+from ..wrappers.stack import Stack
 
-FASTER = PATHS[:PATHS.index("scan")]              # what a layer may win by going alone
+_FASTER_PATHS = PATHS[:PATHS.index("scan")]              # what a layer may win by going alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +25,7 @@ class Tape:
         The steps of such a row mean nothing.  Here each layer sees zeros in them, in the text only the first does, and
         the others what the one below makes of zeros.
         """
-        now = scan.row(self.live, t)
+        now = scan.select_mask(self.live, t)
         if now is None or bool(now.all()):
             return tuple(tape.kept(t) for tape in self.tapes)
         return self.text.kept(t)
@@ -33,27 +33,27 @@ class Tape:
     @cached_property
     def text(self):
         """A second run ahead, step by step: only for who looks at steps with dead rows."""
-        return scan.forward(joined(self.plans), self.p, self.xs, self.s, self.extra, self.live, self.reverse,
+        return scan.forward(_rebuild_stack(self.plans), self.p, self.xs, self.s, self.extra, self.live, self.reverse,
                             "states")[2]
 
 
-def joined(plans):
+def _rebuild_stack(plans):
     """The stack again, with the twins that the plans have put into it."""
-    return Stack(tuple(joined(plan.cell) if plan.path == "layerwise" else plan.cell for plan in plans))
+    return Stack(tuple(_rebuild_stack(plan.cell) if plan.path == "layerwise" else plan.cell for plan in plans))
 
 
-def parts(cell, call):
+def split_call(cell, call):
     """Every layer and its call: its inputs are what the layer below gives."""
     units = call.units if isinstance(call.units, tuple) else (call.units,) * len(cell.cells)
     for one, e, u in zip(cell.cells, cell.each(call.extra), units):
         yield one, call._replace(extra=e, units=u)
-        call = call._replace(shape=(*call.shape[:2], *call.shape[2:-1], width(one, u)))
+        call = call._replace(shape=(*call.shape[:2], *call.shape[2:-1], _output_width(one, u)))
 
 
-def width(cell, units):
+def _output_width(cell, units):
     """How wide the output is; None: not known."""
     if type(cell) is Stack:
-        return width(cell.cells[-1], units[-1] if isinstance(units, tuple) else units)
+        return _output_width(cell.cells[-1], units[-1] if isinstance(units, tuple) else units)
     if not isinstance(units, int) or not hasattr(cell, "width"):
         return None
     try:
@@ -65,12 +65,12 @@ def width(cell, units):
 def refuses(cell, call):
     if type(cell) is not Stack:
         return "it is no stack of layers"
-    each = list(parts(cell, call))
+    each = list(split_call(cell, call))
     for n, (one, its) in enumerate(each):
-        why = find("scan").refuses(one, its)
+        why = resolve_name("scan").refuses(one, its)
         if why:
             return f"layer {n}: {why}"
-    if all(find(path).refuses(one, its) for one, its in each for path in FASTER):
+    if all(resolve_name(path).refuses(one, its) for one, its in each for path in _FASTER_PATHS):
         return "no layer of it has a path that is faster than step by step"
     return None
 
@@ -78,7 +78,7 @@ def refuses(cell, call):
 def forward(plans, p, xs, s, extra=None, live=None, reverse=False, keep=True):
     new, tapes, ys = [], [], xs
     for plan, q, state, e in zip(plans, p, s, extra or (None,) * len(plans)):
-        ys, state, tape = find(plan.path).forward(plan.cell, q, ys, state, e, live, reverse, keep)
+        ys, state, tape = resolve_name(plan.path).forward(plan.cell, q, ys, state, e, live, reverse, keep)
         new.append(state)
         tapes.append(tape)
     return ys, tuple(new), Tape(plans, tuple(tapes), p, xs, s, extra, live, reverse) if keep else None
@@ -87,7 +87,7 @@ def forward(plans, p, xs, s, extra=None, live=None, reverse=False, keep=True):
 def backward(tape, dys, ds):
     back = []
     for plan, one, d in reversed(list(zip(tape.plans, tape.tapes, ds))):
-        dys, *rest = find(plan.path).backward(one, dys, d)
+        dys, *rest = resolve_name(plan.path).backward(one, dys, d)
         back.append(rest)
     ds, dextra, dp = zip(*reversed(back))
     return dys, ds, dextra if any(e is not None for e in dextra) else None, dp

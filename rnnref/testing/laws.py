@@ -1,0 +1,288 @@
+"""What every cell is held to, each law a function of one trial that raises `Different`.  (floor 12)
+
+A law runs the cell on arguments changed in a way whose effect on the results is known.
+"""
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy
+
+from ..arrays import is_floating
+from ..check.tolerance import tolerance
+from .assertions import Mismatch, assert_close, assert_same, pair_leaves
+from ..errors import Error
+from ..loops.run import run, run_back
+from ..loops.scan import select_extra
+from ..tree import PerStep, select_step, expand_mask, first_leaf, leaves, map_structure, to
+from .case import PLAIN, map_results
+from ..wrappers.stack import Bidirectional
+
+_STEPS = 1e-5, 1e-6, 1e-7                          # of differences: a shorter one may miss a kink in between
+
+
+class LawViolation(Error, AssertionError):
+    """A law that does not hold: its number and name, and what is wrong."""
+
+
+def _check_state(trial):
+    case = trial.case
+    ones = [(case.cell, case.p, case.s, case.extra)]
+    if isinstance(case.cell, Bidirectional):      # which is no step: its directions are
+        ones = zip(case.cell.cells, case.p, case.s, case.cell.each(case.extra))
+    for cell, *given in ones:
+        for dtype in ("float64", "float32"):
+            p, s, extra, x = map_structure(lambda a: cast_floating(a, dtype), (*given, select_step(case.xs, 0)))
+            _check_step(trial, cell, *to(case.device, (p, x, s, extra)))
+
+
+def cast_floating(a, dtype):
+    if isinstance(a, PerStep):
+        return PerStep(cast_floating(a.steps, dtype))
+    return a.astype(dtype) if is_floating(a.dtype) else a
+
+
+def _check_step(trial, cell, p, x, s, extra):
+    q, e, prepared = cell.prepare(p, extra)
+    y, new, kept = cell.forward(q, x, s, select_extra(e, 0, None))
+    _assert_alike(new, s, "the state after a step")
+    dtype, rows = first_leaf(x).dtype, len(first_leaf(x))
+    for path, a in leaves(y):
+        if a.dtype != dtype or len(a) != rows:
+            raise Mismatch(f"y.{path}" if path else "y", f"{a.dtype} {a.shape}, expected {dtype} and {rows} rows")
+    dy, dnew = to(trial.case.device, trial.draw(to("cpu", (y, new))))
+    dx, ds, dextra, dq = cell.backward(q, kept, dy, dnew)
+    _assert_alike(dq, q, "dp")
+    dp, _ = cell.prepare_backward(p, prepared, dq, dextra)
+    for name, d, like in (("dx", dx, x), ("ds", ds, s), ("dp", dp, p)):
+        _assert_alike(d, like, name)
+
+
+def _assert_alike(got, want, name):
+    for _ in pair_leaves(got, want, name):              # raises where structure, dtype or shape differ
+        pass
+
+
+def _check_gradients(trial):
+    """Law 2, for each array by itself, so that the message can say which are wrong and which are right."""
+    most, right, wrong = tolerance("difference", "float64"), [], {}
+    for field, grads in zip(("xs", "s", "extra", "p"), trial.text[1]):
+        for path, g in leaves(grads):
+            error, *both = _compare_gradient(trial, field, path, g, most)
+            name = f"d{field}{'.' if path else ''}{path}"
+            if error <= most:
+                right.append(name)
+                trial.worst = max(trial.worst, error)
+            else:
+                wrong[name] = error, *both
+    for name, (error, says, change) in wrong.items():
+        raise Mismatch(name, f"along a random direction the gradient says {says:.8g}, a difference {change:.8g}",
+                        error=f"{error:.1e} of |g| |v|, allowed {most:.0e}", wrong=", ".join(wrong),
+                        right=", ".join(right))
+
+
+def _compare_gradient(trial, field, path, g, most):
+    """(error relative to |g| |v|, g v, what it should be) for a random v; one of the steps must miss any kink."""
+    v, found = trial.draw(g, 1), []
+    says, size = float((g * v).sum()), float(numpy.sqrt((g * g).sum() * (v * v).sum()))
+    for step in _STEPS:
+        change, rounding = _central_difference(trial, field, path, v, step)
+        off = abs(change - says)
+        found.append((0.0 if off <= rounding else off / max(size, abs(change)), says, change))
+        if found[-1][0] <= most:
+            return found[-1]
+    return min(found)
+
+
+def _central_difference(trial, field, path, v, step):
+    """(L(a + step v) - L(a - step v)) / 2 step, for L = sum(results d); and how much of it may be rounding of L."""
+    case, d, losses = trial.case, dict(leaves(trial.d)), []
+    for e in (step, -step):
+        moved = replace(case, **{field: _nudge(getattr(case, field), path, e * v)})
+        terms = [a * d[name] for name, a in leaves(moved.run(keep=False, **PLAIN)[0])]
+        losses.append((sum(a.sum() for a in terms), sum(abs(a).sum() for a in terms)))
+    (ahead, size), (back, _) = losses
+    return float(ahead - back) / (2 * step), 4 * numpy.finfo("float64").eps * float(size) / step
+
+
+def _nudge(tree, path, v):
+    paths = iter([name for name, _ in leaves(tree)])
+    return map_structure(lambda a: a + v if next(paths) == path else a, tree)
+
+
+def _check_arguments(trial):
+    case = trial.case
+    names = {"p": case.p, "xs": case.xs, "s": case.s, "extra": case.extra, "lengths": case.lengths, "mask": case.mask}
+    for choice in (PLAIN, {}):
+        given = to(case.device, map_structure(_copy, names))
+        ys, new, tape = run(case.cell, **given, reverse=case.reverse, padding=case.padding, **choice)
+        assert_same(to("cpu", given), names)
+        d = trial.draw(to("cpu", {"dys": ys, "ds": new}))
+        sent = to(case.device, map_structure(_copy, d))
+        once = map_structure(_copy, to("cpu", run_back(tape, **sent)))
+        assert_same(to("cpu", given), names)
+        assert_same(to("cpu", sent), d)
+        assert_same(to("cpu", run_back(tape, **sent)), once, "run_back for the second time")
+
+
+def _copy(a):
+    return PerStep(a.steps.copy()) if isinstance(a, PerStep) else a.copy()
+
+
+def _check_rows_alone(trial):
+    case, (out, grads) = trial.case, trial.text
+    live = numpy.ones(case.size, bool) if case.live is None else case.live
+    _assert_zero_at(~live, {"ys": out[0], "dxs": grads[0]})
+    _assert_zero_at(~live.any(0), {"dextra": grads[2]})
+    dp = map_structure(numpy.zeros_like, grads[3])
+    for b in range(case.size[1]):
+        when = numpy.flatnonzero(live[:, b])
+        seq, row = partial(_take, (when, slice(b, b + 1))), partial(_take, slice(b, b + 1))
+        if not len(when):
+            assert_same(map_structure(row, (out[1], grads[1])), map_structure(row, (case.s, trial.d[1])), f"row {b}, never live: s', ds")
+            continue
+        d = map_structure(seq, trial.d[0]), map_structure(row, trial.d[1])
+        alone, back, _ = case.map_arrays(seq, row, lengths=None, mask=None).run_both_ways(d, **PLAIN)
+        batch = map_results(out, grads, seq, row)
+        _assert_results_close((alone, back[:3]), (batch[0], batch[1][:3]), f"row {b} alone: ")
+        dp = map_structure(numpy.add, dp, back[3])
+    assert_close(dp, grads[3], "path", "the sum over rows alone: dp")
+
+
+def _take(where, a):
+    return a[where]
+
+
+def _assert_zero_at(dead, tree):
+    for name, a in leaves(tree):
+        assert_same(abs(a[dead]), numpy.zeros_like(a[dead]), f"{name} where no row is live")
+
+
+def _assert_results_close(got, want, say=""):
+    """Results and gradients, by their names in errors."""
+    names = "ys", "s'", "dxs", "ds", "dextra", "dp"
+    got, want = ({say + n: a for n, a in zip(names, (*out, *grads))} for out, grads in (got, want))
+    assert_close(got, want, "path")
+
+
+def _check_padding(trial):
+    case, live = trial.case, trial.case.live
+    if live is None:
+        return
+
+    def poison(a):
+        return numpy.where(expand_mask(live, a), a, numpy.nan)
+    d = trial.d if case.padding == "repeat" else (map_structure(poison, trial.d[0]), trial.d[1])
+    for ran, choice in trial.choices.items():
+        got, want = case.map_arrays(poison).run_both_ways(d, **choice), trial.by(ran)
+        assert_same(got[:2], want[:2], f"{ran}, NaN in the padding: results")
+
+
+def _check_reversal(trial):
+    case, (T, B) = trial.case, trial.case.size
+    order = numpy.repeat(numpy.arange(T)[:, None], B, 1)
+    for b in range(B):
+        when = slice(None) if case.live is None else case.live[:, b]
+        order[when, b] = order[when, b][::-1]
+    flip = partial(_take, (order, numpy.arange(B)))
+    d = map_structure(flip, trial.d[0]), trial.d[1]
+    out, grads, _ = case.map_arrays(flip, reverse=not case.reverse).run_both_ways(d, **PLAIN)
+    _assert_results_close(map_results(out, grads, flip), trial.text, "flipped: ")
+
+
+def _check_cut(trial):
+    case, T = trial.case, trial.case.size[0]
+    if isinstance(case.cell, Bidirectional) or T < 2:
+        return                                    # one direction ends where the other begins
+    n, done, backs, s, ds = (T + 1) // 2, [], [], case.s, trial.d[1]
+    for when in (slice(n, T), slice(n)) if case.reverse else (slice(n), slice(n, T)):
+        part = replace(_slice_case(case, when), s=s)
+        (ys, s), tape = part.run(**PLAIN)
+        done.append((ys, part, tape, map_structure(partial(_take, when), trial.d[0])))
+    for _, part, tape, dys in reversed(done):
+        backs.append(part.back(tape, (dys, ds)))
+        ds = backs[-1][1]
+    (late, _, *later), (early, _, *earlier) = backs
+
+    def joined(a, b):
+        return numpy.concatenate([b, a] if case.reverse else [a, b])
+    dextra, dp = map_structure(numpy.add, tuple(earlier), tuple(later))
+    got = (map_structure(joined, done[0][0], done[1][0]), s), (map_structure(joined, early, late), ds, dextra, dp)
+    _assert_results_close(got, trial.text, f"cut after {n} of {T} steps: ")
+
+
+def _slice_case(case, when):
+    """Some steps of a case."""
+    start, stop, _ = when.indices(case.size[0])
+    lengths = None if case.lengths is None else numpy.clip(case.lengths, start, stop) - start
+    seq = partial(_take, when)
+    return case.map_arrays(seq, lengths=lengths, mask=map_structure(seq, case.mask))
+
+
+def _check_permutation(trial):
+    case, B = trial.case, trial.case.size[1]
+    rows = numpy.random.default_rng(trial.seed).permutation(B)
+    rows = numpy.roll(rows, 1) if (rows == numpy.arange(B)).all() else rows
+    seq, row = partial(_take, (slice(None), rows)), partial(_take, rows)
+    other = case.map_arrays(seq, row, lengths=map_structure(row, case.lengths), mask=map_structure(seq, case.mask))
+    out, grads, _ = other.run_both_ways((map_structure(seq, trial.d[0]), map_structure(row, trial.d[1])), **PLAIN)
+    _assert_results_close((out, grads), map_results(trial.text[0], trial.text[1], seq, row), "rows in another order: ")
+
+
+def _check_paths(trial):
+    case, tape = trial.case, trial.ahead[1]
+    _check_loop_by_hand(trial)
+    for ran, choice in trial.choices.items():
+        out, grads, other = trial.by(ran)
+        _assert_results_close((out, grads), trial.text, f"{ran}: ")
+        for t in range(case.size[0]):
+            assert_close(to("cpu", other.kept(t)), to("cpu", tape.kept(t)), "path", f"{ran}: kept({t})")
+        assert_same(case.run(keep=False, **choice)[0], out, f"{ran}, keep=False: results")
+    assert_same(case.run_both_ways(trial.d, recompute=True, **PLAIN)[:2], trial.text, "recompute: results")
+    _assert_results_close(case.run_both_ways(trial.d, recompute=True)[:2], trial.text, "recompute: ")
+
+
+def _check_loop_by_hand(trial):
+    """The text is bit for bit a loop written by hand."""
+    case = trial.case
+    if isinstance(case.cell, Bidirectional) or case.live is not None:
+        return
+    p, xs, s, extra = to(case.device, (case.p, case.xs, case.s, case.extra))
+    q, e, _ = case.cell.prepare(p, extra)
+    for t in range(case.size[0])[::-1 if case.reverse else 1]:
+        y, s, _ = case.cell.forward(q, select_step(xs, t), s, select_extra(e, t, None))
+        assert_same(to("cpu", y), map_structure(lambda a: a[t], trial.text[0][0]), f"a loop by hand: y of step {t}")
+    assert_same(to("cpu", s), trial.text[0][1], "a loop by hand: s'")
+
+
+class Law(NamedTuple):
+    title: str
+    check: Any
+    padding: tuple = ("zero", "repeat", "free")      # the policies under which it is one
+
+
+LAWS = {
+    1: Law("the state keeps structure, shapes and dtype", _check_state),
+    2: Law("gradients equal differences", _check_gradients),
+    3: Law("arguments are not changed", _check_arguments),
+    4: Law("a padded batch equals each sequence alone", _check_rows_alone, ("zero",)),
+    5: Law("NaN in the padding changes no bit", _check_padding, ("zero", "repeat")),
+    6: Law("reverse equals flipping the live part", _check_reversal, ("zero",)),
+    7: Law("a sequence cut in two equals the whole", _check_cut, ("zero",)),
+    8: Law("permuting the batch permutes the results", _check_permutation),
+    9: Law("every path equals the text", _check_paths),
+}
+
+
+def check_law(trial, number):
+    """Raise `Broken` unless the law of that number holds, where it is one."""
+    law, who = LAWS[number], trial.case.name
+    if trial.case.padding not in law.padding:
+        return
+    title = f"law {number} ({law.title})"
+    try:
+        law.check(trial)
+    except Mismatch as e:
+        raise LawViolation(who, f"{title}: {': '.join(e.args)}", **e.notes, where=str(trial.case)) from None
+    except Exception as e:                        # whatever a cell may raise, it is this law that does not hold
+        raise LawViolation(who, f"{title}: {type(e).__name__}: {e}", where=str(trial.case)) from e
