@@ -13,8 +13,8 @@ from .cells import CATALOG, EXAMPLES, TwoStage
 from .errors import Error, NotSupported
 from .loops.plan import KERNELS, explain
 from .interop import LAYOUTS, cell_like
-from .interop.options import family_of
-from .interop.words import GATES, equations
+from .interop.families import family_of
+from .interop.describe import GATE_MEANINGS, write_equations
 from .tree import leaves
 
 _PARAMETER_MEANINGS = {"W": "of the input", "R": "of h", "b": "bias", "bR": "bias of the recurrent product", "P": "output projection",
@@ -75,7 +75,7 @@ def _split_docstring(make):
 
 def _list_equations(cell):
     try:
-        return equations(cell)
+        return write_equations(cell)
     except Error:                                 # in none of the families: the docstring has them
         return []
 
@@ -104,7 +104,7 @@ def _describe_state(cell, units):
     yield from _align_columns([[path, *([f"[B, {said[path]}]"] if said else []), f"({shape})"] for path, shape in rows])
     if len(cell.gates) > 1:
         yield ""
-        yield from _align_columns([[g, GATES[g]] for g in cell.gates])
+        yield from _align_columns([[g, GATE_MEANINGS[g]] for g in cell.gates])
 
 
 def _describe_layouts(cell):

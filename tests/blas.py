@@ -62,7 +62,7 @@ def install(fails=None):
 
 @contextlib.contextmanager
 def held(calls, gemmEx):
-    from rnnref.cuda import products
+    from rnnref.cuda import matmul
     made = {name: types.ModuleType(name) for name in MODULES}
     vars(made["cupy_backends.cuda.libs.cublas"]).update(CODES, gemmEx=gemmEx)
     vars(made["cupy_backends.cuda.api.runtime"]).update(RUNTIME)
@@ -70,7 +70,7 @@ def held(calls, gemmEx):
     made["cupy_backends.cuda.libs"].cublas = made["cupy_backends.cuda.libs.cublas"]
     before = {name: sys.modules.get(name) for name in MODULES}
     sys.modules.update(made)
-    products.backend.cache_clear()
+    matmul.load_cublas.cache_clear()
     try:
         yield calls
     finally:
@@ -79,4 +79,4 @@ def held(calls, gemmEx):
                 del sys.modules[name]
             else:
                 sys.modules[name] = module
-        products.backend.cache_clear()
+        matmul.load_cublas.cache_clear()

@@ -230,19 +230,19 @@ def recording(memory):
 @contextlib.contextmanager
 def install(loaded=True):
     """Capture for the double that is in the place of CuPy.  loaded: whether CuPy has loaded its cuBLAS."""
-    from rnnref.cuda import blas, graphed
+    from rnnref.cuda_loops import cublas, graphed
     cublas, memory = sys.modules["cupy_backends.cuda.libs.cublas"], Memory()
     seen = types.SimpleNamespace(gemm=cublas.gemmEx, handles=[], destroyed=[], asked=[], log=Stream.log)
     seen.library = Library(seen, memory)
 
     def CDLL(name, mode=0):
         seen.asked.append((name, mode))
-        if name != "libcublas.so.13" or (mode == blas.os.RTLD_NOLOAD and not loaded):
+        if name != "libcublas.so.13" or (mode == cublas.os.RTLD_NOLOAD and not loaded):
             raise OSError(f"{name}: cannot open shared object file")
         return seen.library
     launched, wrapped, put = recording(memory)
     cuda, number = strict.cupy.cuda, strict.ndarray._number
-    forget(blas, graphed)
+    forget(cublas, graphed)
     Stream.log.clear()
     with contextlib.ExitStack() as held:
         def swap(target, **names):
@@ -250,7 +250,7 @@ def install(loaded=True):
                 held.enter_context(mock.patch.object(target, name, value, create=True))
         swap(cuda, Stream=Stream, Event=Event, get_current_stream=current)
         swap(cuda.runtime, runtimeGetVersion=lambda: 13020)
-        swap(blas, CDLL=CDLL)
+        swap(cublas, CDLL=CDLL)
         swap(HostKernel, __call__=launched)
         swap(strict, wrap=wrapped)
         swap(strict.ndarray, __setitem__=put, _number=guarded(number, "read a number"),
@@ -260,7 +260,7 @@ def install(loaded=True):
             name: guarded(f, "compute what is not ours") for name, f in strict.KINDS.items()}))
         # CuPy's own: it sets the stream of its handle first
         swap(cublas, gemmEx=guarded(cublas.gemmEx, "call cuBLAS by CuPy"))
-        held.callback(forget, blas, graphed)
+        held.callback(forget, cublas, graphed)
         yield seen
 
 
@@ -270,5 +270,5 @@ def forget(blas, graphed):
     blas.handle.cache_clear()
     blas.library.cache_clear()
     blas.WORKSPACES.clear()                       # a tape of another test may still live
-    from rnnref.cuda import products
-    products.backend.cache_clear()
+    from rnnref.cuda import matmul
+    matmul.load_cublas.cache_clear()

@@ -6,7 +6,8 @@ from tests.shim.double import with_kernels
 from tests.test_graphed import GRAPHED, STEPPED, given, results, seen  # noqa: F401
 
 import rnnref
-from rnnref.cuda import graphed, products, step_gated
+from rnnref.cuda_loops import graphed, step_gated
+from rnnref.cuda import matmul
 from rnnref.testing.api import assert_same
 
 pytestmark = pytest.mark.kernels
@@ -35,7 +36,7 @@ FAULTS = {
     "a new array": (lambda a: a.copy(), "make an array"), "arithmetic": (lambda a: a.sum(), "compute"),
     "arithmetic in place": (lambda a: a.__iadd__(a), "compute"), "a copy to the host": (lambda a: a.get(), "copy to"),
     "a question": (lambda a: bool(a[0, 0]), "read a number"), "a product of CuPy's": (
-        lambda a: products.product(a, a, out=a), "call cuBLAS by CuPy"),
+        lambda a: matmul.matmul(a, a, out=a), "call cuBLAS by CuPy"),
     "waiting": (lambda a: graphs.current().synchronize(), "wait for a stream"),
     "another stream": (elsewhere, "beside the one that is being captured"),
 }
@@ -87,7 +88,7 @@ def test_what_cublas_says_is_said(function, status, kind, says, seen):  # noqa: 
 
 def test_cublas_is_the_one_that_cupy_has(seen):  # noqa: F811
     results(given("LSTM"), **GRAPHED)
-    assert seen.asked == [("libcublas.so.13", graphed.blas.os.RTLD_NOLOAD)]
+    assert seen.asked == [("libcublas.so.13", graphed.cublas.os.RTLD_NOLOAD)]
 
 
 @pytest.mark.parametrize("there", (True, False))

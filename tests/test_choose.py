@@ -6,8 +6,8 @@ import pytest
 
 import rnnref
 from rnnref.cells import GRU, LSTM, Bidirectional, GatedCell
-from rnnref.cuda import modes
-from rnnref.cuda.choose import GROUP, HELD, NAMES, Problem, choose
+from rnnref.cuda import precision
+from rnnref.cuda_loops.choice import MAX_GROUP, PROCESSOR_BYTES, TIER_NAMES, Problem, choose
 from rnnref.loops.plan import Call
 from rnnref.maps.dense import Dense
 from rnnref.rules.lstm import LSTMRule
@@ -39,9 +39,9 @@ def test_what_is_chosen_fits_its_card():
     for problem in GRID:
         chosen = choose(problem, ALL)
         if chosen.tier > 1:
-            assert problem.held <= chosen.blocks * HELD and problem.T >= 8
+            assert problem.held <= chosen.blocks * PROCESSOR_BYTES and problem.T >= 8
             assert problem.sm >= (90 if chosen.tier == 2 and chosen.blocks > 1 else 75)
-            assert chosen.blocks in (1, 2, 4, 8, 16) if chosen.tier == 2 else chosen.blocks <= GROUP
+            assert chosen.blocks in (1, 2, 4, 8, 16) if chosen.tier == 2 else chosen.blocks <= MAX_GROUP
             assert chosen.tier == 2 or problem.sm >= 80
             assert chosen.blocks < 16 or chosen.tier == 3 or problem.sm in (90, 100, 103)
 
@@ -122,10 +122,10 @@ def test_explain_of_two_directions_knows_the_units_of_both():
     assert "16 blocks of" in said["0 forward kernel"] and "R is 201.3 MB" in said["1 cuda.onchip"]
 
 
-@pytest.mark.parametrize("mode", modes.MODES)
+@pytest.mark.parametrize("mode", precision.MODES)
 def test_every_mode_is_named(mode):
     assert explained(LSTM(), on_gpu(mode=mode))["mode"].startswith(f"{mode}, ")
 
 
 def test_names_are_said_for_every_tier():
-    assert set(NAMES) == set(ALL)
+    assert set(TIER_NAMES) == set(ALL)

@@ -11,7 +11,7 @@ from tests.kernels.instances import kernels
 import rnnref
 from rnnref.loops import plan
 from rnnref.cells.gru_before import GRUBefore
-from rnnref.cuda import before, launch, limits, pointwise, source, texts, trouble, twins
+from rnnref.cuda import reset_before, launch, devices, pointwise, source, kernel_table, errors, rule_kernels
 from rnnref.errors import DeviceError, Error, MissingExtra, NotSupported
 from rnnref.rules.elman import ElmanRule
 from rnnref.rules.gru import GRURule
@@ -25,10 +25,10 @@ class Mine(LSTMRule):
 
 
 @pytest.mark.parametrize("rule", (ElmanRule(), GRURule(), LSTMRule(), LSTMRule(peepholes=True, cell_clip=3, coupled="input"),
-                                  twins.CudaLSTM(forget_bias=1.0), twins.CudaGRU(), twins.CudaElman()))
+                                  rule_kernels.CudaLSTMRule(forget_bias=1.0), rule_kernels.CudaGRURule(), rule_kernels.CudaElmanRule()))
 def test_what_the_kernels_can_do(rule):
     assert pointwise.refuses(rule) is None
-    assert pointwise.buffer(rule, (4, 3), 7) == (4, 3, {"Elman": 1, "GRU": 4, "LSTM": 5}[pointwise.name_of(rule)], 7)
+    assert pointwise.kept_shape(rule, (4, 3), 7) == (4, 3, {"Elman": 1, "GRU": 4, "LSTM": 5}[pointwise.plain_name(rule)], 7)
 
 
 @pytest.mark.parametrize("rule, why", (
@@ -41,13 +41,13 @@ def test_what_the_kernels_can_do(rule):
 def test_what_is_refused_is_said(rule, why):
     assert pointwise.refuses(rule) == why
     with pytest.raises(NotSupported, match=re.escape(why)):
-        pointwise.buffer(rule, (4,), 7)
+        pointwise.kept_shape(rule, (4,), 7)
 
 
 def test_the_cell_with_the_reset_before_is_judged_by_its_rule():
-    assert before.refuses(GRUBefore()) is None
-    assert before.refuses(GRUBefore(rule=GRURule(gate="relu"))) == "gate='relu': the kernels of GRU have sigmoid only"
-    assert "no kernel has been written for LSTM" in before.refuses(GRUBefore(rule=LSTMRule()))
+    assert reset_before.refuses(GRUBefore()) is None
+    assert reset_before.refuses(GRUBefore(rule=GRURule(gate="relu"))) == "gate='relu': the kernels of GRU have sigmoid only"
+    assert "no kernel has been written for LSTM" in reset_before.refuses(GRUBefore(rule=LSTMRule()))
 
 
 @pytest.mark.parametrize("entry", [e for e in plan.KERNELS.values() if e.startswith("cuda.twins:")])
@@ -75,13 +75,13 @@ def test_the_source_is_one_text_that_includes_nothing():
     assert "lstm_input_forward_bfloat16_float" in names and "resetback_half_half" in names
 
 
-@pytest.mark.parametrize("rule", texts.TEXTS)
+@pytest.mark.parametrize("rule", kernel_table.KERNEL_TABLE)
 def test_a_row_names_what_the_header_has(rule):
-    text = texts.TEXTS[rule]
+    text = kernel_table.KERNEL_TABLE[rule]
     header = source.read(text.header)
     own = header[header.index(f"struct {rule.__name__} {{"):]
     assert re.search(r"struct Kept \{ A ([^;]*);", own)[1].replace(",", "").startswith(text.kept)
-    assert f"stored = {text.stored}" in own and ("sees_h = true" in own[:900]) is text.sees_h
+    assert f"stored = {text.stored}" in own and ("sees_h = true" in own[:900]) is text.reads_h
     assert ("has_c = true" in own[:900]) is text.has_c is ("c" in rule.State._fields)
     declared = own[:own.index("static constexpr")]
     assert [declared.index(f"{name}") for name, _ in text.fields] == sorted(
@@ -91,18 +91,18 @@ def test_a_row_names_what_the_header_has(rule):
 
 
 def test_structs_are_laid_out_as_c_does():
-    dtype = launch.layout(launch.ARGS["Forward"], texts.TEXTS[LSTMRule].fields, "float32")
+    dtype = launch.struct_dtype(launch.STRUCT_FIELDS["Forward"], kernel_table.KERNEL_TABLE[LSTMRule].fields, "float32")
     assert dtype["rule"].itemsize == 40 and dtype["rule"].fields["Wpi"][1] == 16
-    assert dtype.itemsize == 40 + 9 * 8 + 24 and launch.TO.itemsize == 24
-    assert launch.layout(launch.ARGS["Reset"], (), "float64").itemsize == 5 * 8 + 24
+    assert dtype.itemsize == 40 + 9 * 8 + 24 and launch.TO_DTYPE.itemsize == 24
+    assert launch.struct_dtype(launch.STRUCT_FIELDS["Reset"], (), "float64").itemsize == 5 * 8 + 24
 
 
-@given(rows=st.integers(1, limits.LARGEST), n=st.integers(1, limits.LARGEST))
+@given(rows=st.integers(1, devices.LARGEST), n=st.integers(1, devices.LARGEST))
 def test_every_launch_is_within_every_card(rows, n):
-    grid, block = limits.geometry(rows, n)
+    grid, block = devices.geometry(rows, n)
     assert block[0] * block[1] == source.THREADS
-    for card in limits.CARDS.values():
-        assert limits.refused(card, grid, block, registers=128) is None
+    for card in devices.CARDS.values():
+        assert devices.why_no_launch(card, grid, block, registers=128) is None
     # the grid reaches all, or is as large as may be
     assert grid[0] * block[0] >= n and (grid[1] * block[1] >= rows or grid[1] == 65535)
     assert grid[1] * block[1] + rows < 2 ** 31 and grid[0] * block[0] + n <= 2 ** 31        # one stride more
@@ -114,11 +114,11 @@ def test_every_launch_is_within_every_card(rows, n):
     (((1,), (128,), 1 << 20), "bytes of shared memory, at most"), (((1,), (128,), 0, 256), "256 registers of a thread"),
     (((1,), (512,), 0, 129), "129 registers x 512 threads, at most 65536")))
 def test_a_launch_that_cannot_be_is_refused_in_words(given, why):
-    for card in limits.CARDS.values():
-        assert why in limits.refused(card, *given)
-    assert limits.refused(limits.CARDS[90], (1,), (512,), 0, 128) is None
-    assert limits.refused(limits.CARDS[90], (1,), (128,), 227 << 10) is None
-    assert limits.refused(limits.CARDS[75], (1,), (128,), 65 << 10)
+    for card in devices.CARDS.values():
+        assert why in devices.why_no_launch(card, *given)
+    assert devices.why_no_launch(devices.CARDS[90], (1,), (512,), 0, 128) is None
+    assert devices.why_no_launch(devices.CARDS[90], (1,), (128,), 227 << 10) is None
+    assert devices.why_no_launch(devices.CARDS[75], (1,), (128,), 65 << 10)
 
 
 class CompileException(Exception):
@@ -163,7 +163,7 @@ SAID = (
 
 @pytest.mark.parametrize("raised, kind, what, fix", SAID)
 def test_what_a_card_cannot_do_is_said_with_what_to_do(raised, kind, what, fix):
-    with pytest.raises(kind) as caught, trouble.explained("LSTM"):
+    with pytest.raises(kind) as caught, errors.translate_errors("LSTM"):
         raise raised
     said = str(caught.value)
     assert said.startswith("LSTM: ") and what in said and fix in said and str(raised)[:40] in said
@@ -173,7 +173,7 @@ def test_what_a_card_cannot_do_is_said_with_what_to_do(raised, kind, what, fix):
 @pytest.mark.parametrize("raised", (KeyError("Wpi"), RuntimeError("anything"), ValueError("no"),
                                     DeviceError("LSTM", "told"), CUDARuntimeError("cudaErrorInvalidValue: wrong")))
 def test_other_errors_stay_as_they_are(raised):
-    with pytest.raises(type(raised)) as caught, trouble.explained("LSTM"):
+    with pytest.raises(type(raised)) as caught, errors.translate_errors("LSTM"):
         raise raised
     assert caught.value is raised
 

@@ -64,7 +64,7 @@ def test_with_kernels(path, paths_of_run):
     # not above: it needs ml_dtypes, which a machine with a card may lack
     from tests.shim.double import with_kernels
     with with_kernels():                          # where nothing is compiled yet
-        assert checked(path, "gpu") and launch.compiled.cache_info().misses
+        assert checked(path, "gpu") and launch.compile_kernel.cache_info().misses
 
 
 def test_all_files_but_conversions_run():

@@ -6,7 +6,8 @@ from tests.test_gpu import ARITHMETIC, CELLS, case, in_float64, near, on_device
 import rnnref
 from rnnref.cells import Bidirectional
 from rnnref.testing.assertions import assert_same
-from rnnref.cuda import modes, tiling
+from rnnref.cuda import precision
+from rnnref.cuda_loops import tiling
 from rnnref.loops.plan import describe_call
 from rnnref.tree import to
 
@@ -18,8 +19,8 @@ KINDS = "LSTM, peepholes", "GRU", "SimpleRNN"      # no clip: its gradient jumps
 def clusters(blocks):
     """Clusters of so many blocks, on cards that have them."""
     import cupy
-    sm = modes.architecture(cupy.zeros(1))
-    if blocks > (1 if sm < 90 else tiling.WIDEST.get(sm, 8)):
+    sm = precision.architecture(cupy.zeros(1))
+    if blocks > (1 if sm < 90 else tiling.MAX_CLUSTER.get(sm, 8)):
         pytest.skip(f"compute capability {sm / 10} has no clusters of {blocks} blocks")
     return card((blocks,), sm=None)
 

@@ -12,9 +12,10 @@ from tests.shim.double import with_kernels
 
 import rnnref
 from rnnref.cells import LSTM
-from rnnref.cuda import capture, graphed, series, stepped
-from rnnref.cuda.blas import lacking
-from rnnref.cuda.modes import MODES
+from rnnref.cuda_loops import capture, graphed, stepped
+from rnnref.cuda import step_launches
+from rnnref.cuda_loops.cublas import why_no_capture
+from rnnref.cuda.precision import MODES
 from rnnref.loops.plan import Call
 from rnnref.testing.laws import check_law
 from rnnref.loops.run import run, run_back
@@ -99,7 +100,7 @@ def test_dtypes(name, dtype, seen):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_kind_is_recorded_once(name, seen, monkeypatch):
     """Whatever the weights, inputs, lengths and gradients are: they are copied in."""
-    recorded, ran = [], capture.captured
+    recorded, ran = [], capture.capture_graph
     monkeypatch.setattr(capture, "captured", lambda *args: recorded.append(ran(*args)) or recorded[-1])
     masks = [WAYS[where]["mask"] for where in ("holes", "left")]
     for seed, mask in enumerate(masks):
@@ -121,7 +122,7 @@ def test_the_host_launches_once_each_way(seen, monkeypatch):
     args = given("LSTM")
     results(args, **GRAPHED)
     seen.log.clear()
-    monkeypatch.setattr(series, "Launches", None)                    # nothing is looked at again
+    monkeypatch.setattr(step_launches, "Launches", None)                    # nothing is looked at again
     results(args, **GRAPHED)
     assert seen.log == [("launch", 0)] * 2
 
@@ -187,7 +188,7 @@ def test_the_pool_is_bounded(seen, monkeypatch):
     graphed.clear()
     assert not graphed.POOL.idle
     gc.collect()
-    graphs.forget(graphed.blas, graphed)
+    graphs.forget(graphed.cublas, graphed)
     assert seen.destroyed == seen.handles == [4096]                   # nothing holds on to cuBLAS either
 
 
@@ -266,4 +267,4 @@ def test_without_capture_it_is_refused(monkeypatch):
         call = Call("cupy", (T, B, I), np.dtype("float32"))
         assert stepped.refuses(LSTM(), call) is None and "captures no streams" in graphed.refuses(LSTM(), call)
     monkeypatch.setattr("sys.platform", "win32")
-    assert lacking() == "cuBLAS is looked for by its name on Linux, this is win32"
+    assert why_no_capture() == "cuBLAS is looked for by its name on Linux, this is win32"

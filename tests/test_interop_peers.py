@@ -8,8 +8,8 @@ from tests.weights import through
 from rnnref import NotSupported, ShapeError
 from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.interop import cell_for, convert, pieces, weights_of
-from rnnref.interop.layouts import KERAS
-from rnnref.interop.sources import JAX
+from rnnref.interop.layouts import KERAS_ACTIVATIONS
+from rnnref.interop.weights import FLAX_ACTIVATIONS
 
 os.environ.setdefault("KERAS_BACKEND", "torch")   # before they are imported, by the fixtures
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -119,10 +119,10 @@ def test_keras_files(keras, kind, tmp_path):
     assert_same(pieces(path, "gru", "keras")["layers/gru/cell/"].arrays, weights_of(model.layers[1])[0][0].arrays)
 
 
-@pytest.mark.parametrize("name", KERAS)
+@pytest.mark.parametrize("name", KERAS_ACTIVATIONS)
 def test_keras_activations(keras, name):
     x = np.linspace(-4, 4, 41, dtype="float32")
-    assert_close(KERAS[name].forward(x)[0], keras.ops.convert_to_numpy(keras.activations.get(name)(x)), "steep")
+    assert_close(KERAS_ACTIVATIONS[name].forward(x)[0], keras.ops.convert_to_numpy(keras.activations.get(name)(x)), "steep")
 
 
 def test_keras_refusals(keras):
@@ -230,10 +230,10 @@ def test_the_recurrent_bias_that_nnx_lacks(jax):
     assert convert(theirs, "torch", "nnx", "gru")["dense_i/bias"].tolist() == [2] * 2 * U + [1] * U
 
 
-@pytest.mark.parametrize("name", [n for n in JAX if n != "tanh"])
+@pytest.mark.parametrize("name", [n for n in FLAX_ACTIVATIONS if n != "tanh"])
 def test_jax_activations(jax, name):
     x = np.linspace(-4, 4, 41, dtype="float32")
-    assert_close(JAX[name].forward(x)[0], np.asarray(getattr(jax.nn, name)(x)), "steep")
+    assert_close(FLAX_ACTIVATIONS[name].forward(x)[0], np.asarray(getattr(jax.nn, name)(x)), "steep")
 
 
 def test_flax_refusals(jax):

@@ -8,7 +8,7 @@ from tests.weights import arrays_of
 from rnnref import MissingExtra, NotSupported, interop
 from rnnref.testing.assertions import assert_same
 from rnnref.interop import cell_for, explain_weights, pieces
-from rnnref.interop.sources import onnx_node
+from rnnref.interop.weights import read_onnx_node
 
 EXPLAINED = {                                     # cases of people who asked which array is which
     "keras#3088": ("lstm", "keras", ["[0:3, 4:8]    W_f  forget gate", "f = sigmoid(x W_f + h R_f + b_f)"]),
@@ -112,14 +112,14 @@ def test_onnx_node():
     node = helper.make_node("GRU", ["x", "w", "r", "b"], ["y"], hidden_size=4, linear_before_reset=1,
                             direction="bidirectional")
     graph = helper.make_graph([node], "g", [], [], [numpy_helper.from_array(a, n.lower()) for n, a in both.items()])
-    (ahead, back), = onnx_node(node, helper.make_model(graph))
+    (ahead, back), = read_onnx_node(node, helper.make_model(graph))
     assert_same((ahead.arrays, back.arrays), (arrays, {n: 2 * a for n, a in arrays.items()}))
     assert ahead.layout.family == "gru" and ahead.cell == cell_for("gru", "onnx")
     with pytest.raises(NotSupported, match="w: no initialiser"):
-        onnx_node(node, {n: a for n, a in both.items()} | {"r": 1, "b": 1})
+        read_onnx_node(node, {n: a for n, a in both.items()} | {"r": 1, "b": 1})
     node = helper.make_node("LSTM", ["x", "W", "R"], ["y"], input_forget=1)
-    part = onnx_node(node, {n: a for n, a in arrays_of("lstm", "onnx").items() if n != "B"})[0][0]
+    part = read_onnx_node(node, {n: a for n, a in arrays_of("lstm", "onnx").items() if n != "B"})[0][0]
     assert part.cell.rule.coupled == "forget" and part.load().keys() == {"W", "R"}
     node = helper.make_node("LSTM", ["x", "W", "R"], ["y"], clip=3.0)
     with pytest.raises(NotSupported, match="clip=3.0"):
-        onnx_node(node, arrays_of("lstm", "onnx"))
+        read_onnx_node(node, arrays_of("lstm", "onnx"))

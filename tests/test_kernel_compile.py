@@ -9,7 +9,7 @@ from tests.kernels.instances import dtype, kernels, wholes
 from tests.shim.hostsim import built
 
 from rnnref.check.tolerance import tolerance
-from rnnref.cuda import limits, source
+from rnnref.cuda import devices, source
 
 pytestmark = pytest.mark.kernels
 
@@ -35,7 +35,7 @@ extern "C" void sigmoid_float(const float* a, float* b, size_t n) {
 
 @pytest.fixture(scope="module")
 def plain():
-    return ctypes.CDLL(str(built(source.inlined("scalar.cuh", set()) + PLAIN)))
+    return ctypes.CDLL(str(built(source.inline_includes("scalar.cuh", set()) + PLAIN)))
 
 
 def by(f, a, dtype):
@@ -143,5 +143,5 @@ def test_whole_sequences_are_checked_as_they_are_launched(monkeypatch):
 
 
 def test_the_check_sees_a_launch_beyond_its_card(monkeypatch):
-    monkeypatch.setitem(limits.CARDS, 90, limits.Card(0, 2048, registers=2048))
+    monkeypatch.setitem(devices.CARDS, 90, devices.Card(0, 2048, registers=2048))
     assert any("registers x 128 threads, at most 2048" in why for why in check([90], elman())[1])

@@ -11,7 +11,7 @@ from rnnref import explain
 from rnnref.cells import GRU, LSTM
 from rnnref.cells.gru_before import GRUBefore
 from rnnref.testing.assertions import assert_close, assert_same
-from rnnref.cuda import before, pointwise
+from rnnref.cuda import reset_before, pointwise
 from rnnref.testing.laws import LAWS, check_law
 from rnnref.rules.elman import ElmanRule
 from rnnref.rules.gru import GRURule
@@ -40,7 +40,7 @@ def by_kernels(thing):
     if isinstance(thing, tuple):
         return any(map(by_kernels, thing))
     if type(thing) is GRUBefore:
-        return before.refuses(thing) is None
+        return reset_before.refuses(thing) is None
     if type(thing) in (ElmanRule, GRURule, LSTMRule):
         return pointwise.refuses(thing) is None
     return is_dataclass(thing) and any(by_kernels(getattr(thing, f.name)) for f in fields(thing))

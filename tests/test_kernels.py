@@ -9,7 +9,7 @@ from tests.shim.double import with_kernels
 
 from rnnref.arrays import cast
 from rnnref.testing.assertions import assert_same
-from rnnref.cuda import before, launch, pointwise
+from rnnref.cuda import reset_before, launch, pointwise
 from rnnref.errors import DtypeError, NotSupported, ShapeError
 from rnnref.tree import apply_mask, map_structure, to
 
@@ -129,9 +129,9 @@ def test_results_go_where_the_caller_says_and_nothing_is_made(cupy, rule, monkey
     step = drawn(RULES[rule], live=0.7)
     want, rule, (*lead, n) = by_kernel(step), step.rule, step.dy.shape
     p, ax, ah, s, dy, dnew, live = on_device(step)
-    names = pointwise.names(rule)
+    names = pointwise.parameter_names(rule)
     out = {name: cupy.empty((*lead, n), "float32") for name in ("y", "h", "c")}
-    out["kept"] = cupy.empty(pointwise.buffer(rule, lead, n), "float32")
+    out["kept"] = cupy.empty(pointwise.kept_shape(rule, lead, n), "float32")
     back = {name: cupy.empty((*lead, n), "float32") for name in ("dh", "dc")}
     back |= {name: cupy.empty(ax.shape, "float32") for name in ("dax", "dah")}
     back |= {"dp": cupy.empty((*lead, len(names), n), "float32")} if names else {}
@@ -144,7 +144,7 @@ def test_results_go_where_the_caller_says_and_nothing_is_made(cupy, rule, monkey
     monkeypatch.undo()
     assert ahead[0] is out["y"] and ahead[1].h is out["h"] and behind[0] is back["dax"] and behind[2].h is back["dh"]
     assert_same(to("cpu", (ahead, behind)), want)
-    assert_same(to("cpu", pointwise.views(rule, out["kept"], s, ahead[1])), want[0][2])
+    assert_same(to("cpu", pointwise.kept_views(rule, out["kept"], s, ahead[1])), want[0][2])
 
 
 @pytest.mark.parametrize("live", (None, 0.7))
@@ -232,11 +232,11 @@ def test_a_gru_with_the_reset_before_the_product(cupy, W, S, live):
     rows = None if live is None else rng.random(lead) < live
     at = dict(zip("ax ag an h dy dh drh live".split(), to("gpu", (ax, ag, an, h, dy, dh, drh, rows))))
     send = {name: cupy.empty((*lead, k * n), dtype(S)) for name, k in (("rh", 1), ("dax", 3))}
-    rh, kept = before.reset(at["ax"], at["ag"], at["h"], at["live"], send)
-    y, new = before.renew(at["ax"], at["an"], at["h"], kept, at["live"])
-    dax = before.renew_back(kept, at["h"], at["dy"], at["dh"], at["live"], send)
-    dh0 = before.reset_back(kept, at["h"], at["dy"], at["dh"], at["drh"], dax, at["live"])
-    got = to("cpu", (rh, y, new, dax, *before.parted(dax), dh0))
+    rh, kept = reset_before.reset(at["ax"], at["ag"], at["h"], at["live"], send)
+    y, new = reset_before.renew(at["ax"], at["an"], at["h"], kept, at["live"])
+    dax = reset_before.renew_backward(kept, at["h"], at["dy"], at["dh"], at["live"], send)
+    dh0 = reset_before.reset_backward(kept, at["h"], at["dy"], at["dh"], at["drh"], dax, at["live"])
+    got = to("cpu", (rh, y, new, dax, *reset_before.split_gates(dax), dh0))
     want = before_by_text(*(a.astype(A) for a in (ax, ag, an, h, dy, dh, drh)), rows)
     if W == S == A:
         assert_near(got[:3], want[:3], A)

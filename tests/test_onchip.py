@@ -14,7 +14,7 @@ import rnnref
 from rnnref.cells import GRU, LSTM, Bidirectional, SimpleRNN
 from rnnref.check.tolerance import tolerance
 from rnnref.testing.assertions import assert_close, assert_same
-from rnnref.cuda import choose, stepped, whole
+from rnnref.cuda_loops import choice, stepped, whole
 from rnnref.loops.plan import describe_call, plan
 from rnnref.testing.laws import check_law
 from rnnref.loops.run import run, run_back
@@ -116,14 +116,14 @@ def test_a_row_does_not_depend_on_the_others(name, mode, kernels):
 def test_inference_keeps_nothing(name, kernels, monkeypatch):
     cell, (given, mask, d) = CELLS[name][0], inputs(CELLS[name][0], 13, 5)
     want, told = both_ways(cell, given, mask, d, **PATH), []
-    launch = whole.launch
+    launch = whole.launch_sequence
     monkeypatch.setattr(whole, "launch", lambda ones, *rest: told.append(ones) or launch(ones, *rest))
     assert_same(both_ways(cell, given, mask, d, keep=False, **PATH)[:2], want[:2])
     assert {name for name, a in told[0][0].arrays.items() if a is not None and a.ndim > 2} == {"ax", "y"}
 
 
 def test_two_directions_are_one_launch(kernels, monkeypatch):
-    told, launch = [], whole.launch
+    told, launch = [], whole.launch_sequence
     monkeypatch.setattr(whole, "launch", lambda ones, *rest: told.append(len(ones)) or launch(ones, *rest))
     for cells in ((GRU(), GRU()), (LSTM(peepholes=True), LSTM(peepholes=True, forget_bias=0.5))):
         cell = Bidirectional(cells)
@@ -159,10 +159,10 @@ def test_the_tape_answers_as_that_of_the_stepped_path_does(kernels):
 def test_it_goes_back_step_by_step_where_that_is_faster(kernels, monkeypatch):
     cell, (given, mask, d) = LSTM(), inputs(LSTM(), 7, 3)
     want, went = both_ways(cell, given, mask, d, **PATH), []
-    one_way = choose.clusters
-    monkeypatch.setattr(choose, "clusters", lambda problem: (*one_way(problem)[:2], (one_way(problem)[2][0], None)))
+    one_way = choice.plan_clusters
+    monkeypatch.setattr(choice, "clusters", lambda problem: (*one_way(problem)[:2], (one_way(problem)[2][0], None)))
     forget()
-    back = stepped.back
+    back = stepped.run_backward
     monkeypatch.setattr(stepped, "back", lambda *given: went.append(1) or back(*given))
     near(both_ways(cell, given, mask, d, **PATH), want, "float32")
     assert went
@@ -215,7 +215,7 @@ def test_it_is_the_first_choice_and_says_what_it_does(kernels):
     (Bidirectional((LSTM(), LSTM())), {"home": "numpy"}, "arrays are in main memory"),
 ))
 def test_refusals(cell, change, says, kernels):
-    from rnnref.cuda import onchip
+    from rnnref.cuda_loops import onchip
     call = rnnref.loops.plan.Call("cupy", (T, B, I), np.dtype("float32"), sm=90, units=U)._replace(**change)
     with card():
         assert says in onchip.refuses(cell, call)

@@ -9,7 +9,7 @@ from tests.shim.double import with_kernels
 from tests.shim.hostsim import HostKernelError
 
 from rnnref.check.tolerance import tolerance
-from rnnref.cuda import whole
+from rnnref.cuda_loops import whole
 from rnnref.testing.case import PLAIN
 
 pytestmark = pytest.mark.kernels
@@ -49,7 +49,7 @@ def test_a_fault_is_seen(name, right):
 
 
 def test_too_little_shared_memory_is_seen(right, monkeypatch):
-    shared = whole.shared
+    shared = whole.count_shared_bytes
     monkeypatch.setattr(whole, "shared", lambda t, task: shared(t, task) - 4)
     assert "shared memory was written past its end" in seen("fma", False, right)
 

@@ -9,7 +9,7 @@ from tests.kernels.sequences import both_ways, inputs
 from tests.shim.double import with_kernels
 
 from rnnref.testing.assertions import assert_close
-from rnnref.cuda import choose
+from rnnref.cuda_loops import choice
 from rnnref.loops.plan import describe_call
 from rnnref.tree import first_leaf, to
 
@@ -79,7 +79,7 @@ def chosen(cell, given, mode="fp32", keep=True):
     """The tilings ahead and back."""
     p, xs, s = to("gpu", given)
     call = describe_call(xs, keep=keep, s=s)._replace(mode=mode)
-    return choose.choose(choose.problem_of(cell, call, None)).ways
+    return choice.choose(choice.problem_of(cell, call, None)).ways
 
 
 @settings(max_examples=60, deadline=None)

@@ -15,7 +15,7 @@ import rnnref
 from rnnref.arrays import is_floating
 from rnnref.cell import Cell, GatedCell, TwoStage
 from rnnref.cells import GRU, LSTM, NTM, ConvLSTM, SimpleRNN, Stack
-from rnnref.cuda.patches import CudaConv
+from rnnref.cuda.conv import CudaConv
 from rnnref.loops.plan import Call, plan
 from rnnref.testing.laws import check_law
 from rnnref.maps.conv import Conv

@@ -11,9 +11,10 @@ from tests.shim.double import with_kernels
 
 import rnnref
 from rnnref.cells import GRU, LSTM, ProjectedCell, SimpleRNN
-from rnnref.cuda import pointwise, stepped
-from rnnref.cuda.hold import Hold
-from rnnref.cuda.series import place
+from rnnref.cuda import pointwise
+from rnnref.cuda_loops import stepped
+from rnnref.cuda.hold import LaunchArrays
+from rnnref.cuda.step_launches import find_step
 from rnnref.loops.plan import Call, plan
 from rnnref.testing.laws import check_law
 from rnnref.maps.dense import Dense, Diagonal
@@ -134,7 +135,7 @@ def test_modes(name, mode, arithmetic, kernels):
 
 
 @pytest.mark.kernels
-@pytest.mark.parametrize("mode", rnnref.cuda.modes.MODES)
+@pytest.mark.parametrize("mode", rnnref.cuda.precision.MODES)
 @pytest.mark.parametrize("name", ("LSTM, cell clip, peepholes", "GRU", "GRU before", "LSTM, projection",
                                   "LSTM, projection clip"))
 def test_every_bit_comes_again_and_nothing_crosses_the_bus(name, mode, kernels):
@@ -166,7 +167,7 @@ def test_products_are_few(kernels):
 def test_product(shape, cublas):
     import cupy
 
-    from rnnref.cuda.products import product
+    from rnnref.cuda.matmul import matmul
     (m, k, n), rng = shape, np.random.default_rng(0)
     for dtype in ("float64", "float32"):
         a, b, c = (rng.normal(size=s).astype(dtype) for s in ((m, k), (k, n), (m, n)))
@@ -175,25 +176,25 @@ def test_product(shape, cublas):
                  (wide_a.T.copy()[:k].T, wide_b[:, :2 * n:2]), (a[::-1], b[:, ::-1])]
         for u, v in views:
             u, v = (cupy.ndarray(w) for w in (u, v))
-            assert_close(product(u, v).get(), u.get() @ v.get(), "path")
+            assert_close(matmul(u, v).get(), u.get() @ v.get(), "path")
             out = cupy.asarray(c)
-            assert product(u, v, out=out, add=True) is out
+            assert matmul(u, v, out=out, add=True) is out
             assert_close(out.get(), u.get() @ v.get() + c, "path")
 
 
 def test_product_refuses(cublas):
     import cupy
 
-    from rnnref.cuda.products import product
+    from rnnref.cuda.matmul import matmul
     a = cupy.asarray(np.ones((3, 3), "float32"))
     with pytest.raises(rnnref.DeviceError, match="main memory"):
-        product(a.get(), a.get())
+        matmul(a.get(), a.get())
     with pytest.raises(rnnref.ShapeError, match="factors have shapes"):
-        product(a, a[:2])
+        matmul(a, a[:2])
     with pytest.raises(rnnref.ShapeError, match="side by side"):
-        product(a, a, out=a.T)
+        matmul(a, a, out=a.T)
     with pytest.raises(rnnref.DtypeError, match="expected one dtype"):
-        product(a, a.astype("float64"))
+        matmul(a, a.astype("float64"))
 
 
 @pytest.mark.parametrize("choice, says", (
@@ -253,7 +254,7 @@ def test_refusals(cell, change, says):
 def test_the_host_looks_at_the_first_step_only(kernels, monkeypatch):
     """What a step costs on the host does not grow with what Python would have to look at."""
     seen = []
-    monkeypatch.setattr(pointwise, "Hold", lambda *args: seen.append(args) or Hold(*args))
+    monkeypatch.setattr(pointwise, "Hold", lambda *args: seen.append(args) or LaunchArrays(*args))
     both("LSTM", where="lengths", **GPU)
     assert len(seen) == 2
 
@@ -261,10 +262,10 @@ def test_the_host_looks_at_the_first_step_only(kernels, monkeypatch):
 def test_a_copy_in_the_series_is_noticed():
     with strict.install() as cupy:
         a = cupy.asarray(np.ones((3, 4), "float32"))
-        assert place("h", a, a[2].data.ptr) == 2
+        assert find_step("h", a, a[2].data.ptr) == 2
         for wrong in (a[2].copy().data.ptr, a.data.ptr + 4, a.data.ptr - 16):
             with pytest.raises(rnnref.Error, match="h of the first step is a copy"):
-                place("h", a, wrong)
+                find_step("h", a, wrong)
 
 
 @pytest.mark.kernels

@@ -8,8 +8,8 @@ from hypothesis import given, settings, strategies as st
 from tests.shim.hostsim import built
 
 from rnnref.cuda import source
-from rnnref.cuda.limits import CARDS, refused
-from rnnref.cuda.tiling import SPLITS, Task, Tiling, clocks, microseconds, parts, product, share, shared, tiling
+from rnnref.cuda.devices import CARDS, why_no_launch
+from rnnref.cuda_loops.tiling import SPLITS, Task, Tiling, estimate_clocks, estimate_microseconds, estimate_parts, product_arguments, compute_share, count_shared_bytes, choose_tiling
 
 TASKS = [Task(way, 4, n, rows, "float", S, 90) for way, n, rows, S in itertools.product(
     ("Ahead", "Back"), (20, 256, 512), (1, 16, 64, 600), ("float", "tf32", "bfloat16"))]
@@ -17,9 +17,9 @@ TASKS = [Task(way, 4, n, rows, "float", S, 90) for way, n, rows, S in itertools.
 
 @pytest.mark.parametrize("task", TASKS, ids=str)
 def test_the_parts_are_the_whole(task):
-    t = tiling(task)
-    one, (_, arithmetic, moved, *_) = parts(t, task), clocks(t, task)
-    assert math.isclose(sum(one), microseconds(t, task), rel_tol=1e-12)
+    t = choose_tiling(task)
+    one, (_, arithmetic, moved, *_) = estimate_parts(t, task), estimate_clocks(t, task)
+    assert math.isclose(sum(one), estimate_microseconds(t, task), rel_tol=1e-12)
     assert (one.shared, one.arithmetic)[moved > arithmetic] == 0 < one.arithmetic + one.shared
     assert min(one) == 0 and (one.exchange > 0) == (t.blocks > 1)
 
@@ -27,8 +27,8 @@ def test_the_parts_are_the_whole(task):
 def test_clusters_that_wait_for_others_take_their_time_again():
     """600 rows of 256 units are more clusters than a card has room for."""
     task = Task("Ahead", 4, 256, 600, "float", "float", 90)
-    t = tiling(task)
-    alone, crowded = (parts(t, task._replace(rows=rows)) for rows in (t.group, task.rows))
+    t = choose_tiling(task)
+    alone, crowded = (estimate_parts(t, task._replace(rows=rows)) for rows in (t.group, task.rows))
     assert all(math.isclose(many, 5 * one) for many, one in zip(crowded, alone))
 
 
@@ -37,17 +37,17 @@ def test_clusters_that_wait_for_others_take_their_time_again():
                  st.integers(1, 600), st.just("float"), st.sampled_from(("float", "tf32", "half", "bfloat16")),
                  st.sampled_from(sorted(CARDS))))
 def test_what_is_dealt_out_is_all_there_is_and_fits_its_card(task):
-    t = tiling(task)
+    t = choose_tiling(task)
     if t is None:
         return
-    one = share(t, task)
+    one = compute_share(t, task)
     assert t.blocks * t.units >= task.n and t.pairs * t.threads >= t.group * t.units and 1 <= t.group <= task.rows
     across = 16 * t.warps if t.engine == "mma" else t.warps * (32 // t.split)
     assert across * one.C >= one.columns and 0 <= t.held <= one.K
     assert t.engine == "fma" or (task.S != "float" and task.sm >= 80 and t.at_a_time % 8 == 0)
     assert t.blocks <= (1 if task.sm < 90 else 16 if task.sm in (90, 100) else 8)
     grid = -(-task.rows // t.group) * t.blocks, 2
-    assert refused(CARDS[task.sm], grid, (t.threads, 1), shared(t, task)) is None
+    assert why_no_launch(CARDS[task.sm], grid, (t.threads, 1), count_shared_bytes(t, task)) is None
 
 
 def some():
@@ -66,14 +66,14 @@ def test_python_and_c_count_alike():
     """How a product is shared out is said twice: for the plan here, in fma.cuh and mma.cuh for the kernels."""
     lines, want = [], []
     for t, task in some():
-        A, S, numbers = source.qualified(task.A), source.qualified(task.S), ", ".join(map(str, product(t, task)))
+        A, S, numbers = source.qualify(task.A), source.qualify(task.S), ", ".join(map(str, product_arguments(t, task)))
         kind, C = (f"Fma<{A}, {S}, {numbers}>", "C") if t.engine == "fma" else (f"Mma<{S}, {numbers}>", "TILES")
-        one = share(t, task)
+        one = compute_share(t, task)
         if one.C <= 32:
             lines += [f"rnnref::{kind}::{name}" for name in (C, "K", "STRIDE", "REST")]
             want += [one.C, one.K, one.stride, one.rest]
     seen = set()
-    text = ['#include "cuda_host_shim.h"', *(source.inlined(file, seen) for file in ("fma.cuh", "mma.cuh")),
+    text = ['#include "cuda_host_shim.h"', *(source.inline_includes(file, seen) for file in ("fma.cuh", "mma.cuh")),
             'extern "C" {', f"int counts[] = {{{', '.join(lines)}}};", "}"]
     counts = (ctypes.c_int * len(lines)).in_dll(ctypes.CDLL(str(built("\n".join(text)))), "counts")
     assert list(counts) == want and len(want) > 300

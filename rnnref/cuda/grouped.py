@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from ..arrays import namespace, as_matrix
 from ..maps.dense import Grouped
-from . import modes
-from .products import product, summed
+from . import precision
+from .matmul import matmul, sum_rows
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class CudaGrouped(Grouped):
     """What a Grouped map does, its products in one mode.  Results have the dtype of the weights."""
     mode: str = "fp32"
     plain: ClassVar[Any] = Grouped
-    refuses = staticmethod(lambda m: modes.lacking())
+    refuses = staticmethod(lambda m: precision.why_no_cublas())
 
     def forward(self, p, x):
         W = p[self.W]
@@ -33,8 +33,8 @@ class CudaGrouped(Grouped):
         dW = namespace(W).empty(W.shape, W.dtype)
         x, parts = self.cut(as_matrix(x), W), self.parted(da)
         for k in range(len(W)):
-            product(x[:, k].T, parts[:, k], self.mode, dW[k])
-        return {self.W: dW} | ({self.b: summed(da, W.dtype)} if self.b else {})
+            matmul(x[:, k].T, parts[:, k], self.mode, dW[k])
+        return {self.W: dW} | ({self.b: sum_rows(da, W.dtype)} if self.b else {})
 
     def cut(self, x, W):                          # [rows, I] -> [rows, groups, I / groups]
         return x.reshape(len(x), *W.shape[:2])
@@ -42,5 +42,5 @@ class CudaGrouped(Grouped):
     def each(self, a, W):                         # [rows, groups, n] times [groups, n, m] -> [rows, groups, m]
         out = namespace(a).empty((len(W), len(a), W.shape[-1]), W.dtype)
         for k in range(len(W)):
-            product(a[:, k], W[k], self.mode, out[k])
+            matmul(a[:, k], W[k], self.mode, out[k])
         return out.swapaxes(0, 1)

@@ -3,23 +3,23 @@ import numpy
 
 from ..arrays import is_array
 from ..errors import DtypeError, NotSupported, ShapeError
-from .launch import at_hand
-from .limits import LARGEST
-from .source import TYPES
+from .launch import check_on_device
+from .devices import LARGEST
+from .source import CPP_TYPES
 
 
-def arithmetic(who, dtype):
+def arithmetic_dtype(who, dtype):
     """float64 beside float64, float32 beside all else."""
-    if dtype.name not in TYPES:
-        raise DtypeError(who, f"the kernels have no {dtype}", known=", ".join(TYPES))
+    if dtype.name not in CPP_TYPES:
+        raise DtypeError(who, f"the kernels have no {dtype}", known=", ".join(CPP_TYPES))
     return numpy.dtype("float64" if dtype.name == "float64" else "float32")
 
 
-class Hold:
+class LaunchArrays:
     """`arrays`: the fields of the kernel's struct by their names in C++."""
 
     def __init__(self, who, like, out, live, lead, n):
-        self.who, self.xp, self.out, self.arrays, self.n = who, at_hand(who, like), out or {}, {}, n
+        self.who, self.xp, self.out, self.arrays, self.n = who, check_on_device(who, like), out or {}, {}, n
         self.lead, self.rows, self.span, self.live = lead, 1, 1, None
         for size in lead:
             self.rows *= size
@@ -62,7 +62,7 @@ class Hold:
         self.out = {**self.out, name: a}
         return self.make(name, shape, dtype)
 
-    def exchanged(self, name, W):
+    def operand_dtype(self, name, W):
         """The dtype of what the next product takes: that of out[name], else W."""
         S = self.out[name].dtype if self.out.get(name) is not None else W
         if S != W and not (W.name == "float32" and S.name in ("float16", "bfloat16")):
@@ -75,18 +75,18 @@ class Hold:
         self.arrays[f"p.{name}"] = a = self.end_to_end(a if a.dtype == A else a.astype(A))
         return a.data.ptr
 
-    def take_kept(self, names, kept, A):
+    def add_kept(self, names, kept, A):
         """What is kept, as one array: that which these are views of, or a new one if they are not, or not any more."""
         if is_array(kept):
             return self.take("kept", kept, (*self.lead, len(names.split()), self.n), A)
         blocks = kept[:len(names.split())]
         for name, a in zip(names.split(), blocks):
             self.fits(f"kept.{name}", a, blocks[0].shape, A)
-        if not self.side_by_side(blocks):
+        if not self._is_one_array(blocks):
             blocks = [self.xp.stack(blocks, -2)]
         self.arrays["kept"] = blocks[0]
 
-    def side_by_side(self, blocks):
+    def _is_one_array(self, blocks):
         """Whether these are what [..., j, :] of one array gives, in order."""
         first, row = blocks[0], self.n * blocks[0].itemsize
         strides, size = [first.itemsize], row * len(blocks)

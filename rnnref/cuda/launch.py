@@ -11,15 +11,15 @@ import numpy
 
 from ..arrays import is_cupy
 from ..errors import DeviceError, import_optional
-from .limits import geometry
+from .devices import geometry
 from .source import assemble
-from .trouble import explained
+from .errors import translate_errors
 
-WHO = "CUDA kernels"
-OPTIONS = ("-std=c++17",)
+_WHO = "CUDA kernels"
+COMPILE_OPTIONS = ("-std=c++17",)
 
 # The structs of arguments, field by field as C++ has them: pointers, and in the end where to go.
-ARGS = {
+STRUCT_FIELDS = {
     "Forward": "ax ah h0 c0 y h c sent kept",
     "Backward": "kept c0 c h0 dy dh dc dax dah dh0 dc0 dp",
     "Reset": "ax ag h0 kept rh",
@@ -27,10 +27,10 @@ ARGS = {
     "RenewBack": "kept h0 dy dh dax",
     "ResetBack": "kept h0 dy dh drh dax dh0",
 }
-TO = numpy.dtype([("live", "P"), ("rows", "i4"), ("n", "i4"), ("span", "i4")], align=True)
+TO_DTYPE = numpy.dtype([("live", "P"), ("rows", "i4"), ("n", "i4"), ("span", "i4")], align=True)
 
 
-def lacking():
+def why_no_compiler():
     """Why this CuPy compiles no CUDA kernels, in words, or None.  CuPy is looked for, not imported."""
     cupy = sys.modules.get("cupy")
     if cupy is None:
@@ -41,9 +41,9 @@ def lacking():
 
 
 @lru_cache(None)
-def layout(names, fields, A, to=TO):
+def struct_dtype(names, fields, A, to_dtype=TO_DTYPE):
     """The dtype of a struct: the options of its rule, pointers, and where to go."""
-    parts = [(name, "P") for name in names.split()] + [("to", to)]
+    parts = [(name, "P") for name in names.split()] + [("to", to_dtype)]
     if fields:
         rule = numpy.dtype([(name, A if kind == "A" else kind) for name, kind in fields], align=True)
         parts.insert(0, ("rule", rule))
@@ -51,31 +51,31 @@ def layout(names, fields, A, to=TO):
 
 
 @lru_cache(None)
-def compiled(kernel):
+def compile_kernel(kernel):
     """The kernel as CuPy's RawKernel, which holds one binary for each card."""
-    cupy = import_optional("cupy", "cuda13", WHO)
-    module = cupy.RawModule(code=assemble([kernel]), options=OPTIONS, backend="nvrtc")
-    with explained(WHO):
+    cupy = import_optional("cupy", "cuda13", _WHO)
+    module = cupy.RawModule(code=assemble([kernel]), options=COMPILE_OPTIONS, backend="nvrtc")
+    with translate_errors(_WHO):
         return module.get_function(kernel.name)
 
 
-def launch(kernel, hold, fields=(), options=()):
+def launch(kernel, arrays, fields=(), options=()):
     """One launch of `kernel` on the arrays that `hold` has, on the current stream; fields and options: of its rule."""
-    if hold.rows and hold.n:
-        with explained(WHO):
-            compiled(kernel)(*geometry(hold.rows, hold.n), (arguments(kernel, hold, fields, options),))
+    if arrays.rows and arrays.n:
+        with translate_errors(_WHO):
+            compile_kernel(kernel)(*geometry(arrays.rows, arrays.n), (pack_arguments(kernel, arrays, fields, options),))
 
 
-def arguments(kernel, hold, fields=(), options=()):
+def pack_arguments(kernel, hold, fields=(), options=()):
     """The struct that the kernel takes."""
     arrays = hold.arrays
-    values = [arrays[name].data.ptr if name in arrays else 0 for name in ARGS[kernel.args].split()]
+    values = [arrays[name].data.ptr if name in arrays else 0 for name in STRUCT_FIELDS[kernel.args].split()]
     to = (0 if hold.live is None else hold.live.data.ptr, hold.rows, hold.n, hold.span)
-    struct = layout(ARGS[kernel.args], fields, kernel.A)
+    struct = struct_dtype(STRUCT_FIELDS[kernel.args], fields, kernel.A)
     return numpy.array(((tuple(options),) if fields else ()) + (*values, to), struct)
 
 
-def at_hand(who, a):
+def check_on_device(who, a):
     """Raise unless `a` is on the current GPU: a kernel that reads from elsewhere ends the process's use of its card."""
     if not is_cupy(a):
         raise DeviceError(who, f"a kernel was given a {type(a).__name__}, expected an array on the GPU",

@@ -36,104 +36,104 @@ from typing import Any
 
 from ..arrays import is_array
 from ..errors import NotSupported, ShapeError
-from .hold import Hold, arithmetic
-from .launch import lacking, launch
-from .source import TYPES, Kernel
-from .texts import activations_refuse, text_of
+from .hold import LaunchArrays, arithmetic_dtype
+from .launch import why_no_compiler, launch
+from .source import CPP_TYPES, Kernel
+from .kernel_table import refuses_activations, kernel_row_of
 
 
 def refuses(rule):
     """None, or why no kernel does what this rule does."""
-    text = text_of(rule)
+    text = kernel_row_of(rule)
     if text is None:
         return f"no kernel has been written for {type(rule).__name__}"
-    return lacking() or activations_refuse(name_of(rule), rule, text.activations)
+    return why_no_compiler() or refuses_activations(plain_name(rule), rule, text.activations)
 
 
 def forward(rule, p, ax, ah, s, live=None, out=None, keep=True, launch=launch):
     """One step: -> y, new, kept.  See the head of this file."""
-    text, who = known(rule), name_of(rule)
-    lead, n = sizes(who, rule, ax)
-    hold = Hold(who, ax, out, live, lead, n)
+    text, who = require_kernel(rule), plain_name(rule)
+    lead, n = _split_shape(who, rule, ax)
+    hold = LaunchArrays(who, ax, out, live, lead, n)
     flat, W = (*lead, n), ax.dtype
-    A = arithmetic(who, W)
-    S = hold.exchanged("sent", W)
+    A = arithmetic_dtype(who, W)
+    S = hold.operand_dtype("sent", W)
     hold.take("ax", ax, ax.shape, W)
     hold.take("ah", ah if is_array(ah) else None, ax.shape, W)                # 0 beside a sum
-    hold.take("h0", s.h if text.sees_h or live is not None else None, flat, W)
+    hold.take("h0", s.h if text.reads_h or live is not None else None, flat, W)
     h = hold.make("h", flat, W)
     y = hold.make("y", flat, W) if live is not None or "y" in hold.out else h
     c = None
     if text.has_c:
         hold.take("c0", s.c, flat, A)
         c = hold.make("c", flat, A)
-    kept = hold.make("kept", buffer(rule, lead, n), A) if keep else None
+    kept = hold.make("kept", kept_shape(rule, lead, n), A) if keep else None
     hold.make("sent", flat, S) if "sent" in hold.out else None
-    launch(kernel("Forward", rule, text, A, S, W), hold, text.fields, options(rule, text, p, A, hold))
+    launch(make_kernel("Forward", rule, text, A, S, W), hold, text.fields, pack_options(rule, text, p, A, hold))
     new = rule.State(h, c) if text.has_c else rule.State(h)
-    return y, new, views(rule, kept, s, new) if keep else None
+    return y, new, kept_views(rule, kept, s, new) if keep else None
 
 
 def backward(rule, p, kept, dy, dnew, live=None, out=None, launch=launch):
     """The same step back: -> dax, dah, ds, dp.  See the head of this file."""
-    text, who = known(rule), name_of(rule)
+    text, who = require_kernel(rule), plain_name(rule)
     *lead, n = flat = kept[0].shape
-    hold, A = Hold(who, kept[0], out, live, tuple(lead), n), kept[0].dtype
-    W = next((a.dtype for a in (dy, dnew.h, hold.out.get("dh")) if a is not None), kept.h0.dtype if text.sees_h else A)
-    S = hold.exchanged("dax", W)
-    hold.take_kept(text.kept, kept, A)
+    hold, A = LaunchArrays(who, kept[0], out, live, tuple(lead), n), kept[0].dtype
+    W = next((a.dtype for a in (dy, dnew.h, hold.out.get("dh")) if a is not None), kept.h0.dtype if text.reads_h else A)
+    S = hold.operand_dtype("dax", W)
+    hold.add_kept(text.kept, kept, A)
     hold.take("c0", kept.c0 if text.has_c else None, flat, A)
-    hold.take("c", kept.c if sees_c(rule) else None, flat, A)
-    hold.take("h0", kept.h0 if text.sees_h else None, flat, W)
+    hold.take("c", kept.c if reads_new_c(rule) else None, flat, A)
+    hold.take("h0", kept.h0 if text.reads_h else None, flat, W)
     hold.take("dy", dy, flat, W)
     hold.take("dh", dnew.h, flat, W)
     dax = dah = hold.make("dax", (*lead, len(rule.gates) * n), S)
     if not rule.is_additive:
         dah = hold.make("dah", dax.shape, S)
-    ds = [hold.make("dh", flat, W, "dh0") if text.sees_h or live is not None else None]
+    ds = [hold.make("dh", flat, W, "dh0") if text.reads_h or live is not None else None]
     if text.has_c:
         hold.take("dc", dnew.c, flat, A)
         ds.append(hold.make("dc", flat, A, "dc0"))
-    named = names(rule)
+    named = parameter_names(rule)
     dp: Any = hold.make("dp", (*lead, len(named), n), A) if named else None
-    launch(kernel("Backward", rule, text, A, S, W), hold, text.fields, options(rule, text, p, A, hold))
+    launch(make_kernel("Backward", rule, text, A, S, W), hold, text.fields, pack_options(rule, text, p, A, hold))
     return dax, dah, rule.State(*ds), {name: dp[..., j, :] for j, name in enumerate(named)}
 
 
-def buffer(rule, lead, n):
+def kept_shape(rule, lead, n):
     """The shape of the array that holds what is kept."""
-    return (*lead, known(rule).stored, n)
+    return (*lead, require_kernel(rule).stored, n)
 
 
-def views(rule, array, s, new):
+def kept_views(rule, array, s, new):
     """The rule's Kept: views of that array, and of the states before and after what it sees of them."""
-    text = known(rule)
+    text = require_kernel(rule)
     return text.views([array[..., j, :] for j in range(text.stored)], s, new)
 
 
-def names(rule):
+def parameter_names(rule):
     """The parameters that have a gradient, in the order of the blocks of `dp`."""
     return tuple(rule.axes())
 
 
-def known(rule):
+def require_kernel(rule):
     """The row of a rule that the kernels can do."""
     why = refuses(rule)
     if why:
         raise NotSupported("CUDA kernels", why, fix="the plain rule does it: twins=False")
-    return text_of(rule)
+    return kernel_row_of(rule)
 
 
-def name_of(rule):
+def plain_name(rule):
     return getattr(type(rule), "plain", type(rule)).__name__
 
 
-def sees_c(rule):
+def reads_new_c(rule):
     """Whether the way back looks at the new c: a peephole of o does, and the clip."""
     return getattr(rule, "peepholes", False) or bool(getattr(rule, "cell_clip", None))
 
 
-def sizes(who, rule, ax):
+def _split_shape(who, rule, ax):
     """The leading axes and the number of units, read off an array of all gate blocks."""
     *lead, width = ax.shape
     n, left = divmod(width, len(rule.gates))
@@ -142,10 +142,10 @@ def sizes(who, rule, ax):
     return tuple(lead), n
 
 
-def options(rule, text, p, A, hold):
+def pack_options(rule, row, p, A, arrays):
     """The values of the rule's struct: what it was made with, and where its parameters are."""
-    return text.options(rule, {name: hold.parameter(name, p[name], A) for name in names(rule)})
+    return row.options(rule, {name: arrays.parameter(name, p[name], A) for name in parameter_names(rule)})
 
 
-def kernel(args, rule, text, A, S, W):
-    return Kernel("pointwise.cu", args, A.name, S.name, W.name, text.cpp(rule, TYPES[A.name]), text.header)
+def make_kernel(args, rule, row, A, S, W):
+    return Kernel("pointwise.cu", args, A.name, S.name, W.name, row.cpp(rule, CPP_TYPES[A.name]), row.header)

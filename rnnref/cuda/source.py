@@ -8,8 +8,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-HERE = Path(__file__).parent
-TYPES = {"float64": "double", "float32": "float", "float16": "half", "bfloat16": "bfloat16"}
+_HERE = Path(__file__).parent
+CPP_TYPES = {"float64": "double", "float32": "float", "float16": "half", "bfloat16": "bfloat16"}
 THREADS = 128                                     # of a block
 
 
@@ -25,12 +25,12 @@ class Kernel(NamedTuple):
     def name(self):
         """`lstm_input_forward_float_half`: a name in C."""
         words = self.rule.replace("rnnref::", "").replace("<", " ").replace(",", " ").replace(">", " ").split()
-        words = [w for w in words if w not in ("NONE", TYPES[self.A])] + [self.args, TYPES[self.S], TYPES[self.W]]
+        words = [w for w in words if w not in ("NONE", CPP_TYPES[self.A])] + [self.args, CPP_TYPES[self.S], CPP_TYPES[self.W]]
         return "_".join(words).lower()
 
     @property
     def struct(self):
-        types = ", ".join(qualified(TYPES[t]) for t in (self.A, self.S, self.W))
+        types = ", ".join(qualify(CPP_TYPES[t]) for t in (self.A, self.S, self.W))
         return f"rnnref::{self.args}<{f'rnnref::{self.rule}, ' if self.rule else ''}{types}>"
 
     def entry(self):
@@ -38,7 +38,7 @@ class Kernel(NamedTuple):
                 "{ rnnref::each(args, args.to); }\n")
 
 
-class Whole(NamedTuple):
+class SequenceKernel(NamedTuple):
     """One instance of a whole sequence: a struct of arguments for each of two directions that says run()."""
     way: str                                      # "Ahead" or "Back"
     A: str; S: str; W: str                        # names in C++
@@ -59,7 +59,7 @@ class Whole(NamedTuple):
 
     @property
     def struct(self):
-        t, (A, S, W) = self.tiling, map(qualified, (self.A, self.S, self.W))
+        t, (A, S, W) = self.tiling, map(qualify, (self.A, self.S, self.W))
         numbers = ", ".join(map(str, self.product))
         product = f"rnnref::Fma<{A}, {S}, {numbers}>" if t.engine == "fma" else f"rnnref::Mma<{S}, {numbers}>"
         return f"rnnref::{self.way}<rnnref::{self.rule}, {product}, {A}, {S}, {W}, {t.blocks}, {t.units}, {t.pairs}>"
@@ -71,16 +71,16 @@ class Whole(NamedTuple):
                 f"const __grid_constant__ rnnref::Both<{self.struct}> both) {{ both.each[blockIdx.y].run(); }}\n")
 
 
-def qualified(name):
+def qualify(name):
     return name if name in ("float", "double") else f"rnnref::{name}"
 
 
 @lru_cache(None)
 def read(file):
-    return (HERE / file).read_text()
+    return (_HERE / file).read_text()
 
 
-def inlined(file, seen):
+def inline_includes(file, seen):
     """The text of a file with what it includes in the place of the including, each once."""
     if file in seen:
         return ""
@@ -88,7 +88,7 @@ def inlined(file, seen):
     lines = []
     for line in read(file).splitlines(keepends=True):
         if line.startswith('#include "'):
-            lines.append(inlined(line.split('"')[1], seen))
+            lines.append(inline_includes(line.split('"')[1], seen))
         elif not line.startswith("#pragma once"):
             lines.append(line)
     return "".join(lines)
@@ -98,4 +98,4 @@ def assemble(kernels):
     """The one source of these kernels."""
     seen: set = set()
     files = dict.fromkeys(f for k in kernels for f in (k.header, k.file) if f)
-    return "".join(inlined(file, seen) for file in files) + "\n" + "".join(k.entry() for k in kernels)
+    return "".join(inline_includes(file, seen) for file in files) + "\n" + "".join(k.entry() for k in kernels)

@@ -3,6 +3,6 @@ from .adapt import adapt
 from .convert import convert, dump, gradients, load
 from .files import read
 from .layouts import LAYOUTS, Layout, Row
-from .options import cell_for, cell_in, cell_like, layout_of, traits
-from .sources import Weights, pieces, weights_of
-from .words import explain_weights
+from .families import cell_for, infer_cell, cell_like, layout_of, traits
+from .weights import Weights, pieces, weights_of
+from .describe import explain_weights

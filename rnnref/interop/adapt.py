@@ -1,9 +1,9 @@
 """The same function in the parameters of another cell.  (floor 4)"""
 from ..arrays import namespace
 from ..errors import NotSupported
-from .options import RESET, SPACE, traits
+from .families import RESET_REASON, CONV_OPTIONS, traits
 
-SCALED = ("W", "R", "b", "bR", "Wp")              # what enters the argument of a gate
+_SCALED = ("W", "R", "b", "bR", "Wp")              # what enters the argument of a gate
 
 
 def adapt(cell, p, other, separate=None):
@@ -25,15 +25,15 @@ def adapt(cell, p, other, separate=None):
     array([0., 1., 0., 0.])
     """
     a, b = traits(cell), traits(other)
-    comparable(cell.name, a, b, other.name)
-    q = by_gate(cell, p)
-    uncouple(cell.name, q, a, b)
-    forget(q, a, b, rescale(q, a, b))
-    merge(cell.name, q, a, b, separate)
-    return together(cell.name, q, other)
+    _check_comparable(cell.name, a, b, other.name)
+    q = _split_by_gate(cell, p)
+    _uncouple(cell.name, q, a, b)
+    _shift_forget_bias(q, a, b, _rescale(q, a, b))
+    _merge_biases(cell.name, q, a, b, separate)
+    return _concatenate_gates(cell.name, q, other)
 
 
-def by_gate(cell, p):
+def _split_by_gate(cell, p):
     """{"W": {"i": …, "f": …}, "Wp": {"i": …}, "P": {"": …}}: parameters gate by gate."""
     q: dict = {"Wp": {}, "b": {}}
     for name, axes in cell.axes().items():
@@ -47,29 +47,29 @@ def by_gate(cell, p):
     return q | {"b": q["b"] or {gate: namespace(row).zeros_like(row) for gate, row in one_row.items()}}
 
 
-def comparable(who, a, b, other):
+def _check_comparable(who, a, b, other):
     """Raise if the two differ in what no weights can make up for."""
     if a.keys() != b.keys():
         raise NotSupported(who, f"cannot become a {other}: they compute different things")
     if a.get("reset") != b.get("reset"):
-        raise NotSupported(who, f"reset={a['reset']!r} cannot become reset={b['reset']!r}", reason=RESET)
+        raise NotSupported(who, f"reset={a['reset']!r} cannot become reset={b['reset']!r}", reason=RESET_REASON)
     for name in ("projection", "projection_clip", "cell_clip", "candidate", "output", "activation", "keeps",
-                 *SPACE):
+                 *CONV_OPTIONS):
         if a.get(name) != b.get(name):
             raise NotSupported(who, f"{name}={a[name]} cannot become {name}={b[name]}",
                                reason="no weights make them equal")
-    if a.get("gate") != b.get("gate") and not alike(a["gate"], b["gate"]):
+    if a.get("gate") != b.get("gate") and not _has_other_slope(a["gate"], b["gate"]):
         raise NotSupported(who, f"gate={a['gate']} cannot become gate={b['gate']}",
                            reason="no weights make them equal" + (
                                ", only hard sigmoids are rescaled" if "hard_sigmoid" in a["gate"].name else ""))
 
 
-def alike(one, two):
+def _has_other_slope(one, two):
     """Two hard sigmoids of which only the slope differs."""
     return one.name == two.name == "hard_sigmoid" and one.beta == two.beta and one.clip is two.clip is None
 
 
-def uncouple(who, q, a, b):
+def _uncouple(who, q, a, b):
     """Blocks of its own for a coupled gate."""
     if a.get("coupled") == b.get("coupled"):
         return
@@ -80,31 +80,31 @@ def uncouple(who, q, a, b):
         raise NotSupported(who, f"coupled={a['coupled']!r} with gate={gate} cannot become coupled={b['coupled']}",
                            reason=f"1 - {gate}(a) is not {gate}(-a)")
     has, lacks = ("f", "i") if a["coupled"] == "input" else ("i", "f")
-    for name in SCALED:
+    for name in _SCALED:
         if has in q.get(name, {}):
             q[name][lacks] = -q[name][has]
     if has == "f" and a["forget_bias"]:
         q["b"]["i"] = q["b"]["i"] - a["forget_bias"]
 
 
-def rescale(q, a, b):
+def _rescale(q, a, b):
     """hard_sigmoid(a x + 1/2) of one slope is that of the other at x a / b.  Returns a / b."""
     if a.get("gate") == b.get("gate"):
         return 1
     factor = a["gate"].alpha / b["gate"].alpha
-    for name in q.keys() & set(SCALED):
+    for name in q.keys() & set(_SCALED):
         q[name] = {gate: block if gate in "gn" else factor * block for gate, block in q[name].items()}
     return factor
 
 
-def forget(q, a, b, factor):
+def _shift_forget_bias(q, a, b, factor):
     """What is added to f at run time."""
     shift = factor * a.get("forget_bias", 0) - b.get("forget_bias", 0)
     if shift and "f" in q["b"]:
         q["b"]["f"] = q["b"]["f"] + shift
 
 
-def merge(who, q, a, b, separate):
+def _merge_biases(who, q, a, b, separate):
     """bR into b, where `other` does not keep it apart."""
     for gate, bias in q.get("bR", {}).items():
         if b["recurrent_bias"] and (separate is None or gate in separate):
@@ -119,7 +119,7 @@ def merge(who, q, a, b, separate):
         q["bR"][gate] = bias
 
 
-def together(who, q, other):
+def _concatenate_gates(who, q, other):
     """The parameters of `other`, whose blocks q holds; biases and peepholes that q lacks are zero."""
     p, b = {}, q.pop("b")
     xp = namespace(*b.values())

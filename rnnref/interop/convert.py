@@ -5,10 +5,10 @@ from ..arrays import asnumpy
 from ..errors import NotSupported, ShapeError
 from ..shapes import check_floating
 from .adapt import adapt
-from .blocks import arrays_of, blocks_of, check_shapes, expected, reads, same_gates, sizes_of
-from .options import cell_in, cell_like, layout_of, no_trap
+from .places import arrays_of, blocks_of, check_shapes, expected_shapes, is_row_needed, check_gates, infer_sizes
+from .families import infer_cell, cell_like, layout_of, check_defaults
 
-LACKS = {"bR": "recurrent_bias=True", "P": "projection=its width", "Wp": "peepholes=True"}
+_MISSING_OPTIONS = {"bR": "recurrent_bias=True", "P": "projection=its width", "Wp": "peepholes=True"}
 
 
 def load(layout, arrays, cell):
@@ -21,7 +21,7 @@ def load(layout, arrays, cell):
     >>> load(layout, theirs, cell)["b"]           # theirs are z r n
     array([2., 1., 3.])
     """
-    arrays, sizes = measured(layout, arrays, cell)
+    arrays, sizes = measure_arrays(layout, arrays, cell)
     dtype = next(iter(arrays.values())).dtype
     p = {name: numpy.zeros(shape, dtype) for name, shape in cell.shapes(sizes["I"].n, sizes["U"].n).items()}
     for block in blocks_of(layout, cell, sizes):
@@ -30,16 +30,16 @@ def load(layout, arrays, cell):
         if block.ours in p:
             p[block.ours][block.place] = block.read(arrays[block.theirs])
         elif arrays[block.theirs][block.at].any():
-            raise not_ours(cell, block)
+            raise _no_parameter_error(cell, block)
     return p
 
 
-def measured(layout, arrays, cell):
+def measure_arrays(layout, arrays, cell):
     """Their arrays in main memory and the sizes of all axes, after everything has been seen to fit."""
-    same_gates(layout, cell)
+    check_gates(layout, cell)
     arrays = {name: asnumpy(a) for name, a in arrays.items()}
-    check_names(layout, arrays, cell)
-    sizes = sizes_of(layout, arrays, cell)
+    _check_names(layout, arrays, cell)
+    sizes = infer_sizes(layout, arrays, cell)
     check_shapes(layout, arrays, cell, sizes)
     dtype = next(iter(arrays.values())).dtype
     for name, a in arrays.items():
@@ -47,7 +47,7 @@ def measured(layout, arrays, cell):
     return arrays, sizes
 
 
-def check_names(layout, arrays, cell):
+def _check_names(layout, arrays, cell):
     """Raise unless these are the arrays of the layout: all that the cell needs, and no others."""
     known = arrays_of(layout)
     odd = [name for name in arrays if name not in known]
@@ -55,18 +55,18 @@ def check_names(layout, arrays, cell):
         raise ShapeError(cell.name, f"{' '.join(odd)}: not known to {layout.who}", known=" ".join(known),
                          hint="if these are several layers, or a whole model: interop.sources.pieces")
     for name, row in known.items():
-        needed = reads(layout, row, cell)
+        needed = is_row_needed(layout, row, cell)
         if needed and name not in arrays:
             raise ShapeError(cell.name, f"{name} is missing: {row.ours.replace('{g}', '')} lies in it",
                              given=" ".join(arrays) or "nothing",
                              hint="if the layer was made without biases: layout_of(…, bias=False)"
                              if row.ours in ("b", "bR") else "")
         if name in arrays and row.ours == "P" and not needed:
-            raise NotSupported(cell.name, f"{name} is given, and this cell has no projection", fix=LACKS["P"])
+            raise NotSupported(cell.name, f"{name} is given, and this cell has no projection", fix=_MISSING_OPTIONS["P"])
 
 
-def not_ours(cell, block):
-    fix = next((fix for ours, fix in LACKS.items() if block.ours.startswith(ours)), "")
+def _no_parameter_error(cell, block):
+    fix = next((fix for ours, fix in _MISSING_OPTIONS.items() if block.ours.startswith(ours)), "")
     return NotSupported(cell.name, f"{block.theirs} is not zero, and this cell has no {block.ours}", fix=fix)
 
 
@@ -79,7 +79,7 @@ def dump(layout, p, cell):
     >>> dump(layout_of("gru", "onnx"), p, cell_for("gru", "onnx"))["B"]
     array([[2., 1., 3., 0., 0., 0.]])
     """
-    out, left = poured(layout, p, cell)
+    out, left = _write_blocks(layout, p, cell)
     for name, here in left.items():
         if here.size and here.all() and here.ndim > 1 or asnumpy(p[name])[here].any():
             raise NotSupported(cell.name, f"{name} is not zero where {layout.who} has no place for it",
@@ -90,15 +90,15 @@ def dump(layout, p, cell):
 
 def gradients(layout, dp, cell):
     """Gradients of the parameters -> gradients of their arrays.  What has no place in theirs has no gradient there."""
-    return poured(layout, dp, cell)[0]
+    return _write_blocks(layout, dp, cell)[0]
 
 
-def poured(layout, p, cell):
+def _write_blocks(layout, p, cell):
     """Their arrays, and what of ours no block has taken: {name: bool array}."""
-    same_gates(layout, cell)
+    check_gates(layout, cell)
     p, axes = {name: asnumpy(a) for name, a in p.items()}, cell.axes()
     sizes = cell.sizes(p["W"].shape[-2], cell.units(p))
-    shapes, out = expected(layout, cell, sizes), {}
+    shapes, out = expected_shapes(layout, cell, sizes), {}
     left = {name: numpy.ones(a.shape, bool) for name, a in p.items()}
     blocks = list(blocks_of(layout, cell, sizes))
     used = {block.theirs for block in blocks if block.ours in axes or (block.ours == "bR" and "b" in axes)}
@@ -127,13 +127,13 @@ def convert(arrays, source, target, family, given=None, wanted=None):
     array([0., 3., 1., 3.])
     """
     theirs, other = layout_of(family, source), layout_of(family, target)
-    cell = cell_in(theirs, arrays, **given or {})
+    cell = infer_cell(theirs, arrays, **given or {})
     new = cell_like(other, cell, **wanted or {})
-    no_trap(other, new, {**(given or {}), **(wanted or {})})
+    check_defaults(other, new, {**(given or {}), **(wanted or {})})
     p = load(theirs, arrays, cell)
-    return dump(other, adapt(cell, p, new, separate=own_bias(other, new)), new)
+    return dump(other, adapt(cell, p, new, separate=gates_with_own_bias(other, new)), new)
 
 
-def own_bias(layout, cell):
+def gates_with_own_bias(layout, cell):
     """The gates whose recurrent bias has a place of its own."""
     return {block.gate for block in blocks_of(layout, cell, cell.sizes(0, 1)) if block.ours == "bR"}

@@ -113,9 +113,9 @@ class Network:
 
     def joined(self, weights, biases):
         """Matrices and vectors -> the buffer."""
-        return numpy.concatenate([a.ravel() for a in self.fitting(weights, biases)])
+        return numpy.concatenate([a.ravel() for a in self._check_shapes(weights, biases)])
 
-    def fitting(self, weights, biases):
+    def _check_shapes(self, weights, biases):
         """All of them in order, after they have been seen to fit."""
         for what, given, want in zip(("weights", "biases"), (weights, biases), self.canonical_shapes()):
             if [tuple(a.shape) for a in given] != want:
@@ -126,7 +126,7 @@ class Network:
     def ours(self, weights, biases):
         """Matrices and vectors -> a tuple of parameters, one dict for each pseudo-layer: W R b bR (P)."""
         found: dict = {}
-        for piece, a in zip(self.offsets(), self.fitting(weights, biases)):
+        for piece, a in zip(self.offsets(), self._check_shapes(weights, biases)):
             found.setdefault((piece.layer, piece.back), {}).setdefault(piece.name, []).append(a.T)
         return tuple({name: numpy.concatenate(parts, -1) for name, parts in p.items()} for p in found.values())
 
@@ -138,15 +138,15 @@ class Network:
             n = self.gates.index(g) * self.units if g else 0
             pieces.append(numpy.ascontiguousarray((a[..., n:n + self.units] if g else a).T))
         n = len(list(self.matrices()))
-        self.fitting(pieces[:n], pieces[n:])
+        self._check_shapes(pieces[:n], pieces[n:])
         return pieces[:n], pieces[n:]
 
 
 # TF 1: the cells that compute what cuDNN does, CudnnCompatibleLSTMCell and its kin
 
-SCOPES = {"lstm": "cudnn_compatible_lstm_cell", "gru": "cudnn_compatible_gru_cell", "rnn_tanh": "basic_rnn_cell",
+_TF_SCOPES = {"lstm": "cudnn_compatible_lstm_cell", "gru": "cudnn_compatible_gru_cell", "rnn_tanh": "basic_rnn_cell",
           "rnn_relu": "basic_rnn_cell"}
-TF_LSTM = "igfo"                                  # the order of its columns
+_TF_LSTM_GATES = "igfo"                                  # the order of its columns
 
 
 def tf_names(net, scope=""):
@@ -157,7 +157,7 @@ def tf_names(net, scope=""):
             path = f"rnn/multi_rnn_cell/cell_{layer}"
             if net.bidirectional:
                 path = f"stack_bidirectional_rnn/cell_{layer}/bidirectional_rnn/{'bw' if back else 'fw'}"
-            path = f"{scope}/{path}/{SCOPES[net.mode]}" if scope else f"{path}/{SCOPES[net.mode]}"
+            path = f"{scope}/{path}/{_TF_SCOPES[net.mode]}" if scope else f"{path}/{_TF_SCOPES[net.mode]}"
             parts = ("gates/", "candidate/input_projection/", "candidate/hidden_projection/")
             for part in parts if net.mode == "gru" else ("",):
                 kernels.append(f"{path}/{part}kernel")
@@ -166,7 +166,7 @@ def tf_names(net, scope=""):
     return kernels, biases, projections
 
 
-def blocks(net, a, order):
+def _select_gates(net, a, order):
     """The gate blocks of one of our arrays, in this order, end to end."""
     return numpy.concatenate([a[..., net.gates.index(g) * net.units:][..., :net.units] for g in order], -1)
 
@@ -176,22 +176,22 @@ def to_tf(net, weights, biases):
 
     The two biases of a gate are added, but for the candidate of a GRU; they cannot be told apart afterwards.
     """
-    refuse_skip(net)
+    _refuse_skip(net)
     kernels, vectors, projections = [], [], []
     for p in net.ours(weights, biases):
-        order = {"lstm": TF_LSTM, "gru": "rz"}.get(net.mode, "h")
-        kernels.append(numpy.concatenate([blocks(net, p["W"], order), blocks(net, p["R"], order)]))
-        vectors.append(blocks(net, p["b"] + p["bR"], order))
+        order = {"lstm": _TF_LSTM_GATES, "gru": "rz"}.get(net.mode, "h")
+        kernels.append(numpy.concatenate([_select_gates(net, p["W"], order), _select_gates(net, p["R"], order)]))
+        vectors.append(_select_gates(net, p["b"] + p["bR"], order))
         if net.mode == "gru":
-            kernels += [blocks(net, p["W"], "n"), blocks(net, p["R"], "n")]
-            vectors += [blocks(net, p["b"], "n"), blocks(net, p["bR"], "n")]
+            kernels += [_select_gates(net, p["W"], "n"), _select_gates(net, p["R"], "n")]
+            vectors += [_select_gates(net, p["b"], "n"), _select_gates(net, p["bR"], "n")]
         projections += [p["P"]] if net.projection else []
     return kernels, vectors, projections
 
 
 def from_tf(net, kernels, biases, projections=()):
     """The way back: each bias is halved, one half for the input and one for the recurrent product."""
-    refuse_skip(net)
+    _refuse_skip(net)
     names = tf_names(net)
     for what, given, want in zip(("kernels", "biases", "projections"), (kernels, biases, projections), names):
         if len(given) != len(want):
@@ -200,20 +200,20 @@ def from_tf(net, kernels, biases, projections=()):
     for n in range(net.layers * len(net.ways)):
         k, b = kernels[n * step:][:step], biases[n * step:][:step]
         cut = net.inputs_of(n // len(net.ways))
-        order = {"lstm": TF_LSTM, "gru": "rz"}.get(net.mode, "h")
+        order = {"lstm": _TF_LSTM_GATES, "gru": "rz"}.get(net.mode, "h")
         here = [g for g in net.gates if g in order]
-        p = {"W": reordered(net, k[0][:cut], order, here), "R": reordered(net, k[0][cut:], order, here)}
-        p["b"] = p["bR"] = reordered(net, b[0] / 2, order, here)
+        p = {"W": _reorder_gates(net, k[0][:cut], order, here), "R": _reorder_gates(net, k[0][cut:], order, here)}
+        p["b"] = p["bR"] = _reorder_gates(net, b[0] / 2, order, here)
         for name, a in zip(("W", "R", "b", "bR"), (*k[1:], *b[1:])):
             p[name] = numpy.concatenate([p[name], a], -1)
         parameters.append(p | ({"P": projections[n]} if net.projection else {}))
     return net.theirs(parameters)
 
 
-def reordered(net, a, order, wanted):
+def _reorder_gates(net, a, order, wanted):
     return numpy.concatenate([a[..., order.index(g) * net.units:][..., :net.units] for g in wanted], -1)
 
 
-def refuse_skip(net):
+def _refuse_skip(net):
     if net.skip:
         raise NotSupported(str(net), "skip=True as cells of TF 1", hint="they have an input matrix")

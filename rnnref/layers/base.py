@@ -7,7 +7,7 @@ import numpy
 from ..arrays import asnumpy, is_array, is_floating, namespace
 from ..errors import DtypeError, Error, NotSupported, ShapeError
 from ..tree import first_leaf, leaves, map_structure, to
-from .config import initialiser, plain, restored, snake
+from .config import initialiser, serialize, deserialize, snake
 
 
 class Layer:
@@ -28,7 +28,7 @@ class Layer:
 
     def __init__(self, *, name=None, dtype=None, trainable=True, activity_regularizer=None):
         self.name = name or snake(type(self).__name__)
-        self.dtype = floating(self.who, dtype)
+        self.dtype = _floating_dtype(self.who, dtype)
         self.trainable = trainable
         refuse_training(self.who, {"activity_regularizer": activity_regularizer})
         if trainable is not True:
@@ -119,10 +119,10 @@ class Layer:
 
         custom_objects   {class name: class} for cells that are not rnnref's
         """
-        return cls(**{name: restored(value, custom_objects) for name, value in config.items()})
+        return cls(**{name: deserialize(value, custom_objects) for name, value in config.items()})
 
     def config_of(self, *names):
-        return {name: plain(getattr(self, name)) for name in names}
+        return {name: serialize(getattr(self, name)) for name in names}
 
     def inputs_of(self, n_in):
         """The last number of a shape, or the number itself."""
@@ -160,7 +160,7 @@ class Layer:
 
     def taken(self, name, a):
         """`a` as an array in the dtype of the layer."""
-        return taken(self.who, name, a, self.dtype)
+        return cast_array(self.who, name, a, self.dtype)
 
 
 class Owner(Layer):
@@ -199,7 +199,7 @@ class Owner(Layer):
             raise ShapeError(self.who, "set_weights before the number of inputs is known", fix="build(n_in) first")
         given = []
         for (path, old), a in zip(leaves(self.params), arrays):
-            given.append(taken(self.who, path, a, self.dtype))
+            given.append(cast_array(self.who, path, a, self.dtype))
             if a.shape != old.shape:
                 raise ShapeError(self.who, f"{path} has shape {a.shape}, expected {old.shape}")
         items = iter(given)
@@ -212,7 +212,7 @@ class Owner(Layer):
         return to("gpu", params) if old and namespace(*old) is not numpy else params
 
 
-def taken(who, name, a, dtype):
+def cast_array(who, name, a, dtype):
     """Numbers of any dtype, also in lists, as an array of `dtype`."""
     if isinstance(a, (list, tuple)):
         try:
@@ -226,7 +226,7 @@ def taken(who, name, a, dtype):
     return a.astype(dtype) if a.dtype != dtype else a
 
 
-def floating(who, dtype):
+def _floating_dtype(who, dtype):
     """The name of a floating dtype; None is float32."""
     try:
         found = numpy.dtype("float32" if dtype is None else dtype)

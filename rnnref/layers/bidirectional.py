@@ -3,18 +3,18 @@ from ..arrays import namespace
 from ..errors import NotSupported, ShapeError, check_option
 from ..tree import map_structure
 from ..wrappers import stack
-from .config import plain
-from .nested import listed
-from .recurrent import Recurrent, as_looped, as_returned, turned
+from .config import serialize
+from .nested import as_lists
+from .recurrent import Recurrent, return_gradients, return_outputs, reverse_time
 from .rnn import RNN
-from .stacked import one_dtype, several, spread
+from .stacked import common_dtype, split_masks, set_each
 
-MERGE = {"concat": lambda y, back: namespace(y).concatenate([y, back], -1), "sum": lambda y, back: y + back,
+_MERGE = {"concat": lambda y, back: namespace(y).concatenate([y, back], -1), "sum": lambda y, back: y + back,
          "mul": lambda y, back: y * back, "ave": lambda y, back: (y + back) / 2}
-MODES = (*MERGE, None)
+_MERGE_MODES = (*_MERGE, None)
 
 
-def of_forward(name):
+def _of_forward(name):
     return property(lambda self: getattr(self.forward_layer, name), doc=f"`{name}` of both layers")
 
 
@@ -48,14 +48,14 @@ class Bidirectional(Recurrent):
             if not isinstance(each, RNN) and (each is not None or name == "layer"):
                 raise NotSupported("layers.Bidirectional", f"{name} is a {type(each).__name__}",
                                    known="RNN, SimpleRNN, LSTM, GRU")
-        self.forward_layer = layer.fresh(name=prefixed("forward_", layer.name))
-        self.backward_layer = backward_layer or layer.fresh(name=prefixed("backward_", layer.name), go_backwards=True)
-        self.merge_mode = check_option("layers.Bidirectional", "merge_mode", merge_mode, MODES)
+        self.forward_layer = layer.fresh(name=_add_prefix("forward_", layer.name))
+        self.backward_layer = backward_layer or layer.fresh(name=_add_prefix("backward_", layer.name), go_backwards=True)
+        self.merge_mode = check_option("layers.Bidirectional", "merge_mode", merge_mode, _MERGE_MODES)
         for leaf in self.backward_layer.leaves():
             if not leaf.built:
                 leaf.forget((*leaf.stream, 1))    # or one seed would start both directions alike
         self.verify()
-        super().__init__(dtype=one_dtype(self.who, dtype, self.both), **base)
+        super().__init__(dtype=common_dtype(self.who, dtype, self.both), **base)
         if weights is not None:
             self.set_weights(weights)
 
@@ -90,10 +90,10 @@ class Bidirectional(Recurrent):
     n_in = property(lambda self: self.forward_layer.n_in)
     core = property(lambda self: stack.Bidirectional(tuple(layer.core for layer in self.both)))
     params = property(lambda self: tuple(layer.params for layer in self.both),
-                      lambda self, trees: spread(self.both, "params", trees))
+                      lambda self, trees: set_each(self.both, "params", trees))
     grads = property(lambda self: tuple(layer.grads for layer in self.both),
-                     lambda self, trees: spread(self.both, "grads", trees))
-    return_sequences, return_state, stateful, time_major = map(of_forward, (
+                     lambda self, trees: set_each(self.both, "grads", trees))
+    return_sequences, return_state, stateful, time_major = map(_of_forward, (
         "return_sequences", "return_state", "stateful", "time_major"))
 
     @property
@@ -105,7 +105,7 @@ class Bidirectional(Recurrent):
         return "zero" if self.return_sequences else "repeat"
 
     def noise(self, batch, xp, training=False, masks=None):
-        given = zip(self.both, several(self.who, masks, self.both))
+        given = zip(self.both, split_masks(self.who, masks, self.both))
         cores, extra = zip(*(layer.noise(batch, xp, training, m) for layer, m in given))
         return stack.Bidirectional(cores), extra if any(e is not None for e in extra) else None
 
@@ -115,19 +115,19 @@ class Bidirectional(Recurrent):
         y, back = self.sides(ys)
         if self.merge_mode is None:
             return y, back
-        return map_structure(MERGE[self.merge_mode], y, back)
+        return map_structure(_MERGE[self.merge_mode], y, back)
 
     def sides(self, ys):
         """Both outputs as they are merged: the second turned round once more."""
         seq = self.return_sequences
-        y, back = (as_returned(a, layer.go_backwards, seq) for a, layer in zip(ys, self.both))
-        return (self.timed(y), self.timed(turned(back))) if seq else (y, back)
+        y, back = (return_outputs(a, layer.go_backwards, seq) for a, layer in zip(ys, self.both))
+        return (self.timed(y), self.timed(reverse_time(back))) if seq else (y, back)
 
     def parted(self, dy, ys):
         seq = self.return_sequences
         dy, back = self.split(dy, ys)
-        dy, back = (self.timed(dy), turned(self.timed(back))) if seq else (dy, back)
-        return tuple(as_looped(d, a, layer.go_backwards, seq) for d, a, layer in zip((dy, back), ys, self.both))
+        dy, back = (self.timed(dy), reverse_time(self.timed(back))) if seq else (dy, back)
+        return tuple(return_gradients(d, a, layer.go_backwards, seq) for d, a, layer in zip((dy, back), ys, self.both))
 
     def split(self, dy, ys):
         if self.merge_mode is None:
@@ -151,12 +151,12 @@ class Bidirectional(Recurrent):
         return states if states and hasattr(states[0], "_fields") else (states[:n], states[n:])
 
     def states_of(self, state):
-        return [s for half in state for s in listed(half)]
+        return [s for half in state for s in as_lists(half)]
 
     def get_config(self):
-        return super().get_config() | {"layer": plain(self.forward_layer)} | self.config_of(
+        return super().get_config() | {"layer": serialize(self.forward_layer)} | self.config_of(
             "merge_mode", "backward_layer")
 
 
-def prefixed(prefix, name):
+def _add_prefix(prefix, name):
     return prefix + name.removeprefix(prefix)

@@ -11,12 +11,12 @@ from ..shapes import ArraySpec
 from ..tree import first_leaf, leaves
 from .base import Layer
 from .cell import OwningCell
-from .nested import each_shape, listed, of_outputs, one_step, outputs, packed, stand_in, with_batch
+from .nested import map_shapes, as_lists, output_shapes, one_step, cast_outputs, pack_like, stand_in, with_batch
 
-BACKWARD = "backward(inputs, states, doutputs, dstates) -> dinputs, dstates, {weight: its gradient}"
+_BACKWARD = "backward(inputs, states, doutputs, dstates) -> dinputs, dstates, {weight: its gradient}"
 
 
-class Called(Cell):
+class _CalledCell(Cell):
     """The object as a cell of the core: pure, for it is asked on a copy that holds the parameters given."""
     own_products = "what its call() does"
 
@@ -40,8 +40,8 @@ class Called(Cell):
     def zeros(self, batch, units=None, xp=numpy, dtype="float32"):
         made = getattr(self.cell, "get_initial_state", None)
         if made is None:
-            return zeros_of(self.cell.state_size, batch, xp, dtype)
-        s = outputs(made(batch_size=batch), numpy.empty(0, dtype))
+            return _zeros_of(self.cell.state_size, batch, xp, dtype)
+        s = cast_outputs(made(batch_size=batch), numpy.empty(0, dtype))
         return s if isinstance(s, (tuple, dict)) else (s,)
 
     def holding(self, p):
@@ -53,50 +53,50 @@ class Called(Cell):
         """The outlines of the outputs, as output_size says."""
         like = x if isinstance(x, ArraySpec) else first_leaf(x)
         rows = like.shape[:len(lead.split())]
-        return each_shape(lambda shape: ArraySpec((*rows, *shape[1:]), like.dtype, f"the output of {self.name}"),
-                          of_outputs(self.width(None)))
+        return map_shapes(lambda shape: ArraySpec((*rows, *shape[1:]), like.dtype, f"the output of {self.name}"),
+                          output_shapes(self.width(None)))
 
     def forward(self, p, x, s, extra=None):
-        given = self.holding(p).call(x, listed(s), **self.options)
+        given = self.holding(p).call(x, as_lists(s), **self.options)
         if not isinstance(given, (list, tuple)) or len(given) != 2:
             raise ShapeError(self.name, f"call gave a {type(given).__name__}, expected outputs, states")
-        y = outputs(given[0], first_leaf(x))
+        y = cast_outputs(given[0], first_leaf(x))
         for path, a in leaves(y):
             if not is_array(a):
                 raise DtypeError(self.name, f"call gave {path or 'outputs'} as a {type(a).__name__}, expected a NumPy "
                                             "or CuPy array")
-        return y, packed(self.name, "the state that call gave", given[1], s), (x, s)
+        return y, pack_like(self.name, "the state that call gave", given[1], s), (x, s)
 
     def backward(self, p, kept, dy, dnew):
         x, s = kept
-        if not trains(self.cell):
+        if not _has_backward(self.cell):
             raise NotSupported(self.name, "has call but no backward: it runs, but it cannot be trained",
-                               fix=f"write {BACKWARD}")
-        given = self.holding(p).backward(x, listed(s), dy, listed(dnew))
+                               fix=f"write {_BACKWARD}")
+        given = self.holding(p).backward(x, as_lists(s), dy, as_lists(dnew))
         if not isinstance(given, (list, tuple)) or len(given) != 3 or not isinstance(given[2], dict):
-            raise ShapeError(self.name, f"backward gave a {type(given).__name__}", axes=f"expected {BACKWARD}")
-        dx, ds = (packed(self.name, f"d{what} of backward", d, a)
+            raise ShapeError(self.name, f"backward gave a {type(given).__name__}", axes=f"expected {_BACKWARD}")
+        dx, ds = (pack_like(self.name, f"d{what} of backward", d, a)
                   for what, d, a in zip(("inputs", "states"), given, (x, s)))
         return dx, ds, None, given[2]
 
 
-def trains(cell):
+def _has_backward(cell):
     """Whether it has a backward of its own; every Layer has one that refuses."""
     method = getattr(type(cell), "backward", None)
     return method is not None and method is not Layer.backward
 
 
-def zeros_of(sizes, batch, xp, dtype):
+def _zeros_of(sizes, batch, xp, dtype):
     """A state that is zero, for sizes as Keras has them: n; [n, m] or (n, m) for two; a tuple in these is a shape."""
     if isinstance(sizes, dict):
-        return {k: zeros_in(size, batch, xp, dtype) for k, size in sizes.items()}
-    items = [zeros_in(size, batch, xp, dtype) for size in (sizes if isinstance(sizes, (list, tuple)) else [sizes])]
+        return {k: _zeros_in(size, batch, xp, dtype) for k, size in sizes.items()}
+    items = [_zeros_in(size, batch, xp, dtype) for size in (sizes if isinstance(sizes, (list, tuple)) else [sizes])]
     return type(sizes)(*items) if hasattr(sizes, "_fields") else tuple(items)
 
 
-def zeros_in(size, batch, xp, dtype):
+def _zeros_in(size, batch, xp, dtype):
     if isinstance(size, (list, dict)) or hasattr(size, "_fields"):
-        return zeros_of(size, batch, xp, dtype)
+        return _zeros_of(size, batch, xp, dtype)
     return xp.zeros((batch, *(size if isinstance(size, tuple) else (size,))), dtype)
 
 
@@ -152,7 +152,7 @@ class CallCell(OwningCell):
 
     @property
     def core(self):
-        return Called(self.cell)
+        return _CalledCell(self.cell)
 
     @property
     def who(self):
@@ -175,14 +175,14 @@ class CallCell(OwningCell):
                       lambda self, arrays: vars(self.cell).update(arrays))
 
     def build(self, n_in):
-        shapes, before = each_shape(with_batch, n_in), set(vars(self.cell))
+        shapes, before = map_shapes(with_batch, n_in), set(vars(self.cell))
         if isinstance(self.cell, Layer):
             self.cell.weight_rng = self.weight_rng
         if getattr(type(self.cell), "build", Layer.build) is not Layer.build:
             self.cell.build(shapes)
         self.made = tuple(name for name in self.weight_names if name not in before)
         self.params = self.placed(self.params)
-        self.n_in = self.core.n_in(each_shape(stand_in, one_step(shapes)))
+        self.n_in = self.core.n_in(map_shapes(stand_in, one_step(shapes)))
 
     def forget(self, stream=None):
         """What build made is no more."""
@@ -195,10 +195,10 @@ class CallCell(OwningCell):
         if masks is not None:
             raise NotSupported(self.who, f"masks={type(masks).__name__}(…): this cell takes none")
         told = "training" in signature(self.cell.call).parameters
-        return Called(self.cell, bool(training) if told else None), None
+        return _CalledCell(self.cell, bool(training) if told else None), None
 
     def get_initial_state(self, batch_size):
-        return listed(self.core.zeros(batch_size, dtype=self.dtype))
+        return as_lists(self.core.zeros(batch_size, dtype=self.dtype))
 
     def get_config(self):
         own = {"cell": self.config_of("cell")["cell"], "seed": self.seed}

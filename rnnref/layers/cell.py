@@ -8,7 +8,7 @@ from ..errors import NotSupported, ShapeError
 from ..loops.run import make_initial_state
 from ..tree import first_leaf, leaves, map_structure
 from .base import Layer, Owner
-from .nested import each_shape, inputs, listed, packed, sizes_of, stand_in
+from .nested import map_shapes, cast_inputs, as_lists, pack_like, sizes_of, stand_in
 
 
 class CellLayer(Layer):
@@ -41,10 +41,10 @@ class CellLayer(Layer):
         return self.core.width(self.units)
 
     def get_initial_state(self, batch_size):
-        return listed(self.core.zeros(batch_size, self.units, dtype=self.dtype))
+        return as_lists(self.core.zeros(batch_size, self.units, dtype=self.dtype))
 
     def forward(self, x, states=None, training=False, *, masks=None):
-        x = inputs(self.who, "x", x, self.dtype)
+        x = cast_inputs(self.who, "x", x, self.dtype)
         for path, a in leaves(x):
             if a.ndim < 2 or a.ndim > 2 and self.vectors:
                 raise ShapeError(self.who, f"{f'x.{path}' if path else 'x'} has shape {a.shape}, expected 2 axes",
@@ -52,16 +52,16 @@ class CellLayer(Layer):
         self.fit(x, map_structure(lambda a: a.shape, x))
         core, extra = self.noise(len(first_leaf(x)), namespace(first_leaf(x)), training, masks)
         s = make_initial_state(core, first_leaf(x)[None], self.units)
-        s = s if states is None else packed(self.who, "states", states, s)
+        s = s if states is None else pack_like(self.who, "states", states, s)
         (y, new), back = vjp(core, self.params, x, s, extra)
         self.tape = back, y, new
-        return y, listed(new)
+        return y, as_lists(new)
 
     def backward(self, dy=None, dstates=None):
         back, y, new = self.recorded()
-        dy = packed(self.who, "dy", dy, y)
-        dx, ds, _, self.grads = back(dy, packed(self.who, "dstates", dstates, new))
-        return dx, listed(ds)
+        dy = pack_like(self.who, "dy", dy, y)
+        dx, ds, _, self.grads = back(dy, pack_like(self.who, "dstates", dstates, new))
+        return dx, as_lists(ds)
 
 
 class OwningCell(Owner, CellLayer):
@@ -97,7 +97,7 @@ class CoreCell(OwningCell):
             raise NotSupported("layers.RNN", f"{type(cell).__name__} has no {', '.join(lacks)}: no weights can be made",
                                fix="rnnref.run takes it with weights and a state of your own")
         if units is None:
-            raise NotSupported("layers.RNN", f"units are not given: {called(cell)} itself has no size",
+            raise NotSupported("layers.RNN", f"units are not given: {_name_of(cell)} itself has no size",
                                fix="RNN(cell, units=...)")
         super().__init__(units, seed, **base)
 
@@ -109,7 +109,7 @@ class CoreCell(OwningCell):
         return self.cell, masks
 
     def build(self, n_in):
-        n_in = self.cell.n_in(each_shape(stand_in, n_in))
+        n_in = self.cell.n_in(map_shapes(stand_in, n_in))
         self.params = self.placed(init.parameters(self.cell, n_in, self.units, self.weight_rng, self.dtype))
         self.n_in = n_in
 
@@ -121,5 +121,5 @@ class CoreCell(OwningCell):
         return super().get_config() | self.config_of("cell", "units", "seed")
 
 
-def called(cell):
+def _name_of(cell):
     return getattr(cell, "name", type(cell).__name__)

@@ -7,10 +7,10 @@ from importlib import import_module
 from .. import init, elementwise
 from ..cell import Cell
 from ..errors import NotSupported
-from ..interop.layouts import KERAS
+from ..interop.layouts import KERAS_ACTIVATIONS
 
-ACTIVATIONS = KERAS | {None: KERAS["linear"]}
-DEFAULTS = {"seed": None, "gain": 1.0, "input_axes": None, "output_axes": None, "mean": 0.0, "stddev": 0.05,
+_ACTIVATIONS = KERAS_ACTIVATIONS | {None: KERAS_ACTIVATIONS["linear"]}
+_DEFAULTS = {"seed": None, "gain": 1.0, "input_axes": None, "output_axes": None, "mean": 0.0, "stddev": 0.05,
             "minval": -0.05, "maxval": 0.05}      # of the initialisers of Keras, in ours of the same name too
 
 
@@ -19,8 +19,8 @@ def activation(who, option, what):
     if what == "gelu":
         raise NotSupported(who, f"{option}='gelu': Keras means the exact one, with erf, which is not there",
                            fix="'gelu_tanh' is keras.activations.gelu(x, approximate=True)")
-    if what is None or isinstance(what, str) and what in ACTIVATIONS:
-        return ACTIVATIONS[what]
+    if what is None or isinstance(what, str) and what in _ACTIVATIONS:
+        return _ACTIVATIONS[what]
     if isinstance(what, elementwise.Activation) or isinstance(what, str) and what in {*elementwise.ACTIVATIONS, *elementwise.ALIASES}:
         return elementwise.get_activation(what)
     raise NotSupported(who, f"{option}={what!r}: not a name whose derivative is known",
@@ -45,52 +45,52 @@ def snake(name):
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
 
 
-def plain(value):
+def serialize(value):
     """A value as plain data: layers and cells by class name and configuration, as Keras writes them."""
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [serialize(item) for item in value]
     if hasattr(value, "get_config"):
-        return named(value, value.get_config())
+        return _with_class_name(value, value.get_config())
     if is_dataclass(value) and not isinstance(value, type):
-        return named(value, {f.name: plain(getattr(value, f.name)) for f in fields(value)})
+        return _with_class_name(value, {f.name: serialize(getattr(value, f.name)) for f in fields(value)})
     if isinstance(value, Cell):
         if vars(value):
             raise NotSupported("get_config", f"{type(value).__name__} holds {', '.join(vars(value))}",
                                fix="make it a dataclass, or give it get_config()")
-        return named(value, {})
+        return _with_class_name(value, {})
     return value
 
 
-def named(value, config):
+def _with_class_name(value, config):
     return {"module": type(value).__module__, "class_name": type(value).__name__, "config": config}
 
 
-def restored(value, custom_objects=None):
+def deserialize(value, custom_objects=None):
     """What `plain` made plain; also what Keras wrote for its layers, cells, initialisers and dtypes."""
     if isinstance(value, list):
-        return tuple(restored(item, custom_objects) for item in value)
+        return tuple(deserialize(item, custom_objects) for item in value)
     if not isinstance(value, dict) or "class_name" not in value:
         return value
     module, name, config = value.get("module") or "", value["class_name"], value.get("config") or {}
     if name == "DTypePolicy":
         return config["name"]
     if module == "keras.initializers":
-        return keras_initialiser(name, config)
-    found = (custom_objects or {}).get(name) or class_of(module, name)
+        return _keras_initialiser(name, config)
+    found = (custom_objects or {}).get(name) or _find_class(module, name)
     if hasattr(found, "from_config"):
         return found.from_config(config, custom_objects)
-    return found(**{key: restored(item, custom_objects) for key, item in config.items()})
+    return found(**{key: deserialize(item, custom_objects) for key, item in config.items()})
 
 
-def keras_initialiser(name, config):
+def _keras_initialiser(name, config):
     for option, value in config.items():
-        if option not in DEFAULTS or value != DEFAULTS[option]:
+        if option not in _DEFAULTS or value != _DEFAULTS[option]:
             raise NotSupported("from_config", f"{name}({option}={value!r}): initialisers are known by name only",
                                fix="give a function (rng, shape) -> array, and set_weights for given values")
     return snake(name)
 
 
-def class_of(module, name):
+def _find_class(module, name):
     """A class of ours: a layer by its name alone, anything else from its module if that is in rnnref."""
     layers = sys.modules[__package__]
     if module.partition(".")[0] in ("keras", "") or module.startswith(__package__ + "."):

@@ -2,7 +2,7 @@
 from typing import Any
 
 from .. import cells
-from .keras_cell import KerasCell, given
+from .keras_cell import KerasCell, collect_options
 from .keras_rnn import KerasRNN
 
 
@@ -27,7 +27,7 @@ class GRUCell(KerasCell):
                  kernel_regularizer=None, recurrent_regularizer=None, bias_regularizer=None, kernel_constraint=None,
                  recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0, reset_after=True,
                  seed=None, **kwargs):
-        super().__init__(given(locals()), **kwargs)
+        super().__init__(collect_options(locals()), **kwargs)
 
     @property
     def family(self):
@@ -67,4 +67,4 @@ class GRU(KerasRNN):
                  kernel_constraint=None, recurrent_constraint=None, bias_constraint=None, dropout=0.0,
                  recurrent_dropout=0.0, seed=None, return_sequences=False, return_state=False, go_backwards=False,
                  stateful=False, unroll=False, reset_after=True, use_cudnn="auto", **kwargs):
-        super().__init__(given(locals()), **kwargs)
+        super().__init__(collect_options(locals()), **kwargs)

@@ -4,7 +4,7 @@ from typing import Any
 import numpy
 
 from .. import cells
-from .keras_cell import KerasCell, given
+from .keras_cell import KerasCell, collect_options
 from .keras_rnn import KerasRNN
 
 
@@ -30,7 +30,7 @@ class LSTMCell(KerasCell):
                  unit_forget_bias=True, kernel_regularizer=None, recurrent_regularizer=None, bias_regularizer=None,
                  kernel_constraint=None, recurrent_constraint=None, bias_constraint=None, dropout=0.0,
                  recurrent_dropout=0.0, seed=None, **kwargs):
-        super().__init__(given(locals()), **kwargs)
+        super().__init__(collect_options(locals()), **kwargs)
 
     @property
     def core(self):
@@ -70,4 +70,4 @@ class LSTM(KerasRNN):
                  activity_regularizer=None, kernel_constraint=None, recurrent_constraint=None, bias_constraint=None,
                  dropout=0.0, recurrent_dropout=0.0, seed=None, return_sequences=False, return_state=False,
                  go_backwards=False, stateful=False, unroll=False, use_cudnn="auto", **kwargs):
-        super().__init__(given(locals()), **kwargs)
+        super().__init__(collect_options(locals()), **kwargs)

@@ -8,46 +8,46 @@ import numpy
 from ..arrays import cast, is_array
 from ..errors import ShapeError
 from ..tree import map_structure, zeros_like
-from .base import taken
+from .base import cast_array
 
 
-def several(a):
+def _is_nested(a):
     """Whether inputs are more than one array: a tuple of numbers is one, a tuple that holds an array is not."""
     return isinstance(a, dict) or isinstance(a, tuple) and (
-        hasattr(a, "_fields") or any(is_array(item) or several(item) for item in a))
+        hasattr(a, "_fields") or any(is_array(item) or _is_nested(item) for item in a))
 
 
-def inputs(who, name, a, dtype):
+def cast_inputs(who, name, a, dtype):
     """What the user gives for x, every array in `dtype`."""
-    if not several(a):
-        return taken(who, name, a, dtype)
+    if not _is_nested(a):
+        return cast_array(who, name, a, dtype)
     if isinstance(a, dict):
-        return {k: inputs(who, f"{name}.{k}", item, dtype) for k, item in a.items()}
-    items = [inputs(who, f"{name}.{k}", item, dtype) for k, item in zip(getattr(a, "_fields", range(len(a))), a)]
+        return {k: cast_inputs(who, f"{name}.{k}", item, dtype) for k, item in a.items()}
+    items = [cast_inputs(who, f"{name}.{k}", item, dtype) for k, item in zip(getattr(a, "_fields", range(len(a))), a)]
     return type(a)(*items) if hasattr(a, "_fields") else tuple(items)
 
 
-def outputs(y, like):
+def cast_outputs(y, like):
     """What a cell of the user gives, in the dtype of `like`: lists are tuples here."""
     if isinstance(y, dict):
-        return {k: outputs(item, like) for k, item in y.items()}
+        return {k: cast_outputs(item, like) for k, item in y.items()}
     if isinstance(y, (list, tuple)):
-        items = [outputs(item, like) for item in y]
+        items = [cast_outputs(item, like) for item in y]
         return type(y)(*items) if hasattr(y, "_fields") else tuple(items)
     return cast(y, like) if is_array(y) else y
 
 
 # states
 
-def listed(state):
+def as_lists(state):
     """A state of ours as Keras has it: lists in lists.  A dict is one item."""
-    return within(state) if isinstance(state, tuple) else [within(state)]
+    return _as_list(state) if isinstance(state, tuple) else [_as_list(state)]
 
 
-def within(state):
+def _as_list(state):
     if isinstance(state, dict):
-        return {k: within(s) for k, s in state.items()}
-    return [within(s) for s in state] if isinstance(state, tuple) else state
+        return {k: _as_list(s) for k, s in state.items()}
+    return [_as_list(s) for s in state] if isinstance(state, tuple) else state
 
 
 def sizes_of(state):
@@ -59,14 +59,14 @@ def sizes_of(state):
     return state.shape[-1] if state.ndim == 2 else state.shape[1:]
 
 
-def packed(who, what, given, like):
+def pack_like(who, what, given, like):
     """What the user gives for `like`: lists, tuples or dicts; None is zeros, a bare array a list of one."""
     if given is None:
         return zeros_like(like)
     if isinstance(like, dict):
-        return packed_dict(who, what, given, like)
+        return _pack_dict(who, what, given, like)
     if not isinstance(like, tuple):
-        a = taken(who, what, given, like.dtype)
+        a = cast_array(who, what, given, like.dtype)
         if a.shape != like.shape:
             raise ShapeError(who, f"{what} has shape {a.shape}, expected {like.shape}")
         return a
@@ -76,33 +76,33 @@ def packed(who, what, given, like):
         raise ShapeError(who, f"{what} is {got}, expected {len(like)}: "
                               f"{', '.join(getattr(like, '_fields', ['one for each']))}")
     names = getattr(like, "_fields", range(len(like)))
-    items = [packed(who, f"{what}.{n}", a, b) for n, a, b in zip(names, given, like)]
+    items = [pack_like(who, f"{what}.{n}", a, b) for n, a, b in zip(names, given, like)]
     return type(like)(*items) if hasattr(like, "_fields") else tuple(items)
 
 
-def packed_dict(who, what, given, like):
+def _pack_dict(who, what, given, like):
     given = given[0] if isinstance(given, (list, tuple)) and len(given) == 1 else given
     if not isinstance(given, dict) or given.keys() != like.keys():
         got = f"a dict of {' '.join(map(str, given))}" if isinstance(given, dict) else f"a {type(given).__name__}"
         raise ShapeError(who, f"{what} is {got}, expected a dict of {' '.join(map(str, like))}")
-    return {k: packed(who, f"{what}.{k}", given[k], b) for k, b in like.items()}
+    return {k: pack_like(who, f"{what}.{k}", given[k], b) for k, b in like.items()}
 
 
 # shapes
 
-def is_shape(a):
+def _is_shape(a):
     """A number of inputs, or a shape that ends in it: numbers, or None where any will do."""
     return hasattr(a, "__index__") or isinstance(a, (tuple, list)) and len(a) > 0 and all(
         n is None or hasattr(n, "__index__") for n in a)
 
 
-def each_shape(f, shapes):
+def map_shapes(f, shapes):
     """`f` of every shape in a tree of them."""
-    if is_shape(shapes):
+    if _is_shape(shapes):
         return f(shapes)
     if isinstance(shapes, dict):
-        return {k: each_shape(f, s) for k, s in shapes.items()}
-    items = [each_shape(f, s) for s in shapes]
+        return {k: map_shapes(f, s) for k, s in shapes.items()}
+    items = [map_shapes(f, s) for s in shapes]
     return type(shapes)(*items) if hasattr(shapes, "_fields") else tuple(items)
 
 
@@ -119,14 +119,14 @@ def with_batch(shape):
 
 def one_step(shapes):
     """Shapes of sequences [B, T, ...] -> those of one step, [B, ...]."""
-    return each_shape(lambda s: s if hasattr(s, "__index__") or len(s) < 3 else (s[0], *s[2:]), shapes)
+    return map_shapes(lambda s: s if hasattr(s, "__index__") or len(s) < 3 else (s[0], *s[2:]), shapes)
 
 
-def of_outputs(sizes):
+def output_shapes(sizes):
     """Sizes of outputs, a number or a tree of numbers and shapes, as shapes [B, ...] of the inputs of the next."""
     if isinstance(sizes, (tuple, list, dict)):
         items = sizes.items() if isinstance(sizes, dict) else enumerate(sizes)
-        found = {k: (None, *s) if is_shape(s) and not hasattr(s, "__index__") else of_outputs(s) for k, s in items}
+        found = {k: (None, *s) if _is_shape(s) and not hasattr(s, "__index__") else output_shapes(s) for k, s in items}
         return found if isinstance(sizes, dict) else tuple(found.values())
     return (None, sizes)
 

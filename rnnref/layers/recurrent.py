@@ -6,7 +6,7 @@ from ..errors import ShapeError
 from ..loops.run import run, run_back, make_initial_state
 from ..tree import first_leaf, leaves, map_structure, zeros_like
 from .base import Layer
-from .nested import inputs, listed, packed, shapes_of
+from .nested import cast_inputs, as_lists, pack_like, shapes_of
 
 
 class Kept(NamedTuple):
@@ -57,8 +57,8 @@ class Recurrent(Layer):
         does not go on into the call before, if the layer is stateful: dstate is what that call would be given.
         """
         tape, ys, y, new = self.recorded()
-        dy = packed(self.who, "dy", dy, y)
-        dstate = packed(self.who, "dstate", self.halves(dstate), new)
+        dy = pack_like(self.who, "dy", dy, y)
+        dstate = pack_like(self.who, "dstate", self.halves(dstate), new)
         dx, ds, self.dextra, self.grads = run_back(tape, self.parted(dy, ys), dstate)
         return self.timed(dx), self.states_of(ds)
 
@@ -80,7 +80,7 @@ class Recurrent(Layer):
 
     def sequence(self, x):
         """x as the loop takes it, time first."""
-        x, axes = inputs(self.who, "x", x, self.dtype), "T B I" if self.time_major else "B T I"
+        x, axes = cast_inputs(self.who, "x", x, self.dtype), "T B I" if self.time_major else "B T I"
         for path, a in leaves(x):
             what = f"x.{path}" if path else "x"
             if a.ndim < 3:
@@ -108,7 +108,7 @@ class Recurrent(Layer):
                                  axes="the layer is stateful: row b goes on where row b of the last call ended",
                                  fix="another layer for another batch: other.set_weights(layer.get_weights())")
             return self.carried
-        return like if given is None else packed(self.who, "initial_state", self.halves(given), like)
+        return like if given is None else pack_like(self.who, "initial_state", self.halves(given), like)
 
     # states
 
@@ -117,7 +117,7 @@ class Recurrent(Layer):
         return states
 
     def states_of(self, state):
-        return listed(state)
+        return as_lists(state)
 
     @property
     def carried_batch(self):
@@ -142,24 +142,24 @@ class Recurrent(Layer):
         return super().fresh(carried=None, dextra=None, **changes)
 
 
-def as_returned(ys, reverse, sequences):
+def return_outputs(ys, reverse, sequences):
     """[T, B, H] beside the inputs -> in the order in which the loop went, or only what it said last."""
-    ys = turned(ys) if reverse else ys
+    ys = reverse_time(ys) if reverse else ys
     return ys if sequences else map_structure(lambda a: a[-1], ys)
 
 
-def as_looped(dy, ys, reverse, sequences):
+def return_gradients(dy, ys, reverse, sequences):
     """The way back."""
     if not sequences:
-        dy = map_structure(at_the_end, ys, dy)
-    return turned(dy) if reverse else dy
+        dy = map_structure(_place_last, ys, dy)
+    return reverse_time(dy) if reverse else dy
 
 
-def at_the_end(a, last):
+def _place_last(a, last):
     d = namespace(a).zeros_like(a)
     d[-1] = last
     return d
 
 
-def turned(tree):
+def reverse_time(tree):
     return map_structure(lambda a: a[::-1], tree)

@@ -4,8 +4,8 @@ from ..errors import NotSupported
 from .call_cell import CallCell
 from .cell import CellLayer, CoreCell
 from .nested import one_step
-from .recurrent import Recurrent, as_looped, as_returned
-from .stacked import StackedRNNCells, one_dtype
+from .recurrent import Recurrent, return_gradients, return_outputs
+from .stacked import StackedRNNCells, common_dtype
 
 
 class RNN(Recurrent):
@@ -47,8 +47,8 @@ class RNN(Recurrent):
     def __init__(self, cell, return_sequences=False, return_state=False, go_backwards=False, stateful=False,
                  unroll=False, zero_output_for_mask=False, *, units=None, seed=None, time_major=False, dtype=None,
                  **base):
-        self.cell = as_layer(cell, units, seed, dtype)
-        super().__init__(dtype=one_dtype(self.who, dtype, [self.cell]), **base)
+        self.cell = _as_layer(cell, units, seed, dtype)
+        super().__init__(dtype=common_dtype(self.who, dtype, [self.cell]), **base)
         self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
         self.stateful, self.unroll, self.zero_output_for_mask = stateful, unroll, zero_output_for_mask
         self.time_major = time_major
@@ -82,12 +82,12 @@ class RNN(Recurrent):
         return self.cell.noise(batch, xp, training, masks)
 
     def merged(self, ys):
-        y = as_returned(ys, self.go_backwards, self.return_sequences)
+        y = return_outputs(ys, self.go_backwards, self.return_sequences)
         return self.timed(y) if self.return_sequences else y
 
     def parted(self, dy, ys):
         dy = self.timed(dy) if self.return_sequences else dy
-        return as_looped(dy, ys, self.go_backwards, self.return_sequences)
+        return return_gradients(dy, ys, self.go_backwards, self.return_sequences)
 
     def loop_config(self):
         time = {"time_major": True} if self.time_major else {}       # Keras knows no such argument
@@ -98,10 +98,10 @@ class RNN(Recurrent):
         return super().get_config() | self.loop_config() | self.config_of("cell")
 
 
-def as_layer(cell, units, seed, dtype):
+def _as_layer(cell, units, seed, dtype):
     """The cell as a layer that owns its weights."""
     if isinstance(cell, (list, tuple)):
-        return StackedRNNCells(each_as_layer(cell, units, seed, dtype))
+        return StackedRNNCells(_as_layers(cell, units, seed, dtype))
     if callable(getattr(cell, "call", None)) and not isinstance(cell, (CellLayer, Cell)):
         if units is not None:
             raise NotSupported("layers.RNN", f"units={units!r}: {type(cell).__name__} has its own state_size")
@@ -114,13 +114,13 @@ def as_layer(cell, units, seed, dtype):
     return cell
 
 
-def each_as_layer(cells, units, seed, dtype):
+def _as_layers(cells, units, seed, dtype):
     each = units if isinstance(units, (list, tuple)) else [units] * len(cells)
     if len(each) != len(cells):
         raise NotSupported("layers.RNN", f"units={units!r} for {len(cells)} cells, expected one for each")
     for k, (cell, n) in enumerate(zip(cells, each)):
         raw = not isinstance(cell, CellLayer)
-        cell = as_layer(cell, n, seed, dtype) if raw else cell
+        cell = _as_layer(cell, n, seed, dtype) if raw else cell
         if raw:
             cell.forget((k,))
         yield cell

@@ -1,6 +1,6 @@
 """SimpleRNN with Keras's names.  (floor 7)"""
 from .. import cells
-from .keras_cell import KerasCell, given
+from .keras_cell import KerasCell, collect_options
 from .keras_rnn import KerasRNN
 
 
@@ -23,7 +23,7 @@ class SimpleRNNCell(KerasCell):
                  recurrent_initializer="orthogonal", bias_initializer="zeros", kernel_regularizer=None,
                  recurrent_regularizer=None, bias_regularizer=None, kernel_constraint=None, recurrent_constraint=None,
                  bias_constraint=None, dropout=0.0, recurrent_dropout=0.0, seed=None, **kwargs):
-        super().__init__(given(locals()), **kwargs)
+        super().__init__(collect_options(locals()), **kwargs)
 
     @property
     def core(self):
@@ -54,4 +54,4 @@ class SimpleRNN(KerasRNN):
                  recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0,
                  return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False,
                  seed=None, **kwargs):
-        super().__init__(given(locals()), **kwargs)
+        super().__init__(collect_options(locals()), **kwargs)

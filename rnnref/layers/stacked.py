@@ -2,7 +2,7 @@
 from ..errors import NotSupported, ShapeError
 from ..wrappers.stack import Stack
 from .cell import CellLayer
-from .nested import of_outputs
+from .nested import output_shapes
 
 
 class StackedRNNCells(CellLayer):
@@ -30,7 +30,7 @@ class StackedRNNCells(CellLayer):
         if len({*map(id, owners)}) < len(owners):
             raise NotSupported("layers.StackedRNNCells", "the same cell object twice: its gradients would be those of "
                                                          "one place only", fix="a cell object for each place")
-        super().__init__(dtype=one_dtype("layers.StackedRNNCells", dtype, self.cells), **base)
+        super().__init__(dtype=common_dtype("layers.StackedRNNCells", dtype, self.cells), **base)
 
     def leaves(self):
         return [leaf for cell in self.cells for leaf in cell.leaves()]
@@ -59,28 +59,28 @@ class StackedRNNCells(CellLayer):
         for cell in self.cells:
             if not cell.built:
                 cell.build(n_in)
-            n_in = of_outputs(cell.output_size)
+            n_in = output_shapes(cell.output_size)
 
     params = property(lambda self: tuple(cell.params for cell in self.cells),
-                      lambda self, trees: spread(self.cells, "params", trees))
+                      lambda self, trees: set_each(self.cells, "params", trees))
     grads = property(lambda self: tuple(cell.grads for cell in self.cells),
-                     lambda self, trees: spread(self.cells, "grads", trees))
+                     lambda self, trees: set_each(self.cells, "grads", trees))
 
     def noise(self, batch, xp, training=False, masks=None):
         cores, extra = zip(*(cell.noise(batch, xp, training, m)
-                             for cell, m in zip(self.cells, several(self.who, masks, self.cells))))
+                             for cell, m in zip(self.cells, split_masks(self.who, masks, self.cells))))
         return Stack(cores), extra if any(e is not None for e in extra) else None
 
     def get_config(self):
         return super().get_config() | self.config_of("cells")
 
 
-def spread(layers, name, trees):
+def set_each(layers, name, trees):
     for layer, tree in zip(layers, trees, strict=True):
         setattr(layer, name, tree)
 
 
-def several(who, masks, layers):
+def split_masks(who, masks, layers):
     """Masks of each layer; None is none for any."""
     if masks is None:
         return (None,) * len(layers)
@@ -90,7 +90,7 @@ def several(who, masks, layers):
                           f"{', '.join(layer.name for layer in layers)}")
 
 
-def one_dtype(who, dtype, layers):
+def common_dtype(who, dtype, layers):
     """The dtype that all of `layers` have."""
     found = {layer.dtype for layer in layers} | ({dtype} if dtype is not None else set())
     if len(found) > 1:

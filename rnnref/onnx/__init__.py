@@ -11,11 +11,11 @@ from .node import back_op, cell_of, run_op
 from .ops import gru, lstm, rnn
 from .reading import ONNXRUNTIME, TEXT, Reading
 
-NEED_ONNX = ("Backend", "is_compatible", "prepare", "run_model", "run_node", "supports_device")
+_NEED_ONNX = ("Backend", "is_compatible", "prepare", "run_model", "run_node", "supports_device")
 
 
 def __getattr__(name):
-    if name not in NEED_ONNX:
+    if name not in _NEED_ONNX:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import_optional("onnx", "verify", f"rnnref.onnx.{name}")
     from . import backend

@@ -21,7 +21,7 @@ OPERATORS = {
     "GRU": Operator("zrh", ("Sigmoid", "Tanh"), "linear_before_reset"),
     "LSTM": Operator("iofc", ("Sigmoid", "Tanh", "Tanh"), "input_forget", ("initial_h", "initial_c")),
 }
-DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
+_DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
 
 
 class Function(NamedTuple):
@@ -40,8 +40,8 @@ FUNCTIONS = {
     "Elu": Function("elu", 1.0),
     "Softsign": Function("softsign"), "Softplus": Function("softplus"),
 }
-IN_ANY_CASE = {name.lower(): name for name in FUNCTIONS}
-WITHOUT_DEFAULT = ("Affine", "ThresholdedRelu", "ScaledTanh")                 # in onnxruntime
+CANONICAL_NAMES = {name.lower(): name for name in FUNCTIONS}
+_WITHOUT_DEFAULT = ("Affine", "ThresholdedRelu", "ScaledTanh")                 # in onnxruntime
 
 
 @dataclass(frozen=True)
@@ -56,22 +56,22 @@ class Attributes:
 
     @property
     def count(self):
-        return DIRECTIONS[self.direction]
+        return _DIRECTIONS[self.direction]
 
 
-def settled(op, given, reading):
+def parse_attributes(op, attributes, reading):
     """The attributes `given` by their ONNX names, checked, as `Attributes`."""
     who, own = name_of(op), OPERATORS[check_option("rnnref.onnx", "op", op, tuple(OPERATORS))].own
-    known = [name for name in KINDS if name == own or name not in [o.own for o in OPERATORS.values()]]
-    odd = [name for name in given if name not in known]
+    known = [name for name in _PARSERS if name == own or name not in [o.own for o in OPERATORS.values()]]
+    odd = [name for name in attributes if name not in known]
     if odd:
         raise NotSupported(who, f"{', '.join(odd)}: not an attribute of {op}", known=" ".join(known))
-    said = {name: KINDS[name](who, name, value) for name, value in given.items() if value is not None}
-    direction = check_option(who, "direction", said.get("direction", "forward"), tuple(DIRECTIONS))
+    said = {name: _PARSERS[name](who, name, value) for name, value in attributes.items() if value is not None}
+    direction = check_option(who, "direction", said.get("direction", "forward"), tuple(_DIRECTIONS))
     if said.get("hidden_size", 1) < 1:
         raise NotSupported(who, f"hidden_size={said['hidden_size']}, expected a positive integer")
     layout, coupled = [check_option(who, name, said.get(name, 0), (0, 1)) for name in ("layout", "input_forget")]
-    return Attributes(functions=functions_of(op, said, DIRECTIONS[direction], reading), direction=direction,
+    return Attributes(functions=_make_activations(op, said, _DIRECTIONS[direction], reading), direction=direction,
                       layout=layout, hidden_size=said.get("hidden_size"), coupled=reading.coupled if coupled else None,
                       after=said.get("linear_before_reset", 0) != 0)
 
@@ -80,28 +80,28 @@ def name_of(op):
     return f"ONNX {op}"
 
 
-def functions_of(op, said, count, reading):
+def _make_activations(op, attributes, count, reading):
     """An `Activation` for each function of each direction."""
     who, default = name_of(op), OPERATORS[op].activations
-    names = named(who, said.get("activations", default * count), default, count)
-    alphas, betas = [scales(who, part, names, said.get(f"activation_{part}", ()), reading)
+    names = _check_names(who, attributes.get("activations", default * count), default, count)
+    alphas, betas = [_assign_scales(who, part, names, attributes.get(f"activation_{part}", ()), reading)
                      for part in ("alpha", "beta")]
-    clips = [said.get("clip")] * len(names)
+    clips = [attributes.get("clip")] * len(names)
     if not reading.clip_output and op == "LSTM":
         clips[2::3] = [None] * count
-    if said.get("clip") is not None and not said["clip"] > 0:
-        raise NotSupported(who, f"clip={said['clip']}, expected a positive number")
+    if attributes.get("clip") is not None and not attributes["clip"] > 0:
+        raise NotSupported(who, f"clip={attributes['clip']}, expected a positive number")
     made = [get_activation(FUNCTIONS[name].ours, *options) for name, *options in zip(names, alphas, betas, clips)]
     each = len(default)
     return tuple(tuple(made[d * each:][:each]) for d in range(count))
 
 
-def named(who, names, default, count):
+def _check_names(who, names, default, count):
     """The names as the text writes them, as many as there must be."""
-    odd = [name for name in names if name.lower() not in IN_ANY_CASE]
+    odd = [name for name in names if name.lower() not in CANONICAL_NAMES]
     if odd:
         raise NotSupported(who, f"activations: {', '.join(map(repr, odd))} is not known", known=" ".join(FUNCTIONS))
-    names, want = [IN_ANY_CASE[name.lower()] for name in names], len(default) * count
+    names, want = [CANONICAL_NAMES[name.lower()] for name in names], len(default) * count
     if names == ["Tanh", "Tanh"] and want == 1:   # RNN's schema has this default for one direction too
         names = ["Tanh"]
     if len(names) != want:
@@ -110,7 +110,7 @@ def named(who, names, default, count):
     return names
 
 
-def scales(who, part, names, values, reading):
+def _assign_scales(who, part, names, values, reading):
     """alpha (or beta) of each function: None where it takes none."""
     defaults = [getattr(FUNCTIONS[name], part) for name in names]
     takers = [k for k, default in enumerate(defaults) if default is not None]
@@ -121,12 +121,12 @@ def scales(who, part, names, values, reading):
                            hint='Reading(alpha="position") has one for every function' if len(values) == len(names)
                                 else "")
     if reading.missing_scale == "zero":
-        defaults = [0.0 if name in WITHOUT_DEFAULT and a is not None else a for name, a in zip(names, defaults)]
+        defaults = [0.0 if name in _WITHOUT_DEFAULT and a is not None else a for name, a in zip(names, defaults)]
     given = dict(zip(places, values))
     return [given.get(k, defaults[k]) if k in takers else None for k in range(len(names))]
 
 
-def text(who, name, value):
+def _parse_string(who, name, value):
     if isinstance(value, bytes):                  # as protobuf holds them
         value = value.decode()
     if not isinstance(value, str):
@@ -134,19 +134,19 @@ def text(who, name, value):
     return value
 
 
-def whole(who, name, value):
+def _parse_integer(who, name, value):
     if not isinstance(value, Integral):
         raise NotSupported(who, f"{name}={value!r}, expected an integer")
     return int(value)
 
 
-def number(who, name, value):
+def _parse_number(who, name, value):
     if not isinstance(value, Real):
         raise NotSupported(who, f"{name}={value!r}, expected a number")
     return float(value)
 
 
-def several(kind):
+def _list_parser(kind):
     def check(who, name, values):
         if not isinstance(values, (list, tuple, numpy.ndarray)):
             raise NotSupported(who, f"{name}={values!r}, expected a list")
@@ -154,6 +154,6 @@ def several(kind):
     return check
 
 
-KINDS = {"activations": several(text), "activation_alpha": several(number), "activation_beta": several(number),
-         "clip": number, "direction": text, "hidden_size": whole, "layout": whole, "input_forget": whole,
-         "linear_before_reset": whole}
+_PARSERS = {"activations": _list_parser(_parse_string), "activation_alpha": _list_parser(_parse_number), "activation_beta": _list_parser(_parse_number),
+         "clip": _parse_number, "direction": _parse_string, "hidden_size": _parse_integer, "layout": _parse_integer, "input_forget": _parse_integer,
+         "linear_before_reset": _parse_integer}

@@ -15,13 +15,13 @@ from ..errors import NotSupported, ShapeError, check_option
 from .attributes import OPERATORS, name_of
 from .inputs import inputs_of
 from .node import run_op
-from .promote import in_dtype, promoted
+from .promote import cast_input, promote
 from .reading import TEXT
 
-VERSIONS = (7, 14, 22)                            # of the operators: 14 brought layout, 22 bfloat16
+_VERSIONS = (7, 14, 22)                            # of the operators: 14 brought layout, 22 bfloat16
 
 
-class Ours(OpRun):
+class RnnrefOperator(OpRun):
     """One node: what onnx.reference asks of an operator."""
     op_domain = ""
     reading = TEXT
@@ -30,9 +30,9 @@ class Ours(OpRun):
         super().__init__(node, run_params, schema)
         op, opset = node.op_type, run_params["opsets"].get("", 0)
         version = defs.get_schema(op, opset).since_version if opset else 0
-        if version not in VERSIONS:
+        if version not in _VERSIONS:
             raise NotSupported(name_of(op), f"version {version} (opset {opset})",
-                               known=f"versions {', '.join(map(str, VERSIONS))}: opset 7 and later",
+                               known=f"versions {', '.join(map(str, _VERSIONS))}: opset 7 and later",
                                hint="the ones before have output_sequence" if version < 7 else "")
 
     def run(self, *inputs, linked_attributes=None, context=None, bindings=None):
@@ -51,9 +51,9 @@ class Ours(OpRun):
         raise NotImplementedError
 
 
-def evaluator(proto, reading, **options):
+def _make_evaluator(proto, reading, **options):
     """A ReferenceEvaluator of `proto` in which our three operators are ours, in subgraphs and functions too."""
-    ours = [type(op, (Ours,), {"reading": reading}) for op in OPERATORS]
+    ours = [type(op, (RnnrefOperator,), {"reading": reading}) for op in OPERATORS]
 
     class Evaluator(ReferenceEvaluator):          # it makes others of its own class, and gives not all of them new_ops
         def __init__(self, proto, **options):
@@ -62,12 +62,12 @@ def evaluator(proto, reading, **options):
     return Evaluator(proto, **options)
 
 
-class Prepared(BackendRep):
+class PreparedModel(BackendRep):
     """A model ready to run."""
 
     def __init__(self, model, reading, dtype, opsets=None):
-        model = model if dtype is None else promoted(model, dtype)
-        self.evaluator = evaluator(model, reading, **({"opsets": opsets} if opsets else {}))
+        model = model if dtype is None else promote(model, dtype)
+        self.evaluator = _make_evaluator(model, reading, **({"opsets": opsets} if opsets else {}))
         self.dtype = dtype
         graph = getattr(model, "graph", model)
         held = {a.name for a in graph.initializer}
@@ -91,7 +91,7 @@ class Prepared(BackendRep):
         if odd or lacks:
             raise ShapeError("run", f"{', '.join(odd or lacks)}: {'not an input' if odd else 'missing'}",
                              known=" ".join(self.known))
-        return inputs if self.dtype is None else {name: in_dtype(a, self.dtype) for name, a in inputs.items()}
+        return inputs if self.dtype is None else {name: cast_input(a, self.dtype) for name, a in inputs.items()}
 
 
 class Backend(Base):
@@ -113,10 +113,10 @@ class Backend(Base):
         Errors    NotSupported: a device that is not the CPU, a version of RNN, GRU or LSTM before opset 7; those of
                   onnx.checker for a model that is none
         """
-        on_cpu("prepare", device)
+        _check_device("prepare", device)
         model = onnx.load(model) if isinstance(model, (str, PathLike)) else model
         super().prepare(model, device)
-        return Prepared(model, reading, known("prepare", dtype))
+        return PreparedModel(model, reading, _check_dtype("prepare", dtype))
 
     @classmethod
     def run_model(cls, model, inputs, device="CPU", *, reading=TEXT, dtype=None):
@@ -125,26 +125,26 @@ class Backend(Base):
     @classmethod
     def run_node(cls, node, inputs, device="CPU", outputs_info=None, *, reading=TEXT, dtype=None, opset_version=None):
         """One node of any operator -> its outputs; outputs_info is what others need to know and we do not."""
-        on_cpu("run_node", device)
+        _check_device("run_node", device)
         version = defs.onnx_opset_version() if opset_version is None else opset_version
         super().run_node(node, inputs, device, outputs_info, opset_version=version)
         ends = [[onnx.ValueInfoProto(name=name) for name in names if name] for names in (node.input, node.output)]
         graph = helper.make_graph([node], "node", *ends)
         if isinstance(inputs, (list, tuple)) and len(inputs) == len(node.input):  # also what is absent, as None
             inputs = [a for name, a in zip(node.input, inputs) if name]
-        return Prepared(graph, reading, known("run_node", dtype), {node.domain: version}).run(inputs)
+        return PreparedModel(graph, reading, _check_dtype("run_node", dtype), {node.domain: version}).run(inputs)
 
     @classmethod
     def supports_device(cls, device):
         return device.partition(":")[0] == "CPU"
 
 
-def on_cpu(who, device):
+def _check_device(who, device):
     if not Backend.supports_device(device):
         raise NotSupported(who, f"device={device!r}", known="'CPU'")
 
 
-def known(who, dtype):
+def _check_dtype(who, dtype):
     return dtype and numpy.dtype(check_option(who, "dtype", numpy.dtype(dtype).name, ("float32", "float64")))
 
 

@@ -9,14 +9,14 @@ from .attributes import OPERATORS, name_of
 
 INPUTS = {"X": "T B I", "W": "D G I", "R": "D G H", "B": "D G+G", "sequence_lens": "B", "initial_h": "D B H",
           "initial_c": "D B H", "P": "D P"}
-OUTPUTS = {"Y": "T D B H", "Y_h": "D B H", "Y_c": "D B H"}
-BATCH_FIRST = {"X": "B T I", "initial_h": "B D H", "initial_c": "B D H", "Y": "B T D H", "Y_h": "B D H",
+_OUTPUTS = {"Y": "T D B H", "Y_h": "D B H", "Y_c": "D B H"}
+_BATCH_FIRST = {"X": "B T I", "initial_h": "B D H", "initial_c": "B D H", "Y": "B T D H", "Y_h": "B D H",
                "Y_c": "B D H"}
 
 
-def axes_of(name, said):
-    first = BATCH_FIRST if said.layout else {}
-    return first.get(name) or (INPUTS | OUTPUTS)[name]
+def _axes_of(name, attributes):
+    first = _BATCH_FIRST if attributes.layout else {}
+    return first.get(name) or (INPUTS | _OUTPUTS)[name]
 
 
 def inputs_of(op):
@@ -24,7 +24,7 @@ def inputs_of(op):
     return [name for name in INPUTS if op == "LSTM" or name not in ("initial_c", "P")]
 
 
-def fitted(op, inputs, said):
+def check_inputs(op, inputs, attributes):
     """The inputs that are given, and the size of every axis, after they have been seen to fit each other."""
     who, given = name_of(op), {name: a for name, a in inputs.items() if a is not None}
     odd, lacks = [n for n in given if n not in inputs_of(op)], [n for n in "XWR" if n not in given]
@@ -32,16 +32,16 @@ def fitted(op, inputs, said):
         raise ShapeError(who, f"{', '.join(odd or lacks)}: {'not an input' if odd else 'missing'}",
                          known=" ".join(inputs_of(op)))
     for name, a in given.items():
-        of_one_kind(who, name, a, given["X"])
-    sizes = sizes_of(who, op, given, said)
+        _check_array(who, name, a, given["X"])
+    sizes = _sizes_of(who, op, given, attributes)
     for name in ["R", *given]:                    # R first: the others are measured by it
-        expect(who, name, given[name], axes_of(name, said), sizes)
+        expect(who, name, given[name], _axes_of(name, attributes), sizes)
     if "sequence_lens" in given:
-        within(who, given["sequence_lens"], sizes["T"])
+        _check_lengths(who, given["sequence_lens"], sizes["T"])
     return given, sizes
 
 
-def of_one_kind(who, name, a, X):
+def _check_array(who, name, a, X):
     """Raise unless `a` is an array in main memory, of integers if it says lengths, of the dtype of X otherwise."""
     if name == "sequence_lens":
         kind = a.dtype if hasattr(a, "dtype") else type(a).__name__
@@ -57,35 +57,35 @@ def of_one_kind(who, name, a, X):
                           fix='move it first: rnnref.to("cpu", array)')
 
 
-def sizes_of(who, op, given, said):
+def _sizes_of(who, op, inputs, attributes):
     for name in "XR":
-        if given[name].ndim != 3:
-            raise ShapeError(who, f"{name} has shape {given[name].shape}, expected 3 axes",
-                             axes=f'{name} is "{axes_of(name, said)}"')
-    shape, gates, axes = given["X"].shape, OPERATORS[op].gates, axes_of("X", said)
-    H = said.hidden_size or given["R"].shape[-1]
-    sizes = {letter: Size(n, f"from X, shape {shape} with layout={said.layout}")
+        if inputs[name].ndim != 3:
+            raise ShapeError(who, f"{name} has shape {inputs[name].shape}, expected 3 axes",
+                             axes=f'{name} is "{_axes_of(name, attributes)}"')
+    shape, gates, axes = inputs["X"].shape, OPERATORS[op].gates, _axes_of("X", attributes)
+    H = attributes.hidden_size or inputs["R"].shape[-1]
+    sizes = {letter: Size(n, f"from X, shape {shape} with layout={attributes.layout}")
              for letter, n in zip(axes.split(), shape)}
     if not sizes["T"].n:
         raise ShapeError(who, f"X has shape {shape}: no steps", axes=f'X is "{axes}" with T = 0')
-    return sizes | {"D": Size(said.count, f"direction={said.direction!r}"), "U": Size(H),
+    return sizes | {"D": Size(attributes.count, f"direction={attributes.direction!r}"), "U": Size(H),
                     "P": Size(3 * H, "3 peepholes i o f x H"),
-                    "H": Size(H, "hidden_size" if said.hidden_size else f"from R, shape {given['R'].shape}"),
+                    "H": Size(H, "hidden_size" if attributes.hidden_size else f"from R, shape {inputs['R'].shape}"),
                     "G": Size(len(gates) * H, f"{len(gates)} gates {' '.join(gates)} x H" if len(gates) > 1 else "")}
 
 
-def within(who, lengths, T):
+def _check_lengths(who, lengths, T):
     if ((lengths < 0) | (lengths > T.n)).any():
         raise ShapeError(who, f"sequence_lens is {lengths.tolist()}, expected each from 0 to {T.n}",
                          axes=f"T = {T.n} ({T.origin})")
 
 
-def like_output(op, name, d, X, said, sizes):
+def check_output_gradient(op, name, d, X, attributes, sizes):
     """Raise unless `d`, the gradient of the output `name`, resembles it."""
     if d is None:
         return
     who = name_of(op)
     if name == "Y_c" and op != "LSTM":
         raise ShapeError(who, "dY_c is given, and there is no Y_c")
-    of_one_kind(who, f"d{name}", d, X)
-    expect(who, f"d{name}", d, axes_of(name, said), sizes)
+    _check_array(who, f"d{name}", d, X)
+    expect(who, f"d{name}", d, _axes_of(name, attributes), sizes)

@@ -10,8 +10,8 @@ from ..cells import GRU, LSTM, Bidirectional, SimpleRNN
 from ..interop import gradients, layout_of, load
 from ..loops.run import run, run_back
 from ..tree import first_leaf, zeros_like
-from .attributes import OPERATORS, settled
-from .inputs import fitted, like_output
+from .attributes import OPERATORS, parse_attributes
+from .inputs import check_inputs, check_output_gradient
 from .reading import TEXT
 
 
@@ -31,17 +31,17 @@ def run_op(op, inputs, attributes=None, reading=TEXT, keep=True):
     >>> {name: d.shape for name, d in back_op(tape, dY=np.ones_like(Y)).items()}
     {'X': (2, 1, 3), 'W': (1, 4, 3), 'R': (1, 4, 4)}
     """
-    said = settled(op, attributes or {}, reading)
-    given, sizes = fitted(op, inputs, said)
-    cells, parameters = cells_of(op, given, said)
-    lengths, X = given.get("sequence_lens"), swapped(given["X"], said)
-    ys, last, tape = run(joined(cells), bare(parameters), X, bare(first_states(op, given, said, cells, sizes)),
+    said = parse_attributes(op, attributes or {}, reading)
+    given, sizes = check_inputs(op, inputs, said)
+    cells, parameters = _cells_of(op, given, said)
+    lengths, X = given.get("sequence_lens"), _swap_batch(given["X"], said)
+    ys, last, tape = run(_join_directions(cells), _unwrap(parameters), X, _unwrap(_first_states(op, given, said, cells, sizes)),
                          lengths=lengths, reverse=said.direction == "reverse", keep=keep)
-    ys, last = paired(ys, said), paired(last, said)
+    ys, last = _as_tuple(ys, said), _as_tuple(last, said)
     live = None if lengths is None or reading.empty_row == "initial" else (lengths > 0)[:, None]
     Y = numpy.stack(ys, 1).astype(X.dtype)        # [T, D, B, H]
-    finals = [chosen(live, numpy.stack(arrays).astype(X.dtype)) for arrays in zip(*last)]
-    outputs = Y.transpose(2, 0, 1, 3) if said.layout else Y, *(swapped(a, said) for a in finals)
+    finals = [_zero_without_output(live, numpy.stack(arrays).astype(X.dtype)) for arrays in zip(*last)]
+    outputs = Y.transpose(2, 0, 1, 3) if said.layout else Y, *(_swap_batch(a, said) for a in finals)
     return outputs, Tape(op, said, given, sizes, cells, tape, last, live) if keep else None
 
 
@@ -52,18 +52,18 @@ def back_op(tape, dY=None, dY_h=None, dY_c=None):
     """
     op, said, given, sizes = tape[:4]
     for name, d in (("Y", dY), ("Y_h", dY_h), ("Y_c", dY_c)):
-        like_output(op, name, d, given["X"], said, sizes)
+        check_output_gradient(op, name, d, given["X"], said, sizes)
     if dY is not None:
         dY = dY.transpose(1, 2, 0, 3) if said.layout else dY
         dY = dY.astype(first_leaf(tape.tape.like).dtype)                   # NumPy has no product of bfloat16: it is float32
-        dY = bare(tuple(dY[:, k] for k in range(said.count)))
-    ds = tuple(type(s)(*(final(a, d, tape, k) for a, d in zip(s, (dY_h, dY_c)))) for k, s in enumerate(tape.last))
-    dxs, ds, _, dp = run_back(tape.tape, dY, bare(ds))
-    found = {"X": swapped(dxs, said).astype(given["X"].dtype)}
-    theirs = [gradients(table(op, said), q, cell) for q, cell in zip(paired(dp, said), tape.cells)]
+        dY = _unwrap(tuple(dY[:, k] for k in range(said.count)))
+    ds = tuple(type(s)(*(_final_gradient(a, d, tape, k) for a, d in zip(s, (dY_h, dY_c)))) for k, s in enumerate(tape.last))
+    dxs, ds, _, dp = run_back(tape.tape, dY, _unwrap(ds))
+    found = {"X": _swap_batch(dxs, said).astype(given["X"].dtype)}
+    theirs = [gradients(_layout_for(op, said), q, cell) for q, cell in zip(_as_tuple(dp, said), tape.cells)]
     found |= {name: numpy.concatenate([arrays[name] for arrays in theirs]) for name in theirs[0]}
-    for name, arrays in zip(OPERATORS[op].states, zip(*paired(ds, said))):
-        found[name] = swapped(numpy.stack(arrays).astype(given["X"].dtype), said)
+    for name, arrays in zip(OPERATORS[op].states, zip(*_as_tuple(ds, said))):
+        found[name] = _swap_batch(numpy.stack(arrays).astype(given["X"].dtype), said)
     return {name: found[name] for name in given if name in found}
 
 
@@ -75,72 +75,72 @@ def cell_of(op, inputs, attributes=None, reading=TEXT):
     >>> cell.name, {name: a.shape for name, a in p.items()}
     ('GRU', {'W': (3, 6), 'b': (6,), 'R': (2, 6), 'bR': (6,)})
     """
-    said = settled(op, attributes or {}, reading)
-    cells, parameters = cells_of(op, fitted(op, inputs, said)[0], said)
-    return joined(cells), bare(parameters)
+    said = parse_attributes(op, attributes or {}, reading)
+    cells, parameters = _cells_of(op, check_inputs(op, inputs, said)[0], said)
+    return _join_directions(cells), _unwrap(parameters)
 
 
-def cells_of(op, given, said):
+def _cells_of(op, inputs, attributes):
     """The cell of each direction, and the parameters of each."""
-    cells = tuple(cell_for(op, functions, said, "P" in given) for functions in said.functions)
-    weights = {name: given[name] for name in ("W", "R", "B", "P") if name in given}
+    cells = tuple(_cell_for(op, functions, attributes, "P" in inputs) for functions in attributes.functions)
+    weights = {name: inputs[name] for name in ("W", "R", "B", "P") if name in inputs}
     if "B" not in weights:
         D, G, _ = weights["W"].shape
         weights["B"] = numpy.zeros((D, 2 * G), weights["W"].dtype)
-    return cells, tuple(load(table(op, said), {name: a[k:k + 1] for name, a in weights.items()}, cell)
+    return cells, tuple(load(_layout_for(op, attributes), {name: a[k:k + 1] for name, a in weights.items()}, cell)
                         for k, cell in enumerate(cells))
 
 
-def cell_for(op, functions, said, peepholes):
+def _cell_for(op, functions, attributes, peepholes):
     if op == "RNN":
         return SimpleRNN(functions[0], recurrent_bias=True)
     if op == "GRU":
         gate, candidate = functions
-        return GRU("after" if said.after else "before", recurrent_bias=True, gate=gate, candidate=candidate)
+        return GRU("after" if attributes.after else "before", recurrent_bias=True, gate=gate, candidate=candidate)
     gate, candidate, output = functions
-    return LSTM(recurrent_bias=True, peepholes=peepholes, coupled=said.coupled, gate=gate, candidate=candidate,
+    return LSTM(recurrent_bias=True, peepholes=peepholes, coupled=attributes.coupled, gate=gate, candidate=candidate,
                 output=output)
 
 
-def table(op, said):
-    return layout_of("gru before" if op == "GRU" and not said.after else op.lower(), "onnx")
+def _layout_for(op, attributes):
+    return layout_of("gru before" if op == "GRU" and not attributes.after else op.lower(), "onnx")
 
 
-def first_states(op, given, said, cells, sizes):
+def _first_states(op, inputs, attributes, cells, sizes):
     """The state that each direction starts from."""
-    start = [cell.zeros(sizes["B"].n, sizes["H"].n, dtype=given["X"].dtype) for cell in cells]
+    start = [cell.zeros(sizes["B"].n, sizes["H"].n, dtype=inputs["X"].dtype) for cell in cells]
     for field, name in enumerate(OPERATORS[op].states):
-        if name in given:
-            a = swapped(given[name], said)
+        if name in inputs:
+            a = _swap_batch(inputs[name], attributes)
             start = [s._replace(**{s._fields[field]: a[k].astype(s[field].dtype)}) for k, s in enumerate(start)]
     return tuple(start)
 
 
-def final(a, d, tape, k):
+def _final_gradient(a, d, tape, k):
     """The gradient of `a`, an array of the last state of direction k, from the gradient of Y_h or Y_c."""
     if d is None:
         return zeros_like(a)
-    return chosen(tape.live, swapped(d, tape.said)[k]).astype(a.dtype)
+    return _zero_without_output(tape.live, _swap_batch(d, tape.said)[k]).astype(a.dtype)
 
 
-def chosen(live, a):
+def _zero_without_output(live, a):
     return a if live is None else numpy.where(live, a, 0)
 
 
-def swapped(a, said):
+def _swap_batch(a, attributes):
     """The batch and the axis before or after it exchanged, if it comes first: [T, B, I] and [D, B, H]."""
-    return a.swapaxes(0, 1) if said.layout else a
+    return a.swapaxes(0, 1) if attributes.layout else a
 
 
-def joined(cells):
+def _join_directions(cells):
     return Bidirectional(cells) if len(cells) == 2 else cells[0]
 
 
-def bare(each):
+def _unwrap(each):
     """A pair for two directions, the thing itself for one: what `run` takes ..."""
     return each if len(each) == 2 else each[0]
 
 
-def paired(thing, said):
+def _as_tuple(thing, attributes):
     """... and as a tuple again."""
-    return thing if said.count == 2 else (thing,)
+    return thing if attributes.count == 2 else (thing,)

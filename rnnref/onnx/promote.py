@@ -7,28 +7,28 @@ from onnx import AttributeProto, NodeProto, TensorProto, TypeProto, helper, nump
 
 from ..arrays import is_floating
 
-FLOATING = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
-SAYS_DTYPE = ("to", "dtype")                      # attributes: of Cast, EyeLike, RandomNormal, ...
+_FLOATING_TYPES = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
+_DTYPE_ATTRIBUTES = ("to", "dtype")                      # attributes: of Cast, EyeLike, RandomNormal, ...
 
 
-def promoted(model, dtype):
+def promote(model, dtype):
     """A copy of the model (or graph) whose floating weights, constants, casts and declared types are `dtype`."""
     copy = type(model)()
     copy.CopyFrom(model)
     code = helper.np_dtype_to_tensor_dtype(dtype)
-    for message in list(messages(copy)):
-        if isinstance(message, TensorProto) and message.data_type in FLOATING:
+    for message in list(_walk(copy)):
+        if isinstance(message, TensorProto) and message.data_type in _FLOATING_TYPES:
             message.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(message).astype(dtype), message.name))
-        elif isinstance(message, TypeProto.Tensor) and message.elem_type in FLOATING:
+        elif isinstance(message, TypeProto.Tensor) and message.elem_type in _FLOATING_TYPES:
             message.elem_type = code
-        elif isinstance(message, AttributeProto) and message.name in SAYS_DTYPE and message.i in FLOATING:
+        elif isinstance(message, AttributeProto) and message.name in _DTYPE_ATTRIBUTES and message.i in _FLOATING_TYPES:
             message.i = code
         elif isinstance(message, NodeProto) and message.op_type == "Constant":
-            numbers_to_tensor(message, dtype)
+            _numbers_to_tensor(message, dtype)
     return copy
 
 
-def numbers_to_tensor(node, dtype):
+def _numbers_to_tensor(node, dtype):
     """The value of a Constant as a tensor, where it is given as a number or a list: that says float32."""
     for a in node.attribute:
         if a.name in ("value_float", "value_floats"):
@@ -36,15 +36,15 @@ def numbers_to_tensor(node, dtype):
             a.CopyFrom(helper.make_attribute("value", numpy_helper.from_array(value)))
 
 
-def in_dtype(a, dtype):
+def cast_input(a, dtype):
     """An input as `promoted` expects it; integers, booleans and strings as they are."""
     return a.astype(dtype) if is_floating(a.dtype) else a
 
 
-def messages(message):
+def _walk(message):
     """The message and all that it holds: graphs, functions, subgraphs, attributes, tensors."""
     yield message
     for field, value in message.ListFields():
         if field.message_type is not None:
             for held in [value] if hasattr(value, "ListFields") else value:
-                yield from messages(held)
+                yield from _walk(held)

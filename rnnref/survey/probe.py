@@ -3,7 +3,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from ..check.engines import Refused
-from ..onnx.attributes import FUNCTIONS, IN_ANY_CASE
+from ..onnx.attributes import FUNCTIONS, CANONICAL_NAMES
 from .changes import OPTIONAL, Change, batch_axis_first
 from .misread import time_first, without
 from .search import CHAOS, apart, largest
@@ -30,7 +30,7 @@ def twins():
 
 def as_written(case):
     names = case.attributes.get("activations", [])
-    return told(case, activations=[IN_ANY_CASE.get(n.lower(), n) for n in names]) if names else None
+    return told(case, activations=[CANONICAL_NAMES.get(n.lower(), n) for n in names]) if names else None
 
 
 def with_hidden_size(case):
@@ -38,7 +38,7 @@ def with_hidden_size(case):
 
 
 def with_scales(case):
-    names = [IN_ANY_CASE.get(n.lower(), n) for n in case.attributes.get("activations", [])]
+    names = [CANONICAL_NAMES.get(n.lower(), n) for n in case.attributes.get("activations", [])]
     lists = {}
     for part in ("alpha", "beta"):
         defaults = [getattr(FUNCTIONS[n], part) for n in names if getattr(FUNCTIONS[n], part) is not None]

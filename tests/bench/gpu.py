@@ -14,9 +14,9 @@ import numpy as np
 
 import rnnref
 from rnnref import cells
-from rnnref.cuda import choose, graphed
-from rnnref.cuda.products import dtype_of, factor, product, repeated
-from rnnref.cuda.tiling import microseconds
+from rnnref.cuda_loops import choice, graphed
+from rnnref.cuda.matmul import dtype_by_name, cast_operand, matmul, prepare_matmuls
+from rnnref.cuda_loops.tiling import estimate_microseconds
 
 from tests.bench import device
 
@@ -91,18 +91,18 @@ class Net:
         """The same matrix products, one layer and direction after the other."""
         import cupy
         (B, T, _, H), G = self.size, len(self.cell.gates) * self.size[3]
-        sets = [[factor(cupy.ones(s, "f4"), mode) for s in ((q["W"].shape[0], G), (H, G), (T * B, q["W"].shape[0]),
+        sets = [[cast_operand(cupy.ones(s, "f4"), mode) for s in ((q["W"].shape[0], G), (H, G), (T * B, q["W"].shape[0]),
                                                             (T * B, G), (T * B, H))] for q in self.p]
         step, back = cupy.empty((1, B, G), "f4"), cupy.empty((1, B, H), "f4")
 
         def loop(a, weights, out):
-            one = repeated(a.reshape(T, B, a.shape[1]), weights, out, mode, False, T, 0)
+            one = prepare_matmuls(a.reshape(T, B, a.shape[1]), weights, out, mode, False, T, 0)
             for t in range(T):
                 one(t)
 
         def forward():
             for W, R, x, a, h in sets:
-                product(x, W, mode, dtype="f4")
+                matmul(x, W, mode, dtype="f4")
                 loop(h, R, step)
 
         def training():
@@ -110,7 +110,7 @@ class Net:
             for W, R, x, a, h in sets:
                 loop(a, R.T, back)
                 for u, v in ((h.T, a), (x.T, a), (a, W.T)):
-                    product(u, v, mode, dtype="f4")
+                    matmul(u, v, mode, dtype="f4")
         return forward, training
 
 
@@ -122,7 +122,7 @@ def calls(net, mode):
         some[f"ours, {how}"] = lambda path=f"cuda.{how}": [
             partial(f, mode=mode, paths=(path, "apart")) for f in net.ours()]
     if mode in NARROW:
-        some["ours 16"] = lambda: [partial(f) for f in net.ours(dtype_of(NARROW[mode]))]
+        some["ours 16"] = lambda: [partial(f) for f in net.ours(dtype_by_name(NARROW[mode]))]
     if mode == "fp32":
         some["plain"] = lambda: [partial(f, paths=("scan_gated", "apart"), kernels=False) for f in net.ours()]
     return some
@@ -155,19 +155,19 @@ def row(name, size, kind, mode, rounds):
 def floor(problem):
     """Microseconds of one step ahead if nothing but its arithmetic, or its reading and writing, took any time."""
     B, H, G = problem.B * problem.directions, problem.H, problem.gates
-    return max(2 * B * G * H * H / PEAK[problem.multiplied], 4 * B * (G + 1) * H / MEMORY) * 1e6
+    return max(2 * B * G * H * H / PEAK[problem.operand_type], 4 * B * (G + 1) * H / MEMORY) * 1e6
 
 
 def a_step(net, mode, times):
     """What ran, and microseconds of one step of one layer: measured, and as the plan estimates them."""
     B, T, I, H = net.size
-    problem = choose.Problem(T, B, I, H, len(net.cell.gates), "float32", mode, device.about()["sm"],
+    problem = choice.Problem(T, B, I, H, len(net.cell.gates), "float32", mode, device.about()["sm"],
                              directions=1 + net.both)
-    chosen = choose.choose(problem)
-    said = {"path": choose.NAMES[chosen.tier], "estimates": {"floor": floor(problem), "stepped": choose.step(problem)}}
+    chosen = choice.choose(problem)
+    said = {"path": choice.TIER_NAMES[chosen.tier], "estimates": {"floor": floor(problem), "stepped": choice.estimate_step(problem)}}
     for way, t in zip(("Ahead", "Back"), chosen.ways):
         if t is not None:
-            said["estimates"][way] = microseconds(t, problem.task(way))
+            said["estimates"][way] = estimate_microseconds(t, problem.task(way))
             said[way] = t._asdict()
     said["microseconds a step"] = {f"{what}, {who}": ms * 1e3 / T / net.layers for what in ("forward", "training")
                                    for who, ms in times[what].items()}

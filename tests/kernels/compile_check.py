@@ -12,10 +12,10 @@ import sys
 import time
 from pathlib import Path
 
-from rnnref.cuda.launch import OPTIONS
-from rnnref.cuda.limits import CARDS, geometry, refused
+from rnnref.cuda.launch import COMPILE_OPTIONS
+from rnnref.cuda.devices import CARDS, geometry, why_no_launch
 from rnnref.cuda.source import assemble
-from rnnref.cuda.tiling import shared
+from rnnref.cuda_loops.tiling import count_shared_bytes
 
 from tests.kernels.instances import kernels, wholes
 
@@ -112,7 +112,7 @@ def faults(kernel, row, ptx, card, grid, block, shared):
         yield "arithmetic in double: " + re.search(r".*\.f64\b.*", ptx)[0].strip()
     if "ld.global.nc" in ptx:
         yield "ld.global.nc: a load that does not see what the same launch writes"
-    why = refused(card, grid, block, row["shared"] + shared, row["registers"])
+    why = why_no_launch(card, grid, block, row["shared"] + shared, row["registers"])
     if why:
         yield why
 
@@ -122,7 +122,7 @@ def launches(steps, sequences):
     for kernel in steps:
         yield kernel, *geometry(2 ** 20, 1024), 0
     for kernel, t, task in sequences:
-        yield kernel, (2 ** 20 // t.blocks * t.blocks, 2), (t.threads, 1), shared(t, task)
+        yield kernel, (2 ** 20 // t.blocks * t.blocks, 2), (t.threads, 1), count_shared_bytes(t, task)
 
 
 def check(cards, steps, sequences=lambda sm: ()):
@@ -132,7 +132,7 @@ def check(cards, steps, sequences=lambda sm: ()):
     for sm in cards:
         started, known = time.time(), list(launches(steps, sequences(sm)))
         source = assemble([kernel for kernel, *_ in known])
-        log, ptx = nvrtc.compile(source, (*OPTIONS, f"-arch=sm_{sm}", *CUPYS, "--ptxas-options=-v"))
+        log, ptx = nvrtc.compile(source, (*COMPILE_OPTIONS, f"-arch=sm_{sm}", *CUPYS, "--ptxas-options=-v"))
         rows, texts = used(log), entries(ptx)
         for k, *how in known:
             table.setdefault(k.name, {})[sm] = rows[k.name]["registers"]

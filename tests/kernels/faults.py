@@ -55,6 +55,6 @@ def planted_text(which, old, new):
     def damaged(file):
         return read(file).replace(old, new) if file == which else read(file)
     with mock.patch.object(source, "read", damaged):
-        launch.compiled.cache_clear()
+        launch.compile_kernel.cache_clear()
         yield
-        launch.compiled.cache_clear()
+        launch.compile_kernel.cache_clear()

@@ -1,9 +1,10 @@
 """Every kernel in every type: what is compiled for every card, and run on the CPU."""
 import numpy as np
 
-from rnnref.cuda import before, pointwise, whole
-from rnnref.cuda.texts import text_of
-from rnnref.cuda.tiling import Task, tiling
+from rnnref.cuda import reset_before, pointwise
+from rnnref.cuda_loops import whole
+from rnnref.cuda.kernel_table import kernel_row_of
+from rnnref.cuda_loops.tiling import Task, choose_tiling
 from rnnref.rules.elman import ElmanRule
 from rnnref.rules.gru import GRURule
 from rnnref.rules.limited import LimitedRule
@@ -28,9 +29,9 @@ def kernels(types=TYPES):
         A = dtype("float64" if W == "float64" else "float32")
         for rule in (*RULES, LimitedRule()):
             for args in ("Forward", "Backward"):
-                yield pointwise.kernel(args, rule, text_of(rule), A, dtype(S), dtype(W))
+                yield pointwise.make_kernel(args, rule, kernel_row_of(rule), A, dtype(S), dtype(W))
         for args in ("Reset", "Renew", "RenewBack", "ResetBack"):
-            yield before.kernel(args, A, dtype(S), dtype(W))
+            yield reset_before.make_kernel(args, A, dtype(S), dtype(W))
 
 
 # Whole sequences: rows and units, by what is multiplied.  `make kernels` has time for these, wide.py for more.
@@ -54,6 +55,6 @@ def both_ways(rule, S, rows, n, sm):
     W = dtype("float64" if S == "double" else "float32")
     for way in ("Ahead", "Back"):
         task = Task(way, len(rule.gates), n, rows, "double" if S == "double" else "float", S, sm)
-        t = tiling(task)
+        t = choose_tiling(task)
         if t is not None:
-            yield whole.kernel(rule, task, t, W), t, task
+            yield whole.make_kernel(rule, task, t, W), t, task

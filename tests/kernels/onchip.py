@@ -2,7 +2,8 @@
 from contextlib import contextmanager
 from unittest import mock
 
-from rnnref.cuda import choose, modes, tiling
+from rnnref.cuda_loops import choice, tiling
+from rnnref.cuda import precision
 
 
 @contextmanager
@@ -12,9 +13,9 @@ def card(blocks=tiling.BLOCKS, sm=90, **limits):
     sm: of the card; None: of the one that there is.  limits: constants of tiling.py to take in the place of its own.
     """
     limits = {"BLOCKS": tuple(blocks), **limits}
-    real = modes.architecture
-    with mock.patch.object(modes, "architecture", lambda a: sm or real(a)), \
-            mock.patch.multiple(choose, STEPS=1, NODE=1e3), mock.patch.multiple(tiling, **limits):
+    real = precision.architecture
+    with mock.patch.object(precision, "architecture", lambda a: sm or real(a)), \
+            mock.patch.multiple(choice, STEPS=1, NODE=1e3), mock.patch.multiple(tiling, **limits):
         forget()
         yield
     forget()
@@ -22,5 +23,5 @@ def card(blocks=tiling.BLOCKS, sm=90, **limits):
 
 def forget():
     """What was chosen with other constants."""
-    for chosen in (tiling.tiling, choose.choose):
+    for chosen in (tiling.choose_tiling, choice.choose):
         chosen.cache_clear()

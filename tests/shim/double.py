@@ -33,11 +33,11 @@ def with_kernels(order="fifo", seed=1, sanitize=False):
     with strict.install() as cupy, mock.patch.dict(sys.modules, {driver.__name__: driver}):
         before = vars(cupy).get("RawModule")
         cupy.RawModule = RawModule
-        launch.compiled.cache_clear()
+        launch.compile_kernel.cache_clear()
         try:
             yield cupy
         finally:
             cupy.RawModule = before
             if before is None:
                 del cupy.RawModule
-            launch.compiled.cache_clear()
+            launch.compile_kernel.cache_clear()

@@ -13,13 +13,13 @@ from ..arrays import namespace
 from ..cell import GatedCell, ProjectedCell
 from ..cells.gru_before import GRUBefore
 from . import step_before, step_gated, step_projected
-from .products import factor
-from .sequence import ended, fresh, inputs, mode, outputs
-from .trouble import explained
-from .twins import CudaGRUBefore
+from ..cuda.matmul import cast_operand
+from .tapes import copy_final_state, copy_contiguous, project_inputs, mode_of_map, allocate_outputs
+from ..cuda.errors import translate_errors
+from ..cuda.rule_kernels import CudaGRUBefore
 
 __all__ = ["backward", "forward", "refuses"]
-WHO = "cuda.stepped"
+_WHO = "cuda.stepped"
 # What a step launches.  A module with
 #   refuses(cell, call)                           None, or the reason in words
 #   maps(cell)                                    those whose matrices its steps multiply by
@@ -28,57 +28,57 @@ WHO = "cuda.stepped"
 #   gradients(tape)                               arrays for what the steps back write
 #   back(tape, weights, dys, d, grads, by)        functions of t; d, the gradient of the state, they write over
 #   finished(tape, *grads, d)                     what stands after the loop, and all gradients
-STEPS = {GatedCell: step_gated, ProjectedCell: step_projected, GRUBefore: step_before, CudaGRUBefore: step_before}
+_STEP_MODULES = {GatedCell: step_gated, ProjectedCell: step_projected, GRUBefore: step_before, CudaGRUBefore: step_before}
 
 
-def step_of(cell):
-    return STEPS.get(type(cell), step_gated)
+def step_module_of(cell):
+    return _STEP_MODULES.get(type(cell), step_gated)
 
 
 def refuses(cell, call):
     """None, or why this cell is not run step by step."""
-    return "arrays are in main memory" if call.home != "cupy" else step_of(cell).refuses(cell, call)
+    return "arrays are in main memory" if call.home != "cupy" else step_module_of(cell).refuses(cell, call)
 
 
 def forward(cell, p, xs, s, extra=None, live=None, reverse=False, keep=True):
     """xs [T, B, I], live [T, B] or None -> ys [T, B, H], the last state, a tape."""
-    with explained(WHO):
+    with translate_errors(_WHO):
         live = None if live is None else namespace(live).ascontiguousarray(live)
-        return ahead(cell, p, xs, s, live, range(len(xs))[::-1 if reverse else 1], keep)
+        return _run_forward(cell, p, xs, s, live, range(len(xs))[::-1 if reverse else 1], keep)
 
 
-def ahead(cell, p, xs, s, live, order, keep):
-    tape, ax = begun(cell, p, xs, s, live, order, keep)
-    ys = outputs(tape, ax)
-    steps_ahead(tape, weights(cell, p), ax, ys)()
+def _run_forward(cell, p, xs, s, live, order, keep):
+    tape, ax = _start(cell, p, xs, s, live, order, keep)
+    ys = allocate_outputs(tape, ax)
+    prepare_forward_steps(tape, _cast_weights(cell, p), ax, ys)()
     if ys is None:
         ys = tape.beside(tape.hs, 1)
         ys = ys.copy() if keep else ys
-    return ys, ended(tape), tape if keep else None
+    return ys, copy_final_state(tape), tape if keep else None
 
 
-def begun(cell, p, xs, s, live, order, keep):
+def _start(cell, p, xs, s, live, order, keep):
     """A tape, and x W."""
-    ax, kx = inputs(core(cell), p, xs, live)
-    return step_of(cell).opened(cell, p, kx, s, live, order, keep, ax), ax
+    ax, kx = project_inputs(core_cell(cell), p, xs, live)
+    return step_module_of(cell).opened(cell, p, kx, s, live, order, keep, ax), ax
 
 
-def core(cell):
+def core_cell(cell):
     """The cell that has the maps of x and h."""
     return cell.cell if isinstance(cell, ProjectedCell) else cell
 
 
-def weights(cell, p):
+def _cast_weights(cell, p):
     """What the steps multiply by, as products take it."""
-    return {m.W: factor(p[m.W], mode(m)) for m in step_of(cell).maps(cell)}
+    return {m.W: cast_operand(p[m.W], mode_of_map(m)) for m in step_module_of(cell).maps(cell)}
 
 
-def steps_ahead(tape, weights, ax, ys, by=None):
+def prepare_forward_steps(tape, weights, ax, ys, cublas_handle=None):
     """All steps ahead, as a function that launches them and does nothing else.  by: whose products, if not CuPy's."""
-    return each(tape.order, step_of(tape.whole).ahead(tape, weights, ax, ys, by))
+    return _repeat(tape.order, step_module_of(tape.whole).ahead(tape, weights, ax, ys, cublas_handle))
 
 
-def each(order, launches):
+def _repeat(order, launches):
     def steps():
         for t in order:
             for launch in launches:
@@ -88,18 +88,18 @@ def each(order, launches):
 
 def backward(tape, dys, ds):
     """Gradients of the inputs, of the first state, None, and of the parameters."""
-    with explained(WHO):
-        return back(tape, dys, ds)
+    with translate_errors(_WHO):
+        return run_backward(tape, dys, ds)
 
 
-def back(tape, dys, ds):
-    d = tape.cell.rule.State(*(fresh(a, k.dtype) for a, k in zip(ds, tape.state(0))))
-    step, dys = step_of(tape.whole), namespace(dys).ascontiguousarray(dys)
+def run_backward(tape, dys, ds):
+    d = tape.cell.rule.State(*(copy_contiguous(a, k.dtype) for a, k in zip(ds, tape.state(0))))
+    step, dys = step_module_of(tape.whole), namespace(dys).ascontiguousarray(dys)
     grads = step.gradients(tape)
-    steps_back(tape, weights(tape.whole, tape.p), dys, d, grads)()
+    prepare_backward_steps(tape, _cast_weights(tape.whole, tape.p), dys, d, grads)()
     return step.finished(tape, *grads, d)
 
 
-def steps_back(tape, weights, dys, d, grads, by=None):
+def prepare_backward_steps(tape, weights, dys, d, grads, cublas_handle=None):
     """All steps back, as `steps_ahead` has those ahead."""
-    return each(tape.order[::-1], step_of(tape.whole).back(tape, weights, dys, d, grads, by))
+    return _repeat(tape.order[::-1], step_module_of(tape.whole).back(tape, weights, dys, d, grads, cublas_handle))

@@ -13,16 +13,16 @@ from functools import lru_cache
 from weakref import WeakValueDictionary, finalize
 
 from ..errors import Error, MissingExtra, import_optional
-from . import products
-from .trouble import translated
+from ..cuda import matmul
+from ..cuda.errors import translate_error
 
-WHO = "cuBLAS for CUDA graphs"
-P, I = c_void_p, c_int
-MATRIX = P, I, I                                  # where, of which type, how far from one column to the next
-SIGNATURES = {
-    "cublasCreate_v2": (P,), "cublasDestroy_v2": (P,), "cublasSetStream_v2": (P, P),
-    "cublasSetWorkspace_v2": (P, P, c_size_t),
-    "cublasGemmEx": (P, I, I, I, I, I, P, *MATRIX, *MATRIX, P, *MATRIX, I, I),
+_WHO = "cuBLAS for CUDA graphs"
+_P, _I = c_void_p, c_int
+_MATRIX = _P, _I, _I                                  # where, of which type, how far from one column to the next
+_SIGNATURES = {
+    "cublasCreate_v2": (_P,), "cublasDestroy_v2": (_P,), "cublasSetStream_v2": (_P, _P),
+    "cublasSetWorkspace_v2": (_P, _P, c_size_t),
+    "cublasGemmEx": (_P, _I, _I, _I, _I, _I, _P, *_MATRIX, *_MATRIX, _P, *_MATRIX, _I, _I),
 }
 WORKSPACES: WeakValueDictionary = WeakValueDictionary()               # (device, stream) -> Workspace
 
@@ -30,7 +30,7 @@ WORKSPACES: WeakValueDictionary = WeakValueDictionary()               # (device,
 CUBLASError = type("CUBLASError", (RuntimeError,), {})
 
 
-def lacking():
+def why_no_capture():
     """Why no product can be recorded here, in words, or None.  CuPy is looked for, not imported."""
     cupy = sys.modules.get("cupy")
     if cupy is not None and not hasattr(getattr(cupy.cuda, "Stream", None), "begin_capture"):
@@ -39,29 +39,29 @@ def lacking():
 
 
 @lru_cache(None)
-def library():
+def load_library():
     """cuBLAS of the CUDA that CuPy is for; another one may have been loaded beside it."""
-    products.backend()                            # by this CuPy loads its own
-    name = f"libcublas.so.{import_optional('cupy', 'cuda13', WHO).cuda.runtime.runtimeGetVersion() // 1000}"
+    matmul.load_cublas()                            # by this CuPy loads its own
+    name = f"libcublas.so.{import_optional('cupy', 'cuda13', _WHO).cuda.runtime.runtimeGetVersion() // 1000}"
     try:
         try:
             lib = CDLL(name, mode=os.RTLD_NOLOAD)
         except OSError:                           # not loaded, or under another name
             lib = CDLL(name)
     except OSError as e:
-        raise MissingExtra(WHO, f"{name} is not found", said=str(e), fix='pip install "cupy-cuda13x[ctk]" '
+        raise MissingExtra(_WHO, f"{name} is not found", said=str(e), fix='pip install "cupy-cuda13x[ctk]" '
                            '(cupy-cuda12x[ctk] for CUDA 12), or paths=("cuda.stepped", "apart")') from e
-    for function, types in SIGNATURES.items():
+    for function, types in _SIGNATURES.items():
         getattr(lib, function).argtypes = types
     lib.cublasGetStatusName.restype = c_char_p
     return lib
 
 
-def check(lib, status):
+def _check_status(lib, status):
     """Raise what a status says unless it is 0."""
     if status:
         e = CUBLASError(lib.cublasGetStatusName(status).decode())
-        raise translated(WHO, e) or Error(WHO, f"a call failed: {e}",
+        raise translate_error(_WHO, e) or Error(_WHO, f"a call failed: {e}",
                                           fix='paths=("cuda.stepped", "apart") takes CuPy\'s own') from e
 
 
@@ -69,19 +69,19 @@ class Workspace:
     """Device memory for one stream, as much as cuBLAS's documentation recommends for the card."""
 
     def __init__(self, sm):
-        self.array = import_optional("cupy", "cuda13", WHO).empty(size(sm), "uint8")
+        self.array = import_optional("cupy", "cuda13", _WHO).empty(_workspace_bytes(sm), "uint8")
 
 
-def size(sm):
+def _workspace_bytes(sm):
     """Bytes, for a compute capability times ten; None: not known.
 
-    >>> [size(sm) >> 20 for sm in (None, 80, 90, 100, 120)]
+    >>> [_workspace_bytes(sm) >> 20 for sm in (None, 80, 90, 100, 120)]
     [4, 4, 32, 32, 12]
     """
     return (4 if sm is None or sm < 90 else 32 if sm < 120 else 12) << 20
 
 
-def workspace(device, stream, sm):
+def get_workspace(device, stream, sm):
     """That of the current stream, which is to be `stream`.  It lives as long as somebody holds it."""
     found = WORKSPACES.get((device, stream.ptr))
     if found is None:
@@ -94,21 +94,21 @@ class Handle:
 
     def __init__(self, lib):
         self.lib, made = lib, c_void_p()
-        check(lib, lib.cublasCreate_v2(byref(made)))
+        _check_status(lib, lib.cublasCreate_v2(byref(made)))
         self.address = made.value
         finalize(self, lib.cublasDestroy_v2, self.address)
 
-    def turn_to(self, stream, room):
+    def set_stream(self, stream, room):
         """The stream first: cuBLAS forgets its workspace when it gets another."""
-        check(self.lib, self.lib.cublasSetStream_v2(self.address, stream.ptr))
-        check(self.lib, self.lib.cublasSetWorkspace_v2(self.address, room.array.data.ptr, room.array.nbytes))
+        _check_status(self.lib, self.lib.cublasSetStream_v2(self.address, stream.ptr))
+        _check_status(self.lib, self.lib.cublasSetWorkspace_v2(self.address, room.array.data.ptr, room.array.nbytes))
 
     def gemmEx(self, *args):
         """As CuPy's, which has cuBLAS's own arguments."""
-        check(self.lib, self.lib.cublasGemmEx(*args))
+        _check_status(self.lib, self.lib.cublasGemmEx(*args))
 
 
 @lru_cache(None)
-def handle(device):
+def get_handle(device):
     """That of the current card, which is to be `device`: it takes long to make one."""
-    return Handle(library())
+    return Handle(load_library())

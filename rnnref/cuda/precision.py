@@ -8,7 +8,7 @@ mode is refused (own.py).
 import sys
 from typing import NamedTuple, Optional
 
-PRODUCTS = "float32 float64 float16 bfloat16".split()
+MATMUL_DTYPES = "float32 float64 float16 bfloat16".split()
 
 
 class Mode(NamedTuple):
@@ -20,7 +20,7 @@ class Mode(NamedTuple):
 
 
 MODES = {
-    "fp32": Mode("32F", None, 0, tuple(PRODUCTS), "products as precise as the arrays are, 16 bits summed in float32"),
+    "fp32": Mode("32F", None, 0, tuple(MATMUL_DTYPES), "products as precise as the arrays are, 16 bits summed in float32"),
     "tf32": Mode("32F_FAST_TF32", None, 80, ("float32",), "factors rounded to 10 bits of mantissa, summed in float32"),
     "bf16": Mode("32F", "bfloat16", 80, ("float32", "bfloat16"), "factors rounded to bfloat16, summed in float32"),
     "fp16": Mode("32F", "float16", 70, ("float32", "float16"), "factors rounded to float16, summed in float32"),
@@ -39,11 +39,11 @@ def refuses(call, kernels=True):
     if call.dtype.name not in mode.dtypes:
         return f"the arrays are {call.dtype}, it is for {' and '.join(mode.dtypes)}"
     if call.sm is not None and call.sm < mode.sm:
-        return f"it needs compute capability {capability(mode.sm)}, this card has {capability(call.sm)}"
-    return lacking() if kernels else "twins=False is the text as it is written, and its products are CuPy's own"
+        return f"it needs compute capability {_format_capability(mode.sm)}, this card has {_format_capability(call.sm)}"
+    return why_no_cublas() if kernels else "twins=False is the text as it is written, and its products are CuPy's own"
 
 
-def lacking():
+def why_no_cublas():
     """Why no product can name its arithmetic, in words, or None.  CuPy is looked for, not imported."""
     cupy = sys.modules.get("cupy")
     if cupy is None:
@@ -53,7 +53,7 @@ def lacking():
     return "this CuPy is for ROCm, the products for CUDA" if cupy.cuda.runtime.is_hip else None
 
 
-def capability(sm):
+def _format_capability(sm):
     """90 -> "9.0"."""
     return f"{sm // 10}.{sm % 10}"
 

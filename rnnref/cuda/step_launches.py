@@ -7,32 +7,32 @@ axis of time moved on.
 import numpy
 
 from ..errors import Error
-from .launch import arguments, compiled
-from .limits import geometry
+from .launch import pack_arguments, compile_kernel
+from .devices import geometry
 
 
-def series(f, order, live, given, out):
+def prepare_launches(f, order, live, inputs, out):
     """What f(..., live=, out=, launch=) launches, for every step of `order`: a function of t.
 
     given: what it takes; out: where its results go.  Both are {name: (an array with an axis of time, where in it the
     first step has its part)}, the names those of the kernel's struct; an array of fewer steps is used in turn, and None
     is not there.
     """
-    launches, first = Launches(), order[0]
-    f(**parts(given), live=None if live is None else live[first], out=parts(out), launch=launches.record)
-    return launches.over(len(order), first, {name: a for name, (a, _) in (given | out).items()} | {"live": live})
+    launches, first = StepLaunches(), order[0]
+    f(**_select_step(inputs), live=None if live is None else live[first], out=_select_step(out), launch=launches.record)
+    return launches.over(len(order), first, {name: a for name, (a, _) in (inputs | out).items()} | {"live": live})
 
 
-def parts(arrays):
+def _select_step(arrays):
     return {name: a[k % len(a)] for name, (a, k) in arrays.items() if a is not None}
 
 
-def still(a):
+def as_constant(a):
     """What is the same for every step, its numbers end to end."""
     return a.reshape(1, *a.shape), 0               # a[None] would have no stride
 
 
-class Launches:
+class StepLaunches:
     """The launches of one kernel for each step: `launches(t)` does that of step t.
 
     Give `record` to a function in the place of a launch, for one step, and then say which arrays move.
@@ -40,7 +40,7 @@ class Launches:
 
     def record(self, kernel, hold, fields=(), options=()):
         self.kernel, self.hold, self.some = kernel, hold, bool(hold.rows and hold.n)
-        self.one = arguments(kernel, hold, fields, options)
+        self.one = pack_arguments(kernel, hold, fields, options)
 
     def over(self, steps, first, moving):
         """moving: {field of the struct: an array with an axis of time}; `first` is the step that was recorded."""
@@ -49,9 +49,9 @@ class Launches:
             for name, a in moving.items():
                 part = table["to"] if name == "live" else table
                 if a is not None and part[name][0]:
-                    part[name] = addresses(a, steps, place(name, a, int(part[name][0])) - first)
+                    part[name] = step_addresses(a, steps, find_step(name, a, int(part[name][0])) - first)
             self.args = [(table[t:t + 1].reshape(()),) for t in range(steps)]
-            self.run, self.grid = compiled(self.kernel), geometry(self.hold.rows, self.hold.n)
+            self.run, self.grid = compile_kernel(self.kernel), geometry(self.hold.rows, self.hold.n)
         return self
 
     def __call__(self, t):
@@ -59,7 +59,7 @@ class Launches:
             self.run(*self.grid, self.args[t])
 
 
-def place(name, a, address):
+def find_step(name, a, address):
     """Which of the arrays in `a` is at that address."""
     k, off = divmod(address - a.data.ptr, a.strides[0])
     if off or not 0 <= k < len(a):
@@ -68,6 +68,6 @@ def place(name, a, address):
     return k
 
 
-def addresses(a, steps, shift=0):
+def step_addresses(a, steps, shift=0):
     """Where the array of every step begins.  With fewer than there are steps they are used in turn."""
     return [a.data.ptr + (t + shift) % len(a) * a.strides[0] for t in range(steps)]

@@ -15,23 +15,23 @@ from there.  `make probe-gpu` measures both; until it has, tier 1 runs these siz
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from .limits import nearest
-from .modes import MODES
-from .source import TYPES
-from .tiling import DOUBLE, PROCESSORS, SIZES, Task, microseconds, tiling
+from ..cuda.devices import find_nearest_sm
+from ..cuda.precision import MODES
+from ..cuda.source import CPP_TYPES
+from .tiling import DOUBLE_SLOWDOWN, PROCESSORS, ITEM_SIZES, Task, estimate_microseconds, choose_tiling
 
-BUILT = (2, 1, 0)
-STEPS = 8                                         # fewer are not worth loading R
-HELD = 350 << 10                                  # bytes of R that a multiprocessor holds: registers and shared memory
-GROUP = 66                                        # the largest group: at least two of them
-ROWS = 32                                         # of a group on the way back: it sends gradients of all gates round
-BUSY = 64 << 10                                   # B H from which products in float32 keep the card busy by themselves
-NAMES = {3: "groups of the whole card", 2: "clusters", 1: "stepped", 0: "the text"}
+_BUILT = (2, 1, 0)
+MIN_STEPS = 8                                         # fewer are not worth loading R
+PROCESSOR_BYTES = 350 << 10                                  # bytes of R that a multiprocessor holds: registers and shared memory
+MAX_GROUP = 66                                        # the largest group: at least two of them
+_MAX_ROWS = 32                                         # of a group on the way back: it sends gradients of all gates round
+_BUSY = 64 << 10                                   # B H from which products in float32 keep the card busy by themselves
+TIER_NAMES = {3: "groups of the whole card", 2: "clusters", 1: "stepped", 0: "the text"}
 
 # Of an H100: 1e12 operations a second of products with few rows, by what is multiplied; bytes a second of the second
 # cache; microseconds of one kernel after the other.
 RATES = {"double": 30, "float": 47, "tf32": 220, "half": 385, "bfloat16": 385}
-CACHE, NODE = 5.5e12, 1.3
+CACHE_RATE, LAUNCH_MICROSECONDS = 5.5e12, 1.3
 
 
 class Problem(NamedTuple):
@@ -47,13 +47,13 @@ class Problem(NamedTuple):
     directions: int = 1
 
     @property
-    def multiplied(self):
+    def operand_type(self):
         """What is multiplied, by its name in C++."""
-        return "tf32" if self.mode == "tf32" else TYPES[MODES[self.mode].operands or self.dtype]
+        return "tf32" if self.mode == "tf32" else CPP_TYPES[MODES[self.mode].operands or self.dtype]
 
     @property
     def itemsize(self):
-        return SIZES[self.multiplied]
+        return ITEM_SIZES[self.operand_type]
 
     @property
     def held(self):
@@ -62,7 +62,7 @@ class Problem(NamedTuple):
 
     def task(self, way):
         A = "double" if self.dtype == "float64" else "float"
-        return Task(way, self.gates, self.H, self.B * self.directions, A, self.multiplied, nearest(self.sm))
+        return Task(way, self.gates, self.H, self.B * self.directions, A, self.operand_type, find_nearest_sm(self.sm))
 
 
 class Choice(NamedTuple):
@@ -73,7 +73,7 @@ class Choice(NamedTuple):
 
 
 @lru_cache(4096)
-def choose(problem, built=BUILT):
+def choose(problem, tiers=_BUILT):
     """The fastest tier that can run it.
 
     >>> choose(Problem(100, 64, 256, 512, 4, "float32", sm=90)).blocks
@@ -82,9 +82,9 @@ def choose(problem, built=BUILT):
     'clusters of blocks came with compute capability 9.0, this card has 8.0; R is 4.2 MB, too large for one block'
     """
     why_not: dict = {}
-    for tier, rule in ((2, clusters), (3, groups)):
+    for tier, rule in ((2, plan_clusters), (3, _plan_groups)):
         why, blocks, *ways = rule(problem)
-        if why is None and tier in built:
+        if why is None and tier in tiers:
             return Choice(tier, why_not, blocks, *ways)
         why_not[tier] = why or f"not built: R would lie in {blocks} of its blocks"
     if problem.unfit:
@@ -92,68 +92,68 @@ def choose(problem, built=BUILT):
     return Choice(1, why_not)
 
 
-def clusters(problem):
+def plan_clusters(problem):
     """Why R is not held by clusters, or None; by how many blocks each; and the tilings, ahead and back."""
-    why = small(problem)
+    why = _refuses_onchip(problem)
     if why:
         return why, 0
-    ahead, back = (tiling(problem.task(way)) for way in ("Ahead", "Back"))
+    ahead, back = (choose_tiling(problem.task(way)) for way in ("Ahead", "Back"))
     if ahead is None:
-        size = f"R is {megabytes(problem.held)}, too large for"
+        size = f"R is {_format_megabytes(problem.held)}, too large for"
         if problem.sm < 90:
             return (f"clusters of blocks came with compute capability 9.0, this card has {problem.sm / 10}; "
                     f"{size} one block"), 0
         return f"{size} the registers and shared memory of a cluster", 0
-    here, stepped = microseconds(ahead, problem.task("Ahead")), step(problem)
+    here, stepped = estimate_microseconds(ahead, problem.task("Ahead")), estimate_step(problem)
     if here > stepped:
         return f"a step would take {here:.1f} microseconds, stepped {stepped:.1f} (estimates)", 0
-    if back is not None and microseconds(back, problem.task("Back")) > stepped:
+    if back is not None and estimate_microseconds(back, problem.task("Back")) > stepped:
         back = None
     return None, ahead.blocks, (ahead, back)
 
 
-def step(problem):
+def estimate_step(problem):
     """The estimate of one stepped step, of all directions, in microseconds."""
     work, words = 2 * problem.B * problem.held / problem.itemsize, problem.B * problem.H * problem.itemsize
-    slower = DOUBLE.get(nearest(problem.sm), 32) / 2 if problem.multiplied == "double" else 1
-    product = max(work * slower / RATES[problem.multiplied] / 1e6, problem.held / CACHE * 1e6)
-    return problem.directions * (2 * NODE + product + words * (2 * problem.gates + 4) / CACHE * 1e6)
+    slower = DOUBLE_SLOWDOWN.get(find_nearest_sm(problem.sm), 32) / 2 if problem.operand_type == "double" else 1
+    product = max(work * slower / RATES[problem.operand_type] / 1e6, problem.held / CACHE_RATE * 1e6)
+    return problem.directions * (2 * LAUNCH_MICROSECONDS + product + words * (2 * problem.gates + 4) / CACHE_RATE * 1e6)
 
 
-def groups(problem):
+def _plan_groups(problem):
     """The same for groups of blocks over the whole card."""
-    why = small(problem)
+    why = _refuses_onchip(problem)
     if why:
         return why, 0
     if problem.sm < 80:
         return f"its barrier needs compute capability 8.0, this card has {problem.sm / 10}", 0
-    size = -(-problem.held // HELD)
-    if size > GROUP:
-        return f"R is {megabytes(problem.held)}, the largest group of {GROUP} blocks holds {megabytes(GROUP * HELD)}", 0
-    if problem.mode == "fp32" and problem.B * problem.H >= BUSY:
-        return f"B H is {problem.B * problem.H}: from {BUSY} on products in {problem.dtype} keep the card busy", 0
-    if problem.back and problem.B * size > ROWS * PROCESSORS[90]:
+    size = -(-problem.held // PROCESSOR_BYTES)
+    if size > MAX_GROUP:
+        return f"R is {_format_megabytes(problem.held)}, the largest group of {MAX_GROUP} blocks holds {_format_megabytes(MAX_GROUP * PROCESSOR_BYTES)}", 0
+    if problem.mode == "fp32" and problem.B * problem.H >= _BUSY:
+        return f"B H is {problem.B * problem.H}: from {_BUSY} on products in {problem.dtype} keep the card busy", 0
+    if problem.back and problem.B * size > _MAX_ROWS * PROCESSORS[90]:
         rows = -(-problem.B * size // PROCESSORS[90])
-        return f"on the way back a group would have {rows} rows, at most {ROWS}: more to send than to compute", 0
+        return f"on the way back a group would have {rows} rows, at most {_MAX_ROWS}: more to send than to compute", 0
     return None, size
 
 
-def small(problem):
+def _refuses_onchip(problem):
     """What both need."""
     if problem.unfit:
         return problem.unfit
-    if problem.T < STEPS:
-        return f"{problem.T} steps, under {STEPS} loading R is not won back"
+    if problem.T < MIN_STEPS:
+        return f"{problem.T} steps, under {MIN_STEPS} loading R is not won back"
     if problem.H is None:
         return "whether R would fit is open, as the number of units is not said"
     if problem.sm is None:
         return "whether the card could is open, as its compute capability is not said"
-    if nearest(problem.sm) is None:
+    if find_nearest_sm(problem.sm) is None:
         return f"nothing is known of cards of compute capability {problem.sm / 10}"
     return None
 
 
-def megabytes(n):
+def _format_megabytes(n):
     return f"{n / 1e6:.1f} MB"
 
 

@@ -32,17 +32,17 @@ class Block(NamedTuple):
 
 def blocks_of(layout, cell, sizes):
     """Every block of a layout."""
-    axes, (layout, sizes) = cell.axes(), over(layout, cell, sizes)
+    axes, (layout, sizes) = cell.axes(), _expand_space(layout, cell, sizes)
     for row in layout.rows:
-        row_sizes = sizes_in(layout, row, sizes)
-        for n, gate in enumerate(gates_in(layout, row) or [""]):
-            ours, U = named(row.ours, gate), sizes["U"].n
-            at = tuple(place(word, row, row_sizes, 0 if each(row) else n * U, U) for word in row.axes.split())
-            yield Block(named(row.theirs, gate), at, letters(row), ours, ours_at(cell, row, gate, U),
-                        letters_of(axes.get(ours, ""), row), gate, row.flat)
+        row_sizes = _row_sizes(layout, row, sizes)
+        for n, gate in enumerate(_gates_in(layout, row) or [""]):
+            ours, U = _array_name(row.ours, gate), sizes["U"].n
+            at = tuple(_their_index(word, row, row_sizes, 0 if _has_array_per_gate(row) else n * U, U) for word in row.axes.split())
+            yield Block(_array_name(row.theirs, gate), at, _their_axes(row), ours, _our_index(cell, row, gate, U),
+                        _our_axes(axes.get(ours, ""), row), gate, row.flat)
 
 
-def over(layout, cell, sizes):
+def _expand_space(layout, cell, sizes):
     """S written out, a word for each axis of the kernel, and their lengths: X Y Z, and X' Y' Z' of the kernel of h."""
     maps, said, rows = {"W": ("", cell.inputs), "R": ("'", getattr(cell, "recurrent", None))}, {}, []
     for row in layout.rows:
@@ -58,31 +58,31 @@ def arrays_of(layout):
     """Their name -> the first row that reads it."""
     found = {}
     for row in layout.rows:
-        for gate in gates_in(layout, row) or [""]:
-            found.setdefault(named(row.theirs, gate), row)
+        for gate in _gates_in(layout, row) or [""]:
+            found.setdefault(_array_name(row.theirs, gate), row)
     return found
 
 
-def reads(layout, row, cell):
+def is_row_needed(layout, row, cell):
     """Whether the cell has any of the parameters of a row."""
-    return any(named(row.ours, gate) in cell.axes() for gate in gates_in(layout, row) or [""])
+    return any(_array_name(row.ours, gate) in cell.axes() for gate in _gates_in(layout, row) or [""])
 
 
-def gates_in(layout, row):
+def _gates_in(layout, row):
     """The gates whose blocks the row holds, in order; none in the matrix of a projection."""
-    gated = "G" in row.axes.replace("+", " ").split() or each(row)
+    gated = "G" in row.axes.replace("+", " ").split() or _has_array_per_gate(row)
     return (row.gates or layout.gates) if gated else ""
 
 
-def each(row):
+def _has_array_per_gate(row):
     return "{g}" in row.theirs
 
 
-def named(pattern, gate):
+def _array_name(pattern, gate):
     return pattern.replace("{g}", gate)
 
 
-def ours_at(cell, row, gate, U):
+def _our_index(cell, row, gate, U):
     """Where the block of `gate` is in our array; None if our cell has no such gate."""
     if not gate or row.ours == "P":
         return ...
@@ -92,7 +92,7 @@ def ours_at(cell, row, gate, U):
     return ... if "{g}" in row.ours else (..., slice(n, n + U))
 
 
-def place(word, row, sizes, start, U):
+def _their_index(word, row, sizes, start, U):
     """Where on the axis `word` of their array the block lies."""
     if word.isdigit():
         return row.part if int(word) > 1 else 0
@@ -103,31 +103,31 @@ def place(word, row, sizes, start, U):
     return slice(offset + start, offset + start + length)
 
 
-def letters(row):
+def _their_axes(row):
     """The axes of a block as it lies in their array; one gate block G is U long."""
     words = [w.split("+") for w in row.axes.split() if not w.isdigit()]
     names = [names[row.part if len(names) > 1 else 0] for names in words]
     return ["U" if n == "G" else n for n in names]
 
 
-def letters_of(axes, row):
+def _our_axes(axes, row):
     """Our axes in the letters of a row: one gate block is U long, the axes of a kernel are its X Y Z."""
     space = iter([w for w in row.axes.split() if w[0] in "XYZ"])
     return ["U" if w == "G" else next(space, w) if w.isdigit() else w for w in axes.split()]
 
 
-def sizes_in(layout, row, sizes):
+def _row_sizes(layout, row, sizes):
     """The sizes of the axes of one row: G is as many blocks as its array has."""
-    count, U = blocks_in(layout, row), sizes["U"].n
-    gates = " ".join(gates_in(layout, row)) if count > 1 else ""
+    count, U = _count_blocks(layout, row), sizes["U"].n
+    gates = " ".join(_gates_in(layout, row)) if count > 1 else ""
     return sizes | {"G": Size(count * U, f"{count} gates {gates} x {U}" if gates else "")}
 
 
-def blocks_in(layout, row):
-    return 1 if each(row) else max(1, len(gates_in(layout, row)))
+def _count_blocks(layout, row):
+    return 1 if _has_array_per_gate(row) else max(1, len(_gates_in(layout, row)))
 
 
-def same_gates(layout, cell):
+def check_gates(layout, cell):
     """Raise unless the layout has a block for every gate of the cell, and none that has no gate unless coupled."""
     lacks, idle = [[g for g in a if g not in b] for a, b in ((cell.gates, layout.gates), (layout.gates, cell.gates))]
     if lacks or (idle and "coupled" not in layout.takes):
@@ -136,23 +136,23 @@ def same_gates(layout, cell):
                            hint="a coupled gate has no block of its own: see adapt" if idle and not lacks else "")
 
 
-def sizes_of(layout, arrays, cell):
+def infer_sizes(layout, arrays, cell):
     """The sizes of all axes, read off their arrays the way round that fits: a transposed one then fails by itself."""
-    layout = over(layout, cell, {})[0]
+    layout = _expand_space(layout, cell, {})[0]
     row_w, row_r = ({r.ours: r for r in reversed(layout.rows)}[ours] for ours in "WR")
-    said = {row: readings(layout, arrays, row, cell) for row in (row_w, row_r)}
-    n, fixed = blocks_in(layout, row_r), cell.projection
+    said = {row: _matrix_sizes(layout, arrays, row, cell) for row in (row_w, row_r)}
+    n, fixed = _count_blocks(layout, row_r), cell.projection
     fits = [r for r in said[row_r] if r["G"] % n == 0 and r["H"] in (None, fixed or r["G"] // n)]
     R = (fits or said[row_r])[0]
     U = R["G"] // n if fits or fixed or R["H"] is None else R["H"]
-    n = blocks_in(layout, row_w)
+    n = _count_blocks(layout, row_w)
     W = next((r for r in said[row_w] if r["G"] == n * U), said[row_w][0])
     return cell.sizes(max(0, W["I+H"] - (fixed or U)) if W["I"] is None else W["I"], U)
 
 
-def readings(layout, arrays, row, cell):
+def _matrix_sizes(layout, arrays, row, cell):
     """{axis: length} of the matrix of a row, as it came and turned round."""
-    name = named(row.theirs, (gates_in(layout, row) or " ")[0])
+    name = _array_name(row.theirs, (_gates_in(layout, row) or " ")[0])
     if name not in arrays:
         raise ShapeError(cell.name, f"{name} is missing", names=f"given are {' '.join(arrays) or 'none'}")
     shape, words = arrays[name].shape, row.axes.split()
@@ -164,14 +164,14 @@ def readings(layout, arrays, row, cell):
     return [blank | dict(zip(words, turned)) for turned in (shape, shape[::-1])]
 
 
-def expected(layout, cell, sizes):
+def expected_shapes(layout, cell, sizes):
     """Their name -> shape, of every array of the layout."""
-    layout, sizes = over(layout, cell, sizes)
-    return {name: resolve_shape(row.axes, sizes_in(layout, row, sizes)) for name, row in arrays_of(layout).items()}
+    layout, sizes = _expand_space(layout, cell, sizes)
+    return {name: resolve_shape(row.axes, _row_sizes(layout, row, sizes)) for name, row in arrays_of(layout).items()}
 
 
 def check_shapes(layout, arrays, cell, sizes):
-    layout, sizes = over(layout, cell, sizes)
+    layout, sizes = _expand_space(layout, cell, sizes)
     for name, row in arrays_of(layout).items():
         if name in arrays:
-            expect(cell.name, name, arrays[name], row.axes, sizes_in(layout, row, sizes))
+            expect(cell.name, name, arrays[name], row.axes, _row_sizes(layout, row, sizes))

@@ -19,7 +19,7 @@ class Pool:
                     return thing
         return make(key)
 
-    def until_gone(self, user, thing):
+    def reclaim_after(self, user, thing):
         """Take it back when nobody holds `user` any more.  The thing is not to know its user."""
         finalize(user, self.take_back, thing).atexit = False
 

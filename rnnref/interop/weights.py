@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..errors import NotSupported, ShapeError, import_optional
-from .blocks import arrays_of
+from .places import arrays_of
 from .convert import load
-from .files import array, read
-from .layouts import KERAS, TORCH, Layout, activations
-from .options import cell_for, cell_in, layout_of
+from .files import to_numpy, read
+from .layouts import KERAS_ACTIVATIONS, TORCH_ACTIVATIONS, Layout, make_activations
+from .families import cell_for, infer_cell, layout_of
 
 
 class Weights(NamedTuple):
@@ -40,11 +40,11 @@ def weights_of(thing, params=None):
     """
     homes = {cls.__module__.partition(".")[0] for cls in type(thing).__mro__}
     if "keras" in homes:                          # first: on the torch back end a layer is a torch module too
-        return keras_layer(thing)
+        return read_keras_layer(thing)
     if "torch" in homes:
-        return torch_module(thing)
+        return read_torch_module(thing)
     if "flax" in homes:
-        return flax_module(thing, params)
+        return read_flax_module(thing, params)
     raise NotSupported("weights_of", f"a {type(thing).__name__}", known="torch modules, Keras layers, flax modules",
                        fix="for a dict or a file: sources.pieces(it, family, framework)")
 
@@ -66,24 +66,24 @@ def pieces(source, family, framework, **options):
         source = dict(zip(arrays_of(layout), source))
     groups: dict = {}
     for full, a in read(source).items():
-        name, place = known(layout, full)
+        name, place = _match_name(layout, full)
         if name:
             groups.setdefault(place, {})[name] = full, a
     needed = [name for name, row in arrays_of(layout).items() if row.ours in "WR"]
     whole = {place: ({n: a for n, (_, a) in group.items()}, {n: full for n, (full, _) in group.items()})
              for place, group in groups.items() if all(n in group for n in needed)}
-    return {place: weights(layout, arrays, names, options) for place, (arrays, names) in whole.items()
-            if not other_kind(layout, arrays)}
+    return {place: _make_weights(layout, arrays, names, options) for place, (arrays, names) in whole.items()
+            if not _has_other_gates(layout, arrays)}
 
 
-def other_kind(layout, arrays):
+def _has_other_gates(layout, arrays):
     """Whether the shape of R says 1, 3 or 4 gates where the layout has another number."""
     row = next(row for row in layout.rows if row.ours == "R")
     axes = dict(zip(row.axes.split()[::-1], getattr(arrays.get(row.theirs), "shape", ())[::-1]))
     return "G" in axes and "H" in axes and axes["G"] in [n * axes["H"] for n in (1, 3, 4) if n != len(layout.gates)]
 
 
-def known(layout, full):
+def _match_name(layout, full):
     """The name of the table that `full` ends with, and what is around it; torch numbers layers behind the name."""
     for name in sorted(arrays_of(layout), key=len, reverse=True):
         stem = name.removesuffix("_l0")
@@ -94,52 +94,52 @@ def known(layout, full):
     return None, None
 
 
-def weights(layout, arrays, names, options):
+def _make_weights(layout, arrays, names, options):
     """Of arrays from a file, where nothing else says how the layer was made."""
     if not any(row.ours in ("b", "bR") for name, row in arrays_of(layout).items() if name in arrays):
         layout = layout.without_bias()
-    return Weights(arrays, layout, cell_in(layout, arrays, **options), names)
+    return Weights(arrays, layout, infer_cell(layout, arrays, **options), names)
 
 
-def torch_module(module):
+def read_torch_module(module):
     """torch.nn.RNN, LSTM, GRU with any number of layers and directions, and their cells."""
     nn = sys.modules["torch"].nn
     if isinstance(module, nn.RNNCellBase):
         family = {nn.RNNCell: "rnn", nn.LSTMCell: "lstm", nn.GRUCell: "gru"}
         found = [family[cls] for cls in type(module).__mro__ if cls in family]
-        options = {"activation": TORCH[module.nonlinearity]} if found == ["rnn"] else {}
-        return [(torch_part(module, found[0], "torch cell", "", options),)]
+        options = {"activation": TORCH_ACTIVATIONS[module.nonlinearity]} if found == ["rnn"] else {}
+        return [(_read_torch_direction(module, found[0], "torch cell", "", options),)]
     if not isinstance(module, nn.RNNBase):
         raise NotSupported("torch", f"a {type(module).__name__}", known="nn.RNN, nn.LSTM, nn.GRU and their cells")
     family, _, activation = module.mode.lower().partition("_")
-    options = {"activation": TORCH[activation]} if activation else {}
+    options = {"activation": TORCH_ACTIVATIONS[activation]} if activation else {}
     options |= {"projection": module.proj_size} if module.proj_size else {}
-    return [tuple(torch_part(module, family, "torch", f"_l{n}{way}", options)
+    return [tuple(_read_torch_direction(module, family, "torch", f"_l{n}{way}", options)
                   for way in ("", "_reverse")[:1 + module.bidirectional]) for n in range(module.num_layers)]
 
 
-def torch_part(module, family, framework, suffix, options):
+def _read_torch_direction(module, family, framework, suffix, options):
     layout = layout_of(family, framework, module.bias)
     cell = cell_for(family, layout, **options)
     rows = arrays_of(layout).items()
     names = {name: name.removesuffix("_l0") + suffix for name, row in rows if row.ours != "P" or cell.projection}
-    return Weights({n: array(full, getattr(module, full)) for n, full in names.items()}, layout, cell, names)
+    return Weights({n: to_numpy(full, getattr(module, full)) for n, full in names.items()}, layout, cell, names)
 
 
-def keras_layer(layer):
+def read_keras_layer(layer):
     """Keras 3: SimpleRNN, LSTM, GRU, ConvLSTM1D to 3D, their cells, RNN of those, Bidirectional of those."""
     version = sys.modules["keras"].__version__
     if not version.startswith("3"):
         raise NotSupported("keras", f"a live layer of Keras {version}", known="3",
                            fix='from its file: sources.pieces("model.h5", family, "keras2")')
     if hasattr(layer, "forward_layer"):
-        ways = [keras_layer(one) for one in (layer.forward_layer, layer.backward_layer)]
+        ways = [read_keras_layer(one) for one in (layer.forward_layer, layer.backward_layer)]
         return [ahead + back for ahead, back in zip(*ways)]
     cell = getattr(layer, "cell", layer)
-    return [(keras_cell(one),) for one in getattr(cell, "cells", [cell])]
+    return [(_read_keras_cell(one),) for one in getattr(cell, "cells", [cell])]
 
 
-def keras_cell(cell):
+def _read_keras_cell(cell):
     kinds = [cls.__name__ for cls in type(cell).__mro__ if cls.__module__.startswith("keras.")]
     family = {"SimpleRNNCell": "rnn", "LSTMCell": "lstm", "GRUCell": "gru", "ConvLSTMCell": "conv lstm"}.get(kinds[0])
     if family is None:
@@ -147,14 +147,14 @@ def keras_cell(cell):
     if not cell.built:
         raise ShapeError("keras", f"{cell.name} has no weights yet", fix="call the layer, or layer.build(shape)")
     family = "gru before" if family == "gru" and not cell.reset_after else family
-    options = functions(cell, family, "recurrent_activation", "activation", KERAS) | space(cell)
+    options = read_activations(cell, family, "recurrent_activation", "activation", KERAS_ACTIVATIONS) | read_conv_options(cell)
     layout = layout_of(family, "keras", cell.use_bias)
     values = {name: getattr(cell, name) for name in arrays_of(layout)}
     arrays = {name: numpy.asarray(sys.modules["keras"].ops.convert_to_numpy(v)) for name, v in values.items()}
     return Weights(arrays, layout, cell_for(family, layout, **options), {n: v.path for n, v in values.items()})
 
 
-def space(cell):
+def read_conv_options(cell):
     """Our options for the convolutions of a cell of Keras or flax, if it has any."""
     if not hasattr(cell, "kernel_size"):
         return {}
@@ -171,14 +171,14 @@ def space(cell):
             "strides": strides if max(strides, default=1) > 1 else ()}
 
 
-FLAX = {"SimpleCell": "rnn", "LSTMCell": "lstm", "OptimizedLSTMCell": "lstm", "GRUCell": "gru",
+_FLAX_FAMILIES = {"SimpleCell": "rnn", "LSTMCell": "lstm", "OptimizedLSTMCell": "lstm", "GRUCell": "gru",
         "MGUCell": "mgu", "ConvLSTMCell": "conv lstm"}
-JAX = activations(sigmoid="sigmoid", tanh="tanh", relu="relu", relu6="relu6", elu="elu", selu="selu", silu="swish",
+FLAX_ACTIVATIONS = make_activations(sigmoid="sigmoid", tanh="tanh", relu="relu", relu6="relu6", elu="elu", selu="selu", silu="swish",
                   softplus="softplus", soft_sign="softsign", hard_sigmoid="hard_sigmoid@keras3", hard_tanh="hard_tanh",
                   leaky_relu="leaky_relu", mish="mish", identity="linear")
 
 
-def functions(cell, family, gate, other, table):
+def read_activations(cell, family, gate, other, table):
     """Our options for the activations of their cell, which has the two attributes `gate` and `other`."""
     lstm = {"gate": gate, "candidate": other, "output": other}
     ours = {"rnn": {"activation": other}, "lstm": lstm, "conv lstm": lstm if hasattr(cell, other) else {}}
@@ -192,7 +192,7 @@ def functions(cell, family, gate, other, table):
     return found
 
 
-def flax_module(module, params=None):
+def read_flax_module(module, params=None):
     """nnx and linen: SimpleCell, LSTMCell, OptimizedLSTMCell, GRUCell, linen MGUCell, ConvLSTMCell; RNN and
     Bidirectional of those.
     """
@@ -204,21 +204,21 @@ def flax_module(module, params=None):
         params = state.to_pure_dict(state.state(module, state.Param))
     params = dict(params.get("params", params))
     if hasattr(module, "forward_rnn"):
-        return [tuple(flax_cell(getattr(module, way).cell, params, f"{way}/cell/")
+        return [tuple(_read_flax_cell(getattr(module, way).cell, params, f"{way}/cell/")
                       for way in ("forward_rnn", "backward_rnn"))]
-    return [(flax_cell(module.cell, params, "cell/") if hasattr(module, "cell") else flax_cell(module, params, ""),)]
+    return [(_read_flax_cell(module.cell, params, "cell/") if hasattr(module, "cell") else _read_flax_cell(module, params, ""),)]
 
 
-def flax_cell(cell, params, place):
+def _read_flax_cell(cell, params, place):
     kind = type(cell).__name__
-    if kind not in FLAX:
-        raise NotSupported("flax", f"a {kind}", known=" ".join(FLAX))
+    if kind not in _FLAX_FAMILIES:
+        raise NotSupported("flax", f"a {kind}", known=" ".join(_FLAX_FAMILIES))
     for name, known in {"residual": False, "reset_gate": True}.items():
         if getattr(cell, name, known) != known:
             raise NotSupported("flax", f"{kind}({name}={not known})", known=f"{name}={known}")
-    family, nnx = FLAX[kind], ".nnx." in type(cell).__module__
+    family, nnx = _FLAX_FAMILIES[kind], ".nnx." in type(cell).__module__
     framework = ("nnx optimized" if kind == "OptimizedLSTMCell" else "nnx") if nnx else "flax"
-    options = functions(cell, family, "gate_fn", "activation_fn", JAX) | space(cell)
+    options = read_activations(cell, family, "gate_fn", "activation_fn", FLAX_ACTIVATIONS) | read_conv_options(cell)
     found = pieces(params, family, framework, **options)
     if place not in found:
         raise ShapeError("flax", f"{place or 'the top level'} holds no weights of {kind}",
@@ -226,7 +226,7 @@ def flax_cell(cell, params, place):
     return found[place]
 
 
-def onnx_node(node, initialisers, cells=None):
+def read_onnx_node(node, initialisers, cells=None):
     """The RNN, LSTM or GRU node of an ONNX graph: one layer, one or two directions.
 
     initialisers   {name: array}, or the ModelProto or GraphProto that the node is of
@@ -247,13 +247,13 @@ def onnx_node(node, initialisers, cells=None):
     if lacks:
         raise NotSupported(node.op_type, f"{' '.join(lacks)}: no initialiser", reason="computed when the graph runs")
     arrays = {theirs: graph[name] for theirs, name in names.items()}
-    return [tuple(onnx_part(node, told, {theirs: a[n:n + 1] for theirs, a in arrays.items()}, names,
+    return [tuple(_read_onnx_direction(node, told, {theirs: a[n:n + 1] for theirs, a in arrays.items()}, names,
                             cells[n] if cells else None) for n in range(len(arrays["W"])))]
 
 
-def onnx_part(node, told, arrays, names, cell):
+def _read_onnx_direction(node, attributes, arrays, names, cell):
     family = node.op_type.lower()
-    family += " before" if family == "gru" and not told.get("linear_before_reset") else ""
+    family += " before" if family == "gru" and not attributes.get("linear_before_reset") else ""
     layout = layout_of(family, "onnx", "B" in arrays)
-    options = {"coupled": "forget"} if told.get("input_forget") else {}
-    return Weights(arrays, layout, cell or cell_in(layout, arrays, **options), names)
+    options = {"coupled": "forget"} if attributes.get("input_forget") else {}
+    return Weights(arrays, layout, cell or infer_cell(layout, arrays, **options), names)

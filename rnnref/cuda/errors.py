@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 from ..errors import DeviceError, Error, MissingExtra, NotSupported
 
-PLAIN = "twins=False and paths=(\"scan\", \"apart\") run the plain text, without kernels"
+_PLAIN_HINT = "twins=False and paths=(\"scan\", \"apart\") run the plain text, without kernels"
 
 # Words in the error -> class of rnnref's, what it is, what to do.  The first that fits.
-SAID = (
+_KNOWN_ERRORS = (
     ("failed to load", "nvrtc", MissingExtra, "CuPy finds no NVRTC, the compiler of kernels",
      'pip install "cupy-cuda13x[ctk]" (cupy-cuda12x[ctk] for CUDA 12), or set CUDA_PATH to a toolkit'),
     ("failure finding", "cublas", MissingExtra, "CuPy finds no cuBLAS, which does the matrix products",
@@ -44,49 +44,49 @@ SAID = (
     ("out_of_memory", "", DeviceError, "the GPU has not enough memory",
      "a smaller batch, shorter sequences, recompute=True, or keep=False if there is no way back"),
 )
-LOST = """illegaladdress illegal_address launchfailure launch_failed eccuncorrectable ecc_uncorrectable
+_FATAL_ERRORS = """illegaladdress illegal_address launchfailure launch_failed eccuncorrectable ecc_uncorrectable
     hardwarestackerror hardware_stack_error deviceunavailable device_unavailable deviceuninit contextisdestroyed
     context_is_destroyed misalignedaddress misaligned_address illegalinstruction illegal_instruction""".split()
 
-KINDS = ("CompileException", "CUDARuntimeError", "CUDADriverError", "NVRTCError", "CUBLASError", "RuntimeError",
+_ERROR_CLASSES = ("CompileException", "CUDARuntimeError", "CUDADriverError", "NVRTCError", "CUBLASError", "RuntimeError",
          "ImportError", "DynamicLibNotFoundError")
 
 
 @contextmanager
-def explained(who):
+def translate_errors(who):
     """Errors of CuPy and of the card that are raised inside, in the form of rnnref's; all others as they are."""
     try:
         yield
     except Error:
         raise
     except Exception as e:
-        told = translated(who, e)
+        told = translate_error(who, e)
         if told is None:
             raise
         raise told from e
 
 
-def translated(who, e):
+def translate_error(who, e):
     """The error to raise in the place of `e`, or None if it is not about the card."""
     kind, words = type(e).__name__, str(e)
     low = words.lower()
     if kind == "OutOfMemoryError":
         low += " memoryallocation"
-    elif kind not in KINDS:
+    elif kind not in _ERROR_CLASSES:
         return None
-    for first, second, raised, what, fix in SAID:
+    for first, second, raised, what, fix in _KNOWN_ERRORS:
         if first in low and second in low:
             spared = raised is not DeviceError and "cublas" not in first + second        # by the text, without kernels
-            return raised(who, what, fix=fix, **{"or": PLAIN if spared else ""}, said=short(words))
-    if any(word in low for word in LOST):
+            return raised(who, what, fix=fix, **{"or": _PLAIN_HINT if spared else ""}, said=_first_lines(words))
+    if any(word in low for word in _FATAL_ERRORS):
         return DeviceError(who, "the GPU has stopped: nothing more can be computed on it in this process",
-                           fix="start a new process, from the last checkpoint if there is one", said=short(words))
+                           fix="start a new process, from the last checkpoint if there is one", said=_first_lines(words))
     if kind in ("CompileException", "NVRTCError"):
         return Error(who, "NVRTC does not take the text of the kernel: a fault of rnnref's, please report it",
-                     fix=PLAIN, said=short(words))
+                     fix=_PLAIN_HINT, said=_first_lines(words))
     return None
 
 
-def short(words, lines=6):
+def _first_lines(words, lines=6):
     """The first lines."""
     return "\n         ".join(words.strip().splitlines()[:lines])

@@ -9,22 +9,22 @@ LARGEST = 2 ** 30                                 # rows or units: an int, with 
 class Card(NamedTuple):
     """What one architecture allows (CUDA C++ Programming Guide, compute capabilities)."""
     shared: int                                   # bytes of shared memory that a block may ask for
-    threads_of_sm: int
+    threads_per_processor: int
     threads: int = 1024                           # of a block
     block: tuple = (1024, 1024, 64)
     grid: tuple = (2 ** 31 - 1, 65535, 65535)
     registers: int = 65536                        # of a multiprocessor, and of a block
-    registers_of_thread: int = 255
+    registers_per_thread: int = 255
 
 
 CARDS = {75: Card(64 << 10, 1024), 80: Card(163 << 10, 2048), 86: Card(99 << 10, 1536), 89: Card(99 << 10, 1536),
          90: Card(227 << 10, 2048), 100: Card(227 << 10, 2048), 120: Card(99 << 10, 1536)}
 
 
-def nearest(sm):
+def find_nearest_sm(sm):
     """The card of this table whose limits one of this compute capability has at least; None before all of them.
 
-    >>> nearest(90), nearest(103), nearest(70)
+    >>> find_nearest_sm(90), find_nearest_sm(103), find_nearest_sm(70)
     (90, 100, None)
     """
     return max((known for known in CARDS if known <= sm), default=None)
@@ -42,7 +42,7 @@ def geometry(rows, n):
     return (min(-(-n // along), most[0]), min(-(-rows // down), most[1])), (along, down)
 
 
-def refused(card, grid, block, shared=0, registers=0):
+def why_no_launch(card, grid, block, shared=0, registers=0):
     """Why such a launch cannot be, in words, or None."""
     threads = 1
     for what, sizes, most in (("grid", grid, card.grid), ("block", block, card.block)):
@@ -55,12 +55,12 @@ def refused(card, grid, block, shared=0, registers=0):
         return f"{threads} threads of a block, at most {card.threads}"
     if shared > card.shared:
         return f"{shared} bytes of shared memory, at most {card.shared}"
-    if registers > card.registers_of_thread:
-        return f"{registers} registers of a thread, at most {card.registers_of_thread}"
-    return None if held(registers) * -(-threads // 32) * 32 <= card.registers else (
+    if registers > card.registers_per_thread:
+        return f"{registers} registers of a thread, at most {card.registers_per_thread}"
+    return None if _round_registers(registers) * -(-threads // 32) * 32 <= card.registers else (
         f"{registers} registers x {threads} threads, at most {card.registers}")
 
 
-def held(registers):
+def _round_registers(registers):
     """Registers are dealt to warps by 256: 8 for each thread at a time."""
     return -(-registers // 8) * 8

@@ -14,17 +14,17 @@ from ..rules.gated import MGURule
 from ..rules.gru import GRURule
 from ..rules.lstm import LSTMRule
 from ..elementwise import ALIASES, get_activation
-from .blocks import arrays_of
+from .places import arrays_of
 from .layouts import IMPOSSIBLE, LAYOUTS, Layout
 
-FAMILIES: dict = {"rnn": catalog.SimpleRNN, "lstm": catalog.LSTM, "gru": catalog.GRU, "gru before": catalog.GRU,
+_FAMILIES: dict = {"rnn": catalog.SimpleRNN, "lstm": catalog.LSTM, "gru": catalog.GRU, "gru before": catalog.GRU,
                   "mgu": MGU, "conv lstm": ConvLSTM}
-WX, WH = (Dense("W", "b"), Dense("W")), (Dense("R", "bR"), Dense("R"))       # the maps of the catalog
-RESET = ("the reset acts before the product with R in one and after it in the other: n is another function of h, and "
+_INPUT_MAPS, _RECURRENT_MAPS = (Dense("W", "b"), Dense("W")), (Dense("R", "bR"), Dense("R"))       # the maps of the catalog
+RESET_REASON = ("the reset acts before the product with R in one and after it in the other: n is another function of h, and "
          "no weights make them equal")
-HELD = ("bias", "recurrent_bias")                                             # say how the weights are held
-SPACE = ("kernel", "recurrent_kernel", "strides", "padding")                  # of a convolution
-OWN = ("forget_bias", "reset", "cell_clip_gradient", *HELD)                   # each framework has its own
+_BIAS_OPTIONS = ("bias", "recurrent_bias")                                             # say how the weights are held
+CONV_OPTIONS = ("kernel", "recurrent_kernel", "strides", "padding")                  # of a convolution
+_FRAMEWORK_OPTIONS = ("forget_bias", "reset", "cell_clip_gradient", *_BIAS_OPTIONS)                   # each framework has its own
 
 
 def layout_of(family, framework, bias=True):
@@ -38,7 +38,7 @@ def layout_of(family, framework, bias=True):
         other = {"gru": "gru before", "gru before": "gru"}.get(family)
         raise NotSupported("interop", f"no layout of {getattr(framework, 'who', repr(framework))} for {family!r}",
                            reason=IMPOSSIBLE.get((family, framework))
-                           or (RESET if (other, framework) in LAYOUTS or layout else ""),
+                           or (RESET_REASON if (other, framework) in LAYOUTS or layout else ""),
                            known=", ".join(f"{f} {k}" for k, f in sorted(LAYOUTS)))
     return layout if bias else layout.without_bias()
 
@@ -58,11 +58,11 @@ def cell_for(family, framework, **options):
     layout = layout_of(family, framework)
     if options.get("bias") is False:
         options = {"recurrent_bias": False} | options
-    cell = FAMILIES[family](**layout.options | options)
-    plain, told = traits(FAMILIES[family](**layout.options)), traits(cell)
+    cell = _FAMILIES[family](**layout.options | options)
+    plain, told = traits(_FAMILIES[family](**layout.options)), traits(cell)
     for name in options:
-        if told[name] != plain[name] and name not in HELD:
-            check_told(layout, name, told[name], plain[name])
+        if told[name] != plain[name] and name not in _BIAS_OPTIONS:
+            _check_option(layout, name, told[name], plain[name])
     for pair in map(str.split, layout.takes):
         if len({told[name] for name in pair}) > 1:
             raise NotSupported(layout.who, " and ".join(f"{name}={told[name]}" for name in pair),
@@ -70,7 +70,7 @@ def cell_for(family, framework, **options):
     return cell
 
 
-def check_told(layout, name, value, plain):
+def _check_option(layout, name, value, plain):
     """Raise unless theirs can be told `value`."""
     key = next((key for key in layout.takes if name in key.split()), None)
     if key is None:
@@ -80,10 +80,10 @@ def check_told(layout, name, value, plain):
     if allowed is not None and value not in allowed:
         raise NotSupported(layout.who, f"{name}={value}, which it does not have",
                            takes=f"{name}: {', '.join(map(str, allowed))}",
-                           hint=hard(value, allowed))
+                           hint=_hard_sigmoid_hint(value, allowed))
 
 
-def hard(value, allowed):
+def _hard_sigmoid_hint(value, allowed):
     if getattr(value, "name", "") != "hard_sigmoid" or not any(a.name == value.name for a in allowed):
         return ""
     return "its hard_sigmoid has another slope: convert with wanted={'gate': …} that one, and the gates are rescaled"
@@ -98,8 +98,8 @@ def traits(cell):
     inner = cell.cell if getattr(cell, "projection", None) else cell
     rule = getattr(inner, "rule", None)
     known = isinstance(inner, (GatedCell, GRUBefore, MGUBefore)) and type(rule) in (LSTMRule, GRURule, ElmanRule, MGURule)
-    space = known and space_of(inner)
-    if not known or not space and (inner.inputs not in WX or inner.recurrent not in WH):
+    space = known and _conv_options(inner)
+    if not known or not space and (inner.inputs not in _INPUT_MAPS or inner.recurrent not in _RECURRENT_MAPS):
         raise NotSupported("interop", f"{cell!r} is none of the cells that frameworks have in common",
                            known="SimpleRNN, LSTM, GRU, MGU and ConvLSTM of the catalog")
     found = dict(vars(rule)) | {"bias": bool(inner.inputs.b), "recurrent_bias": bool(inner.recurrent.b)} | (space or {})
@@ -110,7 +110,7 @@ def traits(cell):
     return found
 
 
-def space_of(cell):
+def _conv_options(cell):
     """The convolutions of a ConvLSTM, as options of the catalog; {} if it is none."""
     x, h = cell.inputs, cell.recurrent
     if not (isinstance(x, Conv) and isinstance(h, Conv) and type(cell.rule) is LSTMRule and (x.W, h.W) == ("W", "R")
@@ -130,7 +130,7 @@ def family_of(cell):
     return "mgu" if "keeps" in told else "gru" if told["reset"] == "after" else "gru before"
 
 
-def cell_in(layout, arrays, **options):
+def infer_cell(layout, arrays, **options):
     """The cell that their arrays are for: a projection or peepholes are seen from the arrays that are there."""
     for name, row in arrays_of(layout).items():
         if name in arrays and row.ours == "P":
@@ -150,18 +150,18 @@ def cell_like(layout, cell, **wanted):
     """The cell of `layout` that computes what `cell` does, in the conventions of its framework."""
     told, plain = traits(cell), traits(cell_for(layout.family, layout))
     if told.get("reset") != plain.get("reset"):
-        raise NotSupported(layout.who, f"reset={told.get('reset')!r}, which it does not have", reason=RESET)
-    carried = {name: value for name, value in told.items() if name not in OWN and value != plain[name]}
+        raise NotSupported(layout.who, f"reset={told.get('reset')!r}, which it does not have", reason=RESET_REASON)
+    carried = {name: value for name, value in told.items() if name not in _FRAMEWORK_OPTIONS and value != plain[name]}
     if carried.get("coupled") not in (None, *(layout.takes.get("coupled") or ())):
         del carried["coupled"]                    # `adapt` gives both gates blocks of their own
     return cell_for(layout.family, layout, **carried | wanted)
 
 
-def no_trap(layout, cell, said):
+def check_defaults(layout, cell, chosen):
     """Raise if the cell is not what theirs is by default, in an activation or padding that nobody has said."""
     told, plain = traits(cell), traits(cell_for(layout.family, layout))
     for name in ("gate", "candidate", "output", "activation", "padding"):
-        if told.get(name) != plain.get(name) and name not in said:
+        if told.get(name) != plain.get(name) and name not in chosen:
             spelled = next((n for n in ALIASES if "@" in n and get_activation(n) == told[name]), told[name])
             raise NotSupported(layout.who, f"{name}={told[name]} as the source has it, the default is {plain[name]}",
                                fix=f"make the layer so, and say wanted={{{name!r}: {str(spelled)!r}}}")

@@ -14,18 +14,18 @@ from ..arrays import is_cupy, namespace, as_matrix
 from ..errors import DeviceError, DtypeError, ShapeError, import_optional
 from ..maps.dense import Dense, add_bias
 from ..maps.normed import WeightNorm
-from . import modes
-from .modes import MODES
-from .series import addresses
-from .trouble import explained
+from . import precision
+from .precision import MODES
+from .step_launches import step_addresses
+from .errors import translate_errors
 
-WHO = "product"
+_WHO = "product"
 # One and zero where cuBLAS reads them: in main memory, in the type of the sum.
-SCALARS = {name: numpy.array([0, 1], name) for name in ("float32", "float64")}
-CUDA_TYPES = {"float32": "CUDA_R_32F", "float64": "CUDA_R_64F", "float16": "CUDA_R_16F", "bfloat16": "CUDA_R_16BF"}
+_SCALARS = {name: numpy.array([0, 1], name) for name in ("float32", "float64")}
+_CUDA_TYPES = {"float32": "CUDA_R_32F", "float64": "CUDA_R_64F", "float16": "CUDA_R_16F", "bfloat16": "CUDA_R_16BF"}
 
 
-def product(a, b, mode="fp32", out=None, dtype=None, add=False):
+def matmul(a, b, mode="fp32", out=None, dtype=None, add=False):
     """The matrix product a b, in `out` if that is given, or added to it.  dtype: of a new result, if not that of b.
 
     Transposed views and blocks of columns are read where they are, without a copy; `out` may be a block of columns.
@@ -33,72 +33,72 @@ def product(a, b, mode="fp32", out=None, dtype=None, add=False):
     """
     namespace(a, b, out)
     if not (is_cupy(a) and is_cupy(b)):
-        raise DeviceError(WHO, "the factors are in main memory, this is a product on the GPU", fix="a @ b")
+        raise DeviceError(_WHO, "the factors are in main memory, this is a product on the GPU", fix="a @ b")
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[0]:
-        raise ShapeError(WHO, f"factors have shapes {a.shape} and {b.shape}")
+        raise ShapeError(_WHO, f"factors have shapes {a.shape} and {b.shape}")
     shape, made = (a.shape[0], b.shape[1]), out is None
     dtype = numpy.dtype(dtype or b.dtype)
-    a, b = alike(factor(a, mode), factor(b, mode))
+    a, b = _match_dtypes(cast_operand(a, mode), cast_operand(b, mode))
     if made:
         straight = a.dtype == dtype or (a.dtype.itemsize, dtype.name) == (2, "float32")
         out, add = namespace(a).empty(shape, dtype if straight else a.dtype), False
-    elif out.shape != shape or laid(out)[0] is not out or laid(out)[1]:
-        raise ShapeError(WHO, f"out has shape {out.shape}, strides {out.strides}; expected {shape}, the numbers of a "
+    elif out.shape != shape or _as_gemm_operand(out)[0] is not out or _as_gemm_operand(out)[1]:
+        raise ShapeError(_WHO, f"out has shape {out.shape}, strides {out.strides}; expected {shape}, the numbers of a "
                               "row side by side")
-    fits(a, b, out)
+    _check_dtypes(a, b, out)
     if a.size and b.size:
-        a = laid(a)[0]
-        with explained(WHO):
-            ready(a, b, out, mode, add)(a.data.ptr, out.data.ptr)
+        a = _as_gemm_operand(a)[0]
+        with translate_errors(_WHO):
+            _prepare_gemm(a, b, out, mode, add)(a.data.ptr, out.data.ptr)
     elif not add:
         out.fill(0)
     return out.astype(dtype, copy=False) if made else out
 
 
-def alike(a, b):
+def _match_dtypes(a, b):
     """Both in one dtype, if one of them has 16 bits."""
     if a.dtype == b.dtype or max(a.dtype.itemsize, b.dtype.itemsize) > 4:
         return a, b
     return a.astype("float32", copy=False), b.astype("float32", copy=False)
 
 
-def repeated(a, b, out, mode, add, steps, shift, by=None):
+def prepare_matmuls(a, b, out, mode, add, steps, shift, cublas_handle=None):
     """A function of t: the product a[t + shift] b in out[t], or added to it.  If they are fewer, both go round."""
-    fits(a, b, out)
+    _check_dtypes(a, b, out)
     if not a[0].size or not b.size:
         return lambda t: None
-    step = ready(a[0], b, out[0], mode, add, by)
-    sources, targets = addresses(a, steps, shift), addresses(out, steps)
+    step = _prepare_gemm(a[0], b, out[0], mode, add, cublas_handle)
+    sources, targets = step_addresses(a, steps, shift), step_addresses(out, steps)
     return lambda t: step(sources[t], targets[t])
 
 
-def fits(a, b, out):
+def _check_dtypes(a, b, out):
     if a.dtype != b.dtype or (out.dtype != a.dtype and (out.dtype.name, a.dtype.itemsize) != ("float32", 2)):
-        raise DtypeError(WHO, f"{a.dtype} times {b.dtype} to {out.dtype}, expected one dtype, or 16 bits to float32")
+        raise DtypeError(_WHO, f"{a.dtype} times {b.dtype} to {out.dtype}, expected one dtype, or 16 bits to float32")
 
 
-def factor(a, mode):
+def cast_operand(a, mode):
     """`a` in the dtype that products of this mode take; once before a loop, so that no step does it."""
     wanted = MODES[mode].operands
-    return a if wanted is None or a.dtype.name == wanted else a.astype(dtype_of(wanted))
+    return a if wanted is None or a.dtype.name == wanted else a.astype(dtype_by_name(wanted))
 
 
 @lru_cache(None)
-def dtype_of(name):
+def dtype_by_name(name):
     return numpy.dtype(import_optional("ml_dtypes", "cuda13", 'mode="bf16"').bfloat16 if name == "bfloat16" else name)
 
 
-def ready(a, b, out, mode, add, by=None):
+def _prepare_gemm(a, b, out, mode, add, cublas_handle=None):
     """A function of two addresses: the product of whatever lies at the first, as `a` does, with b, to the second.
 
     cuBLAS thinks in columns, so what it is asked for is out' = b' a'.  A loop makes it once and repeats it: where a
     step takes microseconds on the card, it may not take more on the host.  by: a `blas.Handle`; None: CuPy's.
     """
-    cublas, types, handle = backend()
-    gemm, handle = (cublas.gemmEx, handle()) if by is None else (by.gemmEx, by.address)
+    cublas, types, handle = load_cublas()
+    gemm, handle = (cublas.gemmEx, handle()) if cublas_handle is None else (cublas_handle.gemmEx, cublas_handle.address)
     (m, k), n, wide = a.shape, b.shape[1], a.dtype.name == "float64"
-    (a, turn_a, step_a), (b, turn_b, step_b), step_out = laid(a), laid(b), laid(out)[2]
-    zero = SCALARS["float64" if wide else "float32"].ctypes.data
+    (a, turn_a, step_a), (b, turn_b, step_b), step_out = _as_gemm_operand(a), _as_gemm_operand(b), _as_gemm_operand(out)[2]
+    zero = _SCALARS["float64" if wide else "float32"].ctypes.data
     one = zero + (8 if wide else 4)
     how = getattr(cublas, "CUBLAS_COMPUTE_" + ("64F" if wide else MODES[mode].compute)), cublas.CUBLAS_GEMM_DEFAULT
     before = handle, turn_b, turn_a, n, m, k, one, b.data.ptr, types[b.dtype.name], step_b
@@ -110,16 +110,16 @@ def ready(a, b, out, mode, add, by=None):
 
 
 @lru_cache(None)
-def backend():
+def load_cublas():
     """cuBLAS, its names of dtypes, and what gives the handle of the current card."""
-    with explained(WHO):
+    with translate_errors(_WHO):
         cublas = import_module("cupy_backends.cuda.libs").cublas      # not by import: CuPy finds the library on the way
         runtime = import_module("cupy_backends.cuda.api.runtime")
-    types = {name: getattr(runtime, code) for name, code in CUDA_TYPES.items()}
+    types = {name: getattr(runtime, code) for name, code in _CUDA_TYPES.items()}
     return cublas, types, import_module("cupy.cuda.device").get_cublas_handle
 
 
-def laid(a):
+def _as_gemm_operand(a):
     """A matrix with its rows or its columns end to end; 1 if columns; how far one is from the next, in numbers."""
     (m, n), (down, along), size = a.shape, a.strides, a.itemsize
     if a.flags.c_contiguous:
@@ -133,44 +133,44 @@ def laid(a):
     return namespace(a).ascontiguousarray(a), 0, n
 
 
-def summed(da, dtype):
+def sum_rows(da, dtype):
     """The sum over rows, in float32 at least.  16 bits are summed by a product with ones, in the same few roundings."""
     if da.dtype.itemsize > 2:
         return da.sum(0)
-    return product(namespace(da).ones((1, len(da)), da.dtype), da, dtype=dtype)[0]
+    return matmul(namespace(da).ones((1, len(da)), da.dtype), da, dtype=dtype)[0]
 
 
-class Products:
+class CudaMatrixMap:
     """What a Dense map does, its products in one mode.  Results have the dtype of what comes in."""
     W: str
     b: Optional[str]
     mode: str
-    refuses = staticmethod(lambda m: modes.lacking())
+    refuses = staticmethod(lambda m: precision.why_no_cublas())
 
     def forward(self, p, x, out=None):
         W = p[self.W]
-        a = product(as_matrix(x), W, self.mode, None if out is None else as_matrix(out), x.dtype)
+        a = matmul(as_matrix(x), W, self.mode, None if out is None else as_matrix(out), x.dtype)
         a = add_bias(a, p[self.b]) if self.b else a
         return a.reshape(*x.shape[:-1], W.shape[1]), x
 
     def backward_x(self, p, x, da):
         W = p[self.W]
         dtype = da.dtype if x is None else x.dtype
-        return product(as_matrix(da), W.T, self.mode, dtype=dtype).reshape(*da.shape[:-1], W.shape[0])
+        return matmul(as_matrix(da), W.T, self.mode, dtype=dtype).reshape(*da.shape[:-1], W.shape[0])
 
     def backward_p(self, p, x, da):
         da, dtype = as_matrix(da), p[self.W].dtype
-        dp = {self.W: product(as_matrix(x).T, da, self.mode, dtype=dtype)}
-        return dp | ({self.b: summed(da, dtype)} if self.b else {})
+        dp = {self.W: matmul(as_matrix(x).T, da, self.mode, dtype=dtype)}
+        return dp | ({self.b: sum_rows(da, dtype)} if self.b else {})
 
 
 @dataclass(frozen=True)
-class CudaDense(Products, Dense):
+class CudaDense(CudaMatrixMap, Dense):
     mode: str = "fp32"
     plain: ClassVar[Any] = Dense
 
 
 @dataclass(frozen=True)
-class CudaWeightNorm(Products, WeightNorm):
+class CudaWeightNorm(CudaMatrixMap, WeightNorm):
     mode: str = "fp32"
     plain: ClassVar[Any] = WeightNorm

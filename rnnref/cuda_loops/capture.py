@@ -7,62 +7,62 @@ from contextlib import contextmanager
 from threading import RLock
 
 from ..errors import Error, NotSupported, import_optional
-from . import blas
-from .trouble import translated
+from . import cublas
+from ..cuda.errors import translate_error
 
 WHO = "cuda.graphed"
-PER_THREAD = 2                                    # its address in CUDA
-LOCK = RLock()                                    # a handle of cuBLAS has one stream at a time
+_PER_THREAD_STREAM = 2                                    # its address in CUDA
+_CUBLAS_LOCK = RLock()                                    # a handle of cuBLAS has one stream at a time
 
 
-def current(cupy):
+def _current_stream(cupy):
     """The current stream, which must be known by its address."""
     stream = cupy.cuda.get_current_stream()
-    if stream.ptr == PER_THREAD:
+    if stream.ptr == _PER_THREAD_STREAM:
         raise NotSupported(WHO, "the current stream is the default one of the thread, another in every thread",
                            fix="with cupy.cuda.Stream(): ..., or paths=(\"cuda.stepped\", \"apart\")")
     return stream
 
 
-class Recorded:
+class CapturedGraph:
     """A graph of what a function launches on the current stream.  `make` gets our cuBLAS and gives that function."""
 
     def __init__(self, make, device, sm):
         cupy = import_optional("cupy", "cuda13", WHO)
-        here = current(cupy)
-        self.room = blas.workspace(device, here, sm)
-        with LOCK:
-            ours = blas.handle(device)
+        here = _current_stream(cupy)
+        self.room = cublas.get_workspace(device, here, sm)
+        with _CUBLAS_LOCK:
+            ours = cublas.get_handle(device)
             self.work = make(ours)                # it holds what its launches point to
-            ours.turn_to(here, self.room)
+            ours.set_stream(here, self.room)
             self.work()                           # kernels are compiled and loaded now, which no capture likes
-            self.graph = captured(cupy, self.work, ours, self.room)
+            self.graph = capture_graph(cupy, self.work, ours, self.room)
 
     def launch(self):
         """On the current stream."""
         self.graph.launch()
 
 
-def captured(cupy, work, ours, room):
+def capture_graph(cupy, work, ours, workspace):
     """The graph of `work`, recorded on a stream of its own: if it fails, no stream of the caller's is lost."""
     stream = cupy.cuda.Stream(non_blocking=True)
     with stream:
-        ours.turn_to(stream, room)
+        ours.set_stream(stream, workspace)
         stream.begin_capture()
         try:
             work()
         except BaseException as e:
-            ended = abandoned(stream)
+            ended = _abandon_capture(stream)
             if isinstance(e, Error) or not isinstance(e, Exception):
                 raise
-            raise failure(e, ended) from e
+            raise _capture_error(e, ended) from e
         try:
             return stream.end_capture()
         except Exception as e:
-            raise failure(e, "") from e
+            raise _capture_error(e, "") from e
 
 
-def abandoned(stream):
+def _abandon_capture(stream):
     """End a capture that cannot be completed; what CUDA says of it."""
     try:
         stream.end_capture()
@@ -71,17 +71,17 @@ def abandoned(stream):
     return ""
 
 
-def failure(e, ended):
+def _capture_error(e, end_error):
     """What to raise for an error under capture."""
-    return translated(WHO, e) or Error(WHO, "the loop could not be recorded as a CUDA graph", ended=ended,
+    return translate_error(WHO, e) or Error(WHO, "the loop could not be recorded as a CUDA graph", ended=end_error,
                                        said=f"{type(e).__name__}: {e}",
                                        fix='paths=("cuda.stepped", "apart") runs it step by step')
 
 
 @contextmanager
-def in_turn(stream):
+def _in_stream_order(stream):
     """What is inside runs on the current stream, after what `stream` has got so far and before what it gets later."""
-    here = current(import_optional("cupy", "cuda13", WHO))
+    here = _current_stream(import_optional("cupy", "cuda13", WHO))
     if here.ptr == stream.ptr:
         yield
         return

@@ -11,10 +11,10 @@ from ..rules.elman import ElmanRule
 from ..rules.gru import GRURule
 from ..rules.lstm import LSTMRule
 from ..tree import map_structure
-from . import before, pointwise
+from . import reset_before, pointwise
 
 
-class Twin:
+class KernelRule:
     """What is the same for all rules."""
     refuses = staticmethod(pointwise.refuses)
 
@@ -26,36 +26,36 @@ class Twin:
 
 
 @dataclass(frozen=True)
-class CudaElman(Twin, ElmanRule):
+class CudaElmanRule(KernelRule, ElmanRule):
     plain: ClassVar = ElmanRule
 
 
 @dataclass(frozen=True)
-class CudaGRU(Twin, GRURule):
+class CudaGRURule(KernelRule, GRURule):
     plain: ClassVar = GRURule
 
 
 @dataclass(frozen=True)
-class CudaLSTM(Twin, LSTMRule):
+class CudaLSTMRule(KernelRule, LSTMRule):
     plain: ClassVar = LSTMRule
 
 
 @dataclass(frozen=True)
 class CudaGRUBefore(GRUBefore):
     plain: ClassVar = GRUBefore
-    refuses = staticmethod(before.refuses)
+    refuses = staticmethod(reset_before.refuses)
 
     def step(self, p, ax, s):
         ag, gates = self.recurrent.forward(self.blocks(p, 0, 2), s.h)
-        rh, kept = before.reset(ax, ag, s.h)
+        rh, kept = reset_before.reset(ax, ag, s.h)
         an, new = self.recurrent.forward(self.blocks(p, 2, 3), rh)
-        y, h = before.renew(ax, an, s.h, kept)
-        return y, type(s)(h), before.views(kept, s.h, gates, new)
+        y, h = reset_before.renew(ax, an, s.h, kept)
+        return y, type(s)(h), reset_before.kept_views(kept, s.h, gates, new)
 
     def step_backward(self, p, k, dy, dnew):
-        dax = before.renew_back(k, k.h0, dy, dnew.h)
-        dg, dn = before.parted(dax)
+        dax = reset_before.renew_backward(k, k.h0, dy, dnew.h)
+        dg, dn = reset_before.split_gates(dax)
         drh = self.recurrent.backward_x(self.blocks(p, 2, 3), k.new, dn)
-        dh = before.reset_back(k, k.h0, dy, dnew.h, drh, dax)
+        dh = reset_before.reset_backward(k, k.h0, dy, dnew.h, drh, dax)
         dh = upcast(dh) + upcast(self.recurrent.backward_x(self.blocks(p, 0, 2), k.gates, dg))
         return dax, map_structure(cast, type(dnew)(dh), dnew), (k.gates, dg, k.new, dn)
