@@ -131,8 +131,8 @@ def _write_file(write, path):
 
 def _verify_model(args):
     from .check import verify as hold
-    from .check.feeds import feeds
-    inputs = feeds(args.model, _load_arrays(args.inputs), args.seed)
+    from .check.random_inputs import draw_missing_inputs
+    inputs = draw_missing_inputs(args.model, _load_arrays(args.inputs), args.seed)
     return hold(args.model, inputs, seed=args.seed, progress=make_progress())
 
 
@@ -148,10 +148,10 @@ def _load_arrays(path):
 
 
 def _verify_engine(args):
-    from .check.frameworks import frameworks
+    from .survey.frameworks import survey_framework
     from .survey import survey
     if args.against in ("torch", "keras"):
-        return frameworks(args.against, args.ops, args.seed, make_progress())
+        return survey_framework(args.against, args.ops, args.seed, make_progress())
     return survey(args.against, args.ops, args.seed, make_progress())
 
 

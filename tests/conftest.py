@@ -1,6 +1,6 @@
 """What tests share."""
 import pytest
-from tests import strict
+from tests.support import strict
 from hypothesis import settings
 
 collect_ignore_glob = ["bench/*", "kernels/*", "shim/*"]   # what tests use, not tests: no doctests to look for

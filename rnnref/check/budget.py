@@ -9,16 +9,16 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from .subject import GRADIENT
+from .candidate import GRADIENT
 
 FACTOR = 8.0                                      # a candidate may err so many times as much as the companions
 # ... or by so many units in the last place of the largest entry, of results at least by those of 1: there activations
 # saturate, and some engines have tanh to that absolute precision only (onnxruntime: 1e-7 near 0).
-ULPS, ONE = 4, 1.0
-USEFUL = 1e-3                                     # companions that err by more of the largest entry say nothing ...
-SMALL = 1e-2                                      # ... and nor does a floor that is more of it
-PERTURBED = 2                                     # companions with everything given a little off
-LONGDOUBLE = 3e8                                  # the most multiplications done in longdouble, which has no BLAS
+_ULPS, _ONE = 4, 1.0
+_USEFUL = 1e-3                                     # companions that err by more of the largest entry say nothing ...
+_SMALL = 1e-2                                      # ... and nor does a floor that is more of it
+_PERTURBED_RUNS = 2                                     # companions with everything given a little off
+_LONGDOUBLE_WORK = 3e8                                  # the most multiplications done in longdouble, which has no BLAS
 
 
 class Budget(NamedTuple):
@@ -26,88 +26,88 @@ class Budget(NamedTuple):
     truth: Any
     allowed: Any                                  # the largest error, entry by entry
     comparable: Any                               # bool, entry by entry
-    when: Any                                     # in which order entries are computed
+    step: Any                                     # in which order entries are computed
     scale: float
 
 
-class Yardstick(NamedTuple):
+class Budgets(NamedTuple):
     """What the reference says about a case."""
-    budgets: dict                                 # name -> Budget
+    by_name: dict                                 # name -> Budget
     cotangents: dict                              # result -> the gradient sent back; empty if none was
     facts: dict
 
 
-def measure(subject, rng, gradients=(), factor=FACTOR):
+def measure_budgets(candidate, rng, gradients=(), factor=FACTOR):
     """The truth of every result of a subject, and how far a candidate may be off.
 
     gradients   the results that gradients are sent back for; none of them: no gradients
     """
-    fine, places = finer(subject), subject.places()
-    truth = subject.truth(cast(subject.given, fine))
-    d = {name: (rng.standard_normal(a.shape) * (name in gradients)).astype(subject.dtype)
+    fine, places = _choose_reference_dtype(candidate), candidate.places()
+    truth = candidate.truth(_cast(candidate.given, fine))
+    d = {name: (rng.standard_normal(a.shape) * (name in gradients)).astype(candidate.dtype)
          for name, a in truth.results.items()} if gradients else {}
-    want = everything(truth, d, fine)
+    want = _results_and_gradients(truth, d, fine)
     errors = {name: numpy.zeros(a.shape, fine) for name, a in want.items()}
-    for other in companions(subject, rng, d, fine):
+    for other in _run_companions(candidate, rng, d, fine):
         for name, a in other.items():
-            errors[name] = numpy.fmax(errors[name], off(a, want[name]))
-    eps = float(numpy.finfo(subject.dtype).eps)
-    budgets = {name: budget(a, errors[name], places[name], factor, eps) for name, a in want.items()}
-    return Yardstick(budgets, d, facts(subject, fine, factor))
+            errors[name] = numpy.fmax(errors[name], absolute_error(a, want[name]))
+    eps = float(numpy.finfo(candidate.dtype).eps)
+    budgets = {name: _make_budget(a, errors[name], places[name], factor, eps) for name, a in want.items()}
+    return Budgets(budgets, d, _collect_facts(candidate, fine, factor))
 
 
-def everything(answer, d, dtype):
+def _results_and_gradients(answer, d, dtype):
     """Results and gradients by name."""
-    return dict(answer.results) | (answer.back(cast(d, dtype)) if d else {})
+    return dict(answer.results) | (answer.back(_cast(d, dtype)) if d else {})
 
 
-def companions(subject, rng, d, fine):
-    for choice in subject.variants:
-        yield everything(subject.truth(subject.given, **choice), d, subject.dtype)
-    eps, double = numpy.finfo(subject.dtype).eps, numpy.dtype("float64")
-    for _ in range(PERTURBED):
-        given = {name: a * (1 + eps * rng.uniform(-1, 1, a.shape)) for name, a in cast(subject.given, double).items()}
-        yield everything(subject.truth(given), d, double)
+def _run_companions(candidate, rng, d, fine):
+    for choice in candidate.variants:
+        yield _results_and_gradients(candidate.truth(candidate.given, **choice), d, candidate.dtype)
+    eps, double = numpy.finfo(candidate.dtype).eps, numpy.dtype("float64")
+    for _ in range(_PERTURBED_RUNS):
+        given = {name: a * (1 + eps * rng.uniform(-1, 1, a.shape)) for name, a in _cast(candidate.given, double).items()}
+        yield _results_and_gradients(candidate.truth(given), d, double)
 
 
-def budget(truth, error, place, factor, eps):
+def _make_budget(truth, error, place, factor, eps):
     """An error that was seen may come again in all that is computed later."""
     largest = float(numpy.max(abs(truth[numpy.isfinite(truth)]), initial=0.0))
-    when = numpy.broadcast_to(place.when, truth.shape)
+    when = numpy.broadcast_to(place.step, truth.shape)
     levels, level = numpy.unique(when, return_inverse=True)
     level, most = level.reshape(truth.shape), numpy.zeros(len(levels))
     numpy.maximum.at(most, level, numpy.where(numpy.isfinite(truth), error, numpy.inf).astype("float64"))
     most = numpy.maximum.accumulate(most)
-    floor = ULPS * eps * (largest if place.group == GRADIENT else max(largest, ONE))
-    comparable = (most <= USEFUL * largest) & (not largest or floor <= SMALL * largest)
+    floor = _ULPS * eps * (largest if place.group == GRADIENT else max(largest, _ONE))
+    comparable = (most <= _USEFUL * largest) & (not largest or floor <= _SMALL * largest)
     scale = largest if place.group == GRADIENT and largest else 1.0
     return Budget(truth, numpy.maximum(factor * most, floor)[level], comparable[level], when, scale)
 
 
-def off(a, b):
+def absolute_error(a, b):
     """|a - b|; infinite where it is not a number."""
     with numpy.errstate(invalid="ignore", over="ignore"):
         error = abs(a.astype(b.dtype) - b)
     return numpy.where(numpy.isnan(error), numpy.inf, error)
 
 
-def cast(arrays, dtype):
+def _cast(arrays, dtype):
     return {name: a.astype(dtype) for name, a in arrays.items()}
 
 
-def finer(subject):
+def _choose_reference_dtype(candidate):
     """The dtype of truth."""
-    if subject.dtype.itemsize < 8:
+    if candidate.dtype.itemsize < 8:
         return numpy.dtype("float64")
-    work = 6 * numpy.prod(subject.size) * sum(a.size for name, a in subject.given.items() if name != subject.x)
+    work = 6 * numpy.prod(candidate.size) * sum(a.size for name, a in candidate.given.items() if name != candidate.x)
     more = numpy.finfo("longdouble").eps < numpy.finfo("float64").eps
-    return numpy.dtype("longdouble" if more and work <= LONGDOUBLE else "float64")
+    return numpy.dtype("longdouble" if more and work <= _LONGDOUBLE_WORK else "float64")
 
 
-def facts(subject, fine, factor):
-    work = subject.dtype.name
+def _collect_facts(candidate, fine, factor):
+    work = candidate.dtype.name
     return {"dtype": work, "truth": "rnnref in " + ("longdouble" if fine.char == "g" else fine.name),
             "budget": f"{factor:g} x what rnnref itself errs by on this case, in {work} and in float64 with everything "
-                      f"given off by up to one unit in its last place of {work}; at least {ULPS} such units of the "
+                      f"given off by up to one unit in its last place of {work}; at least {_ULPS} such units of the "
                       "largest entry (of results: of 1, if that is more)",
             "measured": "outputs and states by their largest error, gradients by it relative to their largest entry"}

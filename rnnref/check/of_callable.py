@@ -15,50 +15,50 @@ from ..errors import DtypeError, NotSupported, ShapeError, check_option
 from ..loops.run import run, run_back
 from ..tree import leaves, map_structure
 from ..wrappers.stack import Bidirectional
-from .engines import Refused
-from .subject import GRADIENT, OUTPUT, STATE, Answer, Axis, Place, Subject, drawn, order
+from .onnx_engines import RefusalError
+from .candidate import GRADIENT, OUTPUT, STATE, Evaluation, Axis, ArrayDescription, Candidate, draw_normal, step_order
 
-GIVEN = ("initial_state", "lengths", "p")
-WORDS = {"I": "input", "H": "from unit", "U": "unit"}
+_OPTIONAL_ARGUMENTS = ("initial_state", "lengths", "p")
+_AXIS_WORDS = {"I": "input", "H": "from unit", "U": "unit"}
 
 
-def callable_subject(function, x, cell, p, rng, lengths=None, initial_state="random", dtype=None, backward=None,
+def wrap_callable(function, x, cell, p, rng, lengths=None, initial_state="random", dtype=None, backward=None,
                      reverse=False, padding="zero"):
     """The subject of a function; `cell` and its parameters `p` say what it should compute."""
     if cell is None or p is None:
         raise NotSupported("verify", f"a {type(function).__name__} without reference= and p=",
                            fix="verify(function, x, reference=rnnref.cells.LSTM(), p=parameters)")
-    takes, name = taken(function), getattr(function, "__name__", type(function).__name__)
+    takes, name = _find_accepted_arguments(function), getattr(function, "__name__", type(function).__name__)
     if lengths is not None and "lengths" not in takes:
         raise NotSupported("verify", f"lengths are given, and {name} takes none", fix="name an argument `lengths`")
     p = p if dtype is None else map_structure(lambda a: a.astype(dtype), p)
-    kind = one_dtype(p)
-    x = drawn(rng, x, kind) if isinstance(x, tuple) and all(isinstance(n, int) for n in x) else numpy.asarray(x)
+    kind = _find_common_dtype(p)
+    x = draw_normal(rng, x, kind) if isinstance(x, tuple) and all(isinstance(n, int) for n in x) else numpy.asarray(x)
     if x.dtype != kind and dtype is None:
         raise DtypeError("verify", f"x has dtype {x.dtype}, expected {kind} as the parameters have",
                          fix=f'verify(..., dtype="{kind}") casts both')
     zero = cell.zeros(x.shape[1], cell.units(p), dtype=kind)
-    first = first_state(zero, initial_state, "initial_state" in takes, rng, name)
+    first = _make_initial_state(zero, initial_state, "initial_state" in takes, rng, name)
     given = {"x": x.astype(kind), **{f"{path}0": a for path, a in leaves(first)}, **dict(leaves(p))}
     axes = dict(leaves(cell.axes()))
     biases = tuple(n for n, a in axes.items() if a == "G" and n.rpartition(".")[2] in ("b", "bR"))
-    return CallableSubject(
+    return CallableCandidate(
         title=f"{name} against {cell.name}", given=given, lengths=lengths, biases=biases, settable="p" in takes,
         backwards=reverse, function=function, backward=backward, cell=cell, p=p, zero=zero, reverse=reverse,
         padding=check_option("verify", "past", padding, ("zero", "repeat", "free")), takes=takes)
 
 
-def taken(function):
+def _find_accepted_arguments(function):
     """Those of `GIVEN` that the function has arguments for."""
     try:
         parameters = signature(function).parameters
     except ValueError:                            # a builtin: its arguments are not known
         return ()
     anything = any(q.kind is Parameter.VAR_KEYWORD for q in parameters.values())
-    return tuple(name for name in GIVEN if anything or name in parameters)
+    return tuple(name for name in _OPTIONAL_ARGUMENTS if anything or name in parameters)
 
 
-def one_dtype(p):
+def _find_common_dtype(p):
     found = {str(a.dtype): a.dtype for _, a in leaves(p)}
     if len(found) != 1:
         raise DtypeError("verify", f"the parameters have dtypes {', '.join(sorted(found))}, expected one",
@@ -66,29 +66,29 @@ def one_dtype(p):
     return next(iter(found.values()))
 
 
-def first_state(zero, wanted, takes, rng, name):
+def _make_initial_state(zero, initial_state, takes, rng, name):
     """The first state, or None for zero."""
-    if isinstance(wanted, str):
-        check_option("verify", "initial_state", wanted, ("random", "zero"))
-        return map_structure(lambda a: drawn(rng, a.shape, a.dtype, 0.5), zero) if takes and wanted == "random" else None
+    if isinstance(initial_state, str):
+        check_option("verify", "initial_state", initial_state, ("random", "zero"))
+        return map_structure(lambda a: draw_normal(rng, a.shape, a.dtype, 0.5), zero) if takes and initial_state == "random" else None
     if not takes:
         raise NotSupported("verify", f"initial_state is given, and {name} takes none",
                            fix="name an argument `initial_state`")
-    arrays = [numpy.asarray(a) for _, a in leaves(tuple(wanted) if isinstance(wanted, list) else wanted)]
+    arrays = [numpy.asarray(a) for _, a in leaves(tuple(initial_state) if isinstance(initial_state, list) else initial_state)]
     if [a.shape for a in arrays] != [a.shape for _, a in leaves(zero)]:
         raise ShapeError("verify", f"initial_state has shapes {[a.shape for a in arrays]}, expected "
                                    f"{[a.shape for _, a in leaves(zero)]}")
-    return rebuilt(zero, [a.astype(z.dtype) for a, (_, z) in zip(arrays, leaves(zero))])
+    return _unflatten(zero, [a.astype(z.dtype) for a, (_, z) in zip(arrays, leaves(zero))])
 
 
-def rebuilt(like, arrays):
+def _unflatten(like, arrays):
     """A tree in the structure of `like` with these leaves."""
     rest = iter(arrays)
     return map_structure(lambda _: next(rest), like)
 
 
 @dataclass
-class CallableSubject(Subject):
+class CallableCandidate(Candidate):
     function: Any = None
     backward: Any = None
     cell: Any = None
@@ -106,48 +106,48 @@ class CallableSubject(Subject):
     def states(self):
         return [path for path, _ in leaves(self.zero)]
 
-    def trees(self, given):
+    def _unflatten_arrays(self, arrays):
         """The first state (or None) and the parameters, as trees."""
-        starts = [given.get(f"{path}0") for path in self.states]
-        first = None if starts[0] is None else rebuilt(self.zero, starts)
-        return first, rebuilt(self.p, [given[path] for path, _ in leaves(self.p)])
+        starts = [arrays.get(f"{path}0") for path in self.states]
+        first = None if starts[0] is None else _unflatten(self.zero, starts)
+        return first, _unflatten(self.p, [arrays[path] for path, _ in leaves(self.p)])
 
-    def truth(self, given, **choice):
-        first, p = self.trees(given)
-        ys, last, tape = run(self.cell, p, given["x"], first, lengths=self.lengths, reverse=self.reverse,
+    def truth(self, arrays, **choice):
+        first, p = self._unflatten_arrays(arrays)
+        ys, last, tape = run(self.cell, p, arrays["x"], first, lengths=self.lengths, reverse=self.reverse,
                              padding=self.padding, **choice)
 
         def back(d):
             dys = tuple(d[name] for name in self.outputs)
             dx, ds, _, dp = run_back(tape, dys if len(dys) > 1 else dys[0],
-                                     rebuilt(last, [d[path] for path in self.states]))
+                                     _unflatten(last, [d[path] for path in self.states]))
             found = {"dx": dx, **{f"d{path}": a for path, a in leaves(dp)}}
             return found | ({} if first is None else {f"d{path}0": a for path, a in leaves(ds)})
-        return Answer(self.named(ys, last), back)
+        return Evaluation(self.named(ys, last), back)
 
-    def answer(self, given):
-        first, p = self.trees(given)
+    def run_candidate(self, arrays):
+        first, p = self._unflatten_arrays(arrays)
         values = {"initial_state": first, "lengths": self.lengths, "p": p}
-        got = self.function(given["x"], **{name: values[name] for name in self.takes})
+        got = self.function(arrays["x"], **{name: values[name] for name in self.takes})
         ys, last = self.parted(got)
         back = None if self.backward is None else self.back
-        return Answer(self.named(ys, last), back)
+        return Evaluation(self.named(ys, last), back)
 
     def back(self, d):
         """The candidate's gradients, under our names."""
         dys = tuple(d[name] for name in self.outputs)
-        got = self.backward(dys if len(dys) > 1 else dys[0], rebuilt(self.zero, [d[path] for path in self.states]))
+        got = self.backward(dys if len(dys) > 1 else dys[0], _unflatten(self.zero, [d[path] for path in self.states]))
         places, found = self.places(), {}
         for name, a in got.items():
             known = next((n for n in (f"d{name}", name) if n in places), None)
             if known is None:
-                raise Refused(f"backward gives {name!r}; known are {' '.join(n[1:] for n in places if n[0] == 'd')}")
+                raise RefusalError(f"backward gives {name!r}; known are {' '.join(n[1:] for n in places if n[0] == 'd')}")
             found[known] = numpy.asarray(a)
         return found
 
     def parted(self, got):
         """y and the state, whatever was returned: y, (y, state), or (y, h, c)."""
-        if not isinstance(got, (tuple, list)) or len(self.outputs) > 1 and len(got) == 2 and is_pair(got):
+        if not isinstance(got, (tuple, list)) or len(self.outputs) > 1 and len(got) == 2 and _is_pair(got):
             return got, None
         return got[0], tuple(got[1:]) if len(got) != 2 else got[1]
 
@@ -159,23 +159,23 @@ class CallableSubject(Subject):
         found = {name: numpy.asarray(a) for name, a in zip(self.outputs, each)}
         arrays = [a for _, a in leaves(tuple(last) if isinstance(last, list) else last)]
         if arrays and len(arrays) != len(self.states):
-            raise Refused(f"a state of {len(arrays)} arrays came back, expected {len(self.states)}: "
+            raise RefusalError(f"a state of {len(arrays)} arrays came back, expected {len(self.states)}: "
                           f"{' '.join(self.states)}")
         return found | {path: numpy.asarray(a) for path, a in zip(self.states, arrays)}
 
     def places(self):
         T, axes = self.size[0], (Axis("t"), Axis("row"))
-        two, steps = len(self.outputs) > 1, {back: order(T, back)[:, None, None] for back in (False, True)}
-        found = {name: Place(OUTPUT, (*axes, Axis("unit")), steps[self.reverse != bool(k)])
+        two, steps = len(self.outputs) > 1, {back: step_order(T, back)[:, None, None] for back in (False, True)}
+        found = {name: ArrayDescription(OUTPUT, (*axes, Axis("unit")), steps[self.reverse != bool(k)])
                  for k, name in enumerate(self.outputs)}
-        found["dx"] = Place(GRADIENT, (*axes, Axis("input")), 0 if two else steps[not self.reverse])
+        found["dx"] = ArrayDescription(GRADIENT, (*axes, Axis("input")), 0 if two else steps[not self.reverse])
         for path in self.states:
             ends = axes[1], Axis("unit")
-            found |= {path: Place(STATE, ends), f"d{path}0": Place(GRADIENT, ends)}
+            found |= {path: ArrayDescription(STATE, ends), f"d{path}0": ArrayDescription(GRADIENT, ends)}
         gates = {path: self.gates(path) for path, _ in leaves(self.p)}
         for path, words in leaves(self.cell.axes()):
-            found[f"d{path}"] = Place(GRADIENT, tuple(
-                Axis("unit", gates[path], "gate") if w == "G" else Axis(WORDS.get(w, w)) for w in words.split()))
+            found[f"d{path}"] = ArrayDescription(GRADIENT, tuple(
+                Axis("unit", gates[path], "gate") if w == "G" else Axis(_AXIS_WORDS.get(w, w)) for w in words.split()))
         return found
 
     def gates(self, path):
@@ -188,5 +188,5 @@ class CallableSubject(Subject):
         return gates if len(gates) > 1 else ()
 
 
-def is_pair(got):
+def _is_pair(got):
     return all(hasattr(a, "ndim") and a.ndim == 3 for a in got)

@@ -7,12 +7,12 @@ import numpy
 
 from ..errors import NotSupported, ShapeError
 from ..interop import weights_of
-from .chain import Part, back_through, through, zeros_for
-from .of_torch import x_of
-from .subject import GRADIENT, OUTPUT, STATE, Answer, Axis, Place, Subject, drawn, order, place_of
+from .reference import Part, run_chain_back, run_chain, zero_state
+from .of_torch import make_input
+from .candidate import GRADIENT, OUTPUT, STATE, Evaluation, Axis, ArrayDescription, Candidate, draw_normal, step_order, describe_gradient
 
 # two directions -> one output, and back
-MERGES = {
+_MERGES = {
     "concat": (lambda a, b: numpy.concatenate([a, b], -1), lambda d, a, b: numpy.split(d, 2, -1)),
     "sum": (lambda a, b: a + b, lambda d, a, b: (d, d)),
     "ave": (lambda a, b: (a + b) / 2, lambda d, a, b: (d / 2, d / 2)),
@@ -20,32 +20,32 @@ MERGES = {
 }
 
 
-def keras_subject(layer, x, rng, lengths=None, initial_state="random", dtype=None):
+def wrap_keras(layer, x, rng, lengths=None, initial_state="random", dtype=None):
     """The subject of a layer and its input [B, T, I]."""
     keras = sys.modules["keras"]
-    check_layer(layer, initial_state, dtype)
-    x = x_of(layer, x, rng, numpy.dtype(layer.compute_dtype))
+    _check_layer(layer, initial_state, dtype)
+    x = make_input(layer, x, rng, numpy.dtype(layer.compute_dtype))
     if not layer.built:
         layer.build(x.shape)
-    each = [getattr(layer, f"{way}_layer", layer) for way in ways_of(layer)]
+    each = [getattr(layer, f"{way}_layer", layer) for way in _list_directions(layer)]
     paths = [path for one in each for (w,) in weights_of(one) for path in w.names.values()]
-    names = dict(zip(paths, shortened(paths)))
+    names = dict(zip(paths, _shorten_paths(paths)))
     chains = [[(Part(w.cell, w.layout, {t: names[path] for t, path in w.names.items()}, one.go_backwards,
                      ", ".join(filter(None, (way, f"cell {n}" if len(weights_of(one)) > 1 else "")))),)
-               for n, (w,) in enumerate(weights_of(one))] for one, way in zip(each, ways_of(layer))]
+               for n, (w,) in enumerate(weights_of(one))] for one, way in zip(each, _list_directions(layer))]
     held = {names[path]: a for one in each for (w,) in weights_of(one)
             for path, a in zip(w.names.values(), w.arrays.values())}
-    states = first_states(chains, held, x.shape[0], initial_state, rng)
+    states = _make_initial_states(chains, held, x.shape[0], initial_state, rng)
     facts = {"candidate": f"Keras {keras.__version__} on {keras.backend.backend()}"}
     if keras.backend.backend() not in ("torch", "jax"):
         facts["gradients"] = f"not compared: on {keras.backend.backend()} only the results are"
-    return KerasSubject(
+    return KerasCandidate(
         title=f"Keras {type(layer).__name__} {layer.name!r}", given={"x": x, **states, **held}, time=1,
         lengths=lengths, biases=tuple(n for n in held if n.endswith("bias")), settable=True,
         backwards=len(chains) == 1 and layer.go_backwards, facts=facts, layer=layer, chains=chains, names=names)
 
 
-def check_layer(layer, initial_state, dtype):
+def _check_layer(layer, initial_state, dtype):
     """Refuse by name what is not compared."""
     who = f"Keras {type(layer).__name__}"
     if not hasattr(layer, "cell") and not hasattr(layer, "forward_layer"):
@@ -56,17 +56,17 @@ def check_layer(layer, initial_state, dtype):
                            reason="in 16 bits rounding is as large as a wrong convention")
     if dtype is not None and numpy.dtype(dtype) != layer.compute_dtype:
         raise NotSupported("verify", f"dtype={dtype!r} of {who}", fix=f"make the layer with dtype={str(dtype)!r}")
-    if hasattr(layer, "forward_layer") and layer.merge_mode not in MERGES:
-        raise NotSupported("verify", f"merge_mode={layer.merge_mode!r}", known=", ".join(map(repr, MERGES)))
+    if hasattr(layer, "forward_layer") and layer.merge_mode not in _MERGES:
+        raise NotSupported("verify", f"merge_mode={layer.merge_mode!r}", known=", ".join(map(repr, _MERGES)))
     if layer.stateful and isinstance(initial_state, str) and initial_state == "zero":
         raise NotSupported("verify", "stateful=True without an initial state", fix='initial_state="random"')
 
 
-def ways_of(layer):
+def _list_directions(layer):
     return ("forward", "backward") if hasattr(layer, "forward_layer") else ("",)
 
 
-def shortened(paths):
+def _shorten_paths(paths):
     """The shortest endings of the paths that tell them apart."""
     def short(path):
         words = path.split("/")
@@ -75,37 +75,37 @@ def shortened(paths):
     return [short(path) for path in paths]
 
 
-def suffixed(name, part):
+def _add_label(name, part):
     return f"{name} ({part.label})" if part.label else name
 
 
-def parts_of(chains):
+def _flatten_chains(chains):
     return [part for chain in chains for (part,) in chain]
 
 
-def state_names(part):
+def _list_states(part):
     return list(part.cell.rule.widths)
 
 
-def first_states(chains, held, batch, wanted, rng):
+def _make_initial_states(chains, weights, batch, initial_state, rng):
     """{"h0": [B, H], "c0 (backward)": ...}, drawn or as given; nothing for "zero"."""
-    zero = {suffixed(f"{n}0", part): a for part in parts_of(chains)
-            for n, a in zip(state_names(part), zeros_for(part, held, batch))}
-    if isinstance(wanted, str):
-        return {n: drawn(rng, a.shape, a.dtype, 0.5) for n, a in zero.items()} if wanted == "random" else {}
-    arrays = [numpy.asarray(a) for a in flat(wanted)]
+    zero = {_add_label(f"{n}0", part): a for part in _flatten_chains(chains)
+            for n, a in zip(_list_states(part), zero_state(part, weights, batch))}
+    if isinstance(initial_state, str):
+        return {n: draw_normal(rng, a.shape, a.dtype, 0.5) for n, a in zero.items()} if initial_state == "random" else {}
+    arrays = [numpy.asarray(a) for a in _flatten(initial_state)]
     if [a.shape for a in arrays] != [a.shape for a in zero.values()]:
         raise ShapeError("verify", f"initial_state has shapes {[a.shape for a in arrays]}, expected "
                                    f"{[a.shape for a in zero.values()]}", names=" ".join(zero))
     return {n: a.astype(z.dtype) for (n, z), a in zip(zero.items(), arrays)}
 
 
-def flat(tree):
-    return [a for item in tree for a in flat(item)] if isinstance(tree, (tuple, list)) else [tree]
+def _flatten(tree):
+    return [a for item in tree for a in _flatten(item)] if isinstance(tree, (tuple, list)) else [tree]
 
 
 @dataclass
-class KerasSubject(Subject):
+class KerasCandidate(Candidate):
     """`chains` holds a chain of cells for each direction."""
     layer: Any = None
     chains: Any = ()
@@ -118,31 +118,31 @@ class KerasSubject(Subject):
 
     def truth(self, given, **choice):
         x = given["x"].swapaxes(0, 1)
-        passed = [through(chain, given, x, self.first_of(chain, given), self.lengths, self.padding, **choice)
+        passed = [run_chain(chain, given, x, self._initial_states_of(chain, given), self.lengths, self.padding, **choice)
                   for chain in self.chains]
         ys = [self.shown(one.ys, chain) for one, chain in zip(passed, self.chains)]
-        merge, split = MERGES[self.layer.merge_mode] if len(ys) > 1 else (lambda a: a, lambda d, a: (d,))
-        last = {suffixed(n, part): a for one, chain in zip(passed, self.chains) for (part,), arrays
-                in zip(chain, one.last) for n, a in zip(state_names(part), arrays)}
+        merge, split = _MERGES[self.layer.merge_mode] if len(ys) > 1 else (lambda a: a, lambda d, a: (d,))
+        last = {_add_label(n, part): a for one, chain in zip(passed, self.chains) for (part,), arrays
+                in zip(chain, one.last) for n, a in zip(_list_states(part), arrays)}
 
         def back(d):
             dx: Any = 0
             found: dict = {}
             for one, chain, dy in zip(passed, self.chains, split(d["output"], *ys)):
-                ends = [tuple(d.get(suffixed(n, part), numpy.zeros_like(a)) for n, a in zip(state_names(part), arrays))
+                ends = [tuple(d.get(_add_label(n, part), numpy.zeros_like(a)) for n, a in zip(_list_states(part), arrays))
                         for (part,), arrays in zip(chain, one.last)]
-                dxs, dfirst, dp = back_through(one, self.unshown(dy, one.ys, chain), ends)
+                dxs, dfirst, dp = run_chain_back(one, self._from_layer_output(dy, one.ys, chain), ends)
                 dx, found = dx + dxs, found | dp | {
-                    "d" + suffixed(f"{n}0", part): a for (part,), arrays in zip(chain, dfirst)
-                    for n, a in zip(state_names(part), arrays)}
+                    "d" + _add_label(f"{n}0", part): a for (part,), arrays in zip(chain, dfirst)
+                    for n, a in zip(_list_states(part), arrays)}
             return {"d" + n: found["d" + n] if n != "x" else dx.swapaxes(0, 1) for n in given}
-        return Answer({"output": merge(*ys), **(last if self.layer.return_state else {})}, back)
+        return Evaluation({"output": merge(*ys), **(last if self.layer.return_state else {})}, back)
 
-    def first_of(self, chain, given):
+    def _initial_states_of(self, chain, arrays):
         """The first state of every cell of a chain; None: zero."""
-        if not any(n.startswith("h0") for n in given):
+        if not any(n.startswith("h0") for n in arrays):
             return None
-        return [tuple(given[suffixed(f"{n}0", part)] for n in state_names(part)) for (part,) in chain]
+        return [tuple(arrays[_add_label(f"{n}0", part)] for n in _list_states(part)) for (part,) in chain]
 
     def shown(self, ys, chain):
         """Outputs as the layer gives them: batch first, all or the last, of a lone backward layer from the end."""
@@ -150,7 +150,7 @@ class KerasSubject(Subject):
             return ys[0 if chain[0][0].reverse else -1]
         return (ys[::-1] if self.backwards else ys).swapaxes(0, 1)
 
-    def unshown(self, dy, ys, chain):
+    def _from_layer_output(self, dy, ys, chain):
         if self.layer.return_sequences:
             dy = dy.swapaxes(0, 1)
             return dy[::-1] if self.backwards else dy
@@ -158,26 +158,26 @@ class KerasSubject(Subject):
         dys[0 if chain[0][0].reverse else -1] = dy
         return dys
 
-    def answer(self, given):
+    def run_candidate(self, arrays):
         keras = sys.modules["keras"]
-        values = {name: keras.ops.convert_to_tensor(a) for name, a in given.items()}
+        values = {name: keras.ops.convert_to_tensor(a) for name, a in arrays.items()}
         backend = keras.backend.backend()
         if backend == "torch":
             for a in values.values():
                 a.requires_grad_(True)
         if backend == "jax":
-            results, pull = sys.modules["jax"].vjp(self.called, values)
+            results, pull = sys.modules["jax"].vjp(self._call, values)
         else:
-            results = self.called(values)
+            results = self._call(values)
 
         def back(d):
             if backend == "jax":
                 return {f"d{n}": numpy.asarray(a) for n, a in pull(dict(d))[0].items()}
-            return self.torch_back(values, results, d)
-        return Answer({name: keras.ops.convert_to_numpy(a) for name, a in results.items()},
+            return self._torch_gradients(values, results, d)
+        return Evaluation({name: keras.ops.convert_to_numpy(a) for name, a in results.items()},
                       back if backend in ("torch", "jax") else None)
 
-    def torch_back(self, values, results, d):
+    def _torch_gradients(self, values, results, d):
         torch = sys.modules["torch"]
         grads = torch.autograd.grad(
             list(results.values()), list(values.values()),
@@ -185,23 +185,23 @@ class KerasSubject(Subject):
         return {f"d{n}": (torch.zeros_like(a) if g is None else g).detach().cpu().numpy()
                 for (n, a), g in zip(values.items(), grads)}
 
-    def called(self, values):
+    def _call(self, values):
         """The results of the layer as a pure function of tensors: its own variables are not touched."""
         layer, options = self.layer, {}
         own = [[values.get(self.names.get(v.path), v.value) for v in variables]
                for variables in (layer.trainable_variables, layer.non_trainable_variables)]
         if any(n.startswith("h0") for n in values):
-            options["initial_state"] = self.nested(values)
+            options["initial_state"] = self._nest_states(values)
         if self.lengths is not None:
             options["mask"] = sys.modules["keras"].ops.convert_to_tensor(~self.dead().T)
         got, _ = layer.stateless_call(*own, values["x"], training=False, **options)
-        got = flat(got)
-        names = [suffixed(n, part) for part in parts_of(self.chains) for n in state_names(part)]
+        got = _flatten(got)
+        names = [_add_label(n, part) for part in _flatten_chains(self.chains) for n in _list_states(part)]
         return dict(zip(["output", *names], got))
 
-    def nested(self, values):
+    def _nest_states(self, values):
         """The first states as the layer takes them: flat, or a list a cell where there are several."""
-        each = [[values[suffixed(f"{n}0", part)] for n in state_names(part)] for part in parts_of(self.chains)]
+        each = [[values[_add_label(f"{n}0", part)] for n in _list_states(part)] for part in _flatten_chains(self.chains)]
         return each if len(self.chains[0]) > 1 else [a for arrays in each for a in arrays]
 
     def places(self):
@@ -210,14 +210,14 @@ class KerasSubject(Subject):
         unit, row, t = Axis("unit", ("forward", "backward") if concat else ()), Axis("row"), Axis("t")
         p = self.chains[0][-1][0].parameters(self.given)
         H = self.chains[0][-1][0].cell.units(p)
-        when = numpy.concatenate([numpy.repeat(order(T, k)[:, None], H, 1) for k in (False, True)], 1) if concat \
-            else order(T)[:, None] if not two else 0
-        found = {"output": Place(OUTPUT, (row, t, unit), when) if self.layer.return_sequences
-                 else Place(OUTPUT, (row, unit)),
-                 "dx": Place(GRADIENT, (row, t, Axis("input")), 0 if two else order(T, not self.backwards)[:, None])}
-        for part in parts_of(self.chains):
-            for n in state_names(part):
-                found |= {suffixed(n, part): Place(STATE, (row, unit._replace(labels=()))),
-                          "d" + suffixed(f"{n}0", part): Place(GRADIENT, (row, unit._replace(labels=())))}
-            found |= {"d" + own: place_of(part.layout, table) for table, own in part.names.items()}
+        when = numpy.concatenate([numpy.repeat(step_order(T, k)[:, None], H, 1) for k in (False, True)], 1) if concat \
+            else step_order(T)[:, None] if not two else 0
+        found = {"output": ArrayDescription(OUTPUT, (row, t, unit), when) if self.layer.return_sequences
+                 else ArrayDescription(OUTPUT, (row, unit)),
+                 "dx": ArrayDescription(GRADIENT, (row, t, Axis("input")), 0 if two else step_order(T, not self.backwards)[:, None])}
+        for part in _flatten_chains(self.chains):
+            for n in _list_states(part):
+                found |= {_add_label(n, part): ArrayDescription(STATE, (row, unit._replace(labels=()))),
+                          "d" + _add_label(f"{n}0", part): ArrayDescription(GRADIENT, (row, unit._replace(labels=())))}
+            found |= {"d" + own: describe_gradient(part.layout, table) for table, own in part.names.items()}
         return found

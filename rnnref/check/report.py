@@ -10,10 +10,10 @@ from pathlib import Path
 from textwrap import wrap
 
 from ..errors import Error
-from .page import html
-from .rows import VERDICTS, Row, counted, groups, many  # noqa: F401 (Row is offered here)
+from .html import render_html
+from .row import VERDICTS, Row, summarize, group_rows, is_long  # noqa: F401 (Row is offered here)
 
-MARKS = {"agrees": "ok", "differs": "XX", "refused": "--", "not comparable": "??"}
+_MARKS = {"agrees": "ok", "differs": "XX", "refused": "--", "not comparable": "??"}
 
 
 class VerificationError(Error, AssertionError):
@@ -55,85 +55,85 @@ class Report:
     @property
     def summary(self):
         """"2 differ, 40 agree"."""
-        return counted(self.rows)
+        return summarize(self.rows)
 
     def __str__(self):
-        return "\n".join(text(self))
+        return "\n".join(_render_text(self))
 
     def to_dict(self):
-        return plain({"title": self.title, "ok": self.ok, "counts": self.counts, "findings": list(self.findings),
+        return to_json_types({"title": self.title, "ok": self.ok, "counts": self.counts, "findings": list(self.findings),
                       "facts": self.facts, "rows": [row._asdict() for row in self.rows]})
 
     def to_json(self, path=None):
         """The report as JSON text, written to `path` if one is given; infinities and NaN are the strings inf, nan."""
-        return written(path, json.dumps(self.to_dict(), indent=1, allow_nan=False))
+        return _write(path, json.dumps(self.to_dict(), indent=1, allow_nan=False))
 
     def to_html(self, path=None):
         """The report as one page that needs nothing else, written to `path` if one is given."""
-        return written(path, html(self))
+        return _write(path, render_html(self))
 
     def raise_if_failed(self):
         """Raise `VerificationError` unless the report is `ok`; returns the report."""
         if not self.ok:
-            lines = [*self.findings, *(line_of(row) for row in worst(self.rows))]
+            lines = [*self.findings, *(_format_row(row) for row in _select_worst(self.rows))]
             raise VerificationError(self.title, self.summary, **{f"{n:<6}": line for n, line in enumerate(lines, 1)})
         return self
 
 
-def worst(rows, most=8):
+def _select_worst(rows, most=8):
     """The rows that did not agree, the gravest verdicts first and then as they came."""
     bad = [row for row in rows if row.verdict in ("differs", "refused")]
     return sorted(bad, key=lambda row: VERDICTS.index(row.verdict))[:most]
 
 
-def line_of(row):
-    error = f": error {number(row.error)}, budget {number(row.budget)}" if row.error is not None else ""
+def _format_row(row):
+    error = f": error {_format_number(row.error)}, budget {_format_number(row.budget)}" if row.error is not None else ""
     said = "; ".join(filter(None, (row.where, row.note)))
     return f"{row.name} {row.verdict}{error}{f' ({said})' if said else ''}"
 
 
-def number(a):
+def _format_number(a):
     return "" if a is None else f"{a:.1e}"
 
 
-def text(report):
+def _render_text(report):
     yield f"{report.title}: {report.summary}"
     for finding in report.findings:
         yield f"  * {finding}"
     yield ""
-    if many(report.rows):
-        yield from short(report.rows)
+    if is_long(report.rows):
+        yield from _render_groups(report.rows)
     else:
-        yield from table(["name", "error", "budget", "verdict", "where"], map(cells, report.rows))
+        yield from format_table(["name", "error", "budget", "verdict", "where"], map(_format_cells, report.rows))
     if report.facts:
         yield ""
-        yield from known(report.facts)
+        yield from format_facts(report.facts)
 
 
-def known(facts, width=118):
+def format_facts(facts, width=118):
     """How it was done: a line a fact, or more where it is long."""
     wide = max(map(len, facts), default=0)
     for name, value in facts.items():
         yield from wrap(str(value), width, initial_indent=f"  {name:<{wide}}  ", subsequent_indent=" " * (wide + 4))
 
 
-def short(rows):
+def _render_groups(rows):
     """A line a group, then every row that does not agree."""
-    yield from table(["group", "rows", "worst error/budget", "verdicts"],
-                     ([name, str(len(of)), f"{max(row.ratio for row in of):.2g}", counted(of)]
-                      for name, of in groups(rows).items()))
+    yield from format_table(["group", "rows", "worst error/budget", "verdicts"],
+                     ([name, str(len(of)), f"{max(row.ratio for row in of):.2g}", summarize(of)]
+                      for name, of in group_rows(rows).items()))
     bad = [row for row in rows if row.verdict != "agrees"]
     if bad:
         yield ""
-        yield from table(["name", "error", "budget", "verdict", "where"], map(cells, bad))
+        yield from format_table(["name", "error", "budget", "verdict", "where"], map(_format_cells, bad))
 
 
-def cells(row):
-    return [row.name, number(row.error), number(row.budget), f"{MARKS[row.verdict]} {row.verdict}",
+def _format_cells(row):
+    return [row.name, _format_number(row.error), _format_number(row.budget), f"{_MARKS[row.verdict]} {row.verdict}",
             "; ".join(filter(None, (row.where, row.note)))]
 
 
-def table(head, rows):
+def format_table(head, rows):
     """Lines with their columns aligned."""
     lines = [*([head] if head else []), *rows]
     widths = [max(map(len, column)) for column in zip(*lines)]
@@ -141,22 +141,22 @@ def table(head, rows):
         yield "  " + "  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths)).rstrip()
 
 
-def plain(a):
+def to_json_types(a):
     """Trees of what JSON knows: floats that it does not know, and anything else, become strings."""
     if isinstance(a, dict):
-        return {str(k): plain(v) for k, v in a.items()}
+        return {str(k): to_json_types(v) for k, v in a.items()}
     if isinstance(a, (list, tuple)):
-        return [plain(v) for v in a]
+        return [to_json_types(v) for v in a]
     if a is None or isinstance(a, (str, bool, int)):
         return a
     if hasattr(a, "tolist"):                      # NumPy's own numbers and arrays
-        return plain(a.tolist())
+        return to_json_types(a.tolist())
     if isinstance(a, float):
         return a if isfinite(a) else str(a)
     return str(a)
 
 
-def written(path, content):
+def _write(path, content):
     if path is not None:
         Path(path).write_text(content, encoding="utf-8")
     return content

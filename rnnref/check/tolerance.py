@@ -21,7 +21,7 @@ import numpy
 from ..errors import NotSupported
 
 
-class Row(NamedTuple):
+class _Tolerances(NamedTuple):
     output: float
     steep: float
     gradient: float
@@ -29,16 +29,16 @@ class Row(NamedTuple):
 
 
 TABLE = {
-    "longdouble": Row(1e-16, 1e-15, 1e-15, 1e-16),         # not measured: those of float64, 10 of its 11 bits on
-    "float64": Row(1e-13, 1e-12, 1e-12, 1e-13),            # measured: 3e-16, 3e-15, 4e-15
-    "float32": Row(1e-6, 5e-6, 5e-6, 5e-6),                # measured: 3e-7, 2e-6, 2e-6
-    "tf32": Row(1e-3, 5e-3, 3e-3, 5e-3),                   # the products only; float16 products are as good
-    "float16": Row(1e-3, 5e-3, 3e-3, 5e-3),                # gates and c in float32
-    "bfloat16": Row(1e-2, 5e-2, 2e-2, 5e-2),               # a GRU in bfloat16 throughout: do not gate its gradients
+    "longdouble": _Tolerances(1e-16, 1e-15, 1e-15, 1e-16),         # not measured: those of float64, 10 of its 11 bits on
+    "float64": _Tolerances(1e-13, 1e-12, 1e-12, 1e-13),            # measured: 3e-16, 3e-15, 4e-15
+    "float32": _Tolerances(1e-6, 5e-6, 5e-6, 5e-6),                # measured: 3e-7, 2e-6, 2e-6
+    "tf32": _Tolerances(1e-3, 5e-3, 3e-3, 5e-3),                   # the products only; float16 products are as good
+    "float16": _Tolerances(1e-3, 5e-3, 3e-3, 5e-3),                # gates and c in float32
+    "bfloat16": _Tolerances(1e-2, 5e-2, 2e-2, 5e-2),               # a GRU in bfloat16 throughout: do not gate its gradients
 }
-STORAGE = {"float16": 5e-3, "bfloat16": 5e-2}
-DIFFERENCE = {"float64": 1e-6}                             # in float32 a difference sees no more than 1e-3
-KERNEL = {"float32": 4.0, "float64": 45.0}                 # 45 is 1e-14; measured on a CPU: 4 and 3
+_STORAGE = {"float16": 5e-3, "bfloat16": 5e-2}
+_DIFFERENCE = {"float64": 1e-6}                             # in float32 a difference sees no more than 1e-3
+_KERNEL = {"float32": 4.0, "float64": 45.0}                 # 45 is 1e-14; measured on a CPU: 4 and 3
 
 
 def tolerance(operation, arithmetic):
@@ -47,19 +47,19 @@ def tolerance(operation, arithmetic):
     >>> tolerance("output", "float32"), tolerance("gradient", numpy.dtype("float64"))
     (1e-06, 1e-12)
     """
-    column = {"storage": STORAGE, "difference": DIFFERENCE, "kernel": KERNEL}.get(operation)
-    if column is None and operation in Row._fields:
+    column = {"storage": _STORAGE, "difference": _DIFFERENCE, "kernel": _KERNEL}.get(operation)
+    if column is None and operation in _Tolerances._fields:
         column = {name: getattr(row, operation) for name, row in TABLE.items()}
     if column is None:
         raise NotSupported("tolerance", f"operation={operation!r}", known=", ".join([
-            *Row._fields, "storage", "difference", "kernel"]))
-    if named(arithmetic) not in column:
-        raise NotSupported("tolerance", f"{operation!r} in {named(arithmetic)!r}: no number is honest",
+            *_Tolerances._fields, "storage", "difference", "kernel"]))
+    if _arithmetic_name(arithmetic) not in column:
+        raise NotSupported("tolerance", f"{operation!r} in {_arithmetic_name(arithmetic)!r}: no number is honest",
                            known=", ".join(column))
-    return column[named(arithmetic)]
+    return column[_arithmetic_name(arithmetic)]
 
 
-def named(arithmetic):
+def _arithmetic_name(arithmetic):
     """The name of a row: of a dtype, its own, but "longdouble" whatever the platform calls it."""
     if arithmetic in TABLE:
         return arithmetic
@@ -69,7 +69,7 @@ def named(arithmetic):
     return dtype.name
 
 
-def allowed(operation, arithmetic, largest, overall=0.0):
+def absolute_tolerance(operation, arithmetic, largest, overall=0.0):
     """How far an array may be off whose largest entry is `largest`, among arrays whose largest is `overall`."""
     floor = overall / 10 if operation == "gradient" else 1.0
     return tolerance(operation, arithmetic) * max(largest, floor)

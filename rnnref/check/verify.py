@@ -5,11 +5,11 @@ import numpy
 
 from ..errors import DtypeError, NotSupported
 from .budget import FACTOR
-from .checked import checked
-from .of_callable import callable_subject
-from .of_keras import keras_subject
-from .of_torch import torch_subject
-from .onnx_report import onnx_report
+from .measure import check_candidate
+from .of_callable import wrap_callable
+from .of_keras import wrap_keras
+from .of_torch import wrap_torch
+from .onnx_model import check_onnx
 
 
 def verify(candidate, inputs, *, lengths=None, initial_state="random", reference=None, p=None, backward=None,
@@ -47,21 +47,21 @@ def verify(candidate, inputs, *, lengths=None, initial_state="random", reference
     """
     rng = numpy.random.default_rng(seed)
     checks = {"gradients": gradients, "factor": factor, "perturb_biases": perturb_biases, "seed": seed}
-    common = {"lengths": settled(lengths), "initial_state": initial_state, "dtype": dtype}
-    kind = kind_of(candidate, reference)
+    common = {"lengths": _check_lengths(lengths), "initial_state": initial_state, "dtype": dtype}
+    kind = _detect_kind(candidate, reference)
     if kind == "onnx":
-        refuse(kind, lengths=lengths, reference=reference, p=p, backward=backward, reverse=reverse or None, dtype=dtype,
+        _refuse_options(kind, lengths=lengths, reference=reference, p=p, backward=backward, reverse=reverse or None, dtype=dtype,
                initial_state=None if initial_state == "random" else initial_state)
-        return onnx_report(candidate, inputs, rng, engine, reading, progress, checks)
-    refuse(kind, reading=reading, engine=None if engine == "onnxruntime" else engine)
+        return check_onnx(candidate, inputs, rng, engine, reading, progress, checks)
+    _refuse_options(kind, reading=reading, engine=None if engine == "onnxruntime" else engine)
     if kind == "function":
-        subject = callable_subject(candidate, inputs, reference, p, rng, backward=backward, reverse=reverse, padding=padding,
+        subject = wrap_callable(candidate, inputs, reference, p, rng, backward=backward, reverse=reverse, padding=padding,
                                    **common)
     else:
-        refuse(kind, reference=reference, p=p, backward=backward, reverse=reverse or None,
+        _refuse_options(kind, reference=reference, p=p, backward=backward, reverse=reverse or None,
                padding=None if padding == "zero" else padding)
-        subject = {"torch": torch_subject, "keras": keras_subject}[kind](candidate, inputs, rng, **common)
-    return checked(subject, rng, **checks)
+        subject = {"torch": wrap_torch, "keras": wrap_keras}[kind](candidate, inputs, rng, **common)
+    return check_candidate(subject, rng, **checks)
 
 
 def assert_matches(candidate, inputs, **options):
@@ -76,7 +76,7 @@ def assert_matches(candidate, inputs, **options):
     return verify(candidate, inputs, **options).raise_if_failed()
 
 
-def kind_of(candidate, reference):
+def _detect_kind(candidate, reference):
     """Which of the kinds of candidate this is."""
     homes = {cls.__module__.partition(".")[0] for cls in type(candidate).__mro__}
     if isinstance(candidate, (str, PathLike)) or "onnx" in homes:
@@ -91,14 +91,14 @@ def kind_of(candidate, reference):
                        known="recurrent layers of torch and Keras, ONNX files, models and nodes, functions")
 
 
-def refuse(kind, **options):
+def _refuse_options(kind, **options):
     """Refuse, by name, options that say nothing about this kind of candidate."""
     for name, value in options.items():
         if value is not None:
             raise NotSupported("verify", f"{name}= with {kind}", reason="it says nothing about such a candidate")
 
 
-def settled(lengths):
+def _check_lengths(lengths):
     """An array of integers, or None."""
     if lengths is None:
         return None

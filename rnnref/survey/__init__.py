@@ -1,2 +1,2 @@
 """Is an engine's RNN, GRU and LSTM what the ONNX operator text says?  A grid of options, and why it departs."""
-from .engine import Survey, survey
+from .survey import Survey, survey

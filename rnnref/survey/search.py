@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..check.budget import FACTOR
-from ..check.tolerance import allowed
+from ..check.tolerance import absolute_tolerance
 from ..errors import Error
 from ..onnx import Reading, run_op
-from .changes import changes, predicted
+from .faults import list_faults, predict
 
-EPS = 2.0 ** -23
-CHAOS = 1e-3                                      # a reference that errs by more in float32 says nothing of an engine
+_EPSILON = 2.0 ** -23
+CHAOS_THRESHOLD = 1e-3                                      # a reference that errs by more in float32 says nothing of an engine
 
 
 class Distance(NamedTuple):
@@ -32,10 +32,10 @@ class Distance(NamedTuple):
     @property
     def roundings(self):
         """The error in units of float32 rounding: 2^-23 of the largest entry."""
-        return self.error / (EPS * self.largest)
+        return self.error / (_EPSILON * self.largest)
 
 
-def reference(dtype):
+def make_reference(dtype):
     """The operators of rnnref in one dtype: run(case, reading) -> {output: array}."""
     def run(case, reading):
         inputs = {n: a if n == "sequence_lens" else a.astype(dtype) for n, a in case.inputs.items()}
@@ -50,35 +50,35 @@ class Truth:
     def __init__(self):
         self.known: dict = {}
 
-    def outputs(self, case, made=(), dtype="float64"):
+    def outputs(self, case, faults=(), dtype="float64"):
         """With these changes made; None where they cannot be made to this case."""
-        key = (case.name, tuple(change.key for change in made), dtype)
+        key = (case.name, tuple(change.key for change in faults), dtype)
         if key not in self.known:
             try:
-                self.known[key] = predicted(case, made, reference(dtype))
+                self.known[key] = predict(case, faults, make_reference(dtype))
             except (Error, IndexError, ValueError):
-                if not made:
+                if not faults:
                     raise
                 self.known[key] = None
         return self.known[key]
 
-    def distance(self, case, got, made=()):
+    def distance(self, case, got, faults=()):
         """How far `got` is from the truth with these changes; None where they cannot be made."""
-        want = self.outputs(case, made)
+        want = self.outputs(case, faults)
         if want is None:
             return None
-        return max((self.of_one(case, name, got[name], want[name], made) for name in case.outputs),
+        return max((self._measure_output(case, name, got[name], want[name], faults) for name in case.outputs),
                    key=lambda d: d.error / d.budget)
 
-    def of_one(self, case, name, got, want, made):
-        error, size = apart(got, want), max(1, largest(want))
-        budget, own = allowed("output", "float32", size), 0.0
-        if not made or budget < error < CHAOS * size:             # else the reference's own error settles nothing
-            own = apart(self.outputs(case, made, "float32")[name], want)
-        return Distance(error, max(budget, FACTOR * own), size, own < CHAOS * size)
+    def _measure_output(self, case, name, got, want, faults):
+        error, size = max_difference(got, want), max(1, max_magnitude(want))
+        budget, own = absolute_tolerance("output", "float32", size), 0.0
+        if not faults or budget < error < CHAOS_THRESHOLD * size:             # else the reference's own error settles nothing
+            own = max_difference(self.outputs(case, faults, "float32")[name], want)
+        return Distance(error, max(budget, FACTOR * own), size, own < CHAOS_THRESHOLD * size)
 
 
-def apart(a, b):
+def max_difference(a, b):
     """The largest difference; infinite where shapes or NaNs differ."""
     if a.shape != b.shape:
         return np.inf
@@ -88,7 +88,7 @@ def apart(a, b):
     return float(np.where(np.isnan(d), np.inf, d).max(initial=0))
 
 
-def largest(a):
+def max_magnitude(a):
     return float(np.nan_to_num(np.abs(a), posinf=0).max(initial=0))
 
 
@@ -97,12 +97,12 @@ class Search:
 
     def __init__(self, truth, ops):
         self.truth = truth
-        self.tried = {op: list(changes(op)) for op in ops}
+        self.tried = {op: list(list_faults(op)) for op in ops}
 
-    def fits(self, results, made):
+    def fits(self, results, faults):
         """Whether engine and reference agree on every result once these changes are made."""
         for result in results:
-            distance = self.truth.distance(result.case, result.got, made)
+            distance = self.truth.distance(result.case, result.got, faults)
             if distance is None or not distance.agrees:
                 return False
         return True
@@ -115,13 +115,13 @@ class Search:
         explains = Counter(change.key for found in singles.values() for change in found)
         chosen = {group: (max(found, key=lambda c: explains[c.key]),) for group, found in singles.items() if found}
         for group in watch([group for group in groups if group not in chosen], "departures together"):
-            adopted, results = self.adopted(chosen, op, op[group]), groups[group]
-            chosen[group] = self.together(results, adopted) or self.pair(results, adopted, self.tried[op[group]])
+            adopted, results = self._rank_adopted(chosen, op, op[group]), groups[group]
+            chosen[group] = self.together(results, adopted) or self._find_pair(results, adopted, self.tried[op[group]])
         return {group: chosen[group] for group in groups}
 
-    def adopted(self, chosen, op, wanted):
+    def _rank_adopted(self, chosen, op, operator):
         """What explains other groups of the same operator, what explains most first."""
-        found = Counter(change for group, made in chosen.items() if op[group] == wanted for change in made)
+        found = Counter(change for group, made in chosen.items() if op[group] == operator for change in made)
         return [change for change, _ in found.most_common()]
 
     def together(self, results, adopted):
@@ -135,16 +135,16 @@ class Search:
                 made = fewer
         return made
 
-    def blame(self, result, made):
+    def minimize(self, result, faults):
         """As few of a group's changes as explain one of its cases."""
-        for change in made:
-            fewer = tuple(c for c in made if c is not change)
+        for change in faults:
+            fewer = tuple(c for c in faults if c is not change)
             if fewer and self.fits([result], fewer):
-                made = fewer
-        return made
+                faults = fewer
+        return faults
 
-    def pair(self, results, adopted, tried):
-        few = [change for change in tried if not change.many]
+    def _find_pair(self, results, adopted, tried):
+        few = [change for change in tried if not change.single_only]
         for made in [*product(adopted, tried), *combinations(few, 2)]:
             if made[0] is not made[1] and self.fits(results, made):
                 return made

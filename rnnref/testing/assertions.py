@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..arrays import asnumpy, is_array, is_floating
-from ..check.tolerance import allowed
+from ..check.tolerance import absolute_tolerance
 from ..errors import Error
 from ..tree import PerStep
 
@@ -48,7 +48,7 @@ def assert_close(got, want, operation="output", name="", arithmetic=None):
 
 def _compute_limit(operation, arithmetic, a, overall):
     """What the table allows; nothing for whole numbers, and 0 may be -0."""
-    return max(allowed(operation, arithmetic, _max_magnitude(a), overall), _TINY) if is_floating(a.dtype) else 0.0
+    return max(absolute_tolerance(operation, arithmetic, _max_magnitude(a), overall), _TINY) if is_floating(a.dtype) else 0.0
 
 
 class LeafPair(NamedTuple):

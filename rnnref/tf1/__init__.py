@@ -4,8 +4,7 @@
     outputs, (c, h) = result = tf1.dynamic_rnn(cell, x, sequence_length=[4, 2])
     d = result.backward(d_outputs)                              # d.inputs, d.state, d.variables
 """
-from .around import (AttentionCellWrapper, DeviceWrapper, DropoutWrapper, EmbeddingWrapper, HighwayWrapper,
-                     InputProjectionWrapper, MultiRNNCell, OutputProjectionWrapper, ResidualWrapper)
+from .wrappers import AttentionCellWrapper, DeviceWrapper, DropoutWrapper, EmbeddingWrapper, HighwayWrapper, InputProjectionWrapper, MultiRNNCell, OutputProjectionWrapper, ResidualWrapper
 from .bidirectional import (bidirectional_dynamic_rnn, stack_bidirectional_dynamic_rnn, stack_bidirectional_rnn,
                             static_bidirectional_rnn)
 from .cell import CLASSES, Gradients, Result, RNNCell
@@ -21,5 +20,4 @@ from .fused import FusedRNNCellAdaptor, LSTMBlockFusedCell, TimeReversedFusedRNN
 from .loops import dynamic_rnn, scope_of, static_rnn, static_state_saving_rnn
 from .raw import raw_rnn
 from .states import LSTMStateTuple
-from .written_out import (BidirectionalGridLSTMCell, GridLSTMCell, NTMCell, NTMControllerState, PhasedLSTMCell,
-                          TimeFreqLSTMCell)
+from .special_cells import BidirectionalGridLSTMCell, GridLSTMCell, NTMCell, NTMControllerState, PhasedLSTMCell, TimeFreqLSTMCell

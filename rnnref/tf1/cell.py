@@ -13,11 +13,11 @@ from ..cell import vjp
 from ..errors import NotSupported, ShapeError
 from ..tree import add, first_leaf, to, zeros_like
 from . import states
-from .variables import Places, drawn, fits, inputs_of, join, named
+from .variables import Places, draw_variables, check_variables, infer_inputs, join_scope, find_variables
 
 
 @dataclass
-class Parts:
+class CellSpec:
     """What a class is made of."""
     core: Any                                     # our cell, or a function of the width of x that returns it
     units: Any                                    # its number of units
@@ -26,7 +26,7 @@ class Parts:
     children: tuple = ()                          # the cells that it holds
     notes: dict = field(default_factory=dict)     # what else the class needs to know
 
-    def fed(self, k, x, p):
+    def child_input(self, k, x, p):
         """What tells the masks of the k-th child the shape of its inputs: notes["feeds"] says how wide they are."""
         feeds, like = self.notes.get("feeds"), first_leaf(x)
         width = feeds(k, like.shape[-1]) if feeds else None
@@ -39,7 +39,7 @@ class Parts:
 
     def __post_init__(self):
         for child in self.children:
-            if child.sees is not None:
+            if child.spec_for_width is not None:
                 raise NotSupported(child.name, "inside another cell", hint="how many windows it has is seen from its x")
 
 
@@ -68,11 +68,11 @@ class Result(tuple):
 
 class RNNCell:
     """What tf.nn.rnn_cell.RNNCell has.  `variables` are theirs; `p` is ours, made of them."""
-    parts: Parts
+    parts: CellSpec
     declare: Any                                  # TF's arguments -> Parts
     signature: Any
     fused = False
-    sees: Any = None                              # what its parts are for an x of this width, if that depends on it
+    spec_for_width: Any = None                              # what its parts are for an x of this width, if that depends on it
 
     def __init__(self, *args, **kwargs):
         bound = self.signature.bind(*args, **kwargs)
@@ -102,7 +102,7 @@ class RNNCell:
 
     @property
     def state_size(self):
-        return states.sizes(self.parts.form, self.like)
+        return states.compute_sizes(self.parts.form, self.like)
 
     @property
     def output_size(self):
@@ -113,20 +113,20 @@ class RNNCell:
     def zero_state(self, batch_size, dtype):
         """The state to start from, beside the variables."""
         xp = numpy if self.p is None else namespace(first_leaf(self.p))
-        return states.theirs(self.parts.form, self.zeros(batch_size, xp, dtype))
+        return states.state_to_tf(self.parts.form, self.zeros(batch_size, xp, dtype))
 
     def to(self, where):
         """Its variables on the "cpu" or on the "gpu": inputs and states are to lie beside them."""
-        self.p = to(where, self.ready())
+        self.p = to(where, self.require_parameters())
         return self
 
     def get_config(self):
         """TF's arguments: cells that it holds as {"class_name", "config"}."""
-        return {name: config_of(value) for name, value in self.arguments.items()}
+        return {name: _to_config(value) for name, value in self.arguments.items()}
 
     @classmethod
     def from_config(cls, config):
-        return cls(**{name: value_of(value) for name, value in config.items()})
+        return cls(**{name: _from_config(value) for name, value in config.items()})
 
     # variables
 
@@ -139,15 +139,15 @@ class RNNCell:
         if other and not any(f"/{name}".endswith("/" + self.parts.rows[0].theirs) for name in arrays):
             self.parts = other
         rows = self.parts.rows
-        self.scope, found = named(arrays, [name for r in rows for name in r.names], scope, self.name)
+        self.scope, found = find_variables(arrays, [name for r in rows for name in r.names], scope, self.name)
         step = self.parts.notes.get("inputs of", 1)
-        n_in = inputs_of(rows, self.core.shapes, self.parts.units, found, self.name, step)
+        n_in = infer_inputs(rows, self.core.shapes, self.parts.units, found, self.name, step)
         said = self.parts.notes.get("input_size")
         if said not in (None, n_in):
             raise ShapeError(self.name, f"its variables are for {n_in} inputs, and input_size={said}",
                              hint="TF never looks at input_size")
         self.places = Places(rows, self.core.shapes(n_in, self.parts.units))
-        fits(self.name, self.places, found)
+        check_variables(self.name, self.places, found)
         self.idle = {name: found[name] for name, at in self.places.of.items() if (at < 0).any()}
         self.p = self.places.filled(found)
         return self
@@ -155,7 +155,7 @@ class RNNCell:
     @property
     def non_trainable_variables(self):
         """The names of those that are not to be trained."""
-        return [join(self.scope or "", name) for r in self.parts.rows if not r.trainable for name in r.names]
+        return [join_scope(self.scope or "", name) for r in self.parts.rows if not r.trainable for name in r.names]
 
     def build(self, inputs, dtype=None, seed=None, scope=""):
         """First values for so many inputs, as TF draws them; dtype: that of the cell, or float32."""
@@ -165,22 +165,22 @@ class RNNCell:
             self.parts = other
         rows = self.parts.rows
         places = Places(rows, self.core.shapes(inputs, self.parts.units))
-        return self.load_variables({join(scope, name): a for name, a in drawn(
+        return self.load_variables({join_scope(scope, name): a for name, a in draw_variables(
             rows, places, numpy.random.default_rng(seed), dtype).items()}, scope)
 
     def dump_variables(self):
         """{TF's name: array}; loading them gives back the same bits."""
-        left = self.places.left(self.ready())
+        left = self.places.find_unplaced(self.require_parameters())
         if left:
             raise NotSupported(self.name, f"{' '.join(left)} not zero where TF has no place for it")
-        held = self.places.poured(to("cpu", self.p))
-        return {join(self.scope, name): self.idle.get(name, a) for name, a in held.items()}
+        held = self.places.to_variables(to("cpu", self.p))
+        return {join_scope(self.scope, name): self.idle.get(name, a) for name, a in held.items()}
 
     def gradients(self, dp):
         """Of our parameters -> of their variables; those that the cell does not use have none."""
-        return {join(self.scope, name): d for name, d in self.places.poured(dp).items() if name not in self.idle}
+        return {join_scope(self.scope, name): d for name, d in self.places.to_variables(dp).items() if name not in self.idle}
 
-    def ready(self):
+    def require_parameters(self):
         if self.p is None:
             raise NotSupported(self.name, "its variables have no values", fix="load_variables(arrays) or build(inputs)")
         return self.p
@@ -188,23 +188,23 @@ class RNNCell:
     # states and masks
 
     def ours(self, state):
-        return states.ours(self.parts.form, state, self.like, self.name)
+        return states.state_from_tf(self.parts.form, state, self.like, self.name)
 
     def theirs(self, state):
-        return states.theirs(self.parts.form, state)
+        return states.state_to_tf(self.parts.form, state)
 
     def draw(self, x, steps):
         """What our cell takes as its `extra` when none is given: the masks of dropout, drawn."""
-        return draw_each(self, x, steps)
+        return draw_child_masks(self, x, steps)
 
     # one step
 
     def __call__(self, inputs, state, scope=None, extra=None):
         """output, new_state = cell(inputs, state); the way back is `backward(d_output, d_state)` of both together."""
-        self.named_by(scope)
-        self.look(inputs)
+        self._refuse_scope(scope)
+        self.check_inputs(inputs)
         extra = self.draw(inputs, None) if extra is None else extra
-        (y, new), back = vjp(self.core, self.ready(), inputs, self.ours(state), extra)
+        (y, new), back = vjp(self.core, self.require_parameters(), inputs, self.ours(state), extra)
 
         def backward(dy, dnew):
             dnew = zeros_like(new) if dnew is None else self.ours(dnew)
@@ -212,51 +212,51 @@ class RNNCell:
             return Gradients(dx, self.theirs(ds), self.gradients(dp))
         return Result((y, self.theirs(new)), backward)
 
-    def look(self, x):
+    def check_inputs(self, x):
         """Its parts for inputs of this width, which lie beside its variables."""
-        namespace(first_leaf(x), first_leaf(self.ready()))
-        if self.sees is not None:
-            self.parts = self.sees(first_leaf(x).shape[-1])
+        namespace(first_leaf(x), first_leaf(self.require_parameters()))
+        if self.spec_for_width is not None:
+            self.parts = self.spec_for_width(first_leaf(x).shape[-1])
 
-    def named_by(self, scope):
+    def _refuse_scope(self, scope):
         if scope is not None:
             raise NotSupported(self.name, f"scope={scope!r}", hint="names are given by load_variables(arrays, scope)")
 
 
-def draw_each(cell, x, steps):
+def draw_child_masks(cell, x, steps):
     """The masks of the cells inside, each for inputs as wide as its own."""
-    found = tuple(child.draw(cell.parts.fed(k, x, cell.p), steps) for k, child in enumerate(cell.parts.children))
+    found = tuple(child.draw(cell.parts.child_input(k, x, cell.p), steps) for k, child in enumerate(cell.parts.children))
     if all(e is None for e in found):
         return None
     return found if len(found) > 1 or "several" in cell.parts.notes else found[0]
 
 
-def config_of(value):
+def _to_config(value):
     if isinstance(value, RNNCell):
         return {"class_name": value.name, "config": value.get_config()}
-    return [config_of(v) for v in value] if isinstance(value, (list, tuple)) else value
+    return [_to_config(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
-def value_of(value):
+def _from_config(value):
     if isinstance(value, dict) and value.keys() == {"class_name", "config"}:
         return CLASSES[value["class_name"]].from_config(value["config"])
-    return [value_of(v) for v in value] if isinstance(value, list) else value
+    return [_from_config(v) for v in value] if isinstance(value, list) else value
 
 
 CLASSES: dict = {}
 
 
-def declared(function=None, *, base=RNNCell):
+def cell_class(function=None, *, base=RNNCell):
     """A class of the name and with the arguments of `function`, which returns its `Parts`."""
     if function is None:
-        return lambda f: declared(f, base=base)
+        return lambda f: cell_class(f, base=base)
     body = {"declare": staticmethod(function), "signature": inspect.signature(function), "__doc__": function.__doc__,
             "__module__": function.__module__}
     CLASSES[function.__name__] = made = type(function.__name__, (base,), body)
     return made
 
 
-def summed(*trees):
+def sum_gradients(*trees):
     """The sum of gradients of variables, some of which may be the same ones."""
     out: dict = {}
     for tree in trees:

@@ -13,14 +13,14 @@ from ..interop.cudnn import Network, from_tf, tf_names, to_tf
 from ..maps.dense import Dense, Map
 from ..loops.run import run, run_back
 from .cell import Gradients, Result
-from .loops import time_first
+from .loops import swap_batch_and_time
 
-MODES = ("linear_input", "skip_input", "auto_select")
+_MODES = ("linear_input", "skip_input", "auto_select")
 DIRECTIONS = ("unidirectional", "bidirectional")
 
 
 @dataclass(frozen=True)
-class Repeated(Map):
+class RepeatedInput(Map):
     """x in the place of a product, the same for every gate block, plus a bias: cuDNN's skip input."""
     b: str = "b"
     blocks: int = 1
@@ -39,13 +39,13 @@ class Repeated(Map):
         return {self.b: cast(da.reshape(-1, da.shape[-1]).sum(0), da)}
 
 
-def cell_of(net, layer):
+def _make_cell(net, layer):
     """The cell of one pseudo-layer, with both of cuDNN's biases."""
     cell = {"lstm": lambda: LSTM(recurrent_bias=True), "gru": lambda: GRU("after"),
             "rnn_tanh": lambda: SimpleRNN("tanh", recurrent_bias=True),
             "rnn_relu": lambda: SimpleRNN("relu", recurrent_bias=True)}[net.mode]()
     if net.skip and not layer:
-        cell = GatedCell(Repeated("b", len(net.gates)), Dense("R", "bR"), cell.rule)
+        cell = GatedCell(RepeatedInput("b", len(net.gates)), Dense("R", "bR"), cell.rule)
     return ProjectedCell(cell, net.projection) if net.projection else cell
 
 
@@ -66,7 +66,7 @@ class CudnnRNN:
     def __init__(self, num_layers, num_units, input_mode="linear_input", direction="unidirectional", dropout=0.0,
                  seed=None, dtype="float32", kernel_initializer=None, bias_initializer=None, name=None, num_proj=None):
         who = type(self).__name__
-        check_option(who, "input_mode", input_mode, MODES)
+        check_option(who, "input_mode", input_mode, _MODES)
         check_option(who, "direction", direction, DIRECTIONS)
         if not 0 <= dropout < 1:
             raise NotSupported(who, f"dropout={dropout}, expected from 0 up to 1")
@@ -144,9 +144,9 @@ class CudnnRNN:
 
     def __call__(self, inputs, initial_state=None, sequence_lengths=None, time_major=True, training=True, *,
                  masks=None):
-        x = time_first(inputs, time_major)
+        x = swap_batch_and_time(inputs, time_major)
         net = self.built()
-        states = self.split_states(x, initial_state)
+        states = self._split_states(x, initial_state)
         masks = self.masks(x, masks) if training else [None] * (net.layers - 1)
         tapes, news = [], []
         for layer in range(net.layers):
@@ -159,12 +159,12 @@ class CudnnRNN:
         out = tuple(namespace(x).stack([getattr(s, f) for s in news]) for f in self.fields)
 
         def backward(dy, dstates):
-            return self.back(tapes, masks, x.shape, time_first(dy, time_major), dstates, time_major)
-        return Result((time_first(x, time_major), out), backward)
+            return self.back(tapes, masks, x.shape, swap_batch_and_time(dy, time_major), dstates, time_major)
+        return Result((swap_batch_and_time(x, time_major), out), backward)
 
     def layer(self, layer, x, states, lengths):
         """One layer, of one direction or two, whose outputs lie end to end."""
-        n, cell = layer * self.num_dirs, cell_of(self.net, layer)
+        n, cell = layer * self.num_dirs, _make_cell(self.net, layer)
         if self.num_dirs == 1:
             y, new, tape = run(cell, self.parameters[n], x, states[0], lengths=lengths)
             return y, [new], tape
@@ -187,18 +187,18 @@ class CudnnRNN:
         parameters = [p for layer in reversed(found) for p in layer]
         states = [s for layer in reversed(ds) for s in layer]
         dbuffer = self.net.joined(*self.net.theirs(parameters))
-        return Gradients(time_first(d, time_major), tuple(xp.stack([getattr(s, f) for s in states])
+        return Gradients(swap_batch_and_time(d, time_major), tuple(xp.stack([getattr(s, f) for s in states])
                                                           for f in self.fields), {"opaque_kernel": dbuffer})
 
     def states_of(self, arrays, layer):
         """The states of one layer, of arrays over all."""
         if arrays is None:
             return None
-        State, n = cell_of(self.net, layer).rule.State, layer * self.num_dirs
+        State, n = _make_cell(self.net, layer).rule.State, layer * self.num_dirs
         states = [State(**{f: a[n + k] for f, a in zip(self.fields, arrays)}) for k in range(self.num_dirs)]
         return states[0] if self.num_dirs == 1 else states
 
-    def split_states(self, x, given):
+    def _split_states(self, x, given):
         batch, xp = x.shape[1], namespace(x)
         want = self.state_shape(batch)
         given = tuple(xp.zeros(shape, x.dtype) for shape in want) if given is None else given
@@ -245,7 +245,7 @@ class CudnnParamsFormatConverter:
 
     def __init__(self, num_layers, num_units, input_size, num_proj=None, input_mode="linear_input",
                  direction="unidirectional"):
-        check_option(type(self).__name__, "input_mode", input_mode, MODES[:1])
+        check_option(type(self).__name__, "input_mode", input_mode, _MODES[:1])
         check_option(type(self).__name__, "direction", direction, DIRECTIONS)
         self.net: Any = Network(self.mode, num_layers, num_units, input_size, direction == "bidirectional", num_proj)
 

@@ -17,7 +17,7 @@ from .cell import Gradients, Result
 PLAIN = {"paths": ("scan", "apart"), "twins": False}
 
 # What TF puts in front of the names of a cell's variables, for each loop that has a scope of its own
-SCOPES = {
+_SCOPES = {
     "cell_step": "", "fused": "",
     **dict.fromkeys(("static_rnn", "dynamic_rnn", "raw_rnn", "static_state_saving_rnn"), "rnn"),
     **dict.fromkeys(("static_bidirectional_rnn", "bidirectional_dynamic_rnn"), "bidirectional_rnn/{way}"),
@@ -32,15 +32,15 @@ def scope_of(loop, way="fw", layer=0):
     >>> scope_of("stack_bidirectional_rnn", "bw", 1)
     'stack_bidirectional_rnn/cell_1/bw'
     """
-    return SCOPES[loop].format(way=way, layer=layer)
+    return _SCOPES[loop].format(way=way, layer=layer)
 
 
-def over(cell, xs, state, lengths, reverse=False, dtype=None, extra=None):
+def run_cell(cell, xs, state, lengths, reverse=False, dtype=None, extra=None):
     """One cell over xs [T, B, ...]: outputs, the last state in TF's form, and the way back."""
-    cell.look(xs)
-    s = first_state(cell, first_leaf(xs), state, dtype)
+    cell.check_inputs(xs)
+    s = _make_initial_state(cell, first_leaf(xs), state, dtype)
     extra = cell.draw(xs, len(first_leaf(xs))) if extra is None else extra
-    ys, new, tape = run(cell.core, cell.ready(), xs, s, extra, lengths, None, reverse, **PLAIN)
+    ys, new, tape = run(cell.core, cell.require_parameters(), xs, s, extra, lengths, None, reverse, **PLAIN)
 
     def back(dys, dstate):
         dxs, ds, _, dp = run_back(tape, dys, zeros_like(new) if dstate is None else cell.ours(dstate))
@@ -48,7 +48,7 @@ def over(cell, xs, state, lengths, reverse=False, dtype=None, extra=None):
     return ys, cell.theirs(new), back
 
 
-def first_state(cell, x, state, dtype):
+def _make_initial_state(cell, x, state, dtype):
     """Their first state, or zeros in `dtype`: that of the inputs if it is not said."""
     if state is not None:
         return cell.ours(state)
@@ -57,12 +57,12 @@ def first_state(cell, x, state, dtype):
     return cell.zeros(x.shape[1], namespace(x), dtype or x.dtype)
 
 
-def unscoped(who, scope):
+def refuse_scope(who, scope):
     if scope is not None:
         raise NotSupported(who, f"scope={scope!r}", hint="names are given by cell.load_variables(arrays, scope)")
 
 
-def stacked(who, inputs):
+def stack_steps(who, inputs):
     """A list over time -> [T, B, ...]; its items may be tuples and dicts."""
     if not isinstance(inputs, (list, tuple)):
         raise ShapeError(who, f"inputs is a {type(inputs).__name__}, expected a list of [B, …], an item for each step",
@@ -72,12 +72,12 @@ def stacked(who, inputs):
     return stack(list(inputs))
 
 
-def items(tree, steps):
+def unstack_steps(tree, steps):
     """[T, B, ...] -> a list over time."""
     return [map_structure(lambda a: a[t], tree) for t in range(steps)]
 
 
-def gathered(d):
+def stack_gradients(d):
     """A list of gradients over time, of which some may be None, for [T, B, ...]."""
     if d is None:
         return None
@@ -95,17 +95,17 @@ def static_rnn(cell, inputs, initial_state=None, dtype=None, sequence_length=Non
     >>> len(outputs), bool((outputs[-1] == state).all())
     (5, True)
     """
-    unscoped("static_rnn", scope)
-    xs = stacked("static_rnn", inputs)
-    ys, state, back = over(cell, xs, initial_state, sequence_length, False, dtype, extra)
+    refuse_scope("static_rnn", scope)
+    xs = stack_steps("static_rnn", inputs)
+    ys, state, back = run_cell(cell, xs, initial_state, sequence_length, False, dtype, extra)
 
     def backward(dys, dstate):
-        dxs, ds, dv = back(gathered(dys), dstate)
-        return Gradients(None if dxs is None else items(dxs, len(inputs)), ds, dv)
-    return Result((items(ys, len(inputs)), state), backward)
+        dxs, ds, dv = back(stack_gradients(dys), dstate)
+        return Gradients(None if dxs is None else unstack_steps(dxs, len(inputs)), ds, dv)
+    return Result((unstack_steps(ys, len(inputs)), state), backward)
 
 
-def time_first(tree, time_major):
+def swap_batch_and_time(tree, time_major):
     """Batch first to time first, and the other way round."""
     return tree if time_major or tree is None else map_structure(lambda a: a.swapaxes(0, 1), tree)
 
@@ -116,13 +116,13 @@ def dynamic_rnn(cell, inputs, sequence_length=None, initial_state=None, dtype=No
 
     parallel_iterations and swap_memory change nothing that can be seen, there as here.
     """
-    unscoped("dynamic_rnn", scope)
-    ys, state, back = over(cell, time_first(inputs, time_major), initial_state, sequence_length, False, dtype, extra)
+    refuse_scope("dynamic_rnn", scope)
+    ys, state, back = run_cell(cell, swap_batch_and_time(inputs, time_major), initial_state, sequence_length, False, dtype, extra)
 
     def backward(dys, dstate):
-        dxs, ds, dv = back(time_first(dys, time_major), dstate)
-        return Gradients(time_first(dxs, time_major), ds, dv)
-    return Result((time_first(ys, time_major), state), backward)
+        dxs, ds, dv = back(swap_batch_and_time(dys, time_major), dstate)
+        return Gradients(swap_batch_and_time(dxs, time_major), ds, dv)
+    return Result((swap_batch_and_time(ys, time_major), state), backward)
 
 
 def static_state_saving_rnn(cell, inputs, state_saver, state_name, sequence_length=None, scope=None, *, extra=None):
@@ -130,18 +130,18 @@ def static_state_saving_rnn(cell, inputs, state_saver, state_name, sequence_leng
 
     state_name  one name, or one for each array of the state in TF's order
     """
-    unscoped("static_state_saving_rnn", scope)
+    refuse_scope("static_state_saving_rnn", scope)
     names = list(state_name) if isinstance(state_name, (list, tuple)) else [state_name]
     found = iter(map(state_saver.state, names))
     like = cell.zero_state(1, "float32")
-    if len(names) != len(flat(like)):
-        raise ShapeError("static_state_saving_rnn", f"{len(names)} names, and the state has {len(flat(like))} arrays")
+    if len(names) != len(flatten_state(like)):
+        raise ShapeError("static_state_saving_rnn", f"{len(names)} names, and the state has {len(flatten_state(like))} arrays")
     result = static_rnn(cell, inputs, map_structure(lambda _: next(found), like), None, sequence_length, extra=extra)
-    for name, a in zip(names, flat(result[1])):
+    for name, a in zip(names, flatten_state(result[1])):
         state_saver.save_state(name, a)
     return result
 
 
-def flat(tree):
+def flatten_state(tree):
     """The arrays of a state in TF's order."""
-    return [a for item in tree for a in flat(item)] if isinstance(tree, (tuple, list)) else [tree]
+    return [a for item in tree for a in flatten_state(item)] if isinstance(tree, (tuple, list)) else [tree]

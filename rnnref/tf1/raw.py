@@ -4,11 +4,11 @@ from typing import Any, NamedTuple
 from ..arrays import namespace
 from ..errors import NotSupported, ShapeError
 from ..tree import add, choose, first_leaf, apply_mask, stack, map_structure, zeros_like
-from .cell import Gradients, Result, summed
-from .loops import unscoped
+from .cell import Gradients, Result, sum_gradients
+from .loops import refuse_scope
 
 
-class Step(NamedTuple):
+class _Step(NamedTuple):
     """What one call of the loop function was given, and the way back through the cell before it."""
     time: int; output: Any; state: Any; loop: Any
     back: Any; finished: Any                      # of rows that were finished before the step
@@ -26,18 +26,18 @@ def raw_rnn(cell, loop_fn, parallel_iterations=None, swap_memory=False, scope=No
 
     A row that was finished before a step emits zero and keeps its state; the loop state is never masked.
     """
-    unscoped("raw_rnn", scope)
+    refuse_scope("raw_rnn", scope)
     if not callable(loop_fn):
         raise NotSupported("raw_rnn", f"loop_fn is a {type(loop_fn).__name__}, expected a function")
     finished, x, state, shape, loop = loop_fn(0, None, None, None)
-    here = namespace(first_leaf(cell.ready())).asarray         # `finished` may be a list; it is used beside the arrays
+    here = namespace(first_leaf(cell.require_parameters())).asarray         # `finished` may be a list; it is used beside the arrays
     finished, emitted, steps = here(finished), [], []
     while not finished.all():
         if extra is not None:
             raise NotSupported("raw_rnn", "extra", hint="how many steps there are is known at the end")
         output, after = result = cell(x, state)
         now, x, following, emit, following_loop = loop_fn(len(steps) + 1, output, after, loop)
-        steps.append(Step(len(steps) + 1, output, after, loop, result.back, finished))
+        steps.append(_Step(len(steps) + 1, output, after, loop, result.back, finished))
         emitted.append(apply_mask(~finished, emit))
         state, loop = choose(~finished, following, state), following_loop
         finished = finished | here(now)
@@ -50,11 +50,11 @@ def raw_rnn(cell, loop_fn, parallel_iterations=None, swap_memory=False, scope=No
         if loop_back is None:
             raise NotSupported("raw_rnn", "loop_fn has no way back: it runs, but it cannot be trained",
                                fix="loop_back(time, output, state, loop_state, d) -> d_output, d_state, d_loop, {}")
-        return through(steps, loop_back, emitted, end, dys, dstate, dloop)
+        return _run_back(steps, loop_back, emitted, end, dys, dstate, dloop)
     return Result((stack(emitted), state, loop), backward)
 
 
-def through(steps, loop_back, emitted, end, dys, dstate, dloop):
+def _run_back(steps, loop_back, emitted, end, dys, dstate, dloop):
     """The way back, from the last step to the call at time 0."""
     dstate = zeros_like(end[0]) if dstate is None else dstate
     dloop = zeros_like(end[1]) if dloop is None and end[1] is not None else dloop
@@ -65,8 +65,8 @@ def through(steps, loop_back, emitted, end, dys, dstate, dloop):
         d = dx, apply_mask(live, dstate), apply_mask(live, demit), dloop
         dout, dafter, dloop, more = loop_back(step.time, step.output, step.state, step.loop, d)
         back = step.back(dout, dafter)
-        dx, variables = back.inputs, summed(variables, back.variables)
+        dx, variables = back.inputs, sum_gradients(variables, back.variables)
         dstate = add(back.state, apply_mask(step.finished, dstate))
-        seen = summed(seen, more)
+        seen = sum_gradients(seen, more)
     more = loop_back(0, None, None, None, (dx, dstate, None, dloop))[3]
-    return Gradients(summed(seen, more), dstate, variables)
+    return Gradients(sum_gradients(seen, more), dstate, variables)

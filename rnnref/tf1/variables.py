@@ -22,11 +22,11 @@ from ..init import get_initializer
 from ..shapes import check_floating
 from ..tree import first_leaf, leaves, map_structure
 
-TERM = re.compile(r"(~?)([\w.]+)(?:\[(\w+)\])?(?:\{(\d+)\})?$")
+_TERM = re.compile(r"(~?)([\w.]+)(?:\[(\w+)\])?(?:\{(\d+)\})?$")
 
 
 @dataclass(frozen=True)
-class Row:
+class Variable:
     """A variable of theirs; `terms` in rows of columns."""
     theirs: str
     terms: tuple                                  # ((Term, ...), ...)
@@ -41,7 +41,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Term:
+class _Term:
     ours: str                                     # dotted path of a parameter
     gates: tuple = ()                             # which of its blocks
     of: int = 1                                   # ... of so many
@@ -49,27 +49,27 @@ class Term:
     idle: bool = False
 
 
-def row(theirs, text, gates="", **options):
+def parse_row(theirs, text, gates="", **options):
     """A line of a table -> `Row`."""
     terms = text.lstrip("1 ")
-    lines = tuple(tuple(term(part.strip(), gates) for part in line.split(",")) for line in terms.split(";"))
-    return Row(theirs, lines, (len(text) - len(terms)) // 2, **{"start": usual(theirs)} | options)
+    lines = tuple(tuple(_parse_term(part.strip(), gates) for part in line.split(",")) for line in terms.split(";"))
+    return Variable(theirs, lines, (len(text) - len(terms)) // 2, **{"start": _default_start(theirs)} | options)
 
 
-def term(text, gates):
+def _parse_term(text, gates):
     """`gates`: the letters of the blocks, or {parameter: letters} where they differ, "" for the others."""
-    idle, ours, picked, at = TERM.findall(text)[0]
+    idle, ours, picked, at = _TERM.findall(text)[0]
     letters = str(gates.get(ours, gates[""]) if isinstance(gates, dict) else gates)
-    return Term(ours, tuple(map(letters.index, picked)), len(letters), int(at) if at else None, bool(idle))
+    return _Term(ours, tuple(map(letters.index, picked)), len(letters), int(at) if at else None, bool(idle))
 
 
-def usual(theirs):
+def _default_start(theirs):
     """TF's first value where a class does not say another."""
     name = theirs.split("/")[-1]
     return 0.0 if name.startswith(("bias", "b_", "B")) else "glorot_uniform"
 
 
-def under(rows, scope="", path=""):
+def nest_rows(rows, scope="", path=""):
     """The same variables inside `scope`, of parameters at `path`."""
     def moved(t):
         return replace(t, ours=f"{path}.{t.ours}" if path else t.ours)
@@ -81,7 +81,7 @@ class Places:
     """Where each number of each variable lies among all of ours, for parameters of these shapes."""
 
     def __init__(self, rows, shapes):
-        self.size, self.like, self.starts = 0, empty(shapes), {}
+        self.size, self.like, self.starts = 0, _make_placeholders(shapes), {}
         for path, a in leaves(self.like):
             self.starts[path] = numpy.arange(self.size, self.size + a.size).reshape(a.shape)
             self.size += a.size
@@ -102,7 +102,7 @@ class Places:
             a = numpy.concatenate([blocks[n] for n in t.gates], -1)
         return a
 
-    def poured(self, tree):
+    def to_variables(self, tree):
         """Our tree -> theirs, {name: array}, where ours lies; what is idle is zero."""
         arrays, xp = dict(leaves(tree)), namespace(first_leaf(tree))        # in any order
         flat = xp.concatenate([*(arrays[path].reshape(-1) for path in self.starts), xp.zeros(1, first_leaf(tree).dtype)])
@@ -118,7 +118,7 @@ class Places:
         paths = iter(pieces)
         return map_structure(lambda _: pieces[next(paths)], self.like)
 
-    def left(self, tree):
+    def find_unplaced(self, tree):
         """The paths of ours that are not zero where no variable holds them."""
         held = numpy.zeros(self.size + 1, bool)
         for at in self.of.values():
@@ -126,16 +126,16 @@ class Places:
         return [path for path, a in leaves(tree) if asnumpy(a)[~held[self.starts[path]]].any()]
 
 
-def empty(shapes):
+def _make_placeholders(shapes):
     """Arrays without numbers for the shapes that a cell declares: dicts, and tuples of such."""
     if isinstance(shapes, dict):
-        return {name: empty(shape) for name, shape in shapes.items()}
+        return {name: _make_placeholders(shape) for name, shape in shapes.items()}
     if any(not hasattr(each, "__index__") for each in shapes):
-        return tuple(map(empty, shapes))
+        return tuple(map(_make_placeholders, shapes))
     return numpy.empty(shapes, numpy.int8)
 
 
-def inputs_of(rows, shapes, units, arrays, who, step=1):
+def infer_inputs(rows, shapes, units, arrays, who, step=1):
     """How many inputs the variables are for: shapes grow with them, and how is seen from one step and two."""
     one, two = (Places(rows, shapes(n, units)) for n in (step, 2 * step))
     for r in rows:
@@ -151,7 +151,7 @@ def inputs_of(rows, shapes, units, arrays, who, step=1):
     return step
 
 
-def fits(who, places, arrays):
+def check_variables(who, places, arrays):
     """Raise unless every variable has the shape and the dtype that it must have."""
     dtype = None
     for name, at in places.of.items():
@@ -162,7 +162,7 @@ def fits(who, places, arrays):
             raise ShapeError(who, f"{name} has shape {a.shape}, expected {at.shape}")
 
 
-def drawn(rows, places, rng, dtype):
+def draw_variables(rows, places, rng, dtype):
     """First values, as TF draws them: theirs, {name: array}."""
     def value(r, shape):
         plain = isinstance(r.start, (int, float))
@@ -170,24 +170,24 @@ def drawn(rows, places, rng, dtype):
     return {name: value(r, places.of[name].shape) for r in rows for name in r.names}
 
 
-def named(arrays, names, scope, who):
+def find_variables(arrays, names, scope, who):
     """{name inside the scope: array}; without a scope it is looked for, and must be the only one that fits."""
     if scope is None:
         ends = [name[:-len(names[0])].rstrip("/") for name in arrays if f"/{name}".endswith("/" + names[0])]
-        found = [end for end in ends if all(join(end, name) in arrays for name in names)]
+        found = [end for end in ends if all(join_scope(end, name) in arrays for name in names)]
         if len(found) != 1:
             raise ShapeError(who, f"{len(found) or 'no'} scopes hold its variables", variables=" ".join(names),
                              fix="say which: scope=…" * bool(found), found=" ".join(map(repr, found)),
                              given=" ".join(arrays))
         scope = found[0]
-    lacks = [join(scope, name) for name in names if join(scope, name) not in arrays]
+    lacks = [join_scope(scope, name) for name in names if join_scope(scope, name) not in arrays]
     if lacks:
         raise ShapeError(who, f"{' '.join(lacks)} missing", given=" ".join(arrays) or "nothing")
     for name in names:
-        if not hasattr(arrays[join(scope, name)], "dtype"):
-            raise DtypeError(who, f"{name} is a {type(arrays[join(scope, name)]).__name__}, expected an array")
-    return scope, {name: asnumpy(arrays[join(scope, name)]) for name in names}
+        if not hasattr(arrays[join_scope(scope, name)], "dtype"):
+            raise DtypeError(who, f"{name} is a {type(arrays[join_scope(scope, name)]).__name__}, expected an array")
+    return scope, {name: asnumpy(arrays[join_scope(scope, name)]) for name in names}
 
 
-def join(scope, name):
+def join_scope(scope, name):
     return f"{scope}/{name}" if scope else name

@@ -34,7 +34,7 @@ def main(fault):
 
 
 def of_sequences(sequences, fault):
-    from tests import blas
+    from tests.support import blas
     from tests.kernels.faults import planted_text
     from tests.shim.double import with_kernels
     case, back, *edit, _ = sequences.FAULTS.get(fault, (None,) * 6)
@@ -44,9 +44,9 @@ def of_sequences(sequences, fault):
 
 
 def of_steps(fault):
-    from tests.cases import case
+    from tests.support.cases import case
     from tests.kernels.faults import planted
-    from tests.kernels.steps import RULES, by_kernel, drawn
+    from tests.kernels.steps import RULES, by_kernel, draw_step
     from tests.shim.double import with_kernels
 
     from rnnref.loops.run import run, run_back
@@ -54,7 +54,7 @@ def of_steps(fault):
     with with_kernels(sanitize=True), planted(fault):
         for name in ("Elman", "GRU", "LSTM, peepholes"):
             for live in (None, 0.5):
-                by_kernel(drawn(RULES[name], (5,), 7, live=live))
+                by_kernel(draw_step(RULES[name], (5,), 7, live=live))
         one = case("GRU before")
         args = map_structure(lambda a: a.astype("float32"), (one.p, one.xs, one.s))
         run_back(run(one.cell, *to("gpu", args))[2])

@@ -129,6 +129,6 @@ def by_kernel(case, keep=True, **choice):
         return both_ways(cell, *inputs(cell, *SIZES), keep=keep, mode=mode, **(choice or PATH))
 
 
-def far(got, want):
+def max_difference(got, want):
     """The largest difference there is; NaN is one."""
     return float(np.max([abs(a - b).max() for (_, a), (_, b) in zip(leaves(got), leaves(want))]))

@@ -39,7 +39,7 @@ class Step(NamedTuple):
     dy: Any; dnew: Any; live: Any
 
 
-def drawn(rule, lead=(5,), n=7, W="float32", seed=0, live=None, scale=0.5):
+def draw_step(rule, lead=(5,), n=7, W="float32", seed=0, live=None, scale=0.5):
     """A step with numbers as large as those of trained cells; live: the part of rows that are."""
     rng, A = np.random.default_rng(seed), arithmetic(W)
 

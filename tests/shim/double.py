@@ -4,7 +4,7 @@ from contextlib import contextmanager
 from types import ModuleType
 from unittest import mock
 
-from tests import strict
+from tests.support import strict
 from tests.kernels.instances import TYPES, kernels
 
 from rnnref.cuda import launch, source

@@ -1,0 +1,221 @@
+"""The command: exit statuses, what it prints and writes, and that its errors are readable."""
+import io
+import json
+import subprocess
+import sys
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import rnnref
+from rnnref import info, cli
+from rnnref.cells import CATALOG, EXAMPLES, TwoStage
+from rnnref.check import Report, Row
+from rnnref.check.random_inputs import draw_missing_inputs
+
+
+def run(capsys, *argv):
+    """(exit status, what it said, what it complained of)."""
+    try:
+        status = cli.main([str(a) for a in argv])
+    except SystemExit as e:                       # argparse's way out
+        status = e.code
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+@pytest.fixture
+def survey_of(monkeypatch):
+    """Let `verify --against` find a report that is made up, and note how it was asked."""
+    asked = []
+
+    def plant(*rows):
+        def survey(*arguments):
+            asked.append(arguments)
+            return Report("planted", list(rows), {}, ["a finding"])
+        monkeypatch.setattr("rnnref.survey.survey", survey)
+        return asked
+    return plant
+
+
+AGREES, DIFFERS, REFUSED = Row("Y", "g", 1e-8, 1e-6), Row("Y", "g", 0.5, 1e-6, "differs"), Row("Y", verdict="refused")
+
+
+@pytest.mark.parametrize("rows, options, status", [
+    ([AGREES], [], 0), ([AGREES, DIFFERS], [], 1), ([AGREES, REFUSED], [], 1), ([], [], 1),
+    ([AGREES, DIFFERS], ["--report-only"], 0)])
+def test_the_exit_status_says_whether_all_agree(capsys, survey_of, rows, options, status):
+    survey_of(*rows)
+    got, out, err = run(capsys, "verify", "--against", "onnxruntime", *options)
+    assert (got, err) == (status, "") and out.startswith("planted: ") and "a finding" in out
+
+
+def test_what_was_asked_for_is_what_is_surveyed(capsys, survey_of):
+    asked = survey_of(AGREES)
+    run(capsys, "verify", "--against", "onnx.reference", "--ops", "lstm,RNN", "--seed", "7")
+    assert asked == [("onnx.reference", ("RNN", "LSTM"), 7, None)]
+
+
+def test_a_survey_of_onnxruntime_is_printed_and_written(capsys, tmp_path):
+    page, held = tmp_path / "r.html", tmp_path / "r.json"
+    status, out, err = run(capsys, "verify", "--against", "onnxruntime", "--ops", "RNN", "--html", page, "--json", held)
+    assert (status, err) == (1, "")
+    assert "RNN, sequence_lens: onnxruntime" in out and "Reading(empty_row='zero')" in out and "refuses" in out
+    assert out.splitlines()[-2:] == [f"written: {page}", f"written: {held}"]
+    assert max(map(len, out.splitlines()[:-2])) <= 120
+    found = json.loads(held.read_text())
+    assert not found["ok"] and found["counts"]["differs"] and found["findings"][0] in " ".join(out.split())
+    assert "<html" in page.read_text() and "onnxruntime" in page.read_text()
+
+
+@pytest.mark.parametrize("argv, said", [
+    ([], "COMMAND"),
+    (["verify"], "one of the arguments MODEL.onnx --against is required"),
+    (["verify", "m.onnx", "--against", "onnxruntime"], "not allowed with argument"),
+    (["verify", "--against", "openvino"], "invalid choice: 'openvino'"),
+    (["verify", "--against", "onnxruntime", "--ops", "LSTM,CONV"], "expected some of RNN,GRU,LSTM"),
+    (["verify", "--against", "onnxruntime", "--seed", "x"], "invalid int value: 'x'"),
+    (["verify", "nowhere.onnx"], "rnnref: verify: nowhere.onnx cannot be read: No such file"),
+    (["explain"], "CELL"),
+    (["explain", "Perceptron"], "rnnref: explain: no cell is called 'Perceptron'\n  known  SimpleRNN"),
+    (["explain", "LSTM", "peepholes"], "expected NAME=VALUE"),
+    (["explain", "LSTM", "gates=9"], "rnnref: LSTM: got an unexpected keyword argument 'gates'"),
+    (["explain", "GRU", "reset=later"], "rnnref: GRU: reset='later'"),
+    (["explain", "GRU", "--units", "0"], "expected a positive integer"),
+], ids=" ".join)
+def test_what_is_asked_wrongly_is_said_without_a_traceback(capsys, argv, said):
+    status, out, err = run(capsys, *argv)
+    assert status == 2 and said in err and "Traceback" not in err
+
+
+def test_a_report_that_cannot_be_written_is_said(capsys, survey_of, tmp_path):
+    survey_of(AGREES)
+    status, _, err = run(capsys, "verify", "--against", "onnxruntime", "--html", tmp_path / "no" / "r.html")
+    assert status == 2 and "cannot be written: No such file or directory" in err
+
+
+@pytest.mark.parametrize("engine, package, brought_by", [
+    ("onnxruntime", "onnxruntime", "verify"), ("onnx.reference", "onnx", "verify"), ("torch", "torch", "peers"),
+    ("keras", "keras", "peers")])
+def test_a_missing_package_is_said_with_the_command_that_installs_it(capsys, monkeypatch, engine, package, brought_by):
+    def missing(name, *rest):
+        if name.partition(".")[0] == package:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=package)
+        return imported(name, *rest)
+    import importlib
+    imported = importlib.import_module
+    monkeypatch.setattr(importlib, "import_module", missing)
+    status, _, err = run(capsys, "verify", "--against", engine)
+    assert status == 2 and f'pip install "rnnref[{brought_by}]"' in err
+    assert f"needs the package {package}, which is not installed" in err
+
+
+def test_a_mistake_of_ours_is_neither_a_difference_nor_a_usage_error(capsys, monkeypatch):
+    monkeypatch.setattr(info, "machine", lambda: 1 / 0)
+    status, _, err = run(capsys, "info")
+    assert status == 3 and "ZeroDivisionError" in err and "mistake of rnnref" in err
+
+
+def test_a_bar_is_shown_only_where_somebody_looks(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+    assert cli.make_progress() is None
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    assert list(cli.make_progress()([1, 2, 3], "cases")) == [1, 2, 3]
+    assert "cases" in sys.stderr.getvalue() and "0/3" in sys.stderr.getvalue()
+
+
+def lstm_model(path, **attributes):
+    rng, H = np.random.default_rng(0), 5
+    weights = [numpy_helper.from_array(rng.standard_normal(shape).astype(np.float32), name) for name, shape in (
+        ("W", (2, 4 * H, 3)), ("R", (2, 4 * H, H)))]
+    node = helper.make_node("LSTM", ["X", "W", "R", "", "lens"], ["Y"], name="enc", hidden_size=H,
+                            direction="bidirectional", **attributes)
+    inputs = [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["T", "B", 3]),
+              helper.make_tensor_value_info("lens", TensorProto.INT32, ["B"])]
+    graph = helper.make_graph([node], "g", inputs, [helper.make_tensor_value_info("Y", TensorProto.FLOAT, [*"TDBH"])],
+                              weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 22)], ir_version=10), path)
+    return path
+
+
+def test_a_model_is_held_to_the_reference(capsys, tmp_path):
+    good, bad = lstm_model(tmp_path / "good.onnx"), lstm_model(tmp_path / "bad.onnx", clip=0.3)
+    assert run(capsys, "verify", good)[0] == 0
+    status, out, _ = run(capsys, "verify", bad)
+    assert status == 1 and "Reading(clip_output=False)" in out
+    assert run(capsys, "verify", bad, "--report-only")[0] == 0
+
+
+def test_inputs_of_a_model_are_drawn_or_given(capsys, tmp_path):
+    model, given = lstm_model(tmp_path / "m.onnx"), tmp_path / "x.npz"
+    drawn = draw_missing_inputs(model)
+    assert drawn["X"].shape == (6, 4, 3) and drawn["lens"].tolist() == [6, 4, 2, 1]
+    np.savez(given, X=np.ones((2, 1, 3), np.float32))
+    mine = draw_missing_inputs(model, {"X": np.ones((2, 1, 3), np.float32)})
+    assert mine["X"].shape == (2, 1, 3) and mine["lens"].tolist() == [2]
+    assert run(capsys, "verify", model, "--inputs", given)[0] == 0
+    np.savez(given, Z=np.ones(1))
+    status, _, err = run(capsys, "verify", model, "--inputs", given)
+    assert status == 2 and "Z: not an input of the model" in err and "X lens" in err
+    (tmp_path / "text").write_text("text")
+    for argv, said in (((model, "--inputs", tmp_path / "text"), "cannot be read"),
+                       ((tmp_path / "text",), "is no valid ONNX model")):
+        status, _, err = run(capsys, "verify", *argv)
+        assert status == 2 and said in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize("name", CATALOG)
+def test_explain_says_every_parameter_with_its_shape(capsys, name):
+    status, out, err = run(capsys, "explain", name.upper(), "--units", "7", "--inputs", "11")
+    cell = CATALOG[name](**EXAMPLES.get(name, {}))
+    assert (status, err) == (0, "") and out.startswith(f"{name}(" if name in EXAMPLES else f"{name}(): ")
+    path = "scan_gated" if isinstance(cell, TwoStage) else "scan"
+    assert f"\n    {path}: runs" in out.partition("On this machine")[2]
+    table = out.partition("Parameters\n")[2].partition("\n\n")[0].splitlines()
+    shapes = {line.split()[0]: line for line in table[1:]}
+    assert shapes.keys() == cell.axes().keys()
+    assert all(str(shape) in shapes[n] for n, shape in cell.shapes(11, 7).items())
+    for line in (CATALOG[name].__doc__ or "").partition(">>>")[0].splitlines():
+        assert line.strip() in out                # equations, options, names elsewhere
+    if len(cell.gates) > 1:
+        assert f"gate blocks {' '.join(cell.gates)}" in out
+
+
+def test_explain_of_options_says_their_equations_and_who_else_has_them(capsys):
+    _, out, _ = run(capsys, "explain", "LSTM", "peepholes=True", "projection=2", "gate=hard_sigmoid@keras2")
+    assert "o = hard_sigmoid(alpha=0.2, beta=0.5)(x W_o + h R_o + b_o + Wpo c')" in out and "h' = (o tanh(c')) P" in out
+    assert all(f"\n    {name} " in out for name in ("Wpi", "Wpf", "Wpo", "P"))
+    lines = {line.split("  ")[2].strip(): line for line in out.splitlines() if line.startswith("    ")}
+    assert "cannot: " in lines["torch"] and "cannot: projection=2" in lines["onnx"]
+
+
+def test_info_says_versions_back_ends_and_devices(capsys):
+    status, out, err = run(capsys, "info")
+    assert (status, err) == (0, "")
+    for word in (rnnref.__version__, np.__version__, "onnxruntime", "cupy", "cpu, ", "Back ends", "Devices"):
+        assert word in out
+
+
+def test_the_module_is_the_command_and_imports_nothing_heavy():
+    program = ("import sys; from rnnref.cli import main; main(['info']); main(['explain', 'GRU']); "
+               "print([m for m in ('torch', 'onnx', 'onnxruntime', 'keras', 'jax', 'tqdm') if m in sys.modules])")
+    got = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert got.stdout.splitlines()[-1] == "[]"
+    got = subprocess.run([sys.executable, "-m", "rnnref", "explain", "nothing"], capture_output=True, text=True)
+    assert got.returncode == 2 and got.stdout == "" and "no cell is called 'nothing'" in got.stderr
+
+
+@pytest.mark.peers
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")          # of Keras on torch
+@pytest.mark.parametrize("engine, op, groups", [("torch", "RNN", 9), ("keras", "GRU", 5)])
+def test_the_layers_of_a_framework_agree(capsys, tmp_path, engine, op, groups):
+    held = tmp_path / "r.json"
+    status, out, err = run(capsys, "verify", "--against", engine, "--ops", op, "--json", held)
+    assert (status, err) == (0, "")
+    rows = json.loads(held.read_text())["rows"]
+    assert len({row["group"] for row in rows}) == groups and all(op in row["group"] for row in rows)
+    assert any(row["name"].endswith(("weight_hh_l0", "recurrent_kernel")) for row in rows)

@@ -1,0 +1,49 @@
+"""What the README says runs, and every target and file that it names is there."""
+import doctest
+import re
+from pathlib import Path
+
+import pytest
+from tests.support.readme_tables import insert_table, tables
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_examples_run():
+    found = doctest.DocTestParser().get_doctest(README, {}, "README.md", "README.md", 0)
+    assert len(found.examples) >= 10
+    assert doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(found).failed == 0
+
+
+def test_targets_exist():
+    rules = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M)
+    named = set(re.findall(r"make ([a-z-]+)", README + (ROOT / "CONTRIBUTING.md").read_text()))
+    assert named and named <= set(rules)
+
+
+def test_files_exist():
+    named = set(re.findall(r"`((?:rnnref|notebooks|tests)/[\w./]+)`", README + (ROOT / "CONTRIBUTING.md").read_text()))
+    assert named and all((ROOT / name).exists() for name in named), named
+
+
+def test_tables_are_those_of_today():
+    """The powers of ten are those of one machine; the golden tests hold the errors themselves."""
+    text = README
+    for name, table in tables().items():
+        text = insert_table(text, name, table)
+    masked = [re.sub(r"(< 1e-\d+|exact)", "#", t) for t in (README, text)]
+    assert masked[0] == masked[1], "if the new tables are right, store them: python tests/table.py"
+
+
+def test_a_table_needs_its_place():
+    with pytest.raises(ValueError, match="no <!-- cells"):
+        insert_table("nothing", "cells", "a table")
+
+
+def test_every_test_of_a_card_is_run_on_one():
+    """The target names its files, because a machine with a card may lack what others import."""
+    target = re.search(r"^test-gpu:.*\n(?:\t.*\n)+", (ROOT / "Makefile").read_text(), re.M)[0]
+    marked = {path.name for path in (ROOT / "tests").glob("test_*.py")
+              if re.search(r"^(@pytest\.mark\.gpu|pytestmark = .*mark\.gpu)", path.read_text(), re.M)}
+    assert len(marked) >= 4 and marked == set(re.findall(r"tests/(\w+\.py)", target))

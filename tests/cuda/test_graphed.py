@@ -1,0 +1,270 @@
+"""Tier 1 as CUDA graphs, on the CPU: tests/graphs.py plays capture and cuBLAS, the kernels run for real."""
+import gc
+from dataclasses import replace
+
+from tests.support import blas
+from tests.support import stream_capture
+import numpy as np
+import pytest
+from tests.support import strict
+from tests.support.cases import CELLS, B, I, T, U, case
+from tests.shim.double import with_kernels
+
+import rnnref
+from rnnref.cells import LSTM
+from rnnref.cuda_loops import capture, graphed, stepped
+from rnnref.cuda import step_launches
+from rnnref.cuda_loops.cublas import why_no_capture
+from rnnref.cuda.precision import MODES
+from rnnref.loops.plan import Call
+from rnnref.testing.laws import check_law
+from rnnref.loops.run import run, run_back
+from rnnref.testing.api import assert_close, assert_same, draw_case
+from rnnref.tree import map_structure, to
+from rnnref.testing.case import PLAIN, Trial, masking_options
+
+WAYS = masking_options((T, B))
+GRAPHED, STEPPED = ({"paths": (path, "apart")} for path in ("cuda.graphed", "cuda.stepped"))
+LAWS = 1, 3, 4, 5, 6, 7, 8, 9
+NAMES = ("LSTM", "LSTM, peepholes", "LSTM, recurrent bias", "GRU", "SimpleRNN tanh", "GRU before",
+         "LSTM, projection clip")
+
+pytestmark = pytest.mark.kernels
+
+
+@pytest.fixture
+def seen():
+    """A double of a card with capture: what happened on it."""
+    with with_kernels(), blas.install(), stream_capture.install() as seen:
+        yield seen
+
+
+class Graphed(Trial):
+    """The text and graphs, and nothing else."""
+    choices = {"text": PLAIN, "graphs": GRAPHED}
+
+
+@pytest.mark.parametrize("where, reverse", (("everywhere", False), ("everywhere", True), ("lengths", True),
+                                            ("holes", False)))
+@pytest.mark.parametrize("name", (*NAMES, "GRU, weight norm", "LSTM, cell clip, peepholes", "LSTM, projection",
+                                  "GRU before, recurrent bias"))
+def test_laws(name, where, reverse, seen):
+    trial = Graphed(replace(case(name), **WAYS[where], reverse=reverse, device="gpu"))
+    for number in LAWS:
+        check_law(trial, number)
+    assert ("launch", 0) in seen.log
+
+
+@pytest.mark.parametrize("past", ("repeat", "free"))
+def test_laws_past_the_end(past, seen):
+    trial = Graphed(replace(case("GRU"), **WAYS["lengths"], padding=past, device="gpu"))
+    for number in LAWS:
+        check_law(trial, number)
+
+
+def test_two_directions(seen):
+    check_law(Graphed(replace(case("Bidirectional"), **WAYS["lengths"], device="gpu")), 9)
+    assert seen.log.count(("launch", 0)) >= 4
+
+
+def given(name, dtype="float32", seed=0):
+    """A cell and arguments on the card."""
+    one, rng = case(name), np.random.default_rng(seed)
+    drawn = map_structure(lambda a: rng.normal(size=a.shape).astype(dtype), (one.p, one.xs, one.s))
+    if np.dtype(dtype).itemsize == 2:
+        drawn = *drawn[:2], one.cell.zeros(B, U, dtype=dtype)
+    return one.cell, *to("gpu", drawn)
+
+
+def results(args, where="everywhere", keep=True, **choice):
+    """Results and gradients in main memory."""
+    ys, new, tape = run(*args, **to("gpu", WAYS[where]), keep=keep, **choice)
+    return to("cpu", (ys, new)), to("cpu", run_back(tape, ys, new)) if keep else None
+
+
+@pytest.mark.parametrize("where, reverse", (("everywhere", False), ("lengths", True)))
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_bit_is_that_of_the_stepped_path(name, mode, where, reverse, seen):
+    for keep in (True, False):
+        got, want = (results(given(name), where, keep, reverse=reverse, mode=mode, **c) for c in (GRAPHED, STEPPED))
+        assert_same(got, want)
+
+
+@pytest.mark.parametrize("dtype", ("float64", "float16", blas.ml_dtypes.bfloat16))
+@pytest.mark.parametrize("name", NAMES)
+def test_dtypes(name, dtype, seen):
+    assert_same(*(results(given(name, dtype), "lengths", **c) for c in (GRAPHED, STEPPED)))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_kind_is_recorded_once(name, seen, monkeypatch):
+    """Whatever the weights, inputs, lengths and gradients are: they are copied in."""
+    recorded, ran = [], capture.capture_graph
+    monkeypatch.setattr(capture, "captured", lambda *args: recorded.append(ran(*args)) or recorded[-1])
+    masks = [WAYS[where]["mask"] for where in ("holes", "left")]
+    for seed, mask in enumerate(masks):
+        cell, p, xs, s = given(name, seed=seed)
+        for _ in range(2):
+            got, want = (run(cell, p, xs, s, mask=to("gpu", mask), **c) for c in (GRAPHED, STEPPED))
+            for path in (got, want):
+                assert_same(to("cpu", run_back(path[2], *path[:2])), to("cpu", run_back(want[2], *want[:2])))
+            assert_same(to("cpu", got[:2]), to("cpu", want[:2]))
+            for a in p.values():
+                a *= 0.5                          # as an optimiser does
+            del got, path                         # the tape
+    assert len(recorded) == 2
+    each = 4 if name in ("GRU before", "LSTM, projection clip") else 2
+    assert len(recorded[0].nodes) == each * T + (name == "GRU") and len(recorded[1].nodes) == each * T
+
+
+def test_the_host_launches_once_each_way(seen, monkeypatch):
+    args = given("LSTM")
+    results(args, **GRAPHED)
+    seen.log.clear()
+    monkeypatch.setattr(step_launches, "Launches", None)                    # nothing is looked at again
+    results(args, **GRAPHED)
+    assert seen.log == [("launch", 0)] * 2
+
+
+@pytest.mark.parametrize("where", WAYS)
+def test_nothing_crosses_the_bus(where, seen):
+    args, options = given("LSTM, peepholes"), to("gpu", WAYS[where])
+    for _ in range(2):                            # recording, and again
+        strict.counts.clear()
+        ys, new, tape = run(*args, **options, **GRAPHED)
+        run_back(tape, ys, new)
+        assert strict.counts == ({"item": 1} if where == "lengths" else {})
+
+
+def test_two_tapes_at_once(seen):
+    one, other = given("LSTM"), given("LSTM", seed=1)
+    want = [results(args, **STEPPED) for args in (one, other)]
+    for _ in range(2):
+        tapes = [run(*args, **GRAPHED) for args in (one, other)]
+        for k in (1, 0, 1):                       # in any order, and again
+            ys, new, tape = tapes[k]
+            assert_same((to("cpu", (ys, new)), to("cpu", run_back(tape, ys, new))), want[k])
+        del tapes, ys, new, tape
+        assert len(graphed.POOL.idle) == 2
+    assert len(graphed.POOL.idle) == 2
+
+
+def test_what_a_tape_gave_stays(seen):
+    ys, new, tape = run(*given("GRU"), **GRAPHED)
+    out = ys, new, run_back(tape, ys, new), tape.kept(2)
+    before = to("cpu", out)
+    text = run(*given("GRU"), **PLAIN)[2]
+    assert_close(before[3], to("cpu", text.kept(2)), "path")
+    del tape
+    results(given("GRU", seed=1), **GRAPHED)
+    assert_same(to("cpu", out), before)
+
+
+def test_a_set_goes_back_when_its_tape_is_dropped(seen):
+    gc.collect()
+    gc.disable()                                  # at once, not when somebody looks for cycles
+    try:
+        tape = run(*given("LSTM"), **GRAPHED)[2]
+        assert not graphed.POOL.idle
+        held = tape.tape.held
+        del tape
+        assert graphed.POOL.idle == [held]
+        tape = run(*given("LSTM", seed=1), **GRAPHED)[2]
+        assert tape.tape.held is held and not graphed.POOL.idle
+        run(*given("LSTM"), keep=False, **GRAPHED)
+        assert [held.key.keep for held in graphed.POOL.idle] == [False]
+    finally:
+        gc.enable()
+
+
+def test_the_pool_is_bounded(seen, monkeypatch):
+    monkeypatch.setattr(graphed.POOL, "most", 2)
+    cell, p, xs, s = given("LSTM")
+    for steps in (3, 4, 5, 3, 6):
+        run(cell, p, xs[:steps], s, keep=False, **GRAPHED)
+        assert len(graphed.POOL.idle) <= 2
+    assert [len(held.key.order) for held in graphed.POOL.idle] == [3, 6]
+    graphed.clear()
+    assert not graphed.POOL.idle
+    gc.collect()
+    stream_capture.forget(graphed.cublas, graphed)
+    assert seen.destroyed == seen.handles == [4096]                   # nothing holds on to cuBLAS either
+
+
+def test_what_is_recorded_apart():
+    """Everything that changes the work is in the key."""
+    with with_kernels(), blas.install(), stream_capture.install():
+        cell, p, xs, s = given("LSTM")
+        mask = to("gpu", WAYS["holes"]["mask"])
+        calls = [((cell, p, xs, s), {}), ((cell, p, xs, s), {"reverse": True}), ((cell, p, xs, s), {"mask": mask}),
+                 ((cell, p, xs[:2], s), {}), ((cell, p, xs[:, :2], map_structure(lambda a: a[:2], s)), {}),
+                 ((LSTM(forget_bias=0.5), p, xs, s), {}), ((cell, p, xs, s), {"mode": "tf32"}),
+                 ((cell, p, xs, s), {"keep": False}), ((cell, *map_structure(lambda a: a.astype("f8"), (p, xs, s))), {}),
+                 ((cell, p, xs, s), {"twins": False})]
+        tapes = [run(*args, **options, **GRAPHED) for args, options in calls for _ in range(2)]
+        assert_same(*(to("cpu", run(*calls[-1][0], **calls[-1][1], **c)[:2]) for c in (GRAPHED, STEPPED)))
+        keys = [held.key for held in graphed.POOL.idle] + [t.tape.held.key for *_, t in tapes if t]
+        assert len(set(keys)) == len(calls)
+
+
+def test_as_many_outputs_of_more_units(seen):
+    """The width of c is in the key too."""
+    for units in (U, U + 2):
+        one = draw_case(LSTM(projection=2), n_in=I, units=units, steps=T, batch=B)
+        args = one.cell, *to("gpu", (one.p, one.xs, one.s))
+        assert_same(*(results(args, **choice) for choice in (GRAPHED, STEPPED)))
+
+
+def test_streams(seen):
+    """A set belongs to a stream.  The way back on another waits for what that has, and lets it wait."""
+    import cupy
+    args, one = given("LSTM"), cupy.cuda.Stream()
+    want = results(args, **STEPPED)
+    with one:
+        ys, new, tape = run(*args, **GRAPHED)
+    seen.log.clear()
+    grads = run_back(tape, ys, new)
+    assert_same((to("cpu", (ys, new)), to("cpu", grads)), want)
+    assert seen.log == [("record", one.ptr), ("wait", 0), ("launch", 0), ("record", 0), ("wait", one.ptr)]
+    held = tape.tape.held
+    del tape
+    assert run(*args, **GRAPHED)[2].tape.held is not held
+    with one:
+        assert run(*args, **GRAPHED)[2].tape.held is held
+        run(*args, keep=False, **GRAPHED)
+    # one workspace for all graphs of a stream
+    rooms = [(held.stream.ptr, g.room) for held in graphed.POOL.idle for g in (held.ahead, held.back) if g]
+    assert [stream for stream, _ in rooms] == [0, one.ptr, one.ptr, one.ptr]
+    assert len(set(rooms)) == len({room for _, room in rooms}) == 2
+
+
+def test_the_default_stream_of_each_thread_is_refused(seen):
+    import cupy
+    stream = cupy.cuda.Stream()
+    stream.ptr = 2
+    with stream, pytest.raises(rnnref.NotSupported, match="another in every thread"):
+        run(*given("LSTM"), **GRAPHED)
+
+
+def test_it_runs_only_when_asked_for(seen):
+    cell, p, xs, s = given("LSTM")
+    assert "graphed" not in rnnref.explain(cell, xs)
+    assert rnnref.explain(cell, xs, **GRAPHED).splitlines()[:2] == [
+        "cuda.graphed: runs", "tier: 1, products and kernels step by step, launched as one CUDA graph"]
+    with pytest.raises(rnnref.NotSupported, match="no kernel has been written for NormOfSum"):
+        run(*given("LSTM on a norm of the sum"), paths=("cuda.graphed",))
+
+
+def test_what_is_taken(seen):
+    for name, (cell, extra) in CELLS.items():
+        call = Call("cupy", (T, B, I), np.dtype("float32"), extra=extra)
+        assert graphed.refuses(cell, call) == stepped.refuses(cell, call)
+
+
+def test_without_capture_it_is_refused(monkeypatch):
+    with with_kernels(), blas.install():
+        call = Call("cupy", (T, B, I), np.dtype("float32"))
+        assert stepped.refuses(LSTM(), call) is None and "captures no streams" in graphed.refuses(LSTM(), call)
+    monkeypatch.setattr("sys.platform", "win32")
+    assert why_no_capture() == "cuBLAS is looked for by its name on Linux, this is win32"

@@ -1,0 +1,121 @@
+"""The laws for whole sequences whose rules are kernels: launched by rnnref, on the strict double and the host shim."""
+from dataclasses import fields, is_dataclass, replace
+
+import numpy as np
+import pytest
+from tests.support import strict
+from tests.support.cases import BREAKS, CELLS, B, T, case
+from tests.shim.double import with_kernels
+
+from rnnref import explain
+from rnnref.cells import GRU, LSTM
+from rnnref.cells.gru_before import GRUBefore
+from rnnref.testing.assertions import assert_close, assert_same
+from rnnref.cuda import reset_before, pointwise
+from rnnref.testing.laws import LAWS, check_law
+from rnnref.rules.elman import ElmanRule
+from rnnref.rules.gru import GRURule
+from rnnref.rules.lstm import LSTMRule
+from rnnref.loops.run import run, run_back
+from rnnref.tree import map_structure, to
+from rnnref.testing.case import PLAIN, Trial, masking_options
+
+pytestmark = pytest.mark.kernels
+WAYS = masking_options((T, B))
+SETTINGS = ("lengths", True), ("holes", False)
+
+
+@pytest.fixture(autouse=True)
+def cupy():
+    with with_kernels() as module:
+        yield module
+
+
+def twins_of(trial):
+    return [words for words in trial.choices if "Cuda" in words]
+
+
+def by_kernels(thing):
+    """Whether a rule, or a cell, that the kernels can do is anywhere inside: found here without asking `plan`."""
+    if isinstance(thing, tuple):
+        return any(map(by_kernels, thing))
+    if type(thing) is GRUBefore:
+        return reset_before.refuses(thing) is None
+    if type(thing) in (ElmanRule, GRURule, LSTMRule):
+        return pointwise.refuses(thing) is None
+    return is_dataclass(thing) and any(by_kernels(getattr(thing, f.name)) for f in fields(thing))
+
+
+BY_KERNELS = [name for name, (cell, _) in CELLS.items() if by_kernels(cell)]
+COMMON = ("SimpleRNN tanh", "LSTM", "LSTM, peepholes", "LSTM, projection", "GRU", "GRU before", "Bidirectional",
+          "LSTM on a norm of the sum", "LSTM, weight norm")
+WITH_LENGTHS, WITH_HOLES = [(name, *SETTINGS[0]) for name in BY_KERNELS], [(name, *SETTINGS[1]) for name in COMMON]
+
+
+def test_the_cells_that_everybody_uses_are_among_them():
+    assert set(COMMON) <= set(BY_KERNELS)
+
+
+@pytest.mark.parametrize("name, where, reverse", WITH_LENGTHS + WITH_HOLES)
+def test_laws(name, where, reverse):
+    trial = Trial(replace(case(name), **WAYS[where], reverse=reverse, device="gpu"))
+    assert twins_of(trial)
+    for number in LAWS:
+        if number not in BREAKS.get(name, ()):
+            check_law(trial, number)
+
+
+@pytest.mark.parametrize("name", ("LSTM, coupled input, peepholes", "GRU", "GRU before", "SimpleRNN tanh",
+                                  "LSTM on a norm of the sum", "Bidirectional, stacks", "all together"))
+def test_nothing_crosses_the_bus(name):
+    one = replace(case(name), **WAYS["holes"])
+    d = Trial(one).d
+    args = to("gpu", (one.p, one.xs, one.s, one.extra, one.lengths, one.mask))
+    dys, dnew = to("gpu", d)
+    for choice in ({}, {"reverse": True}, {"past": "repeat"}, {"recompute": True}):
+        strict.counts.clear()
+        ys, new, tape = run(one.cell, *args, **choice)
+        grads = run_back(tape, dys, dnew)
+        assert not strict.counts
+        reverse, past, text = choice.get("reverse", False), choice.get("past", "zero"), PLAIN | {
+            k: v for k, v in choice.items() if k == "recompute"}
+        plain = replace(one, reverse=reverse, padding=past)
+        out, tape = plain.run(**text)
+        assert_close(to("cpu", (ys, new)), out, "path")
+        assert_close(to("cpu", grads), plain.back(tape, d), "path")
+
+
+@pytest.mark.parametrize("dtype", ("float32", "float16", "bfloat16"))
+@pytest.mark.parametrize("name", ("LSTM, peepholes", "GRU", "GRU before", "SimpleRNN tanh"))
+def test_storage(name, dtype):
+    """In fewer bits: the kernels against the text in the same storage."""
+    if dtype == "bfloat16":
+        import ml_dtypes
+        dtype = ml_dtypes.bfloat16
+    one = case(name)
+    p, xs, s = map_structure(lambda a: a.astype(dtype), (one.p, one.xs, one.s))
+    s = map_structure(lambda a, like: a.astype(like.dtype), s, one.cell.zeros(1, 1, dtype=dtype))
+    ys, new, tape = run(one.cell, *to("gpu", (p, xs, s)))
+    text, tnew, plain = run(one.cell, p, xs, s, **PLAIN)
+    dys, dnew = np.ones_like(text), map_structure(np.ones_like, tnew)
+    assert_close(to("cpu", (ys, new)), (text, tnew), "path")
+    assert_close(to("cpu", run_back(tape, *to("gpu", (dys, dnew)))), run_back(plain, dys, dnew), "gradient")
+
+
+def test_what_runs_is_said(cupy, monkeypatch):
+    x = cupy.zeros((2, 3, 4), "float32")
+    assert "LSTM: CudaLSTM in its place" in explain(LSTM(), x)
+    assert "GRUBefore: CudaGRUBefore in its place" in explain(GRU("before"), x)
+    assert "GRU: gate='swish': the kernels of GRU have sigmoid only" in explain(GRU(gate="swish"), x)
+    assert "the kernels of GRU have tanh only" in explain(GRU("before", candidate="relu"), x)
+    monkeypatch.delattr(cupy, "RawModule")
+    assert "LSTM: this CuPy compiles no kernels: it has no RawModule" in explain(LSTM(), x)
+
+
+@pytest.mark.parametrize("order, seed", (("lifo", 1), ("random", 3)))
+@pytest.mark.parametrize("name", ("LSTM, cell clip, peepholes", "Bidirectional, stacks"))
+def test_every_schedule_gives_the_same_bits(name, order, seed):
+    trial = Trial(replace(case(name), **WAYS["holes"], device="gpu"))
+    want = trial.case.run_both_ways(trial.d)[:2]
+    with with_kernels(order, seed):
+        assert_same(trial.case.run_both_ways(trial.d)[:2], want)

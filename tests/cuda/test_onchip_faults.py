@@ -1,0 +1,65 @@
+"""What may go wrong between the threads and blocks of a whole sequence, planted: some order of threads shows it."""
+from tests.support import blas
+import numpy as np
+import pytest
+from tests.kernels import sanitized
+from tests.kernels.faults import planted_text
+from tests.kernels.sequences import CASES, FAULTS, ORDERS, by_kernel, max_difference
+from tests.shim.double import with_kernels
+from tests.shim.hostsim import HostKernelError
+
+from rnnref.check.tolerance import tolerance
+from rnnref.cuda_loops import whole
+from rnnref.testing.case import PLAIN
+
+pytestmark = pytest.mark.kernels
+NEAR = {"fma": tolerance("gradient", "float32"), "mma": tolerance("gradient", "bfloat16")}
+
+
+@pytest.fixture(scope="module")
+def right():
+    with with_kernels(), blas.install():
+        return {case: by_kernel(case, **(PLAIN if case == "fma" else {"paths": ("cuda.stepped",)})) for case in CASES}
+
+
+def seen(case, back, right):
+    """What some order of threads shows, in words."""
+    want = right[case] if back else right[case][:2]
+    for order in ORDERS:
+        try:
+            with with_kernels(*order), blas.install(), np.errstate(all="ignore"):
+                got = by_kernel(case, keep=back)
+        except HostKernelError as e:
+            return str(e)
+        if not max_difference(got[:len(want)], want) <= NEAR[case]:
+            return f"{order}: off by {max_difference(got[:len(want)], want):.1g}"
+    return ""
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_without_a_fault_nothing_is_seen(case, right):
+    assert seen(case, True, right) == ""
+
+
+@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.caught == "run"])
+def test_a_fault_is_seen(name, right):
+    case, back, *edit, _ = FAULTS[name]
+    with planted_text(*edit):
+        assert seen(case, back, right)
+
+
+def test_too_little_shared_memory_is_seen(right, monkeypatch):
+    shared = whole.count_shared_bytes
+    monkeypatch.setattr(whole, "shared", lambda t, task: shared(t, task) - 4)
+    assert "shared memory was written past its end" in seen("fma", False, right)
+
+
+def test_the_address_sanitizer_passes_whole_sequences():
+    status, said = sanitized.run("whole sequences")
+    assert status == 0 and "nothing found" in said, said[-3000:]
+
+
+@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.caught == "sanitizer"])
+def test_the_address_sanitizer_names_the_line(name):
+    status, said = sanitized.run(name)
+    assert status != 0 and "AddressSanitizer: heap-buffer-overflow" in said and "kernels.cpp:" in said, said[-3000:]

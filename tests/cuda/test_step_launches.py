@@ -1,0 +1,116 @@
+"""Cells whose step is two products, stepped: what one step launches, and what test_stepped.py has no case for."""
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.support.cases import B, H, I, T, U, case
+from tests.shim.hostsim import HostKernel
+from tests.cuda.test_stepped import GPU, LAWS, WAYS, both, kernels  # noqa: F401
+
+from rnnref.cells import GRU, LSTM, ProjectedCell, SimpleRNN
+from rnnref.testing.laws import check_law
+from rnnref.loops.run import run
+from rnnref.testing.api import assert_close, draw_case
+from rnnref.tree import map_structure, to
+from rnnref.testing.case import PLAIN, Trial
+
+pytestmark = pytest.mark.kernels
+MORE = {
+    "all options": LSTM(projection=H, projection_clip=0.1, recurrent_bias=True, peepholes=True, cell_clip=0.5,
+                        forget_bias=1.0, coupled="input"),
+    "no c": ProjectedCell(SimpleRNN(), U, clip=0.1),  # as wide as it is, or nothing would tell the units
+}
+BESIDE = 4                                        # products after the loop: dx, dW, and two of the steps' weights
+
+
+@pytest.mark.parametrize("where, reverse", (("everywhere", True), ("lengths", False), ("holes", True)))
+@pytest.mark.parametrize("name", MORE)
+def test_laws(name, where, reverse, kernels):  # noqa: F811
+    one = draw_case(MORE[name], n_in=I, units=U, steps=T, batch=B)
+    trial = Trial(replace(one, **WAYS[where], reverse=reverse, device="gpu"))
+    for number in LAWS:
+        check_law(trial, number)
+    limited = abs(trial.ahead[0][0]) == 0.1
+    assert limited.any() and not limited.all() and any("cuda.stepped" in ran for ran in trial.outcomes)
+
+
+@pytest.mark.parametrize("size", ((1, 1, 1, 1), (19, 1, 4, 1), (2, 3, 1, 5), (5, 4, 3, 2), (3, 0, 3, 4)))
+@pytest.mark.parametrize("cell", (GRU("before", recurrent_bias=True), LSTM(projection=1), MORE["all options"]),
+                         ids=("before", "projection", "all options"))
+def test_sizes(cell, size, kernels):  # noqa: F811
+    """One of everything, no row at all, a projection wider than the units."""
+    (steps, batch, n_in, units), rng = size, np.random.default_rng(0)
+    for mask in (None, rng.random((steps, batch)) < 0.6):
+        trial = Trial(draw_case(cell, n_in=n_in, units=units, steps=steps, batch=batch, mask=mask, reverse=mask is None))
+        got = replace(trial.case, device="gpu").run_both_ways(trial.d, **GPU)
+        assert_close(got[:2], trial.text, "path")
+
+
+@pytest.mark.parametrize("name", ("GRU before", "LSTM, projection clip"))
+@pytest.mark.parametrize("past", ("repeat", "free"))
+def test_laws_past_the_end(name, past, kernels):  # noqa: F811
+    trial = Trial(replace(case(name), **WAYS["lengths"], padding=past, device="gpu"))
+    for number in LAWS:
+        check_law(trial, number)
+
+
+def test_a_clip_in_16_bits(kernels):  # noqa: F811
+    """What is clipped has no gradient, although the limit is rounded where h is stored."""
+    got, want = (both("LSTM, projection clip", "float16", "holes", **choice) for choice in (GPU, PLAIN))
+    assert (abs(want[0][0]) == np.float16(0.2)).any()
+    assert_close(got[0], want[0], "path", arithmetic="float16")
+    assert_close(got[1], want[1], "gradient", arithmetic="float16")
+
+
+@pytest.fixture
+def launched(kernels, monkeypatch):  # noqa: F811
+    """The names of the kernels that ran, without their types."""
+    seen, call = [], HostKernel.__call__
+
+    def noted(self, *args, **kwargs):
+        seen.append(self.name.rsplit("_", 2)[0])
+        return call(self, *args, **kwargs)
+    monkeypatch.setattr(HostKernel, "__call__", noted)
+    return seen
+
+
+@pytest.mark.parametrize("name, where, ahead, back", (
+    ("GRU before", "everywhere", "reset renew", "renewback resetback"),
+    ("GRU before, recurrent bias", "lengths", "reset renew", "renewback resetback"),
+    ("LSTM, projection", "everywhere", "lstm_forward", "limited_backward lstm_backward"),
+    ("LSTM, projection", "lengths", "lstm_forward limited_forward", "limited_backward lstm_backward"),
+    ("LSTM, projection clip", "everywhere", "lstm_forward limited_forward", "limited_backward lstm_backward"),
+))
+def test_what_a_step_launches(name, where, ahead, back, kernels, launched):  # noqa: F811
+    """Two products each way, and no kernel where the product is all."""
+    both(name, where=where, **GPU)
+    assert launched == ahead.split() * T + back.split() * T
+    assert len(kernels) == 1 + 2 * T + 2 * T + BESIDE
+    kernels.clear(), launched.clear()
+    both(name, where=where, keep=False, **GPU)
+    assert launched == ahead.split() * T and len(kernels) == 1 + 2 * T
+
+
+@pytest.mark.parametrize("name", ("GRU before", "LSTM, projection", "LSTM, projection clip"))
+def test_what_is_kept_in_a_mode_has_the_dtype_of_the_text(name, kernels):  # noqa: F811
+    """Although products take it in 16 bits."""
+    one = case(name)
+    given = to("gpu", map_structure(lambda a: a.astype("float32"), (one.p, one.xs, one.s)))
+    for where in ("everywhere", "holes"):
+        tapes = [run(one.cell, *given, **to("gpu", WAYS[where]), **choice)[2] for choice in (
+            {"mode": "fp16", **GPU}, PLAIN)]
+        for t in range(T):
+            got, want = (to("cpu", tape.kept(t)) for tape in tapes)
+            assert_close(got, want, "path", arithmetic="float16")
+            map_structure(lambda a, b: np.testing.assert_equal(a.dtype, b.dtype), got, want)
+
+
+@pytest.mark.parametrize("name", ("GRU before", "LSTM, projection"))
+def test_outputs_are_not_those_of_the_tape(name, kernels):  # noqa: F811
+    """Who writes to what he was given changes no gradient."""
+    one = case(name)
+    given = to("gpu", (one.p, one.xs, one.s))
+    ys, new, tape = run(one.cell, *given, **GPU)
+    before = to("cpu", tape.kept(3))
+    ys[...], new[0][...] = 7, 7
+    assert_close(to("cpu", tape.kept(3)), before, "path")

@@ -1,0 +1,83 @@
+"""The laws with every array a strict double of CuPy's: nothing is converted, mixed, or taken to the host unasked."""
+from dataclasses import replace
+
+import pytest
+from tests.support import strict
+from tests.support.cases import ACTIVATION_CELLS, BREAKS, CELLS, B, T, case
+
+from rnnref.testing.laws import LAWS, check_law
+from rnnref.loops.run import run, run_back
+from rnnref.testing.api import assert_same
+from rnnref.tree import to
+from rnnref.testing.case import PLAIN, Trial, masking_options
+
+WAYS = masking_options((T, B))
+SETTINGS = ("lengths", True), ("holes", False)
+ALL = [(name, *way) for name in CELLS for way in (SETTINGS[:1] if name in ACTIVATION_CELLS else SETTINGS)]
+CHOICES = PLAIN, {}, {"recompute": True}, {"keep": False}, {"reverse": True}, {"past": "repeat"}
+
+
+@pytest.fixture(autouse=True)
+def double():
+    with strict.install() as cupy:
+        yield cupy
+
+
+def on_device(name, where, **options):
+    return replace(case(name), **WAYS[where], **options, device="gpu")
+
+
+@pytest.mark.parametrize("name, where, reverse", ALL)
+def test_laws(name, where, reverse):
+    trial = Trial(on_device(name, where, reverse=reverse))
+    for number in LAWS:
+        # differences take the most time: in one setting, for what is known to be NumPy's to the bit (below)
+        if number not in BREAKS.get(name, ()) and (number != 2 or where == "holes"):
+            check_law(trial, number)
+
+
+@pytest.mark.parametrize("past", ("repeat", "free"))
+@pytest.mark.parametrize("name", ("LSTM, peepholes", "GRU before", "Stack", "Dropout, masks of every step"))
+def test_laws_past_the_end(name, past):
+    trial = Trial(on_device(name, "lengths", padding=past))
+    for number in LAWS:
+        check_law(trial, number)
+
+
+@pytest.mark.parametrize("name, where", [(name, where) for name in CELLS for where in WAYS
+                                         if where == "lengths" or name not in ACTIVATION_CELLS])
+def test_nothing_crosses_the_bus_and_every_bit_is_that_of_numpy(name, where):
+    one = replace(case(name), **WAYS[where])
+    d = Trial(one).d
+    p, xs, s, extra, lengths, mask = to("gpu", (one.p, one.xs, one.s, one.extra, one.lengths, one.mask))
+    dys, dnew = to("gpu", d)
+    for choice in CHOICES:
+        strict.counts.clear()
+        ys, new, tape = run(one.cell, p, xs, s, extra, lengths, mask, **choice)
+        grads = run_back(tape, dys, dnew) if tape is not None else None
+        # that lengths lie between 0 and T is the only question asked of values
+        assert strict.counts == ({"item": 1} if lengths is not None else {})
+        at_home, tape = one_run(one, **choice)
+        assert_same(to("cpu", (ys, new)), at_home, f"{choice}: results")
+        assert_same(to("cpu", grads), one.back(tape, d) if tape is not None else None, f"{choice}: gradients")
+
+
+def one_run(one, reverse=False, past="zero", **choice):
+    return replace(one, reverse=reverse, padding=past).run(**choice)
+
+
+def test_lengths_of_the_host_are_taken_along_once(double):
+    one = on_device("LSTM", "lengths")
+    p, xs, s = to("gpu", (one.p, one.xs, one.s))
+    strict.counts.clear()
+    run(one.cell, p, xs, s, lengths=one.lengths.tolist())
+    assert strict.counts == {"asarray": 1, "item": 1}
+
+
+def test_a_first_state_is_made_where_the_inputs_are(double):
+    one = on_device("Bidirectional, stacks", "everywhere")
+    p, xs = to("gpu", (one.p, one.xs))
+    strict.counts.clear()
+    ys, _, tape = run(one.cell, p, xs)
+    run_back(tape)
+    assert not strict.counts and all(isinstance(y, double.ndarray) for y in ys)

@@ -1,0 +1,87 @@
+"""python tests/table.py: the tables of README.md, written from the docstrings, the plan and the golden files."""
+import inspect
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+from tests.tf1.test_golden_tf1 import FILES, Arrays, check_file
+
+from rnnref.loops import plan
+from rnnref.cells import CATALOG, EXAMPLES
+from rnnref.loops.plan import Call, plan
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+MAPS = [name for _, name in plan.KERNEL_MAPS]            # twins of maps carry a math mode, they fuse nothing
+PATHS = {"cuda.onchip": "on chip", "cuda.stepped": "stepped"}
+CALL = Call("cupy", (100, 64, 256), np.dtype("float32"), sm=90, units=512)
+
+
+def tables():
+    """{name of the place in README.md: its text}."""
+    return {"cells": cells_table(), "golden": golden_table()}
+
+
+def cells_table():
+    rows = ["| cell | paper | same as | on a GPU |", "|---|---|---|---|"]
+    for name, make in CATALOG.items():
+        source = Path(inspect.getsourcefile(make)).relative_to(ROOT).as_posix()
+        said = [section(make, title) for title in ("Paper", "Same as")]
+        rows.append(f"| [`{name}`]({source}) | {said[0]} | {said[1] or '—'} | {on_a_gpu(name, make)} |")
+    return "\n".join(rows)
+
+
+def section(make, title):
+    """A part of a docstring, on one line."""
+    found = re.search(rf"^{title}\s+(.*?)(?=^\w|^$|\Z)", inspect.getdoc(make), re.S | re.M)
+    return " ".join(found[1].split()).replace("|", "\\|") if found else ""
+
+
+def on_a_gpu(name, make):
+    """What `plan` says for a card: on chip, the stepped loop, a kernel in place of the rule, or the text."""
+    chosen = plan(make(**EXAMPLES.get(name, {})), CALL)
+    if chosen.path in PATHS:
+        return PATHS[chosen.path]
+    rules = [what for what, became in chosen.notes if became.endswith("in its place") and what not in MAPS]
+    return f"kernel for {rules[0]}" if rules else "text"
+
+
+def golden_table():
+    rows, found = ["| TF 1.15 | files | results | gradients |", "|---|---|---|---|"], {}
+    for path in FILES:
+        name = path.stem.partition("__")[0]
+        errors = check_file(path) or {}              # conversions of weights are checked to the bit
+        found.setdefault(name, []).append((Arrays(path).config["dtype"], errors))
+    for name, files in sorted(found.items(), key=lambda item: item[0].lower()):
+        worst = [max((e for _, errors in files for key, e in errors.items() if key.startswith(kind)), default=0.0)
+                 for kind in ("out", "grad")]
+        single = " (float32)" if files[0][0] == "float32" else ""
+        rows.append(f"| `{name}`{single} | {len(files)} | {decade(worst[0])} | {decade(worst[1])} |")
+    return "\n".join([*rows, f"| all | {len(FILES)} of {len(FILES)} | | |"])
+
+
+def decade(error):
+    """The power of ten that the error is below."""
+    return "exact" if not error else f"< 1e{math.floor(math.log10(error)) + 1}"
+
+
+def insert_table(text, name, table):
+    """`text` with the table between its two marks."""
+    start, end = f"<!-- {name}: python tests/table.py -->", f"<!-- /{name} -->"
+    before, _, rest = text.partition(start)
+    _, found, after = rest.partition(end)
+    if not found:
+        raise ValueError(f"README.md has no {start} … {end}")
+    return f"{before}{start}\n\n{table}\n\n{end}{after}"
+
+
+def main():
+    text = README.read_text()
+    for name, table in tables().items():
+        text = insert_table(text, name, table)
+    README.write_text(text)
+
+
+if __name__ == "__main__":
+    main()

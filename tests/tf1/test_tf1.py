@@ -1,0 +1,241 @@
+"""What the recorded runs do not say of `rnnref.tf1`: loops by hand, first values, configs, masks, refusals."""
+import json
+
+import numpy as np
+import pytest
+from tests.support.golden_runs import Arrays, Case, make_cells, sequence
+from tests.tf1.test_golden_tf1 import FILES
+
+import rnnref
+from rnnref import tf1
+from rnnref.testing.assertions import assert_same
+from rnnref.tf1.loops import flatten_state
+
+RNG = np.random.default_rng(3)
+T, B, D, U = 4, 2, 3, 5
+ALONE = [path for path in FILES if Arrays(path).config["loop"] in ("static_rnn", "dynamic_rnn", "cell_step")
+         and not any(name.startswith("mask/") for name in Arrays(path).all)]
+
+
+def inputs(case):
+    """The inputs of a file as a list over time; of one step, three that differ."""
+    x = case.arrays.one("in/x")
+    if case.loop == "cell_step":
+        whole = isinstance(x, tuple) or x.dtype.kind in "iu"
+        return [x] * 3 if whole else [x, (0.5 * x).astype(x.dtype), -x]
+    return sequence(x if case.loop == "static_rnn" or case.options.get("time_major") else x.swapaxes(0, 1))
+
+
+@pytest.mark.parametrize("path", ALONE, ids=lambda path: path.stem)
+def test_a_loop_by_hand_is_the_loop_to_the_bit(path):
+    case = Case(path)
+    (cell,), xs, state = case.cells, inputs(case), case.state("in", case.form)
+    xs = xs[:1] if case.config["kwargs"].get("skip_connection") else xs
+    state = cell.zero_state(len(rnnref.tree.first_leaf(xs[0])), case.config["dtype"]) if state is None else state
+    start, result = state, tf1.static_rnn(cell, xs, state)
+    outputs, backs = [], []
+    for x in xs:
+        one = output, state = cell(x, state)
+        outputs.append(output)
+        backs.append(one)
+    assert_same((outputs, flatten_state(state)), (result[0], flatten_state(result[1])))
+    assert_same(tf1.dynamic_rnn(cell, rnnref.tree.stack(xs), None, start, time_major=True)[0], np.stack(outputs))
+    d = [RNG.normal(size=y.shape).astype(y.dtype) for y in outputs]
+    want, dstate, dxs = result.backward(d), None, []
+    for one, dy in zip(backs[::-1], d[::-1]):
+        back = one.backward(dy, dstate)
+        dxs.insert(0, back.inputs)
+        dstate = back.state
+    assert_same(flatten_state(want.state), flatten_state(dstate))
+    assert want.inputs is None or assert_same(list(want.inputs), dxs) is None
+
+
+@pytest.mark.parametrize("name", "BasicRNNCell BasicLSTMCell LSTMCell GRUCell LSTMBlockCell GRUBlockCell".split())
+def test_the_last_output_is_the_state(name):
+    cell = getattr(tf1, name)(U).build(D, "float64", seed=0)
+    xs = RNG.normal(size=(B, T, D))
+    outputs, state = tf1.dynamic_rnn(cell, xs)
+    h = state.h if hasattr(state, "h") else state
+    assert_same(outputs[:, -1], h)
+    outputs, state = tf1.dynamic_rnn(cell, xs, [T, 2])
+    h = state.h if hasattr(state, "h") else state
+    assert_same(h, np.stack([outputs[0, -1], outputs[1, 1]]))
+    assert not outputs[1, 2:].any()
+
+
+def test_every_name_is_there():
+    """Those of SYSTEMS.md that are not classes of a file."""
+    for name in ("CudnnLSTM CudnnGRU CudnnRNNTanh CudnnRNNRelu DeviceWrapper static_rnn dynamic_rnn raw_rnn "
+                 "static_state_saving_rnn static_bidirectional_rnn bidirectional_dynamic_rnn stack_bidirectional_rnn "
+                 "stack_bidirectional_dynamic_rnn LSTMStateTuple CudnnParamsFormatConverterRelu").split():
+        assert callable(getattr(tf1, name))
+
+
+# configs, first values, variables
+
+CONFIGS = {json.dumps(c, sort_keys=True): c for c in (Arrays(path).config for path in FILES)
+           if c["class"] and c["loop"] != "weight_conversion" and "residual_fn" not in c["kwargs"]}
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=lambda config: config["id"])
+def test_a_cell_is_made_again_from_its_config(config):
+    cell = make_cells(config)
+    again = tf1.CLASSES[config["class"]].from_config(json.loads(json.dumps(cell.get_config())))
+    assert again.get_config() == cell.get_config()
+    assert (again.core, again.state_size, again.output_size) == (cell.core, cell.state_size, cell.output_size)
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=lambda config: config["id"])
+def test_first_values_and_variables_to_the_bit(config):
+    width = config["shapes"]["x"][-1][-1]
+    cell = make_cells(config).build(width, "float64", seed=0)
+    want = {name.removeprefix("rnn/") for name in config["shapes"]["var"]}
+    dumped = cell.dump_variables()
+    assert {name.removeprefix("rnn/") for name in dumped} == want
+    for name, shape in config["shapes"]["var"].items():
+        key = name if name in dumped else name.removeprefix("rnn/")
+        assert list(dumped[key].shape) == shape
+    again = make_cells(config).load_variables({f"a/b/{name}": a for name, a in dumped.items()}, "a/b")
+    assert_same({name.removeprefix("a/b/"): a for name, a in again.dump_variables().items()}, dumped)
+    assert_same(again.p, cell.p)
+
+
+def test_first_values_are_those_of_tf():
+    cell = tf1.LSTMCell(50, use_peepholes=True).build(30, seed=1)
+    v = cell.dump_variables()
+    assert not v["lstm_cell/bias"].any() and v["lstm_cell/kernel"].dtype == np.float32
+    limit = np.sqrt(6 / (80 + 200))
+    assert 0.95 * limit < abs(v["lstm_cell/kernel"]).max() <= limit
+    gru = tf1.GRUCell(4).build(3).dump_variables()
+    assert (gru["gru_cell/gates/bias"] == 1).all() and not gru["gru_cell/candidate/bias"].any()
+    norm = tf1.LayerNormLSTMCell(4, layer_norm=True, norm_gain=1.5, norm_shift=0.3).build(3).dump_variables()
+    assert (norm["layer_norm_lstm_cell/input/gamma"] == np.float32(1.5)).all()
+    assert (norm["layer_norm_lstm_cell/state/beta"] == np.float32(0.3)).all()
+    phased = tf1.PhasedLSTMCell(200).build(3, seed=2).dump_variables()
+    period, phase = (phased[f"phased_lstm_cell/{n}"] for n in ("period", "phase"))
+    assert (period >= 1).all() and (period <= 1000).all() and (phase <= period).all() and (phase >= 0).all()
+    high = tf1.HighwayWrapper(tf1.GRUCell(3), False, 2.0).build(3).dump_variables()
+    assert (high["carry_b"] == 2).all() and (high["transform_b"] == -2).all()
+
+
+def test_what_is_not_trained_is_named():
+    assert tf1.PhasedLSTMCell(2, trainable_ratio_on=False).non_trainable_variables == ["phased_lstm_cell/ratio_on"]
+    assert tf1.PhasedLSTMCell(2).non_trainable_variables == []
+
+
+@pytest.mark.parametrize("make, names", (
+    (lambda n: tf1.LSTMCell(4, num_proj=3, num_unit_shards=n, num_proj_shards=n),
+     {"lstm_cell/kernel": 6, "lstm_cell/projection/kernel": 4}),
+    (lambda n: tf1.CoupledInputForgetGateLSTMCell(4, num_proj=3, num_unit_shards=n or 1, num_proj_shards=n or 1),
+     {"coupled_input_forget_gate_lstm_cell/W_0": 6, "coupled_input_forget_gate_lstm_cell/W_P_0": 4})))
+def test_variables_in_blocks_of_rows(make, names):
+    """TF's shards: the first ones are a row longer where the rows cannot be shared out."""
+    whole, cut = make(None).build(D, "float64", seed=0), make(3)
+    v, parts = whole.dump_variables(), {}
+    for name, a in v.items():
+        if name not in names:
+            parts[name] = a
+            continue
+        base = name.removesuffix("0") if name.endswith("_0") else name + "/part_"
+        assert len(a) == names[name]
+        parts |= {f"{base}{k}": part for k, part in enumerate(np.array_split(a, 3))}
+    cut.load_variables(parts)
+    assert_same(cut.p, whole.p)
+    assert_same(cut.dump_variables(), parts)
+
+
+def test_a_scope_is_found_or_named():
+    v = tf1.LSTMCell(U).build(D, seed=0).dump_variables()
+    both = {f"fw/{n}": a for n, a in v.items()} | {f"bw/{n}": 2 * a for n, a in v.items()}
+    assert tf1.LSTMCell(U).load_variables({f"fw/{n}": a for n, a in v.items()}).scope == "fw"
+    assert_same(tf1.LSTMCell(U).load_variables(both, "bw").dump_variables(),
+                {n: a for n, a in both.items() if n.startswith("bw")})
+    half = {"lstm_cell/kernel": v["lstm_cell/kernel"]}
+    for given, says in ((both, "2 scopes"), ({}, "no scopes"), (half, "no scopes")):
+        with pytest.raises(rnnref.ShapeError, match=says):
+            tf1.LSTMCell(U).load_variables(given)
+    with pytest.raises(rnnref.ShapeError, match="rnn/lstm_cell/kernel rnn/lstm_cell/bias missing"):
+        tf1.LSTMCell(U).load_variables(v, "rnn")
+
+
+# loops
+
+def test_a_list_of_states_for_the_layers():
+    cells = [tf1.GRUCell(4).build(D, "float64", seed=0) for _ in "ab"]
+    with pytest.raises(rnnref.ShapeError, match="1 cells forwards and 2 backwards"):
+        tf1.stack_bidirectional_rnn(cells[:1], cells, [np.ones((B, D))] * 2)
+
+
+def test_nested_states_and_outputs_of_zero_state():
+    cell = tf1.MultiRNNCell([tf1.LSTMCell(5, num_proj=2), tf1.GRUCell(4)])
+    assert cell.state_size == (tf1.LSTMStateTuple(5, 2), 4) and cell.output_size == 4
+    zero = cell.zero_state(3, "float32")
+    assert zero[0].h.shape == (3, 2) and zero[1].shape == (3, 4) and zero[1].dtype == np.float32
+    assert tf1.LSTMCell(5, state_is_tuple=False, num_proj=2).state_size == 7
+    assert tf1.Conv2DLSTMCell((4, 5, 3), 2, (3, 3)).state_size == ((4, 5, 2), (4, 5, 2))
+    assert tf1.Conv2DLSTMCell((4, 5, 3), 2, (3, 3), skip_connection=True).output_size == (4, 5, 5)
+    assert tf1.Conv1DLSTMCell((4, 3), 2, (3,)).zero_state(2, "float32").c.shape == (2, 4, 2)
+
+
+def test_raw_rnn_without_a_way_back_runs_forwards():
+    cell = tf1.GRUCell(U).build(D, "float64", seed=0)
+    xs = RNG.normal(size=(T, B, D))
+
+    def loop(time, output, state, loop_state):
+        emit = np.zeros(U) if output is None else output
+        state = cell.zero_state(B, "float64") if output is None else state
+        return np.full(B, time >= T), xs[min(time, T - 1)], state, emit, None
+    emitted, state, _ = result = tf1.raw_rnn(cell, loop)
+    outputs, last = tf1.dynamic_rnn(cell, xs, time_major=True)
+    assert_same((emitted, state), (outputs, last))
+    with pytest.raises(rnnref.NotSupported, match="no way back"):
+        result.backward(np.ones_like(emitted))
+
+
+def test_unwanted_gradients_may_be_left_out():
+    cell = tf1.LSTMCell(U).build(D, "float64", seed=0)
+    xs = list(RNG.normal(size=(T, B, D)))
+    one = tf1.static_rnn(cell, xs)
+    zeros = [np.zeros((B, U))] * (T - 1)
+    assert_same(one.backward([None] * (T - 1) + [np.ones((B, U))]), one.backward(zeros + [np.ones((B, U))]))
+    nothing = one.backward()
+    assert not any(d.any() for d in nothing.variables.values())
+
+
+STEP = np.ones((B, D))
+
+
+@pytest.mark.parametrize("what, error, says", (
+    (lambda: tf1.LSTMCell(U)(STEP, None), rnnref.Error, "have no values|the state is a NoneType"),
+    (lambda: tf1.LSTMCell(U, reuse=True), rnnref.NotSupported, "reuse=True"),
+    (lambda: tf1.LSTMCell(U, activation=np.tanh), rnnref.NotSupported, "its derivative is not known"),
+    (lambda: tf1.LSTMCell(U).build(D)(STEP, np.ones((B, U))), rnnref.ShapeError, "expected a tuple of 2"),
+    (lambda: tf1.LSTMCell(U, state_is_tuple=False).build(D, "float64")(STEP, np.ones((B, U))), rnnref.ShapeError,
+     "expected one matrix 10 wide"),
+    (lambda: tf1.static_rnn(tf1.GRUCell(U).build(D), np.ones((T, B, D))), rnnref.ShapeError, "expected a list"),
+    (lambda: tf1.static_rnn(tf1.GRUCell(U).build(D), []), rnnref.ShapeError, "inputs is empty"),
+    (lambda: tf1.dynamic_rnn(tf1.GRUCell(U).build(D), STEP, scope="foo"), rnnref.NotSupported, "scope='foo'"),
+    (lambda: tf1.LSTMBlockFusedCell(U).build(D)([STEP]), rnnref.ShapeError, "expected one array"),
+    (lambda: tf1.TimeReversedFusedRNN(tf1.GRUCell(U)), rnnref.NotSupported, "takes one step"),
+    (lambda: tf1.MultiRNNCell([tf1.TimeFreqLSTMCell(U, feature_size=2)]), rnnref.NotSupported, "inside another cell"),
+    (lambda: tf1.TimeFreqLSTMCell(U, feature_size=2).zero_state(B, "float32"), rnnref.NotSupported, "before an x"),
+    (lambda: tf1.TimeFreqLSTMCell(U), rnnref.NotSupported, "feature_size=None"),
+    (lambda: tf1.GridLSTMCell(U), rnnref.NotSupported, "give all three"),
+    (lambda: tf1.GridLSTMCell(U, feature_size=2, frequency_skip=1, num_frequency_blocks=[1, 2]), rnnref.NotSupported,
+     "without start_freqindex_list"),
+    (lambda: tf1.GridLSTMCell(U, feature_size=2, frequency_skip=1, num_frequency_blocks=[3], start_freqindex_list=[0],
+                              end_freqindex_list=[3]), rnnref.NotSupported, "where 2 fit"),
+    (lambda: tf1.NTMCell(tf1.GRUCell(4), 6, 4, 1, 1, clip_value=10), rnnref.NotSupported, "clip_value=10"),
+    (lambda: tf1.DropoutWrapper(tf1.GRUCell(4), 0.0), rnnref.NotSupported, "input_keep_prob=0.0"),
+    (lambda: tf1.DropoutWrapper(tf1.GRUCell(4), variational_recurrent=True), rnnref.NotSupported, "without dtype"),
+    (lambda: tf1.DeviceWrapper(tf1.GRUCell(4), "/device:GPU:1").build(D, "float64")(
+        STEP, np.zeros((B, 4))), rnnref.DeviceError, "x lies in main memory"),
+    (lambda: tf1.InputProjectionWrapper(tf1.GRUCell(4), 2, input_size=2).build(D), rnnref.ShapeError, "input_size=2"),
+    (lambda: tf1.GRUBlockCell(4, 4), rnnref.NotSupported, "give one of the two"),
+    (lambda: tf1.MultiRNNCell([]), rnnref.NotSupported, "cells is empty"),
+    (lambda: tf1.AttentionCellWrapper(tf1.NTMCell(tf1.GRUCell(4), 6, 4, 1, 1), 2), rnnref.NotSupported,
+     "holds more than vectors"),
+))
+def test_refusals(what, error, says):
+    with pytest.raises(error, match=says):
+        what()
