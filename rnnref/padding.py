@@ -36,11 +36,11 @@ def make_live_mask(xs, lengths, mask, who="run"):
 
 
 def check_policy(padding, mask, is_bidirectional, who="run"):
-    check_option(who, "past", padding, _POLICIES)
+    check_option(who, "padding", padding, _POLICIES)
     if padding == "free" and mask is not None:
-        raise NotSupported(who, "past='free' with a mask: where the cell runs on is only said for lengths")
+        raise NotSupported(who, "padding='free' with a mask: where the cell runs on is only said for lengths")
     if padding == "free" and is_bidirectional:
-        raise NotSupported(who, "past='free' with two directions", fix="run each direction by itself")
+        raise NotSupported(who, "padding='free' with two directions", fix="run each direction by itself")
 
 
 def repeat(ys, live, reverse):

@@ -179,7 +179,7 @@ def gradient_norms(tape, dys=None, ds=None):
     if isinstance(cell, Bidirectional):
         raise NotSupported("flow", "two directions have two gradients at each step", fix="run each by itself")
     if live is not None and tape.padding != "zero":
-        raise NotSupported("flow", f"past={tape.padding!r}", fix="run with past='zero'")
+        raise NotSupported("flow", f"padding={tape.padding!r}", fix="run with padding='zero'")
     dys, ds = [zeros_like(a) if d is None else d for d, a in zip((dys, ds), (ys, new))]
     check_like("flow", "dys", dys, ys)
     check_like("flow", "ds", ds, new)

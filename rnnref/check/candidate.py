@@ -64,7 +64,7 @@ class Candidate:
     settable: bool = False                        # whether the candidate computes with the weights that are given
     backwards: bool = False                       # it reads the sequence from its end
     facts: dict = field(default_factory=dict)
-    variants: tuple = ({}, {"paths": ("scan", "apart"), "twins": False})      # ways to run the reference
+    variants: tuple = ({}, {"paths": ("plain", "bidirectional"), "kernels": False})      # ways to run the reference
 
     def truth(self, arrays, **choice):
         """The reference's `Answer`, in the dtype of `given`; `choice` is for `run`."""

@@ -123,8 +123,8 @@ def _describe_chaos(verdicts):
     told = [v for v in verdicts if "not comparable" in f"{v.row.verdict} {v.row.note}"]
     if told:
         notes = [note for v in told for note in v.row.note.split("; ")]
-        past = next((f", so it is {note}" for note in notes if note.startswith("not comparable past")), "")
-        yield f"This recurrence is chaotic: rounding grows until it is as large as what is compared{past}."
+        padding = next((f", so it is {note}" for note in notes if note.startswith("not comparable past")), "")
+        yield f"This recurrence is chaotic: rounding grows until it is as large as what is compared{padding}."
         none = [v.name for v in told if v.row.verdict == "not comparable"]
         if none:
             yield f"Nothing can be said of {join_names(none)}."

@@ -45,7 +45,7 @@ def wrap_callable(function, x, cell, p, rng, lengths=None, initial_state="random
     return CallableCandidate(
         title=f"{name} against {cell.name}", given=given, lengths=lengths, biases=biases, settable="p" in takes,
         backwards=reverse, function=function, backward=backward, cell=cell, p=p, zero=zero, reverse=reverse,
-        padding=check_option("verify", "past", padding, ("zero", "repeat", "free")), takes=takes)
+        padding=check_option("verify", "padding", padding, ("zero", "repeat", "free")), takes=takes)
 
 
 def _find_accepted_arguments(function):

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from ..errors import DeviceError, Error, MissingExtra, NotSupported
 
-_PLAIN_HINT = "twins=False and paths=(\"scan\", \"apart\") run the plain text, without kernels"
+_PLAIN_HINT = "kernels=False and paths=(\"plain\", \"bidirectional\") run the plain text, without kernels"
 
 # Words in the error -> class of rnnref's, what it is, what to do.  The first that fits.
 _KNOWN_ERRORS = (
@@ -26,11 +26,11 @@ _KNOWN_ERRORS = (
      "install or update the NVIDIA driver (nvidia-smi shows its CUDA), or install the CuPy for an older CUDA"),
     ("nodevice", "", DeviceError, "there is no GPU here", 'rnnref.to("cpu", tree) takes arrays to main memory'),
     ("cluster", "", DeviceError, "this card has no room for a cluster of so many blocks (a part of a card has less)",
-     'paths=("cuda.stepped", "apart") runs it step by step'),
+     'paths=("stepped", "bidirectional") runs it step by step'),
     ("outofresources", "", DeviceError, "a processor of this card has no room for a block of the kernel",
-     'paths=("cuda.stepped", "apart") runs it step by step'),
+     'paths=("stepped", "bidirectional") runs it step by step'),
     ("out_of_resources", "", DeviceError, "a processor of this card has no room for a block of the kernel",
-     'paths=("cuda.stepped", "apart") runs it step by step'),
+     'paths=("stepped", "bidirectional") runs it step by step'),
     ("cublas_status_arch_mismatch", "", NotSupported, "cuBLAS has no such product for the architecture of this card",
      'mode="fp32" is what every card has'),
     ("cublas_status_not_supported", "", NotSupported, "cuBLAS has no such product for this card and these dtypes",

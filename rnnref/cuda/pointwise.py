@@ -120,7 +120,7 @@ def require_kernel(rule):
     """The row of a rule that the kernels can do."""
     why = refuses(rule)
     if why:
-        raise NotSupported("CUDA kernels", why, fix="the plain rule does it: twins=False")
+        raise NotSupported("CUDA kernels", why, fix="the plain rule does it: kernels=False")
     return kernel_row_of(rule)
 
 

@@ -40,7 +40,7 @@ def refuses(call, kernels=True):
         return f"the arrays are {call.dtype}, it is for {' and '.join(mode.dtypes)}"
     if call.sm is not None and call.sm < mode.sm:
         return f"it needs compute capability {_format_capability(mode.sm)}, this card has {_format_capability(call.sm)}"
-    return why_no_cublas() if kernels else "twins=False is the text as it is written, and its products are CuPy's own"
+    return why_no_cublas() if kernels else "kernels=False is the text as it is written, and its products are CuPy's own"
 
 
 def why_no_cublas():

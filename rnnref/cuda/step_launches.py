@@ -63,7 +63,7 @@ def find_step(name, a, address):
     """Which of the arrays in `a` is at that address."""
     k, off = divmod(address - a.data.ptr, a.strides[0])
     if off or not 0 <= k < len(a):
-        raise Error("cuda.stepped", f"{name} of the first step is a copy: the steps after it cannot be found",
+        raise Error("stepped", f"{name} of the first step is a copy: the steps after it cannot be found",
                     fix="please report it")
     return k
 

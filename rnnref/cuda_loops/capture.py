@@ -10,7 +10,7 @@ from ..errors import Error, NotSupported, import_optional
 from . import cublas
 from ..cuda.errors import translate_error
 
-WHO = "cuda.graphed"
+WHO = "graphed"
 _PER_THREAD_STREAM = 2                                    # its address in CUDA
 _CUBLAS_LOCK = RLock()                                    # a handle of cuBLAS has one stream at a time
 
@@ -20,7 +20,7 @@ def _current_stream(cupy):
     stream = cupy.cuda.get_current_stream()
     if stream.ptr == _PER_THREAD_STREAM:
         raise NotSupported(WHO, "the current stream is the default one of the thread, another in every thread",
-                           fix="with cupy.cuda.Stream(): ..., or paths=(\"cuda.stepped\", \"apart\")")
+                           fix="with cupy.cuda.Stream(): ..., or paths=(\"stepped\", \"bidirectional\")")
     return stream
 
 
@@ -75,7 +75,7 @@ def _capture_error(e, end_error):
     """What to raise for an error under capture."""
     return translate_error(WHO, e) or Error(WHO, "the loop could not be recorded as a CUDA graph", ended=end_error,
                                        said=f"{type(e).__name__}: {e}",
-                                       fix='paths=("cuda.stepped", "apart") runs it step by step')
+                                       fix='paths=("stepped", "bidirectional") runs it step by step')
 
 
 @contextmanager

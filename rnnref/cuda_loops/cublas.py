@@ -50,7 +50,7 @@ def load_library():
             lib = CDLL(name)
     except OSError as e:
         raise MissingExtra(_WHO, f"{name} is not found", said=str(e), fix='pip install "cupy-cuda13x[ctk]" '
-                           '(cupy-cuda12x[ctk] for CUDA 12), or paths=("cuda.stepped", "apart")') from e
+                           '(cupy-cuda12x[ctk] for CUDA 12), or paths=("stepped", "bidirectional")') from e
     for function, types in _SIGNATURES.items():
         getattr(lib, function).argtypes = types
     lib.cublasGetStatusName.restype = c_char_p
@@ -62,7 +62,7 @@ def _check_status(lib, status):
     if status:
         e = CUBLASError(lib.cublasGetStatusName(status).decode())
         raise translate_error(_WHO, e) or Error(_WHO, f"a call failed: {e}",
-                                          fix='paths=("cuda.stepped", "apart") takes CuPy\'s own') from e
+                                          fix='paths=("stepped", "bidirectional") takes CuPy\'s own') from e
 
 
 class Workspace:

@@ -1,6 +1,6 @@
 """Tier 1 as CUDA graphs: the loop of stepped.py recorded once each way, and launched as a whole.  (floor 5)
 
-    run(cell, p, xs, paths=("cuda.graphed", "apart"))            only where it is asked for: see stepped.py
+    run(cell, p, xs, paths=("graphed", "bidirectional"))            only where it is asked for: see stepped.py
 
 What stands before and after the loop is as it is there, and so is every bit.  A graph has addresses in it.  So for each
 kind of sequence (cell and its options, sizes, dtype, direction, lengths or not, keep, card and stream) there is a set:

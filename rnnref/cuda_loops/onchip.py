@@ -23,7 +23,7 @@ from ..cuda.kernel_table import kernel_row_of
 from .tiling import estimate_microseconds, max_registers, count_registers, count_shared_bytes
 from ..cuda.errors import translate_errors
 
-_WHO = "cuda.onchip"
+_WHO = "onchip"
 
 
 def refuses(cell, call):

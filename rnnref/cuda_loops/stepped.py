@@ -7,7 +7,7 @@
 Every step writes to arrays that are there before the loop, so it allocates nothing and waits for nothing.
 The host launches twice or more for each step: where a step on the card is shorter than that, the host is the limit.
 graphed.py launches the same steps at once, as a CUDA graph.  What that gains has not been measured (not yet run on a
-device), so it runs when it is asked for: paths=("cuda.graphed", "apart").
+device), so it runs when it is asked for: paths=("graphed", "bidirectional").
 """
 from ..arrays import namespace
 from ..cell import GatedCell, ProjectedCell
@@ -19,7 +19,7 @@ from ..cuda.errors import translate_errors
 from ..cuda.rule_kernels import CudaGRUBefore
 
 __all__ = ["backward", "forward", "refuses"]
-_WHO = "cuda.stepped"
+_WHO = "stepped"
 # What a step launches.  A module with
 #   refuses(cell, call)                           None, or the reason in words
 #   maps(cell)                                    those whose matrices its steps multiply by

@@ -14,7 +14,7 @@ from ..cuda.source import CPP_TYPES, SequenceKernel
 from ..cuda.kernel_table import kernel_row_of
 from .tiling import product_arguments, count_shared_bytes
 
-_WHO = "cuda.onchip"
+_WHO = "onchip"
 _PORTABLE_BLOCKS, _NON_PORTABLE_ATTRIBUTE = 8, 14                          # blocks of a cluster; the attribute that lets a kernel have more
 _DEFAULT_SHARED_BYTES = 48 << 10                                # bytes of shared memory that a kernel gets without asking
 # The pointers of the structs by their names in C++

@@ -11,7 +11,7 @@ from . import scan
 from .plan import PATHS, resolve_name
 from ..wrappers.stack import Stack
 
-_FASTER_PATHS = PATHS[:PATHS.index("scan")]              # what a layer may win by going alone
+_FASTER_PATHS = PATHS[:PATHS.index("plain")]              # what a layer may win by going alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ def refuses(cell, call):
         return "it is no stack of layers"
     each = list(split_call(cell, call))
     for n, (one, its) in enumerate(each):
-        why = resolve_name("scan").refuses(one, its)
+        why = resolve_name("plain").refuses(one, its)
         if why:
             return f"layer {n}: {why}"
     if all(resolve_name(path).refuses(one, its) for one, its in each for path in _FASTER_PATHS):

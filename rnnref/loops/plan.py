@@ -17,13 +17,13 @@ from ..maps.dense import Map
 from ..products import find_own_products, describe_products
 from ..tree import first_leaf, map_structure
 
-PATHS = ("cuda.onchip", "cuda.stepped", "scan_gated", "layerwise", "scan", "apart")   # the first that does not refuse
+PATHS = ("onchip", "stepped", "hoisted", "layerwise", "plain", "bidirectional")   # the first that does not refuse
 # (array module, rule or cell) -> "module:class"
 KERNELS = {("cupy", name): f"cuda.twins:Cuda{name}" for name in ("Elman", "GRU", "LSTM", "GRUBefore")}
 KERNEL_MAPS = {("cupy", name): f"cuda.{module}:Cuda{name}" for name, module in (
     ("Dense", "products"), ("WeightNorm", "products"), ("Grouped", "grouped"), ("Conv", "patches"))}
-TIERS = {"cuda.onchip": "2, R held on chip", "cuda.stepped": "1, products and kernels step by step",
-         "cuda.graphed": "1, products and kernels step by step, launched as one CUDA graph"}  # only where asked for
+TIERS = {"onchip": "2, R held on chip", "stepped": "1, products and kernels step by step",
+         "graphed": "1, products and kernels step by step, launched as one CUDA graph"}  # only where asked for
 
 
 class Call(NamedTuple):
@@ -63,7 +63,7 @@ class Plan(NamedTuple):
 
 
 def plan(cell, call, paths=PATHS, kernels=True, mode=None):
-    """How `cell` will run.  paths=("scan", "apart"), twins=False is the text as it is written."""
+    """How `cell` will run.  paths=("plain", "bidirectional"), kernels=False is the text as it is written."""
     call, notes = call if mode is None else call._replace(mode=mode), []
     name = getattr(cell, "name", type(cell).__name__)
     why = call.mode != "fp32" and resolve_name("cuda.modes").refuses(call, kernels)
@@ -79,7 +79,7 @@ def plan(cell, call, paths=PATHS, kernels=True, mode=None):
 
 def _plan_parts(cell, call, path, choice, notes):
     """What runs inside of a path: the cell with its twins, or a plan for each direction or layer."""
-    if path in ("apart", "layerwise"):
+    if path in ("bidirectional", "layerwise"):
         plans = tuple(plan(one, its, *choice) for one, its in resolve_name(path).parts(cell, call))
         notes += [(f"{n} {what}", became) for n, one in enumerate(plans) for what, became in one.notes]
         return plans

@@ -15,7 +15,7 @@ class Tape(NamedTuple):
     cell: Any; p: Any; extra: Any; prepared: Any
     path: str; tape: Any
     padding: str; live: Any; reverse: bool
-    tail: Any                                     # past="free": the tape of the cell running on
+    tail: Any                                     # padding="free": the tape of the cell running on
     like: tuple                                   # ys and the last state, which gradients must resemble
     dtypes: tuple                                 # of xs and of the first state
 
@@ -34,7 +34,7 @@ def run(cell, p, xs, s=None, extra=None, lengths=None, mask=None, reverse=False,
     reverse    from the last step to the first; outputs stay beside their inputs
     past       what outputs say at dead steps: "zero" (TF 1, torch), "repeat" the last (Keras), run on "free" (flax)
     recompute  keep only the states, and run every step again on the way back
-    choice     paths=("scan", "apart"), twins=False: the text as it is written; mode="tf32", "bf16", "fp16": how precise
+    choice     paths=("plain", "bidirectional"), kernels=False: the text as it is written; mode="tf32", "bf16", "fp16": how precise
                the products on a GPU are, if not as the arrays ("fp32"); see `fused.plan`
 
     >>> import numpy as np, rnnref
@@ -68,13 +68,13 @@ def run_back(tape, dys=None, ds=None):
 
     dys and ds are the gradients of the outputs and of the last state; None, also in a tree of them, is zero.
     """
-    cell, p, extra, prepared, path, inner, past, live, reverse, tail, like, dtypes = tape
+    cell, p, extra, prepared, path, inner, padding, live, reverse, tail, like, dtypes = tape
     dys, ds = map(fill_missing, (dys, ds), like)
     name = getattr(cell, "name", type(cell).__name__)
     for what, d, a in zip(("dys", "ds"), (dys, ds), like):
         check_like(name, what, d, a)
     backward, more = _translate_device_errors(resolve_name(path).backward, cell, like), (None, None, None)
-    if past == "repeat":
+    if padding == "repeat":
         dys = _map_directions(drepeat, cell, dys, live, reverse)
     if tail is not None:
         dmore, dstart, *rest = backward(tail, dys, zeros_like(ds))

@@ -52,7 +52,7 @@ def check_cell(cell, p=None, s=None, xs=None, extra=None, *, n_in=3, units=4, st
     >>> import rnnref
     >>> print(check_cell(rnnref.cells.GRU(), laws=(1, 3, 8)))
     GRU: laws 1 3 8 hold in 8 settings
-      worst gradient 0.0e+00 of |g| |v|; ran scan; scan_gated
+      worst gradient 0.0e+00 of |g| |v|; ran plain; hoisted
     """
     breaks = _check_numbers(breaks or {})
     case = draw_case(cell, p, s, xs, extra, n_in, units, steps, batch, seed, device=device)

@@ -14,7 +14,7 @@ from ..loops.plan import PATHS, describe_call, plan
 from ..loops.run import run, run_back
 from ..tree import PerStep, first_leaf, map_structure, to
 
-PLAIN = {"paths": ("scan", "apart"), "twins": False}       # the loop as it is written
+PLAIN = {"paths": ("plain", "bidirectional"), "kernels": False}       # the loop as it is written
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ class Case:
     def __str__(self):
         said = [f"lengths {self.lengths.tolist()}"] if self.lengths is not None else []
         said += [f"mask {self.mask.astype(int).tolist()}"] if self.mask is not None else []
-        said += ["reverse"] * self.reverse + [f"past={self.padding!r}"] * (self.padding != "zero")
+        said += ["reverse"] * self.reverse + [f"padding={self.padding!r}"] * (self.padding != "zero")
         return ", ".join(said + ["on the GPU"] * (self.device == "gpu")) or "every step of every row is live"
 
     def run(self, **choice):
@@ -110,9 +110,9 @@ class Trial:
         case, ways = self.case, {}
         xs, s = to(case.device, (case.xs, case.s))
         call = describe_call(xs, case.cell.prepare(case.p, case.extra)[1], case.live is not None, s=s)
-        several = "layerwise", "apart"            # each of their parts has a path of its own
+        several = "layerwise", "bidirectional"            # each of their parts has a path of its own
         options = [{"paths": (path, *several)} for path in PATHS if path not in several]
-        for choice in (PLAIN, *({**o, "twins": False} for o in options), *options, {}):
+        for choice in (PLAIN, *({**o, "kernels": False} for o in options), *options, {}):
             ran = _describe_run(case.cell, call, choice)
             if ran:
                 ways.setdefault(ran, choice)

@@ -14,7 +14,7 @@ from ..loops.run import run, run_back
 from ..tree import first_leaf, stack, map_structure, zeros_like
 from .cell import Gradients, Result
 
-PLAIN = {"paths": ("scan", "apart"), "twins": False}
+PLAIN = {"paths": ("plain", "bidirectional"), "kernels": False}
 
 # What TF puts in front of the names of a cell's variables, for each loop that has a scope of its own
 _SCOPES = {

@@ -45,9 +45,9 @@ class Residual(Wrapper):
     def backward(self, p, k, dy, dnew):
         if self.fn and not self.dfn:
             raise NotSupported(self.name, "fn is given without its way back", fix="dfn(x, y, dz) -> dx, dy")
-        past, dy = self.dfn(k.x, k.y, dy) if self.fn else (dy, dy)
+        padding, dy = self.dfn(k.x, k.y, dy) if self.fn else (dy, dy)
         dx, ds, dextra, dp = self.cell.backward(p, k.cell, dy, dnew)
-        return add(past, dx), ds, dextra, dp
+        return add(padding, dx), ds, dextra, dp
 
     def check(self, p, x, s, extra=None, lead="B"):
         y = self.cell.check(p, x, s, extra, lead)

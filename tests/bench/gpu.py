@@ -120,11 +120,11 @@ def calls(net, mode):
     some["ours"] = lambda: [partial(f, mode=mode) for f in net.ours()]
     for how in ("stepped", "graphed"):
         some[f"ours, {how}"] = lambda path=f"cuda.{how}": [
-            partial(f, mode=mode, paths=(path, "apart")) for f in net.ours()]
+            partial(f, mode=mode, paths=(path, "bidirectional")) for f in net.ours()]
     if mode in NARROW:
         some["ours 16"] = lambda: [partial(f) for f in net.ours(dtype_by_name(NARROW[mode]))]
     if mode == "fp32":
-        some["plain"] = lambda: [partial(f, paths=("scan_gated", "apart"), kernels=False) for f in net.ours()]
+        some["plain"] = lambda: [partial(f, paths=("hoisted", "bidirectional"), kernels=False) for f in net.ours()]
     return some
 
 

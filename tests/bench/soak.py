@@ -16,7 +16,7 @@ from rnnref.tree import map_structure, to
 from tests.bench import device
 
 ARITHMETIC = {"fp32": "float32", "tf32": "tf32", "bf16": "bfloat16", "fp16": "float16"}
-TEXT = {"paths": ("scan",), "twins": False}
+TEXT = {"paths": ("plain",), "kernels": False}
 
 
 def drawn(seed, largest=640):

@@ -135,7 +135,7 @@ def both_ways(cell, p, spoil=lambda grads: grads, **options):
     kept = {}
 
     def forward(x, initial_state):
-        ys, last, kept["tape"] = rnnref.run(cell, p, x, initial_state, paths=("scan", "apart"), **options)
+        ys, last, kept["tape"] = rnnref.run(cell, p, x, initial_state, paths=("plain", "bidirectional"), **options)
         return ys, last
 
     def backward(dy, ds):
@@ -276,7 +276,7 @@ REFUSALS = {
     "a state that it cannot take": (NotSupported, "initial_state is given", {"initial_state": [np.zeros((B, H))]}),
     "lengths that are no integers": (DtypeError, "lengths has dtype float64", {"lengths": [1.0, 2.0, 3.0]}),
     "x of another dtype": (DtypeError, "x has dtype float64, expected float32", {"inputs": np.zeros((T, B, I))}),
-    "a policy that is not known": (NotSupported, "past='hold'", {"past": "hold"}),
+    "a policy that is not known": (NotSupported, "padding='hold'", {"padding": "hold"}),
     "a reading of ONNX": (NotSupported, "reading= with function", {"reading": rnnref.onnx.TEXT}),
     "no candidate": (NotSupported, "a int", {"candidate": 3}),
 }

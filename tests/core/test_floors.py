@@ -20,8 +20,8 @@ FLOORS = {
     "cell": 2, "init": 2,
     "wrappers": 3,
     "cells": 4, "own": 4,
-    "interop": 5, "scan": 5, "scan_gated": 5, "past": 5, "cpu": 5, "cuda": 5,
-    "run": 6, "fused": 6, "apart": 6, "layerwise": 6,
+    "interop": 5, "plain": 5, "hoisted": 5, "padding": 5, "cpu": 5, "cuda": 5,
+    "run": 6, "fused": 6, "bidirectional": 6, "layerwise": 6,
     "layers": 7, "tf1": 7, "onnx": 7,
     "train": 8,
     "models": 9,
@@ -125,7 +125,7 @@ def test_a_wrong_import_is_seen(path, text, says):
 
 @pytest.mark.parametrize("path, text", (
     ("maps/conv.py", "from .dense import Dense\nfrom ..arrays import rows\nimport numpy as np"),
-    ("scan_gated.py", "from .scan import row"), ("onnx/backend.py", "from onnx import helper"),
+    ("hoisted.py", "from .scan import row"), ("onnx/backend.py", "from onnx import helper"),
     ("tree.py", "from .arrays import namespace\nfrom dataclasses import field"),
     ("testing.py", "from .check.tolerance import tolerance"), ("__init__.py", "from . import cells, run"),
 ))

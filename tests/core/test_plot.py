@@ -43,7 +43,7 @@ def images(fig):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("options", [{}, {"paths": ("scan",), "twins": False}, {"recompute": True}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"paths": ("plain",), "kernels": False}, {"recompute": True}], ids=str)
 def test_traces_of_every_cell(name, options):
     cell, letters = NAMES[name]
     (ys, new, tape), _ = made(cell, **options)
@@ -64,7 +64,7 @@ def test_traces_of_every_cell(name, options):
 
 
 def test_traces_are_the_equations():
-    (ys, _, tape), p = made(cells.LSTM(), paths=("scan",), kernels=False)
+    (ys, _, tape), p = made(cells.LSTM(), paths=("plain",), kernels=False)
     found = plot.traces(tape, 2)
     h, c = np.zeros(U), np.zeros(U)
     for t in range(T):
@@ -200,7 +200,7 @@ def test_flow_refuses_what_has_no_one_answer():
     with pytest.raises(rnnref.NotSupported, match="two directions"):
         plot.gradient_norms(tape)
     (ys, _, tape), _ = made(cells.GRU(), lengths=[6, 5, 4], padding="repeat")
-    with pytest.raises(rnnref.NotSupported, match="past='repeat'"):
+    with pytest.raises(rnnref.NotSupported, match="padding='repeat'"):
         plot.gradient_norms(tape)
     (ys, _, tape), _ = made(cells.GRU())
     with pytest.raises(rnnref.ShapeError, match="dys has shape"):

@@ -132,14 +132,14 @@ def test_check_cell_takes_what_is_given_and_draws_the_rest():
     rng = np.random.default_rng(0)
     p, s = {"a": rng.normal(size=3), "b": rng.normal(size=3)}, (rng.normal(size=(5, 3)),)
     held = check_cell(Bare(), p, s)
-    assert held.cell == "Bare" and held.settings == 8 and held.ran == ("scan",)
+    assert held.cell == "Bare" and held.settings == 8 and held.ran == ("plain",)
     check_cell(Bare(), p, s, rng.normal(size=(7, 5, 3)).astype("float32"))
     assert "laws 1 2 3 4 5 6 7 8 9 hold in 8 settings" in str(held)
     check_cell(Leaky(), xs=rng.normal(size=(4, 2, 3)), units=6)
     check_cell(Leaky(), s=State(rng.normal(size=(2, 4))), n_in=2)
     check_cell(Leaky(), n_in=1, units=1, steps=1, batch=1)
     check_cell(Dropout(Leaky()), extra=Masks(x=PerStep(rng.normal(size=(5, 4, 3))), h=rng.normal(size=(4, 4))))
-    assert "apart, 0 scan_gated, 1 scan" in check_cell(Bidirectional((LSTM(), Leaky()))).ran
+    assert "apart, 0 hoisted, 1 scan" in check_cell(Bidirectional((LSTM(), Leaky()))).ran
     assert check_cell(Stack((Leaky(), GRU(), Leaky()))).cell == "Stack(Leaky, GRU, Leaky)"
 
 
@@ -180,7 +180,7 @@ def test_a_law_may_be_broken_on_purpose_but_not_in_vain():
 
 def test_check_cell_on_the_device():
     with strict.install():
-        assert check_cell(LSTM(), device="gpu").ran == ("scan", "scan_gated")
+        assert check_cell(LSTM(), device="gpu").ran == ("plain", "hoisted")
         with pytest.raises(LawViolation, match="law 3 .*TypeError"):
             check_cell(Leaky(), device="gpu")     # np.tanh where namespace(x).tanh belongs
 

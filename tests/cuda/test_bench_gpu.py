@@ -58,7 +58,7 @@ def test_the_soak_names_what_it_draws_and_what_is_wrong():
             words, path, why = soak.held(seed, largest=9)
             assert words.startswith(f"seed {seed}: ") and why is None
             paths.append(path)
-        assert set(paths) == {"cuda.onchip"}
+        assert set(paths) == {"onchip"}
         with planted_text("onchip.cu", "p.s.h = rounded<W>(p.s.h);", "p.s.h = 2 * p.s.h;"):
             assert "expected" in soak.held(0, largest=9)[2]
 

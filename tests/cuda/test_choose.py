@@ -95,31 +95,31 @@ def explained(cell, call, **choice):
 def test_explain_needs_no_device():
     said = explained(LSTM(), on_gpu(units=1024), mode="tf32")
     assert said == {
-        "cuda.onchip": "clusters: R is 16.8 MB, too large for the registers and shared memory of a cluster; "
+        "onchip": "clusters: R is 16.8 MB, too large for the registers and shared memory of a cluster; "
                        "groups of the whole card: not built: R would lie in 47 of its blocks",
-        "cuda.stepped": "runs", "tier": "1, products and kernels step by step",
+        "stepped": "runs", "tier": "1, products and kernels step by step",
         "mode": "tf32, factors rounded to 10 bits of mantissa, summed in float32",
         "Dense": "CudaDense in its place", "LSTM": "CudaLSTM in its place"}
 
 
 def test_explain_of_the_text():
     said = explained(GatedCell(Dense("W"), Dense("R"), LayerNormRule(LSTMRule())), on_gpu())
-    assert said["cuda.stepped"] == said["cuda.onchip"] == "no kernel has been written for NormOfSum"
-    assert said["scan_gated"] == "runs" and said["tier"] == "0, the text as it is written"
+    assert said["stepped"] == said["onchip"] == "no kernel has been written for NormOfSum"
+    assert said["hoisted"] == "runs" and said["tier"] == "0, the text as it is written"
     assert said["LSTM"] == "CudaLSTM in its place" and said["Dense"] == "CudaDense in its place"
 
 
 @pytest.mark.parametrize("cell, name", ((GRU("before"), "GRUBefore"), (LSTM(projection=3), "Projected")))
 def test_explain_of_two_products_a_step(cell, name):
     said = explained(cell, on_gpu())
-    assert said["cuda.onchip"] == f"{name} is not two maps and a rule: not built yet"
-    assert said["cuda.stepped"] == "runs" and said["Dense"] == "CudaDense in its place"
+    assert said["onchip"] == f"{name} is not two maps and a rule: not built yet"
+    assert said["stepped"] == "runs" and said["Dense"] == "CudaDense in its place"
 
 
 def test_explain_of_two_directions_knows_the_units_of_both():
     said = explained(Bidirectional((LSTM(), GRU())), on_gpu(units=(512, 4096)))
-    assert said["apart"] == "runs" and (said["0 tier"][0], said["1 tier"][0]) == ("2", "1")
-    assert "16 blocks of" in said["0 forward kernel"] and "R is 201.3 MB" in said["1 cuda.onchip"]
+    assert said["bidirectional"] == "runs" and (said["0 tier"][0], said["1 tier"][0]) == ("2", "1")
+    assert "16 blocks of" in said["0 forward kernel"] and "R is 201.3 MB" in said["1 onchip"]
 
 
 @pytest.mark.parametrize("mode", precision.MODES)

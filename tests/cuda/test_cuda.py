@@ -148,7 +148,7 @@ SAID = (
      "[ctk]"),
     (RuntimeError("Failed to find CUDA headers. Please install the CUDA Toolkit"), MissingExtra, "headers", "[ctk]"),
     (CompileException("nvrtc: error: invalid value for --gpu-architecture"), NotSupported, "architecture", "CUDA 12"),
-    (CompileException("k.cu(7): error: identifier \"x\" is undefined"), Error, "does not take the text", "twins=False"),
+    (CompileException("k.cu(7): error: identifier \"x\" is undefined"), Error, "does not take the text", "kernels=False"),
     (CUDADriverError("CUDA_ERROR_NO_BINARY_FOR_GPU: no kernel image is available"), NotSupported, "not compiled",
      "CUDA 12"),
     (CUDARuntimeError("cudaErrorInsufficientDriver: driver version is insufficient"), DeviceError, "driver",

@@ -18,9 +18,9 @@ FAULTS = (
     (CUBLASError("CUBLAS_STATUS_ALLOC_FAILED"), rnnref.DeviceError, "free_all_blocks"),
     (CUBLASError("CUBLAS_STATUS_NOT_INITIALIZED"), rnnref.DeviceError, "nvidia-smi"),
     (CUBLASError("CUBLAS_STATUS_ARCH_MISMATCH"), rnnref.NotSupported, 'mode="fp32"'),
-    (CUDADriverError("CUDA_ERROR_INVALID_CLUSTER_SIZE: cluster misconfiguration"), rnnref.DeviceError, "cuda.stepped"),
+    (CUDADriverError("CUDA_ERROR_INVALID_CLUSTER_SIZE: cluster misconfiguration"), rnnref.DeviceError, "stepped"),
     (CUDADriverError("CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES: too many resources requested for launch"), rnnref.DeviceError,
-     "cuda.stepped"),
+     "stepped"),
     (ImportError('Failure finding "libcublasLt.so.13"'), rnnref.MissingExtra, "cupy-cuda13x[ctk]"),
 )
 

@@ -24,7 +24,7 @@ from rnnref.tree import map_structure, to
 from rnnref.testing.case import PLAIN, Trial, masking_options
 
 WAYS = masking_options((T, B))
-GRAPHED, STEPPED = ({"paths": (path, "apart")} for path in ("cuda.graphed", "cuda.stepped"))
+GRAPHED, STEPPED = ({"paths": (path, "bidirectional")} for path in ("graphed", "stepped"))
 LAWS = 1, 3, 4, 5, 6, 7, 8, 9
 NAMES = ("LSTM", "LSTM, peepholes", "LSTM, recurrent bias", "GRU", "SimpleRNN tanh", "GRU before",
          "LSTM, projection clip")
@@ -55,9 +55,9 @@ def test_laws(name, where, reverse, seen):
     assert ("launch", 0) in seen.log
 
 
-@pytest.mark.parametrize("past", ("repeat", "free"))
-def test_laws_past_the_end(past, seen):
-    trial = Graphed(replace(case("GRU"), **WAYS["lengths"], padding=past, device="gpu"))
+@pytest.mark.parametrize("padding", ("repeat", "free"))
+def test_laws_past_the_end(padding, seen):
+    trial = Graphed(replace(case("GRU"), **WAYS["lengths"], padding=padding, device="gpu"))
     for number in LAWS:
         check_law(trial, number)
 
@@ -201,7 +201,7 @@ def test_what_is_recorded_apart():
                  ((cell, p, xs[:2], s), {}), ((cell, p, xs[:, :2], map_structure(lambda a: a[:2], s)), {}),
                  ((LSTM(forget_bias=0.5), p, xs, s), {}), ((cell, p, xs, s), {"mode": "tf32"}),
                  ((cell, p, xs, s), {"keep": False}), ((cell, *map_structure(lambda a: a.astype("f8"), (p, xs, s))), {}),
-                 ((cell, p, xs, s), {"twins": False})]
+                 ((cell, p, xs, s), {"kernels": False})]
         tapes = [run(*args, **options, **GRAPHED) for args, options in calls for _ in range(2)]
         assert_same(*(to("cpu", run(*calls[-1][0], **calls[-1][1], **c)[:2]) for c in (GRAPHED, STEPPED)))
         keys = [held.key for held in graphed.POOL.idle] + [t.tape.held.key for *_, t in tapes if t]
@@ -251,9 +251,9 @@ def test_it_runs_only_when_asked_for(seen):
     cell, p, xs, s = given("LSTM")
     assert "graphed" not in rnnref.explain(cell, xs)
     assert rnnref.explain(cell, xs, **GRAPHED).splitlines()[:2] == [
-        "cuda.graphed: runs", "tier: 1, products and kernels step by step, launched as one CUDA graph"]
+        "graphed: runs", "tier: 1, products and kernels step by step, launched as one CUDA graph"]
     with pytest.raises(rnnref.NotSupported, match="no kernel has been written for NormOfSum"):
-        run(*given("LSTM on a norm of the sum"), paths=("cuda.graphed",))
+        run(*given("LSTM on a norm of the sum"), paths=("graphed",))
 
 
 def test_what_is_taken(seen):

@@ -71,7 +71,7 @@ def test_modes(mode, arithmetic, kernels):
     ys, new, tape = run(one.cell, *to("gpu", (p, xs, s)), mode=mode)
     got = to("cpu", ((ys, new), run_back(tape, *to("gpu", d))))
     assert set(kernels) == {"32F_FAST_TF32" if mode == "tf32" else "32F"}
-    # scan_gated: x W, dx and dW, dR for all steps at once, h R and dh for each; all by groups
+    # hoisted: x W, dx and dW, dR for all steps at once, h R and dh for each; all by groups
     assert len(kernels) == GROUPS * (1 + T + T + 3)
     assert_close(got[0], want[0], "path", arithmetic=arithmetic)
     assert abs(got[0][0] - want[0][0]).max() > 1e-6
@@ -81,7 +81,7 @@ def test_modes(mode, arithmetic, kernels):
 def test_what_runs_is_said(kernels):
     call = Call("cupy", (T, B, 4), np.dtype("float32"), sm=90, units=6)
     said = rnnref.explain(GLSTM(2), call, mode="tf32").splitlines()
-    assert "Grouped: CudaGrouped in its place" in said and "scan_gated: runs" in said
-    assert "cuda.stepped: the map Grouped is not a product of matrices" in said
+    assert "Grouped: CudaGrouped in its place" in said and "hoisted: runs" in said
+    assert "stepped: the map Grouped is not a product of matrices" in said
     made = plan(GLSTM(2), call, mode="tf32").cell
     assert made.inputs == CudaGrouped("W", "b", 2, 4, "tf32") and made.recurrent == CudaGrouped("R", None, 2, 4, "tf32")

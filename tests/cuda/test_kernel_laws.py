@@ -72,14 +72,14 @@ def test_nothing_crosses_the_bus(name):
     d = Trial(one).d
     args = to("gpu", (one.p, one.xs, one.s, one.extra, one.lengths, one.mask))
     dys, dnew = to("gpu", d)
-    for choice in ({}, {"reverse": True}, {"past": "repeat"}, {"recompute": True}):
+    for choice in ({}, {"reverse": True}, {"padding": "repeat"}, {"recompute": True}):
         strict.counts.clear()
         ys, new, tape = run(one.cell, *args, **choice)
         grads = run_back(tape, dys, dnew)
         assert not strict.counts
-        reverse, past, text = choice.get("reverse", False), choice.get("past", "zero"), PLAIN | {
+        reverse, padding, text = choice.get("reverse", False), choice.get("padding", "zero"), PLAIN | {
             k: v for k, v in choice.items() if k == "recompute"}
-        plain = replace(one, reverse=reverse, padding=past)
+        plain = replace(one, reverse=reverse, padding=padding)
         out, tape = plain.run(**text)
         assert_close(to("cpu", (ys, new)), out, "path")
         assert_close(to("cpu", grads), plain.back(tape, d), "path")

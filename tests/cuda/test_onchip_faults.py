@@ -19,7 +19,7 @@ NEAR = {"fma": tolerance("gradient", "float32"), "mma": tolerance("gradient", "b
 @pytest.fixture(scope="module")
 def right():
     with with_kernels(), blas.install():
-        return {case: by_kernel(case, **(PLAIN if case == "fma" else {"paths": ("cuda.stepped",)})) for case in CASES}
+        return {case: by_kernel(case, **(PLAIN if case == "fma" else {"paths": ("stepped",)})) for case in CASES}
 
 
 def seen(case, back, right):

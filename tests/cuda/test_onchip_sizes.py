@@ -14,7 +14,7 @@ from rnnref.loops.plan import describe_call
 from rnnref.tree import first_leaf, to
 
 pytestmark = pytest.mark.kernels
-PATH, STEPPED = {"paths": ("cuda.onchip",)}, {"paths": ("cuda.stepped",)}
+PATH, STEPPED = {"paths": ("onchip",)}, {"paths": ("stepped",)}
 KINDS = "SimpleRNN tanh", "GRU", "LSTM, cell clip, peepholes"
 
 

@@ -34,7 +34,7 @@ from rnnref.wrappers.dropout import Masks
 from rnnref.wrappers.base import Wrapper
 
 WAYS = masking_options((T, B))
-PATHS = {"paths": ("scan_gated", "layerwise", "scan", "apart")}, PLAIN | {"twins": True}
+PATHS = {"paths": ("hoisted", "layerwise", "plain", "bidirectional")}, PLAIN | {"kernels": True}
 MODES = ("tf32", "tf32"), ("fp16", "float16"), ("bf16", "bfloat16")
 MULTIPLY = "matmul", "dot", "einsum", "tensordot", "outer"
 CALL = Call("cupy", (T, B, I), np.dtype("float32"), sm=90, units=U)
@@ -250,7 +250,7 @@ def test_the_convolution_is_its_text(lead, options, dtype, cublas):
 
 def test_what_runs_is_said(cublas):
     said = rnnref.explain(ConvLSTM((3,)), CALL._replace(shape=(T, B, 4, I)), mode="tf32").splitlines()
-    assert {"Conv: CudaConv in its place", "scan_gated: runs",
+    assert {"Conv: CudaConv in its place", "hoisted: runs",
             "mode: tf32, factors rounded to 10 bits of mantissa, summed in float32"} <= {*said}
     made = plan(Attention(ConvLSTM((3,)), 2), CALL, mode="tf32").cell
     assert {m.mode for m in (made.before, made.memory, made.query, made.after, made.cell.inputs)} == {"tf32"}

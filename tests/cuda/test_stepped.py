@@ -24,7 +24,7 @@ from rnnref.tree import first_leaf, map_structure, to
 from rnnref.testing.case import PLAIN, Trial, masking_options
 
 WAYS = masking_options((T, B))
-GPU = {"paths": ("cuda.stepped", "apart")}
+GPU = {"paths": ("stepped", "bidirectional")}
 LAWS = 1, 3, 4, 5, 6, 7, 8, 9
 
 
@@ -44,7 +44,7 @@ def takes(name):
     cell, extra = CELLS[name]
     call = Call("cupy", (T, B, I), np.dtype("float64"), extra=extra)
     try:
-        return plan(cell, call, **GPU).path == "cuda.stepped"
+        return plan(cell, call, **GPU).path == "stepped"
     except rnnref.NotSupported:
         return False
 
@@ -68,14 +68,14 @@ def test_laws(name, where, reverse, kernels):
     trial = Trial(replace(case(name), **WAYS[where], reverse=reverse, device="gpu"))
     for number in LAWS:
         check_law(trial, number)
-    assert any("cuda.stepped" in ran for ran in trial.outcomes)
+    assert any("stepped" in ran for ran in trial.outcomes)
 
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("name", ("LSTM, recurrent bias", "GRU"))
-@pytest.mark.parametrize("past", ("repeat", "free"))
-def test_laws_past_the_end(name, past, kernels):
-    trial = Trial(replace(case(name), **WAYS["lengths"], padding=past, device="gpu"))
+@pytest.mark.parametrize("padding", ("repeat", "free"))
+def test_laws_past_the_end(name, padding, kernels):
+    trial = Trial(replace(case(name), **WAYS["lengths"], padding=padding, device="gpu"))
     for number in LAWS:
         check_law(trial, number)
 
@@ -86,7 +86,7 @@ def test_two_directions(kernels):
     check_law(Trial(one), 9)
     p, xs, s = to("gpu", (one.p, one.xs, one.s))
     assert rnnref.explain(one.cell, xs).splitlines()[-1].startswith("1 ") and \
-        "0 cuda.stepped: runs" in rnnref.explain(one.cell, xs)
+        "0 stepped: runs" in rnnref.explain(one.cell, xs)
 
 
 def both(name, dtype="float32", where="everywhere", reverse=False, keep=True, **choice):
@@ -122,7 +122,7 @@ def test_storage_in_16_bits(name, dtype, kernels):
 @pytest.mark.parametrize("mode, arithmetic", (("tf32", "tf32"), ("fp16", "float16"), ("bf16", "bfloat16")))
 def test_modes(name, mode, arithmetic, kernels):
     """Near the float32 result, at a distance that says that the mode was in force; the same in every tier."""
-    for choice in (GPU, {"paths": ("scan_gated",)}, {"paths": ("scan",)}):
+    for choice in (GPU, {"paths": ("hoisted",)}, {"paths": ("plain",)}):
         for where, reverse in (("everywhere", False), ("lengths", True)):
             want = both(name, where=where, reverse=reverse, **PLAIN)
             kernels.clear()
@@ -215,7 +215,7 @@ def test_modes_that_are_refused_on_the_gpu(kernels):
             (call._replace(dtype=np.dtype("float16")), {"mode": "bf16"}, "it is for float32 and bfloat16"),
             (call._replace(dtype=np.dtype("float32"), sm=75), {"mode": "tf32"},
              "compute capability 8.0, this card has 7.5"),
-            (call._replace(dtype=np.dtype("float32")), {"mode": "tf32", "twins": False}, "twins=False is the text")):
+            (call._replace(dtype=np.dtype("float32")), {"mode": "tf32", "kernels": False}, "kernels=False is the text")):
         with pytest.raises(rnnref.NotSupported, match=says):
             plan(LSTM(), call, **choice)
 
@@ -223,7 +223,7 @@ def test_modes_that_are_refused_on_the_gpu(kernels):
 def test_without_cublas_a_mode_is_refused_and_nothing_else():
     with strict.install():
         call = Call("cupy", (T, B, I), np.dtype("float32"))
-        assert "this CuPy has no cuBLAS" in dict(plan(LSTM(), call).notes)["cuda.stepped"]
+        assert "this CuPy has no cuBLAS" in dict(plan(LSTM(), call).notes)["stepped"]
         with pytest.raises(rnnref.NotSupported, match="this CuPy has no cuBLAS"):
             plan(LSTM(), call, mode="bf16")
 

@@ -23,9 +23,9 @@ CELLS = {
     "SimpleRNN": SimpleRNN(), "LSTM, projection": LSTM(projection=20),
 }
 ARITHMETIC = {"fp32": "float32", "tf32": "tf32", "bf16": "bfloat16", "fp16": "float16"}
-TEXT = {"paths": ("scan", "apart"), "twins": False}
+TEXT = {"paths": ("plain", "bidirectional"), "kernels": False}
 WAYS = "everywhere", "lengths", "mask"
-BY_STEPS = {"paths": ("cuda.stepped", "scan_gated", "apart")}     # these sizes run on chip, if nothing is said
+BY_STEPS = {"paths": ("stepped", "hoisted", "bidirectional")}     # these sizes run on chip, if nothing is said
 
 
 def case(name, size, dtype="float32", where="everywhere", seed=0):
@@ -78,7 +78,7 @@ def near(got, want, arithmetic):
 def test_against_the_text(name, size, dtype, where, reverse):
     one = case(name, size, dtype, where)
     want = in_float64(one, reverse=reverse)
-    for choice in ({}, BY_STEPS, {"paths": ("scan_gated",)}):
+    for choice in ({}, BY_STEPS, {"paths": ("hoisted",)}):
         near(on_device(one, reverse=reverse, **choice), want, dtype)
 
 
@@ -86,7 +86,7 @@ def test_against_the_text(name, size, dtype, where, reverse):
 def test_what_runs_is_what_is_said(name):
     cell, _, xs, *_ = case(name, "odd")
     said = rnnref.explain(cell, to("gpu", xs), **BY_STEPS).splitlines()
-    assert "cuda.stepped: runs" in said and any(line.startswith("mode: fp32") for line in said)
+    assert "stepped: runs" in said and any(line.startswith("mode: fp32") for line in said)
     assert ("Dense: CudaDense in its place" in said) and any("Cuda" in line and "Dense" not in line for line in said)
 
 
@@ -147,8 +147,8 @@ def test_graphs_have_every_bit_of_the_stepped_path(name, where, reverse, mode):
     """Recording, and with other numbers the same graph again."""
     for seed in range(2):
         one = case(name, "wide", where=where, seed=seed)
-        graph, steps = (on_device(one, reverse=reverse, mode=mode, paths=(path, "apart"))
-                        for path in ("cuda.graphed", "cuda.stepped"))
+        graph, steps = (on_device(one, reverse=reverse, mode=mode, paths=(path, "bidirectional"))
+                        for path in ("graphed", "stepped"))
         assert_same(graph, steps)
 
 

@@ -12,7 +12,7 @@ from rnnref.loops.plan import describe_call
 from rnnref.tree import to
 
 pytestmark = pytest.mark.gpu
-PATH = {"paths": ("cuda.onchip",)}
+PATH = {"paths": ("onchip",)}
 KINDS = "LSTM, peepholes", "GRU", "SimpleRNN"      # no clip: its gradient jumps where digits are few
 
 
@@ -54,7 +54,7 @@ def test_tensor_cores(name, mode):
 def test_it_is_what_runs_and_what_is_said(name):
     _, _, xs, s = to("gpu", (None, *case(name, "one row")[1:4]))
     said = rnnref.explain(CELLS[name], describe_call(xs, s=s)).splitlines()
-    assert ("cuda.onchip: runs" in said) == (name not in ("GRU before", "LSTM, projection"))
+    assert ("onchip: runs" in said) == (name not in ("GRU before", "LSTM, projection"))
 
 
 @pytest.mark.parametrize("name", KINDS)

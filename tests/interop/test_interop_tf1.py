@@ -74,7 +74,7 @@ class Case:
 def test_golden(path, way):
     case = Case(path)
     cell, p = case.weights.cell, case.weights.load()
-    choice = {"paths": ("scan",), "twins": False} if way == "plain" else {}
+    choice = {"paths": ("plain",), "kernels": False} if way == "plain" else {}
     ys, last, tape = rnnref.run(cell, p, case.sequence("in/x"), case.state("in"),
                                 lengths=case.data.get("in/sequence_length"), **choice)
     assert_close((ys, last), (case.sequence("out/y"), case.state("out")), "steep")

@@ -17,7 +17,7 @@ CASES = {"fma": (LSTM(peepholes=True), "fp32", {"PROCESSORS": {90: 2}, "SPLITS":
          "mma": (GRU(), "bf16", {"PROCESSORS": {90: 2}, "ROWS": ()})}
 SIZES = 29, 5, 4                                  # units, rows, steps: units that fill no block, rows no cluster
 ORDERS = ("fifo", 1), ("lifo", 1), ("random", 1), ("random", 2)
-PATH = {"paths": ("cuda.onchip",)}
+PATH = {"paths": ("onchip",)}
 
 
 class Fault(NamedTuple):

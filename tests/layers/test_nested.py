@@ -33,7 +33,7 @@ class Half(cells.Cell):
 def test_the_laws_hold():
     for cell, xs in ((NestedCell(), XS), (DictCell(), dict(zip(("audio", "video"), XS)))):
         held = check_cell(cell, xs=xs, units=UNITS)
-        assert held.laws == tuple(range(1, 10)) and held.ran == ("scan",)
+        assert held.laws == tuple(range(1, 10)) and held.ran == ("plain",)
 
 
 class OneWrong(NestedCell):
@@ -47,16 +47,16 @@ def test_the_laws_name_the_leaf_that_is_wrong():
         check_cell(OneWrong(), xs=XS, units=UNITS)
 
 
-PAST = [(where, past) for where in WAYS for past in ("zero", "repeat", "free")
-        if past != "free" or "mask" not in WAYS[where]]
+PAST = [(where, padding) for where in WAYS for padding in ("zero", "repeat", "free")
+        if padding != "free" or "mask" not in WAYS[where]]
 
 
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("where, past", PAST)
-def test_a_pair_is_two_runs(where, past, reverse):
+def test_a_pair_is_two_runs(where, padding, reverse):
     """Whatever the loop is told, the two halves of a pair are what each by itself would be."""
     for recompute in (False, True):
-        how = {**WAYS[where], "past": past, "reverse": reverse, "recompute": recompute}
+        how = {**WAYS[where], "padding": padding, "reverse": reverse, "recompute": recompute}
         ys, new, tape = run(NestedCell(), P, XS, Pair(*FIRST), **how)
         dys, ds = map_structure(lambda a: random(*a.shape, seed=5), (ys, new))
         dxs, dold, _, dp = run_back(tape, dys, ds)

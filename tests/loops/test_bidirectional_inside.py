@@ -20,13 +20,13 @@ CALL = Call("numpy", (5, 2, 3), np.dtype("float64"))
     Stack((LSTM(), BOTH)), Stack((BOTH, LSTM())), Stack((GRU(), Stack((GRU(), Dropout(BOTH))))), Parallel((LSTM(), BOTH)),
     Dropout(BOTH), InputProjection(Residual(BOTH), 4),
 ))
-@pytest.mark.parametrize("choice", ({}, {"paths": ("scan", "apart"), "twins": False}))
+@pytest.mark.parametrize("choice", ({}, {"paths": ("plain", "bidirectional"), "kernels": False}))
 def test_two_directions_inside_of_a_cell(cell, choice):
     with pytest.raises(rnnref.NotSupported, match="no path can run it") as found:
         plan(cell, CALL, **choice)
-    assert found.value.notes["scan"].endswith("has no forward: it is not one step in time, run it by itself, and what "
+    assert found.value.notes["plain"].endswith("has no forward: it is not one step in time, run it by itself, and what "
                                               "follows on its outputs")
-    assert "Bidirectional inside of" in found.value.notes["scan"]
+    assert "Bidirectional inside of" in found.value.notes["plain"]
 
 
 def test_run_refuses_before_anything_runs():
@@ -43,7 +43,7 @@ def test_run_refuses_before_anything_runs():
 def test_what_can_run_is_not_refused():
     for cell in (Stack((LSTM(), Dropout(GRU()))), Parallel((LSTM(), GRU()))):
         assert refuses(cell, CALL) is None
-    assert plan(BOTH, CALL).path == "apart"
+    assert plan(BOTH, CALL).path == "bidirectional"
 
 
 def test_parts_are_found_in_tuples_of_any_kind_and_once():

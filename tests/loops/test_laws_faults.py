@@ -32,7 +32,7 @@ def broken(number, says, *args, **options):
 
 def test_the_cell_before_the_damage():
     held = check_cell(Leaky())
-    assert held.laws == tuple(range(1, 10)) and 0 < held.gradient and held.ran == ("scan",)
+    assert held.laws == tuple(range(1, 10)) and 0 < held.gradient and held.ran == ("plain",)
     check_cell(Leaky(), extra=np.ones((4, 4)) / 3)
 
 

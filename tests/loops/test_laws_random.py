@@ -79,8 +79,8 @@ def test_laws_of_dropout(case):
 
 @few
 @given(api.cases(singles), st.sampled_from(("repeat", "free")))
-def test_laws_past_the_end(case, past):
-    check_case(replace(case, padding="repeat" if case.mask is not None else past))
+def test_laws_past_the_end(case, padding):
+    check_case(replace(case, padding="repeat" if case.mask is not None else padding))
 
 
 @few

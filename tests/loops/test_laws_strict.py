@@ -14,7 +14,7 @@ from rnnref.testing.case import PLAIN, Trial, masking_options
 WAYS = masking_options((T, B))
 SETTINGS = ("lengths", True), ("holes", False)
 ALL = [(name, *way) for name in CELLS for way in (SETTINGS[:1] if name in ACTIVATION_CELLS else SETTINGS)]
-CHOICES = PLAIN, {}, {"recompute": True}, {"keep": False}, {"reverse": True}, {"past": "repeat"}
+CHOICES = PLAIN, {}, {"recompute": True}, {"keep": False}, {"reverse": True}, {"padding": "repeat"}
 
 
 @pytest.fixture(autouse=True)
@@ -36,10 +36,10 @@ def test_laws(name, where, reverse):
             check_law(trial, number)
 
 
-@pytest.mark.parametrize("past", ("repeat", "free"))
+@pytest.mark.parametrize("padding", ("repeat", "free"))
 @pytest.mark.parametrize("name", ("LSTM, peepholes", "GRU before", "Stack", "Dropout, masks of every step"))
-def test_laws_past_the_end(name, past):
-    trial = Trial(on_device(name, "lengths", padding=past))
+def test_laws_past_the_end(name, padding):
+    trial = Trial(on_device(name, "lengths", padding=padding))
     for number in LAWS:
         check_law(trial, number)
 
@@ -62,8 +62,8 @@ def test_nothing_crosses_the_bus_and_every_bit_is_that_of_numpy(name, where):
         assert_same(to("cpu", grads), one.back(tape, d) if tape is not None else None, f"{choice}: gradients")
 
 
-def one_run(one, reverse=False, past="zero", **choice):
-    return replace(one, reverse=reverse, padding=past).run(**choice)
+def one_run(one, reverse=False, padding="zero", **choice):
+    return replace(one, reverse=reverse, padding=padding).run(**choice)
 
 
 def test_lengths_of_the_host_are_taken_along_once(double):

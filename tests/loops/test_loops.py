@@ -176,7 +176,7 @@ def test_recompute_keeps_states_only():
     one = case("Stack of three, projected")
     tape = one.run(recompute=True)[1]
     assert tape.tape.keeps == [None] * T and len(tape.tape.states) == T
-    assert tape.path == "scan"
+    assert tape.path == "plain"
 
 
 @pytest.mark.parametrize("name", CELLS)
@@ -188,18 +188,18 @@ def test_every_refusal_is_in_words(name):
 
 
 def test_explain_says_what_runs_and_why_nothing_faster():
-    like, home = np.zeros((T, B, I)), [f"{path}: arrays are in main memory" for path in ("cuda.onchip", "cuda.stepped")]
-    assert rnnref.explain(LSTM(projection=2), like).splitlines() == [*home, "scan_gated: runs"]
+    like, home = np.zeros((T, B, I)), [f"{path}: arrays are in main memory" for path in ("onchip", "stepped")]
+    assert rnnref.explain(LSTM(projection=2), like).splitlines() == [*home, "hoisted: runs"]
     assert rnnref.explain(Stack((LSTM(), GRU())), like).splitlines() == [
-        *home, "scan_gated: Stack has no input map that does not wait for the state", "layerwise: runs",
-        *("0 " + line for line in home), "0 scan_gated: runs", *("1 " + line for line in home), "1 scan_gated: runs"]
+        *home, "hoisted: Stack has no input map that does not wait for the state", "layerwise: runs",
+        *("0 " + line for line in home), "0 hoisted: runs", *("1 " + line for line in home), "1 hoisted: runs"]
     assert rnnref.explain(Bidirectional((LSTM(), Dropout(GRU()))), like).splitlines()[5:] == [
-        "apart: runs", *("0 " + line for line in home), "0 scan_gated: runs", *("1 " + line for line in home),
-        "1 scan_gated: Dropout has no input map that does not wait for the state",
+        "bidirectional: runs", *("0 " + line for line in home), "0 hoisted: runs", *("1 " + line for line in home),
+        "1 hoisted: Dropout has no input map that does not wait for the state",
         "1 layerwise: it is no stack of layers", "1 scan: runs"]
     assert "takes no extra" in rnnref.explain(LSTM(), like, extra=Masks(x=PerStep(like)))
     with pytest.raises(rnnref.NotSupported, match="no path can run it"):
-        rnnref.explain(Stack((LSTM(),)), like, paths=("scan_gated",))
+        rnnref.explain(Stack((LSTM(),)), like, paths=("hoisted",))
 
 
 @pytest.mark.parametrize("limit", (None, 2.0))

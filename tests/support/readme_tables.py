@@ -14,7 +14,7 @@ from rnnref.loops.plan import Call, plan
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 MAPS = [name for _, name in plan.KERNEL_MAPS]            # twins of maps carry a math mode, they fuse nothing
-PATHS = {"cuda.onchip": "on chip", "cuda.stepped": "stepped"}
+PATHS = {"onchip": "on chip", "stepped": "stepped"}
 CALL = Call("cupy", (100, 64, 256), np.dtype("float32"), sm=90, units=512)
 
 
