@@ -11,9 +11,9 @@ from . import cells, init
 from .arrays import asnumpy, namespace
 from .cell import vjp
 from .errors import DeviceError, DtypeError, Error, MissingExtra, NotSupported, ShapeError
+from .io import load, save
 from .loops.plan import explain
 from .loops.run import run, run_back
-from .io import load, save
 from .tree import PerStep, to
 
 __version__ = "0.1.0"

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, Optional
 import numpy
 
 from .arrays import cast, namespace, upcast
+from .elementwise import clip, dclip
 from .errors import NotSupported, ShapeError
 from .maps.dense import Dense, Map
-from .elementwise import clip, dclip
-from .shapes import ArraySpec, Size, check_state, expect, resolve_shape, check_floating, check_names, infer_sizes
+from .shapes import ArraySpec, Size, check_floating, check_names, check_state, expect, infer_sizes, resolve_shape
 from .tree import add, first_leaf, leaves, map_structure
 
 

@@ -148,8 +148,8 @@ def _load_arrays(path):
 
 
 def _verify_engine(args):
-    from .survey.frameworks import survey_framework
     from .survey import survey
+    from .survey.frameworks import survey_framework
     if args.against in ("torch", "keras"):
         return survey_framework(args.against, args.ops, args.seed, make_progress())
     return survey(args.against, args.ops, args.seed, make_progress())

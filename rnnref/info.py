@@ -11,10 +11,10 @@ import numpy
 
 from .cells import CATALOG, EXAMPLES, TwoStage
 from .errors import Error, NotSupported
-from .loops.plan import KERNELS, explain
 from .interop import LAYOUTS, cell_like
-from .interop.families import family_of
 from .interop.describe import GATE_MEANINGS, write_equations
+from .interop.families import family_of
+from .loops.plan import KERNELS, explain
 from .tree import leaves
 
 _PARAMETER_MEANINGS = {"W": "of the input", "R": "of h", "b": "bias", "bR": "bias of the recurrent product", "P": "output projection",

@@ -2,9 +2,9 @@
 from functools import lru_cache
 
 from .cell import Cell
+from .elementwise import Activation
 from .maps.dense import Map
 from .rules.rule import Rule
-from .elementwise import Activation
 
 
 def find_parts(cell):

@@ -1,7 +1,8 @@
 """What tests share."""
 import pytest
-from tests.support import strict
 from hypothesis import settings
+
+from tests.support import strict
 
 collect_ignore_glob = ["bench/*", "kernels/*", "shim/*"]   # what tests use, not tests: no doctests to look for
 

@@ -1,8 +1,8 @@
 """Every cell by its public name, and what cells are made of."""
 from ..cell import Cell, GatedCell, ProjectedCell, TwoStage
-from ..wrappers.parallel import Parallel
 from ..wrappers.candidate_dropout import CandidateDropout
 from ..wrappers.dropout import Dropout, Masks
+from ..wrappers.parallel import Parallel
 from ..wrappers.skip import Skip
 from ..wrappers.stack import Bidirectional, Stack
 from .catalog import CATALOG, EXAMPLES, GRU, LSTM, LayerNormSimpleRNN, SimpleRNN

@@ -7,8 +7,8 @@ from ..errors import check_option
 from ..maps.dense import Dense
 from ..rules.elman import ElmanRule
 from ..rules.gru import GRURule
-from ..rules.lstm import LSTMRule
 from ..rules.layer_norm import LayerNormRule
+from ..rules.lstm import LSTMRule
 from .gated_units import GATED_UNITS
 from .grid import GridLSTM
 from .gru_before import GRUBefore

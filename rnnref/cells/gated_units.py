@@ -4,8 +4,8 @@ The letters of the shapes are those of `catalog`.
 """
 from ..cell import GatedCell, ProjectedCell
 from ..errors import check_option
-from ..maps.dense import Dense, Zero
 from ..maps.composed import Chain, ConcatInput
+from ..maps.dense import Dense, Zero
 from ..maps.normed import LayerNorm
 from ..rules import gated
 from ..rules.gru import GRURule

@@ -4,17 +4,17 @@ from typing import Any, NamedTuple, Optional
 
 import numpy
 
-from ..arrays import cast, namespace, as_matrix
+from ..arrays import as_matrix, cast, namespace
 from ..cell import Cell
+from ..elementwise import clip, dclip, dsigmoid, dtanh, sigmoid, tanh
 from ..errors import NotSupported, check_option
 from ..maps.dense import Dense
 from ..rules.lstm import State
-from ..elementwise import clip, dclip, dsigmoid, dtanh, sigmoid, tanh
 from ..shapes import Size, resolve_shape
 from ..tree import add, map_structure
 from ..wrappers.parallel import Parallel
-from .timefreq import check_windows
 from .frequency_windows import extract_windows, overlap_add
+from .timefreq import check_windows
 
 
 class KeptLSTM(NamedTuple):

@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..arrays import cast, namespace
-from ..errors import NotSupported, ShapeError
 from ..elementwise import clip, dclip, dsigmoid, dtanh, sigmoid, tanh
-from ..shapes import ArraySpec, Size, check_input, expect, check_floating
-from ..tree import choose, apply_mask, map_structure
+from ..errors import NotSupported, ShapeError
+from ..shapes import ArraySpec, Size, check_floating, check_input, expect
+from ..tree import apply_mask, choose, map_structure
 from ..wrappers.owning import ParametricWrapper
-from .ntm_addressing import address, address_backward, softmax, dsoftmax
+from .ntm_addressing import address, address_backward, dsoftmax, softmax
 
 _LIMIT = 20.0                                      # of what the heads are told and of the output, as TF 1 has it
 

@@ -4,11 +4,11 @@ from typing import Any, NamedTuple
 
 from ..arrays import cast, namespace, upcast
 from ..cell import GatedCell
+from ..elementwise import where
 from ..errors import NotSupported, ShapeError, check_option
 from ..maps.dense import Dense
 from ..rules.lstm import LSTMRule
-from ..elementwise import where
-from ..shapes import ArraySpec, Size, expect, check_floating
+from ..shapes import ArraySpec, Size, check_floating, expect
 from ..tree import add, first_leaf, map_structure
 from ..wrappers.base import Wrapper
 from .dense_peepholes import DensePeepholes

@@ -9,8 +9,8 @@ from ..cell import Cell, sum_to_parameters
 from ..errors import NotSupported, ShapeError
 from ..maps.dense import Dense
 from ..rules.lstm import LSTMRule, State
-from ..shapes import ArraySpec, Size, check_input, expect, resolve_shape, check_floating, check_names
-from ..tree import stack, map_structure
+from ..shapes import ArraySpec, Size, check_floating, check_input, check_names, expect, resolve_shape
+from ..tree import map_structure, stack
 from .frequency_windows import extract_windows, overlap_add
 
 

@@ -2,8 +2,8 @@
 import numpy
 
 from .budget import measure_budgets
-from .verdict import judge
 from .candidate import GRADIENT, OUTPUT, STATE
+from .verdict import judge
 
 
 def describe_findings(candidate, budgets, verdicts, rng):

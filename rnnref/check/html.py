@@ -4,8 +4,8 @@
 """
 from html import escape
 
+from .row import count_verdicts, format_count, group_rows, is_long
 from .svg import draw_histogram, draw_lines
-from .row import group_rows, is_long, format_count, count_verdicts
 
 _MARKS = {"agrees": "✓", "differs": "✗", "refused": "⊘", "not comparable": "~"}
 _KINDS = {"agrees": "good", "differs": "bad", "refused": "none", "not comparable": "open"}

@@ -4,12 +4,12 @@ from dataclasses import replace
 import numpy
 
 from .budget import FACTOR, measure_budgets
+from .candidate import GRADIENT, OUTPUT
+from .findings import describe_findings, join_names
 from .onnx_engines import RefusalError
-from .verdict import Verdict, judge
 from .report import Report
 from .row import Row
-from .findings import describe_findings, join_names
-from .candidate import GRADIENT, OUTPUT
+from .verdict import Verdict, judge
 
 _BIAS_SCALE = 0.3                                        # how large biases are drawn that were all zero
 

@@ -15,8 +15,8 @@ from ..errors import DtypeError, NotSupported, ShapeError, check_option
 from ..loops.run import run, run_back
 from ..tree import leaves, map_structure
 from ..wrappers.stack import Bidirectional
+from .candidate import GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluation, draw_normal, step_order
 from .onnx_engines import RefusalError
-from .candidate import GRADIENT, OUTPUT, STATE, Evaluation, Axis, ArrayDescription, Candidate, draw_normal, step_order
 
 _OPTIONAL_ARGUMENTS = ("initial_state", "lengths", "p")
 _AXIS_WORDS = {"I": "input", "H": "from unit", "U": "unit"}

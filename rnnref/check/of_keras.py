@@ -7,9 +7,10 @@ import numpy
 
 from ..errors import NotSupported, ShapeError
 from ..interop import weights_of
-from .reference import Part, run_chain_back, run_chain, zero_state
+from .candidate import (GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluation, describe_gradient,
+                        draw_normal, step_order)
 from .of_torch import make_input
-from .candidate import GRADIENT, OUTPUT, STATE, Evaluation, Axis, ArrayDescription, Candidate, draw_normal, step_order, describe_gradient
+from .reference import Part, run_chain, run_chain_back, zero_state
 
 # two directions -> one output, and back
 _MERGES = {

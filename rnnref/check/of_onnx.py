@@ -6,8 +6,8 @@ import numpy
 
 from ..errors import DtypeError, NotSupported, ShapeError, import_optional
 from ..onnx import TEXT, run_op
+from .candidate import OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluation, draw_normal, step_order
 from .onnx_engines import INPUT_NAMES, resolve_engine
-from .candidate import OUTPUT, STATE, Evaluation, Axis, ArrayDescription, Candidate, draw_normal, step_order
 
 WEIGHTS = ("W", "R", "B", "P")
 

@@ -4,10 +4,10 @@ from os import PathLike
 
 from ..errors import NotSupported, import_optional
 from ..onnx.reading import CHOICES, ONNXRUNTIME
-from .measure import randomize_zeros, check_candidate, compare_results
-from .of_onnx import wrap_model, wrap_node, find_nodes
-from .report import Report
 from .findings import join_names
+from .measure import check_candidate, compare_results, randomize_zeros
+from .of_onnx import find_nodes, wrap_model, wrap_node
+from .report import Report
 
 _WHOLE_MODEL = "the whole model"
 

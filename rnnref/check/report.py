@@ -11,7 +11,7 @@ from textwrap import wrap
 
 from ..errors import Error
 from .html import render_html
-from .row import VERDICTS, Row, summarize, group_rows, is_long  # noqa: F401 (Row is offered here)
+from .row import VERDICTS, Row, group_rows, is_long, summarize  # noqa: F401 (Row is offered here)
 
 _MARKS = {"agrees": "ok", "differs": "XX", "refused": "--", "not comparable": "??"}
 

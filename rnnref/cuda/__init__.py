@@ -1,7 +1,7 @@
 """Arrays on a GPU: kernels written by hand, and what launches them.  (floor 5)
 
     a rule          scalar.cuh rule.cuh, and elman gru lstm limited.cuh: twins of rules/, of one number at a time
-    one step        rows.cuh pointwise.cu gru_before.cu; pointwise.py before.py; twins.py: rules that are kernels
+    one step        rows.cuh pointwise.cu reset_before.cu; pointwise.py before.py; twins.py: rules that are kernels
     step by step    stepped.py (tier 1), step_gated.py step_projected.py step_before.py, series.py
     as a graph      graphed.py, capture.py lending.py blas.py
     on chip         onchip.py (tier 2), whole.py tiling.py; onchip.cu fma.cuh mma.cuh cluster.cuh

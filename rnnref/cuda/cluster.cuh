@@ -2,7 +2,7 @@
 //
 // A cluster of one block is a block, and needs no card that has clusters.
 #pragma once
-#include "scalar.cuh"
+#include "elementwise.cuh"
 
 namespace rnnref {
 

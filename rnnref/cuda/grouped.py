@@ -5,7 +5,7 @@ The part of x that a group sees is a block of columns, which cuBLAS reads where 
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from ..arrays import namespace, as_matrix
+from ..arrays import as_matrix, namespace
 from ..maps.dense import Grouped
 from . import precision
 from .matmul import matmul, sum_rows

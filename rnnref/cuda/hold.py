@@ -3,8 +3,8 @@ import numpy
 
 from ..arrays import is_array
 from ..errors import DtypeError, NotSupported, ShapeError
-from .launch import check_on_device
 from .devices import LARGEST
+from .launch import check_on_device
 from .source import CPP_TYPES
 
 

@@ -12,8 +12,8 @@ import numpy
 from ..arrays import is_cupy
 from ..errors import DeviceError, import_optional
 from .devices import geometry
-from .source import assemble
 from .errors import translate_errors
+from .source import assemble
 
 _WHO = "CUDA kernels"
 COMPILE_OPTIONS = ("-std=c++17",)

@@ -10,14 +10,14 @@ from typing import Any, ClassVar, Optional
 
 import numpy
 
-from ..arrays import is_cupy, namespace, as_matrix
+from ..arrays import as_matrix, is_cupy, namespace
 from ..errors import DeviceError, DtypeError, ShapeError, import_optional
 from ..maps.dense import Dense, add_bias
 from ..maps.normed import WeightNorm
 from . import precision
+from .errors import translate_errors
 from .precision import MODES
 from .step_launches import step_addresses
-from .errors import translate_errors
 
 _WHO = "product"
 # One and zero where cuBLAS reads them: in main memory, in the type of the sum.

@@ -37,9 +37,9 @@ from typing import Any
 from ..arrays import is_array
 from ..errors import NotSupported, ShapeError
 from .hold import LaunchArrays, arithmetic_dtype
-from .launch import why_no_compiler, launch
+from .kernel_table import kernel_row_of, refuses_activations
+from .launch import launch, why_no_compiler
 from .source import CPP_TYPES, Kernel
-from .kernel_table import refuses_activations, kernel_row_of
 
 
 def refuses(rule):

@@ -14,9 +14,9 @@ Types: r h, sent and dax are S, kept is A, all others W.
 from ..cells import gru_before
 from ..rules.gru import Pre
 from .hold import LaunchArrays, arithmetic_dtype
-from .launch import why_no_compiler, launch
-from .source import Kernel
 from .kernel_table import KERNEL_TABLE, refuses_activations
+from .launch import launch, why_no_compiler
+from .source import Kernel
 
 WHO = "GRU"
 KEPT_COUNT = 3                                        # r z n
@@ -93,7 +93,7 @@ def _start_launch(h0, live, out):
 
 
 def make_kernel(args, A, S, W):
-    return Kernel("gru_before.cu", args, A.name, S.name, W.name)
+    return Kernel("reset_before.cu", args, A.name, S.name, W.name)
 
 
 def kept_views(kept, h0, gates, new):

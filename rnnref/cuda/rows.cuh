@@ -4,7 +4,7 @@
 // its grid, so any launch gives the same bits.  A null pointer is zero where it is read; where it is to be written to,
 // the result is not wanted.
 #pragma once
-#include "scalar.cuh"
+#include "elementwise.cuh"
 
 namespace rnnref {
 

@@ -11,7 +11,7 @@
 //
 // All of one unit `u` of one row.  Same names and same order of operations as the rule in Python.
 #pragma once
-#include "scalar.cuh"
+#include "elementwise.cuh"
 
 namespace rnnref {
 

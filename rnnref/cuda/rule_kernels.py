@@ -11,7 +11,7 @@ from ..rules.elman import ElmanRule
 from ..rules.gru import GRURule
 from ..rules.lstm import LSTMRule
 from ..tree import map_structure
-from . import reset_before, pointwise
+from . import pointwise, reset_before
 
 
 class KernelRule:

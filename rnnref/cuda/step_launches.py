@@ -7,8 +7,8 @@ axis of time moved on.
 import numpy
 
 from ..errors import Error
-from .launch import pack_arguments, compile_kernel
 from .devices import geometry
+from .launch import compile_kernel, pack_arguments
 
 
 def prepare_launches(f, order, live, inputs, out):

@@ -1,0 +1,1 @@
+"""Whole sequences on a GPU: step by step, as a CUDA graph, or in one launch."""

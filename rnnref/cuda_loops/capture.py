@@ -6,9 +6,9 @@ and stays.  What the work copies to the host or waits for cannot be recorded, no
 from contextlib import contextmanager
 from threading import RLock
 
+from ..cuda.errors import translate_error
 from ..errors import Error, NotSupported, import_optional
 from . import cublas
-from ..cuda.errors import translate_error
 
 WHO = "graphed"
 _PER_THREAD_STREAM = 2                                    # its address in CUDA

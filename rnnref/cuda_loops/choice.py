@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from ..cuda.devices import find_nearest_sm
 from ..cuda.precision import MODES
 from ..cuda.source import CPP_TYPES
-from .tiling import DOUBLE_SLOWDOWN, PROCESSORS, ITEM_SIZES, Task, estimate_microseconds, choose_tiling
+from .tiling import DOUBLE_SLOWDOWN, ITEM_SIZES, PROCESSORS, Task, choose_tiling, estimate_microseconds
 
 _BUILT = (2, 1, 0)
 MIN_STEPS = 8                                         # fewer are not worth loading R

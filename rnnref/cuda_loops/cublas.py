@@ -12,9 +12,9 @@ from ctypes import CDLL, byref, c_char_p, c_int, c_size_t, c_void_p
 from functools import lru_cache
 from weakref import WeakValueDictionary, finalize
 
-from ..errors import Error, MissingExtra, import_optional
 from ..cuda import matmul
 from ..cuda.errors import translate_error
+from ..errors import Error, MissingExtra, import_optional
 
 _WHO = "cuBLAS for CUDA graphs"
 _P, _I = c_void_p, c_int

@@ -15,16 +15,16 @@ import atexit
 from typing import Any, NamedTuple
 
 from ..arrays import namespace
-from ..tree import map_structure
-from . import cublas, stepped
-from ..cuda import precision, pointwise
-from .capture import WHO, CapturedGraph, _current_stream, _in_stream_order
+from ..cuda import pointwise, precision
+from ..cuda.errors import translate_errors
 from ..cuda.hold import arithmetic_dtype
 from ..cuda.launch import check_on_device
+from ..tree import map_structure
+from . import cublas, stepped
+from .capture import WHO, CapturedGraph, _current_stream, _in_stream_order
 from .lending import Pool
-from .tapes import set_first_state, copy_final_state, project_inputs, allocate_outputs
-from .stepped import core_cell, step_module_of, prepare_forward_steps, prepare_backward_steps
-from ..cuda.errors import translate_errors
+from .stepped import core_cell, prepare_backward_steps, prepare_forward_steps, step_module_of
+from .tapes import allocate_outputs, copy_final_state, project_inputs, set_first_state
 
 _POOL_SIZE = 8                                          # two layers of two directions, twice
 POOL = Pool(_POOL_SIZE)

@@ -13,15 +13,15 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..arrays import namespace
+from ..cuda import pointwise, precision
+from ..cuda.errors import translate_errors
+from ..cuda.hold import arithmetic_dtype
+from ..cuda.kernel_table import kernel_row_of
 from ..errors import NotSupported
 from ..tree import add
 from ..wrappers.stack import Bidirectional
-from . import choice, tapes, stepped, whole
-from ..cuda import precision, pointwise
-from ..cuda.hold import arithmetic_dtype
-from ..cuda.kernel_table import kernel_row_of
-from .tiling import estimate_microseconds, max_registers, count_registers, count_shared_bytes
-from ..cuda.errors import translate_errors
+from . import choice, stepped, tapes, whole
+from .tiling import count_registers, count_shared_bytes, estimate_microseconds, max_registers
 
 _WHO = "onchip"
 

@@ -8,14 +8,14 @@ they lie.
 """
 from typing import Any, NamedTuple
 
-from ..arrays import cast, namespace, as_matrix
+from ..arrays import as_matrix, cast, namespace
 from ..cuda import reset_before
-from . import tapes
-from ..cuda.reset_before import split_gates
 from ..cuda.hold import arithmetic_dtype
 from ..cuda.matmul import matmul, prepare_matmuls, sum_rows
-from .tapes import mode_of, as_plain, refuses_maps
-from ..cuda.step_launches import prepare_launches, as_constant
+from ..cuda.reset_before import split_gates
+from ..cuda.step_launches import as_constant, prepare_launches
+from . import tapes
+from .tapes import as_plain, mode_of, refuses_maps
 
 allocate_gradients, collect_gradients = tapes.allocate_gradients, tapes.collect_gradients
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from ..arrays import namespace
 from ..cuda import pointwise
-from . import tapes
-from ..cuda.matmul import prepare_matmuls
-from .tapes import mode_of
-from ..cuda.step_launches import prepare_launches, as_constant
 from ..cuda.kernel_table import kernel_row_of
+from ..cuda.matmul import prepare_matmuls
+from ..cuda.step_launches import as_constant, prepare_launches
+from . import tapes
+from .tapes import mode_of
 
 _RING_STEPS = 16                                         # steps whose recurrent bias is written in one launch
 

@@ -10,13 +10,14 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from ..arrays import cast, namespace
+from ..cuda.kernel_table import kernel_row_of
+from ..cuda.matmul import prepare_matmuls
+from ..cuda.step_launches import as_constant
 from ..rules.limited import LimitedRule
 from . import tapes
-from ..cuda.matmul import prepare_matmuls
-from .tapes import mode_of_map, map_gradients
-from ..cuda.step_launches import as_constant
-from .step_gated import prepare_recurrent_backward, prepare_gates_backward, prepare_rule_forward, prepare_rule_backward, prepare_recurrent_forward
-from ..cuda.kernel_table import kernel_row_of
+from .step_gated import (prepare_gates_backward, prepare_recurrent_backward, prepare_recurrent_forward,
+                         prepare_rule_backward, prepare_rule_forward)
+from .tapes import map_gradients, mode_of_map
 
 
 class _StepArrays(NamedTuple):

@@ -12,11 +12,11 @@ device), so it runs when it is asked for: paths=("graphed", "bidirectional").
 from ..arrays import namespace
 from ..cell import GatedCell, ProjectedCell
 from ..cells.gru_before import GRUBefore
-from . import step_before, step_gated, step_projected
-from ..cuda.matmul import cast_operand
-from .tapes import copy_final_state, copy_contiguous, project_inputs, mode_of_map, allocate_outputs
 from ..cuda.errors import translate_errors
+from ..cuda.matmul import cast_operand
 from ..cuda.rule_kernels import CudaGRUBefore
+from . import step_before, step_gated, step_projected
+from .tapes import allocate_outputs, copy_contiguous, copy_final_state, mode_of_map, project_inputs
 
 __all__ = ["backward", "forward", "refuses"]
 _WHO = "stepped"

@@ -6,15 +6,15 @@ h, c and what the rule keeps lie one step after the other, and so are the factor
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from ..arrays import cast, namespace, as_matrix
+from ..arrays import as_matrix, cast, namespace
 from ..cell import GatedCell, Kept, KeptStep, sum_to_parameters
 from ..cells.gru_before import GRUBefore
+from ..cuda import pointwise, precision
+from ..cuda.hold import arithmetic_dtype
+from ..cuda.matmul import CudaDense, CudaMatrixMap, CudaWeightNorm, dtype_by_name, matmul, sum_rows
 from ..maps.dense import Dense
 from ..maps.normed import WeightNorm
-from ..tree import select_step, choose, apply_mask
-from ..cuda import precision, pointwise
-from ..cuda.hold import arithmetic_dtype
-from ..cuda.matmul import CudaDense, CudaWeightNorm, CudaMatrixMap, dtype_by_name, matmul, sum_rows
+from ..tree import apply_mask, choose, select_step
 
 _MAPS = (Dense, WeightNorm, CudaDense, CudaWeightNorm)
 

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..arrays import namespace
-from ..errors import Error
-from ..cuda.launch import check_on_device, compile_kernel, struct_dtype
 from ..cuda.devices import CARDS, why_no_launch
+from ..cuda.kernel_table import kernel_row_of
+from ..cuda.launch import check_on_device, compile_kernel, struct_dtype
 from ..cuda.pointwise import pack_options
 from ..cuda.source import CPP_TYPES, SequenceKernel
-from ..cuda.kernel_table import kernel_row_of
-from .tiling import product_arguments, count_shared_bytes
+from ..errors import Error
+from .tiling import count_shared_bytes, product_arguments
 
 _WHO = "onchip"
 _PORTABLE_BLOCKS, _NON_PORTABLE_ATTRIBUTE = 8, 14                          # blocks of a cluster; the attribute that lets a kernel have more

@@ -1,7 +1,7 @@
 """The same function in the parameters of another cell.  (floor 4)"""
 from ..arrays import namespace
 from ..errors import NotSupported
-from .families import RESET_REASON, CONV_OPTIONS, traits
+from .families import CONV_OPTIONS, RESET_REASON, traits
 
 _SCALED = ("W", "R", "b", "bR", "Wp")              # what enters the argument of a gate
 

@@ -5,8 +5,8 @@ from ..arrays import asnumpy
 from ..errors import NotSupported, ShapeError
 from ..shapes import check_floating
 from .adapt import adapt
-from .places import arrays_of, blocks_of, check_shapes, expected_shapes, is_row_needed, check_gates, infer_sizes
-from .families import infer_cell, cell_like, layout_of, check_defaults
+from .families import cell_like, check_defaults, infer_cell, layout_of
+from .places import arrays_of, blocks_of, check_gates, check_shapes, expected_shapes, infer_sizes, is_row_needed
 
 _MISSING_OPTIONS = {"bR": "recurrent_bias=True", "P": "projection=its width", "Wp": "peepholes=True"}
 

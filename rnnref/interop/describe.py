@@ -1,7 +1,7 @@
 """Which of their arrays is which gate, and where in the equations it stands: a table to read.  (floor 4)"""
-from .places import arrays_of, blocks_of
-from .convert import measure_arrays, gates_with_own_bias
+from .convert import gates_with_own_bias, measure_arrays
 from .families import infer_cell, layout_of, traits
+from .places import arrays_of, blocks_of
 
 GATE_MEANINGS = {"i": "input gate", "f": "forget gate", "g": "candidate (elsewhere j, c or z)", "o": "output gate",
          "r": "reset gate", "z": "update gate (keeps the old h)", "n": "candidate (elsewhere h or c)",

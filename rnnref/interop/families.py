@@ -6,6 +6,7 @@ from ..cells.gated_units import MGU
 from ..cells.gru_before import GRUBefore
 from ..cells.lstm_variants import ConvLSTM
 from ..cells.mgu_before import MGUBefore
+from ..elementwise import ALIASES, get_activation
 from ..errors import NotSupported, ShapeError
 from ..maps.conv import Conv
 from ..maps.dense import Dense
@@ -13,9 +14,8 @@ from ..rules.elman import ElmanRule
 from ..rules.gated import MGURule
 from ..rules.gru import GRURule
 from ..rules.lstm import LSTMRule
-from ..elementwise import ALIASES, get_activation
-from .places import arrays_of
 from .layouts import IMPOSSIBLE, LAYOUTS, Layout
+from .places import arrays_of
 
 _FAMILIES: dict = {"rnn": catalog.SimpleRNN, "lstm": catalog.LSTM, "gru": catalog.GRU, "gru before": catalog.GRU,
                   "mgu": MGU, "conv lstm": ConvLSTM}

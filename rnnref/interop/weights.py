@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..errors import NotSupported, ShapeError, import_optional
-from .places import arrays_of
 from .convert import load
-from .files import to_numpy, read
-from .layouts import KERAS_ACTIVATIONS, TORCH_ACTIVATIONS, Layout, make_activations
 from .families import cell_for, infer_cell, layout_of
+from .files import read, to_numpy
+from .layouts import KERAS_ACTIVATIONS, TORCH_ACTIVATIONS, Layout, make_activations
+from .places import arrays_of
 
 
 class Weights(NamedTuple):

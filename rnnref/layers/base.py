@@ -7,7 +7,7 @@ import numpy
 from ..arrays import asnumpy, is_array, is_floating, namespace
 from ..errors import DtypeError, Error, NotSupported, ShapeError
 from ..tree import first_leaf, leaves, map_structure, to
-from .config import initialiser, serialize, deserialize, snake
+from .config import deserialize, initialiser, serialize, snake
 
 
 class Layer:

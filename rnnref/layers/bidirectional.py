@@ -7,7 +7,7 @@ from .config import serialize
 from .nested import as_lists
 from .recurrent import Recurrent, return_gradients, return_outputs, reverse_time
 from .rnn import RNN
-from .stacked import common_dtype, split_masks, set_each
+from .stacked import common_dtype, set_each, split_masks
 
 _MERGE = {"concat": lambda y, back: namespace(y).concatenate([y, back], -1), "sum": lambda y, back: y + back,
          "mul": lambda y, back: y * back, "ave": lambda y, back: (y + back) / 2}

@@ -11,7 +11,7 @@ from ..shapes import ArraySpec
 from ..tree import first_leaf, leaves
 from .base import Layer
 from .cell import OwningCell
-from .nested import map_shapes, as_lists, output_shapes, one_step, cast_outputs, pack_like, stand_in, with_batch
+from .nested import as_lists, cast_outputs, map_shapes, one_step, output_shapes, pack_like, stand_in, with_batch
 
 _BACKWARD = "backward(inputs, states, doutputs, dstates) -> dinputs, dstates, {weight: its gradient}"
 

@@ -4,7 +4,7 @@ import sys
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 
-from .. import init, elementwise
+from .. import elementwise, init
 from ..cell import Cell
 from ..errors import NotSupported
 from ..interop.layouts import KERAS_ACTIVATIONS

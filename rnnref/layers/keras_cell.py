@@ -6,9 +6,9 @@ import numpy
 from .. import interop
 from ..errors import NotSupported, ShapeError, check_option
 from ..shapes import expect, resolve_shape
-from ..wrappers.gate_dropout import GateDropout
 from ..wrappers.dropout import Masks
-from .base import refuse_training, cast_array
+from ..wrappers.gate_dropout import GateDropout
+from .base import cast_array, refuse_training
 from .cell import OwningCell
 from .config import activation, initialiser
 

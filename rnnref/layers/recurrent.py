@@ -3,10 +3,10 @@ from typing import Any, NamedTuple
 
 from ..arrays import is_array, namespace
 from ..errors import ShapeError
-from ..loops.run import run, run_back, make_initial_state
+from ..loops.run import make_initial_state, run, run_back
 from ..tree import first_leaf, leaves, map_structure, zeros_like
 from .base import Layer
-from .nested import cast_inputs, as_lists, pack_like, shapes_of
+from .nested import as_lists, cast_inputs, pack_like, shapes_of
 
 
 class Kept(NamedTuple):

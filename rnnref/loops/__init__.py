@@ -1,0 +1,1 @@
+"""The loop over timesteps: `run`, what it chooses to run, and the plain paths."""

@@ -1,9 +1,9 @@
 """The path for two directions when nothing takes both: one after the other, each by its own plan.  (floor 6)"""
 from typing import NamedTuple
 
-from .plan import resolve_name
 from ..tree import add
 from ..wrappers.stack import Bidirectional
+from .plan import load_path
 
 
 class Tape(NamedTuple):
@@ -25,13 +25,13 @@ def split_call(cell, call):
 
 
 def forward(plans, p, xs, s, extra=None, live=None, reverse=False, keep=True):
-    runs = [resolve_name(plan.path).forward(plan.cell, q, xs, state, e, live, back, keep)
+    runs = [load_path(plan.path).forward(plan.cell, q, xs, state, e, live, back, keep)
             for plan, q, state, e, back in zip(plans, p, s, extra or (None, None), (reverse, not reverse))]
     ys, new, tapes = zip(*runs)
     return ys, new, Tape(plans, tapes) if keep else None
 
 
 def backward(tape, dys, ds):
-    runs = [resolve_name(plan.path).backward(one, dy, d) for plan, one, dy, d in zip(*tape, dys, ds)]
+    runs = [load_path(plan.path).backward(one, dy, d) for plan, one, dy, d in zip(*tape, dys, ds)]
     (ahead, back), ds, dextra, dp = zip(*runs)
     return add(ahead, back), ds, dextra if any(e is not None for e in dextra) else None, dp

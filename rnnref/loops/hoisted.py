@@ -6,8 +6,8 @@ what is left inside is the recurrent product and the rule.
 from typing import Any, NamedTuple
 
 from ..cell import Kept, TwoStage
-from .scan import select_mask, list_steps
-from ..tree import select_step, choose, apply_mask, stack
+from ..tree import apply_mask, choose, select_step, stack
+from .scan import list_steps, select_mask
 
 
 class Tape(NamedTuple):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from . import scan
-from .plan import PATHS, resolve_name
 from ..wrappers.stack import Stack
+from . import scan
+from .plan import PATHS, load_path
 
 _FASTER_PATHS = PATHS[:PATHS.index("plain")]              # what a layer may win by going alone
 
@@ -67,10 +67,10 @@ def refuses(cell, call):
         return "it is no stack of layers"
     each = list(split_call(cell, call))
     for n, (one, its) in enumerate(each):
-        why = resolve_name("plain").refuses(one, its)
+        why = load_path("plain").refuses(one, its)
         if why:
             return f"layer {n}: {why}"
-    if all(resolve_name(path).refuses(one, its) for one, its in each for path in _FASTER_PATHS):
+    if all(load_path(path).refuses(one, its) for one, its in each for path in _FASTER_PATHS):
         return "no layer of it has a path that is faster than step by step"
     return None
 
@@ -78,7 +78,7 @@ def refuses(cell, call):
 def forward(plans, p, xs, s, extra=None, live=None, reverse=False, keep=True):
     new, tapes, ys = [], [], xs
     for plan, q, state, e in zip(plans, p, s, extra or (None,) * len(plans)):
-        ys, state, tape = resolve_name(plan.path).forward(plan.cell, q, ys, state, e, live, reverse, keep)
+        ys, state, tape = load_path(plan.path).forward(plan.cell, q, ys, state, e, live, reverse, keep)
         new.append(state)
         tapes.append(tape)
     return ys, tuple(new), Tape(plans, tuple(tapes), p, xs, s, extra, live, reverse) if keep else None
@@ -87,7 +87,7 @@ def forward(plans, p, xs, s, extra=None, live=None, reverse=False, keep=True):
 def backward(tape, dys, ds):
     back = []
     for plan, one, d in reversed(list(zip(tape.plans, tape.tapes, ds))):
-        dys, *rest = resolve_name(plan.path).backward(one, dys, d)
+        dys, *rest = load_path(plan.path).backward(one, dys, d)
         back.append(rest)
     ds, dextra, dp = zip(*reversed(back))
     return dys, ds, dextra if any(e is not None for e in dextra) else None, dp

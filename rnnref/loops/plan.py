@@ -14,16 +14,19 @@ from typing import Any, NamedTuple
 from ..arrays import is_floating, namespace
 from ..errors import NotSupported
 from ..maps.dense import Map
-from ..products import find_own_products, describe_products
+from ..products import describe_products, find_own_products
 from ..tree import first_leaf, map_structure
 
-PATHS = ("onchip", "stepped", "hoisted", "layerwise", "plain", "bidirectional")   # the first that does not refuse
-# (array module, rule or cell) -> "module:class"
-KERNELS = {("cupy", name): f"cuda.twins:Cuda{name}" for name in ("Elman", "GRU", "LSTM", "GRUBefore")}
+MODULES = {"onchip": "cuda_loops.onchip", "stepped": "cuda_loops.stepped", "graphed": "cuda_loops.graphed",
+           "hoisted": "loops.hoisted", "layerwise": "loops.layerwise", "plain": "loops.scan",
+           "bidirectional": "loops.bidirectional"}
+PATHS = tuple(name for name in MODULES if name != "graphed")          # the first that does not refuse; graphs are asked for
+# (array module, class name) -> "module:class"
+KERNELS = {("cupy", name): f"cuda.rule_kernels:Cuda{name}" for name in ("ElmanRule", "GRURule", "LSTMRule", "GRUBefore")}
 KERNEL_MAPS = {("cupy", name): f"cuda.{module}:Cuda{name}" for name, module in (
-    ("Dense", "products"), ("WeightNorm", "products"), ("Grouped", "grouped"), ("Conv", "patches"))}
+    ("Dense", "matmul"), ("WeightNorm", "matmul"), ("Grouped", "grouped"), ("Conv", "conv"))}
 TIERS = {"onchip": "2, R held on chip", "stepped": "1, products and kernels step by step",
-         "graphed": "1, products and kernels step by step, launched as one CUDA graph"}  # only where asked for
+         "graphed": "1, products and kernels step by step, launched as one CUDA graph"}
 
 
 class Call(NamedTuple):
@@ -42,7 +45,7 @@ class Call(NamedTuple):
 def describe_call(xs, extra=None, ragged=False, keep=True, s=None):
     like = first_leaf(xs)
     home = namespace(like).__name__
-    sm = resolve_name("cuda.modes").architecture(like) if home == "cupy" else None
+    sm = resolve_name("cuda.precision").architecture(like) if home == "cupy" else None
     extra, shape = map_structure(lambda _: True, extra), tuple(like.shape)
     if s is not None and not is_floating(like.dtype):                 # numbers of rows of a table
         like = first_leaf(s)
@@ -66,11 +69,11 @@ def plan(cell, call, paths=PATHS, kernels=True, mode=None):
     """How `cell` will run.  paths=("plain", "bidirectional"), kernels=False is the text as it is written."""
     call, notes = call if mode is None else call._replace(mode=mode), []
     name = getattr(cell, "name", type(cell).__name__)
-    why = call.mode != "fp32" and resolve_name("cuda.modes").refuses(call, kernels)
+    why = call.mode != "fp32" and resolve_name("cuda.precision").refuses(call, kernels)
     if why:
         raise NotSupported(name, f"mode={call.mode!r}: {why}")
     for path in paths:
-        why = resolve_name(path).refuses(cell, call)
+        why = load_path(path).refuses(cell, call)
         notes.append((path, why or "runs"))
         if not why:
             return Plan(path, _plan_parts(cell, call, path, (paths, kernels), notes), tuple(notes))
@@ -80,14 +83,14 @@ def plan(cell, call, paths=PATHS, kernels=True, mode=None):
 def _plan_parts(cell, call, path, choice, notes):
     """What runs inside of a path: the cell with its twins, or a plan for each direction or layer."""
     if path in ("bidirectional", "layerwise"):
-        plans = tuple(plan(one, its, *choice) for one, its in resolve_name(path).parts(cell, call))
+        plans = tuple(plan(one, its, *choice) for one, its in load_path(path).split_call(cell, call))
         notes += [(f"{n} {what}", became) for n, one in enumerate(plans) for what, became in one.notes]
         return plans
     of_twins = []
     chosen = _replace_with_kernels(cell, call.home, of_twins, call.mode) if choice[1] else cell
     if call.home == "cupy":
         notes.append(("tier", TIERS.get(path, "0, the text as it is written")))
-        notes += getattr(resolve_name(path), "says", lambda *_: ())(cell, call)
+        notes += getattr(load_path(path), "describe_kernels", lambda *_: ())(cell, call)
         notes.append(("mode", _describe_mode(chosen, call)))
     notes += of_twins
     return chosen
@@ -95,7 +98,7 @@ def _plan_parts(cell, call, path, choice, notes):
 
 def _describe_mode(cell, call):
     """The mode in words.  One that some product would not be in is refused: nothing is ignored silently."""
-    own, said = find_own_products(cell), f"{call.mode}, {resolve_name('cuda.modes').MODES[call.mode].words}"
+    own, said = find_own_products(cell), f"{call.mode}, {resolve_name('cuda.precision').MODES[call.mode].words}"
     if not own:
         return said
     if call.mode != "fp32":
@@ -144,6 +147,11 @@ def _find_kernel(thing, home, notes):
     return None if why else twin
 
 
+def load_path(name):
+    """The module of a path of execution, by its public name."""
+    return _import_cached(MODULES[name])
+
+
 def resolve_name(name):
     module, _, attribute = name.partition(":")
     return getattr(_import_cached(module), attribute) if attribute else _import_cached(module)
@@ -152,4 +160,4 @@ def resolve_name(name):
 @lru_cache(None)
 def _import_cached(module):
     """import_module asks the machinery of imports each time, and a choice is asked for nine."""
-    return import_module("." + module, __package__)
+    return import_module("rnnref." + module)

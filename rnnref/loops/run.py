@@ -3,11 +3,11 @@ from typing import Any, NamedTuple
 
 from ..arrays import cast, is_array, is_cupy, namespace
 from ..errors import DtypeError, NotSupported, ShapeError
-from .plan import describe_call, resolve_name, plan
-from ..padding import make_live_mask, check_policy, drepeat, repeat
+from ..padding import check_policy, drepeat, make_live_mask, repeat
 from ..shapes import check_like
-from ..tree import add, first_leaf, fill_missing, leaves, map_structure, zeros_like
+from ..tree import add, fill_missing, first_leaf, leaves, map_structure, zeros_like
 from ..wrappers.stack import Bidirectional
+from .plan import describe_call, load_path, plan, resolve_name
 
 
 class Tape(NamedTuple):
@@ -52,7 +52,7 @@ def run(cell, p, xs, s=None, extra=None, lengths=None, mask=None, reverse=False,
     q, e, prepared = cell.prepare(p, extra)
     keep = "states" if recompute and keep else keep
     chosen = plan(cell, describe_call(xs, e, live is not None, keep, s), **choice)
-    forward, tail = _translate_device_errors(resolve_name(chosen.path).forward, cell, xs), None
+    forward, tail = _translate_device_errors(load_path(chosen.path).forward, cell, xs), None
     ys, new, tape = forward(chosen.cell, q, xs, s, e, live, reverse, keep)
     if padding == "repeat":
         ys = _map_directions(repeat, cell, ys, live, reverse)
@@ -73,7 +73,7 @@ def run_back(tape, dys=None, ds=None):
     name = getattr(cell, "name", type(cell).__name__)
     for what, d, a in zip(("dys", "ds"), (dys, ds), like):
         check_like(name, what, d, a)
-    backward, more = _translate_device_errors(resolve_name(path).backward, cell, like), (None, None, None)
+    backward, more = _translate_device_errors(load_path(path).backward, cell, like), (None, None, None)
     if padding == "repeat":
         dys = _map_directions(drepeat, cell, dys, live, reverse)
     if tail is not None:
@@ -99,7 +99,7 @@ def _translate_device_errors(f, cell, where):
         return f
 
     def g(*args):
-        with resolve_name("cuda.trouble").explained(getattr(cell, "name", type(cell).__name__)):
+        with resolve_name("cuda.errors").translate_errors(getattr(cell, "name", type(cell).__name__)):
             return f(*args)
     return g
 

@@ -9,7 +9,7 @@ from ..arrays import upcast
 from ..cell import Cell
 from ..errors import ShapeError
 from ..products import find_parts
-from ..tree import PerStep, add, select_step, choose, first_leaf, leaves, apply_mask, stack, map_structure
+from ..tree import PerStep, add, apply_mask, choose, first_leaf, leaves, map_structure, select_step, stack
 
 
 class Tape(NamedTuple):

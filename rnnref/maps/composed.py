@@ -3,8 +3,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..arrays import namespace
-from ..errors import ShapeError
 from ..elementwise import get_activation
+from ..errors import ShapeError
 from ..tree import add
 from .dense import Map
 

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Optional
 
-from ..arrays import cast, namespace, as_matrix
+from ..arrays import as_matrix, cast, namespace
 from ..errors import NotSupported, ShapeError, check_option
 from .dense import Map, add_bias
 

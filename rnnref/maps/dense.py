@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 from typing import Optional
 
-from ..arrays import cast, as_matrix
+from ..arrays import as_matrix, cast
 from ..errors import ShapeError
 
 

@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from ..arrays import cast, namespace, as_matrix, upcast
+from ..arrays import as_matrix, cast, namespace, upcast
 from ..layer_norm import dnormalise, normalise
 from .dense import Dense, Map
 

@@ -5,8 +5,8 @@ from typing import NamedTuple, Optional
 
 import numpy
 
-from ..errors import NotSupported, check_option
 from ..elementwise import get_activation
+from ..errors import NotSupported, check_option
 
 
 class Operator(NamedTuple):

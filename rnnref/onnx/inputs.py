@@ -4,7 +4,7 @@ Axes are words, as in `shapes`: `T B I H`, `D` directions, `G` gate blocks x H, 
 """
 from ..arrays import namespace
 from ..errors import DeviceError, DtypeError, ShapeError
-from ..shapes import Size, expect, check_floating
+from ..shapes import Size, check_floating, expect
 from .attributes import OPERATORS, name_of
 
 INPUTS = {"X": "T B I", "W": "D G I", "R": "D G H", "B": "D G+G", "sequence_lens": "B", "initial_h": "D B H",

@@ -3,8 +3,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional
 
 from ..arrays import namespace
-from ..errors import NotSupported, check_option
 from ..elementwise import clip, dclip
+from ..errors import NotSupported, check_option
 from .rule import Rule
 
 

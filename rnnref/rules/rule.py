@@ -18,7 +18,7 @@ class Rule:
     @property
     def name(self):
         """What a cell with this rule is called in messages."""
-        return type(self).__name__
+        return type(self).__name__.removesuffix("Rule")
 
     def axes(self):
         """The parameters it reads and their axes."""

@@ -8,8 +8,10 @@ from itertools import permutations
 from typing import Any
 
 from ..onnx.reading import CHOICES
-from .effects import complement_gate, zero_missing_scales, zero_bias_half, exchange_initial_states, reorder_blocks, repeat_activations, to_time_first, leave_out
-from .miswritten import exchange_directions, reverse_output, replace_forward, start_in_padding, get_lengths, repeat_last_output, reverse_reading, run_into_padding
+from .effects import (complement_gate, exchange_initial_states, leave_out, reorder_blocks, repeat_activations,
+                      to_time_first, zero_bias_half, zero_missing_scales)
+from .miswritten import (exchange_directions, get_lengths, repeat_last_output, replace_forward, reverse_output,
+                         reverse_reading, run_into_padding, start_in_padding)
 
 SILENT = "the text is silent"
 OMITTED_SCALES = "activation_alpha and activation_beta"

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..errors import import_optional
 from ..onnx.attributes import FUNCTIONS
-from .faults import OMITTED_SCALES
 from .cases import ALPHA
+from .faults import OMITTED_SCALES
 from .probe import explain_refusal
 
 

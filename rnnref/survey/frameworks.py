@@ -3,9 +3,9 @@ import os
 from importlib.util import find_spec
 from itertools import product
 
-from ..errors import NotSupported, import_optional
 from ..check.report import Report
 from ..check.verify import verify
+from ..errors import NotSupported, import_optional
 
 T, B, I, H = 12, 4, 5, 7
 _RAGGED_LENGTHS = (12, 3, 8, 1)

@@ -3,9 +3,9 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from ..check.onnx_engines import RefusalError
-from ..onnx.attributes import FUNCTIONS, CANONICAL_NAMES
+from ..onnx.attributes import CANONICAL_NAMES, FUNCTIONS
+from .effects import leave_out, to_time_first
 from .faults import OPTIONAL, Fault, to_batch_first
-from .effects import to_time_first, leave_out
 from .search import CHAOS_THRESHOLD, max_difference, max_magnitude
 
 _THRESHOLD = CHAOS_THRESHOLD                                     # by less than this, nothing has changed

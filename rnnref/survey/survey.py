@@ -9,11 +9,11 @@ from ..check.onnx_engines import OPSET, RefusalError, resolve_engine
 from ..check.report import Report, to_json_types
 from ..check.row import Row
 from ..check.tolerance import tolerance
-from .findings import find_departures, locate_divergence, find_ignored, find_refusals, find_unexplained
 from .cases import OPS, generate_cases as grid
-from .text import render_text
+from .findings import find_departures, find_ignored, find_refusals, find_unexplained, locate_divergence
 from .probe import measure_sensitivities
 from .search import FACTOR, Result, Search, Truth
+from .text import render_text
 
 
 def survey(engine="onnxruntime", ops=OPS, seed=0, progress=None, cases=None):

@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import numpy
 
-from .assertions import Mismatch, assert_close, assert_same
 from ..errors import NotSupported, import_optional as need
-from .laws import LAWS, LawViolation, check_law
+from .assertions import Mismatch, assert_close, assert_same
 from .case import Case, Trial, draw_case, masking_options
+from .laws import LAWS, LawViolation, check_law
 
-__all__ = ["Broken", "Case", "Different", "Held", "Sizes", "assert_close", "assert_same", "cases", "check_case",
-           "check_cell", "lengths", "masks", "shapes", "wheres"]
+__all__ = ["Case", "LawReport", "LawViolation", "Mismatch", "Sizes", "assert_close", "assert_same", "cases",
+           "check_case", "check_cell", "lengths", "maskings", "masks", "shapes"]
 
 _LAW_ORDER = 3, 1, 2, 4, 5, 6, 7, 8, 9                 # a cell that changes its arguments can break any of the others
 

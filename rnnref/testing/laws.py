@@ -10,13 +10,13 @@ import numpy
 
 from ..arrays import is_floating
 from ..check.tolerance import tolerance
-from .assertions import Mismatch, assert_close, assert_same, pair_leaves
 from ..errors import Error
 from ..loops.run import run, run_back
 from ..loops.scan import select_extra
-from ..tree import PerStep, select_step, expand_mask, first_leaf, leaves, map_structure, to
-from .case import PLAIN, map_results
+from ..tree import PerStep, expand_mask, first_leaf, leaves, map_structure, select_step, to
 from ..wrappers.stack import Bidirectional
+from .assertions import Mismatch, assert_close, assert_same, pair_leaves
+from .case import PLAIN, map_results
 
 _STEPS = 1e-5, 1e-6, 1e-7                          # of differences: a shorter one may miss a kink in between
 

@@ -4,7 +4,6 @@
     outputs, (c, h) = result = tf1.dynamic_rnn(cell, x, sequence_length=[4, 2])
     d = result.backward(d_outputs)                              # d.inputs, d.state, d.variables
 """
-from .wrappers import AttentionCellWrapper, DeviceWrapper, DropoutWrapper, EmbeddingWrapper, HighwayWrapper, InputProjectionWrapper, MultiRNNCell, OutputProjectionWrapper, ResidualWrapper
 from .bidirectional import (bidirectional_dynamic_rnn, stack_bidirectional_dynamic_rnn, stack_bidirectional_rnn,
                             static_bidirectional_rnn)
 from .cell import CLASSES, Gradients, Result, RNNCell
@@ -19,5 +18,8 @@ from .cudnn import (CudnnGRU, CudnnLSTM, CudnnParamsFormatConverterGRU, CudnnPar
 from .fused import FusedRNNCellAdaptor, LSTMBlockFusedCell, TimeReversedFusedRNN
 from .loops import dynamic_rnn, scope_of, static_rnn, static_state_saving_rnn
 from .raw import raw_rnn
+from .special_cells import (BidirectionalGridLSTMCell, GridLSTMCell, NTMCell, NTMControllerState, PhasedLSTMCell,
+                            TimeFreqLSTMCell)
 from .states import LSTMStateTuple
-from .special_cells import BidirectionalGridLSTMCell, GridLSTMCell, NTMCell, NTMControllerState, PhasedLSTMCell, TimeFreqLSTMCell
+from .wrappers import (AttentionCellWrapper, DeviceWrapper, DropoutWrapper, EmbeddingWrapper, HighwayWrapper,
+                       InputProjectionWrapper, MultiRNNCell, OutputProjectionWrapper, ResidualWrapper)

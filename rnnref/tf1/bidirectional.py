@@ -3,7 +3,7 @@ from ..arrays import namespace
 from ..errors import ShapeError
 from ..tree import add
 from .cell import Gradients, Result, sum_gradients
-from .loops import stack_gradients, unstack_steps, run_cell, stack_steps, swap_batch_and_time, refuse_scope
+from .loops import refuse_scope, run_cell, stack_gradients, stack_steps, swap_batch_and_time, unstack_steps
 
 
 def _run_both(fw, bw, xs, states, lengths, dtype, extra):

@@ -13,7 +13,7 @@ from ..cell import vjp
 from ..errors import NotSupported, ShapeError
 from ..tree import add, first_leaf, to, zeros_like
 from . import states
-from .variables import Places, draw_variables, check_variables, infer_inputs, join_scope, find_variables
+from .variables import Places, check_variables, draw_variables, find_variables, infer_inputs, join_scope
 
 
 @dataclass

@@ -6,7 +6,7 @@ from ..arrays import namespace
 from ..errors import NotSupported
 from ..tree import PerStep, first_leaf
 from .cell import CellSpec, RNNCell, cell_class
-from .core_cells import LSTM_ROWS, peephole_rows, refuse_reuse, make_rows, choose_state_form
+from .core_cells import LSTM_ROWS, choose_state_form, make_rows, peephole_rows, refuse_reuse
 from .states import CH
 
 _NORM_NAMES = {"i": "input", "g": "transform", "f": "forget", "o": "output"}

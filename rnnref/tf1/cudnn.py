@@ -10,8 +10,8 @@ from ..cells import GRU, LSTM, Bidirectional, SimpleRNN
 from ..errors import NotSupported, ShapeError, check_option
 from ..init import glorot_uniform
 from ..interop.cudnn import Network, from_tf, tf_names, to_tf
-from ..maps.dense import Dense, Map
 from ..loops.run import run, run_back
+from ..maps.dense import Dense, Map
 from .cell import Gradients, Result
 from .loops import swap_batch_and_time
 

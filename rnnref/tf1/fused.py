@@ -1,9 +1,9 @@
 """Cells over a whole sequence, time first: `cell(inputs, initial_state, dtype, sequence_length)`."""
 from ..errors import NotSupported, ShapeError
 from ..tree import first_leaf
-from .cell import Gradients, CellSpec, Result, RNNCell, cell_class
+from .cell import CellSpec, Gradients, Result, RNNCell, cell_class
 from .core_cells import make_block_lstm, refuse_reuse
-from .loops import stack_gradients, unstack_steps, run_cell, stack_steps
+from .loops import run_cell, stack_gradients, stack_steps, unstack_steps
 from .variables import nest_rows
 
 

@@ -11,7 +11,7 @@ cell takes as its `extra`, the masks of dropout; without it they are drawn.
 from ..arrays import namespace
 from ..errors import NotSupported, ShapeError
 from ..loops.run import run, run_back
-from ..tree import first_leaf, stack, map_structure, zeros_like
+from ..tree import first_leaf, map_structure, stack, zeros_like
 from .cell import Gradients, Result
 
 PLAIN = {"paths": ("plain", "bidirectional"), "kernels": False}

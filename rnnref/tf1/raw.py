@@ -3,7 +3,7 @@ from typing import Any, NamedTuple
 
 from ..arrays import namespace
 from ..errors import NotSupported, ShapeError
-from ..tree import add, choose, first_leaf, apply_mask, stack, map_structure, zeros_like
+from ..tree import add, apply_mask, choose, first_leaf, map_structure, stack, zeros_like
 from .cell import Gradients, Result, sum_gradients
 from .loops import refuse_scope
 

@@ -8,11 +8,11 @@ import numpy
 from .. import cells
 from ..errors import NotSupported, ShapeError
 from ..rules.lstm import LSTMRule
-from .wrappers import find_inner_path
 from .cell import CellSpec, RNNCell, cell_class
-from .core_cells import peephole_rows, refuse_reuse, make_rows
+from .core_cells import make_rows, peephole_rows, refuse_reuse
 from .states import CH, Flat, nest_form as under_state
 from .variables import nest_rows
+from .wrappers import find_inner_path
 
 NTMControllerState = namedtuple("NTMControllerState", "controller_state read_vector_list w_list M time")
 

@@ -8,14 +8,14 @@ from ..arrays import namespace
 from ..cells import Masks, Stack
 from ..errors import NotSupported
 from ..tree import PerStep, first_leaf, leaves, map_structure
-from ..wrappers.residual import Embedding, Highway, InputProjection, OutputProjection, Residual
 from ..wrappers.attention import Attention
 from ..wrappers.device import Device
 from ..wrappers.dropout import Dropout
+from ..wrappers.residual import Embedding, Highway, InputProjection, OutputProjection, Residual
 from .cell import CellSpec, RNNCell, cell_class, draw_child_masks
-from .core_cells import refuse_reuse, make_rows
-from .states import Flat, LSTMStateTuple, collect, as_tuple, list_leaves, nest_form as under_state
-from .variables import parse_row, nest_rows
+from .core_cells import make_rows, refuse_reuse
+from .states import Flat, LSTMStateTuple, as_tuple, collect, list_leaves, nest_form as under_state
+from .variables import nest_rows, parse_row
 
 
 @cell_class

@@ -5,11 +5,11 @@ from typing import Any, NamedTuple, Optional
 import numpy
 
 from ..arrays import cast, namespace, upcast
-from ..maps.dense import Dense
 from ..elementwise import dtanh
-from ..shapes import Size, expect, check_floating
+from ..maps.dense import Dense
+from ..shapes import Size, check_floating, expect
 from ..tree import add, leaves, map_structure
-from .owning import ParametricWrapper, replace_width, infer_input_sizes
+from .owning import ParametricWrapper, infer_input_sizes, replace_width
 
 
 class State(NamedTuple):

@@ -2,9 +2,9 @@
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
-from ..errors import NotSupported, ShapeError
 from ..elementwise import Activation
-from ..shapes import Size, expect, check_floating
+from ..errors import NotSupported, ShapeError
+from ..shapes import Size, check_floating, expect
 from ..tree import PerStep
 from .base import Wrapper
 

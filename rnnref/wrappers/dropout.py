@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import ShapeError
-from ..shapes import ArraySpec, Size, expect, check_floating
+from ..shapes import ArraySpec, Size, check_floating, expect
 from ..tree import PerStep, add, first_leaf, zeros_like
 from .base import Wrapper
 

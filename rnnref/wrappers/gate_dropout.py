@@ -11,7 +11,7 @@ from ..arrays import namespace
 from ..cell import TwoStage
 from ..errors import NotSupported, ShapeError
 from ..maps.dense import Dense, Map
-from ..shapes import Size, expect, check_floating
+from ..shapes import Size, check_floating, expect
 from .dropout import Masks
 
 

@@ -3,7 +3,7 @@
 Those of several cells, and those of a cell with the same names, lie under "cell".
 """
 from ..errors import ShapeError
-from ..shapes import ArraySpec, Size, expect, check_floating
+from ..shapes import ArraySpec, Size, check_floating, expect
 from .base import Wrapper
 
 

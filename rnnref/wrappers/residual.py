@@ -5,13 +5,13 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..arrays import cast, is_array, namespace
+from ..elementwise import dsigmoid, get_activation, sigmoid
 from ..errors import DtypeError, NotSupported, ShapeError
 from ..maps.dense import Dense
-from ..elementwise import get_activation, dsigmoid, sigmoid
 from ..shapes import ArraySpec, Size
 from ..tree import add
-from .owning import ParametricWrapper, replace_width, infer_input_sizes
 from .base import Wrapper
+from .owning import ParametricWrapper, infer_input_sizes, replace_width
 
 
 class KeptResidual(NamedTuple):

@@ -14,10 +14,9 @@ import numpy as np
 
 import rnnref
 from rnnref import cells
+from rnnref.cuda.matmul import cast_operand, dtype_by_name, matmul, prepare_matmuls
 from rnnref.cuda_loops import choice, graphed
-from rnnref.cuda.matmul import dtype_by_name, cast_operand, matmul, prepare_matmuls
 from rnnref.cuda_loops.tiling import estimate_microseconds
-
 from tests.bench import device
 
 SIZES = ((1, 1000, 256, 256), (16, 256, 512, 512), (64, 100, 256, 512), (64, 512, 512, 1024), (128, 256, 1024, 1024),

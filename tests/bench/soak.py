@@ -9,10 +9,9 @@ import numpy as np
 
 import rnnref
 from rnnref.cells import GRU, LSTM, SimpleRNN
-from rnnref.testing.assertions import assert_close
 from rnnref.loops.run import run, run_back
+from rnnref.testing.assertions import assert_close
 from rnnref.tree import map_structure, to
-
 from tests.bench import device
 
 ARITHMETIC = {"fp32": "float32", "tf32": "tf32", "bf16": "bfloat16", "fp16": "float16"}

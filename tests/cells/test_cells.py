@@ -4,8 +4,8 @@ import pytest
 
 import rnnref
 from rnnref import DtypeError, NotSupported, ShapeError, cells, init
-from rnnref.maps.dense import Dense
 from rnnref.maps.composed import Sum
+from rnnref.maps.dense import Dense
 from rnnref.rules import elman, lstm
 from rnnref.testing.api import assert_close
 

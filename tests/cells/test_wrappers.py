@@ -4,13 +4,13 @@ import pytest
 
 import rnnref
 from rnnref.cells import GRU, LSTM, SimpleRNN, Stack
-from rnnref.testing.assertions import assert_same
 from rnnref.testing.api import check_cell
+from rnnref.testing.assertions import assert_same
 from rnnref.testing.case import draw_arrays
-from rnnref.wrappers.residual import Embedding, Highway, InputProjection, OutputProjection, Residual
 from rnnref.wrappers.attention import Attention
 from rnnref.wrappers.device import Device, parse_device
 from rnnref.wrappers.dropout import Dropout, Masks, Zoneout, ZoneoutMasks
+from rnnref.wrappers.residual import Embedding, Highway, InputProjection, OutputProjection, Residual
 
 RNG = np.random.default_rng(2)
 T, B, U = 5, 4, 3

@@ -1,11 +1,11 @@
 """The checker on functions and on ONNX nodes: right candidates pass, planted faults are caught and named."""
 import numpy as np
 import pytest
-from tests.support.ported_cells import engine
 
 import rnnref
 from rnnref import DtypeError, NotSupported, cells
 from rnnref.check import VerificationError, assert_matches, verify
+from tests.support.ported_cells import engine
 
 T, B, I, H = 7, 3, 4, 5
 CELLS = {"lstm": cells.LSTM(), "gru": cells.GRU(), "gru before": cells.GRU("before"), "rnn": cells.SimpleRNN()}

@@ -1,14 +1,13 @@
 """A bias is added in place only where that is what `a + b` gives, bits and dtype; nothing given is written to."""
-from tests.support import blas
 import numpy as np
 import pytest
-from tests.support import strict
 
 from rnnref.arrays import cast
 from rnnref.maps.conv import Conv
 from rnnref.maps.dense import Dense, Grouped
 from rnnref.testing.api import assert_same
 from rnnref.tree import to
+from tests.support import blas, strict
 
 BF16 = blas.ml_dtypes.bfloat16
 MAPS = (Dense, (3, 8), (5, 2, 3)), (Grouped, (2, 3, 4), (5, 2, 6)), (Conv, (3, 2, 8), (5, 2, 4, 2))

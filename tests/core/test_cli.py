@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import rnnref
-from rnnref import info, cli
+from rnnref import cli, info
 from rnnref.cells import CATALOG, EXAMPLES, TwoStage
 from rnnref.check import Report, Row
 from rnnref.check.random_inputs import draw_missing_inputs

@@ -7,11 +7,11 @@ import pytest
 import rnnref
 from rnnref import DeviceError, DtypeError, NotSupported, ShapeError, cells
 from rnnref.cell import GatedCell
+from rnnref.elementwise import get_activation
 from rnnref.interop import cell_for, layout_of, load
 from rnnref.maps.dense import Dense
 from rnnref.rules import gru, lstm
 from rnnref.rules.layer_norm import LayerNormRule
-from rnnref.elementwise import get_activation
 from rnnref.tree import leaves
 from rnnref.wrappers.dropout import Masks
 

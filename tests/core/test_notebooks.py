@@ -103,6 +103,7 @@ def kernel_env(tmp_path_factory):
 def pair(request, kernel_env, tmp_path_factory):
     """A notebook as stored, and executed now; after its own cells the answers to its exercises."""
     import nbformat
+
     from tests.support.notebook_answers import ANSWERS
     stored, fresh = load(request.param), emptied(request.param)
     fresh.cells += [nbformat.v4.new_code_cell(code) for code, _ in ANSWERS[request.param]]

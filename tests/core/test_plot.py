@@ -9,12 +9,12 @@ import pytest
 import rnnref
 from rnnref import cells, plot
 from rnnref.check.tolerance import tolerance
+from rnnref.elementwise import sigmoid
 from rnnref.maps.dense import Dense
 from rnnref.maps.normed import WeightNorm
 from rnnref.rules.elman import ElmanRule
-from rnnref.rules.lstm import LSTMRule
 from rnnref.rules.layer_norm import LayerNormRule
-from rnnref.elementwise import sigmoid
+from rnnref.rules.lstm import LSTMRule
 
 T, B, I, U = 6, 3, 2, 4
 NAMES = {

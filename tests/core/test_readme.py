@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+
 from tests.support.readme_tables import insert_table, tables
 
 ROOT = Path(__file__).parent.parent

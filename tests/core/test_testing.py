@@ -4,16 +4,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from tests.support import strict
-from tests.support.damaged_cells import Leaky, State
 from hypothesis import Phase, find, given, settings
 
 import rnnref
-from rnnref.testing import api
 from rnnref.cells import GRU, LSTM, Bidirectional, Cell, Dropout, Masks, Stack
 from rnnref.check.tolerance import TABLE, tolerance
+from rnnref.testing import api
 from rnnref.testing.api import LawViolation, Mismatch, assert_close, assert_same, check_case, check_cell
 from rnnref.tree import PerStep
+from tests.support import strict
+from tests.support.damaged_cells import Leaky, State
 
 few = settings(max_examples=15)
 ONE = np.array([[0.5, -0.25], [0.0, 1.0]])

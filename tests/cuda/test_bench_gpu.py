@@ -1,17 +1,16 @@
 """The measurements for a CUDA device, run on the CPU with sizes of toys: no time is believed, but that they run is."""
 import json
 
-from tests.support import blas
-from tests.support import stream_capture
 import numpy as np
 import pytest
+
+import rnnref
+from rnnref.cells import GRU, LSTM
 from tests.bench import device, gpu, gpu_probe, soak
 from tests.kernels.faults import planted_text
 from tests.kernels.onchip import card
 from tests.shim.double import with_kernels
-
-import rnnref
-from rnnref.cells import GRU, LSTM
+from tests.support import blas, stream_capture
 
 SIZE = 3, 4, 5, 6
 

@@ -1,14 +1,13 @@
 """What goes wrong while a stream is captured, and that the double of capture notices: tests/graphs.py."""
-from tests.support import blas
-from tests.support import stream_capture
 import pytest
-from tests.shim.double import with_kernels
-from tests.cuda.test_graphed import GRAPHED, STEPPED, given, results, seen  # noqa: F401
 
 import rnnref
-from rnnref.cuda_loops import graphed, step_gated
 from rnnref.cuda import matmul
+from rnnref.cuda_loops import graphed, step_gated
 from rnnref.testing.api import assert_same
+from tests.cuda.test_graphed import GRAPHED, STEPPED, given, results, seen  # noqa: F401
+from tests.shim.double import with_kernels
+from tests.support import blas, stream_capture
 
 pytestmark = pytest.mark.kernels
 

@@ -10,8 +10,8 @@ from rnnref.cuda import precision
 from rnnref.cuda_loops.choice import MAX_GROUP, PROCESSOR_BYTES, TIER_NAMES, Problem, choose
 from rnnref.loops.plan import Call
 from rnnref.maps.dense import Dense
-from rnnref.rules.lstm import LSTMRule
 from rnnref.rules.layer_norm import LayerNormRule
+from rnnref.rules.lstm import LSTMRule
 
 ALL = (3, 2, 1, 0)
 SIZES = ((1, 1000, 256, 256), (16, 256, 512, 512), (64, 100, 256, 512), (64, 512, 512, 1024), (128, 256, 1024, 1024),

@@ -6,18 +6,18 @@ import sys
 import numpy as np
 import pytest
 from hypothesis import given, strategies as st
-from tests.kernels.instances import kernels
 
 import rnnref
-from rnnref.loops import plan
 from rnnref.cells.gru_before import GRUBefore
-from rnnref.cuda import reset_before, launch, devices, pointwise, source, kernel_table, errors, rule_kernels
+from rnnref.cuda import devices, errors, kernel_table, launch, pointwise, reset_before, rule_kernels, source
+from rnnref.elementwise import get_activation
 from rnnref.errors import DeviceError, Error, MissingExtra, NotSupported
+from rnnref.loops import plan
 from rnnref.rules.elman import ElmanRule
 from rnnref.rules.gru import GRURule
-from rnnref.rules.lstm import LSTMRule
 from rnnref.rules.layer_norm import LayerNormRule
-from rnnref.elementwise import get_activation
+from rnnref.rules.lstm import LSTMRule
+from tests.kernels.instances import kernels
 
 
 class Mine(LSTMRule):

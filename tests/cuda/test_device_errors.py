@@ -1,11 +1,10 @@
 """What goes wrong on a card in the middle of a run, with errors that are named and worded as CuPy's."""
-from tests.support import blas
 import numpy as np
 import pytest
-from tests.support import strict
 
 import rnnref
 from rnnref.cells import LSTM, Bidirectional
+from tests.support import blas, strict
 
 CUDARuntimeError = type("CUDARuntimeError", (RuntimeError,), {})
 CUDADriverError = type("CUDADriverError", (RuntimeError,), {})

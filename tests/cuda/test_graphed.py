@@ -2,26 +2,24 @@
 import gc
 from dataclasses import replace
 
-from tests.support import blas
-from tests.support import stream_capture
 import numpy as np
 import pytest
-from tests.support import strict
-from tests.support.cases import CELLS, B, I, T, U, case
-from tests.shim.double import with_kernels
 
 import rnnref
 from rnnref.cells import LSTM
-from rnnref.cuda_loops import capture, graphed, stepped
 from rnnref.cuda import step_launches
-from rnnref.cuda_loops.cublas import why_no_capture
 from rnnref.cuda.precision import MODES
+from rnnref.cuda_loops import capture, graphed, stepped
+from rnnref.cuda_loops.cublas import why_no_capture
 from rnnref.loops.plan import Call
-from rnnref.testing.laws import check_law
 from rnnref.loops.run import run, run_back
 from rnnref.testing.api import assert_close, assert_same, draw_case
-from rnnref.tree import map_structure, to
 from rnnref.testing.case import PLAIN, Trial, masking_options
+from rnnref.testing.laws import check_law
+from rnnref.tree import map_structure, to
+from tests.shim.double import with_kernels
+from tests.support import blas, stream_capture, strict
+from tests.support.cases import CELLS, B, I, T, U, case
 
 WAYS = masking_options((T, B))
 GRAPHED, STEPPED = ({"paths": (path, "bidirectional")} for path in ("graphed", "stepped"))

@@ -1,22 +1,22 @@
 """The map in groups on the GPU, on the CPU: a product for each group, in the mode that was asked for."""
 from dataclasses import replace
 
-from tests.support import blas
 import numpy as np
 import pytest
-from tests.support.cases import B, T, case
-from tests.shim.double import with_kernels
 
 import rnnref
 from rnnref.cells import GLSTM
 from rnnref.cuda.grouped import CudaGrouped
 from rnnref.loops.plan import Call, plan
-from rnnref.testing.laws import check_law
-from rnnref.maps.dense import Grouped
 from rnnref.loops.run import run, run_back
+from rnnref.maps.dense import Grouped
 from rnnref.testing.api import assert_close
-from rnnref.tree import to
 from rnnref.testing.case import PLAIN, Trial, masking_options
+from rnnref.testing.laws import check_law
+from rnnref.tree import to
+from tests.shim.double import with_kernels
+from tests.support import blas
+from tests.support.cases import B, T, case
 
 pytestmark = pytest.mark.kernels
 WAYS = masking_options((T, B))

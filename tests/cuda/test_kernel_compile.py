@@ -3,13 +3,13 @@ import ctypes
 
 import numpy as np
 import pytest
+
+from rnnref.check.tolerance import tolerance
+from rnnref.cuda import devices, source
 from tests.kernels.compile_check import check
 from tests.kernels.faults import planted_text
 from tests.kernels.instances import dtype, kernels, wholes
 from tests.shim.hostsim import built
-
-from rnnref.check.tolerance import tolerance
-from rnnref.cuda import devices, source
 
 pytestmark = pytest.mark.kernels
 
@@ -35,7 +35,7 @@ extern "C" void sigmoid_float(const float* a, float* b, size_t n) {
 
 @pytest.fixture(scope="module")
 def plain():
-    return ctypes.CDLL(str(built(source.inline_includes("scalar.cuh", set()) + PLAIN)))
+    return ctypes.CDLL(str(built(source.inline_includes("elementwise.cuh", set()) + PLAIN)))
 
 
 def by(f, a, dtype):
@@ -88,7 +88,7 @@ def test_a_sigmoid_keeps_its_digits_on_both_sides(plain):
 
 
 FAULTS = (
-    ("scalar.cuh", "return dy * (1 - y * y);", "return dy * (1.0 - y * y);", "arithmetic in double"),
+    ("elementwise.cuh", "return dy * (1 - y * y);", "return dy * (1.0 - y * y);", "arithmetic in double"),
     ("rows.cuh", "wide(a[at])", "wide(T(__ldg(a + at)))", "ld.global.nc"),
     ("pointwise.cu", "typename Rule::Kept k = {};", "typename Rule::Kept k = {}; volatile A far[300]; "
      "for (int i = 0; i < 300; i++) far[i] = u; k.h = far[row % 300];", "bytes of stack"),

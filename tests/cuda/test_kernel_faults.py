@@ -1,13 +1,13 @@
 """Checks that have not been seen to fail prove nothing: faults planted in kernels, and which check finds each."""
 import numpy as np
 import pytest
+
+from rnnref.check.tolerance import tolerance
+from rnnref.tree import apply_mask
 from tests.kernels import sanitized
 from tests.kernels.faults import FAULTS, planted
 from tests.kernels.steps import RULES, by_kernel, by_text, cast_to, draw_step, in_place, ulps
 from tests.shim.double import with_kernels
-
-from rnnref.check.tolerance import tolerance
-from rnnref.tree import apply_mask
 
 pytestmark = pytest.mark.kernels
 

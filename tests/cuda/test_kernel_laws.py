@@ -3,22 +3,22 @@ from dataclasses import fields, is_dataclass, replace
 
 import numpy as np
 import pytest
-from tests.support import strict
-from tests.support.cases import BREAKS, CELLS, B, T, case
-from tests.shim.double import with_kernels
 
 from rnnref import explain
 from rnnref.cells import GRU, LSTM
 from rnnref.cells.gru_before import GRUBefore
-from rnnref.testing.assertions import assert_close, assert_same
-from rnnref.cuda import reset_before, pointwise
-from rnnref.testing.laws import LAWS, check_law
+from rnnref.cuda import pointwise, reset_before
+from rnnref.loops.run import run, run_back
 from rnnref.rules.elman import ElmanRule
 from rnnref.rules.gru import GRURule
 from rnnref.rules.lstm import LSTMRule
-from rnnref.loops.run import run, run_back
-from rnnref.tree import map_structure, to
+from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.testing.case import PLAIN, Trial, masking_options
+from rnnref.testing.laws import LAWS, check_law
+from rnnref.tree import map_structure, to
+from tests.shim.double import with_kernels
+from tests.support import strict
+from tests.support.cases import BREAKS, CELLS, B, T, case
 
 pytestmark = pytest.mark.kernels
 WAYS = masking_options((T, B))

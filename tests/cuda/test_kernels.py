@@ -1,17 +1,17 @@
 """Every kernel of one step on the CPU, by the host shim, against the plain text of its rule."""
 import numpy as np
 import pytest
-from tests.support import strict
 from hypothesis import given, settings, strategies as st
+
+from rnnref.arrays import cast
+from rnnref.cuda import launch, pointwise, reset_before
+from rnnref.errors import DtypeError, NotSupported, ShapeError
+from rnnref.testing.assertions import assert_same
+from rnnref.tree import apply_mask, map_structure, to
 from tests.kernels.instances import TYPES, dtype
 from tests.kernels.steps import RULES, assert_near, bits, by_kernel, by_text, cast_to, draw_step, in_place
 from tests.shim.double import with_kernels
-
-from rnnref.arrays import cast
-from rnnref.testing.assertions import assert_same
-from rnnref.cuda import reset_before, launch, pointwise
-from rnnref.errors import DtypeError, NotSupported, ShapeError
-from rnnref.tree import apply_mask, map_structure, to
+from tests.support import strict
 
 pytestmark = pytest.mark.kernels
 FULL = "float32", "float64"

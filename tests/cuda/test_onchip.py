@@ -1,25 +1,24 @@
 """Whole sequences on chip, on the CPU: the kernels run in the host shim, cuBLAS is played by tests/blas.py."""
 from dataclasses import replace
 
-from tests.support import blas
 import numpy as np
 import pytest
-from tests.support import strict
-from tests.support.cases import CELLS, B, I, T, U, case
-from tests.kernels.onchip import card, forget
-from tests.kernels.sequences import both_ways, inputs
-from tests.shim.double import with_kernels
 
 import rnnref
 from rnnref.cells import GRU, LSTM, Bidirectional, SimpleRNN
 from rnnref.check.tolerance import tolerance
-from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.cuda_loops import choice, stepped, whole
 from rnnref.loops.plan import describe_call, plan
-from rnnref.testing.laws import check_law
 from rnnref.loops.run import run, run_back
-from rnnref.tree import leaves, map_structure, to
+from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.testing.case import PLAIN, Trial, masking_options
+from rnnref.testing.laws import check_law
+from rnnref.tree import leaves, map_structure, to
+from tests.kernels.onchip import card, forget
+from tests.kernels.sequences import both_ways, inputs
+from tests.shim.double import with_kernels
+from tests.support import blas, strict
+from tests.support.cases import CELLS, B, I, T, U, case
 
 pytestmark = pytest.mark.kernels
 WAYS = masking_options((T, B))

@@ -1,16 +1,16 @@
 """What may go wrong between the threads and blocks of a whole sequence, planted: some order of threads shows it."""
-from tests.support import blas
 import numpy as np
 import pytest
+
+from rnnref.check.tolerance import tolerance
+from rnnref.cuda_loops import whole
+from rnnref.testing.case import PLAIN
 from tests.kernels import sanitized
 from tests.kernels.faults import planted_text
 from tests.kernels.sequences import CASES, FAULTS, ORDERS, by_kernel, max_difference
 from tests.shim.double import with_kernels
 from tests.shim.hostsim import HostKernelError
-
-from rnnref.check.tolerance import tolerance
-from rnnref.cuda_loops import whole
-from rnnref.testing.case import PLAIN
+from tests.support import blas
 
 pytestmark = pytest.mark.kernels
 NEAR = {"fma": tolerance("gradient", "float32"), "mma": tolerance("gradient", "bfloat16")}

@@ -1,17 +1,17 @@
 """Whole sequences on chip over sizes, modes and storage: what fits no warp, no block and no cluster."""
-from tests.support import blas
 import numpy as np
 import pytest
-from tests.support.cases import CELLS
 from hypothesis import given as drawn, settings, strategies as st
+
+from rnnref.cuda_loops import choice
+from rnnref.loops.plan import describe_call
+from rnnref.testing.assertions import assert_close
+from rnnref.tree import first_leaf, to
 from tests.kernels.onchip import card
 from tests.kernels.sequences import both_ways, inputs
 from tests.shim.double import with_kernels
-
-from rnnref.testing.assertions import assert_close
-from rnnref.cuda_loops import choice
-from rnnref.loops.plan import describe_call
-from rnnref.tree import first_leaf, to
+from tests.support import blas
+from tests.support.cases import CELLS
 
 pytestmark = pytest.mark.kernels
 PATH, STEPPED = {"paths": ("onchip",)}, {"paths": ("stepped",)}

@@ -5,11 +5,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tests.support import blas
 import numpy as np
 import pytest
-from tests.support import strict
-from tests.support.cases import CELLS, B, I, T, U, case
 
 import rnnref
 from rnnref.arrays import is_floating
@@ -17,21 +14,23 @@ from rnnref.cell import Cell, GatedCell, TwoStage
 from rnnref.cells import GRU, LSTM, NTM, ConvLSTM, SimpleRNN, Stack
 from rnnref.cuda.conv import CudaConv
 from rnnref.loops.plan import Call, plan
-from rnnref.testing.laws import check_law
+from rnnref.loops.run import run, run_back
 from rnnref.maps.conv import Conv
 from rnnref.maps.dense import Dense, Map
-from rnnref.products import find_parts, find_own_products
+from rnnref.products import find_own_products, find_parts
 from rnnref.rules import lstm
-from rnnref.loops.run import run, run_back
 from rnnref.testing.api import assert_close, draw_case
+from rnnref.testing.case import PLAIN, Trial, masking_options
+from rnnref.testing.laws import check_law
 from rnnref.tf1.cudnn import RepeatedInput
 from rnnref.tree import PerStep, map_structure, to
-from rnnref.testing.case import PLAIN, Trial, masking_options
-from rnnref.wrappers.residual import Embedding
 from rnnref.wrappers.attention import Attention
-from rnnref.wrappers.gate_dropout import GateDropout
-from rnnref.wrappers.dropout import Masks
 from rnnref.wrappers.base import Wrapper
+from rnnref.wrappers.dropout import Masks
+from rnnref.wrappers.gate_dropout import GateDropout
+from rnnref.wrappers.residual import Embedding
+from tests.support import blas, strict
+from tests.support.cases import CELLS, B, I, T, U, case
 
 WAYS = masking_options((T, B))
 PATHS = {"paths": ("hoisted", "layerwise", "plain", "bidirectional")}, PLAIN | {"kernels": True}

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
 from tests.bench import sanitizer
 
 ROOT = Path(__file__).parent.parent

@@ -3,6 +3,7 @@ import re
 
 import numpy as np
 import pytest
+
 from tests.shim import hostsim
 from tests.shim.hostsim import HERE, HostKernelError, HostModule
 

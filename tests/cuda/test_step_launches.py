@@ -3,16 +3,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.support.cases import B, H, I, T, U, case
-from tests.shim.hostsim import HostKernel
-from tests.cuda.test_stepped import GPU, LAWS, WAYS, both, kernels  # noqa: F401
 
 from rnnref.cells import GRU, LSTM, ProjectedCell, SimpleRNN
-from rnnref.testing.laws import check_law
 from rnnref.loops.run import run
 from rnnref.testing.api import assert_close, draw_case
-from rnnref.tree import map_structure, to
 from rnnref.testing.case import PLAIN, Trial
+from rnnref.testing.laws import check_law
+from rnnref.tree import map_structure, to
+from tests.cuda.test_stepped import GPU, LAWS, WAYS, both, kernels  # noqa: F401
+from tests.shim.hostsim import HostKernel
+from tests.support.cases import B, H, I, T, U, case
 
 pytestmark = pytest.mark.kernels
 MORE = {

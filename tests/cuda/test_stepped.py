@@ -2,26 +2,25 @@
 or they run for real in the host shim."""
 from dataclasses import replace
 
-from tests.support import blas
 import numpy as np
 import pytest
-from tests.support import strict
-from tests.support.cases import CELLS, B, I, T, U, case
-from tests.shim.double import with_kernels
 
 import rnnref
 from rnnref.cells import GRU, LSTM, ProjectedCell, SimpleRNN
 from rnnref.cuda import pointwise
-from rnnref.cuda_loops import stepped
 from rnnref.cuda.hold import LaunchArrays
 from rnnref.cuda.step_launches import find_step
+from rnnref.cuda_loops import stepped
 from rnnref.loops.plan import Call, plan
-from rnnref.testing.laws import check_law
-from rnnref.maps.dense import Dense, Diagonal
 from rnnref.loops.run import run, run_back
+from rnnref.maps.dense import Dense, Diagonal
 from rnnref.testing.api import assert_close, assert_same
-from rnnref.tree import first_leaf, map_structure, to
 from rnnref.testing.case import PLAIN, Trial, masking_options
+from rnnref.testing.laws import check_law
+from rnnref.tree import first_leaf, map_structure, to
+from tests.shim.double import with_kernels
+from tests.support import blas, strict
+from tests.support.cases import CELLS, B, I, T, U, case
 
 WAYS = masking_options((T, B))
 GPU = {"paths": ("stepped", "bidirectional")}

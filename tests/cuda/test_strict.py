@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from tests.support import strict
 
 H = np.array([[1.5, -2.0, 0.25], [3.0, 0.0, -1.0]])

@@ -5,11 +5,12 @@ import math
 
 import pytest
 from hypothesis import given, settings, strategies as st
-from tests.shim.hostsim import built
 
 from rnnref.cuda import source
 from rnnref.cuda.devices import CARDS, why_no_launch
-from rnnref.cuda_loops.tiling import SPLITS, Task, Tiling, estimate_clocks, estimate_microseconds, estimate_parts, product_arguments, compute_share, count_shared_bytes, choose_tiling
+from rnnref.cuda_loops.tiling import (SPLITS, Task, Tiling, choose_tiling, compute_share, count_shared_bytes,
+                                      estimate_clocks, estimate_microseconds, estimate_parts, product_arguments)
+from tests.shim.hostsim import built
 
 TASKS = [Task(way, 4, n, rows, "float", S, 90) for way, n, rows, S in itertools.product(
     ("Ahead", "Back"), (20, 256, 512), (1, 16, 64, 600), ("float", "tf32", "bfloat16"))]

@@ -4,13 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
-from tests.bench import device
 
 import rnnref
 from rnnref.cells import GRU, LSTM, Bidirectional, SimpleRNN
-from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.loops.run import run, run_back
+from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.tree import map_structure, to
+from tests.bench import device
 
 pytestmark = pytest.mark.gpu
 

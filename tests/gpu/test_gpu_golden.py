@@ -6,14 +6,13 @@ On the CPU all the same files run on the strict double of CuPy, and some with th
 """
 import json
 
-from tests.support import golden_runs
 import numpy as np
 import pytest
-from tests.support import strict
-from tests.tf1.test_golden_tf1 import FILES, check_file
 
 from rnnref import tf1
 from rnnref.cuda import launch
+from tests.support import golden_runs, strict
+from tests.tf1.test_golden_tf1 import FILES, check_file
 
 
 def config(path):

@@ -1,15 +1,15 @@
 """On a CUDA device: whole sequences in one launch, every way in which R may lie in a cluster.  `make test-gpu`."""
 import pytest
-from tests.kernels.onchip import card
-from tests.gpu.test_gpu import ARITHMETIC, CELLS, case, in_float64, near, on_device
 
 import rnnref
 from rnnref.cells import Bidirectional
-from rnnref.testing.assertions import assert_same
 from rnnref.cuda import precision
 from rnnref.cuda_loops import tiling
 from rnnref.loops.plan import describe_call
+from rnnref.testing.assertions import assert_same
 from rnnref.tree import to
+from tests.gpu.test_gpu import ARITHMETIC, CELLS, case, in_float64, near, on_device
+from tests.kernels.onchip import card
 
 pytestmark = pytest.mark.gpu
 PATH = {"paths": ("onchip",)}

@@ -2,11 +2,11 @@
 from dataclasses import replace
 
 import pytest
-from tests.support.cases import BREAKS, CELLS, B, T, case
-from tests.kernels.onchip import card
 
-from rnnref.testing.laws import LAWS, check_law
 from rnnref.testing.case import Trial, masking_options
+from rnnref.testing.laws import LAWS, check_law
+from tests.kernels.onchip import card
+from tests.support.cases import BREAKS, CELLS, B, T, case
 
 pytestmark = pytest.mark.gpu
 WAYS = masking_options((T, B))

@@ -4,11 +4,11 @@ from itertools import permutations
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from tests.support.weights import U, arrays_of, draw_parameters, outputs
 
 from rnnref import NotSupported, cells
-from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.interop import LAYOUTS, adapt, cell_for, cell_like, convert, dump, layout_of, load
+from rnnref.testing.assertions import assert_close, assert_same
+from tests.support.weights import U, arrays_of, draw_parameters, outputs
 
 OPTIONS = {"projection": 2, "peepholes": True, "coupled": "forget"}           # what changes the arrays
 

@@ -3,12 +3,12 @@ import os
 
 import numpy as np
 import pytest
-from tests.interop.test_interop_peers import flax_gradients, keras_gradients, random
-from tests.support.weights import arrays_of, draw_parameters, outputs, run_layers
 
 from rnnref import NotSupported, ShapeError, cells
-from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.interop import LAYOUTS, adapt, cell_for, cell_like, convert, dump, explain_weights, load, weights_of
+from rnnref.testing.assertions import assert_close, assert_same
+from tests.interop.test_interop_peers import flax_gradients, keras_gradients, random
+from tests.support.weights import arrays_of, draw_parameters, outputs, run_layers
 
 os.environ.setdefault("KERAS_BACKEND", "torch")   # before they are imported, in the tests
 os.environ.setdefault("JAX_PLATFORMS", "cpu")

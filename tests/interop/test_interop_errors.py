@@ -1,10 +1,10 @@
 """What cannot be converted is refused by name, and arrays that are not those of the layer are told apart."""
 import numpy as np
 import pytest
-from tests.support.weights import arrays_of, draw_parameters
 
 from rnnref import DtypeError, NotSupported, ShapeError, cells
 from rnnref.interop import LAYOUTS, adapt, cell_for, convert, dump, layout_of, load
+from tests.support.weights import arrays_of, draw_parameters
 
 
 def ours(cell):

@@ -3,13 +3,13 @@ import os
 
 import numpy as np
 import pytest
-from tests.support.weights import run_layers
 
 from rnnref import NotSupported, ShapeError
-from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.interop import cell_for, convert, pieces, weights_of
 from rnnref.interop.layouts import KERAS_ACTIVATIONS
 from rnnref.interop.weights import FLAX_ACTIVATIONS
+from rnnref.testing.assertions import assert_close, assert_same
+from tests.support.weights import run_layers
 
 os.environ.setdefault("KERAS_BACKEND", "torch")   # before they are imported, by the fixtures
 os.environ.setdefault("JAX_PLATFORMS", "cpu")

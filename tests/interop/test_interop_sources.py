@@ -3,12 +3,12 @@ import sys
 
 import numpy as np
 import pytest
-from tests.support.weights import arrays_of
 
 from rnnref import MissingExtra, NotSupported, interop
-from rnnref.testing.assertions import assert_same
 from rnnref.interop import cell_for, explain_weights, pieces
 from rnnref.interop.weights import read_onnx_node
+from rnnref.testing.assertions import assert_same
+from tests.support.weights import arrays_of
 
 EXPLAINED = {                                     # cases of people who asked which array is which
     "keras#3088": ("lstm", "keras", ["[0:3, 4:8]    W_f  forget gate", "f = sigmoid(x W_f + h R_f + b_f)"]),

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import rnnref
-from rnnref.testing.assertions import assert_close
 from rnnref.interop import gradients, pieces
+from rnnref.testing.assertions import assert_close
 
 LOOPS = {"cell_step", "static_rnn", "dynamic_rnn", "fused"}                   # those that one cell can be run in
 CLASSES = {

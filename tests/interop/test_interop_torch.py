@@ -1,12 +1,12 @@
 """Weights read from live torch modules: outputs, states and every gradient are theirs."""
 import numpy as np
 import pytest
-from tests.support.weights import run_layers
 
 import rnnref
 from rnnref import NotSupported, ShapeError
-from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.interop import explain_weights, gradients, load, pieces, weights_of
+from rnnref.testing.assertions import assert_close, assert_same
+from tests.support.weights import run_layers
 
 pytestmark = pytest.mark.peers
 DTYPES = "float32", "float64"

@@ -12,11 +12,10 @@ import sys
 import time
 from pathlib import Path
 
-from rnnref.cuda.launch import COMPILE_OPTIONS
 from rnnref.cuda.devices import CARDS, geometry, why_no_launch
+from rnnref.cuda.launch import COMPILE_OPTIONS
 from rnnref.cuda.source import assemble
 from rnnref.cuda_loops.tiling import count_shared_bytes
-
 from tests.kernels.instances import kernels, wholes
 
 CUPYS = "-ftz=true", "--device-as-default-execution-space"             # what CuPy adds to the options of others

@@ -35,8 +35,8 @@ FAULTS = {
     "z exchanged": Fault("gru.cuh", "return {(1 - z) * n + z * s.h, 0};", "return {z * n + (1 - z) * s.h, 0};",
                          "values"),
     "reset outside": Fault("gru.cuh", "dah[N] = dax[N] * k.r;", "dah[N] = dax[N];", "values"),
-    "sigmoid of one side": Fault("scalar.cuh", "return x < 0 ? e * r : r;", "return r;", "values"),
-    "rounded down": Fault("scalar.cuh", "(u + 0x7fffu + (u >> 16 & 1u)) >> 16", "u >> 16", "values"),
+    "sigmoid of one side": Fault("elementwise.cuh", "return x < 0 ? e * r : r;", "return r;", "values"),
+    "rounded down": Fault("elementwise.cuh", "(u + 0x7fffu + (u >> 16 & 1u)) >> 16", "u >> 16", "values"),
 }
 
 

@@ -1,9 +1,9 @@
 """Every kernel in every type: what is compiled for every card, and run on the CPU."""
 import numpy as np
 
-from rnnref.cuda import reset_before, pointwise
-from rnnref.cuda_loops import whole
+from rnnref.cuda import pointwise, reset_before
 from rnnref.cuda.kernel_table import kernel_row_of
+from rnnref.cuda_loops import whole
 from rnnref.cuda_loops.tiling import Task, choose_tiling
 from rnnref.rules.elman import ElmanRule
 from rnnref.rules.gru import GRURule

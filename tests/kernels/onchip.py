@@ -2,8 +2,8 @@
 from contextlib import contextmanager
 from unittest import mock
 
-from rnnref.cuda_loops import choice, tiling
 from rnnref.cuda import precision
+from rnnref.cuda_loops import choice, tiling
 
 
 @contextmanager

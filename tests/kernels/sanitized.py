@@ -34,9 +34,9 @@ def main(fault):
 
 
 def of_sequences(sequences, fault):
-    from tests.support import blas
     from tests.kernels.faults import planted_text
     from tests.shim.double import with_kernels
+    from tests.support import blas
     case, back, *edit, _ = sequences.FAULTS.get(fault, (None,) * 6)
     with with_kernels(sanitize=True), blas.install(), planted_text(*edit) if case else nullcontext():
         for one in (case,) if case else sequences.CASES:
@@ -44,13 +44,12 @@ def of_sequences(sequences, fault):
 
 
 def of_steps(fault):
-    from tests.support.cases import case
+    from rnnref.loops.run import run, run_back
+    from rnnref.tree import map_structure, to
     from tests.kernels.faults import planted
     from tests.kernels.steps import RULES, by_kernel, draw_step
     from tests.shim.double import with_kernels
-
-    from rnnref.loops.run import run, run_back
-    from rnnref.tree import map_structure, to
+    from tests.support.cases import case
     with with_kernels(sanitize=True), planted(fault):
         for name in ("Elman", "GRU", "LSTM, peepholes"):
             for live in (None, 0.5):

@@ -7,7 +7,6 @@ import rnnref
 from rnnref.cells import GRU, LSTM
 from rnnref.loops.run import run, run_back
 from rnnref.tree import leaves, map_structure, to
-
 from tests.kernels.onchip import card
 
 # (cell, mode, what of the tiling is not as it would be on a card): by multiply-add with half of R in shared memory, on

@@ -4,14 +4,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rnnref.check.tolerance import tolerance
-from rnnref.testing.assertions import pair_leaves
 from rnnref.cuda import pointwise
 from rnnref.rules.elman import ElmanRule
 from rnnref.rules.gru import GRURule
 from rnnref.rules.limited import LimitedRule
 from rnnref.rules.lstm import LSTMRule
-from rnnref.tree import expand_mask, choose, leaves, apply_mask, map_structure, to
-
+from rnnref.testing.assertions import pair_leaves
+from rnnref.tree import apply_mask, choose, expand_mask, leaves, map_structure, to
 from tests.kernels.instances import dtype
 
 RULES = {

@@ -1,13 +1,14 @@
 """Layers by themselves: they compute what `run` does, with weights and states as Keras has them."""
 import numpy as np
 import pytest
-from tests.support.layer_cases import BACK, FAMILIES, HOLES, RIGHT, SEQ, STATE, ZERO, B, I, U, X, make_layer, random, randomize
 
 from rnnref import cells, run
+from rnnref.elementwise import get_activation
 from rnnref.interop import cell_for, layout_of, load
 from rnnref.layers import GRU, LSTM, RNN, Bidirectional, GRUCell, LSTMCell, SimpleRNN
-from rnnref.elementwise import get_activation
 from rnnref.testing.api import assert_close, assert_same
+from tests.support.layer_cases import (BACK, FAMILIES, HOLES, RIGHT, SEQ, STATE, ZERO, B, I, U, X, make_layer, random,
+                                       randomize)
 
 each_family = pytest.mark.parametrize("family", FAMILIES)
 

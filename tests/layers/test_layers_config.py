@@ -2,11 +2,11 @@
 import json
 
 import pytest
-from tests.support.layer_cases import B, Doubling, I, X, flat, random
 
 from rnnref import NotSupported, cells
 from rnnref.layers import GRU, LSTM, RNN, Bidirectional, GRUCell, LSTMCell, SimpleRNN, SimpleRNNCell, StackedRNNCells
 from rnnref.testing.api import assert_same
+from tests.support.layer_cases import B, Doubling, I, X, flat, random
 
 LAYERS = {
     "simple": lambda: SimpleRNN(3, "relu", return_sequences=True, recurrent_dropout=0.2, seed=3, name="mine"),

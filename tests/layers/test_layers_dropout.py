@@ -1,12 +1,12 @@
 """Dropout of layers: masks are data, drawn from the seed or given."""
 import numpy as np
 import pytest
-from tests.support.layer_cases import FAMILIES, SEQ, B, I, U, X, make_layer, randomize
 
 from rnnref import cells
 from rnnref.layers import RNN, Bidirectional, GRUCell, LSTMCell, Masks
 from rnnref.testing.api import assert_close, assert_same, check_cell
 from rnnref.wrappers.gate_dropout import GateDropout
+from tests.support.layer_cases import FAMILIES, SEQ, B, I, U, X, make_layer, randomize
 
 each_family = pytest.mark.parametrize("family", FAMILIES)
 

@@ -1,13 +1,13 @@
 """What layers take and where they run: dtypes, 16 bits, inference, the device."""
 import numpy as np
 import pytest
-from tests.support.layer_cases import FAMILIES, RIGHT, SEQ, STATE, B, I, T, U, X, as_list, flat, make_layer
 
 import rnnref
 from rnnref import Error
 from rnnref.check.tolerance import tolerance
 from rnnref.layers import GRU, LSTM, RNN, Bidirectional, GRUCell, LSTMCell
 from rnnref.testing.api import assert_same
+from tests.support.layer_cases import FAMILIES, RIGHT, SEQ, STATE, B, I, T, U, X, as_list, flat, make_layer
 
 each_family = pytest.mark.parametrize("family", FAMILIES)
 

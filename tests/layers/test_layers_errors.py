@@ -1,10 +1,10 @@
 """Bad arguments of layers: each message names what was given and what was expected."""
 import numpy as np
 import pytest
-from tests.support.layer_cases import HOLES, SEQ, B, T, U, X, make_layer, randomize
 
 from rnnref import DtypeError, Error, NotSupported, ShapeError, cells
 from rnnref.layers import GRU, LSTM, RNN, Bidirectional, CoreCell, GRUCell, Layer, LSTMCell, Masks, StackedRNNCells
+from tests.support.layer_cases import HOLES, SEQ, B, T, U, X, make_layer, randomize
 
 
 class Formless(cells.Cell):

@@ -1,12 +1,13 @@
 """The backward of layers is what differences say, for every option and wrapper."""
 import numpy as np
 import pytest
-from tests.support.layer_cases import BACK, FAMILIES, HOLES, RIGHT, SEQ, STATE, ZERO, B, Doubling, I, U, X, as_list, filled, flat, make_layer, random, randomize
 
 from rnnref import NotSupported, cells
 from rnnref.check.tolerance import tolerance
 from rnnref.layers import RNN, Bidirectional, GRUCell, LSTMCell, Masks, SimpleRNNCell
 from rnnref.testing.api import assert_close, assert_same
+from tests.support.layer_cases import (BACK, FAMILIES, HOLES, RIGHT, SEQ, STATE, ZERO, B, Doubling, I, U, X, as_list,
+                                       filled, flat, make_layer, random, randomize)
 
 each_family = pytest.mark.parametrize("family", FAMILIES)
 

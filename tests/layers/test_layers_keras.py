@@ -7,11 +7,12 @@ import os
 
 import numpy as np
 import pytest
-from tests.support.keras_pairs import BACK, CONFIGURED, DTYPES, FAMILIES, MASKS, SEQ, STATE, ZERO, B, I, Pair, T, U, array, fill, layer, mask_of, pair
 
 import rnnref.layers as ours
 from rnnref.check.tolerance import tolerance
 from rnnref.testing.api import assert_close, assert_same
+from tests.support.keras_pairs import (BACK, CONFIGURED, DTYPES, FAMILIES, MASKS, SEQ, STATE, ZERO, B, I, Pair, T, U,
+                                       array, fill, layer, mask_of, pair)
 
 os.environ.setdefault("KERAS_BACKEND", "torch")   # before Keras is imported, by the fixture
 

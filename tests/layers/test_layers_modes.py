@@ -1,11 +1,11 @@
 """Math modes of layers: of one call or of every call of a layer, and of no other layer."""
-from tests.support import blas
 import numpy as np
 import pytest
-from tests.shim.double import with_kernels
 
 import rnnref
 from rnnref import layers
+from tests.shim.double import with_kernels
+from tests.support import blas
 
 X = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
 

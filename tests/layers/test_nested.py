@@ -1,13 +1,14 @@
 """Inputs, outputs and states that are trees: through the loops, the laws and the layers."""
 import numpy as np
 import pytest
-from tests.support.nested_cell import BACK, BATCH, FIRST, MASK, NAMED, SEQ, STATE, UNITS, WAYS, XS, CallTrained, DictCell, NestedCell, P, Pair, S, X, layer, random, weights
 
 from rnnref import ShapeError, cells, run, run_back
 from rnnref.check.tolerance import tolerance
 from rnnref.layers import RNN, Bidirectional
 from rnnref.testing.api import LawViolation, assert_close, assert_same, check_cell
 from rnnref.tree import map_structure
+from tests.support.nested_cell import (BACK, BATCH, FIRST, MASK, NAMED, SEQ, STATE, UNITS, WAYS, XS, CallTrained,
+                                       DictCell, NestedCell, P, Pair, S, X, layer, random, weights)
 
 
 class Half(cells.Cell):

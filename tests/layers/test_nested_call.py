@@ -1,13 +1,14 @@
 """Cells as users write them, with `forward` or with `call`: what they may have, and what is said of what they lack."""
 import numpy as np
 import pytest
-from tests.support.layer_cases import make_layer
-from tests.support.nested_cell import BATCH, FIRST, MASK, NAMED, SEQ, STATE, STEPS, UNITS, XS, CallOnly, CallTrained, DictCell, ForwardOnly, NestedCell, P, Pair, S, X, layer
 
 from rnnref import DtypeError, NotSupported, ShapeError, run, run_back
 from rnnref.layers import GRU, LSTM, RNN, Bidirectional, Layer
 from rnnref.testing.api import assert_same, check_cell
 from rnnref.tree import map_structure
+from tests.support.layer_cases import make_layer
+from tests.support.nested_cell import (BATCH, FIRST, MASK, NAMED, SEQ, STATE, STEPS, UNITS, XS, CallOnly, CallTrained,
+                                       DictCell, ForwardOnly, NestedCell, P, Pair, S, X, layer)
 
 
 def call_layer(cell=None, **options):

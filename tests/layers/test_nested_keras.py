@@ -7,11 +7,11 @@ import os
 
 import numpy as np
 import pytest
-from tests.support.nested_cell import INPUTS, UNITS, CallTrained, DictCell, NestedCell, random, sequences, weights
 
 from rnnref.layers import RNN
 from rnnref.testing.api import assert_close
 from rnnref.tree import map_structure
+from tests.support.nested_cell import INPUTS, UNITS, CallTrained, DictCell, NestedCell, random, sequences, weights
 
 os.environ.setdefault("KERAS_BACKEND", "torch")   # before Keras is imported
 

@@ -1,13 +1,13 @@
 """Storage in 16 bits: what comes out and goes back has the dtype of what went in, on NumPy and by the kernels."""
-from tests.support import blas
 import numpy as np
 import pytest
-from tests.support.cases import CELLS, case
-from tests.shim.double import with_kernels
 
 from rnnref.loops.run import run, run_back
-from rnnref.tree import PerStep, leaves, map_structure, to
 from rnnref.testing.case import PLAIN
+from rnnref.tree import PerStep, leaves, map_structure, to
+from tests.shim.double import with_kernels
+from tests.support import blas
+from tests.support.cases import CELLS, case
 
 TAKEN = [name for name in CELLS if not any(isinstance(a, PerStep) for _, a in leaves(case(name).extra))]
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 import rnnref
-from rnnref.cells import GRU, LSTM, Parallel, Bidirectional, Dropout, Stack
+from rnnref.cells import GRU, LSTM, Bidirectional, Dropout, Parallel, Stack
 from rnnref.loops.plan import Call, plan
-from rnnref.products import find_parts
 from rnnref.loops.run import run
 from rnnref.loops.scan import refuses
+from rnnref.products import find_parts
 from rnnref.wrappers.residual import InputProjection, Residual
 
 BOTH = Bidirectional((LSTM(), GRU()))

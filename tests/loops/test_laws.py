@@ -3,13 +3,13 @@ import json
 from dataclasses import replace
 
 import pytest
-from tests.support.cases import ACTIVATION_CELLS, BREAKS, CELLS, SNAPSHOT, B, T, case, parameters
 
 import rnnref
 from rnnref.cells import TwoStage
-from rnnref.testing.laws import LAWS, LawViolation, check_law
 from rnnref.testing.case import Trial, masking_options
+from rnnref.testing.laws import LAWS, LawViolation, check_law
 from rnnref.wrappers.stack import Bidirectional, Stack
+from tests.support.cases import ACTIVATION_CELLS, BREAKS, CELLS, SNAPSHOT, B, T, case, parameters
 
 WAYS = masking_options((T, B))
 NAMES = [name for name in CELLS if name not in ACTIVATION_CELLS]      # one function of one number is soon tried

@@ -3,22 +3,21 @@ import re
 import sys
 from dataclasses import replace
 
-from tests.support import cases
 import numpy as np
 import pytest
-from tests.support import strict
-from tests.loops import test_laws
-from tests.loops import test_laws_strict
-from tests.support.damaged_cells import CELLS, KnowsItsRow, Leaky, NoGradientOfMemory
-from tests.support.damaged_core import CORE, MASKS, a_value_is_asked_for, no_gradient_of_bias, numpy_by_name, zeros_of_the_host
 
-from rnnref.loops import bidirectional
 from rnnref.cell import GatedCell
 from rnnref.cells import GRU, LSTM, Bidirectional, Dropout
+from rnnref.loops import bidirectional
 from rnnref.maps.dense import Dense
 from rnnref.rules import lstm
 from rnnref.testing.api import LawViolation, check_case, check_cell
 from rnnref.testing.case import masking_options
+from tests.loops import test_laws, test_laws_strict
+from tests.support import cases, strict
+from tests.support.damaged_cells import CELLS, KnowsItsRow, Leaky, NoGradientOfMemory
+from tests.support.damaged_core import (CORE, MASKS, a_value_is_asked_for, no_gradient_of_bias, numpy_by_name,
+                                        zeros_of_the_host)
 
 
 def broken(number, says, *args, **options):

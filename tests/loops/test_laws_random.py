@@ -4,17 +4,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
-from tests.loops.test_loops import assert_near_wide, cast_all, upcast
 
-from rnnref.testing import api
 from rnnref.cells import GRU, LSTM, Bidirectional, Dropout, GatedCell, LayerNormSimpleRNN, Masks, SimpleRNN, Stack
+from rnnref.elementwise import ACTIVATIONS, get_activation
 from rnnref.maps.dense import Dense
 from rnnref.maps.normed import WeightNorm
-from rnnref.rules import gru, lstm, layer_norm
-from rnnref.elementwise import ACTIVATIONS, get_activation
+from rnnref.rules import gru, layer_norm, lstm
+from rnnref.testing import api
 from rnnref.testing.api import assert_close, check_case, draw_case
-from rnnref.tree import PerStep
 from rnnref.testing.case import PLAIN
+from rnnref.tree import PerStep
+from tests.loops.test_loops import assert_near_wide, cast_all, upcast
 
 few = settings(max_examples=40)                   # of the profile in conftest.py, where they are the same every time
 

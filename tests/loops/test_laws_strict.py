@@ -2,14 +2,14 @@
 from dataclasses import replace
 
 import pytest
-from tests.support import strict
-from tests.support.cases import ACTIVATION_CELLS, BREAKS, CELLS, B, T, case
 
-from rnnref.testing.laws import LAWS, check_law
 from rnnref.loops.run import run, run_back
 from rnnref.testing.api import assert_same
-from rnnref.tree import to
 from rnnref.testing.case import PLAIN, Trial, masking_options
+from rnnref.testing.laws import LAWS, check_law
+from rnnref.tree import to
+from tests.support import strict
+from tests.support.cases import ACTIVATION_CELLS, BREAKS, CELLS, B, T, case
 
 WAYS = masking_options((T, B))
 SETTINGS = ("lengths", True), ("holes", False)

@@ -4,23 +4,23 @@ That the results are those of the text is law 9, which test_laws.py holds every 
 """
 from dataclasses import replace
 
-from tests.support import blas
 import numpy as np
 import pytest
-from tests.support.cases import CELLS, B, H, I, T, U, case
-from tests.shim.double import with_kernels
 
 import rnnref
 from rnnref.cells import GRU, LSTM, Bidirectional, Dropout, SimpleRNN, Stack
+from rnnref.loops.layerwise import refuses, split_call
 from rnnref.loops.plan import Call, describe_call, plan
-from rnnref.testing.laws import check_law
-from rnnref.loops.layerwise import split_call, refuses
 from rnnref.loops.run import run, run_back
 from rnnref.testing.api import assert_close, assert_same, draw_case
-from rnnref.tree import PerStep, leaves, map_structure, to
 from rnnref.testing.case import PLAIN, Trial, masking_options
+from rnnref.testing.laws import check_law
+from rnnref.tree import PerStep, leaves, map_structure, to
 from rnnref.wrappers.residual import Embedding, InputProjection, OutputProjection
 from rnnref.wrappers.skip import Skip
+from tests.shim.double import with_kernels
+from tests.support import blas
+from tests.support.cases import CELLS, B, H, I, T, U, case
 
 WAYS = masking_options((T, B))
 EACH_BY_SCAN = {"paths": ("layerwise", "plain")}

@@ -3,19 +3,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.support.cases import CELLS, B, I, T, case
 
 import rnnref
 from rnnref.cells import GRU, LSTM, Bidirectional, Dropout, Stack
 from rnnref.check.tolerance import tolerance
-from rnnref.loops.plan import describe_call, plan
-from rnnref.testing.laws import cast_floating
-from rnnref.loops.run import run, run_back
 from rnnref.elementwise import ACTIVATIONS, get_activation
+from rnnref.loops.plan import describe_call, plan
+from rnnref.loops.run import run, run_back
 from rnnref.testing.api import assert_close, assert_same
-from rnnref.tree import PerStep, leaves, map_structure
 from rnnref.testing.case import PLAIN, Trial, masking_options
+from rnnref.testing.laws import cast_floating
+from rnnref.tree import PerStep, leaves, map_structure
 from rnnref.wrappers.dropout import Masks
+from tests.support.cases import CELLS, B, I, T, case
 
 WAYS = masking_options((T, B))
 FIELDS = "p", "s", "xs", "extra"

@@ -4,7 +4,6 @@ import sys
 import warnings
 
 import numpy as np
-from tests.support import onnx_reading
 import pytest
 from onnx import AttributeProto, TensorProto, checker, helper, numpy_helper
 from onnx.backend.test.case.node import _NodeTestCases, gru, lstm, rnn  # importing the three adds their cases
@@ -12,8 +11,9 @@ from onnx.backend.test.runner import Runner
 
 import rnnref.onnx
 from rnnref import MissingExtra, NotSupported, ShapeError
-from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.onnx import Reading, prepare, run_model, run_node
+from rnnref.testing.assertions import assert_close, assert_same
+from tests.support import onnx_reading
 
 MODULES = {module.__name__ for module in (rnn, gru, lstm)}
 NODES = [case for case in _NodeTestCases if case.model.graph.node[0].op_type in ("RNN", "GRU", "LSTM")]

@@ -2,17 +2,16 @@
 from functools import cache
 
 import numpy as np
-from tests.support import onnx_grid
-from tests.support import onnx_reading
 import pytest
 from onnx import TensorProto, helper
 
 from rnnref.check.tolerance import tolerance
-from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.errors import DeviceError, DtypeError, NotSupported, ShapeError
 from rnnref.onnx import ONNXRUNTIME, TEXT, Reading, back_op, cell_of, gru, lstm, rnn, run_op
 from rnnref.onnx.attributes import OPERATORS
 from rnnref.onnx.inputs import INPUTS, inputs_of
+from rnnref.testing.assertions import assert_close, assert_same
+from tests.support import onnx_grid, onnx_reading
 
 # our switch, what the independent reading calls it, and the cases that it may change
 SWITCHES = [

@@ -4,12 +4,10 @@ from contextlib import contextmanager
 from types import ModuleType
 from unittest import mock
 
-from tests.support import strict
-from tests.kernels.instances import TYPES, kernels
-
 from rnnref.cuda import launch, source
-
+from tests.kernels.instances import TYPES, kernels
 from tests.shim.hostsim import HostModule
+from tests.support import strict
 
 # g++ takes longer to start than to compile a kernel, so all are compiled as one text, and those to sanitize as another.
 WHOLE = {False: source.assemble(list(kernels())), True: source.assemble(list(kernels(TYPES[1:2])))}

@@ -7,17 +7,18 @@ from pathlib import Path
 from zlib import crc32
 
 import numpy as np
-from tests.support.cases_cells import GIVEN, MORE, MORE_BREAKS
-from tests.support.cases_wrappers import CELLS as WRAPPERS
 
-from rnnref.cells import GRU, LSTM, Bidirectional, Dropout, GatedCell, LayerNormSimpleRNN, Masks, ProjectedCell, SimpleRNN, Stack
+from rnnref.cells import (GRU, LSTM, Bidirectional, Dropout, GatedCell, LayerNormSimpleRNN, Masks, ProjectedCell,
+                          SimpleRNN, Stack)
 from rnnref.cells.gru_before import GRUBefore
+from rnnref.elementwise import ACTIVATIONS, get_activation
 from rnnref.maps.dense import Dense
 from rnnref.maps.normed import WeightNorm
-from rnnref.rules import elman, gru, lstm, layer_norm
-from rnnref.elementwise import ACTIVATIONS, get_activation
+from rnnref.rules import elman, gru, layer_norm, lstm
 from rnnref.testing.api import draw_case
 from rnnref.tree import PerStep, leaves
+from tests.support.cases_cells import GIVEN, MORE, MORE_BREAKS
+from tests.support.cases_wrappers import CELLS as WRAPPERS
 
 T, B, I, U, H = 6, 4, 3, 5, 2                     # all different; H: the width of a projection
 SNAPSHOT = Path(__file__).parent / "snapshots" / "parameters.json"

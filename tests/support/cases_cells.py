@@ -1,11 +1,14 @@
 """Cases of the cells beyond SimpleRNN, LSTM and GRU: what `cases` adds to its own."""
 import numpy as np
 
-from rnnref.cells import CFN, ESN, GLSTM, GRU, LSTM, MGU, NAS, NTM, SRU, UGRNN, Parallel, CandidateDropout, ConvLSTM, DensePeepholes, GatedCell, GridLSTM, IndRNN, IndyGRU, IndyLSTM, IntersectionRNN, LayerNormGRU, LayerNormLSTM, MinimalRNN, PhasedCell, ProjectedCell, Skip, Stack, TimeFreqLSTM, WeightNormLSTM, ntm
-from rnnref.maps.dense import Dense, Diagonal
-from rnnref.maps.composed import Sum
-from rnnref.rules import elman, lstm
+from rnnref.cells import (CFN, ESN, GLSTM, GRU, LSTM, MGU, NAS, NTM, SRU, UGRNN, CandidateDropout, ConvLSTM,
+                          DensePeepholes, GatedCell, GridLSTM, IndRNN, IndyGRU, IndyLSTM, IntersectionRNN, LayerNormGRU,
+                          LayerNormLSTM, MinimalRNN, Parallel, PhasedCell, ProjectedCell, Skip, Stack, TimeFreqLSTM,
+                          WeightNormLSTM, ntm)
 from rnnref.elementwise import get_activation
+from rnnref.maps.composed import Sum
+from rnnref.maps.dense import Dense, Diagonal
+from rnnref.rules import elman, lstm
 from rnnref.tree import PerStep, map_structure
 
 T, B, I, U, H = 6, 4, 3, 5, 2                     # those of `cases`

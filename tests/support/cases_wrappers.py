@@ -4,10 +4,10 @@ import numpy as np
 from rnnref.cells import GRU, LSTM, Dropout, Masks, SimpleRNN, Stack
 from rnnref.rules import elman, gru, lstm
 from rnnref.tree import PerStep
-from rnnref.wrappers.residual import Highway, InputProjection, OutputProjection, Residual
 from rnnref.wrappers.attention import Attention
 from rnnref.wrappers.device import Device
 from rnnref.wrappers.dropout import Zoneout, ZoneoutMasks
+from rnnref.wrappers.residual import Highway, InputProjection, OutputProjection, Residual
 
 T, B, I, U = 6, 4, 3, 5
 RNG = np.random.default_rng(1)

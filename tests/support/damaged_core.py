@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rnnref.loops import plan, layerwise, scan, hoisted
-from rnnref import padding, elementwise
+from rnnref import elementwise, padding
 from rnnref.cell import GatedCell
 from rnnref.cells import GRU, LSTM, Dropout, Masks, SimpleRNN, Stack, gru_before
+from rnnref.loops import hoisted, layerwise, plan, scan
 from rnnref.maps.dense import Dense
 from rnnref.maps.normed import WeightNorm
 from rnnref.rules import elman, lstm
-from rnnref.tree import PerStep, select_step, expand_mask, apply_mask, map_structure
+from rnnref.tree import PerStep, apply_mask, expand_mask, map_structure, select_step
 from rnnref.wrappers import dropout
 
 

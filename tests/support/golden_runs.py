@@ -9,7 +9,7 @@ from rnnref import tf1
 from rnnref.arrays import namespace
 from rnnref.tf1.loops import flatten_state
 from rnnref.tf1.states import LSTMStateTuple
-from rnnref.tree import stack, map_structure, to
+from rnnref.tree import map_structure, stack, to
 
 # Functions that the files name
 FUNCTIONS = {

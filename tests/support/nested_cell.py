@@ -13,8 +13,8 @@ import numpy as np
 from rnnref.arrays import namespace
 from rnnref.cells import Cell
 from rnnref.layers import RNN
-from rnnref.tree import map_structure
 from rnnref.testing.case import masking_options
+from rnnref.tree import map_structure
 
 STEPS, BATCH = 5, 4
 INPUTS, UNITS = (3, (2, 4)), (2, (3, 2))          # of audio, of video

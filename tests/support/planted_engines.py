@@ -1,8 +1,8 @@
 """Engines with a fault each, of onnx_reading, which shares no line with the reference that a survey holds them to."""
 import numpy as np
-from tests.support import onnx_reading
 
 from rnnref.survey import cases
+from tests.support import onnx_reading
 
 
 def read(case, **switches):

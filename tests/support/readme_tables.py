@@ -5,11 +5,11 @@ import re
 from pathlib import Path
 
 import numpy as np
-from tests.tf1.test_golden_tf1 import FILES, Arrays, check_file
 
-from rnnref.loops import plan
 from rnnref.cells import CATALOG, EXAMPLES
+from rnnref.loops import plan
 from rnnref.loops.plan import Call, plan
+from tests.tf1.test_golden_tf1 import FILES, Arrays, check_file
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

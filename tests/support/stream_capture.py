@@ -14,8 +14,9 @@ import weakref
 from unittest import mock
 
 import numpy as np
-from tests.support import strict
+
 from tests.shim.hostsim import HostKernel
+from tests.support import strict
 
 CUDARuntimeError = type("CUDARuntimeError", (RuntimeError,), {})
 CUBLAS_STATUS = {0: b"CUBLAS_STATUS_SUCCESS", 1: b"CUBLAS_STATUS_NOT_INITIALIZED", 14: b"CUBLAS_STATUS_INTERNAL_ERROR"}

@@ -3,15 +3,15 @@ import json
 
 import numpy as np
 import onnx
-from tests.support import onnx_reading
 import pytest
-from tests.support.planted_engines import PLANTED, ignoring, read, switched
 
 from rnnref.check.onnx_engines import RefusalError, resolve_engine
 from rnnref.check.tolerance import tolerance
 from rnnref.errors import NotSupported
-from rnnref.survey import faults, cases, survey
+from rnnref.survey import cases, faults, survey
 from rnnref.survey.search import Truth, max_difference
+from tests.support import onnx_reading
+from tests.support.planted_engines import PLANTED, ignoring, read, switched
 
 
 def some(op, *labels):

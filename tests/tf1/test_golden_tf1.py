@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.golden_runs import LOOPS, Arrays, Case, like
 
 import rnnref
 from rnnref import tf1
 from rnnref.tf1.loops import flatten_state
 from rnnref.tree import to, zeros_like
+from tests.support.golden_runs import LOOPS, Arrays, Case, like
 
 FOLDER = Path(os.environ.get("RNNREF_GOLDEN_DIR", Path(__file__).parent / "golden" / "tf1"))
 FILES = sorted(FOLDER.glob("*.npz"))

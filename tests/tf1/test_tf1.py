@@ -3,13 +3,13 @@ import json
 
 import numpy as np
 import pytest
-from tests.support.golden_runs import Arrays, Case, make_cells, sequence
-from tests.tf1.test_golden_tf1 import FILES
 
 import rnnref
 from rnnref import tf1
 from rnnref.testing.assertions import assert_same
 from rnnref.tf1.loops import flatten_state
+from tests.support.golden_runs import Arrays, Case, make_cells, sequence
+from tests.tf1.test_golden_tf1 import FILES
 
 RNG = np.random.default_rng(3)
 T, B, D, U = 4, 2, 3, 5

@@ -1,13 +1,13 @@
 """Masks of `rnnref.tf1`, and cells in cells."""
 import numpy as np
 import pytest
-from tests.support import strict
 
 import rnnref
 from rnnref import tf1
 from rnnref.check.tolerance import tolerance
 from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.tree import to
+from tests.support import strict
 
 RNG = np.random.default_rng(4)
 T, B, D, U = 4, 2, 3, 5

@@ -5,8 +5,8 @@ import pytest
 import rnnref
 from rnnref import tf1
 from rnnref.check.tolerance import tolerance
-from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.interop.cudnn import GATES, Network
+from rnnref.testing.assertions import assert_close, assert_same
 
 RNG = np.random.default_rng(5)
 T, B, D, U = 4, 2, 3, 5
