@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy
 import pytest
 
-FOLDER = Path(__file__).parents[1] / "notebooks"
+FOLDER = Path(__file__).parents[2] / "notebooks"
 NAMES = ["01_a_loop_and_a_cell", "02_backward_through_time", "06_from_rule_to_kernel"]
 REFRESH = "if the new text is right, store it: python tests/test_notebooks.py"
 

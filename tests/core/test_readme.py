@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.readme_tables import insert_table, tables
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.bench import sanitizer
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("tool", sanitizer.TOOLS)

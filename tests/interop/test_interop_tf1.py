@@ -37,7 +37,7 @@ def is_ours(path):
     return config["class"] in CLASSES and config["loop"] in LOOPS and not config["no_grad"]
 
 
-GOLDEN = [path for path in sorted((Path(__file__).parent / "golden" / "tf1").glob("*.npz")) if is_ours(path)]
+GOLDEN = [path for path in sorted((Path(__file__).parents[1] / "golden" / "tf1").glob("*.npz")) if is_ours(path)]
 
 
 class Case:

@@ -62,7 +62,7 @@ def test_what_is_wrong_and_what_is_right(monkeypatch):
 def test_the_gradient_of_a_repeated_output_is_held_to_account(monkeypatch):
     one = replace(cases.case("LSTM"), **masking_options((cases.T, cases.B))["holes"], padding="repeat")
     check_case(one)
-    monkeypatch.setattr(sys.modules["rnnref.run"], "drepeat", lambda dys, live, reverse: dys)
+    monkeypatch.setattr(sys.modules["rnnref.loops.run"], "drepeat", lambda dys, live, reverse: dys)
     with pytest.raises(LawViolation, match="law 2 "):
         check_case(one)
 
@@ -70,7 +70,7 @@ def test_the_gradient_of_a_repeated_output_is_held_to_account(monkeypatch):
 def test_what_runs_on_past_the_end_is_held_to_account(monkeypatch):
     one = replace(cases.case("GRU"), **masking_options((cases.T, cases.B))["lengths"], padding="free")
     check_case(one)
-    monkeypatch.setattr(sys.modules["rnnref.run"], "Tape", forgetful(sys.modules["rnnref.run"].Tape))
+    monkeypatch.setattr(sys.modules["rnnref.loops.run"], "Tape", forgetful(sys.modules["rnnref.run"].Tape))
     with pytest.raises(LawViolation, match="law 2 "):
         check_case(one)
 

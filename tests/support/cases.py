@@ -21,7 +21,7 @@ from tests.support.cases_cells import GIVEN, MORE, MORE_BREAKS
 from tests.support.cases_wrappers import CELLS as WRAPPERS
 
 T, B, I, U, H = 6, 4, 3, 5, 2                     # all different; H: the width of a projection
-SNAPSHOT = Path(__file__).parent / "snapshots" / "parameters.json"
+SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "parameters.json"
 RNG = np.random.default_rng(0)
 
 # What a case breaks on purpose: {case: {law: reason}}

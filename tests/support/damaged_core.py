@@ -115,13 +115,13 @@ def outputs_of_the_padding_are_said(patch):
 
 def an_off_by_one_of_lengths(patch):
     plain = padding.make_live_mask
-    patch.setattr(sys.modules["rnnref.run"], "alive", lambda xs, lengths, *rest: plain(
+    patch.setattr(sys.modules["rnnref.loops.run"], "alive", lambda xs, lengths, *rest: plain(
         xs, lengths if lengths is None else np.minimum(lengths + 1, len(xs)), *rest))
 
 
 def the_first_row_is_taken_for_the_longest(patch):
     plain = padding.make_live_mask
-    patch.setattr(sys.modules["rnnref.run"], "alive", lambda xs, lengths, *rest: plain(
+    patch.setattr(sys.modules["rnnref.loops.run"], "alive", lambda xs, lengths, *rest: plain(
         xs, lengths if lengths is None else np.minimum(lengths, lengths[:1]), *rest))
 
 

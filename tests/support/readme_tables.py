@@ -11,7 +11,7 @@ from rnnref.loops import plan
 from rnnref.loops.plan import Call, plan
 from tests.tf1.test_golden_tf1 import FILES, Arrays, check_file
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 MAPS = [name for _, name in plan.KERNEL_MAPS]            # twins of maps carry a math mode, they fuse nothing
 PATHS = {"onchip": "on chip", "stepped": "stepped"}

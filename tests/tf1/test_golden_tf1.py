@@ -16,7 +16,7 @@ from rnnref.tf1.loops import flatten_state
 from rnnref.tree import to, zeros_like
 from tests.support.golden_runs import LOOPS, Arrays, Case, like
 
-FOLDER = Path(os.environ.get("RNNREF_GOLDEN_DIR", Path(__file__).parent / "golden" / "tf1"))
+FOLDER = Path(os.environ.get("RNNREF_GOLDEN_DIR", Path(__file__).parents[1] / "golden" / "tf1"))
 FILES = sorted(FOLDER.glob("*.npz"))
 # relative to the largest entry of the array
 TOLERANCE = {("out", "float64"): 1e-12, ("grad", "float64"): 1e-10, ("out", "float32"): 5e-6, ("grad", "float32"): 5e-6}
