@@ -4,11 +4,13 @@ NumPy is not a back end here, it is the text; CuPy runs the same text.  The modu
 there is no current back end, and nothing is copied between host and device unless asked by name.
 """
 import sys
+from typing import Any
 
 import numpy
 
 from .errors import DeviceError, NotSupported, import_optional
 
+Array = Any                                       # a NumPy or CuPy array; CuPy is optional, so no type can name both
 
 def is_cupy(a):
     """Whether `a` lives on a GPU.  CuPy is looked for, never imported: it is the caller's choice."""

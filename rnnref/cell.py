@@ -13,8 +13,9 @@ from .elementwise import clip, dclip
 from .errors import NotSupported, ShapeError
 from .maps.dense import Dense, Map
 from .shapes import ArraySpec, Size, check_floating, check_names, check_state, expect, infer_sizes, resolve_shape
-from .tree import add, first_leaf, leaves, map_structure
+from .tree import Tree, add, first_leaf, leaves, map_structure
 
+State = Tree                                      # the state of a cell: a named tuple of arrays [B, ...], or a tree of them
 
 class Cell:
     """forward(p, x, s, extra=None) -> y, s', kept;   backward(p, kept, dy, ds') -> dx, ds, dextra, dp.

@@ -7,6 +7,8 @@ from typing import Any
 
 from .arrays import make_transfer, namespace
 
+Tree = Any                                        # arrays in dicts, tuples and named tuples, as deep as need be
+
 
 @dataclass(frozen=True)
 class PerStep:
