@@ -42,8 +42,8 @@ def measure_budgets(candidate, rng, gradients=(), factor=FACTOR):
 
     gradients   the results that gradients are sent back for; none of them: no gradients
     """
-    fine, places = _choose_reference_dtype(candidate), candidate.places()
-    truth = candidate.truth(_cast(candidate.given, fine))
+    fine, places = _choose_reference_dtype(candidate), candidate.describe_arrays()
+    truth = candidate.run_reference(_cast(candidate.arrays, fine))
     d = {name: (rng.standard_normal(a.shape) * (name in gradients)).astype(candidate.dtype)
          for name, a in truth.results.items()} if gradients else {}
     want = _results_and_gradients(truth, d, fine)
@@ -63,11 +63,11 @@ def _results_and_gradients(answer, d, dtype):
 
 def _run_companions(candidate, rng, d, fine):
     for choice in candidate.variants:
-        yield _results_and_gradients(candidate.truth(candidate.given, **choice), d, candidate.dtype)
+        yield _results_and_gradients(candidate.run_reference(candidate.arrays, **choice), d, candidate.dtype)
     eps, double = numpy.finfo(candidate.dtype).eps, numpy.dtype("float64")
     for _ in range(_PERTURBED_RUNS):
-        given = {name: a * (1 + eps * rng.uniform(-1, 1, a.shape)) for name, a in _cast(candidate.given, double).items()}
-        yield _results_and_gradients(candidate.truth(given), d, double)
+        given = {name: a * (1 + eps * rng.uniform(-1, 1, a.shape)) for name, a in _cast(candidate.arrays, double).items()}
+        yield _results_and_gradients(candidate.run_reference(given), d, double)
 
 
 def _make_budget(truth, error, place, factor, eps):
@@ -99,7 +99,7 @@ def _choose_reference_dtype(candidate):
     """The dtype of truth."""
     if candidate.dtype.itemsize < 8:
         return numpy.dtype("float64")
-    work = 6 * numpy.prod(candidate.size) * sum(a.size for name, a in candidate.given.items() if name != candidate.x)
+    work = 6 * numpy.prod(candidate.size) * sum(a.size for name, a in candidate.arrays.items() if name != candidate.x)
     more = numpy.finfo("longdouble").eps < numpy.finfo("float64").eps
     return numpy.dtype("longdouble" if more and work <= _LONGDOUBLE_WORK else "float64")
 

@@ -25,7 +25,7 @@ class Axis(NamedTuple):
     labels: tuple = ()
     what: str = ""                                # of the labels: "gate", or nothing
 
-    def said(self, n, size):
+    def describe(self, n, size):
         """("gate f", "unit 3"): the block, and where in it; "" where there is nothing to say."""
         if not self.labels:
             return ("", f"{self.word} {n}") if self.word != "t" else (f"t={n}", "")
@@ -39,10 +39,10 @@ class ArrayDescription(NamedTuple):
     axes: tuple = ()
     step: Any = 0
 
-    def said(self, index, shape):
+    def describe(self, index, shape):
         if len(self.axes) != len(shape):          # of this array nothing is known
             return f"at [{', '.join(map(str, index))}]"
-        blocks, rest = zip(*(axis.said(int(n), size) for axis, n, size in zip(self.axes, index, shape)))
+        blocks, rest = zip(*(axis.describe(int(n), size) for axis, n, size in zip(self.axes, index, shape)))
         first = sorted(blocks, key=lambda word: not word.startswith("t="))
         return ", ".join(filter(None, (*first, *rest)))
 
@@ -56,7 +56,7 @@ class ArrayDescription(NamedTuple):
 class Candidate:
     """A candidate on one set of arrays."""
     title: str
-    given: dict                                   # all of one floating dtype
+    arrays: dict                                  # all of one floating dtype
     x: str = "x"                                  # which of `given` is the sequence ...
     time: int = 0                                 # ... and which of its axes is time; rows are 1 - time
     lengths: Any = None                           # [B], or None
@@ -66,7 +66,7 @@ class Candidate:
     facts: dict = field(default_factory=dict)
     variants: tuple = ({}, {"paths": ("plain", "bidirectional"), "kernels": False})      # ways to run the reference
 
-    def truth(self, arrays, **choice):
+    def run_reference(self, arrays, **choice):
         """The reference's `Answer`, in the dtype of `given`; `choice` is for `run`."""
         raise NotImplementedError
 
@@ -74,21 +74,21 @@ class Candidate:
         """The candidate's `Answer`; `Refused`, or any other exception, is its refusal."""
         raise NotImplementedError
 
-    def places(self):
+    def describe_arrays(self):
         """name -> `Place`, of results and of "d" + every name in `given`."""
         raise NotImplementedError
 
     @property
     def dtype(self):
-        return self.given[self.x].dtype
+        return self.arrays[self.x].dtype
 
     @property
     def size(self):
         """(T, B)."""
-        shape = self.given[self.x].shape
+        shape = self.arrays[self.x].shape
         return shape[self.time], shape[1 - self.time]
 
-    def first(self, steps):
+    def truncate(self, steps):
         """The same of the first steps that it reads alone."""
         T = self.size[0]
         here = slice(T - steps, T) if self.backwards else slice(0, steps)
@@ -96,9 +96,9 @@ class Candidate:
         lengths = self.lengths
         if lengths is not None:
             lengths = numpy.clip(numpy.asarray(lengths) - (T - steps if self.backwards else 0), 0, steps)
-        return replace(self, given=self.given | {self.x: self.given[self.x][cut]}, lengths=lengths)
+        return replace(self, arrays=self.arrays | {self.x: self.arrays[self.x][cut]}, lengths=lengths)
 
-    def dead(self):
+    def padding_mask(self):
         """[T, B] bool: the padding; None where there is none."""
         if self.lengths is None:
             return None
@@ -114,7 +114,7 @@ def draw_normal(rng, shape, dtype, scale=1.0):
     return (scale * rng.standard_normal(shape)).astype(dtype)
 
 
-_AXIS_WORDS = {"I": "input", "H": "from unit", "U": "unit"}
+AXIS_WORDS = {"I": "input", "H": "from unit", "U": "unit"}
 
 
 def describe_gradient(layout, name):
@@ -131,5 +131,5 @@ def describe_gradient(layout, name):
         elif word == "2":
             axes.append(Axis("", ("input bias", "recurrent bias")))
         else:
-            axes.append(Axis("direction" if word == "1" else _AXIS_WORDS.get(word, word)))
+            axes.append(Axis("direction" if word == "1" else AXIS_WORDS.get(word, word)))
     return ArrayDescription(GRADIENT, tuple(axes))

@@ -8,7 +8,7 @@ from .verdict import judge
 
 def describe_findings(candidate, budgets, verdicts, rng):
     """Sentences, the most telling first."""
-    places, off = candidate.places(), [v for v in verdicts if v.row.verdict == "differs"]
+    places, off = candidate.describe_arrays(), [v for v in verdicts if v.row.verdict == "differs"]
     ahead = [v for v in off if places[v.name].group != GRADIENT]
     back = [v for v in off if places[v.name].group == GRADIENT]
     yield from _describe_first_divergence(candidate, places, ahead, rng)
@@ -28,11 +28,11 @@ def _describe_first_divergence(candidate, places, ahead, rng):
     """Where the results first part, and what the shortest sequence shows on which they do."""
     if not ahead:
         return
-    timed = [v for v in ahead if v.first is not None and places[v.name].time is not None]
+    timed = [v for v in ahead if v.first_index is not None and places[v.name].time is not None]
     shown = next(iter(timed or ahead))
     yield f"First divergence: {': '.join(filter(None, (f'{shown.name}, {shown.row.where}', shown.row.note)))}."
     staged = [place for place in places.values() if place.group == STATE or place.time is not None]
-    if not staged or any(v.first is None for v in ahead):
+    if not staged or any(v.first_index is None for v in ahead):
         return
     steps, short = _find_shortest(candidate, rng)
     if short:
@@ -79,12 +79,12 @@ def _find_shortest(candidate, rng):
 
 def _check_prefix(candidate, steps, rng):
     """The verdicts on results that differ on the first steps alone; None if the candidate will not run them."""
-    short = candidate.first(steps)
+    short = candidate.truncate(steps)
     try:
-        got = short.run_candidate(short.given).results
+        got = short.run_candidate(short.arrays).results
     except Exception:                             # a candidate for one length only: then there is nothing to tell
         return None
-    places, yardstick = short.places(), measure_budgets(short, rng)
+    places, yardstick = short.describe_arrays(), measure_budgets(short, rng)
     verdicts = [judge(short, n, places[n], b, numpy.asarray(got[n])) for n, b in yardstick.by_name.items() if n in got]
     return [v for v in verdicts if v.row.verdict == "differs"]
 
@@ -93,11 +93,11 @@ def _describe_pattern(candidate, places, ahead):
     """A pattern in what is off: one direction, padded rows, one layer."""
     for v in ahead:
         place = places[v.name]
-        if v.over is None or place.group != OUTPUT or place.time is None:
+        if v.exceeds is None or place.group != OUTPUT or place.time is None:
             continue
         for k, axis in enumerate(place.axes):
             if axis.labels:
-                parts = numpy.split(numpy.moveaxis(v.over, k, 0), len(axis.labels))
+                parts = numpy.split(numpy.moveaxis(v.exceeds, k, 0), len(axis.labels))
                 bad = [label for label, part in zip(axis.labels, parts) if part.any()]
                 if len(bad) < len(axis.labels):
                     yield f"Only the {join_names(bad)} direction of {v.name} is off."
@@ -108,7 +108,7 @@ def _describe_padded_rows(candidate, place, v):
     if candidate.lengths is None:
         return
     T, row = candidate.size[0], next(k for k, axis in enumerate(place.axes) if axis.word == "row")
-    off = numpy.moveaxis(v.over, row, 0).reshape(candidate.size[1], -1).any(1)
+    off = numpy.moveaxis(v.exceeds, row, 0).reshape(candidate.size[1], -1).any(1)
     short = numpy.asarray(candidate.lengths) < T
     if (off & short).any() and not (off & ~short).any() and not short.all():
         rows = join_names([str(b) for b in numpy.flatnonzero(off)])

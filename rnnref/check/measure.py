@@ -24,11 +24,11 @@ def check_candidate(candidate, rng, gradients=True, factor=FACTOR, perturb_biase
 
 def compare_results(candidate, rng, gradients=True, factor=FACTOR):
     """The verdicts on all that the candidate gives, facts about how, and sentences."""
-    answer, refusal = _attempt("the call", OUTPUT, lambda: candidate.run_candidate(candidate.given))
+    answer, refusal = _attempt("the call", OUTPUT, lambda: candidate.run_candidate(candidate.arrays))
     if refusal:
         return [refusal], {}, [f"The candidate refuses: {refusal.row.note}"]
     got = {name: numpy.asarray(a) for name, a in answer.results.items()}
-    yardstick, places = measure_budgets(candidate, rng, tuple(got) if gradients and answer.back else (), factor), candidate.places()
+    yardstick, places = measure_budgets(candidate, rng, tuple(got) if gradients and answer.back else (), factor), candidate.describe_arrays()
     verdicts, facts = [], yardstick.facts
     if yardstick.cotangents:
         back, refusal = _attempt("the way back", GRADIENT, lambda: answer.back(yardstick.cotangents))
@@ -55,28 +55,28 @@ def _attempt(what, group, call):
 
 def randomize_zeros(candidate, rng, perturb_biases):
     """The subject with nothing in it that hides mistakes, where that can be changed, and sentences about it."""
-    notes, given = [], dict(candidate.given)
-    zero = [name for name in candidate.biases if given[name].size and not given[name].any()]
+    notes, arrays = [], dict(candidate.arrays)
+    zero = [name for name in candidate.biases if arrays[name].size and not arrays[name].any()]
     if zero:
         drawn = perturb_biases and candidate.settable
         for name in zero if drawn else ():
-            given[name] = (_BIAS_SCALE * rng.standard_normal(given[name].shape)).astype(candidate.dtype)
+            arrays[name] = (_BIAS_SCALE * rng.standard_normal(arrays[name].shape)).astype(candidate.dtype)
         notes.append(f"All zero: {join_names(zero)}.  That hides mistakes with biases, and nearly all of a GRU: "
                      + ("random ones took their place, in a copy." if drawn else "check again with others."))
-    dead = candidate.dead()
+    dead = candidate.padding_mask()
     if dead is not None and dead.any():
-        x = given[candidate.x] = given[candidate.x].copy()
+        x = arrays[candidate.x] = arrays[candidate.x].copy()
         here = dead if candidate.time == 0 else dead.T
         if not x[here].any():
             x[here] = rng.standard_normal(x[here].shape)
             notes.append("The padding of x was all zero, which hides a candidate that reads it: random numbers took "
                          "its place.")
-    return replace(candidate, given=given), notes
+    return replace(candidate, arrays=arrays), notes
 
 
 def _collect_facts(candidate, seed):
     from .. import __version__
-    shapes = {name: a.shape for name, a in candidate.given.items()}
+    shapes = {name: a.shape for name, a in candidate.arrays.items()}
     said = {candidate.x: shapes[candidate.x]} | {n: s for n, s in shapes.items() if n != candidate.x}
     lengths = {} if candidate.lengths is None else {"lengths": str(numpy.asarray(candidate.lengths).tolist())}
     return {"shapes": ", ".join(f"{n} {s}" for n, s in said.items()), **lengths, "seed": seed,

@@ -15,11 +15,11 @@ from ..errors import DtypeError, NotSupported, ShapeError, check_option
 from ..loops.run import run, run_back
 from ..tree import leaves, map_structure
 from ..wrappers.stack import Bidirectional
-from .candidate import GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluation, draw_normal, step_order
+from .candidate import (AXIS_WORDS, GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluation, draw_normal,
+                        step_order)
 from .onnx_engines import RefusalError
 
 _OPTIONAL_ARGUMENTS = ("initial_state", "lengths", "p")
-_AXIS_WORDS = {"I": "input", "H": "from unit", "U": "unit"}
 
 
 def wrap_callable(function, x, cell, p, rng, lengths=None, initial_state="random", dtype=None, backward=None,
@@ -39,11 +39,11 @@ def wrap_callable(function, x, cell, p, rng, lengths=None, initial_state="random
                          fix=f'verify(..., dtype="{kind}") casts both')
     zero = cell.zeros(x.shape[1], cell.units(p), dtype=kind)
     first = _make_initial_state(zero, initial_state, "initial_state" in takes, rng, name)
-    given = {"x": x.astype(kind), **{f"{path}0": a for path, a in leaves(first)}, **dict(leaves(p))}
+    arrays = {"x": x.astype(kind), **{f"{path}0": a for path, a in leaves(first)}, **dict(leaves(p))}
     axes = dict(leaves(cell.axes()))
     biases = tuple(n for n, a in axes.items() if a == "G" and n.rpartition(".")[2] in ("b", "bR"))
     return CallableCandidate(
-        title=f"{name} against {cell.name}", given=given, lengths=lengths, biases=biases, settable="p" in takes,
+        title=f"{name} against {cell.name}", arrays=arrays, lengths=lengths, biases=biases, settable="p" in takes,
         backwards=reverse, function=function, backward=backward, cell=cell, p=p, zero=zero, reverse=reverse,
         padding=check_option("verify", "padding", padding, ("zero", "repeat", "free")), takes=takes)
 
@@ -112,7 +112,7 @@ class CallableCandidate(Candidate):
         first = None if starts[0] is None else _unflatten(self.zero, starts)
         return first, _unflatten(self.p, [arrays[path] for path, _ in leaves(self.p)])
 
-    def truth(self, arrays, **choice):
+    def run_reference(self, arrays, **choice):
         first, p = self._unflatten_arrays(arrays)
         ys, last, tape = run(self.cell, p, arrays["x"], first, lengths=self.lengths, reverse=self.reverse,
                              padding=self.padding, **choice)
@@ -123,21 +123,21 @@ class CallableCandidate(Candidate):
                                      _unflatten(last, [d[path] for path in self.states]))
             found = {"dx": dx, **{f"d{path}": a for path, a in leaves(dp)}}
             return found | ({} if first is None else {f"d{path}0": a for path, a in leaves(ds)})
-        return Evaluation(self.named(ys, last), back)
+        return Evaluation(self._by_name(ys, last), back)
 
     def run_candidate(self, arrays):
         first, p = self._unflatten_arrays(arrays)
         values = {"initial_state": first, "lengths": self.lengths, "p": p}
         got = self.function(arrays["x"], **{name: values[name] for name in self.takes})
-        ys, last = self.parted(got)
-        back = None if self.backward is None else self.back
-        return Evaluation(self.named(ys, last), back)
+        ys, last = self._split_results(got)
+        back = None if self.backward is None else self._run_backward
+        return Evaluation(self._by_name(ys, last), back)
 
-    def back(self, d):
+    def _run_backward(self, d):
         """The candidate's gradients, under our names."""
         dys = tuple(d[name] for name in self.outputs)
         got = self.backward(dys if len(dys) > 1 else dys[0], _unflatten(self.zero, [d[path] for path in self.states]))
-        places, found = self.places(), {}
+        places, found = self.describe_arrays(), {}
         for name, a in got.items():
             known = next((n for n in (f"d{name}", name) if n in places), None)
             if known is None:
@@ -145,13 +145,13 @@ class CallableCandidate(Candidate):
             found[known] = numpy.asarray(a)
         return found
 
-    def parted(self, got):
+    def _split_results(self, got):
         """y and the state, whatever was returned: y, (y, state), or (y, h, c)."""
         if not isinstance(got, (tuple, list)) or len(self.outputs) > 1 and len(got) == 2 and _is_pair(got):
             return got, None
         return got[0], tuple(got[1:]) if len(got) != 2 else got[1]
 
-    def named(self, ys, last):
+    def _by_name(self, ys, last):
         """Results by name; arrays of both directions in one are cut."""
         if len(self.outputs) > 1 and not isinstance(ys, (tuple, list)):
             ys = numpy.split(numpy.asarray(ys), 2, -1)
@@ -163,7 +163,7 @@ class CallableCandidate(Candidate):
                           f"{' '.join(self.states)}")
         return found | {path: numpy.asarray(a) for path, a in zip(self.states, arrays)}
 
-    def places(self):
+    def describe_arrays(self):
         T, axes = self.size[0], (Axis("t"), Axis("row"))
         two, steps = len(self.outputs) > 1, {back: step_order(T, back)[:, None, None] for back in (False, True)}
         found = {name: ArrayDescription(OUTPUT, (*axes, Axis("unit")), steps[self.reverse != bool(k)])
@@ -172,13 +172,13 @@ class CallableCandidate(Candidate):
         for path in self.states:
             ends = axes[1], Axis("unit")
             found |= {path: ArrayDescription(STATE, ends), f"d{path}0": ArrayDescription(GRADIENT, ends)}
-        gates = {path: self.gates(path) for path, _ in leaves(self.p)}
+        gates = {path: self._gates_of(path) for path, _ in leaves(self.p)}
         for path, words in leaves(self.cell.axes()):
             found[f"d{path}"] = ArrayDescription(GRADIENT, tuple(
-                Axis("unit", gates[path], "gate") if w == "G" else Axis(_AXIS_WORDS.get(w, w)) for w in words.split()))
+                Axis("unit", gates[path], "gate") if w == "G" else Axis(AXIS_WORDS.get(w, w)) for w in words.split()))
         return found
 
-    def gates(self, path):
+    def _gates_of(self, path):
         """The gates of the cell that a parameter belongs to."""
         cell, rest = self.cell, path
         while hasattr(cell, "cells"):

@@ -41,7 +41,7 @@ def wrap_keras(layer, x, rng, lengths=None, initial_state="random", dtype=None):
     if keras.backend.backend() not in ("torch", "jax"):
         facts["gradients"] = f"not compared: on {keras.backend.backend()} only the results are"
     return KerasCandidate(
-        title=f"Keras {type(layer).__name__} {layer.name!r}", given={"x": x, **states, **held}, time=1,
+        title=f"Keras {type(layer).__name__} {layer.name!r}", arrays={"x": x, **states, **held}, time=1,
         lengths=lengths, biases=tuple(n for n in held if n.endswith("bias")), settable=True,
         backwards=len(chains) == 1 and layer.go_backwards, facts=facts, layer=layer, chains=chains, names=names)
 
@@ -117,11 +117,11 @@ class KerasCandidate(Candidate):
         one = getattr(self.layer, "forward_layer", self.layer)
         return "zero" if one.zero_output_for_mask else "repeat"
 
-    def truth(self, given, **choice):
+    def run_reference(self, given, **choice):
         x = given["x"].swapaxes(0, 1)
         passed = [run_chain(chain, given, x, self._initial_states_of(chain, given), self.lengths, self.padding, **choice)
                   for chain in self.chains]
-        ys = [self.shown(one.ys, chain) for one, chain in zip(passed, self.chains)]
+        ys = [self._to_layer_output(one.ys, chain) for one, chain in zip(passed, self.chains)]
         merge, split = _MERGES[self.layer.merge_mode] if len(ys) > 1 else (lambda a: a, lambda d, a: (d,))
         last = {_add_label(n, part): a for one, chain in zip(passed, self.chains) for (part,), arrays
                 in zip(chain, one.last) for n, a in zip(_list_states(part), arrays)}
@@ -145,7 +145,7 @@ class KerasCandidate(Candidate):
             return None
         return [tuple(arrays[_add_label(f"{n}0", part)] for n in _list_states(part)) for (part,) in chain]
 
-    def shown(self, ys, chain):
+    def _to_layer_output(self, ys, chain):
         """Outputs as the layer gives them: batch first, all or the last, of a lone backward layer from the end."""
         if not self.layer.return_sequences:
             return ys[0 if chain[0][0].reverse else -1]
@@ -194,7 +194,7 @@ class KerasCandidate(Candidate):
         if any(n.startswith("h0") for n in values):
             options["initial_state"] = self._nest_states(values)
         if self.lengths is not None:
-            options["mask"] = sys.modules["keras"].ops.convert_to_tensor(~self.dead().T)
+            options["mask"] = sys.modules["keras"].ops.convert_to_tensor(~self.padding_mask().T)
         got, _ = layer.stateless_call(*own, values["x"], training=False, **options)
         got = _flatten(got)
         names = [_add_label(n, part) for part in _flatten_chains(self.chains) for n in _list_states(part)]
@@ -205,11 +205,11 @@ class KerasCandidate(Candidate):
         each = [[values[_add_label(f"{n}0", part)] for n in _list_states(part)] for part in _flatten_chains(self.chains)]
         return each if len(self.chains[0]) > 1 else [a for arrays in each for a in arrays]
 
-    def places(self):
+    def describe_arrays(self):
         T, two = self.size[0], len(self.chains) > 1
         concat = two and self.layer.merge_mode == "concat"
         unit, row, t = Axis("unit", ("forward", "backward") if concat else ()), Axis("row"), Axis("t")
-        p = self.chains[0][-1][0].parameters(self.given)
+        p = self.chains[0][-1][0].load_parameters(self.arrays)
         H = self.chains[0][-1][0].cell.units(p)
         when = numpy.concatenate([numpy.repeat(step_order(T, k)[:, None], H, 1) for k in (False, True)], 1) if concat \
             else step_order(T)[:, None] if not two else 0

@@ -9,8 +9,6 @@ from ..onnx import TEXT, run_op
 from .candidate import OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluation, draw_normal, step_order
 from .onnx_engines import INPUT_NAMES, resolve_engine
 
-WEIGHTS = ("W", "R", "B", "P")
-
 
 class Case(NamedTuple):
     """What an engine is given."""
@@ -34,7 +32,7 @@ def wrap_node(node, inputs, rng, engine="onnxruntime", reading=None, title=""):
     outputs = tuple(name for name, held in zip(("Y", "Y_h", "Y_c"), node.output) if held)
     name, run = resolve_engine(engine, "verify")
     return NodeCandidate(
-        title=f"{title or node.name or 'a node'} ({node.op_type}) in {name}", given=given, x="X",
+        title=f"{title or node.name or 'a node'} ({node.op_type}) in {name}", arrays=given, x="X",
         time=attributes.get("layout", 0), lengths=None if lengths is None else numpy.asarray(lengths, numpy.int32),
         biases=tuple({"B"} & given.keys()), settable=True, backwards=attributes.get("direction") == "reverse",
         facts=_collect_versions(name), variants=({},), op=node.op_type, attributes=attributes, outputs=outputs, run=run,
@@ -69,17 +67,17 @@ class NodeCandidate(Candidate):
     run: Any = None                               # an engine of `engines`
     reading: Any = TEXT
 
-    def inputs(self, arrays):
+    def _inputs_of(self, arrays):
         return arrays if self.lengths is None else arrays | {"sequence_lens": self.lengths}
 
-    def truth(self, arrays, **choice):
-        results, _ = run_op(self.op, self.inputs(arrays), self.attributes, self.reading, keep=False)
+    def run_reference(self, arrays, **choice):
+        results, _ = run_op(self.op, self._inputs_of(arrays), self.attributes, self.reading, keep=False)
         return Evaluation({name: a for name, a in zip(("Y", "Y_h", "Y_c"), results) if name in self.outputs})
 
     def run_candidate(self, arrays):
-        return Evaluation(self.run(Case(self.op, self.inputs(arrays), self.attributes, self.outputs)))
+        return Evaluation(self.run(Case(self.op, self._inputs_of(arrays), self.attributes, self.outputs)))
 
-    def places(self):
+    def describe_arrays(self):
         direction, T = self.attributes.get("direction", "forward"), self.size[0]
         ways = ("forward", "reverse") if direction == "bidirectional" else (direction,)
         when = numpy.stack([step_order(T, way == "reverse") for way in ways], 1)[:, :, None, None]
@@ -119,7 +117,7 @@ def wrap_model(model, inputs, reading=None):
     ort = import_optional("onnxruntime", "verify", "verify")
     given = {name: numpy.asarray(a) for name, a in inputs.items()}
     floats = {name: _make_float32(name, a, None) for name, a in given.items() if a.dtype.kind == "f"}
-    return ModelCandidate(title="the whole model", given=floats, x=next(iter(floats)), settable=False,
+    return ModelCandidate(title="the whole model", arrays=floats, x=next(iter(floats)), settable=False,
                         facts={"candidate": f"onnxruntime {ort.__version__}"}, variants=({},), model=model,
                         others={name: a for name, a in given.items() if name not in floats}, reading=reading or TEXT)
 
@@ -134,7 +132,7 @@ class ModelCandidate(Candidate):
     def outputs(self):
         return [a.name for a in self.model.graph.output]
 
-    def truth(self, arrays, **choice):
+    def run_reference(self, arrays, **choice):
         from ..onnx import prepare
         dtype = next(iter(arrays.values())).dtype
         prepared = prepare(self.model, reading=self.reading, dtype=None if dtype == numpy.float32 else dtype)
@@ -148,5 +146,5 @@ class ModelCandidate(Candidate):
         session = ort.InferenceSession(self.model.SerializeToString(), options, ["CPUExecutionProvider"])
         return Evaluation(dict(zip(self.outputs, session.run(self.outputs, arrays | self.others))))
 
-    def places(self):
+    def describe_arrays(self):
         return {name: ArrayDescription(OUTPUT) for name in self.outputs}

@@ -34,7 +34,7 @@ def wrap_torch(module, x, rng, lengths=None, initial_state="random", dtype=None)
     time = 1 if getattr(module, "batch_first", False) else 0
     states = _make_initial_states(layers, held, x.shape[1 - time], initial_state, rng)
     return TorchCandidate(
-        title=_make_title(module), given={"input": x, **states, **held}, x="input", time=time, lengths=lengths,
+        title=_make_title(module), arrays={"input": x, **states, **held}, x="input", time=time, lengths=lengths,
         biases=tuple(name for name in held if name.startswith("bias")), facts=facts, module=module, layers=layers,
         settable=held.keys() <= dict(module.named_parameters()).keys())
 
@@ -109,7 +109,7 @@ class TorchCandidate(Candidate):
     def _swap_time(self, a):                          # between their layout and time first
         return a.swapaxes(0, 1) if self.time else a
 
-    def truth(self, given, **choice):
+    def run_reference(self, given, **choice):
         first = None
         if "h_0" in given:
             first = list(zip(*(given[f"{name}_0"] for name in self.states)))
@@ -148,7 +148,7 @@ class TorchCandidate(Candidate):
     def _call(self, module, x, states):
         """The results of the module, as tensors."""
         if not hasattr(module, "num_layers"):
-            return self.stepped(module, x, states)
+            return self._run_steps(module, x, states)
         torch = sys.modules["torch"]
         rnn = torch.nn.utils.rnn
         first = () if not states else (states[0],) if len(states) == 1 else (tuple(states),)
@@ -161,7 +161,7 @@ class TorchCandidate(Candidate):
         last = last if isinstance(last, tuple) else (last,)
         return {"output": ys, **{f"{s}_n": a for s, a in zip(self.states, last)}}
 
-    def stepped(self, cell, x, states):
+    def _run_steps(self, cell, x, states):
         """A cell in a loop written by hand."""
         s, ys = tuple(a[0] for a in states), []
         for x_t in x:
@@ -170,10 +170,10 @@ class TorchCandidate(Candidate):
             ys.append(s[0])
         return {"output": sys.modules["torch"].stack(ys), **{f"{n}_n": a[None] for n, a in zip(self.states, s)}}
 
-    def places(self):
+    def describe_arrays(self):
         ways, T = len(self.layers[0]), self.size[0]
         directions = ("forward", "backward")[:ways] if ways > 1 else ()
-        H = self.parts[-1].cell.width(zero_state(self.parts[-1], self.given, 1)[-1].shape[-1])
+        H = self.parts[-1].cell.width(zero_state(self.parts[-1], self.arrays, 1)[-1].shape[-1])
         steps = numpy.concatenate([numpy.repeat(step_order(T, bool(k))[:, None], H, 1) for k in range(ways)], 1)[:, None]
         axes = (Axis("t"), Axis("row"))
         along = (lambda *rest: (*axes[::-1], *rest)) if self.time else (lambda *rest: (*axes, *rest))

@@ -15,10 +15,10 @@ class Part(NamedTuple):
     reverse: bool = False
     label: str = ""                               # "layer 1, backward"
 
-    def parameters(self, arrays):
+    def load_parameters(self, arrays):
         return load(self.layout, {table: arrays[own] for table, own in self.names.items()}, self.cell)
 
-    def theirs(self, dp):
+    def convert_gradients(self, dp):
         """Gradients of our parameters, as those of their arrays."""
         found = gradients(self.layout, dp, self.cell)
         return {"d" + own: found[table] for table, own in self.names.items()}
@@ -41,7 +41,7 @@ def run_chain(layers, arrays, x, first=None, lengths=None, padding="zero", **cho
         for part in layer:
             start = next(first)
             s = None if start is None else part.cell.rule.State(*start)
-            runs.append(run(part.cell, part.parameters(arrays), x, s, lengths=lengths, reverse=part.reverse, padding=policy,
+            runs.append(run(part.cell, part.load_parameters(arrays), x, s, lengths=lengths, reverse=part.reverse, padding=policy,
                             **choice))
         x = numpy.concatenate([ys for ys, _, _ in runs], -1)
         last += [tuple(s) for _, s, _ in runs]
@@ -59,7 +59,7 @@ def run_chain_back(result, dys, dlast):
         starts = []
         for part, tape, dy, d in zip(layer, tapes, numpy.split(dys, widths, -1), ends):
             dxs, ds, _, dp = run_back(tape, dy, part.cell.rule.State(*d))
-            dx, found = dx + dxs, found | part.theirs(dp)
+            dx, found = dx + dxs, found | part.convert_gradients(dp)
             starts.append(tuple(ds))
         dfirst, dys = starts + dfirst, dx
     return dys, dfirst, found
@@ -67,5 +67,5 @@ def run_chain_back(result, dys, dlast):
 
 def zero_state(part, arrays, batch):
     """The state that a part starts from, all zero, as a tuple of arrays."""
-    p = part.parameters(arrays)
+    p = part.load_parameters(arrays)
     return tuple(part.cell.zeros(batch, part.cell.units(p), dtype=p["W"].dtype))

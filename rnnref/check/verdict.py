@@ -11,8 +11,8 @@ class Verdict(NamedTuple):
     """A row, and the entries behind it."""
     name: str
     row: Row
-    over: Any = None                              # bool, entry by entry: more than the budget
-    first: Any = None                             # the index of the first of these, in the order of computing
+    exceeds: Any = None                           # bool, entry by entry: more than the budget
+    first_index: Any = None                       # the index of the first of these, in the order of computing
 
 
 def judge(candidate, name, place, budget, got):
@@ -31,7 +31,7 @@ def judge(candidate, name, place, budget, got):
     notes = [*_describe_errors(candidate, place, budget, got, over, first), _describe_limit(place, budget)]
     trace, limits = _trace_errors(place, budget, error, ratio)
     row = Row(name, place.group, _scaled_entry(error, worst, budget.scale), _scaled_entry(budget.allowed, worst, budget.scale),
-              "agrees" if first is None else "differs", "" if first is None else place.said(first, got.shape),
+              "agrees" if first is None else "differs", "" if first is None else place.describe(first, got.shape),
               "; ".join(filter(None, notes)), trace, limits)
     return Verdict(name, row, over, first)
 
@@ -76,7 +76,7 @@ def _describe_errors(candidate, place, budget, got, over, first):
 
 def _find_padded_length(candidate, place, index):
     """The length of the row, if the entry lies behind its end."""
-    dead = candidate.dead()
+    dead = candidate.padding_mask()
     if dead is None or place.time is None:
         return None
     row = next(k for k, axis in enumerate(place.axes) if axis.word == "row")
