@@ -145,13 +145,13 @@ class TwoStage(Cell):
         return self.projection or units
 
     def lead(self, rows):
-        return (rows[0], *self.inputs.places(rows[1:])) if self.inputs.space else rows[0]
+        return (rows[0], *self.inputs.output_extent(rows[1:])) if self.inputs.space else rows[0]
 
     def zeros(self, batch, units, xp=numpy, dtype="float32"):
         """The state to start from.  `batch`: B, or (B, X, Y, ...) for states that have places in space."""
         dtype, width = numpy.dtype(dtype), self.sizes(0, units)
         batch = batch if isinstance(batch, tuple) else (batch,)
-        held = {n: "float32" if n in self.rule.wide and dtype.itemsize == 2 else dtype for n in self.rule.widths}
+        held = {n: "float32" if n in self.rule.float32_fields and dtype.itemsize == 2 else dtype for n in self.rule.widths}
         return self.rule.State(**{n: xp.zeros((*batch, width[w].n), held[n]) for n, w in self.rule.widths.items()})
 
     def units(self, p):
@@ -175,7 +175,7 @@ class TwoStage(Cell):
         for (field, width), a in zip(self.rule.widths.items(), s):
             expect(who, f"state.{field}", a, " ".join(["B", *places, width]), sizes)
         for m, axis in self.input_axes():
-            m.fits(who, axis, sizes)
+            m.check_sizes(who, axis, sizes)
         check_names(who, "parameters", p, axes)
         for n, a in p.items():
             check_floating(who, n, a, dtype)
@@ -196,7 +196,6 @@ class GatedCell(TwoStage):
     inputs: Any
     recurrent: Any
     rule: Any
-    own_products = ""
 
     def axes(self):
         return self.inputs.axes("I") | self.recurrent.axes("H", self.rule.recurrent_axis) | self.rule.axes()
@@ -233,7 +232,6 @@ class ProjectedCell(TwoStage):
     projection: int
     map: Any = Dense("P")
     clip: Optional[float] = None                  # limits the projected h; no gradient where it was clipped
-    own_products = ""
 
     @property
     def inputs(self):

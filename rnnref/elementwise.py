@@ -41,6 +41,16 @@ def where(condition, a, b):
     return namespace(condition).where(condition, a, b)
 
 
+def softmax(x):
+    """exp(x) over its sum along the last axis; the largest x is taken off first, so that nothing overflows."""
+    e = namespace(x).exp(x - x.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def dsoftmax(y, dy):
+    return y * (dy - (dy * y).sum(-1, keepdims=True))
+
+
 def elu(x, alpha):
     xp = namespace(x)
     return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0)))

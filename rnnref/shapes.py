@@ -112,15 +112,15 @@ def infer_sizes(who, x, lead, m):
 
     x may be the outline of what the cell below gives, or a tuple where the map has an item for each: I0, I1, ...
     """
-    if not m.items:
+    if not m.n_items:
         seen = check_input(who, x, " ".join([lead, *"XYZ"[:m.space], "I"]))
         extent = tuple(x.shape[-1 - m.space:-1])
-        places = m.places(extent) if extent else ()
+        places = m.output_extent(extent) if extent else ()
         axes = [a + "'" * (n != seen[a].n) for a, n in zip("XYZ", places)]
         seen |= {a: Size(n, f"places left of {seen[a[0]].n}") for a, n in zip(axes, places) if a not in seen}
         return seen, x.shape[:len(lead.split())], axes, x.shape[-1]
-    if not isinstance(x, tuple) or isinstance(x, ArraySpec) or len(x) != m.items:
-        raise ShapeError(who, f"x is a {type(x).__name__}, expected a tuple of {m.items} arrays")
+    if not isinstance(x, tuple) or isinstance(x, ArraySpec) or len(x) != m.n_items:
+        raise ShapeError(who, f"x is a {type(x).__name__}, expected a tuple of {m.n_items} arrays")
     seen = {}
     for k, item in enumerate(x):
         seen = check_input(who, item, f"{lead} I{k}", f"x.{k}", x[0].dtype if k else None) | seen

@@ -25,7 +25,6 @@ class DensePeepholes(TwoStage):
     recurrent: Any = Dense("R")                   # h -> i f g o
     peepholes: Any = Dense("C")                   # c -> i f,  c' -> o
     rule: Any = LSTMRule()                            # whose activations, forget bias and state these are
-    own_products = ""
 
     def __post_init__(self):
         if self.rule.axes() or self.rule.coupled or self.rule.cell_clip:
@@ -43,13 +42,13 @@ class DensePeepholes(TwoStage):
         r, xp, c0 = self.rule, namespace(ax, s.c), upcast(s.c)
         ah, kh = self.recurrent.forward(p, s.h)
         ai, af, ag, ao = xp.split(upcast(ax) + upcast(ah), 4, -1)
-        old, ko = self.peepholes.forward(self.blocks(p, 0, 2), cast(c0, s.h))
+        old, ko = self.peepholes.forward(self.block_parameters(p, 0, 2), cast(c0, s.h))
         oi, of = xp.split(upcast(old), 2, -1)
         i, ki = r.gate.forward(ai + oi)
         f, kf = r.gate.forward(af + of + r.forget_bias)
         g, kg = r.candidate.forward(ag)
         c = f * c0 + i * g
-        new, kn = self.peepholes.forward(self.blocks(p, 2, 3), cast(c, s.h))
+        new, kn = self.peepholes.forward(self.block_parameters(p, 2, 3), cast(c, s.h))
         o, k = r.gate.forward(ao + upcast(new))
         tc, kc = r.output.forward(c)
         h = cast(o * tc, s.h)
@@ -59,23 +58,23 @@ class DensePeepholes(TwoStage):
         r, xp, dh = self.rule, namespace(dy), upcast(dy) + upcast(dnew.h)
         do = cast(r.gate.backward(k.o, k.pre.o, dh * k.tc), dy)
         dc = upcast(dnew.c) + r.output.backward(k.tc, k.pre.c, dh * k.o)
-        dc = dc + upcast(self.peepholes.backward_x(self.blocks(p, 2, 3), k.new, do))
+        dc = dc + upcast(self.peepholes.backward_x(self.block_parameters(p, 2, 3), k.new, do))
         di, df = r.gate.backward(k.i, k.pre.i, dc * k.g), r.gate.backward(k.f, k.pre.f, dc * k.c0)
         dg = r.candidate.backward(k.g, k.pre.g, dc * k.i)
         da, dif = xp.concatenate([di, df, dg, upcast(do)], -1), cast(xp.concatenate([di, df], -1), dy)
-        dc0 = dc * k.f + upcast(self.peepholes.backward_x(self.blocks(p, 0, 2), k.old, dif))
+        dc0 = dc * k.f + upcast(self.peepholes.backward_x(self.block_parameters(p, 0, 2), k.old, dif))
         da = cast(da, dy)
         dh0 = self.recurrent.backward_x(p, k.recurrent, da)
         return da, map_structure(cast, State(dh0, dc0), dnew), (k.recurrent, da, k.old, dif, k.new, do)
 
     def step_backward_p(self, p, deferred):
         kh, da, ko, dif, kn, do = deferred
-        old = self.peepholes.backward_p(self.blocks(p, 0, 2), ko, dif)
-        new = self.peepholes.backward_p(self.blocks(p, 2, 3), kn, do)
+        old = self.peepholes.backward_p(self.block_parameters(p, 0, 2), ko, dif)
+        new = self.peepholes.backward_p(self.block_parameters(p, 2, 3), kn, do)
         whole = {name: namespace(a).concatenate([a, new[name]], -1) for name, a in old.items()}
         return self.recurrent.backward_p(p, kh, da) | whole
 
-    def blocks(self, p, start, stop):
+    def block_parameters(self, p, start, stop):
         """The parameters of `peepholes`, of which only these blocks."""
         U = {name: p[name].shape[-1] // 3 for name in self.peepholes.axes("U")}
         return {name: p[name][..., start * n:stop * n] for name, n in U.items()}

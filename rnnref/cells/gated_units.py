@@ -8,9 +8,9 @@ from ..maps.composed import Chain, ConcatInput
 from ..maps.dense import Dense, Zero
 from ..maps.normed import LayerNorm
 from ..rules import gated
+from ..rules.elman import LeakyRule
 from ..rules.gru import GRURule
 from ..rules.intersection import IntersectionRule
-from ..rules.leaky import LeakyRule
 from ..rules.nas import NASRule
 from .mgu_before import MGUBefore
 

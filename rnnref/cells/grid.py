@@ -67,7 +67,6 @@ class GridLSTM(Cell):
     cell_clip: Optional[float] = None
     reads: str = "own"
     map: Any = field(default=Dense("W"), repr=False)              # of x and of r, under names of their own
-    own_products = ""
 
     def __post_init__(self):
         object.__setattr__(self, "windows", tuple(self.windows))
@@ -109,7 +108,7 @@ class GridLSTM(Cell):
         return State(*(xp.zeros((batch, sum(self.windows), units), dtype) for _ in range(2)))
 
     @property
-    def places(self):
+    def _window_order(self):
         """(block, start, slot that it reads) of every window, in the order in which they are taken."""
         found = []
         for k, (n, start) in enumerate(zip(self.windows, self.starts)):
@@ -120,8 +119,8 @@ class GridLSTM(Cell):
 
     def forward(self, p, x, s, extra=None):
         xp, U, new, kept, last = namespace(x), s.c.shape[-1], [], [], None
-        xs = extract_windows(x, [at for _, at, _ in self.places], self.feature)
-        for q, (k, _, slot) in enumerate(self.places):
+        xs = extract_windows(x, [at for _, at, _ in self._window_order], self.feature)
+        for q, (k, _, slot) in enumerate(self._window_order):
             if k != last:
                 hf = cf = xp.zeros((len(x), U), x.dtype)
             r, c, last = xp.concatenate([s.h[:, slot], hf], -1), s.c[:, slot], k
@@ -137,7 +136,7 @@ class GridLSTM(Cell):
         """One step of both LSTMs -> (h', kept) of time, (h', kept) of frequency."""
         gates, xp = [], namespace(x)
         for w, c in zip(self.ways, (ct, cf)):
-            of_x, of_r = self.maps(w, k)
+            of_x, of_r = self._window_maps(w, k)
             a = of_x.forward(p, x)[0] + of_r.forward(p, r)[0] + p[f"b{w}{k}"]
             a = dict(zip(self.gates, xp.split(a, len(self.gates), -1)))
             i = sigmoid(a["i"] + self._peephole(p, "i", w, k, cf, ct))
@@ -150,7 +149,7 @@ class GridLSTM(Cell):
             o, tc = sigmoid(ao + self._peephole(p, "o", w, k, cf, ct)), tanh(c)
             yield cast(o * tc, x), KeptLSTM(i, f, g, o, tc, c)
 
-    def maps(self, w, k):
+    def _window_maps(self, w, k):
         return replace(self.map, W=f"W{w}{k}"), replace(self.map, W=f"R{w}{k}")
 
     def _peephole(self, p, gate, w, k, cf, ct):
@@ -159,9 +158,9 @@ class GridLSTM(Cell):
     def backward(self, p, kept, dy, dnew):
         xp, U, (h, c) = namespace(dy), dnew.c.shape[-1], kept.slots
         dh, dc, dp = xp.zeros_like(h), xp.zeros_like(c), {}
-        xs, last = extract_windows(kept.x, [at for _, at, _ in self.places], self.feature), None
+        xs, last = extract_windows(kept.x, [at for _, at, _ in self._window_order], self.feature), None
         dxs, dy = xp.zeros_like(xs), dy.reshape(*dnew.h.shape[:2], 2 * U)
-        for q, (k, _, slot) in reversed(list(enumerate(self.places))):
+        for q, (k, _, slot) in reversed(list(enumerate(self._window_order))):
             if k != last:
                 dhf = dcf = xp.zeros_like(dnew.c[:, 0])
             last = k
@@ -172,7 +171,7 @@ class GridLSTM(Cell):
             dhf = dr[:, U:]
             for name, value in dq.items():
                 dp[name] = add(dp.get(name), value)
-        return overlap_add(dxs, [at for _, at, _ in self.places], kept.x.shape[-1]), State(dh, dc), None, dp
+        return overlap_add(dxs, [at for _, at, _ in self._window_order], kept.x.shape[-1]), State(dh, dc), None, dp
 
     def _backward_window(self, p, k, x, kept, d):
         """Gradients of x, r, both old c and the parameters, from those of (h', c') of time and of frequency."""
@@ -192,7 +191,7 @@ class GridLSTM(Cell):
             for gate in "i" if self.coupled else "if":
                 self._peephole_backward(p, dp, gate, w, k, da[gate], (ct, cf), dold)
             da = cast(xp.concatenate([da[g] for g in self.gates], -1), x)
-            of_x, of_r = self.maps(w, k)
+            of_x, of_r = self._window_maps(w, k)
             dx, dr = dx + of_x.backward_x(p, x, da), dr + of_r.backward_x(p, r, da)
             more = of_x.backward_p(p, x, da) | of_r.backward_p(p, r, da) | {f"b{w}{k}": as_matrix(da).sum(0)}
             for name, value in more.items():
@@ -207,7 +206,7 @@ class GridLSTM(Cell):
             dcs[n] = dcs[n] + da * p[name]
 
     def check(self, p, x, s, extra=None, lead="B"):
-        need = max(at for _, at, _ in self.places) + self.feature - self.offset
+        need = max(at for _, at, _ in self._window_order) + self.feature - self.offset
         total = sum(self.windows)
         return check_windows(self, p, x, s, extra, lead, total, need, 2 * total)
 

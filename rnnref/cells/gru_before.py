@@ -23,18 +23,17 @@ class GRUBefore(TwoStage):
     recurrent: Any = Dense("R")                   # h   -> r z,  r h -> n
     rule: Any = GRURule()                             # whose gates, activations and state these are
     name = "GRU"
-    own_products = ""
 
     def axes(self):
         return self.inputs.axes("I") | self.recurrent.axes("H")
 
     def step(self, p, ax, s):
         (xr, xz, xn), h = namespace(ax, s.h).split(upcast(ax), 3, -1), upcast(s.h)
-        ag, kg = self.recurrent.forward(self.blocks(p, 0, 2), s.h)
+        ag, kg = self.recurrent.forward(self.block_parameters(p, 0, 2), s.h)
         hr, hz = namespace(ag).split(upcast(ag), 2, -1)
         r, kr = self.rule.gate.forward(xr + hr)
         z, kz = self.rule.gate.forward(xz + hz)
-        an, kn = self.recurrent.forward(self.blocks(p, 2, 3), cast(r * h, s.h))
+        an, kn = self.recurrent.forward(self.block_parameters(p, 2, 3), cast(r * h, s.h))
         n, kc = self.rule.candidate.forward(xn + upcast(an))
         h = cast((1 - z) * n + z * h, s.h)
         return h, State(h), Kept(r, z, n, s.h, kg, kn, Pre(kr, kz, kc))
@@ -43,19 +42,19 @@ class GRUBefore(TwoStage):
         xp, dh, h0 = namespace(dy), upcast(dy) + upcast(dnew.h), upcast(k.h0)
         dz = self.rule.gate.backward(k.z, k.pre.z, dh * (h0 - k.n))
         dn = self.rule.candidate.backward(k.n, k.pre.n, dh * (1 - k.z))
-        drh = upcast(self.recurrent.backward_x(self.blocks(p, 2, 3), k.new, cast(dn, dy)))
+        drh = upcast(self.recurrent.backward_x(self.block_parameters(p, 2, 3), k.new, cast(dn, dy)))
         dr = self.rule.gate.backward(k.r, k.pre.r, drh * h0)
         dg, dn = cast(xp.concatenate([dr, dz], -1), dy), cast(dn, dy)
-        dh0 = dh * k.z + drh * k.r + upcast(self.recurrent.backward_x(self.blocks(p, 0, 2), k.gates, dg))
+        dh0 = dh * k.z + drh * k.r + upcast(self.recurrent.backward_x(self.block_parameters(p, 0, 2), k.gates, dg))
         return xp.concatenate([dg, dn], -1), map_structure(cast, State(dh0), dnew), (k.gates, dg, k.new, dn)
 
     def step_backward_p(self, p, deferred):
         kg, dg, kn, dn = deferred
-        gates = self.recurrent.backward_p(self.blocks(p, 0, 2), kg, dg)
-        new = self.recurrent.backward_p(self.blocks(p, 2, 3), kn, dn)
+        gates = self.recurrent.backward_p(self.block_parameters(p, 0, 2), kg, dg)
+        new = self.recurrent.backward_p(self.block_parameters(p, 2, 3), kn, dn)
         return {name: namespace(a).concatenate([a, new[name]], -1) for name, a in gates.items()}
 
-    def blocks(self, p, start, stop):
+    def block_parameters(self, p, start, stop):
         """The parameters of `recurrent`, of which only these gate blocks."""
         H = {name: p[name].shape[-1] // 3 for name in self.recurrent.axes("H")}
         return {name: p[name][..., start * n:stop * n] for name, n in H.items()}

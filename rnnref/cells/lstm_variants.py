@@ -8,9 +8,8 @@ from ..maps.dense import Dense, Diagonal, Grouped
 from ..maps.normed import WeightNorm
 from ..rules.elman import ElmanRule
 from ..rules.gru import GRURule
-from ..rules.layer_norm import LayerNormRule
+from ..rules.layer_norm import CellNormLSTMRule, LayerNormRule
 from ..rules.lstm import LSTMRule
-from ..rules.lstm_normed import CellNormLSTMRule
 
 
 def IndRNN(activation="relu", bias=True):

@@ -22,7 +22,6 @@ class MGUBefore(TwoStage):
     inputs: Any = Dense("W", "b")                 # x   -> f n
     recurrent: Any = Dense("R")                   # h   -> f,  f h -> n
     rule: Any = MGURule()                             # whose gates, activations and state these are
-    own_products = ""
 
     def axes(self):
         return self.inputs.axes("I") | self.recurrent.axes("H")
@@ -33,9 +32,9 @@ class MGUBefore(TwoStage):
 
     def step(self, p, ax, s):
         (xf, xn), h = namespace(ax, s.h).split(upcast(ax), 2, -1), upcast(s.h)
-        hf, kg = self.recurrent.forward(self.block(p, 0), s.h)
+        hf, kg = self.recurrent.forward(self.block_parameters(p, 0), s.h)
         f, kf = self.rule.gate.forward(xf + upcast(hf))
-        hn, kn = self.recurrent.forward(self.block(p, 1), cast(f * h, s.h))
+        hn, kn = self.recurrent.forward(self.block_parameters(p, 1), cast(f * h, s.h))
         n, kc = self.rule.candidate.forward(xn + upcast(hn))
         new = cast(self.rule.mix(f, h, n), s.h)
         return new, State(new), Kept(f, n, s.h, kg, kn, (kf, kc))
@@ -44,18 +43,18 @@ class MGUBefore(TwoStage):
         dh, h0 = upcast(dy) + upcast(dnew.h), upcast(k.h0)
         df, dh0, dn = self.rule.mix_backward(k.f, h0, k.n, dh)
         dn = cast(self.rule.candidate.backward(k.n, k.pre[1], dn), dy)
-        dfh = upcast(self.recurrent.backward_x(self.block(p, 1), k.new, dn))
+        dfh = upcast(self.recurrent.backward_x(self.block_parameters(p, 1), k.new, dn))
         df = cast(self.rule.gate.backward(k.f, k.pre[0], df + dfh * h0), dy)
-        dh0 = dh0 + dfh * k.f + upcast(self.recurrent.backward_x(self.block(p, 0), k.gate, df))
+        dh0 = dh0 + dfh * k.f + upcast(self.recurrent.backward_x(self.block_parameters(p, 0), k.gate, df))
         return namespace(dy).concatenate([df, dn], -1), map_structure(cast, State(dh0), dnew), (k.gate, df, k.new, dn)
 
     def step_backward_p(self, p, deferred):
         kg, df, kn, dn = deferred
-        gate = self.recurrent.backward_p(self.block(p, 0), kg, df)
-        new = self.recurrent.backward_p(self.block(p, 1), kn, dn)
+        gate = self.recurrent.backward_p(self.block_parameters(p, 0), kg, df)
+        new = self.recurrent.backward_p(self.block_parameters(p, 1), kn, dn)
         return {name: namespace(a).concatenate([a, new[name]], -1) for name, a in gate.items()}
 
-    def block(self, p, k):
+    def block_parameters(self, p, k):
         """The parameters of `recurrent`, of which only block k."""
         U = {name: p[name].shape[-1] // 2 for name in self.recurrent.axes("H")}
         return {name: p[name][..., k * n:(k + 1) * n] for name, n in U.items()}

@@ -5,12 +5,12 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..arrays import cast, namespace
-from ..elementwise import clip, dclip, dsigmoid, dtanh, sigmoid, tanh
+from ..elementwise import clip, dclip, dsigmoid, dsoftmax, dtanh, sigmoid, softmax, tanh
 from ..errors import NotSupported, ShapeError
 from ..shapes import ArraySpec, Size, check_floating, check_input, expect
 from ..tree import apply_mask, choose, map_structure
-from ..wrappers.owning import ParametricWrapper
-from .ntm_addressing import address, address_backward, dsoftmax, softmax
+from ..wrappers.base import ParametricWrapper
+from .ntm_addressing import address, address_backward
 
 _LIMIT = 20.0                                      # of what the heads are told and of the output, as TF 1 has it
 
@@ -79,7 +79,7 @@ class NTM(ParametricWrapper):
     def per_head(self):
         return self.vector + 2 * self.shift + 4
 
-    def own(self):
+    def own_axes(self):
         told = self.per_head * self.heads + 2 * self.vector * self.write_heads
         return {"Wh": f"C {told}", "bh": f"{told}", "Wy": f"C+{self.read_heads * self.vector} {self.outputs}",
                 "by": f"{self.outputs}", "reads0": f"{self.read_heads} {self.vector}",
@@ -88,7 +88,7 @@ class NTM(ParametricWrapper):
     def own_shapes(self, n_in, units):
         C = self.cell.width(units)
         size = {"C": C, f"C+{self.read_heads * self.vector}": C + self.read_heads * self.vector}
-        return ({name: tuple(size.get(w) or int(w) for w in axes.split()) for name, axes in self.own().items()},
+        return ({name: tuple(size.get(w) or int(w) for w in axes.split()) for name, axes in self.own_axes().items()},
                 n_in + self.read_heads * self.vector)
 
     def width(self, units):
@@ -173,7 +173,7 @@ class NTM(ParametricWrapper):
         _, inner = self.split(p)
         given = ArraySpec((*x.shape[:-1], x.shape[-1] + self.read_heads * self.vector), x.dtype, "x beside what was read")
         o = self.cell.check(inner, given, s.controller, extra, lead)
-        self.check_own(p, x, seen | {"C": Size(o.shape[-1], "the controller"), **_number_sizes(self.own())})
+        self.check_own(p, x, seen | {"C": Size(o.shape[-1], "the controller"), **_number_sizes(self.own_axes())})
         return ArraySpec((*x.shape[:-1], self.outputs), x.dtype, f"the output of {self.name}")
 
 

@@ -2,7 +2,7 @@
 from typing import Any, NamedTuple
 
 from ..arrays import namespace
-from ..elementwise import dsigmoid, dtanh, sigmoid, softplus, tanh
+from ..elementwise import dsigmoid, dsoftmax, dtanh, sigmoid, softmax, softplus, tanh
 
 _EPSILON = 1e-8                                    # beside the product of lengths, in the cosine
 
@@ -61,12 +61,3 @@ def _cosine_backward(f, dK):
 def _list_shifts(shift):
     """0, +1 .. +shift, then -shift .. -1: the places of S."""
     return [*range(shift + 1), *range(-shift, 0)]
-
-
-def softmax(a):
-    e = namespace(a).exp(a - a.max(-1, keepdims=True))
-    return e / e.sum(-1, keepdims=True)
-
-
-def dsoftmax(y, dy):
-    return y * (dy - (dy * y).sum(-1, keepdims=True))

@@ -47,7 +47,6 @@ class PhasedCell(Wrapper):
     cell: Any
     leak: float = 0.001
     period_gradient: str = "whole"
-    own_products = ""
 
     def __post_init__(self):
         check_option("Phased", "period_gradient", self.period_gradient, ("whole", "tf1"))
@@ -63,20 +62,20 @@ class PhasedCell(Wrapper):
 
     def prepare(self, p, extra=None):
         mine = {name: p[name] for name in _OWN_PARAMETERS}
-        q, extra, kept = self.cell.prepare(self.inner(p), extra)
+        q, extra, kept = self.cell.prepare(self._cell_parameters(p), extra)
         return q | mine, extra, kept
 
     def prepare_backward(self, p, kept, dp, dextra):
         mine = {name: dp[name] for name in _OWN_PARAMETERS}
-        dq, dextra = self.cell.prepare_backward(self.inner(p), kept, self.inner(dp), dextra)
+        dq, dextra = self.cell.prepare_backward(self._cell_parameters(p), kept, self._cell_parameters(dp), dextra)
         return dq | mine, dextra
 
-    def inner(self, p):
+    def _cell_parameters(self, p):
         return {name: a for name, a in p.items() if name not in _OWN_PARAMETERS}
 
     def forward(self, p, x, s, extra=None):
         time, inputs = x
-        _, new, kept = self.cell.forward(self.inner(p), inputs, s, extra)
+        _, new, kept = self.cell.forward(self._cell_parameters(p), inputs, s, extra)
         period, phase, on = (upcast(p[name]) for name in _OWN_PARAMETERS)
         z = upcast(time) - phase
         phi = z % period / period
@@ -87,7 +86,7 @@ class PhasedCell(Wrapper):
     def backward(self, p, kept, dy, dnew):
         d, k = type(dnew)(add(dnew[0], dy), *dnew[1:]), kept.k
         inner = map_structure(lambda a: cast(k * a, a), d)
-        dinputs, ds, dextra, dp = self.cell.backward(self.inner(p), kept.cell, namespace(dy).zeros_like(dy), inner)
+        dinputs, ds, dextra, dp = self.cell.backward(self._cell_parameters(p), kept.cell, namespace(dy).zeros_like(dy), inner)
         ds = map_structure(lambda a, b: cast(upcast(b) + (1 - k) * a, a), d, ds)
         dk = sum(a * (upcast(new) - old) for a, new, old in zip(d, kept.new, kept.old))
         dtime, mine = self._gate_backward(p, kept, dk)
@@ -111,7 +110,7 @@ class PhasedCell(Wrapper):
         if lacks:
             raise ShapeError(self.name, f"parameters: {' '.join(lacks)} missing",
                              names=f"its own are {' '.join(_OWN_PARAMETERS)}")
-        y = self.cell.check(self.inner(p), inputs, s, extra, lead)
+        y = self.cell.check(self._cell_parameters(p), inputs, s, extra, lead)
         sizes = dict(zip(lead.split(), map(Size, y.shape))) | {"U": Size(first_leaf(s).shape[-1], "the state")}
         for name, a, axes in (("time", time, f"{lead} 1"), *((name, p[name], "U") for name in _OWN_PARAMETERS)):
             check_floating(self.name, name, a, y.dtype)

@@ -46,7 +46,6 @@ class TimeFreqLSTM(Cell):
     inputs: Any = field(default=Dense("W", "b"), repr=False)
     recurrent: Any = field(default=Dense("R"), repr=False)
     frequency_map: Any = field(default=Dense("Rf"), repr=False)         # of the h of the window below
-    own_products = ""
 
     def __post_init__(self):
         if min(self.feature, self.skip, self.windows) < 1:

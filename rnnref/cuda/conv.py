@@ -16,7 +16,7 @@ class CudaConv(Conv):
     refuses = staticmethod(lambda m: precision.why_no_cublas())
 
     def forward(self, p, x):
-        W, seen = p[self.W], self.patches(x)
+        W, seen = p[self.W], self.unfold(x)
         a = matmul(as_matrix(seen), as_matrix(W), self.mode).reshape(*seen.shape[:-1], W.shape[-1])
         if self.b:
             a += p[self.b]
@@ -28,5 +28,5 @@ class CudaConv(Conv):
 
     def backward_p(self, p, x, da):
         W, da = p[self.W], as_matrix(da)
-        dW = matmul(as_matrix(self.patches(x)).T, da, self.mode, dtype=W.dtype).reshape(W.shape)
+        dW = matmul(as_matrix(self.unfold(x)).T, da, self.mode, dtype=W.dtype).reshape(W.shape)
         return {self.W: dW} | ({self.b: sum_rows(da, W.dtype)} if self.b else {})

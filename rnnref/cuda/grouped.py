@@ -20,18 +20,18 @@ class CudaGrouped(Grouped):
 
     def forward(self, p, x):
         W = p[self.W]
-        a = self.whole(self.each(self.cut(as_matrix(x), W), W)).reshape(*x.shape[:-1], len(W) * W.shape[-1])
+        a = self.merge_groups(self.each(self.cut(as_matrix(x), W), W)).reshape(*x.shape[:-1], len(W) * W.shape[-1])
         if self.b:
             a += p[self.b]
         return a, x
 
     def backward_x(self, p, x, da):
-        return self.each(self.parted(as_matrix(da)), p[self.W].swapaxes(1, 2)).reshape(x.shape)
+        return self.each(self.split_groups(as_matrix(da)), p[self.W].swapaxes(1, 2)).reshape(x.shape)
 
     def backward_p(self, p, x, da):
         W, da = p[self.W], as_matrix(da)
         dW = namespace(W).empty(W.shape, W.dtype)
-        x, parts = self.cut(as_matrix(x), W), self.parted(da)
+        x, parts = self.cut(as_matrix(x), W), self.split_groups(da)
         for k in range(len(W)):
             matmul(x[:, k].T, parts[:, k], self.mode, dW[k])
         return {self.W: dW} | ({self.b: sum_rows(da, W.dtype)} if self.b else {})

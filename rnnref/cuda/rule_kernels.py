@@ -46,16 +46,16 @@ class CudaGRUBefore(GRUBefore):
     refuses = staticmethod(reset_before.refuses)
 
     def step(self, p, ax, s):
-        ag, gates = self.recurrent.forward(self.blocks(p, 0, 2), s.h)
+        ag, gates = self.recurrent.forward(self.block_parameters(p, 0, 2), s.h)
         rh, kept = reset_before.reset(ax, ag, s.h)
-        an, new = self.recurrent.forward(self.blocks(p, 2, 3), rh)
+        an, new = self.recurrent.forward(self.block_parameters(p, 2, 3), rh)
         y, h = reset_before.renew(ax, an, s.h, kept)
         return y, type(s)(h), reset_before.kept_views(kept, s.h, gates, new)
 
     def step_backward(self, p, k, dy, dnew):
         dax = reset_before.renew_backward(k, k.h0, dy, dnew.h)
         dg, dn = reset_before.split_gates(dax)
-        drh = self.recurrent.backward_x(self.blocks(p, 2, 3), k.new, dn)
+        drh = self.recurrent.backward_x(self.block_parameters(p, 2, 3), k.new, dn)
         dh = reset_before.reset_backward(k, k.h0, dy, dnew.h, drh, dax)
-        dh = upcast(dh) + upcast(self.recurrent.backward_x(self.blocks(p, 0, 2), k.gates, dg))
+        dh = upcast(dh) + upcast(self.recurrent.backward_x(self.block_parameters(p, 0, 2), k.gates, dg))
         return dax, map_structure(cast, type(dnew)(dh), dnew), (k.gates, dg, k.new, dn)

@@ -39,7 +39,7 @@ def refuses(cell, call):
 
 def _refuses_together(cell, call):
     """Why two directions are not one launch, or None."""
-    for one, extra in zip(cell.cells, cell.each(call.extra)):
+    for one, extra in zip(cell.cells, cell.extra_per_cell(call.extra)):
         why = tapes.refuses(one, call._replace(extra=extra))
         if why:
             return why

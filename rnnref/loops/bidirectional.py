@@ -20,7 +20,7 @@ def refuses(cell, call):
 def split_call(cell, call):
     """Each direction and its call."""
     units = call.units if isinstance(call.units, tuple) else (call.units,) * len(cell.cells)
-    for one, e, u in zip(cell.cells, cell.each(call.extra), units):
+    for one, e, u in zip(cell.cells, cell.extra_per_cell(call.extra), units):
         yield one, call._replace(extra=e, units=u)
 
 

@@ -45,7 +45,7 @@ def _rebuild_stack(plans):
 def split_call(cell, call):
     """Every layer and its call: its inputs are what the layer below gives."""
     units = call.units if isinstance(call.units, tuple) else (call.units,) * len(cell.cells)
-    for one, e, u in zip(cell.cells, cell.each(call.extra), units):
+    for one, e, u in zip(cell.cells, cell.extra_per_cell(call.extra), units):
         yield one, call._replace(extra=e, units=u)
         call = call._replace(shape=(*call.shape[:2], *call.shape[2:-1], _output_width(one, u)))
 

@@ -15,7 +15,6 @@ class Chain(Map):
     first: Any
     then: Any
     activation: Any = "linear"
-    own_products = ""
 
     def __post_init__(self):
         object.__setattr__(self, "activation", get_activation(self.activation))
@@ -23,9 +22,9 @@ class Chain(Map):
     def axes(self, i, o="G"):
         return self.first.axes(i, "U") | self.then.axes("U", o)
 
-    def fits(self, who, i, sizes, o="G"):
-        self.first.fits(who, i, sizes, "U")
-        self.then.fits(who, "U", sizes, o)
+    def check_sizes(self, who, i, sizes, o="G"):
+        self.first.check_sizes(who, i, sizes, "U")
+        self.then.check_sizes(who, "U", sizes, o)
 
     def forward(self, p, x):
         a, k = self.first.forward(p, x)
@@ -56,13 +55,12 @@ class Chain(Map):
 class ConcatInput(Map):
     """a = [map(x), x]: for rules that carry x itself on, as a highway does.  x is as wide as the units."""
     map: Any
-    own_products = ""
 
     def axes(self, i, o="G"):
         return self.map.axes(i, o)
 
-    def fits(self, who, i, sizes, o="G"):
-        self.map.fits(who, i, sizes, o)
+    def check_sizes(self, who, i, sizes, o="G"):
+        self.map.check_sizes(who, i, sizes, o)
         if sizes[i].n != sizes["U"].n:
             raise ShapeError(who, f"x is carried on to the output, and {sizes[i].n} inputs meet {sizes['U'].n} units",
                              axes=f"{i} = {sizes[i].n} and U = {sizes['U'].n}")
@@ -89,18 +87,17 @@ class ConcatInput(Map):
 class Sum(Map):
     """a = map_0(x_0) + map_1(x_1) + ... for an x that is a tuple."""
     maps: tuple
-    own_products = ""
 
     @property
-    def items(self):
+    def n_items(self):
         return len(self.maps)
 
     def axes(self, i, o="G"):
         return {name: axes for k, m in enumerate(self.maps) for name, axes in m.axes(f"{i}{k}", o).items()}
 
-    def fits(self, who, i, sizes, o="G"):
+    def check_sizes(self, who, i, sizes, o="G"):
         for k, m in enumerate(self.maps):
-            m.fits(who, f"{i}{k}", sizes, o)
+            m.check_sizes(who, f"{i}{k}", sizes, o)
 
     def forward(self, p, xs):
         parts, kept = zip(*(m.forward(p, x) for m, x in zip(self.maps, xs)))

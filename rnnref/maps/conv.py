@@ -39,7 +39,7 @@ class Conv(Map):
     def axes(self, i, o="G"):
         return {self.W: " ".join([*map(str, self.kernel), i, o])} | ({self.b: o} if self.b else {})
 
-    def places(self, extent):
+    def output_extent(self, extent):
         if self.padding == "same":
             return tuple(-(-n // s) for n, s in zip(extent, self.strides))
         if any(n < k for n, k in zip(extent, self.kernel)):
@@ -49,7 +49,7 @@ class Conv(Map):
 
     def forward(self, p, x):
         W = p[self.W]
-        a = cast(self.patches(x) @ W.reshape(-1, W.shape[-1]), x)
+        a = cast(self.unfold(x) @ W.reshape(-1, W.shape[-1]), x)
         return (add_bias(a, p[self.b]) if self.b else a), x
 
     def backward_x(self, p, x, da):
@@ -57,44 +57,44 @@ class Conv(Map):
         return self.fold(cast(da @ W.reshape(-1, W.shape[-1]).T, da), x.shape)
 
     def backward_p(self, p, x, da):
-        dW = as_matrix(self.patches(x)).T @ as_matrix(da)
+        dW = as_matrix(self.unfold(x)).T @ as_matrix(da)
         return {self.W: dW.reshape(p[self.W].shape)} | ({self.b: as_matrix(da).sum(0)} if self.b else {})
 
-    def patches(self, x):
+    def unfold(self, x):
         """[..., *S, C] -> [..., *places, kernel x C]: what the kernel sees at each place."""
         xp, extent = namespace(x), x.shape[-1 - self.space:-1]
-        padded = xp.zeros(self.padded(x.shape), x.dtype)
-        padded[self.inside(extent)] = x
-        return xp.concatenate([padded[at] for at in self.offsets(extent)], -1)
+        padded = xp.zeros(self._padded_shape(x.shape), x.dtype)
+        padded[self._interior(extent)] = x
+        return xp.concatenate([padded[at] for at in self._kernel_slices(extent)], -1)
 
     def fold(self, d, shape):
         """The way back: of an x of that shape, each piece of a patch to where it came from."""
         extent, n = shape[-1 - self.space:-1], shape[-1]
-        dx = namespace(d).zeros(self.padded(shape), d.dtype)
-        for k, at in enumerate(self.offsets(extent)):
+        dx = namespace(d).zeros(self._padded_shape(shape), d.dtype)
+        for k, at in enumerate(self._kernel_slices(extent)):
             dx[at] += d[..., k * n:(k + 1) * n]
-        return dx[self.inside(extent)]
+        return dx[self._interior(extent)]
 
-    def around(self, extent):
+    def _zero_padding(self, extent):
         """Zeros before and behind in each axis."""
         if self.padding == "valid":
             return ((0, 0),) * self.space
-        axes = zip(extent, self.places(extent), self.kernel, self.strides)
+        axes = zip(extent, self.output_extent(extent), self.kernel, self.strides)
         total = [max((m - 1) * s + k - n, 0) for n, m, k, s in axes]
         return tuple((n // 2, n - n // 2) for n in total)
 
-    def inside(self, extent):
+    def _interior(self, extent):
         """Where x lies among the zeros."""
-        at = (slice(before, before + n) for n, (before, _) in zip(extent, self.around(extent)))
+        at = (slice(before, before + n) for n, (before, _) in zip(extent, self._zero_padding(extent)))
         return (..., *at, slice(None))
 
-    def padded(self, shape):
+    def _padded_shape(self, shape):
         extent = shape[-1 - self.space:-1]
-        whole = [n + before + behind for n, (before, behind) in zip(extent, self.around(extent))]
+        whole = [n + before + behind for n, (before, behind) in zip(extent, self._zero_padding(extent))]
         return (*shape[:-1 - self.space], *whole, shape[-1])
 
-    def offsets(self, extent):
+    def _kernel_slices(self, extent):
         """An index for each entry of the kernel: where it lies at all places at once."""
         spans = [[slice(k, k + (m - 1) * s + 1, s) for k in range(n)]
-                 for n, m, s in zip(self.kernel, self.places(extent), self.strides)]
+                 for n, m, s in zip(self.kernel, self.output_extent(extent), self.strides)]
         return [(..., *at, slice(None)) for at in product(*spans)]

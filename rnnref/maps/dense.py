@@ -9,18 +9,18 @@ from ..errors import ShapeError
 class Map:
     """forward(p, x) -> a, kept;  backward_x(p, kept, da) -> dx;  backward_p(p, kept, da) -> dp."""
     space = 0                                     # how many axes of space x has, between its rows and its last axis
-    items = 0                                     # how many arrays x is a tuple of; 0: it is one array
+    n_items = 0                                   # how many arrays x is a tuple of; 0: it is one array
     own_products: Optional[str] = None              # see `Cell`; every class says it for itself
 
     def axes(self, i, o="G"):
         """The parameters it reads and their axes, for an input axis `i` and an output axis `o`."""
         raise NotImplementedError
 
-    def places(self, extent):
+    def output_extent(self, extent):
         """The space of the result, for an x of that space."""
         return extent
 
-    def fits(self, who, i, sizes, o="G"):
+    def check_sizes(self, who, i, sizes, o="G"):
         """Raise unless it can take an axis `i` of these sizes: what the shapes of its parameters do not say."""
 
     def prepare(self, p):
@@ -64,30 +64,29 @@ class Dense(Map):
 class Diagonal(Map):
     """a = [h r_1, h r_2, ...], entry by entry: each unit sees only its own past."""
     R: str
-    own_products = ""
 
     def axes(self, i, o="G"):
         return {self.R: o}
 
-    def fits(self, who, i, sizes, o="G"):
+    def check_sizes(self, who, i, sizes, o="G"):
         if sizes[i].n != sizes["U"].n:
             raise ShapeError(who, f"{self.R} holds a number for each unit, and {sizes[i].n} meet {sizes['U'].n} units")
 
     def forward(self, p, h):
-        a = h[..., None, :] * self.blocks(p, h)
+        a = h[..., None, :] * self._blocks(p, h)
         return a.reshape(*h.shape[:-1], p[self.R].shape[0]), h
 
     def backward_x(self, p, h, da):
-        return (self.parted(p, da, h) * self.blocks(p, h)).sum(-2)
+        return (self._split(p, da, h) * self._blocks(p, h)).sum(-2)
 
     def backward_p(self, p, h, da):
-        return {self.R: as_matrix((self.parted(p, da, h) * h[..., None, :]).reshape(da.shape)).sum(0)}
+        return {self.R: as_matrix((self._split(p, da, h) * h[..., None, :]).reshape(da.shape)).sum(0)}
 
-    def blocks(self, p, h):                       # [blocks, U]
+    def _blocks(self, p, h):                       # [blocks, U]
         return p[self.R].reshape(p[self.R].shape[0] // h.shape[-1], h.shape[-1])
 
-    def parted(self, p, da, h):                   # [..., G] -> [..., blocks, U]
-        return da.reshape(*da.shape[:-1], *self.blocks(p, h).shape)
+    def _split(self, p, da, h):                   # [..., G] -> [..., blocks, U]
+        return da.reshape(*da.shape[:-1], *self._blocks(p, h).shape)
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ class Grouped(Map):
     def axes(self, i, o="G"):
         return {self.W: f"{self.groups} {i}/{self.groups} {o}/{self.groups}"} | ({self.b: o} if self.b else {})
 
-    def fits(self, who, i, sizes, o="G"):
+    def check_sizes(self, who, i, sizes, o="G"):
         for axis in (i, "U"):
             if sizes[axis].n % self.groups:
                 raise ShapeError(who, f"{sizes[axis].n} {'units' if axis == 'U' else 'inputs'} cannot be cut into "
@@ -114,23 +113,23 @@ class Grouped(Map):
     def forward(self, p, x):
         n, i, g = p[self.W].shape
         parts = x.reshape(*x.shape[:-1], n, 1, i) @ p[self.W]
-        a = cast(self.whole(parts.reshape(*x.shape[:-1], n, g)), x)
+        a = cast(self.merge_groups(parts.reshape(*x.shape[:-1], n, g)), x)
         return (add_bias(a, p[self.b]) if self.b else a), x
 
     def backward_x(self, p, x, da):
-        return cast((self.parted(da)[..., None, :] @ p[self.W].swapaxes(-1, -2)).reshape(x.shape), da)
+        return cast((self.split_groups(da)[..., None, :] @ p[self.W].swapaxes(-1, -2)).reshape(x.shape), da)
 
     def backward_p(self, p, x, da):
         n, i, _ = p[self.W].shape
         x = as_matrix(x)
-        dW = x.reshape(len(x), n, i).transpose(1, 2, 0) @ self.parted(as_matrix(da)).swapaxes(0, 1)
+        dW = x.reshape(len(x), n, i).transpose(1, 2, 0) @ self.split_groups(as_matrix(da)).swapaxes(0, 1)
         return {self.W: dW} | ({self.b: as_matrix(da).sum(0)} if self.b else {})
 
-    def whole(self, a):                           # [..., groups, G / groups] -> [..., G], block by block
+    def merge_groups(self, a):                           # [..., groups, G / groups] -> [..., G], block by block
         *lead, n, g = a.shape
         return a.reshape(*lead, n, self.blocks, g // self.blocks).swapaxes(-3, -2).reshape(*lead, n * g)
 
-    def parted(self, da):                         # and back
+    def split_groups(self, da):                         # and back
         *lead, G = da.shape
         n = self.groups
         return da.reshape(*lead, self.blocks, n, G // n // self.blocks).swapaxes(-3, -2).reshape(*lead, n, G // n)
@@ -139,7 +138,6 @@ class Grouped(Map):
 @dataclass(frozen=True)
 class Zero(Map):
     """a = 0: the rule sees the state itself, and no product of it."""
-    own_products = ""
 
     def axes(self, i, o="G"):
         return {}

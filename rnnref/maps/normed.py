@@ -15,20 +15,19 @@ class LayerNorm(Map):
     gain: str = "gain"
     shift: Optional[str] = None
     epsilon: float = 1e-5
-    own_products = ""
 
     @property
     def space(self):
         return self.map.space
 
-    def places(self, extent):
-        return self.map.places(extent)
+    def output_extent(self, extent):
+        return self.map.output_extent(extent)
 
     def axes(self, i, o="G"):
         return self.map.axes(i, o) | {self.gain: o} | ({self.shift: o} if self.shift else {})
 
-    def fits(self, who, i, sizes, o="G"):
-        self.map.fits(who, i, sizes, o)
+    def check_sizes(self, who, i, sizes, o="G"):
+        self.map.check_sizes(who, i, sizes, o)
 
     def forward(self, p, x):
         a, k = self.map.forward(p, x)

@@ -25,7 +25,7 @@ class UGRNNRule(Rule):
     State = State
 
     def __post_init__(self):
-        self.settle("gate", "candidate")
+        self.resolve_activations("gate", "candidate")
 
     def forward(self, p, ax, ah, s):              # ax, ah: [B, 2U], blocks z n
         az, an = namespace(ax, s.h).split(ax + ah, 2, -1)
@@ -51,7 +51,7 @@ class MinimalRule(Rule):
     is_additive = False                                  # ax holds n beside the block of z
 
     def __post_init__(self):
-        self.settle("gate")
+        self.resolve_activations("gate")
 
     def forward(self, p, ax, ah, s):              # ax: [B, 2U], blocks z n; ah: [B, U]
         az, n = namespace(ax, s.h).split(ax, 2, -1)
@@ -81,7 +81,7 @@ class CFNRule(Rule):
     is_additive = False
 
     def __post_init__(self):
-        self.settle("gate", "activation")
+        self.resolve_activations("gate", "activation")
 
     def forward(self, p, ax, ah, s):              # ax: [B, 3U], blocks f i g; ah: [B, 2U], blocks f i
         xp = namespace(ax, s.h)
@@ -121,11 +121,11 @@ class SRURule(Rule):
     highway: str = "projected"
     State = SRUState
     widths = {"c": "U"}
-    wide = ("c",)
+    float32_fields = ("c",)
     is_additive = False                                  # x is no argument of a gate
 
     def __post_init__(self):
-        self.settle("gate", "activation")
+        self.resolve_activations("gate", "activation")
         check_option("SRU", "highway", self.highway, ("projected", "input"))
 
     @property
@@ -170,7 +170,7 @@ class MGURule(Rule):
     is_additive = False
 
     def __post_init__(self):
-        self.settle("gate", "candidate")
+        self.resolve_activations("gate", "candidate")
 
     def forward(self, p, ax, ah, s):              # ax, ah: [B, 2U], blocks f n
         xp = namespace(ax, s.h)

@@ -28,7 +28,7 @@ class GRURule(Rule):
     is_additive = False                                  # r stands between ah and ax
 
     def __post_init__(self):
-        self.settle("gate", "candidate")
+        self.resolve_activations("gate", "candidate")
 
     def forward(self, p, ax, ah, s):              # ax, ah: [B, 3H], blocks r z n
         xp = namespace(ax, s.h)

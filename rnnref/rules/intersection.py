@@ -26,7 +26,7 @@ class IntersectionRule(Rule):
     is_additive = False
 
     def __post_init__(self):
-        self.settle("gate", "candidate", "output")
+        self.resolve_activations("gate", "candidate", "output")
 
     def forward(self, p, ax, ah, s):              # ax: [B, 5U], blocks z n q v x; ah: [B, 4U]
         xp, U = namespace(ax, s.h), s.h.shape[-1]

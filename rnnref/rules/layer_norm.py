@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from ..errors import NotSupported
 from ..layer_norm import dnormalise, normalise
+from .lstm import LSTMRule
 from .rule import Rule
 
 
@@ -37,8 +38,8 @@ class LayerNormRule(Rule):
         return self.rule.widths
 
     @property
-    def wide(self):
-        return self.rule.wide
+    def float32_fields(self):
+        return self.rule.float32_fields
 
     def axes(self):
         return self.rule.axes() | {self.gain: "G", self.shift: "G"}
@@ -52,3 +53,25 @@ class LayerNormRule(Rule):
         da, _, ds, dp = self.rule.backward(p, k.rule, dy, d)
         dsum = dnormalise(k.n, k.rstd, da * p[self.gain])
         return dsum, dsum, ds, dp | {self.gain: da * k.n, self.shift: da}
+
+
+class KeptNorm(NamedTuple):
+    n: Any; rstd: Any
+
+
+@dataclass(frozen=True)
+class CellNormLSTMRule(LSTMRule):
+    """An LSTM whose c' = norm(f c + i g) gain_c + shift_c, which is then limited, carried on and seen by o."""
+    gain_c: str = "gain_c"
+    shift_c: str = "shift_c"
+    epsilon: float = 1e-5
+
+    def axes(self):
+        return LSTMRule.axes(self) | {self.gain_c: "U", self.shift_c: "U"}
+
+    def _transform_cell(self, p, c):
+        n, rstd = normalise(c, 1, self.epsilon)
+        return n * p[self.gain_c] + p[self.shift_c], KeptNorm(n, rstd)
+
+    def _transform_cell_backward(self, p, k, dc):
+        return dnormalise(k.n, k.rstd, dc * p[self.gain_c]), {self.gain_c: dc * k.n, self.shift_c: dc}

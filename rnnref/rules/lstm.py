@@ -21,7 +21,7 @@ class Pre(NamedTuple):
 class Kept(NamedTuple):
     i: Any; f: Any; g: Any; o: Any; tc: Any       # tc: the squashed c
     c0: Any; c: Any; pre: Any
-    carried: Any = None                           # what the way back through `carried` needs
+    norm: Any = None                              # what the way back through `carried` needs
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class LSTMRule(Rule):
     cell_clip_gradient: str = "zero"              # where clipped: "zero", or "through" as TF's block kernels have it
     State = State
     widths = {"h": "H", "c": "U"}
-    wide = ("c",)
+    float32_fields = ("c",)
 
     def __post_init__(self):
-        self.settle("gate", "candidate", "output")
+        self.resolve_activations("gate", "candidate", "output")
         check_option("LSTM", "coupled", self.coupled, (None, "input", "forget"))
         check_option("LSTM", "cell_clip_gradient", self.cell_clip_gradient, ("zero", "through"))
         if self.coupled == "forget" and self.forget_bias:
@@ -61,14 +61,14 @@ class LSTMRule(Rule):
     def forward(self, p, ax, ah, s):              # ax, ah: [B, 4U], blocks i f g o
         xp = namespace(ax, s.c)
         a = dict(zip(self.gates, xp.split(ax + ah, len(self.gates), -1)))
-        i, ki = self.opened(p, a, "i", s.c)
-        f, kf = self.opened(p, a, "f", s.c, self.forget_bias)
+        i, ki = self._apply_gate(p, a, "i", s.c)
+        f, kf = self._apply_gate(p, a, "f", s.c, self.forget_bias)
         i, f = 1 - f if i is None else i, 1 - i if f is None else f
         g, kg = self.candidate.forward(a["g"])
-        c, kn = self.carried(p, f * s.c + i * g)
+        c, kn = self._transform_cell(p, f * s.c + i * g)
         if self.cell_clip:
             c = clip(c, self.cell_clip)
-        o, ko = self.opened(p, a, "o", c)
+        o, ko = self._apply_gate(p, a, "o", c)
         tc, kc = self.output.forward(c)
         h = o * tc
         return h, State(h, c), Kept(i, f, g, o, tc, s.c, c, Pre(ki, kf, kg, ko, kc), kn)
@@ -79,7 +79,7 @@ class LSTMRule(Rule):
         dc = d.c + self.output.backward(k.tc, k.pre.c, dh * k.o) + self._peephole(p, "Wpo", do)
         if self.cell_clip and self.cell_clip_gradient == "zero":
             dc = dclip(k.c, self.cell_clip, dc)
-        dc, dn = self._transform_cell_backward(p, k.carried, dc)
+        dc, dn = self._transform_cell_backward(p, k.norm, dc)
         di, df = dc * k.g, dc * k.c0              # of the gates' values ...
         di, df = {None: (di, df), "input": (None, df - di), "forget": (di - df, None)}[self.coupled]
         da = {"g": self.candidate.backward(k.g, k.pre.g, dc * k.i), "o": do}
@@ -92,11 +92,11 @@ class LSTMRule(Rule):
         da = namespace(dc).concatenate([da[n] for n in self.gates], -1)
         return da, da, State(None, dc0), dp | dn  # a = ax + ah, so both get da
 
-    def opened(self, p, a, gate, c, bias: Any = 0):
+    def _apply_gate(self, p, a, gate, c, bias: Any = 0):
         """The gate and what its slope needs; None where a coupled gate has no block of its own."""
         return self.gate.forward(a[gate] + self._peephole(p, "Wp" + gate, c) + bias) if gate in a else (None, None)
 
-    def carried(self, p, c):
+    def _transform_cell(self, p, c):
         """What becomes of the new c before it is limited: here nothing, in a `NormedLSTM` a norm."""
         return c, None
 

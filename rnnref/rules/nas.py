@@ -24,7 +24,7 @@ class NASRule(Rule):
     gates = "01234567"
     State = State
     widths = {"h": "H", "c": "U"}
-    wide = ("c",)
+    float32_fields = ("c",)
     is_additive = False                                  # x3 h3
 
     def forward(self, p, ax, ah, s):              # ax, ah: [B, 8U]

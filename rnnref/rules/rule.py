@@ -11,7 +11,7 @@ class Rule:
     gates: str                                    # one letter a block of ax and ah, in order
     State: type                                   # a named tuple of arrays; state[0] is what recurs
     widths = {"h": "H"}                           # the axis of each array of the state
-    wide: tuple = ()                              # ... and which of them stay in float32 in 16-bit storage
+    float32_fields: tuple = ()                              # ... and which of them stay in float32 in 16-bit storage
     recurrent_axis = "G"                                    # the axis of ah: not always all the gates see h
     is_additive = True                                   # it sees ax + ah only, so a rule may hold it
 
@@ -24,7 +24,7 @@ class Rule:
         """The parameters it reads and their axes."""
         return {}
 
-    def settle(self, *names):
+    def resolve_activations(self, *names):
         """Names of activations to activations: called once by the constructor of a frozen dataclass."""
         for name in names:
             object.__setattr__(self, name, get_activation(getattr(self, name)))

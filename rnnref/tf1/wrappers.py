@@ -11,7 +11,9 @@ from ..tree import PerStep, first_leaf, leaves, map_structure
 from ..wrappers.attention import Attention
 from ..wrappers.device import Device
 from ..wrappers.dropout import Dropout
-from ..wrappers.residual import Embedding, Highway, InputProjection, OutputProjection, Residual
+from ..wrappers.embedding import Embedding
+from ..wrappers.projection import InputProjection, OutputProjection
+from ..wrappers.residual import Highway, Residual
 from .cell import CellSpec, RNNCell, cell_class, draw_child_masks
 from .core_cells import make_rows, refuse_reuse
 from .states import Flat, LSTMStateTuple, as_tuple, collect, list_leaves, nest_form as under_state

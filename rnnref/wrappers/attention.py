@@ -5,11 +5,11 @@ from typing import Any, NamedTuple, Optional
 import numpy
 
 from ..arrays import cast, namespace, upcast
-from ..elementwise import dtanh
+from ..elementwise import dsoftmax, dtanh, softmax
 from ..maps.dense import Dense
-from ..shapes import Size, check_floating, expect
+from ..shapes import Size, check_floating, check_input, expect
 from ..tree import add, leaves, map_structure
-from .owning import ParametricWrapper, infer_input_sizes, replace_width
+from .base import ParametricWrapper, replace_width
 
 
 class State(NamedTuple):
@@ -49,23 +49,22 @@ class Attention(ParametricWrapper):
     size: Optional[int] = None
     vec: Optional[int] = None
     inputs: Optional[int] = None
-    before: Any = field(default=Dense("Wx", "bx"), repr=False)
+    input_map: Any = field(default=Dense("Wx", "bx"), repr=False)
     memory: Any = field(default=Dense("Wm"), repr=False)
     query: Any = field(default=Dense("Wq"), repr=False)           # of each leaf, under a name of its own
-    after: Any = field(default=Dense("Wo", "bo"), repr=False)
-    own_products = ""
+    output_map: Any = field(default=Dense("Wo", "bo"), repr=False)
 
-    def own(self):
+    def own_axes(self):
         return self._fixed_axes() | {"bq": "Q"} | self._query_axes()
 
     def _fixed_axes(self):
-        return (self.before.axes("I+A", "N") | self.memory.axes("A", "Q") | {"v": "Q"} | self.after.axes("H+A", "A"))
+        return (self.input_map.axes("I+A", "N") | self.memory.axes("A", "Q") | {"v": "Q"} | self.output_map.axes("H+A", "A"))
 
     def _query_axes(self):
         """A matrix for every leaf of the state."""
         return {"Wq_" + path.replace(".", "_"): path for path, _ in self._state_leaves(1)}
 
-    def asked(self, p, query):
+    def _query_maps(self, p, query):
         """The map of every leaf of `query`, its weights as wide as that leaf, and the leaf."""
         for name, leaf in zip(self._query_axes(), query):
             yield replace(self.query, W=name), {name: cast(p[name], leaf)}, leaf
@@ -73,19 +72,19 @@ class Attention(ParametricWrapper):
     def _state_leaves(self, units):
         return list(leaves(self.cell.zeros(1, units)))
 
-    def widths(self, units):
+    def _sizes(self, units):
         H = self.cell.width(units)
         A = self.size or H
         return {"H": Size(H, "the output of the cell"), "A": Size(A, "size"), "Q": Size(self.vec or A, "vec")}
 
     def own_shapes(self, n_in, units):
-        sizes = {name: size.n for name, size in self.widths(units).items()}
+        sizes = {name: size.n for name, size in self._sizes(units).items()}
         H, A, Q, N = (*sizes.values(), self.inputs or n_in)
         own = {"Wx": (n_in + A, N), "bx": (N,), "Wm": (A, Q), "v": (Q,), "Wo": (H + A, A), "bo": (A,), "bq": (Q,)}
         return own | {name: (a.shape[-1], Q) for name, (_, a) in zip(self._query_axes(), self._state_leaves(units))}, N
 
     def width(self, units):
-        return self.widths(units)["A"].n
+        return self._sizes(units)["A"].n
 
     def zeros(self, batch, units, xp=numpy, dtype="float32"):
         A = self.width(units)
@@ -94,16 +93,16 @@ class Attention(ParametricWrapper):
 
     def forward(self, p, x, s, extra=None):
         xp, (own, inner) = namespace(s.attns), self.split(p)
-        a, kx = self.before.forward(own, xp.concatenate([x, s.attns], -1))
+        a, kx = self.input_map.forward(own, xp.concatenate([x, s.attns], -1))
         out, new, kc = self.cell.forward(inner, a, s.cell, extra)
         query = tuple(leaf for _, leaf in leaves(new))
-        q = sum((m.forward(w, leaf)[0] for m, w, leaf in self.asked(p, query)), p["bq"])
+        q = sum((m.forward(w, leaf)[0] for m, w, leaf in self._query_maps(p, query)), p["bq"])
         history = s.history.reshape(len(x), self.length, s.attns.shape[-1])
         m, km = self.memory.forward(own, history)
         t = xp.tanh(upcast(m) + upcast(q)[:, None])
-        weights = _softmax((t * p["v"]).sum(-1))
+        weights = softmax((t * p["v"]).sum(-1))
         attns = cast((weights[..., None] * history).sum(1), s.attns)
-        y, ky = self.after.forward(own, xp.concatenate([out, attns], -1))
+        y, ky = self.output_map.forward(own, xp.concatenate([out, attns], -1))
         later = xp.concatenate([s.history[:, attns.shape[-1]:], y], -1)
         return y, State(new, attns, later), Kept(kx, kc, query, history, km, t, weights, ky)
 
@@ -111,29 +110,28 @@ class Attention(ParametricWrapper):
         xp, (own, inner) = namespace(dy), self.split(p)
         A = dnew.attns.shape[-1]
         dy = dy + dnew.history[:, -A:]
-        dp = self.after.backward_p(own, k.y, dy)
-        dboth = self.after.backward_x(own, k.y, dy)
+        dp = self.output_map.backward_p(own, k.y, dy)
+        dboth = self.output_map.backward_x(own, k.y, dy)
         dattns = dnew.attns + dboth[:, -A:]
         dhistory = xp.concatenate([xp.zeros_like(dy), dnew.history[:, :-A]], -1).reshape(k.history.shape)
         dhistory = dhistory + k.weights[..., None] * dattns[:, None]
         dq, dmemory, more = self._attend_backward(p, k, dattns)
         dp |= more | {"bq": dq.sum(0)}
         dquery = []
-        for m, w, leaf in self.asked(map_structure(upcast, p), map_structure(upcast, k.query)):      # dq is wide
+        for m, w, leaf in self._query_maps(map_structure(upcast, p), map_structure(upcast, k.query)):      # dq is wide
             dp |= m.backward_p(w, leaf, dq)
             dquery.append(m.backward_x(w, leaf, dq))
         dquery = iter(dquery)
         dcell = map_structure(lambda d: cast(d + next(dquery), d), dnew.cell)
         da, ds, dextra, dinner = self.cell.backward(inner, k.cell, dboth[:, :-A], dcell)
-        dp |= self.before.backward_p(own, k.x, da)
-        din = self.before.backward_x(own, k.x, da)
+        dp |= self.input_map.backward_p(own, k.x, da)
+        din = self.input_map.backward_x(own, k.x, da)
         dhistory = cast(add(dhistory, dmemory), dy).reshape(dnew.history.shape)
         return din[:, :-A], State(ds, din[:, -A:], dhistory), dextra, self.join(dp, dinner)
 
     def _attend_backward(self, p, k, dattns):
         """Gradients of the query, of the history as the scores see it, and of the parameters of the scores."""
-        dw = (k.history * dattns[:, None]).sum(-1)
-        de = k.weights * (dw - (dw * k.weights).sum(-1, keepdims=True))
+        de = dsoftmax(k.weights, (k.history * dattns[:, None]).sum(-1))
         dm = dtanh(k.tanh, de[..., None] * p["v"])
         p, memory = {"Wm": upcast(p["Wm"])}, upcast(k.memory)                       # as dm is
         dp = self.memory.backward_p(p, memory, dm) | {"v": (de[..., None] * k.tanh).sum((0, 1))}
@@ -141,12 +139,12 @@ class Attention(ParametricWrapper):
 
     def check(self, p, x, s, extra=None, lead="B"):
         own, inner = self.split(p)
-        sizes = infer_input_sizes(self.name, x, lead) | {k: v for k, v in self.widths(self.units(p)).items()}
+        sizes = check_input(self.name, x, f"{lead} I") | {k: v for k, v in self._sizes(self.units(p)).items()}
         sizes["N"] = Size(self.inputs, "inputs") if self.inputs else sizes["I"]
         for name, a in own.items():
             check_floating(self.name, name, a, x.dtype)
             if name in self._fixed_axes() or name == "bq":
-                expect(self.name, name, a, self.own()[name], sizes)
+                expect(self.name, name, a, self.own_axes()[name], sizes)
         for name, (path, leaf) in zip(self._query_axes(), leaves(s.cell)):
             expect(self.name, name, own[name], "S Q", sizes | {"S": Size(leaf.shape[-1], f"from state.cell.{path}")})
         sizes["L"] = Size(self.length * sizes["A"].n, f"length {self.length} x A")
@@ -155,9 +153,3 @@ class Attention(ParametricWrapper):
             expect(self.name, f"state.{what}", getattr(s, what), axes, sizes)
         self.cell.check(inner, replace_width(x, sizes["N"].n, "[x, attns] Wx"), s.cell, extra, lead)
         return replace_width(x, sizes["A"].n, f"the output of {self.name}")
-
-
-def _softmax(e):
-    xp = namespace(e)
-    w = xp.exp(e - e.max(-1, keepdims=True))
-    return w / w.sum(-1, keepdims=True)

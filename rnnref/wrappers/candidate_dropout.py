@@ -45,7 +45,6 @@ class CandidateDropout(Wrapper):
     array([[0.]])
     """
     cell: Any
-    own_products = ""
 
     def __post_init__(self):
         if not self._has_candidate(getattr(self.cell, "rule", None)):
@@ -55,16 +54,16 @@ class CandidateDropout(Wrapper):
         """Whether the rule, or the rule that it holds, has a candidate."""
         return hasattr(rule, "candidate") or hasattr(rule, "rule") and self._has_candidate(rule.rule)
 
-    def masked(self, extra):
+    def _mask_cell(self, extra):
         """The cell, in whose rule the candidate is masked."""
         return _mask_candidate(self.cell, extra) if extra is not None else self.cell
 
     def forward(self, p, x, s, extra=None):
-        y, new, kept = self.masked(extra).forward(p, x, s)
+        y, new, kept = self._mask_cell(extra).forward(p, x, s)
         return y, new, (kept, extra)
 
     def backward(self, p, kept, dy, dnew):
-        dx, ds, _, dp = self.masked(kept[1]).backward(p, kept[0], dy, dnew)
+        dx, ds, _, dp = self._mask_cell(kept[1]).backward(p, kept[0], dy, dnew)
         return dx, ds, None, dp
 
     def prepare(self, p, extra=None):

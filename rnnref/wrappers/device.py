@@ -28,22 +28,21 @@ class Device(Wrapper):
     """
     cell: Any
     device: Optional[str] = None
-    own_products = ""
 
     def forward(self, p, x, s, extra=None):
-        with self.place(x):
+        with self._enter_device(x):
             return self.cell.forward(p, x, s, extra)
 
     def backward(self, p, k, dy, dnew):
-        with self.place(dy):
+        with self._enter_device(dy):
             return self.cell.backward(p, k, dy, dnew)
 
     def check(self, p, x, s, extra=None, lead="B"):
         if is_array(first_leaf(x)):
-            self.place(x)
+            self._enter_device(x)
         return self.cell.check(p, x, s, extra, lead)
 
-    def place(self, x):
+    def _enter_device(self, x):
         """Where to run: nothing to enter in main memory."""
         x = first_leaf(x)
         kind, number = parse_device(self.name, self.device)

@@ -29,7 +29,6 @@ class Dropout(Wrapper):
     TF 1 DropoutWrapper masks the state after the step, not before: `s`, which the output of the step does not see.
     """
     cell: Any
-    own_products = ""
 
     def forward(self, p, x, s, extra=None):
         m = extra or Masks()
@@ -106,7 +105,6 @@ class Zoneout(Wrapper):
     6.0
     """
     cell: Any
-    own_products = ""
 
     def forward(self, p, x, s, extra=None):
         m = extra or ZoneoutMasks()

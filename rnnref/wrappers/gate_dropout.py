@@ -23,30 +23,29 @@ class MaskedMap(Map):
     """
     map: Any
     mask: str
-    own_products = ""
 
     def axes(self, i, o="G"):
         return self.map.axes(i, o) | {self.mask: "B G"}
 
     def forward(self, p, x):
-        masks = self.masks(p, x.shape[-1])
-        parts, kept = zip(*(self.map.forward(q, x * m) for q, m in zip(self.parts(p, len(masks)), masks)))
+        masks = self._split_masks(p, x.shape[-1])
+        parts, kept = zip(*(self.map.forward(q, x * m) for q, m in zip(self._split_parameters(p, len(masks)), masks)))
         return _concatenate(parts), kept
 
     def backward_x(self, p, kept, da):
-        masks = self.masks(p, kept[0].shape[-1])
-        back = zip(self.parts(p, len(masks)), kept, _split_blocks(da, len(masks)), masks)
+        masks = self._split_masks(p, kept[0].shape[-1])
+        back = zip(self._split_parameters(p, len(masks)), kept, _split_blocks(da, len(masks)), masks)
         return sum(self.map.backward_x(q, k, d) * m for q, k, d, m in back)
 
     def backward_p(self, p, kept, da):
         n = len(kept)
-        back = [self.map.backward_p(q, k, d) for q, k, d in zip(self.parts(p, n), kept, _split_blocks(da, n))]
+        back = [self.map.backward_p(q, k, d) for q, k, d in zip(self._split_parameters(p, n), kept, _split_blocks(da, n))]
         return {name: _concatenate([dp[name] for dp in back]) for name in back[0]}
 
-    def masks(self, p, n):
+    def _split_masks(self, p, n):
         return _split_blocks(p[self.mask], p[self.mask].shape[-1] // n)
 
-    def parts(self, p, n):
+    def _split_parameters(self, p, n):
         """The parameters of each block by itself."""
         blocks = {name: _split_blocks(p[name], n) for name in self.map.axes("I")}
         return [{name: parts[k] for name, parts in blocks.items()} for k in range(n)]
@@ -86,7 +85,6 @@ class GateDropout(TwoStage):
     """
     cell: Any
     on: str = "xh"
-    own_products = ""
 
     def __post_init__(self):
         if not all(isinstance(getattr(self.cell, name, None), Dense) for name in _MAPS.values()):
@@ -94,13 +92,13 @@ class GateDropout(TwoStage):
                                fix="rnnref.cells.Dropout masks what goes into any cell")
 
     @cached_property
-    def masked(self):
+    def masked_cell(self):
         """The cell with its maps masked, which runs."""
         return replace(self.cell, **{_MAPS[a]: MaskedMap(getattr(self.cell, _MAPS[a]), _MASK_NAMES[a]) for a in self.on})
 
     @property
     def inputs(self):
-        return self.masked.inputs
+        return self.masked_cell.inputs
 
     @property
     def rule(self):
@@ -114,13 +112,13 @@ class GateDropout(TwoStage):
         return self.cell.axes()
 
     def step(self, p, ax, s):
-        return self.masked.step(p, ax, s)
+        return self.masked_cell.step(p, ax, s)
 
     def step_backward(self, p, kept, dy, dnew):
-        return self.masked.step_backward(p, kept, dy, dnew)
+        return self.masked_cell.step_backward(p, kept, dy, dnew)
 
     def step_backward_p(self, p, deferred):
-        return self.masked.step_backward_p(p, deferred)
+        return self.masked_cell.step_backward_p(p, deferred)
 
     def prepare(self, p, extra=None):
         q, _, kept = self.cell.prepare(p)

@@ -13,13 +13,12 @@ class Parallel(MultiCell):
     >>> cell.width((2, 3))
     5
     """
-    own_products = ""
 
     def width(self, units):
-        return sum(cell.width(n) for cell, n in zip(self.cells, self.spread(units)))
+        return sum(cell.width(n) for cell, n in zip(self.cells, self.units_per_cell(units)))
 
     def shapes(self, n_in, units):
-        return tuple(cell.shapes(n_in, n) for cell, n in zip(self.cells, self.spread(units)))
+        return tuple(cell.shapes(n_in, n) for cell, n in zip(self.cells, self.units_per_cell(units)))
 
     def check_cells(self, p, x, s, extra, lead):
         each = [cell.check(q, x, state, e, lead) for cell, q, state, e in zip(self.cells, p, s, extra)]
@@ -27,7 +26,7 @@ class Parallel(MultiCell):
         return ArraySpec((*each[0].shape[:-1], wide), each[0].dtype, f"the output of {self.name}")
 
     def forward(self, p, x, s, extra=None):
-        each = [cell.forward(q, x, state, e) for cell, q, state, e in zip(self.cells, p, s, self.each(extra))]
+        each = [cell.forward(q, x, state, e) for cell, q, state, e in zip(self.cells, p, s, self.extra_per_cell(extra))]
         ys, new, kept = zip(*each)
         return namespace(x).concatenate(ys, -1), new, (kept, tuple(y[:0] for y in ys))
 

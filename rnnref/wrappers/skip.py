@@ -21,7 +21,6 @@ class Skip(Wrapper):
     """
     cell: Any
     state: str = "own"
-    own_products = ""
 
     def width(self, units):
         raise NotImplementedError("the output is as wide as the state and x together")

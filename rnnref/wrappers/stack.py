@@ -31,29 +31,29 @@ class MultiCell(Cell):
         return self.cells[0].lead(rows)
 
     def zeros(self, batch, units, xp=numpy, dtype="float32"):
-        return tuple(cell.zeros(batch, n, xp, dtype) for cell, n in zip(self.cells, self.spread(units)))
+        return tuple(cell.zeros(batch, n, xp, dtype) for cell, n in zip(self.cells, self.units_per_cell(units)))
 
-    def spread(self, units):                      # one number means the same for all
+    def units_per_cell(self, units):                      # one number means the same for all
         return units if isinstance(units, (tuple, list)) else (units,) * len(self.cells)
 
     def prepare(self, p, extra=None):
-        return tuple(zip(*(cell.prepare(q, e) for cell, q, e in zip(self.cells, p, self.each(extra)))))
+        return tuple(zip(*(cell.prepare(q, e) for cell, q, e in zip(self.cells, p, self.extra_per_cell(extra)))))
 
     def prepare_backward(self, p, kept, dp, dextra):
-        back = zip(*(cell.prepare_backward(*a) for cell, *a in zip(self.cells, p, kept, dp, self.each(dextra))))
+        back = zip(*(cell.prepare_backward(*a) for cell, *a in zip(self.cells, p, kept, dp, self.extra_per_cell(dextra))))
         dp, dextra = map(tuple, back)
         return dp, dextra if any(e is not None for e in dextra) else None
 
-    def each(self, extra):                        # extra may be None: nobody takes any
+    def extra_per_cell(self, extra):                        # extra may be None: nobody takes any
         return extra or (None,) * len(self.cells)
 
     def check(self, p, x, s, extra=None, lead="B"):
-        for what, given in (("parameters", p), ("the state", s), ("extra", self.each(extra))):
+        for what, given in (("parameters", p), ("the state", s), ("extra", self.extra_per_cell(extra))):
             if not isinstance(given, tuple) or len(given) != len(self.cells):
                 got = f"of {len(given)}" if isinstance(given, tuple) else ""
                 raise ShapeError(self.name, f"{what} is a {type(given).__name__} {got}".rstrip()
                                  + f", expected a tuple of {len(self.cells)}, one for each cell")
-        return self.check_cells(p, x, s, self.each(extra), lead)
+        return self.check_cells(p, x, s, self.extra_per_cell(extra), lead)
 
     def check_cells(self, p, x, s, extra, lead):
         raise NotImplementedError
@@ -61,14 +61,13 @@ class MultiCell(Cell):
 
 class Stack(MultiCell):
     """One on the other: the output of each is the input of the next."""
-    own_products = ""
 
     def width(self, units):
-        return self.cells[-1].width(self.spread(units)[-1])
+        return self.cells[-1].width(self.units_per_cell(units)[-1])
 
     def shapes(self, n_in, units):
         shapes = []
-        for cell, n in zip(self.cells, self.spread(units)):
+        for cell, n in zip(self.cells, self.units_per_cell(units)):
             shapes.append(cell.shapes(n_in, n))
             n_in = cell.width(n)
         return tuple(shapes)
@@ -80,7 +79,7 @@ class Stack(MultiCell):
 
     def forward(self, p, x, s, extra=None):
         new, kept = [], []
-        for cell, q, state, e in zip(self.cells, p, s, self.each(extra)):
+        for cell, q, state, e in zip(self.cells, p, s, self.extra_per_cell(extra)):
             x, state, k = cell.forward(q, x, state, e)
             new.append(state)
             kept.append(k)
@@ -97,10 +96,9 @@ class Stack(MultiCell):
 
 class Bidirectional(MultiCell):
     """One forwards and one backwards over the same inputs: not one step, so only `run` can run it.  ys is a pair."""
-    own_products = ""
 
     def shapes(self, n_in, units):
-        return tuple(cell.shapes(n_in, n) for cell, n in zip(self.cells, self.spread(units)))
+        return tuple(cell.shapes(n_in, n) for cell, n in zip(self.cells, self.units_per_cell(units)))
 
     def check_cells(self, p, x, s, extra, lead):
         if len(self.cells) != 2:

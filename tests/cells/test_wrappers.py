@@ -10,7 +10,9 @@ from rnnref.testing.case import draw_arrays
 from rnnref.wrappers.attention import Attention
 from rnnref.wrappers.device import Device, parse_device
 from rnnref.wrappers.dropout import Dropout, Masks, Zoneout, ZoneoutMasks
-from rnnref.wrappers.residual import Embedding, Highway, InputProjection, OutputProjection, Residual
+from rnnref.wrappers.embedding import Embedding
+from rnnref.wrappers.projection import InputProjection, OutputProjection
+from rnnref.wrappers.residual import Highway, Residual
 
 RNG = np.random.default_rng(2)
 T, B, U = 5, 4, 3
@@ -80,7 +82,7 @@ def test_a_function_without_its_way_back_runs_and_is_not_trained():
                                   Attention(GRU(), 2)), ids=lambda cell: cell.name)
 def test_parameters_that_do_not_fit(cell):
     p = parameters(cell)
-    for name in cell.own():
+    for name in cell.own_axes():
         with pytest.raises(rnnref.ShapeError, match=f"{name} missing"):
             rnnref.run(cell, {n: a for n, a in p.items() if n != name}, np.zeros((T, B, 3)))
         with pytest.raises(rnnref.ShapeError, match=f"{name} has shape"):

@@ -28,7 +28,7 @@ from rnnref.wrappers.attention import Attention
 from rnnref.wrappers.base import Wrapper
 from rnnref.wrappers.dropout import Masks
 from rnnref.wrappers.gate_dropout import GateDropout
-from rnnref.wrappers.residual import Embedding
+from rnnref.wrappers.embedding import Embedding
 from tests.support import blas, strict
 from tests.support.cases import CELLS, B, I, T, U, case
 

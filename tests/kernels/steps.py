@@ -46,7 +46,7 @@ def draw_step(rule, lead=(5,), n=7, W="float32", seed=0, live=None, scale=0.5):
         return (rng.normal(size=shape) * scale).astype(dtype(name))
 
     def state():
-        return rule.State(*(draw((*lead, n), A if name in rule.wide else W) for name in rule.State._fields))
+        return rule.State(*(draw((*lead, n), A if name in rule.float32_fields else W) for name in rule.State._fields))
     p, blocks = {name: draw(n, A) for name in rule.axes()}, len(rule.gates) * n
     rows = None if live is None else rng.random(lead) < live
     ax, ah = draw((*lead, blocks), W), draw((*lead, blocks), W)

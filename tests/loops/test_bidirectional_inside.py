@@ -10,7 +10,8 @@ from rnnref.loops.plan import Call, plan
 from rnnref.loops.run import run
 from rnnref.loops.scan import refuses
 from rnnref.products import find_parts
-from rnnref.wrappers.residual import InputProjection, Residual
+from rnnref.wrappers.projection import InputProjection
+from rnnref.wrappers.residual import Residual
 
 BOTH = Bidirectional((LSTM(), GRU()))
 CALL = Call("numpy", (5, 2, 3), np.dtype("float64"))

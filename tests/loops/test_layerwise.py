@@ -16,7 +16,8 @@ from rnnref.testing.api import assert_close, assert_same, draw_case
 from rnnref.testing.case import PLAIN, Trial, masking_options
 from rnnref.testing.laws import check_law
 from rnnref.tree import PerStep, leaves, map_structure, to
-from rnnref.wrappers.residual import Embedding, InputProjection, OutputProjection
+from rnnref.wrappers.embedding import Embedding
+from rnnref.wrappers.projection import InputProjection, OutputProjection
 from rnnref.wrappers.skip import Skip
 from tests.shim.double import with_kernels
 from tests.support import blas

@@ -7,7 +7,8 @@ from rnnref.tree import PerStep
 from rnnref.wrappers.attention import Attention
 from rnnref.wrappers.device import Device
 from rnnref.wrappers.dropout import Zoneout, ZoneoutMasks
-from rnnref.wrappers.residual import Highway, InputProjection, OutputProjection, Residual
+from rnnref.wrappers.projection import InputProjection, OutputProjection
+from rnnref.wrappers.residual import Highway, Residual
 
 T, B, I, U = 6, 4, 3, 5
 RNG = np.random.default_rng(1)

@@ -1,0 +1,72 @@
+"""A table of vectors before the cell, for inputs that are whole numbers."""
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy
+
+from ..arrays import is_array, namespace
+from ..errors import DtypeError, NotSupported, ShapeError
+from ..maps.dense import Dense
+from ..shapes import ArraySpec, Size
+from .base import ParametricWrapper
+
+
+class KeptEmbedding(NamedTuple):
+    ids: Any; cell: Any
+
+
+@dataclass(frozen=True)
+class Embedding(ParametricWrapper):
+    """The cell on rows of a table E: x are whole numbers [B] or [B, 1], which have no gradient.
+
+    Shapes        E [classes, size]
+    Same as       TF 1 EmbeddingWrapper
+    Errors        DtypeError: x that are not whole numbers; ShapeError: numbers outside the table;
+                  NotSupported: no first state is given (x do not tell its dtype)
+
+    >>> import numpy as np, rnnref
+    >>> cell = Embedding(rnnref.cells.SimpleRNN("linear"), 3, 1)
+    >>> p = {"E": np.array([[5.0], [6.0], [7.0]]), "W": np.ones((1, 1)), "R": np.zeros((1, 1)), "b": np.zeros(1)}
+    >>> cell.forward(p, np.array([2, 0]), cell.zeros(2, 1, dtype="float64"))[0].tolist()
+    [[7.0], [5.0]]
+    """
+    cell: Any
+    classes: int
+    size: int
+    table: Any = field(default=Dense("E"), repr=False)
+
+    def own_axes(self):
+        return {"E": "V N"}
+
+    def own_shapes(self, n_in, units):
+        return {"E": (self.classes, self.size)}, self.size
+
+    def zeros(self, batch, units, xp=numpy, dtype="float32"):
+        if numpy.dtype(dtype).kind in "iu":
+            raise NotSupported(self.name, "no state is given, and whole numbers do not tell its dtype",
+                               fix='cell.zeros(batch, units, dtype="float32")')
+        return self.cell.zeros(batch, units, xp, dtype)
+
+    def forward(self, p, x, s, extra=None):
+        ids = x.reshape(len(x))
+        y, new, k = self.cell.forward(self.split(p)[1], p["E"][ids], s, extra)
+        return y, new, KeptEmbedding(ids, k)
+
+    def backward(self, p, k, dy, dnew):
+        dv, ds, dextra, dq = self.cell.backward(self.split(p)[1], k.cell, dy, dnew)
+        ids = namespace(k.ids).arange(self.classes)[:, None] == k.ids           # a product, so equal rows are summed
+        return None, ds, dextra, self.join(self.table.backward_p(p, ids.astype(dv.dtype).T, dv), dq)
+
+    def check(self, p, x, s, extra=None, lead="B"):
+        n = len(lead.split())
+        if not is_array(x) or x.dtype.kind not in "iu":
+            came = getattr(x, "dtype", type(x).__name__)
+            raise DtypeError(self.name, f"x is {came}, expected an array of whole numbers")
+        if tuple(x.shape[n:]) not in ((), (1,)):
+            raise ShapeError(self.name, f"x has shape {tuple(x.shape)}, expected {lead} or {lead} 1")
+        if x.size and bool(((x < 0) | (x >= self.classes)).any()):
+            raise ShapeError(self.name, f"x are from {int(x.min())} to {int(x.max())}, expected from 0 to "
+                                        f"{self.classes - 1}", axes=f'E is "V N" with V = {self.classes}')
+        self.check_own(p, None, {"V": Size(self.classes, "classes"), "N": Size(self.size, "size")})
+        looked = ArraySpec((*x.shape[:n], self.size), p["E"].dtype, "the rows of E")
+        return self.cell.check(self.split(p)[1], looked, s, extra, lead)

@@ -1,0 +1,98 @@
+"""A dense layer before the cell or after it."""
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ..arrays import cast
+from ..elementwise import get_activation
+from ..maps.dense import Dense
+from ..shapes import Size, check_input
+from .base import ParametricWrapper, replace_width
+
+
+class KeptProjection(NamedTuple):
+    x: Any; y: Any; pre: Any; cell: Any
+
+
+@dataclass(frozen=True)
+class InputProjection(ParametricWrapper):
+    """The cell on activation(x Wi + bi).
+
+    Shapes        x [B, I], Wi [I, N], bi [N], with N = `size` what the cell sees
+    Same as       TF 1 InputProjectionWrapper
+    Errors        ShapeError: parameters that do not fit
+    """
+    cell: Any
+    size: int
+    activation: Any = "linear"
+    map: Any = field(default=Dense("Wi", "bi"), repr=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "activation", get_activation(self.activation))
+
+    def own_axes(self):
+        return self.map.axes("I", "N")
+
+    def own_shapes(self, n_in, units):
+        return {"Wi": (n_in, self.size), "bi": (self.size,)}, self.size
+
+    def forward(self, p, x, s, extra=None):
+        a, kx = self.map.forward(p, x)
+        a, pre = self.activation.forward(a)
+        a = cast(a, x)
+        y, new, k = self.cell.forward(self.split(p)[1], a, s, extra)
+        return y, new, KeptProjection(kx, a, pre, k)
+
+    def backward(self, p, k, dy, dnew):
+        da, ds, dextra, dq = self.cell.backward(self.split(p)[1], k.cell, dy, dnew)
+        da = cast(self.activation.backward(k.y, k.pre, da), da)
+        return self.map.backward_x(p, k.x, da), ds, dextra, self.join(self.map.backward_p(p, k.x, da), dq)
+
+    def check(self, p, x, s, extra=None, lead="B"):
+        self.check_own(p, x, check_input(self.name, x, f"{lead} I") | {"N": Size(self.size, "size")})
+        return self.cell.check(self.split(p)[1], replace_width(x, self.size, "the projected x"), s, extra, lead)
+
+
+@dataclass(frozen=True)
+class OutputProjection(ParametricWrapper):
+    """y = activation(y_cell Wo + bo); the state is not projected.
+
+    Shapes        Wo [H, N], bo [N], with H the width of the output of the cell and N = `size`
+    Same as       TF 1 OutputProjectionWrapper
+    Differs from  LSTM(projection=N), where the projected output recurs
+    Errors        ShapeError: parameters that do not fit
+    """
+    cell: Any
+    size: int
+    activation: Any = "linear"
+    map: Any = field(default=Dense("Wo", "bo"), repr=False)
+
+    def __post_init__(self):
+        object.__setattr__(self, "activation", get_activation(self.activation))
+
+    def own_axes(self):
+        return self.map.axes("H", "N")
+
+    def own_shapes(self, n_in, units):
+        return {"Wo": (self.cell.width(units), self.size), "bo": (self.size,)}, n_in
+
+    def width(self, units):
+        return self.size
+
+    def forward(self, p, x, s, extra=None):
+        y, new, k = self.cell.forward(self.split(p)[1], x, s, extra)
+        a, ky = self.map.forward(p, y)
+        y, pre = self.activation.forward(a)
+        y = cast(y, a)
+        return y, new, KeptProjection(ky, y, pre, k)
+
+    def backward(self, p, k, dy, dnew):
+        da = cast(self.activation.backward(k.y, k.pre, dy), dy)
+        dx, ds, dextra, dq = self.cell.backward(self.split(p)[1], k.cell, self.map.backward_x(p, k.x, da), dnew)
+        return dx, ds, dextra, self.join(self.map.backward_p(p, k.x, da), dq)
+
+    def check(self, p, x, s, extra=None, lead="B"):
+        y = self.cell.check(self.split(p)[1], x, s, extra, lead)
+        if y is None:
+            return None
+        self.check_own(p, y, {"H": Size(y.shape[-1], "the output of the cell"), "N": Size(self.size, "size")})
+        return replace_width(y, self.size, f"the output of {self.name}")
