@@ -4,7 +4,7 @@ A cell is a frozen dataclass of options.  It holds no arrays and no sizes: param
 named tuple, and the sizes are read off them.
 """
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional, Protocol
 
 import numpy
 
@@ -17,6 +17,35 @@ from .tree import Tree, add, first_leaf, leaves, map_structure
 
 State = Tree                                      # the state of a cell: a named tuple of arrays [B, ...], or a tree of them
 
+class CellContract(Protocol):
+    """What `run` and `vjp` need of a cell: `Cell` has all of it but forward and backward."""
+    def forward(self, p: Tree, x: Tree, s: State, extra: Tree = None) -> tuple: ...
+    def backward(self, p: Tree, kept: Any, dy: Tree, dnew: State) -> tuple: ...
+    def prepare(self, p: Tree, extra: Tree = None) -> tuple: ...
+    def prepare_backward(self, p: Tree, kept: Any, dp: Tree, dextra: Tree) -> tuple: ...
+    def check(self, p: Tree, x: Tree, s: State, extra: Tree = None, lead: str = "B") -> Any: ...
+
+
+class SizedCell(CellContract, Protocol):
+    """A cell that declares its sizes: for first states and parameters that are not given, and for layers."""
+    def axes(self) -> Any: ...
+    def shapes(self, n_in: Any, units: Any) -> Any: ...
+    def zeros(self, batch: Any, units: Any, xp: Any = numpy, dtype: Any = "float32") -> State: ...
+    def units(self, p: Tree) -> Any: ...
+    def width(self, units: Any) -> int: ...
+    def lead(self, rows: tuple) -> Any: ...
+
+
+def find_missing(cell: Any, *methods: str) -> list[str]:
+    """Those of the methods of `SizedCell` that a cell does not have."""
+    return [name for name in methods if not hasattr(cell, name)]
+
+
+def name_of(cell: Any) -> str:
+    """The name of a cell in errors and reports."""
+    return getattr(cell, "name", type(cell).__name__)
+
+
 class Cell:
     """forward(p, x, s, extra=None) -> y, s', kept;   backward(p, kept, dy, ds') -> dx, ds, dextra, dp.
 
@@ -24,10 +53,11 @@ class Cell:
     rows of the batch and is no sequence of inputs (masks, a memory to attend to).  x, y and s may be any tree of
     arrays [B, ...]: tuples, named tuples and dicts, as deep as need be.
 
-    multiplies: which matrix products are its own, in words, and "" where all are those of maps and cells that it holds.
-    A math mode reaches maps alone, so a class that does not say it, or has such products, is refused any but "fp32".
+    own_products: the matrix products in its own code, in words; "" where all are those of maps and cells that it holds.
+    A math mode reaches maps alone, so a class that has products of its own, or is not of rnnref and does not declare
+    it, is refused any mode but "fp32".
     """
-    own_products: Optional[str] = None              # not inherited: what a class says, it says of its own text
+    own_products: Optional[str] = None            # not inherited: a class declares it for its own code
 
     @property
     def name(self):

@@ -43,8 +43,8 @@ class Recurrent(Layer):
         core, extra = self.noise(like.shape[1], namespace(like), training, masks)
         s = self.start(initial_state, make_initial_state(core, like, self.units))
         live = self.live(mask, like)
-        ys, new, tape = run(core, self.params, x, s, extra, lengths, live, self.reverse, self.padding, keep,
-                            mode=mode or self.mode)
+        ys, new, tape = run(core, self.params, x, s, extra=extra, lengths=lengths, mask=live, reverse=self.reverse,
+                            padding=self.padding, keep=keep, mode=mode or self.mode)
         y = self.merged(ys)
         self.tape = Kept(tape, ys, y, new) if keep else None
         self.carried = new if self.stateful else None

@@ -1,4 +1,4 @@
-"""The path for two directions when nothing takes both: one after the other, each by its own plan.  (floor 6)"""
+"""The path for two directions when no other path takes both: one after the other, each by its own plan."""
 from typing import NamedTuple
 
 from ..tree import add
@@ -14,7 +14,7 @@ class Tape(NamedTuple):
 
 
 def refuses(cell, call):
-    return None if isinstance(cell, Bidirectional) else "one direction"
+    return None if isinstance(cell, Bidirectional) else f"{type(cell).__name__} has one direction"
 
 
 def split_call(cell, call):

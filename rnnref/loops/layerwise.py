@@ -1,44 +1,43 @@
-"""The path for a stack: one layer after the other over the whole sequence, each by its own plan.  (floor 6)
+"""The path for a stack: one layer after the other over the whole sequence, each by its own plan.
 
-In the plain loop all layers go together, a step at a time.  By itself each may take its products out of the loop, or
-run in kernels for whole sequences.
+In the plain loop all layers advance together, a step at a time.  Alone, a layer may take its products out of the loop,
+or run in kernels for whole sequences.
 """
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from ..cell import find_missing
 from ..wrappers.stack import Stack
 from . import scan
-from .plan import PATHS, load_path
-
-_FASTER_PATHS = PATHS[:PATHS.index("plain")]              # what a layer may win by going alone
+from .plan import MODULES, PATHS, load_path
 
 
 @dataclass(frozen=True, eq=False)
 class Tape:
     plans: tuple; tapes: tuple
-    p: Any; xs: Any; s: Any; extra: Any; live: Any; reverse: bool     # as forward was given them
+    p: Any; xs: Any; s: Any; extra: Any; live: Any; reverse: bool     # the arguments of forward
 
     def kept(self, t):
-        """What every layer kept; where a row is dead, what the text keeps.
+        """What every layer kept; where some row is dead at step t, what the plain loop keeps.
 
-        The steps of such a row mean nothing.  Here each layer sees zeros in them, in the text only the first does, and
-        the others what the one below makes of zeros.
+        The intermediates of dead rows carry no meaning, and the two loops differ in them: here each layer sees zeros,
+        in the plain loop only the first does, and the others see what the layer below makes of zeros.
         """
         now = scan.select_mask(self.live, t)
         if now is None or bool(now.all()):
             return tuple(tape.kept(t) for tape in self.tapes)
-        return self.text.kept(t)
+        return self.plain.kept(t)
 
     @cached_property
-    def text(self):
-        """A second run ahead, step by step: only for who looks at steps with dead rows."""
+    def plain(self):
+        """The tape of a second forward run, step by step: made only if `kept` is called for a step with dead rows."""
         return scan.forward(_rebuild_stack(self.plans), self.p, self.xs, self.s, self.extra, self.live, self.reverse,
                             "states")[2]
 
 
 def _rebuild_stack(plans):
-    """The stack again, with the twins that the plans have put into it."""
+    """The stack again, with the kernels that the plans have put into it."""
     return Stack(tuple(_rebuild_stack(plan.cell) if plan.path == "layerwise" else plan.cell for plan in plans))
 
 
@@ -54,23 +53,24 @@ def _output_width(cell, units):
     """How wide the output is; None: not known."""
     if type(cell) is Stack:
         return _output_width(cell.cells[-1], units[-1] if isinstance(units, tuple) else units)
-    if not isinstance(units, int) or not hasattr(cell, "width"):
+    if not isinstance(units, int) or find_missing(cell, "width"):
         return None
     try:
         return cell.width(units)
-    except NotImplementedError:                   # it is more than the units that says so
+    except NotImplementedError:                   # the units alone do not determine it
         return None
 
 
 def refuses(cell, call):
     if type(cell) is not Stack:
-        return "it is no stack of layers"
-    each = list(split_call(cell, call))
-    for n, (one, its) in enumerate(each):
-        why = load_path("plain").refuses(one, its)
+        return f"{type(cell).__name__} is not a stack of layers"
+    layers = list(split_call(cell, call))
+    for n, (layer, layer_call) in enumerate(layers):
+        why = load_path("plain").refuses(layer, layer_call)
         if why:
             return f"layer {n}: {why}"
-    if all(load_path(path).refuses(one, its) for one, its in each for path in _FASTER_PATHS):
+    faster = [load_path(path) for path in PATHS[:PATHS.index("plain")] if path in MODULES[call.home]]
+    if all(path.refuses(layer, layer_call) for layer, layer_call in layers for path in faster):
         return "no layer of it has a path that is faster than step by step"
     return None
 

@@ -1,37 +1,41 @@
-"""What will run, and why: the table of paths and twins, and the pure function that chooses.  (floor 6)
+"""Chooses what runs: a table of paths and kernels, and the pure function that takes the first that applies.
 
 A path is a module with refuses(cell, call), forward(cell, p, xs, s, extra, live, reverse, keep) and
-backward(tape, dys, ds); its tape answers kept(t).
-A twin is a subclass of a rule that says the same faster, with a static refuses(rule).  A map on the GPU has a twin too,
-which carries the math mode of its products.  All are named here and imported when used; `refuses` returns None, or the
-reason in words.
+backward(tape, dys, ds); its tape has kept(t).  A kernel is a subclass of a rule that computes the same in one pass,
+with a static refuses(rule); a map on the GPU has one too, which carries the math mode of its products.  All are listed
+here by name and imported when used; `refuses` returns None, or the reason in words.
 """
 from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional, Union
 
 from ..arrays import is_floating, namespace
-from ..errors import NotSupported
+from ..cell import name_of
+from ..errors import NotSupported, check_option
 from ..maps.dense import Map
 from ..products import describe_products, find_own_products
-from ..tree import first_leaf, map_structure
+from ..tree import Tree, first_leaf, map_structure
 
-MODULES = {"onchip": "cuda_loops.onchip", "stepped": "cuda_loops.stepped", "graphed": "cuda_loops.graphed",
-           "hoisted": "loops.hoisted", "layerwise": "loops.layerwise", "plain": "loops.scan",
-           "bidirectional": "loops.bidirectional"}
-PATHS = tuple(name for name in MODULES if name != "graphed")          # the first that does not refuse; graphs are asked for
-# (array module, class name) -> "module:class"
+_PLAIN_MODULES = {"hoisted": "loops.hoisted", "layerwise": "loops.layerwise", "plain": "loops.scan",
+                  "bidirectional": "loops.bidirectional"}
+# home of the arrays -> {public name of a path: its module}; a path of another home is not imported
+MODULES = {"numpy": _PLAIN_MODULES,
+           "cupy": {"onchip": "cuda_loops.onchip", "stepped": "cuda_loops.stepped", "graphed": "cuda_loops.graphed",
+                    **_PLAIN_MODULES}}
+PATHS = tuple(name for name in MODULES["cupy"] if name != "graphed")      # in this order; graphs only where asked for
+_ALL_MODULES = {name: module for paths in MODULES.values() for name, module in paths.items()}
+# (home, class name) -> "module:class"
 KERNELS = {("cupy", name): f"cuda.rule_kernels:Cuda{name}" for name in ("ElmanRule", "GRURule", "LSTMRule", "GRUBefore")}
 KERNEL_MAPS = {("cupy", name): f"cuda.{module}:Cuda{name}" for name, module in (
     ("Dense", "matmul"), ("WeightNorm", "matmul"), ("Grouped", "grouped"), ("Conv", "conv"))}
-TIERS = {"onchip": "2, R held on chip", "stepped": "1, products and kernels step by step",
-         "graphed": "1, products and kernels step by step, launched as one CUDA graph"}
+ON_GPU = {"onchip": "R held on chip", "stepped": "products and kernels, step by step",
+          "graphed": "products and kernels, step by step, launched as one CUDA graph"}
 
 
 class Call(NamedTuple):
-    """All that the choice depends on: no arrays."""
-    home: str                                     # "numpy" or "cupy"
+    """All that the choice depends on, beside the cell: no arrays."""
+    home: str                                     # of the arrays: "numpy" or "cupy"
     shape: tuple                                  # of xs: T, B, ..., None where a width is not known
     dtype: Any                                    # of xs; where these are integers, of the state
     ragged: bool = False                          # lengths or a mask
@@ -42,12 +46,13 @@ class Call(NamedTuple):
     units: Any = None                             # of the state, a tuple for those of several cells; None: not known
 
 
-def describe_call(xs, extra=None, ragged=False, keep=True, s=None):
+def describe_call(xs: Tree, extra: Tree = None, ragged: bool = False, keep: Any = True, s: Tree = None) -> Call:
+    """The `Call` of `run` with these arguments."""
     like = first_leaf(xs)
     home = namespace(like).__name__
     sm = resolve_name("cuda.precision").architecture(like) if home == "cupy" else None
     extra, shape = map_structure(lambda _: True, extra), tuple(like.shape)
-    if s is not None and not is_floating(like.dtype):                 # numbers of rows of a table
+    if s is not None and not is_floating(like.dtype):                 # indices into a table
         like = first_leaf(s)
     return Call(home, shape, like.dtype, ragged, extra, keep, sm=sm, units=None if s is None else _read_units(s))
 
@@ -60,104 +65,124 @@ def _read_units(s):
 
 
 class Plan(NamedTuple):
-    path: str
-    cell: Any                                     # with its rules swapped for their twins
+    """What `plan` chose."""
+    path: str                                     # its public name
+    cell: Any                                     # with kernels in the place of rules and maps; or a tuple of plans
     notes: tuple                                  # (what, what became of it), in words
 
 
-def plan(cell, call, paths=PATHS, kernels=True, mode=None):
-    """How `cell` will run.  paths=("plain", "bidirectional"), kernels=False is the text as it is written."""
+def plan(cell: Any, call: Call, paths: tuple = PATHS, kernels: bool = True, mode: Optional[str] = None) -> Plan:
+    """How `cell` will run: by the first of `paths` that does not refuse.
+
+    paths    names of paths, in order of preference; those for another home than that of the arrays are passed over
+    kernels  False: the plain rules and maps.  With paths=("plain", "bidirectional") that is the code as written
+    mode     "fp32", "tf32", "bf16" or "fp16": the arithmetic of products on a GPU; None: as in `call`
+
+    Errors   NotSupported: no path can run the cell, each with its reason; or some product cannot have the mode.
+    """
     call, notes = call if mode is None else call._replace(mode=mode), []
-    name = getattr(cell, "name", type(cell).__name__)
     why = call.mode != "fp32" and resolve_name("cuda.precision").refuses(call, kernels)
     if why:
-        raise NotSupported(name, f"mode={call.mode!r}: {why}")
+        raise NotSupported(name_of(cell), f"mode={call.mode!r}: {why}")
     for path in paths:
+        check_option(name_of(cell), "paths", path, _ALL_MODULES)
+    applicable = tuple(path for path in paths if path in MODULES[call.home])
+    if applicable != tuple(paths):
+        notes.append(("GPU paths", "arrays are in main memory"))
+    for path in applicable:
         why = load_path(path).refuses(cell, call)
         notes.append((path, why or "runs"))
         if not why:
-            return Plan(path, _plan_parts(cell, call, path, (paths, kernels), notes), tuple(notes))
-    raise NotSupported(name, "no path can run it", **{path: why for path, why in notes})
+            return Plan(path, _plan_parts(cell, call, path, (applicable, kernels), notes), tuple(notes))
+    raise NotSupported(name_of(cell), "no path can run it", **dict(notes))
 
 
-def _plan_parts(cell, call, path, choice, notes):
-    """What runs inside of a path: the cell with its twins, or a plan for each direction or layer."""
+def _plan_parts(cell, call, path, options, notes):
+    """What runs inside of a path: the cell with its kernels, or a plan for each direction or layer."""
     if path in ("bidirectional", "layerwise"):
-        plans = tuple(plan(one, its, *choice) for one, its in load_path(path).split_call(cell, call))
-        notes += [(f"{n} {what}", became) for n, one in enumerate(plans) for what, became in one.notes]
+        plans = tuple(plan(part, part_call, *options) for part, part_call in load_path(path).split_call(cell, call))
+        notes += [(f"{n} {what}", became) for n, part in enumerate(plans) for what, became in part.notes]
         return plans
-    of_twins = []
-    chosen = _replace_with_kernels(cell, call.home, of_twins, call.mode) if choice[1] else cell
+    kernel_notes = []
+    chosen = _replace_with_kernels(cell, call.home, kernel_notes, call.mode) if options[1] else cell
     if call.home == "cupy":
-        notes.append(("tier", TIERS.get(path, "0, the text as it is written")))
+        notes.append(("on the GPU", ON_GPU.get(path, "the plain code, step by step")))
         notes += getattr(load_path(path), "describe_kernels", lambda *_: ())(cell, call)
         notes.append(("mode", _describe_mode(chosen, call)))
-    notes += of_twins
+    notes += kernel_notes
     return chosen
 
 
 def _describe_mode(cell, call):
     """The mode in words.  One that some product would not be in is refused: nothing is ignored silently."""
-    own, said = find_own_products(cell), f"{call.mode}, {resolve_name('cuda.precision').MODES[call.mode].words}"
+    own, words = find_own_products(cell), f"{call.mode}, {resolve_name('cuda.precision').MODES[call.mode].words}"
     if not own:
-        return said
+        return words
     if call.mode != "fp32":
-        fix = 'mode="fp32"' + ('; or, in a class all of whose products are those of maps in its fields: multiplies = ""'
-                               if None in own.values() else "")
-        raise NotSupported(getattr(cell, "name", type(cell).__name__),
-                           f"mode={call.mode!r}: {describe_products(own)}, and that knows no mode", fix=fix)
-    return f"{said}; but {describe_products(own)}: of float32, CUPY_TF32 says how" if call.dtype.name == "float32" else said
+        declare = '; or, in a class all of whose products are those of maps in its fields: own_products = ""'
+        raise NotSupported(name_of(cell), f"mode={call.mode!r}: {describe_products(own)}, which has no modes",
+                           fix='mode="fp32"' + declare * (None in own.values()))
+    return f"{words}; but {describe_products(own)}: of float32, as CUPY_TF32 sets it" if call.dtype.name == "float32" else words
 
 
-def explain(cell, like, extra=None, **choice):
-    """What will run for inputs like `like` (an array [T, B, I] or a `Call`), and why nothing faster, line by line."""
+def explain(cell: Any, like: Union[Tree, Call], extra: Tree = None, *, paths: tuple = PATHS, kernels: bool = True,
+            mode: Optional[str] = None) -> str:
+    """What will run for inputs like `like` (an array [T, B, I] or a `Call`), and why nothing faster, line by line.
+
+    >>> import numpy as np, rnnref
+    >>> print(explain(rnnref.cells.LSTM(), np.zeros((5, 2, 3))))
+    GPU paths: arrays are in main memory
+    hoisted: runs
+    """
     call = like if isinstance(like, Call) else describe_call(like, extra)
-    return "\n".join(f"{what}: {why}" for what, why in plan(cell, call, **choice).notes)
+    return "\n".join(f"{what}: {why}" for what, why in plan(cell, call, paths, kernels, mode).notes)
 
 
-def _replace_with_kernels(thing, home, notes, mode="fp32"):
-    """`thing` with every rule and map in it that has a twin replaced, however deep wrappers and rules hold it."""
-    if isinstance(thing, tuple):
-        return tuple(_replace_with_kernels(item, home, notes, mode) for item in thing)
-    if not is_dataclass(thing) or isinstance(thing, type):
-        return thing
-    name, twin = type(thing).__name__, _find_kernel(thing, home, notes)
-    held = {f.name: getattr(thing, f.name) for f in fields(thing)}
-    if twin and (home, name) in KERNEL_MAPS:
-        return twin(**held, mode=mode)
-    # a rule inside a cell that has a twin is spoken for, its maps are not
-    changed = {n: _replace_with_kernels(v, home, notes, mode) if not twin or isinstance(v, Map) else v for n, v in held.items()}
-    if twin:
-        return twin(**changed)
-    return thing if all(changed[n] is v for n, v in held.items()) else replace(thing, **changed)
+def _replace_with_kernels(part, home, notes, mode="fp32"):
+    """`part` with every rule and map in it that has a kernel replaced, however deep wrappers and rules hold it."""
+    if isinstance(part, tuple):
+        return tuple(_replace_with_kernels(item, home, notes, mode) for item in part)
+    if not is_dataclass(part) or isinstance(part, type):
+        return part
+    name, kernel = type(part).__name__, _find_kernel(part, home, notes)
+    options = {f.name: getattr(part, f.name) for f in fields(part)}
+    if kernel and (home, name) in KERNEL_MAPS:
+        return kernel(**options, mode=mode)
+    # a cell that has a kernel itself needs none for its rule, but its maps are replaced
+    changed = {n: _replace_with_kernels(v, home, notes, mode) if not kernel or isinstance(v, Map) else v
+               for n, v in options.items()}
+    if kernel:
+        return kernel(**changed)
+    return part if all(changed[n] is v for n, v in options.items()) else replace(part, **changed)
 
 
-def _find_kernel(thing, home, notes):
-    """The class of its twin, or None."""
-    key = home, type(thing).__name__
+def _find_kernel(part, home, notes):
+    """The class that replaces it, or None."""
+    key = home, type(part).__name__
     if key not in KERNELS and key not in KERNEL_MAPS:
         return None
-    twin = resolve_name(KERNELS.get(key) or KERNEL_MAPS[key])
-    if type(thing) is not vars(twin).get("plain", type(thing)):       # another's class of the same name
+    kernel = resolve_name(KERNELS.get(key) or KERNEL_MAPS[key])
+    if type(part) is not vars(kernel).get("plain", type(part)):       # a class from elsewhere with the same name
         return None
-    why = twin.refuses(thing)
-    note = key[1], why or f"{twin.__name__} in its place"
+    why = kernel.refuses(part)
+    note = key[1], why or f"{kernel.__name__} in its place"
     if note not in notes:                         # once for all maps
         notes.append(note)
-    return None if why else twin
+    return None if why else kernel
 
 
-def load_path(name):
+def load_path(name: str) -> Any:
     """The module of a path of execution, by its public name."""
-    return _import_cached(MODULES[name])
+    return _import_cached(_ALL_MODULES[name])
 
 
-def resolve_name(name):
+def resolve_name(name: str) -> Any:
+    """A module "folder.module" of rnnref, or "folder.module:attribute" of one, imported at the first call."""
     module, _, attribute = name.partition(":")
     return getattr(_import_cached(module), attribute) if attribute else _import_cached(module)
 
 
 @lru_cache(None)
 def _import_cached(module):
-    """import_module asks the machinery of imports each time, and a choice is asked for nine."""
+    """import_module takes its locks at every call, and a plan makes several."""
     return import_module("rnnref." + module)

@@ -1,41 +1,56 @@
-"""The only loop that layers call.  (floor 6)"""
-from typing import Any, NamedTuple
+"""The one entry to all loops: `run` over a sequence, `run_back` through it."""
+from typing import Any, NamedTuple, Optional
 
-from ..arrays import cast, is_array, is_cupy, namespace
+from ..arrays import Array, cast, is_array, is_cupy, namespace
+from ..cell import CellContract, State, find_missing, name_of
 from ..errors import DtypeError, NotSupported, ShapeError
 from ..padding import check_policy, drepeat, make_live_mask, repeat
 from ..shapes import check_like
-from ..tree import add, fill_missing, first_leaf, leaves, map_structure, zeros_like
+from ..tree import Tree, add, fill_missing, first_leaf, leaves, map_structure, zeros_like
 from ..wrappers.stack import Bidirectional
-from .plan import describe_call, load_path, plan, resolve_name
+from .plan import PATHS, describe_call, load_path, plan, resolve_name
 
 
 class Tape(NamedTuple):
-    """All that the way back needs.  It may be used more than once: nothing in it changes."""
+    """All that `run_back` needs.  It may be used more than once: nothing in it changes."""
     cell: Any; p: Any; extra: Any; prepared: Any
     path: str; tape: Any
     padding: str; live: Any; reverse: bool
-    tail: Any                                     # padding="free": the tape of the cell running on
+    tail: Any                                     # padding="free": the tape of the steps past the lengths
     like: tuple                                   # ys and the last state, which gradients must resemble
     dtypes: tuple                                 # of xs and of the first state
 
-    def kept(self, t):
-        """The intermediates of step t, under the same names whatever ran."""
+    def kept(self, t: int) -> Any:
+        """The intermediates of step t, under the same names whichever path ran."""
         return self.tape.kept(t)
 
+    def __repr__(self):
+        """One line, without the arrays."""
+        T, B = first_leaf(self.like[0]).shape[:2]
+        return f"<Tape of {name_of(self.cell)}: {T} steps of {B} rows, path {self.path!r}>"
 
-def run(cell, p, xs, s=None, extra=None, lengths=None, mask=None, reverse=False, padding="zero", keep=True,
-        recompute=False, **choice):
+
+def run(cell: CellContract, p: Tree, xs: Tree, s: Optional[State] = None, *, lengths: Optional[Array] = None,
+        mask: Optional[Array] = None, reverse: bool = False, padding: str = "zero", extra: Tree = None,
+        recompute: bool = False, keep: bool = True, paths: tuple = PATHS, kernels: bool = True,
+        mode: Optional[str] = None) -> tuple[Tree, State, Optional[Tape]]:
     """A cell over a sequence: xs [T, B, I] -> ys [T, B, H], the last state, a tape (None unless `keep`).
 
     xs         an array, or what the cell takes: any tree (tuples, named tuples, dicts) of arrays [T, B, ...]
     s          the first state; None: zeros
-    lengths    [B] integers, or mask [T, B] bool (holes and left padding too): a dead step leaves the state as it was
+    lengths    [B] integers, or mask [T, B] bool (holes and left padding too): a dead step leaves the state unchanged
     reverse    from the last step to the first; outputs stay beside their inputs
-    past       what outputs say at dead steps: "zero" (TF 1, torch), "repeat" the last (Keras), run on "free" (flax)
-    recompute  keep only the states, and run every step again on the way back
-    choice     paths=("plain", "bidirectional"), kernels=False: the text as it is written; mode="tf32", "bf16", "fp16": how precise
-               the products on a GPU are, if not as the arrays ("fp32"); see `fused.plan`
+    padding    outputs at dead steps: "zero" (TF 1, torch), "repeat" the last live one (Keras), or those of a cell that
+               runs on, "free" (flax)
+    extra      what the cell takes beside the sequence: masks of dropout, a memory to attend to
+    recompute  keep only the states, and compute every step again on the way back
+    keep       False: inference, no tape
+    paths      the paths of execution to choose from, in order of preference; see `rnnref.explain`
+    kernels    False: the plain rules and maps.  With paths=("plain", "bidirectional") that is the code as written
+    mode       "tf32", "bf16", "fp16": the arithmetic of products on a GPU, if not that of the arrays ("fp32")
+
+    Errors     ShapeError, DtypeError, DeviceError: arguments that do not fit each other.  NotSupported: an option that
+               this cell, or the place of the arrays, does not allow.
 
     >>> import numpy as np, rnnref
     >>> cell = rnnref.cells.LSTM()
@@ -43,6 +58,8 @@ def run(cell, p, xs, s=None, extra=None, lengths=None, mask=None, reverse=False,
     >>> ys, new, tape = run(cell, p, np.ones((5, 2, 3)), lengths=[5, 2])
     >>> ys.shape, bool((ys[2:, 1] == 0).all()), bool((new.h[1] == ys[1, 1]).all())
     ((5, 2, 4), True, True)
+    >>> tape
+    <Tape of LSTM: 5 steps of 2 rows, path 'hoisted'>
     >>> dxs, ds, dextra, dp = run_back(tape, np.ones_like(ys))
     >>> dxs.shape, sorted(dp)
     ((5, 2, 3), ['R', 'W', 'b'])
@@ -50,27 +67,27 @@ def run(cell, p, xs, s=None, extra=None, lengths=None, mask=None, reverse=False,
     s, live = _check_arguments(cell, p, xs, s, extra, lengths, mask)
     check_policy(padding, mask, isinstance(cell, Bidirectional))
     q, e, prepared = cell.prepare(p, extra)
-    keep = "states" if recompute and keep else keep
-    chosen = plan(cell, describe_call(xs, e, live is not None, keep, s), **choice)
+    kept = "states" if recompute and keep else keep
+    chosen = plan(cell, describe_call(xs, e, live is not None, kept, s), paths, kernels, mode)
     forward, tail = _translate_device_errors(load_path(chosen.path).forward, cell, xs), None
-    ys, new, tape = forward(chosen.cell, q, xs, s, e, live, reverse, keep)
+    ys, new, tape = forward(chosen.cell, q, xs, s, e, live, reverse, kept)
     if padding == "repeat":
         ys = _map_directions(repeat, cell, ys, live, reverse)
     elif padding == "free" and live is not None:     # from the state that each row ended with, over its padding
-        more, _, tail = forward(chosen.cell, q, xs, new, e, ~live, False, keep)
+        more, _, tail = forward(chosen.cell, q, xs, new, e, ~live, False, kept)
         ys = add(ys, more)
     return ys, new, Tape(cell, p, extra, prepared, chosen.path, tape, padding, live, reverse, tail,
                          (ys, new), map_structure(lambda a: a.dtype, (xs, s))) if keep else None
 
 
-def run_back(tape, dys=None, ds=None):
-    """Gradients of xs, the first state, `extra` and the parameters, in structure and dtype as these.
+def run_back(tape: Tape, dys: Tree = None, ds: Optional[State] = None) -> tuple[Tree, State, Tree, Tree]:
+    """Back through a sequence: gradients of xs, the first state, `extra` and p, in structure and dtype as these.
 
     dys and ds are the gradients of the outputs and of the last state; None, also in a tree of them, is zero.
     """
     cell, p, extra, prepared, path, inner, padding, live, reverse, tail, like, dtypes = tape
     dys, ds = map(fill_missing, (dys, ds), like)
-    name = getattr(cell, "name", type(cell).__name__)
+    name = name_of(cell)
     for what, d, a in zip(("dys", "ds"), (dys, ds), like):
         check_like(name, what, d, a)
     backward, more = _translate_device_errors(load_path(path).backward, cell, like), (None, None, None)
@@ -94,21 +111,21 @@ def _cast_gradient(d, dtype):
 
 
 def _translate_device_errors(f, cell, where):
-    """`f`, and if arrays are on a GPU, then what may go wrong there is said as rnnref says it."""
+    """`f`; if the arrays are on a GPU, with errors of the device raised as those of rnnref."""
     if not is_cupy(first_leaf(where)):
         return f
 
     def g(*args):
-        with resolve_name("cuda.errors").translate_errors(getattr(cell, "name", type(cell).__name__)):
+        with resolve_name("cuda.errors").translate_errors(name_of(cell)):
             return f(*args)
     return g
 
 
 def _check_gradients(who, dp, p):
-    """A gradient for every parameter and for nothing else: a cell that forgets one would train it never."""
+    """Check that dp has exactly the names and shapes of p; otherwise a parameter would silently never be trained."""
     got, want = dict(leaves(dp)), dict(leaves(p))
     if got.keys() != want.keys():
-        raise ShapeError(who, f"backward gave gradients of {' '.join(sorted(got)) or 'nothing'}, expected of "
+        raise ShapeError(who, f"backward gave gradients of {' '.join(sorted(got)) or 'nothing'}, expected those of "
                               f"{' '.join(sorted(want)) or 'nothing'}")
     for path, a in want.items():
         if got[path].shape != a.shape:
@@ -117,12 +134,12 @@ def _check_gradients(who, dp, p):
 
 
 def _check_arguments(cell, p, xs, s, extra, lengths, mask):
-    """The first state and where rows are live, after everything has been seen to fit."""
-    name = getattr(cell, "name", type(cell).__name__)
+    """The first state and where rows are live; raise unless all arguments fit each other."""
+    name = name_of(cell)
     _check_sequences(name, xs)
     like = first_leaf(xs)
     if s is None:
-        if not hasattr(cell, "zeros"):
+        if find_missing(cell, "zeros", "units"):
             raise NotSupported(name, "no state is given, and the cell has no zeros(batch, units)")
         s = make_initial_state(cell, like, cell.units(p))
     cell.check(p, xs, s, extra, "T B")
@@ -136,16 +153,16 @@ def _check_arguments(cell, p, xs, s, extra, lengths, mask):
     return s, make_live_mask(like, lengths, mask, name)
 
 
-def make_initial_state(cell, x, units):
+def make_initial_state(cell: Any, x: Array, units: Any) -> State:
     """The state that is zero everywhere, for inputs like x [T, B, ...]."""
-    lead = cell.lead(x.shape[1:-1]) if hasattr(cell, "lead") else x.shape[1]
+    lead = x.shape[1] if find_missing(cell, "lead") else cell.lead(x.shape[1:-1])
     return cell.zeros(lead, units, namespace(x), x.dtype)
 
 
 def _check_sequences(name, xs):
     """Raise unless all of xs are arrays with as many steps and rows as the first."""
     if next(leaves(xs), None) is None:
-        raise ShapeError(name, f"x is {xs!r}: there is no array in it")
+        raise ShapeError(name, f"x is {xs!r}: it holds no array")
     origin, like = next(leaves(xs))
     for path, x in leaves(xs):
         what = f"x.{path}" if path else "x"
@@ -158,11 +175,11 @@ def _check_sequences(name, xs):
             raise ShapeError(name, f"{what} has shape {tuple(x.shape)}: no steps", axes=f'{what} is "T B I" with T = 0')
         if x.shape[:2] != like.shape[:2]:
             raise ShapeError(name, f"{what} has shape {x.shape}, expected {like.shape[:2]} on the first two axes",
-                             axes=f"T, B = {like.shape[:2]} (from x.{origin}): all of x is one sequence")
+                             axes=f"T, B = {like.shape[:2]} (from x.{origin}): all arrays of x belong to one sequence")
 
 
 def _map_directions(f, cell, ys, live, reverse):
-    """`f` of the outputs; of two directions the second goes the other way."""
+    """`f` of the outputs; of two directions the second runs the other way."""
     if isinstance(cell, Bidirectional):
         return tuple(f(y, live, back) for y, back in zip(ys, (reverse, not reverse)))
     return f(ys, live, reverse)

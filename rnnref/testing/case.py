@@ -53,7 +53,8 @@ class Case:
     def run(self, **choice):
         """(ys, s') in main memory, and the tape where it is."""
         p, xs, s, extra, lengths, mask = to(self.device, (self.p, self.xs, self.s, self.extra, self.lengths, self.mask))
-        ys, new, tape = run(self.cell, p, xs, s, extra, lengths, mask, self.reverse, self.padding, **choice)
+        ys, new, tape = run(self.cell, p, xs, s, extra=extra, lengths=lengths, mask=mask, reverse=self.reverse,
+                            padding=self.padding, **choice)
         return to("cpu", (ys, new)), tape
 
     def back(self, tape, d):

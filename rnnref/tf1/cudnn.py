@@ -24,7 +24,6 @@ class RepeatedInput(Map):
     """x in the place of a product, the same for every gate block, plus a bias: cuDNN's skip input."""
     b: str = "b"
     blocks: int = 1
-    own_products = ""
 
     def axes(self, i, o="G"):
         return {self.b: o}

@@ -40,7 +40,8 @@ def run_cell(cell, xs, state, lengths, reverse=False, dtype=None, extra=None):
     cell.check_inputs(xs)
     s = _make_initial_state(cell, first_leaf(xs), state, dtype)
     extra = cell.draw(xs, len(first_leaf(xs))) if extra is None else extra
-    ys, new, tape = run(cell.core, cell.require_parameters(), xs, s, extra, lengths, None, reverse, **PLAIN)
+    ys, new, tape = run(cell.core, cell.require_parameters(), xs, s, extra=extra, lengths=lengths, reverse=reverse,
+                        **PLAIN)
 
     def back(dys, dstate):
         dxs, ds, _, dp = run_back(tape, dys, zeros_like(new) if dstate is None else cell.ours(dstate))

@@ -247,7 +247,7 @@ class Forgetful(cells.Cell):
 
 def test_a_cell_that_forgets_a_gradient():
     p, xs, s = {"a": np.ones(I), "b": np.zeros(I)}, np.ones((T, B, I)), gru.State(np.zeros((B, I)))
-    with pytest.raises(ShapeError, match="Forgetful: backward gave gradients of a, expected of a b"):
+    with pytest.raises(ShapeError, match="Forgetful: backward gave gradients of a, expected those of a b"):
         rnnref.run_back(rnnref.run(Forgetful(), p, xs, s)[2])
     with pytest.raises(NotSupported, match="give the first state"):
         rnnref.run(cells.Dropout(Forgetful()), p, xs)

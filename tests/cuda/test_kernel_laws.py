@@ -74,7 +74,7 @@ def test_nothing_crosses_the_bus(name):
     dys, dnew = to("gpu", d)
     for choice in ({}, {"reverse": True}, {"padding": "repeat"}, {"recompute": True}):
         strict.counts.clear()
-        ys, new, tape = run(one.cell, *args, **choice)
+        ys, new, tape = run(one.cell, *args[:3], extra=args[3], lengths=args[4], mask=args[5], **choice)
         grads = run_back(tape, dys, dnew)
         assert not strict.counts
         reverse, padding, text = choice.get("reverse", False), choice.get("padding", "zero"), PLAIN | {

@@ -87,7 +87,7 @@ def outcome(one, **choice):
     """Results and gradients in main memory, of a run in float32."""
     d = single(Trial(replace(one, device="cpu")).d)
     p, xs, s, extra = to(one.device, single((one.p, one.xs, one.s, one.extra)))
-    ys, new, tape = run(one.cell, p, xs, s, extra, **choice)
+    ys, new, tape = run(one.cell, p, xs, s, extra=extra, **choice)
     return to("cpu", (ys, new)), to("cpu", run_back(tape, *to(one.device, d)))
 
 

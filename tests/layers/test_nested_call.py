@@ -185,7 +185,7 @@ ERRORS = {
     "call gives a narrow state": (both_ways(Gives((np.ones((4, 3)), [np.ones((4, 2))]))), ShapeError,
                                   r"the state that call gave\.0 has shape \(4, 2\), expected \(4, 3\)"),
     "backward gives nothing": (both_ways(Gives()), ShapeError, r"backward gave a NoneType\n.*backward\(inputs, states"),
-    "backward forgets": (both_ways(Gives(back=NO_WEIGHT)), ShapeError, "gradients of nothing, expected of w"),
+    "backward forgets": (both_ways(Gives(back=NO_WEIGHT)), ShapeError, "gradients of nothing, expected those of w"),
     "backward of a shape": (both_ways(Gives(back=[np.zeros((4, 2)), *NO_WEIGHT[1:]])), ShapeError,
                             r"dinputs of backward has shape \(4, 2\), expected \(4, 3\)"),
     "config of call": (lambda: RNN(Gives()).get_config(), NotSupported, "get_config"),

@@ -26,7 +26,7 @@ def dtypes(tree):
 
 def both_ways(cell, p, xs, s, extra, **choice):
     with np.errstate(all="ignore"):
-        ys, new, tape = run(cell, p, xs, s, extra, **choice)
+        ys, new, tape = run(cell, p, xs, s, extra=extra, **choice)
         return ys, new, run_back(tape, ys, new)
 
 

@@ -53,7 +53,7 @@ def test_nothing_crosses_the_bus_and_every_bit_is_that_of_numpy(name, where):
     dys, dnew = to("gpu", d)
     for choice in CHOICES:
         strict.counts.clear()
-        ys, new, tape = run(one.cell, p, xs, s, extra, lengths, mask, **choice)
+        ys, new, tape = run(one.cell, p, xs, s, extra=extra, lengths=lengths, mask=mask, **choice)
         grads = run_back(tape, dys, dnew) if tape is not None else None
         # that lengths lie between 0 and T is the only question asked of values
         assert strict.counts == ({"item": 1} if lengths is not None else {})

@@ -86,7 +86,7 @@ def test_an_empty_batch_is_one(name):
 def test_a_sequence_of_no_steps_is_refused(name):
     one = case(name)
     with pytest.raises(rnnref.ShapeError, match="no steps"):
-        run(one.cell, one.p, map_structure(lambda a: a[:0], one.xs), one.s, one.extra)
+        run(one.cell, one.p, map_structure(lambda a: a[:0], one.xs), one.s, extra=one.extra)
 
 
 @pytest.mark.parametrize("where", WAYS)
