@@ -6,7 +6,7 @@ import numpy
 
 from .arrays import asnumpy
 from .errors import ShapeError
-from .tree import leaves, map_structure
+from .tree import Tree, leaves, unflatten
 
 
 def save(path, tree):
@@ -48,5 +48,4 @@ def load(path, like=None):
         if found[name].shape != a.shape or found[name].dtype != a.dtype:
             raise ShapeError("load", f"{name} in {path} has shape {found[name].shape} and dtype {found[name].dtype}, "
                                      f"expected {a.shape} and {a.dtype}")
-    names = iter(want)
-    return map_structure(lambda _: found[next(names)], like)
+    return unflatten(like, (found[name] for name in want))

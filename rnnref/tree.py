@@ -1,11 +1,11 @@
-"""Trees: nested dicts, tuples and named tuples of arrays; None is an empty tree.  (floor 0)
+"""Trees: nested dicts, tuples and named tuples of arrays; None is an empty tree.
 
-Parameters, states, inputs and gradients are all trees, and these few functions are all that is done to them.
+Parameters, states, inputs and gradients are all trees, and these functions are all operations on them.
 """
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Callable, Iterable, Iterator, Optional, Sequence
 
-from .arrays import make_transfer, namespace
+from .arrays import Array, make_transfer, namespace
 
 Tree = Any                                        # arrays in dicts, tuples and named tuples, as deep as need be
 
@@ -16,8 +16,8 @@ class PerStep:
     steps: Any                                    # [T, B, ...]
 
 
-def map_structure(f, tree, *rest):
-    """`f` of every leaf, beside the leaves at the same place in `rest`; the structure stays.
+def map_structure(f: Callable, tree: Tree, *rest: Tree) -> Tree:
+    """A tree of f(leaf, *leaves at the same place in `rest`), with the structure of `tree`.
 
     >>> map_structure(lambda a: 2 * a, {"W": 1, "b": (2, None)})
     {'W': 2, 'b': (4, None)}
@@ -27,12 +27,26 @@ def map_structure(f, tree, *rest):
     if isinstance(tree, dict):
         return {k: map_structure(f, v, *(r[k] for r in rest)) for k, v in tree.items()}
     if isinstance(tree, tuple):
-        items = [map_structure(f, v, *(r[i] for r in rest)) for i, v in enumerate(tree)]
-        return type(tree)(*items) if hasattr(tree, "_fields") else tuple(items)
+        return tuple_like(tree, [map_structure(f, v, *(r[i] for r in rest)) for i, v in enumerate(tree)])
     return f(tree, *rest)
 
 
-def leaves(tree, path=""):
+def tuple_like(like: tuple, items: Iterable) -> tuple:
+    """`items` as a tuple of the type of `like`, which may be a named tuple."""
+    return type(like)(*items) if hasattr(like, "_fields") else tuple(items)
+
+
+def unflatten(like: Tree, values: Iterable) -> Tree:
+    """A tree with the structure of `like` and these values as leaves, in the order of `leaves(like)`.
+
+    >>> unflatten({"W": 0, "b": (0, None)}, [1, 2])
+    {'W': 1, 'b': (2, None)}
+    """
+    rest = iter(values)
+    return map_structure(lambda _: next(rest), like)
+
+
+def leaves(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
     """(dotted path, leaf) for every leaf.
 
     >>> dict(leaves({"W": 1, "cells": (2, 3)}))
@@ -46,18 +60,18 @@ def leaves(tree, path=""):
         yield path, tree
 
 
-def first_leaf(tree):
-    """The first leaf."""
+def first_leaf(tree: Tree) -> Any:
+    """The first leaf of a tree that has one."""
     return next(leaves(tree))[1]
 
 
-def select_step(tree, t):
+def select_step(tree: Tree, t: int) -> Tree:
     """Step t of a tree of sequences."""
     return map_structure(lambda a: a[t], tree)
 
 
-def stack(trees):
-    """Steps [...] to sequences [T, ...]; what occurs twice in a step is stacked once."""
+def stack(trees: Sequence[Tree]) -> Tree:
+    """Steps [...] to sequences [T, ...]; an array that occurs twice in every step is stacked once."""
     done = {}
 
     def one(*arrays):
@@ -68,44 +82,46 @@ def stack(trees):
     return map_structure(one, *trees)
 
 
-def add(a, b):
-    """a + b for gradient trees, where None is no gradient."""
+def add(a: Tree, b: Tree) -> Tree:
+    """a + b for trees of gradients, where None is no gradient."""
     return a if b is None else b if a is None else map_structure(lambda u, v: u + v, a, b)
 
 
-def fill_missing(tree, like):
-    """`tree` with zeros wherever it says None: a gradient that is not given is zero."""
+def fill_missing(tree: Tree, like: Tree) -> Tree:
+    """`tree` with zeros in the place of None: a gradient that is not given is zero."""
     if tree is None:
         return zeros_like(like)
     if isinstance(like, dict) and isinstance(tree, dict):
         return {k: fill_missing(d, like[k]) if k in like else d for k, d in tree.items()}
     if isinstance(like, tuple) and isinstance(tree, tuple) and len(tree) == len(like):
-        items = [fill_missing(d, a) for d, a in zip(tree, like)]
-        return type(tree)(*items) if hasattr(tree, "_fields") else tuple(items)
+        return tuple_like(tree, [fill_missing(d, a) for d, a in zip(tree, like)])
     return tree
 
 
-def zeros_like(tree):
-    """Zeros in the shapes, dtypes and place of `tree`."""
+def zeros_like(tree: Tree) -> Tree:
+    """Zeros in the shapes and dtypes of `tree`, on the same device."""
     return map_structure(lambda a: namespace(a).zeros_like(a), tree)
 
 
-def apply_mask(live, tree):
-    """`tree` where `live`, zero elsewhere: a selection, so NaN goes too.  live: None (everywhere), [B] or [T, B]."""
+def apply_mask(live: Optional[Array], tree: Tree) -> Tree:
+    """`tree` where `live`, zero elsewhere: selected, not multiplied, so NaN is dropped.  live: None (all), [B] or [T, B]."""
     return tree if live is None else map_structure(lambda a: namespace(a).where(expand_mask(live, a), a, 0), tree)
 
 
-def choose(live, new, old):
+def choose(live: Optional[Array], new: Tree, old: Tree) -> Tree:
     """`new` where `live`, `old` elsewhere."""
     return new if live is None else map_structure(lambda a, b: namespace(a).where(expand_mask(live, a), a, b), new, old)
 
 
-def expand_mask(live, a):
-    """`live` with as many axes as `a`, so that it broadcasts over what a row holds."""
+def expand_mask(live: Array, a: Array) -> Array:
+    """`live` with as many axes as `a`, so that it broadcasts over the axes after time and batch."""
     return live.reshape(live.shape + (1,) * (a.ndim - live.ndim))
 
 
-def to(where, tree):
-    """The tree on the "cpu" or on the "gpu": the only way that arrays cross the bus."""
+def to(where: str, tree: Tree) -> Tree:
+    """The tree in main memory ("cpu") or on the GPU ("gpu"): the only way to move arrays between them.
+
+    Errors   MissingExtra: CuPy is not installed.  NotSupported: another place.
+    """
     move = make_transfer(where)
     return map_structure(lambda a: PerStep(move(a.steps)) if isinstance(a, PerStep) else move(a), tree)

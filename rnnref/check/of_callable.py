@@ -13,7 +13,7 @@ import numpy
 
 from ..errors import DtypeError, NotSupported, ShapeError, check_option
 from ..loops.run import run, run_back
-from ..tree import leaves, map_structure
+from ..tree import leaves, map_structure, unflatten
 from ..wrappers.stack import Bidirectional
 from .candidate import (AXIS_WORDS, GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluation, draw_normal,
                         step_order)
@@ -78,13 +78,7 @@ def _make_initial_state(zero, initial_state, takes, rng, name):
     if [a.shape for a in arrays] != [a.shape for _, a in leaves(zero)]:
         raise ShapeError("verify", f"initial_state has shapes {[a.shape for a in arrays]}, expected "
                                    f"{[a.shape for _, a in leaves(zero)]}")
-    return _unflatten(zero, [a.astype(z.dtype) for a, (_, z) in zip(arrays, leaves(zero))])
-
-
-def _unflatten(like, arrays):
-    """A tree in the structure of `like` with these leaves."""
-    rest = iter(arrays)
-    return map_structure(lambda _: next(rest), like)
+    return unflatten(zero, [a.astype(z.dtype) for a, (_, z) in zip(arrays, leaves(zero))])
 
 
 @dataclass
@@ -109,8 +103,8 @@ class CallableCandidate(Candidate):
     def _unflatten_arrays(self, arrays):
         """The first state (or None) and the parameters, as trees."""
         starts = [arrays.get(f"{path}0") for path in self.states]
-        first = None if starts[0] is None else _unflatten(self.zero, starts)
-        return first, _unflatten(self.p, [arrays[path] for path, _ in leaves(self.p)])
+        first = None if starts[0] is None else unflatten(self.zero, starts)
+        return first, unflatten(self.p, [arrays[path] for path, _ in leaves(self.p)])
 
     def run_reference(self, arrays, **choice):
         first, p = self._unflatten_arrays(arrays)
@@ -120,7 +114,7 @@ class CallableCandidate(Candidate):
         def back(d):
             dys = tuple(d[name] for name in self.outputs)
             dx, ds, _, dp = run_back(tape, dys if len(dys) > 1 else dys[0],
-                                     _unflatten(last, [d[path] for path in self.states]))
+                                     unflatten(last, [d[path] for path in self.states]))
             found = {"dx": dx, **{f"d{path}": a for path, a in leaves(dp)}}
             return found | ({} if first is None else {f"d{path}0": a for path, a in leaves(ds)})
         return Evaluation(self._by_name(ys, last), back)
@@ -136,7 +130,7 @@ class CallableCandidate(Candidate):
     def _run_backward(self, d):
         """The candidate's gradients, under our names."""
         dys = tuple(d[name] for name in self.outputs)
-        got = self.backward(dys if len(dys) > 1 else dys[0], _unflatten(self.zero, [d[path] for path in self.states]))
+        got = self.backward(dys if len(dys) > 1 else dys[0], unflatten(self.zero, [d[path] for path in self.states]))
         places, found = self.describe_arrays(), {}
         for name, a in got.items():
             known = next((n for n in (f"d{name}", name) if n in places), None)

@@ -6,7 +6,7 @@ import numpy
 
 from ..arrays import asnumpy, is_array, is_floating, namespace
 from ..errors import DtypeError, Error, NotSupported, ShapeError
-from ..tree import first_leaf, leaves, map_structure, to
+from ..tree import first_leaf, leaves, map_structure, to, unflatten
 from .config import deserialize, initialiser, serialize, snake
 
 
@@ -202,8 +202,7 @@ class Owner(Layer):
             given.append(cast_array(self.who, path, a, self.dtype))
             if a.shape != old.shape:
                 raise ShapeError(self.who, f"{path} has shape {a.shape}, expected {old.shape}")
-        items = iter(given)
-        self.params = self.placed(map_structure(lambda _: next(items).copy(), self.params))
+        self.params = self.placed(unflatten(self.params, [a.copy() for a in given]))
 
     def placed(self, params):
         """New parameters in the layer's dtype, where the old ones were."""

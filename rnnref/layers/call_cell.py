@@ -8,7 +8,7 @@ from ..arrays import is_array, is_floating
 from ..cell import Cell
 from ..errors import DtypeError, NotSupported, ShapeError
 from ..shapes import ArraySpec
-from ..tree import first_leaf, leaves
+from ..tree import first_leaf, leaves, tuple_like
 from .base import Layer
 from .cell import OwningCell
 from .nested import as_lists, cast_outputs, map_shapes, one_step, output_shapes, pack_like, stand_in, with_batch
@@ -91,7 +91,7 @@ def _zeros_of(sizes, batch, xp, dtype):
     if isinstance(sizes, dict):
         return {k: _zeros_in(size, batch, xp, dtype) for k, size in sizes.items()}
     items = [_zeros_in(size, batch, xp, dtype) for size in (sizes if isinstance(sizes, (list, tuple)) else [sizes])]
-    return type(sizes)(*items) if hasattr(sizes, "_fields") else tuple(items)
+    return tuple_like(sizes, items)
 
 
 def _zeros_in(size, batch, xp, dtype):

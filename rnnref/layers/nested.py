@@ -7,7 +7,7 @@ import numpy
 
 from ..arrays import cast, is_array
 from ..errors import ShapeError
-from ..tree import map_structure, zeros_like
+from ..tree import map_structure, tuple_like, zeros_like
 from .base import cast_array
 
 
@@ -24,7 +24,7 @@ def cast_inputs(who, name, a, dtype):
     if isinstance(a, dict):
         return {k: cast_inputs(who, f"{name}.{k}", item, dtype) for k, item in a.items()}
     items = [cast_inputs(who, f"{name}.{k}", item, dtype) for k, item in zip(getattr(a, "_fields", range(len(a))), a)]
-    return type(a)(*items) if hasattr(a, "_fields") else tuple(items)
+    return tuple_like(a, items)
 
 
 def cast_outputs(y, like):
@@ -32,8 +32,7 @@ def cast_outputs(y, like):
     if isinstance(y, dict):
         return {k: cast_outputs(item, like) for k, item in y.items()}
     if isinstance(y, (list, tuple)):
-        items = [cast_outputs(item, like) for item in y]
-        return type(y)(*items) if hasattr(y, "_fields") else tuple(items)
+        return tuple_like(y, [cast_outputs(item, like) for item in y])
     return cast(y, like) if is_array(y) else y
 
 
@@ -76,8 +75,7 @@ def pack_like(who, what, given, like):
         raise ShapeError(who, f"{what} is {got}, expected {len(like)}: "
                               f"{', '.join(getattr(like, '_fields', ['one for each']))}")
     names = getattr(like, "_fields", range(len(like)))
-    items = [pack_like(who, f"{what}.{n}", a, b) for n, a, b in zip(names, given, like)]
-    return type(like)(*items) if hasattr(like, "_fields") else tuple(items)
+    return tuple_like(like, [pack_like(who, f"{what}.{n}", a, b) for n, a, b in zip(names, given, like)])
 
 
 def _pack_dict(who, what, given, like):
@@ -102,8 +100,7 @@ def map_shapes(f, shapes):
         return f(shapes)
     if isinstance(shapes, dict):
         return {k: map_shapes(f, s) for k, s in shapes.items()}
-    items = [map_shapes(f, s) for s in shapes]
-    return type(shapes)(*items) if hasattr(shapes, "_fields") else tuple(items)
+    return tuple_like(shapes, [map_shapes(f, s) for s in shapes])
 
 
 def stand_in(shape):

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..arrays import namespace
 from ..errors import ShapeError
-from ..tree import leaves, map_structure
+from ..tree import leaves, map_structure, tuple_like, unflatten
 
 LSTMStateTuple = namedtuple("LSTMStateTuple", "c h")
 CH = LSTMStateTuple("c", "h")
@@ -57,8 +57,7 @@ def _build_state(form, arrays):
         pieces = [_select_piece(arrays, leaf) for leaf in list_leaves(form)]
         return namespace(*pieces).concatenate(pieces, -1)
     if isinstance(form, tuple):
-        items = [_build_state(item, arrays) for item in form]
-        return type(form)(*items) if hasattr(form, "_fields") else tuple(items)
+        return tuple_like(form, [_build_state(item, arrays) for item in form])
     return _select_piece(arrays, form)
 
 
@@ -67,8 +66,7 @@ def state_from_tf(form, state, like, who):
     found: dict = {}
     collect(form, state, dict(leaves(like)), found, who)
     arrays = {path: found[path] if path in found else _join_pieces(found, path) for path, _ in leaves(like)}
-    paths = iter(arrays)
-    return map_structure(lambda _: arrays[next(paths)], like)
+    return unflatten(like, arrays.values())
 
 
 def _join_pieces(found, path):

@@ -3,8 +3,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import ShapeError
+from ..options import keyword_options
 from ..shapes import ArraySpec, Size, check_floating, expect
-from ..tree import PerStep, add, first_leaf, zeros_like
+from ..tree import PerStep, add, first_leaf, tuple_like, zeros_like
 from .base import Wrapper
 
 
@@ -21,6 +22,7 @@ class Kept(NamedTuple):
     masks: Any; cell: Any
 
 
+@keyword_options()
 @dataclass(frozen=True)
 class Dropout(Wrapper):
     """The cell on x m_x and h m_h, its output times m_y (Srivastava et al. 2014).
@@ -79,8 +81,7 @@ def multiply_mask(a, mask):
     if mask is None:
         return a
     if isinstance(a, tuple):
-        items = map(multiply_mask, a, mask)
-        return type(a)(*items) if hasattr(a, "_fields") else tuple(items)
+        return tuple_like(a, map(multiply_mask, a, mask))
     return a * mask
 
 
@@ -88,6 +89,7 @@ def _mask_h(s, mask):                              # only what recurs: c is neve
     return s if mask is None else type(s)(s[0] * mask, *s[1:])
 
 
+@keyword_options()
 @dataclass(frozen=True)
 class Zoneout(Wrapper):
     """Some units keep their old state: s' = m s + (1 - m) s'_cell, and the output is the new h (Krueger et al. 2017).
@@ -99,7 +101,7 @@ class Zoneout(Wrapper):
     Errors        ShapeError: masks that do not fit, and a cell whose output is not its h
 
     >>> import numpy as np, rnnref
-    >>> cell = Zoneout(rnnref.cells.SimpleRNN("linear"))
+    >>> cell = Zoneout(rnnref.cells.SimpleRNN(activation="linear"))
     >>> p, s = {"W": np.ones((1, 1)), "R": np.zeros((1, 1)), "b": np.zeros(1)}, cell.zeros(1, 1, dtype="float64")
     >>> float(cell.forward(p, np.full((1, 1), 8.0), s, ZoneoutMasks(type(s)(np.full((1, 1), 0.25))))[0][0, 0])
     6.0
@@ -152,6 +154,5 @@ def _blend(mask, old, new):
     if mask is None:
         return new
     if isinstance(new, tuple):
-        items = map(_blend, mask, old, new)
-        return type(new)(*items) if hasattr(new, "_fields") else tuple(items)
+        return tuple_like(new, map(_blend, mask, old, new))
     return mask * old + (1 - mask) * new
