@@ -1,39 +1,22 @@
-"""The house stands: who may import whom, what `import rnnref` brings along, how long a file may be."""
+"""The structure of the package: who may import whom, what `import rnnref` brings along, how long a file may be."""
 import ast
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import rnnref
 from rnnref.loops import plan
+from tests.support.floors import FLOORS
 
 ROOT = Path(rnnref.__file__).parent
-LINES = 300
+LINES = 400
 
-# The floor of every folder, and of every file that lies in none.  A module imports only from floors below its own, and
-# from its own folder; files in none share one folder, and there only what is not above.
-FLOORS = {
-    "arrays": 0, "tree": 0, "shapes": 0, "errors": 0, "scalar": 0, "norms": 0,
-    "maps": 1, "rules": 1, "store": 1,
-    "cell": 2, "init": 2,
-    "wrappers": 3,
-    "cells": 4, "own": 4,
-    "interop": 5, "plain": 5, "hoisted": 5, "padding": 5, "cpu": 5, "cuda": 5,
-    "run": 6, "fused": 6, "bidirectional": 6, "layerwise": 6,
-    "layers": 7, "tf1": 7, "onnx": 7,
-    "train": 8,
-    "models": 9,
-    "check": 10,
-    "survey": 11,
-    "compare": 12, "trial": 12, "laws": 12, "testing": 12, "plot": 12, "about": 12, "cli": 12,
-    "__init__": 13, "__main__": 13,
-}
-
-# What may stand in an `import` statement.  All else is imported by errors.extra, in the one function that needs it ...
+# What may stand in an `import` statement.  All else is imported by errors.import_optional, in the one function that needs it ...
 OUTSIDE = {"numpy", "rnnref", *sys.stdlib_module_names}
-# ... but for these, whose base classes are another package's: errors.extra is asked before they are imported.
+# ... but for these, whose base classes are another package's: errors.import_optional is called before they are imported.
 BUILT_ON = {"onnx/backend.py": "onnx", "onnx/promote.py": "onnx"}
 HEAVY = ("torch", "cupy", "onnx", "onnxruntime", "matplotlib", "hypothesis", "tqdm", "keras", "tensorflow", "jax",
          "flax", "ml_dtypes", "h5py", "safetensors")
@@ -70,7 +53,7 @@ def faults(path, text):
     for module in imports(ast.parse(text), path):
         top, _, inside = module.partition(".")
         if top not in OUTSIDE and top != BUILT_ON.get(path):
-            found.append(f"rnnref/{path} imports {module}: use errors.extra in the function that needs it")
+            found.append(f"rnnref/{path} imports {module}: use errors.import_optional in the function that needs it")
         other = inside.partition(".")[0]
         if top != "rnnref" or other in ("", "__version__", mine):
             continue
@@ -109,13 +92,13 @@ def test_no_folder_in_a_folder():
 
 
 @pytest.mark.parametrize("path, text, says", (
-    ("scan.py", "from .run import run", "rnnref/scan.py (floor 5) imports rnnref.run (floor 6)"),
-    ("scan.py", "def f():\n    from . import run", "rnnref/scan.py (floor 5) imports rnnref.run (floor 6)"),
+    ("padding.py", "from .loops import run", "rnnref/padding.py (floor 5) imports rnnref.loops (floor 7)"),
+    ("padding.py", "def f():\n    from . import loops", "rnnref/padding.py (floor 5) imports rnnref.loops (floor 7)"),
     ("maps/dense.py", "from ..rules import lstm", "rnnref/maps/dense.py (floor 1) imports rnnref.rules (floor 1)"),
     ("maps/dense.py", "import rnnref.cells.catalog", "imports rnnref.cells.catalog (floor 4)"),
     ("tree.py", "from . import cell", "rnnref/tree.py (floor 0) imports rnnref.cell (floor 2)"),
-    ("run.py", "def f():\n    import torch.nn", "rnnref/run.py imports torch.nn: use errors.extra"),
-    ("run.py", "from cupy import ndarray", "rnnref/run.py imports cupy: use errors.extra"),
+    ("loops/run.py", "def f():\n    import torch.nn", "rnnref/loops/run.py imports torch.nn: use errors.import_optional"),
+    ("loops/run.py", "from cupy import ndarray", "rnnref/loops/run.py imports cupy: use errors.import_optional"),
     ("novel.py", "", "rnnref/novel.py has no floor"),
     ("novel/novel.py", "", "rnnref/novel/novel.py has no floor: give 'novel' one"),
 ))
@@ -125,17 +108,24 @@ def test_a_wrong_import_is_seen(path, text, says):
 
 @pytest.mark.parametrize("path, text", (
     ("maps/conv.py", "from .dense import Dense\nfrom ..arrays import rows\nimport numpy as np"),
-    ("hoisted.py", "from .scan import row"), ("onnx/backend.py", "from onnx import helper"),
+    ("padding.py", "from .products import find_parts"), ("onnx/backend.py", "from onnx import helper"),
     ("tree.py", "from .arrays import namespace\nfrom dataclasses import field"),
-    ("testing.py", "from .check.tolerance import tolerance"), ("__init__.py", "from . import cells, run"),
+    ("testing/laws.py", "from ..check.tolerance import tolerance"), ("__init__.py", "from . import cells, loops"),
 ))
 def test_a_right_import_is_not_a_fault(path, text):
     assert not faults(path, text)
 
 
-def brought_by(statement):
-    code = f"import sys; {statement}; print([m for m in {HEAVY!r} if m in sys.modules])"
+def test_every_floor_is_that_of_a_file_or_folder():
+    assert not [room for room in FLOORS if not (ROOT / room).is_dir() and not (ROOT / f"{room}.py").is_file()]
+
+
+def output_of(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def brought_by(statement):
+    return output_of(f"import sys; {statement}; print([m for m in {HEAVY!r} if m in sys.modules])")
 
 
 @pytest.mark.parametrize("statement", ("import rnnref", "import rnnref.testing", "import rnnref; rnnref.check"))
@@ -143,12 +133,39 @@ def test_numpy_is_all_that_is_imported(statement):
     assert brought_by(statement) == "[]"
 
 
+FIRST_RUN = """
+import sys, numpy as np, rnnref
+cell = rnnref.cells.Stack((rnnref.cells.LSTM(), rnnref.cells.GRU(reset="before")))
+p = rnnref.init.parameters(cell, 3, 4, np.random.default_rng(0))
+ys, s, tape = rnnref.run(cell, p, np.ones((5, 2, 3), "float32"), lengths=[5, 2])
+rnnref.run_back(tape, ys)
+print([m for m in sys.modules if m.startswith("rnnref.cuda")])
+"""
+
+
+def test_the_first_run_on_numpy_imports_no_cuda():
+    assert output_of(FIRST_RUN) == "[]"
+    said = rnnref.explain(rnnref.cells.LSTM(), np.ones((5, 2, 3))).splitlines()
+    assert said == ["GPU paths: arrays are in main memory", "hoisted: runs"]
+
+
+def test_an_import_of_cuda_would_be_seen():
+    assert "rnnref.cuda.precision" in output_of("import rnnref.cuda.precision" + FIRST_RUN)
+
+
 def test_what_is_heavy_would_be_seen():
     assert brought_by("import rnnref, hypothesis") == "['hypothesis']"
 
 
-@pytest.mark.parametrize("name", [*dict.fromkeys((*plan.PATHS, *plan.TIERS)), *plan.KERNELS.values()])
-def test_every_entry_of_the_table_resolves(name):
+@pytest.mark.parametrize("name", sorted({name for paths in plan.MODULES.values() for name in paths}))
+def test_every_path_of_the_table_resolves(name):
+    path = plan.load_path(name)
+    for needed in ("refuses", "forward", "backward"):
+        assert callable(getattr(path, needed))
+
+
+@pytest.mark.parametrize("name", plan.KERNELS.values())
+def test_every_kernel_of_the_table_resolves(name):
     found = plan.resolve_name(name)
     for needed in ("refuses", "forward", "backward"):
         assert callable(getattr(found, needed))

@@ -1,0 +1,35 @@
+"""Who may import whom: the floor of every folder, and of every file that lies in none.
+
+A module imports only from floors below its own, and from its own folder; files in none share one folder, and import
+there only what is not above.
+"""
+ROOMS = {                                          # floor: {folder or file: what it is}
+    0: {"errors": "the errors, and their one form", "arrays": "which array module, which dtype",
+        "tree": "nested dicts and tuples of arrays", "shapes": "axis letters", "options": "keyword-only options of cells",
+        "elementwise": "functions of one number and their derivatives", "layer_norm": "normalisation and its gradient"},
+    1: {"maps": "linear maps", "rules": "what joins maps, unit by unit", "init": "first values of parameters",
+        "io": "trees of arrays in files"},
+    2: {"cell": "one timestep"},
+    3: {"wrappers": "cells that hold cells"},
+    4: {"cells": "the catalog"},
+    5: {"padding": "masks from lengths, outputs at padded steps", "products": "the parts of a cell and their matrix products",
+        "cuda": "kernels for one step, and the device", "interop": "weights of other frameworks"},
+    6: {"cuda_loops": "whole sequences on a GPU"},
+    7: {"loops": "`run`, and what it chooses from"},
+    8: {"plot": "pictures", "layers": "Keras's names", "tf1": "TensorFlow 1.15's names", "onnx": "the ONNX operators"},
+    11: {"check": "is that implementation right?"},
+    12: {"survey": "is that engine what the operator text says?", "testing": "laws for your own cells"},
+    13: {"info": "a cell and the machine in words", "cli": "the `rnnref` command", "__init__": "the front door",
+         "__main__": "`python -m rnnref`"},
+}
+FLOORS = {room: floor for floor, rooms in ROOMS.items() for room in rooms}
+
+
+def list_floors(folders):
+    """The table of floors as text, from the top; `folders` are the rooms that are folders."""
+    lines = []
+    for floor, rooms in sorted(ROOMS.items(), reverse=True):
+        for room, what in rooms.items():
+            name = room + "/" * (room in folders)
+            lines.append(f"    {floor if room == next(iter(rooms)) else '':<4}{name:<14}{what}")
+    return "\n".join(lines)
