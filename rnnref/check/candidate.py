@@ -1,124 +1,146 @@
-"""What is checked: a candidate and its reference, two functions from the same named arrays to the same named results.
+"""The interface of everything that can be verified: a candidate and its reference, on one set of named arrays.
 
-    given   x, the first states and every weight, by the candidate's own names and in its own layout
-    answer  results by name, and the way back: {result: gradient} -> {"d" + name: gradient}
+    arrays      x, the initial states and every weight, under the candidate's own names and in its own layout
+    Evaluation  results by name, and the backward pass: {result: gradient} -> {"d" + name: gradient}
 
-Whoever brings a new kind of candidate writes a `Subject`; budgets, verdicts and sentences come by themselves.
-(floor 10)
+A new kind of candidate is a subclass of `Candidate`; budgets, verdicts and findings need nothing else.
 """
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy
 
+from ..arrays import Array
+from ..interop.layouts import Layout
+
 OUTPUT, STATE, GRADIENT = "outputs", "states", "gradients"
 
 
 class Evaluation(NamedTuple):
-    results: dict                                 # name -> array
-    back: Any = None                              # None: no gradients are to be had
+    """What a candidate or its reference computes."""
+    results: dict[str, Array]
+    back: Callable | None = None                  # None: there is no backward pass
 
 
 class Axis(NamedTuple):
-    """"unit" of the axis of H; with labels the axis is as many blocks end to end: gates, directions, layers."""
+    """One axis of an array: "unit" for H.  With labels it consists of equal blocks: gates, directions or layers."""
     word: str
-    labels: tuple = ()
-    what: str = ""                                # of the labels: "gate", or nothing
+    labels: tuple[str, ...] = ()
+    kind: str = ""                                # what the labels name: "gate", or nothing
 
-    def describe(self, n, size):
-        """("gate f", "unit 3"): the block, and where in it; "" where there is nothing to say."""
+    def describe(self, n: int, size: int) -> tuple[str, str]:
+        """The block and the position in it, ("gate f", "unit 3"); either may be empty."""
         if not self.labels:
             return ("", f"{self.word} {n}") if self.word != "t" else (f"t={n}", "")
         block, rest = divmod(n, max(1, size // len(self.labels)))
-        return " ".join(filter(None, (self.what, self.labels[block]))), self.word and f"{self.word} {rest}"
+        return " ".join(filter(None, (self.kind, self.labels[block]))), self.word and f"{self.word} {rest}"
+
+    def find_blocks(self, mask: Array, k: int) -> list[str]:
+        """The labels of the blocks in which `mask`, of which this is axis k, is True anywhere."""
+        blocks = numpy.split(numpy.moveaxis(mask, k, 0), len(self.labels)) if self.labels else []
+        return [label for label, block in zip(self.labels, blocks) if block.any()]
 
 
 class ArrayDescription(NamedTuple):
-    """How to speak of an array, and in which order its entries are computed: by `when`, broadcast over it."""
-    group: str
-    axes: tuple = ()
-    step: Any = 0
+    """The group and the axes of an array, and the order in which its entries are computed."""
+    group: str                                    # OUTPUT, STATE or GRADIENT
+    axes: tuple[Axis, ...] = ()
+    step: Any = 0                                 # the step that computes an entry; broadcast over the array
 
-    def describe(self, index, shape):
-        if len(self.axes) != len(shape):          # of this array nothing is known
+    def describe(self, index: tuple[int, ...], shape: tuple[int, ...]) -> str:
+        """An entry in words: "t=3, backward, row 1, unit 4"."""
+        if len(self.axes) != len(shape):          # an output of a whole model: its axes are not known
             return f"at [{', '.join(map(str, index))}]"
         blocks, rest = zip(*(axis.describe(int(n), size) for axis, n, size in zip(self.axes, index, shape)))
-        first = sorted(blocks, key=lambda word: not word.startswith("t="))
-        return ", ".join(filter(None, (*first, *rest)))
+        time_first = sorted(blocks, key=lambda word: not word.startswith("t="))
+        return ", ".join(filter(None, (*time_first, *rest)))
 
     @property
-    def time(self):
-        """Which axis is time, or None."""
+    def time(self) -> int | None:
+        """The number of the axis of time, or None."""
         return next((k for k, axis in enumerate(self.axes) if axis.word == "t"), None)
+
+    @property
+    def row(self) -> int:
+        """The number of the axis of rows, the batch."""
+        return next(k for k, axis in enumerate(self.axes) if axis.word == "row")
 
 
 @dataclass
 class Candidate:
-    """A candidate on one set of arrays."""
+    """A candidate and its reference on one set of arrays."""
     title: str
-    arrays: dict                                  # all of one floating dtype
-    x: str = "x"                                  # which of `given` is the sequence ...
-    time: int = 0                                 # ... and which of its axes is time; rows are 1 - time
+    arrays: dict[str, Array]                      # all of one floating dtype
+    x: str = "x"                                  # the name of the sequence in `arrays` ...
+    time: int = 0                                 # ... and its axis of time; the batch is axis 1 - time
     lengths: Any = None                           # [B], or None
-    biases: tuple = ()                            # those of `given` that are biases
-    settable: bool = False                        # whether the candidate computes with the weights that are given
-    backwards: bool = False                       # it reads the sequence from its end
-    facts: dict = field(default_factory=dict)
-    variants: tuple = ({}, {"paths": ("plain", "bidirectional"), "kernels": False})      # ways to run the reference
+    biases: tuple[str, ...] = ()                  # the names of biases in `arrays`
+    settable: bool = False                        # True if the candidate computes with the weights in `arrays`
+    backwards: bool = False                       # True if it reads the sequence from its end
+    facts: dict[str, Any] = field(default_factory=dict)
+    variants: tuple[dict, ...] = ({}, {"paths": ("plain", "bidirectional"), "kernels": False})  # options of `run`
 
-    def run_reference(self, arrays, **choice):
-        """The reference's `Answer`, in the dtype of `given`; `choice` is for `run`."""
+    def run_reference(self, arrays: dict[str, Array], **options: Any) -> Evaluation:
+        """The reference on these arrays, in their dtype; `options` are those of `run`."""
         raise NotImplementedError
 
-    def run_candidate(self, arrays):
-        """The candidate's `Answer`; `Refused`, or any other exception, is its refusal."""
+    def run_candidate(self, arrays: dict[str, Array]) -> Evaluation:
+        """The candidate on these arrays; a `RefusalError` or any other exception becomes a row "refused"."""
         raise NotImplementedError
 
-    def describe_arrays(self):
-        """name -> `Place`, of results and of "d" + every name in `given`."""
+    def describe_arrays(self) -> dict[str, ArrayDescription]:
+        """The descriptions of all results, and of the gradient "d" + name of everything in `arrays`."""
         raise NotImplementedError
 
     @property
-    def dtype(self):
+    def dtype(self) -> numpy.dtype:
+        """The dtype of the arrays."""
         return self.arrays[self.x].dtype
 
     @property
-    def size(self):
+    def size(self) -> tuple[int, int]:
         """(T, B)."""
         shape = self.arrays[self.x].shape
         return shape[self.time], shape[1 - self.time]
 
-    def truncate(self, steps):
-        """The same of the first steps that it reads alone."""
+    def truncate(self, steps: int) -> "Candidate":
+        """The same candidate on the first steps that it reads only."""
         T = self.size[0]
-        here = slice(T - steps, T) if self.backwards else slice(0, steps)
-        cut = (slice(None),) * self.time + (here,)
+        kept = slice(T - steps, T) if self.backwards else slice(0, steps)
+        x = self.arrays[self.x][(slice(None),) * self.time + (kept,)]
         lengths = self.lengths
         if lengths is not None:
             lengths = numpy.clip(numpy.asarray(lengths) - (T - steps if self.backwards else 0), 0, steps)
-        return replace(self, arrays=self.arrays | {self.x: self.arrays[self.x][cut]}, lengths=lengths)
+        return replace(self, arrays=self.arrays | {self.x: x}, lengths=lengths)
 
-    def padding_mask(self):
-        """[T, B] bool: the padding; None where there is none."""
+    def padding_mask(self) -> Array | None:
+        """[T, B] bool, True in the padding; None without lengths."""
         if self.lengths is None:
             return None
         return numpy.arange(self.size[0])[:, None] >= numpy.asarray(self.lengths)
 
 
-def step_order(T, backwards=False):
-    """`when` of the axis of time."""
+def step_order(T: int, backwards: bool = False) -> Array:
+    """The number of the step that computes each timestep."""
     return numpy.arange(T)[::-1] if backwards else numpy.arange(T)
 
 
-def draw_normal(rng, shape, dtype, scale=1.0):
+def draw_normal(rng: numpy.random.Generator, shape: tuple[int, ...], dtype: Any, scale: float = 1.0) -> Array:
+    """Normally distributed numbers of this shape and dtype."""
     return (scale * rng.standard_normal(shape)).astype(dtype)
+
+
+def is_shape(x: Any) -> bool:
+    """True for a tuple of integers, which stands for an array of that shape to be drawn."""
+    return isinstance(x, tuple) and all(isinstance(n, int) for n in x)
 
 
 AXIS_WORDS = {"I": "input", "H": "from unit", "U": "unit"}
 
 
-def describe_gradient(layout, name):
-    """The `Place` of the gradient of one of their weights, from its row in the table."""
+def describe_gradient(layout: Layout, name: str) -> ArrayDescription:
+    """The description of the gradient of a framework's weight, from its row in the layout."""
     row = next(row for row in layout.rows if row.theirs == name)
     gates, axes = tuple(row.gates or layout.gates), []
     for word in row.axes.split():

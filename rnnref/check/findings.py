@@ -1,68 +1,80 @@
-"""What the rows of a check mean together, in plain sentences.  (floor 10)"""
+"""Findings: what the verdicts on all arrays of a candidate mean together, in plain sentences."""
+from collections.abc import Iterable, Iterator
+
 import numpy
 
-from .budget import measure_budgets
-from .candidate import GRADIENT, OUTPUT, STATE
-from .verdict import judge
+from .budget import Budgets, measure_budgets
+from .candidate import GRADIENT, OUTPUT, STATE, ArrayDescription, Candidate
+from .verdict import AS_LARGE, NO_LARGER, NOT_COMPARABLE, Verdict, judge
+
+_BAD_GATES = "only in gate"                       # how a note begins that names the gates which differ
 
 
-def describe_findings(candidate, budgets, verdicts, rng):
-    """Sentences, the most telling first."""
-    places, off = candidate.describe_arrays(), [v for v in verdicts if v.row.verdict == "differs"]
-    ahead = [v for v in off if places[v.name].group != GRADIENT]
-    back = [v for v in off if places[v.name].group == GRADIENT]
-    yield from _describe_first_divergence(candidate, places, ahead, rng)
-    yield from _describe_pattern(candidate, places, ahead)
-    if back and not ahead:
-        only = ", ".join(dict.fromkeys(_collect_block_notes(back)))
-        yield (f"The results agree and {join_names([v.name for v in back])} {'does' if len(back) == 1 else 'do'} not: "
-               f"the way back is at fault{f', {only}' if only else ''}.")
-    elif back:
-        yield f"{len(back)} of the gradients {'differs' if len(back) == 1 else 'differ'} too: mend the results first."
-    yield from _describe_chaos(verdicts)
-    if not off:
+def describe_findings(candidate: Candidate, budgets: Budgets, verdicts: list[Verdict], rng: numpy.random.Generator,
+                      ) -> Iterator[str]:
+    """Sentences on a check, the most informative first."""
+    descriptions, wrong = candidate.describe_arrays(), [v for v in verdicts if v.row.verdict == "differs"]
+    results = [v for v in wrong if descriptions[v.name].group != GRADIENT]
+    gradients = [v for v in wrong if descriptions[v.name].group == GRADIENT]
+    yield from _describe_first_divergence(candidate, descriptions, results, rng)
+    yield from _describe_pattern(candidate, descriptions, results)
+    if gradients and not results:
+        gates = ", ".join(dict.fromkeys(_collect_gate_notes(gradients)))
+        yield (f"All results agree and {join_names([v.name for v in gradients])} {_verb(gradients)}"
+               f"{f', {gates}' if gates else ''}: the forward pass is right, the backward pass is wrong.")
+    elif gradients:
+        yield f"{len(gradients)} gradient{'s'[:len(gradients) > 1]} {_verb(gradients)} too: correct the results first."
+    yield from _describe_incomparable(verdicts)
+    if not wrong:
         yield from _describe_agreement(verdicts)
 
 
-def _describe_first_divergence(candidate, places, ahead, rng):
-    """Where the results first part, and what the shortest sequence shows on which they do."""
-    if not ahead:
+def _verb(verdicts: list[Verdict]) -> str:
+    return "differs" if len(verdicts) == 1 else "differ"
+
+
+def _describe_first_divergence(candidate: Candidate, descriptions: dict[str, ArrayDescription], wrong: list[Verdict],
+                               rng: numpy.random.Generator) -> Iterator[str]:
+    """Where the results first differ, and what differs on the shortest sequence on which they do."""
+    if not wrong:
         return
-    timed = [v for v in ahead if v.first_index is not None and places[v.name].time is not None]
-    shown = next(iter(timed or ahead))
+    timed = [v for v in wrong if v.first_index is not None and descriptions[v.name].time is not None]
+    shown = next(iter(timed or wrong))
     yield f"First divergence: {': '.join(filter(None, (f'{shown.name}, {shown.row.where}', shown.row.note)))}."
-    staged = [place for place in places.values() if place.group == STATE or place.time is not None]
-    if not staged or any(v.first_index is None for v in ahead):
+    has_time = any(d.group == STATE or d.time is not None for d in descriptions.values())
+    if not has_time or any(v.first_index is None for v in wrong):
         return
     steps, short = _find_shortest(candidate, rng)
     if short:
         end = "last" if candidate.backwards else "first"
-        alone = f"{end} {f'{steps - 1} steps' if steps > 2 else 'step'}"
-        yield (f"On the {alone} alone all results agree; with one more {_describe_differing(short)}." if steps > 1
-               else f"Already on the {end} step alone {_describe_differing(short)}.")
-        yield from _describe_gates(places, short)
+        if steps > 1:
+            only = f"{end} {steps - 1} steps" if steps > 2 else f"{end} step"
+            yield f"On the {only} alone, all results agree; with one more step, {_describe_wrong(short)}."
+        else:
+            yield f"On the {end} step alone, {_describe_wrong(short, 'already ')}."
+        yield from _describe_gates(descriptions, short)
 
 
-def _describe_differing(verdicts):
+def _describe_wrong(verdicts: list[Verdict], adverb: str = "") -> str:
     """"h_n and c_n differ, first in layer 1, backward"."""
-    names = join_names([v.name for v in verdicts])
     layers = [v.row.where.partition(", row")[0] for v in verdicts if v.row.where.startswith("layer")]
-    return f"{names} {'differs' if len(verdicts) == 1 else 'differ'}{f', first in {min(layers)}' if layers else ''}"
+    return (f"{join_names([v.name for v in verdicts])} {adverb}{_verb(verdicts)}"
+            f"{f', first in {min(layers)}' if layers else ''}")
 
 
-def _describe_gates(places, verdicts):
-    """An LSTM tells its output gate from the others: c does not see it."""
-    names = {v.name for v in verdicts}
-    h, c = ([n for n, place in places.items() if place.group == STATE and n.removeprefix("Y_")[0] == letter]
+def _describe_gates(descriptions: dict[str, ArrayDescription], wrong: list[Verdict]) -> Iterator[str]:
+    """Tell the output gate of an LSTM from its other gates: c does not depend on it."""
+    names = {v.name for v in wrong}
+    h, c = ({n for n, d in descriptions.items() if d.group == STATE and n.removeprefix("Y_")[0] == letter}
             for letter in "hc")
-    if c and h and names & set(h) and not names & set(c):
-        yield "At the first step that is off c is right and h is not: look at the output gate, and what squashes c."
-    elif c and names & set(c):
-        yield "At the first step that is off c is wrong already: look at i, f and g, not at the output gate alone."
+    if c and names & h and not names & c:
+        yield "At the first wrong step c is right and h is wrong: check the output gate and the activation of c."
+    elif names & c:
+        yield "At the first wrong step c is already wrong: check the gates i, f and g, on which c depends."
 
 
-def _find_shortest(candidate, rng):
-    """(steps, what differs) for a shortest sequence on which results differ, by bisection; (None, []) if there is none.
+def _find_shortest(candidate: Candidate, rng: numpy.random.Generator) -> tuple[int, list[Verdict]]:
+    """(steps, what differs) for the shortest sequence on which results differ, by bisection; (0, []) without one.
 
     On the sequence that is one step shorter all results agree.
     """
@@ -70,76 +82,86 @@ def _find_shortest(candidate, rng):
     found = _check_prefix(candidate, differ, rng)
     while found and differ - agree > 1:
         middle = (agree + differ) // 2
-        off = _check_prefix(candidate, middle, rng)
-        if off is None:
-            return None, []
-        agree, differ, found = (agree, middle, off) if off else (middle, differ, found)
-    return (differ, found) if found else (None, [])
+        wrong = _check_prefix(candidate, middle, rng)
+        if wrong is None:
+            return 0, []
+        agree, differ, found = (agree, middle, wrong) if wrong else (middle, differ, found)
+    return (differ, found) if found else (0, [])
 
 
-def _check_prefix(candidate, steps, rng):
-    """The verdicts on results that differ on the first steps alone; None if the candidate will not run them."""
+def _check_prefix(candidate: Candidate, steps: int, rng: numpy.random.Generator) -> list[Verdict] | None:
+    """The results that differ on the first steps alone; None if the candidate does not run on them."""
     short = candidate.truncate(steps)
     try:
-        got = short.run_candidate(short.arrays).results
-    except Exception:                             # a candidate for one length only: then there is nothing to tell
+        results = short.run_candidate(short.arrays).results
+    except Exception:                             # a candidate for one length only: there is no shorter sequence
         return None
-    places, yardstick = short.describe_arrays(), measure_budgets(short, rng)
-    verdicts = [judge(short, n, places[n], b, numpy.asarray(got[n])) for n, b in yardstick.by_name.items() if n in got]
+    descriptions, budgets = short.describe_arrays(), measure_budgets(short, rng).by_name
+    verdicts = [judge(short, name, descriptions[name], budget, numpy.asarray(results[name]))
+                for name, budget in budgets.items() if name in results]
     return [v for v in verdicts if v.row.verdict == "differs"]
 
 
-def _describe_pattern(candidate, places, ahead):
-    """A pattern in what is off: one direction, padded rows, one layer."""
-    for v in ahead:
-        place = places[v.name]
-        if v.exceeds is None or place.group != OUTPUT or place.time is None:
+def _describe_pattern(candidate: Candidate, descriptions: dict[str, ArrayDescription], wrong: list[Verdict],
+                      ) -> Iterator[str]:
+    """A pattern in the outputs that differ: one direction, or rows with padding."""
+    for v in wrong:
+        description = descriptions[v.name]
+        if v.exceeds is None or description.group != OUTPUT or description.time is None:
             continue
-        for k, axis in enumerate(place.axes):
-            if axis.labels:
-                parts = numpy.split(numpy.moveaxis(v.exceeds, k, 0), len(axis.labels))
-                bad = [label for label, part in zip(axis.labels, parts) if part.any()]
-                if len(bad) < len(axis.labels):
-                    yield f"Only the {join_names(bad)} direction of {v.name} is off."
-        yield from _describe_padded_rows(candidate, place, v)
+        for k, axis in enumerate(description.axes):
+            bad = axis.find_blocks(v.exceeds, k)
+            if len(bad) < len(axis.labels):
+                yield f"Only the {join_names(bad)} direction of {v.name} differs."
+        yield from _describe_padded_rows(candidate, description, v)
 
 
-def _describe_padded_rows(candidate, place, v):
+def _describe_padded_rows(candidate: Candidate, description: ArrayDescription, v: Verdict) -> Iterator[str]:
     if candidate.lengths is None:
         return
-    T, row = candidate.size[0], next(k for k, axis in enumerate(place.axes) if axis.word == "row")
-    off = numpy.moveaxis(v.exceeds, row, 0).reshape(candidate.size[1], -1).any(1)
-    short = numpy.asarray(candidate.lengths) < T
-    if (off & short).any() and not (off & ~short).any() and not short.all():
-        rows = join_names([str(b) for b in numpy.flatnonzero(off)])
-        yield f"Only rows with padding are off ({rows} of {candidate.size[1]}): look at the lengths."
+    T, B = candidate.size
+    wrong = numpy.moveaxis(v.exceeds, description.row, 0).reshape(B, -1).any(1)
+    padded = numpy.asarray(candidate.lengths) < T
+    if (wrong & padded).any() and not (wrong & ~padded).any() and not padded.all():
+        rows = [str(b) for b in numpy.flatnonzero(wrong)]
+        yield (f"Only rows with padding differ (row{'s'[:len(rows) > 1]} {join_names(rows)} of {B}): check how lengths "
+               "are applied.")
 
 
-def _collect_block_notes(verdicts):
-    return [note for v in verdicts for note in v.row.note.split("; ") if note.startswith("only in gate")]
+def _collect_gate_notes(verdicts: list[Verdict]) -> list[str]:
+    return [note for v in verdicts for note in _split_notes(v) if note.startswith(_BAD_GATES)]
 
 
-def _describe_chaos(verdicts):
-    told = [v for v in verdicts if "not comparable" in f"{v.row.verdict} {v.row.note}"]
-    if told:
-        notes = [note for v in told for note in v.row.note.split("; ")]
-        padding = next((f", so it is {note}" for note in notes if note.startswith("not comparable past")), "")
-        yield f"This recurrence is chaotic: rounding grows until it is as large as what is compared{padding}."
-        none = [v.name for v in told if v.row.verdict == "not comparable"]
+def _split_notes(v: Verdict) -> list[str]:
+    return v.row.note.split("; ")
+
+
+def _describe_incomparable(verdicts: list[Verdict]) -> Iterator[str]:
+    """What is not comparable: values of a chaotic recurrence, or values as small as rounding errors."""
+    tiny = [v.name for v in verdicts if NO_LARGER in _split_notes(v)]
+    notes = {v.name: [note for note in _split_notes(v) if note == AS_LARGE or note.startswith(NOT_COMPARABLE)]
+             for v in verdicts}
+    chaotic = [name for name, own in notes.items() if own]
+    if chaotic:
+        limit = next((f": {name} is {note}" for name in chaotic for note in notes[name] if note != AS_LARGE), "")
+        yield f"This recurrence is chaotic: rounding errors grow until they are as large as the values{limit}."
+        none = [v.name for v in verdicts if v.row.verdict == "not comparable" and v.name in chaotic]
         if none:
-            yield f"Nothing can be said of {join_names(none)}."
+            yield f"No verdict is possible on {join_names(none)}."
+    if tiny:
+        yield (f"No verdict is possible on {join_names(tiny)}: {NO_LARGER if len(tiny) == 1 else 'all their values'}"
+               f"{'' if len(tiny) == 1 else ' are as small as rounding errors'}.")
 
 
-def _describe_agreement(verdicts):
+def _describe_agreement(verdicts: list[Verdict]) -> Iterator[str]:
     agree = [v for v in verdicts if v.row.verdict == "agrees"]
     if agree:
         worst = max(agree, key=lambda v: v.row.ratio)
-        yield (f"What was compared agrees to rounding; {worst.name} comes nearest to its budget, at "
-               f"{worst.row.ratio:.2g} of it.")
+        yield f"The largest error relative to its budget: {worst.row.ratio:.2g} of it, in {worst.name}."
 
 
-def join_names(names, most=6):
-    """"a, b and c", shortened."""
+def join_names(names: Iterable[str], most: int = 6) -> str:
+    """"a, b and c"; of more than `most` names, the first ones and how many more there are."""
     names = list(names)
     if len(names) > most:
         names = [*names[:most - 1], f"{len(names) - most + 1} more"]

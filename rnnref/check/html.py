@@ -1,132 +1,172 @@
-"""A report as one HTML page: no script, nothing loaded from elsewhere, legible in light, dark and without colour.
-
-(floor 10)
-"""
+"""Reports as HTML pages and in notebooks: no scripts or external files, readable on narrow and on dark screens."""
 from html import escape
+from typing import TYPE_CHECKING, Any
 
-from .row import count_verdicts, format_count, group_rows, is_long
-from .svg import draw_histogram, draw_lines
+from .row import Row, count_verdicts, format_count, format_number, group_rows, is_long, join_details
+from .svg import VERDICT_COLOURS, draw_histogram, draw_lines
+
+if TYPE_CHECKING:
+    from .report import Report
 
 _MARKS = {"agrees": "✓", "differs": "✗", "refused": "⊘", "not comparable": "~"}
-_KINDS = {"agrees": "good", "differs": "bad", "refused": "none", "not comparable": "open"}
+_MAX_UNFOLDED = 3                                 # groups that differ are shown open if they are this few
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1d2430; --soft: #5b6575; --line: #d9dee6; --paper: #fff; --wash: #f5f7fa;
-  --good: #1a7f4b; --bad: #c02626; --none: #8a5a00; --open: #5a4fb0; --c0: #2563c9; --c1: #d9730d; --c2: #0f8a7e;
-  --c3: #a23bb5; --c4: #6b7280; --c5: #b5304f; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e8ef; --soft: #9aa5b5; --line: #343c4a; --paper: #14181f;
-  --wash: #1c222c; --good: #4cc98a; --bad: #ff7b72; --none: #e0a840; --open: #a79cf0; --c0: #6ea8ff; --c1: #ffa657;
-  --c2: #4fd1c5; --c3: #d68ae8; --c4: #a0a8b4; --c5: #ff8fa6; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; padding: 2rem 1.25rem 4rem; max-width: 68rem; background: var(--paper); color: var(--ink);
-  font: 15px/1.5 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
-h1 { font-size: 1.45rem; line-height: 1.25; margin: 0 0 .35rem; overflow-wrap: anywhere; }
-h2 { font-size: 1.05rem; margin: 2rem 0 .6rem; }
-.sum { margin: 0 0 1.2rem; color: var(--soft); }
-.sum b { color: var(--ink); }
-.find { margin: 0; padding: .8rem 1rem .8rem 2rem; background: var(--wash); border-left: 4px solid var(--soft);
-  border-radius: 4px; overflow-wrap: anywhere; }
-.find.bad { border-color: var(--bad); } .find.good { border-color: var(--good); }
-.find li + li { margin-top: .35rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th { text-align: left; font-weight: 600; color: var(--soft); font-size: .82rem; }
-th, td { padding: .28rem .7rem .28rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-td.n, th.n { text-align: right; white-space: nowrap; }
-td.v, th.v { white-space: nowrap; padding-left: .8rem; }
-th.v { color: var(--soft); } td.w { color: var(--soft); min-width: 12rem; }
-td.k { overflow-wrap: anywhere; min-width: 11rem; }
-.v, .tag { font-weight: 600; }
-.good { color: var(--good); } .bad { color: var(--bad); } .none { color: var(--none); } .open { color: var(--open); }
-ol.find.good, ol.find.bad { color: inherit; }
-details { border-bottom: 1px solid var(--line); }
-summary { padding: .35rem 0; cursor: pointer; display: grid; gap: .25rem 1rem; align-items: baseline;
-  grid-template-columns: 1rem minmax(10rem, 2fr) 4.5rem minmax(11rem, 1.5fr) 12rem; }
-summary::-webkit-details-marker { display: none; }
-summary::before { content: "▸"; color: var(--soft); } details[open] > summary::before { content: "▾"; }
-summary:hover { background: var(--wash); }
-summary .r { text-align: right; color: var(--soft); font-variant-numeric: tabular-nums; white-space: nowrap; }
-details > .in { padding: 0 0 .8rem 1.2rem; }
-figure { margin: 1.4rem 0 0; } figcaption { color: var(--soft); font-size: .88rem; margin-top: .3rem; }
-svg { width: 100%; height: auto; display: block; } svg text { fill: var(--soft); font-size: 12px; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.2rem; margin: 0; }
-dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
-@media (max-width: 640px) { summary { grid-template-columns: 1.2rem 1fr auto; } summary .r { display: none; } }
-@media print { details > .in { display: block; } }
+COLOURS = """--ink: #1d2430; --soft: #5b6575; --line: #d9dee6; --paper: #fff; --wash: #f5f7fa; --good: #1a7f4b;
+  --bad: #c02626; --none: #8a5a00; --open: #5a4fb0; --c0: #2563c9; --c1: #b85c00; --c2: #0f766e; --c3: #a23bb5;
+  --c4: #5b6472; --c5: #b5304f;"""
+DARK_COLOURS = """--ink: #e4e8ef; --soft: #9aa5b5; --line: #343c4a; --paper: #14181f; --wash: #1c222c; --good: #4cc98a;
+  --bad: #ff7b72; --none: #e0a840; --open: #a79cf0; --c0: #6ea8ff; --c1: #ffa657; --c2: #4fd1c5; --c3: #d68ae8;
+  --c4: #a0a8b4; --c5: #ff8fa6;"""
+FONTS = 'system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif'
+
+_STYLE = f"""
+.rnnref {{ {COLOURS} color-scheme: light dark; container-type: inline-size; background: var(--paper);
+  color: var(--ink); font: 15px/1.5 {FONTS}; }}
+@media (prefers-color-scheme: dark) {{ .rnnref {{ {DARK_COLOURS} }} }}
+.rnnref * {{ box-sizing: border-box; }}
+.rnnref > div {{ max-width: 60rem; margin: 0 auto; padding: 1.25rem 1rem; }}
+.rnnref h1 {{ font-size: 1.4rem; line-height: 1.3; margin: 0 0 .5rem; overflow-wrap: anywhere; color: var(--ink); }}
+.rnnref h2 {{ font-size: 1.05rem; margin: 1.8rem 0 .5rem; color: var(--ink); }}
+.rnnref .find {{ margin: .9rem 0 0; padding: .8rem 1rem .8rem 2rem; background: var(--wash); border-radius: 4px;
+  border-left: 4px solid var(--soft); overflow-wrap: anywhere; }}
+.rnnref .find.bad {{ border-color: var(--bad); }} .rnnref .find.good {{ border-color: var(--good); }}
+.rnnref .find li + li {{ margin-top: .35rem; }}
+.rnnref .sum {{ margin: 0; }} .rnnref .tag {{ font-weight: 600; white-space: nowrap; margin-right: .9rem; }}
+.rnnref .v {{ font-weight: 600; white-space: nowrap; }}
+.rnnref .good {{ color: var(--good); }} .rnnref .bad {{ color: var(--bad); }} .rnnref .none {{ color: var(--none); }}
+.rnnref .open {{ color: var(--open); }} .rnnref .find {{ color: var(--ink); }}
+.rnnref table {{ border-collapse: collapse; width: 100%; font: inherit; font-variant-numeric: tabular-nums; }}
+.rnnref th, .rnnref td {{ text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line);
+  vertical-align: top; background: none; }}
+.rnnref th {{ font-weight: 600; color: var(--soft); font-size: .85rem; }}
+.rnnref .n {{ text-align: right; white-space: nowrap; }}
+.rnnref td.k {{ overflow-wrap: anywhere; }} .rnnref td.w {{ color: var(--soft); overflow-wrap: anywhere; }}
+.rnnref details {{ border-bottom: 1px solid var(--line); }}
+.rnnref summary {{ padding: .45rem 0; cursor: pointer; display: flex; flex-wrap: wrap; gap: .1rem .8rem; }}
+.rnnref summary::-webkit-details-marker {{ display: none; }}
+.rnnref summary::before {{ content: "▸"; color: var(--soft); width: 1ch; }}
+.rnnref details[open] > summary::before {{ content: "▾"; }}
+.rnnref summary:hover {{ background: var(--wash); }}
+.rnnref summary .k {{ flex: 1 1 14rem; overflow-wrap: anywhere; }} .rnnref summary .r {{ color: var(--soft); }}
+.rnnref details > .in {{ padding: 0 0 .8rem 1.2rem; }}
+.rnnref figure {{ margin: 1.6rem 0 0; }} .rnnref figcaption {{ color: var(--soft); font-size: .9rem; }}
+.rnnref svg {{ width: 100%; max-width: 46rem; height: auto; display: block; }}
+.rnnref svg text {{ fill: var(--soft); font-size: 14px; }}
+.rnnref .legend {{ list-style: none; margin: 0 0 .4rem; padding: 0; display: flex; flex-wrap: wrap;
+  gap: .1rem 1.4rem; }}
+.rnnref .legend b {{ color: var(--c); border-bottom: 3px solid var(--c); padding: 0 .3rem; margin-right: .3rem; }}
+.rnnref .legend li {{ overflow-wrap: anywhere; }}
+.rnnref dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.2rem; margin: 0; }}
+.rnnref dt {{ color: var(--soft); font-weight: 400; }} .rnnref dd {{ margin: 0; overflow-wrap: anywhere; }}
+@container (max-width: 640px) {{
+  .rnnref svg text {{ font-size: 24px; }}
+  .rnnref thead {{ display: none; }}
+  .rnnref tr {{ display: grid; grid-template-columns: auto 1fr auto; padding: .4rem 0;
+    border-bottom: 1px solid var(--line); }}
+  .rnnref td {{ border: 0; padding: 0 .8rem 0 0; }} .rnnref td:empty {{ display: none; }}
+  .rnnref td.k {{ grid-area: 1 / 1 / 2 / 3; }} .rnnref td.v {{ grid-area: 1 / 3; padding: 0; }}
+  .rnnref td.n {{ text-align: left; }} .rnnref td.n::before {{ content: attr(data-label) " "; color: var(--soft); }}
+  .rnnref td.w {{ grid-column: 1 / 4; padding: 0; }}
+  .rnnref details > .in {{ padding-left: .6rem; }}
+  .rnnref dl {{ grid-template-columns: 1fr; gap: 0; }} .rnnref dd {{ margin: 0 0 .5rem; }}
+}}
 """
 
 
-def render_html(report):
-    """The whole page."""
-    parts = [f"<h1>{escape(report.title)}</h1>", _render_summary(report), _render_findings(report),
-             draw_histogram(report.rows) if is_long(report.rows) else "", draw_lines(report.rows), _render_body(report.rows),
-             _render_facts(report.facts)]
+def render_html(report: "Report") -> str:
+    """The report as a page."""
     return (f'<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
             f'<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-            f"<title>{escape(report.title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n"
-            + "\n".join(filter(None, parts)) + "\n</body>\n</html>\n")
+            f"<title>{escape(report.title)}</title>\n<style>{_STYLE}body {{ margin: 0; }}\n</style>\n</head>\n"
+            f'<body class="rnnref">\n<div>\n{_render_parts(report)}\n</div>\n</body>\n</html>\n')
 
 
-def _render_summary(report):
-    return f'<p class="sum"><b>{len(report.rows)} compared:</b> {_render_tags(report.rows) or "nothing"}</p>'
+def render_fragment(report: "Report") -> str:
+    """The report as an element that a notebook can show among others."""
+    return f'<div class="rnnref">\n<style>{_STYLE}</style>\n<div>\n{_render_parts(report)}\n</div>\n</div>'
 
 
-def _render_tags(rows):
-    return " &nbsp; ".join(f'<span class="tag {_KINDS[v]}">{_MARKS[v]} {format_count(v, n)}</span>' for v, n in count_verdicts(rows))
+def _render_parts(report: "Report") -> str:
+    rows = report.rows
+    parts = [_render_headline(report), _render_findings(report), draw_histogram(rows) if is_long(rows) else "",
+             draw_lines(rows), _render_groups(rows) if is_long(rows) else _render_rows(rows),
+             _render_facts(report.facts)]
+    return "\n".join(filter(None, parts))
 
 
-def _render_findings(report):
+def _render_headline(report: "Report") -> str:
+    verdict = "agrees" if report.ok else next((v for v, _ in count_verdicts(report.rows)), "not comparable")
+    mark = f'<span class="{VERDICT_COLOURS[verdict]}">{_MARKS[verdict]}</span>'
+    tags = _render_tags(report.rows) or "nothing"
+    return f'<h1>{mark} {escape(report.headline)}</h1>\n<p class="sum">{len(report.rows)} compared: {tags}</p>'
+
+
+def _render_tags(rows: list[Row]) -> str:
+    return " ".join(f'<span class="tag {VERDICT_COLOURS[v]}">{_MARKS[v]} {format_count(v, n)}</span>'
+                    for v, n in count_verdicts(rows))
+
+
+def _render_findings(report: "Report") -> str:
     if not report.findings:
         return ""
     items = "\n".join(f"<li>{escape(str(finding))}</li>" for finding in report.findings)
     return f'<ol class="find {"good" if report.ok else "bad"}">\n{items}\n</ol>'
 
 
-def _render_body(rows):
-    if not is_long(rows):
-        return f"<h2>Compared</h2>\n{_render_table(rows)}" if rows else ""
-    grouped = group_rows(rows)
-    apart = {name: of for name, of in grouped.items() if any(row.verdict != "agrees" for row in of)}
-    rest = {name: of for name, of in grouped.items() if name not in apart}
-    return _render_section("Groups that do not agree throughout", apart, len(apart) <= 3) + _render_section("Groups that agree", rest)
+def _render_rows(rows: list[Row]) -> str:
+    """A table of the rows that do not agree, then a folded one of those that do."""
+    agree = [row for row in rows if row.verdict == "agrees"]
+    rest = [row for row in rows if row.verdict != "agrees"]
+    shown = f"<h2>{_render_tags(rest)}</h2>\n{_render_table(rest)}\n" if rest else ""
+    return shown + (_fold(_render_tags(agree), _describe_largest(agree), _render_table(agree)) if agree else "")
 
 
-def _render_section(title, grouped, unfolded=False):
-    if not grouped:
-        return ""
-    return f"<h2>{title}: {len(grouped)}</h2>\n" + "\n".join(
-        _render_group(name, rows, unfolded) for name, rows in grouped.items())
+def _render_groups(rows: list[Row]) -> str:
+    """A folded table for every group, those that do not agree throughout first."""
+    groups = group_rows(rows)
+    differing = {name: group for name, group in groups.items() if any(row.verdict != "agrees" for row in group)}
+    agreeing = "\n".join(_render_group(name, group) for name, group in groups.items() if name not in differing)
+    unfolded = len(differing) <= _MAX_UNFOLDED
+    shown = "\n".join(_render_group(name, group, unfolded) for name, group in differing.items())
+    head = f"<h2>Groups with rows that do not agree: {len(differing)}</h2>\n{shown}\n" if differing else ""
+    if not agreeing:
+        return head
+    n = len(groups) - len(differing)
+    label = f'{_MARKS["agrees"]} {n} group{"s"[:n > 1]} agree{"s"[:n == 1]}'
+    return head + _fold(f'<span class="tag good">{label}</span>', "", agreeing)
 
 
-def _render_group(name, rows, unfolded):
-    compared = [row.ratio for row in rows if row.error is not None]
-    worst = f"worst {max(compared):.2g} × budget" if compared else ""
-    return (f'<details{" open" if unfolded else ""}><summary><span class="k">{escape(name or "others")}</span>'
-            f'<span class="r">{len(rows)} rows</span><span>{_render_tags(rows)}</span>'
-            f'<span class="r">{worst}</span></summary>\n<div class="in">{_render_table(rows)}</div></details>')
+def _render_group(name: str, rows: list[Row], unfolded: bool = False) -> str:
+    label = f'<span class="k">{escape(name or "others")}</span><span>{_render_tags(rows)}</span>'
+    return _fold(label, _describe_largest(rows), _render_table(rows), unfolded)
 
 
-def _render_table(rows):
-    head = ('<tr><th>name</th><th class="n">error</th><th class="n">budget</th><th class="v">verdict</th>'
+def _describe_largest(rows: list[Row]) -> str:
+    ratios = [row.ratio for row in rows if row.error is not None]
+    return f"largest error: {max(ratios):.2g} × budget" if ratios else ""
+
+
+def _fold(label: str, remark: str, content: str, unfolded: bool = False) -> str:
+    return (f'<details{" open" if unfolded else ""}><summary>{label}<span class="r">{remark}</span></summary>\n'
+            f'<div class="in">{content}</div></details>')
+
+
+def _render_table(rows: list[Row]) -> str:
+    head = ('<tr><th>name</th><th class="n">error</th><th class="n">budget</th><th>verdict</th>'
             '<th>first divergence, notes</th></tr>')
-    return (f'<div class="scroll"><table>\n<thead>{head}</thead>\n'
-            f'<tbody>\n{"".join(map(_render_row, rows))}</tbody></table></div>')
+    return f'<table>\n<thead>{head}</thead>\n<tbody>\n{"".join(map(_render_row, rows))}</tbody></table>'
 
 
-def _render_row(row):
-    said = "; ".join(filter(None, (row.where, row.note)))
-    return (f'<tr><td class="k">{escape(row.name)}</td><td class="n">{_format_number(row.error)}</td>'
-            f'<td class="n">{_format_number(row.budget)}</td>'
-            f'<td class="v {_KINDS[row.verdict]}">{_MARKS[row.verdict]} {row.verdict}</td>'
-            f'<td class="w">{escape(said)}</td></tr>\n')
+def _render_row(row: Row) -> str:
+    return (f'<tr><td class="k">{escape(row.name)}</td>'
+            f'<td class="n" data-label="error">{format_number(row.error)}</td>'
+            f'<td class="n" data-label="budget">{format_number(row.budget)}</td>'
+            f'<td class="v {VERDICT_COLOURS[row.verdict]}">{_MARKS[row.verdict]} {row.verdict}</td>'
+            f'<td class="w">{escape(join_details(row))}</td></tr>\n')
 
 
-def _render_facts(facts):
+def _render_facts(facts: dict[str, Any]) -> str:
     if not facts:
         return ""
     items = "".join(f"<dt>{escape(str(k))}</dt><dd>{escape(str(v))}</dd>\n" for k, v in facts.items())
     return f"<h2>How this was measured</h2>\n<dl>\n{items}</dl>"
-
-
-def _format_number(a):
-    return "" if a is None else f"{a:.1e}"

@@ -1,83 +1,101 @@
-"""One subject checked: what it hides is brought out, it is called, measured and judged.  (floor 10)"""
+"""Run one candidate, measure its errors and return the report."""
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, TypeVar
 
 import numpy
 
+from ..arrays import Array
 from .budget import FACTOR, measure_budgets
-from .candidate import GRADIENT, OUTPUT
+from .candidate import GRADIENT, OUTPUT, Candidate
 from .findings import describe_findings, join_names
 from .onnx_engines import RefusalError
 from .report import Report
 from .row import Row
 from .verdict import Verdict, judge
 
-_BIAS_SCALE = 0.3                                        # how large biases are drawn that were all zero
+C = TypeVar("C", bound=Candidate)
+_BIAS_SCALE = 0.3                                 # the standard deviation of biases drawn in place of zeros
+_MESSAGE_LENGTH = 400
 
 
-def check_candidate(candidate, rng, gradients=True, factor=FACTOR, perturb_biases=True, seed=None):
-    """The `Report` on a subject."""
+def check_candidate(candidate: Candidate, rng: numpy.random.Generator, gradients: bool = True, factor: float = FACTOR,
+                    perturb_biases: bool = True, seed: int | None = None) -> Report:
+    """The `Report` on a candidate."""
     candidate, notes = randomize_zeros(candidate, rng, perturb_biases)
-    verdicts, measured, found = compare_results(candidate, rng, gradients, factor)
-    return Report(candidate.title, [v.row for v in verdicts], candidate.facts | measured | _collect_facts(candidate, seed),
-                  [*found, *notes])
+    verdicts, measured, findings = compare_results(candidate, rng, gradients, factor)
+    return Report(candidate.title, [v.row for v in verdicts],
+                  candidate.facts | measured | _collect_facts(candidate, seed), [*findings, *notes])
 
 
-def compare_results(candidate, rng, gradients=True, factor=FACTOR):
-    """The verdicts on all that the candidate gives, facts about how, and sentences."""
-    answer, refusal = _attempt("the call", OUTPUT, lambda: candidate.run_candidate(candidate.arrays))
+def compare_results(candidate: Candidate, rng: numpy.random.Generator, gradients: bool = True, factor: float = FACTOR,
+                    ) -> tuple[list[Verdict], dict[str, Any], list[str]]:
+    """Verdicts on everything that the candidate returns, facts on how they were reached, and findings."""
+    evaluation, refusal = _attempt("the call", OUTPUT, lambda: candidate.run_candidate(candidate.arrays))
     if refusal:
-        return [refusal], {}, [f"The candidate refuses: {refusal.row.note}"]
-    got = {name: numpy.asarray(a) for name, a in answer.results.items()}
-    yardstick, places = measure_budgets(candidate, rng, tuple(got) if gradients and answer.back else (), factor), candidate.describe_arrays()
-    verdicts, facts = [], yardstick.facts
-    if yardstick.cotangents:
-        back, refusal = _attempt("the way back", GRADIENT, lambda: answer.back(yardstick.cotangents))
-        got |= {} if refusal else back
-        verdicts += [refusal] if refusal else []
+        return [refusal], {}, [f"The candidate could not be run: {refusal.row.note}"]
+    returned = {name: numpy.asarray(a) for name, a in evaluation.results.items()}
+    budgets = measure_budgets(candidate, rng, tuple(returned) if gradients and evaluation.back else (), factor)
+    refusals, facts = [], budgets.facts
+    if budgets.cotangents:
+        found, refusal = _attempt("the backward pass", GRADIENT, lambda: evaluation.back(budgets.cotangents))
+        returned |= {} if refusal else found
+        refusals += [refusal] if refusal else []
     elif gradients:
-        facts = {"gradients": "not compared: the candidate gives none"} | facts
-    verdicts = [judge(candidate, name, places[name], budget, got[name])
-                for name, budget in yardstick.by_name.items() if name in got] + verdicts
-    missing = [name for name in yardstick.by_name if name not in got]
-    facts |= {"not given": f"by the candidate, so not compared: {' '.join(missing)}"} if missing else {}
-    return verdicts, facts, list(describe_findings(candidate, yardstick, verdicts, rng))
+        facts = {"gradients": "not compared: the candidate has no backward pass"} | facts
+    descriptions = candidate.describe_arrays()
+    verdicts = [judge(candidate, name, descriptions[name], budget, returned[name])
+                for name, budget in budgets.by_name.items() if name in returned]
+    missing = [name for name in budgets.by_name if name not in returned]
+    facts |= {"not compared": f"{' '.join(missing)}: the candidate does not return them"} if missing else {}
+    return verdicts + refusals, facts, list(describe_findings(candidate, budgets, verdicts, rng))
 
 
-def _attempt(what, group, call):
-    """(result, None), or (None, the verdict that says what the candidate raised)."""
+def _attempt(name: str, group: str, call: Callable) -> tuple[Any, Verdict | None]:
+    """(result, None), or (None, a verdict "refused" with the message of the exception)."""
     try:
         return call(), None
-    except Exception as e:                        # whatever a candidate raises is its refusal, and is shown
-        said = " ".join(("" if isinstance(e, RefusalError) else f"{type(e).__name__}: ").split() + str(e).split())
-        said = said if len(said) < 400 else said[:397] + "..."
-        return None, Verdict(what, Row(what, group, verdict="refused", note=said))
+    except Exception as e:                        # any exception of a candidate is its refusal, and is reported
+        message = " ".join(("" if isinstance(e, RefusalError) else f"{type(e).__name__}: ").split() + str(e).split())
+        message = message if len(message) < _MESSAGE_LENGTH else message[:_MESSAGE_LENGTH - 3] + "..."
+        return None, Verdict(name, Row(name, group, verdict="refused", note=message))
 
 
-def randomize_zeros(candidate, rng, perturb_biases):
-    """The subject with nothing in it that hides mistakes, where that can be changed, and sentences about it."""
+def randomize_zeros(candidate: C, rng: numpy.random.Generator, perturb_biases: bool,
+                    ) -> tuple[C, list[str]]:
+    """The candidate with random numbers in place of all-zero biases and padding, which hide mistakes; and findings."""
     notes, arrays = [], dict(candidate.arrays)
     zero = [name for name in candidate.biases if arrays[name].size and not arrays[name].any()]
     if zero:
-        drawn = perturb_biases and candidate.settable
-        for name in zero if drawn else ():
+        replaced = perturb_biases and candidate.settable
+        for name in zero if replaced else ():
             arrays[name] = (_BIAS_SCALE * rng.standard_normal(arrays[name].shape)).astype(candidate.dtype)
-        notes.append(f"All zero: {join_names(zero)}.  That hides mistakes with biases, and nearly all of a GRU: "
-                     + ("random ones took their place, in a copy." if drawn else "check again with others."))
-    dead = candidate.padding_mask()
-    if dead is not None and dead.any():
-        x = arrays[candidate.x] = arrays[candidate.x].copy()
-        here = dead if candidate.time == 0 else dead.T
-        if not x[here].any():
-            x[here] = rng.standard_normal(x[here].shape)
-            notes.append("The padding of x was all zero, which hides a candidate that reads it: random numbers took "
-                         "its place.")
+        notes.append(f"All zero: {join_names(zero)}. Zero biases hide mistakes in how biases are used, above all in a "
+                     f"GRU: {'a copy with random ones was checked' if replaced else 'check again with other biases'}.")
+    x = _randomize_padding(candidate, rng)
+    if x is not None:
+        arrays[candidate.x] = x
+        notes.append("The padding of x was all zero, which hides a candidate that reads it: a copy with random numbers "
+                     "there was checked.")
     return replace(candidate, arrays=arrays), notes
 
 
-def _collect_facts(candidate, seed):
+def _randomize_padding(candidate: Candidate, rng: numpy.random.Generator) -> Array | None:
+    """A copy of x with random numbers in its padding, if there is padding and it is all zero."""
+    padded = candidate.padding_mask()
+    if padded is None or not padded.any():
+        return None
+    x, padded = candidate.arrays[candidate.x].copy(), padded if candidate.time == 0 else padded.T
+    if x[padded].any():
+        return None
+    x[padded] = rng.standard_normal(x[padded].shape)
+    return x
+
+
+def _collect_facts(candidate: Candidate, seed: int | None) -> dict[str, Any]:
     from .. import __version__
     shapes = {name: a.shape for name, a in candidate.arrays.items()}
-    said = {candidate.x: shapes[candidate.x]} | {n: s for n, s in shapes.items() if n != candidate.x}
+    x_first = {candidate.x: shapes[candidate.x]} | shapes
     lengths = {} if candidate.lengths is None else {"lengths": str(numpy.asarray(candidate.lengths).tolist())}
-    return {"shapes": ", ".join(f"{n} {s}" for n, s in said.items()), **lengths, "seed": seed,
+    return {"shapes": ", ".join(f"{name} {shape}" for name, shape in x_first.items()), **lengths, "seed": seed,
             "rnnref": __version__, "numpy": numpy.__version__}

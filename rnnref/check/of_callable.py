@@ -1,117 +1,129 @@
-"""Any function as a subject, beside the cell of ours that it should equal.
+"""Any function as a candidate, with the cell of rnnref that it should equal.
 
-    candidate(x, ...) -> y  or  y, state          x [T, B, I], y [T, B, H], as `run` has them
+    candidate(x, ...) -> y  or  y, state          x [T, B, I], y [T, B, H], as in `run`
     backward(dy, dstate) -> {"x": dx, "W": dW, "h0": dh0 ...}
 
-The function is also given those of `initial_state`, `lengths` and `p` that its signature names.  (floor 10)
+The function also gets `initial_state`, `lengths` and `p` if its signature has arguments of these names.
 """
+from collections.abc import Callable
 from dataclasses import dataclass
 from inspect import Parameter, signature
 from typing import Any
 
 import numpy
 
+from ..arrays import Array
 from ..errors import DtypeError, NotSupported, ShapeError, check_option
 from ..loops.run import run, run_back
-from ..tree import leaves, map_structure, unflatten
+from ..tree import Tree, leaves, map_structure, unflatten
 from ..wrappers.stack import Bidirectional
 from .candidate import (AXIS_WORDS, GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluation, draw_normal,
-                        step_order)
+                        is_shape, step_order)
 from .onnx_engines import RefusalError
 
 _OPTIONAL_ARGUMENTS = ("initial_state", "lengths", "p")
 
 
-def wrap_callable(function, x, cell, p, rng, lengths=None, initial_state="random", dtype=None, backward=None,
-                     reverse=False, padding="zero"):
-    """The subject of a function; `cell` and its parameters `p` say what it should compute."""
+def wrap_callable(function: Callable, x: Any, cell: Any, p: Tree, rng: numpy.random.Generator, lengths: Any = None,
+                  initial_state: Any = "random", dtype: Any = None, backward: Callable | None = None,
+                  reverse: bool = False, padding: str = "zero") -> "CallableCandidate":
+    """The candidate of a function that should equal `cell` with the parameters `p`."""
     if cell is None or p is None:
         raise NotSupported("verify", f"a {type(function).__name__} without reference= and p=",
                            fix="verify(function, x, reference=rnnref.cells.LSTM(), p=parameters)")
-    takes, name = _find_accepted_arguments(function), getattr(function, "__name__", type(function).__name__)
-    if lengths is not None and "lengths" not in takes:
-        raise NotSupported("verify", f"lengths are given, and {name} takes none", fix="name an argument `lengths`")
+    accepts, name = _find_accepted_arguments(function), getattr(function, "__name__", type(function).__name__)
+    if lengths is not None and "lengths" not in accepts:
+        raise NotSupported("verify", f"lengths are given, and {name} does not accept them",
+                           fix="give it an argument named `lengths`")
     p = p if dtype is None else map_structure(lambda a: a.astype(dtype), p)
-    kind = _find_common_dtype(p)
-    x = draw_normal(rng, x, kind) if isinstance(x, tuple) and all(isinstance(n, int) for n in x) else numpy.asarray(x)
-    if x.dtype != kind and dtype is None:
-        raise DtypeError("verify", f"x has dtype {x.dtype}, expected {kind} as the parameters have",
-                         fix=f'verify(..., dtype="{kind}") casts both')
-    zero = cell.zeros(x.shape[1], cell.units(p), dtype=kind)
-    first = _make_initial_state(zero, initial_state, "initial_state" in takes, rng, name)
-    arrays = {"x": x.astype(kind), **{f"{path}0": a for path, a in leaves(first)}, **dict(leaves(p))}
+    own = _find_common_dtype(p)
+    x = draw_normal(rng, x, own) if is_shape(x) else numpy.asarray(x)
+    if x.dtype != own and dtype is None:
+        raise DtypeError("verify", f"x has dtype {x.dtype}, expected {own} as the parameters have",
+                         fix=f'verify(..., dtype="{own}") casts both')
+    zero = cell.zeros(x.shape[1], cell.units(p), dtype=own)
+    first = _make_initial_state(zero, initial_state, "initial_state" in accepts, rng, name)
+    arrays = {"x": x.astype(own), **{f"{path}0": a for path, a in leaves(first)}, **dict(leaves(p))}
     axes = dict(leaves(cell.axes()))
     biases = tuple(n for n, a in axes.items() if a == "G" and n.rpartition(".")[2] in ("b", "bR"))
     return CallableCandidate(
-        title=f"{name} against {cell.name}", arrays=arrays, lengths=lengths, biases=biases, settable="p" in takes,
-        backwards=reverse, function=function, backward=backward, cell=cell, p=p, zero=zero, reverse=reverse,
-        padding=check_option("verify", "padding", padding, ("zero", "repeat", "free")), takes=takes)
+        title=name, arrays=arrays, lengths=lengths, biases=biases, settable="p" in accepts, backwards=reverse,
+        facts={"reference": cell.name}, function=function, backward=backward, cell=cell, p=p, zero=zero,
+        reverse=reverse, padding=check_option("verify", "padding", padding, ("zero", "repeat", "free")),
+        accepts=accepts)
 
 
-def _find_accepted_arguments(function):
-    """Those of `GIVEN` that the function has arguments for."""
+def _find_accepted_arguments(function: Callable) -> tuple[str, ...]:
+    """Those of `_OPTIONAL_ARGUMENTS` that the function accepts."""
     try:
         parameters = signature(function).parameters
-    except ValueError:                            # a builtin: its arguments are not known
+    except ValueError:                            # a builtin without a signature
         return ()
     anything = any(q.kind is Parameter.VAR_KEYWORD for q in parameters.values())
     return tuple(name for name in _OPTIONAL_ARGUMENTS if anything or name in parameters)
 
 
-def _find_common_dtype(p):
+def _find_common_dtype(p: Tree) -> numpy.dtype:
     found = {str(a.dtype): a.dtype for _, a in leaves(p)}
     if len(found) != 1:
         raise DtypeError("verify", f"the parameters have dtypes {', '.join(sorted(found))}, expected one",
-                         fix='say which: dtype="float32"')
+                         fix='choose one: dtype="float32"')
     return next(iter(found.values()))
 
 
-def _make_initial_state(zero, initial_state, takes, rng, name):
-    """The first state, or None for zero."""
+def _make_initial_state(zero: Tree, initial_state: Any, accepted: bool, rng: numpy.random.Generator, name: str) -> Tree:
+    """The initial state in the structure of `zero`, or None for zeros."""
     if isinstance(initial_state, str):
         check_option("verify", "initial_state", initial_state, ("random", "zero"))
-        return map_structure(lambda a: draw_normal(rng, a.shape, a.dtype, 0.5), zero) if takes and initial_state == "random" else None
-    if not takes:
-        raise NotSupported("verify", f"initial_state is given, and {name} takes none",
-                           fix="name an argument `initial_state`")
-    arrays = [numpy.asarray(a) for _, a in leaves(tuple(initial_state) if isinstance(initial_state, list) else initial_state)]
-    if [a.shape for a in arrays] != [a.shape for _, a in leaves(zero)]:
-        raise ShapeError("verify", f"initial_state has shapes {[a.shape for a in arrays]}, expected "
-                                   f"{[a.shape for _, a in leaves(zero)]}")
+        if initial_state == "zero" or not accepted:
+            return None
+        return map_structure(lambda a: draw_normal(rng, a.shape, a.dtype, 0.5), zero)
+    if not accepted:
+        raise NotSupported("verify", f"initial_state is given, and {name} does not accept it",
+                           fix="give it an argument named `initial_state`")
+    state = tuple(initial_state) if isinstance(initial_state, list) else initial_state
+    arrays = [numpy.asarray(a) for _, a in leaves(state)]
+    shapes = [a.shape for _, a in leaves(zero)]
+    if [a.shape for a in arrays] != shapes:
+        raise ShapeError("verify", f"initial_state has shapes {[a.shape for a in arrays]}, expected {shapes}")
     return unflatten(zero, [a.astype(z.dtype) for a, (_, z) in zip(arrays, leaves(zero))])
 
 
 @dataclass
 class CallableCandidate(Candidate):
+    """A function and the cell that it should equal."""
     function: Any = None
     backward: Any = None
     cell: Any = None
     p: Any = None
-    zero: Any = None
+    zero: Any = None                              # the state of the cell, all zero
     reverse: bool = False
     padding: str = "zero"
-    takes: tuple = ()
+    accepts: tuple = ()                           # the optional arguments of the function
 
     @property
-    def outputs(self):
+    def outputs(self) -> tuple[str, ...]:
+        """The names of the outputs: one for each direction."""
         return ("y.0", "y.1") if isinstance(self.cell, Bidirectional) else ("y",)
 
     @property
-    def states(self):
+    def states(self) -> list[str]:
+        """The names of the states."""
         return [path for path, _ in leaves(self.zero)]
 
-    def _unflatten_arrays(self, arrays):
-        """The first state (or None) and the parameters, as trees."""
-        starts = [arrays.get(f"{path}0") for path in self.states]
-        first = None if starts[0] is None else unflatten(self.zero, starts)
+    def _unflatten_arrays(self, arrays: dict[str, Array]) -> tuple[Tree, Tree]:
+        """The initial state (or None) and the parameters, as trees."""
+        states = [arrays.get(f"{path}0") for path in self.states]
+        first = None if states[0] is None else unflatten(self.zero, states)
         return first, unflatten(self.p, [arrays[path] for path, _ in leaves(self.p)])
 
-    def run_reference(self, arrays, **choice):
+    def run_reference(self, arrays: dict[str, Array], **options: Any) -> Evaluation:
         first, p = self._unflatten_arrays(arrays)
+        tape: Any                                 # never None: run keeps it
         ys, last, tape = run(self.cell, p, arrays["x"], first, lengths=self.lengths, reverse=self.reverse,
-                             padding=self.padding, **choice)
+                             padding=self.padding, **options)
 
-        def back(d):
+        def back(d: dict[str, Array]) -> dict[str, Array]:
             dys = tuple(d[name] for name in self.outputs)
             dx, ds, _, dp = run_back(tape, dys if len(dys) > 1 else dys[0],
                                      unflatten(last, [d[path] for path in self.states]))
@@ -119,45 +131,47 @@ class CallableCandidate(Candidate):
             return found | ({} if first is None else {f"d{path}0": a for path, a in leaves(ds)})
         return Evaluation(self._by_name(ys, last), back)
 
-    def run_candidate(self, arrays):
+    def run_candidate(self, arrays: dict[str, Array]) -> Evaluation:
         first, p = self._unflatten_arrays(arrays)
         values = {"initial_state": first, "lengths": self.lengths, "p": p}
-        got = self.function(arrays["x"], **{name: values[name] for name in self.takes})
-        ys, last = self._split_results(got)
-        back = None if self.backward is None else self._run_backward
-        return Evaluation(self._by_name(ys, last), back)
+        returned = self.function(arrays["x"], **{name: values[name] for name in self.accepts})
+        ys, last = self._split_results(returned)
+        return Evaluation(self._by_name(ys, last), None if self.backward is None else self._run_backward)
 
-    def _run_backward(self, d):
-        """The candidate's gradients, under our names."""
+    def _run_backward(self, d: dict[str, Array]) -> dict[str, Array]:
+        """The candidate's gradients, by "d" + name."""
         dys = tuple(d[name] for name in self.outputs)
-        got = self.backward(dys if len(dys) > 1 else dys[0], unflatten(self.zero, [d[path] for path in self.states]))
-        places, found = self.describe_arrays(), {}
-        for name, a in got.items():
-            known = next((n for n in (f"d{name}", name) if n in places), None)
-            if known is None:
-                raise RefusalError(f"backward gives {name!r}; known are {' '.join(n[1:] for n in places if n[0] == 'd')}")
-            found[known] = numpy.asarray(a)
+        dstate = unflatten(self.zero, [d[path] for path in self.states])
+        gradients = self.backward(dys if len(dys) > 1 else dys[0], dstate)
+        known, found = self.describe_arrays(), {}
+        for name, a in gradients.items():
+            own = next((n for n in (f"d{name}", name) if n in known), None)
+            if own is None:
+                raise RefusalError(f"backward returned a gradient of {name!r}, expected some of "
+                                   f"{' '.join(n[1:] for n in known if n[0] == 'd')}")
+            found[own] = numpy.asarray(a)
         return found
 
-    def _split_results(self, got):
-        """y and the state, whatever was returned: y, (y, state), or (y, h, c)."""
-        if not isinstance(got, (tuple, list)) or len(self.outputs) > 1 and len(got) == 2 and _is_pair(got):
-            return got, None
-        return got[0], tuple(got[1:]) if len(got) != 2 else got[1]
+    def _split_results(self, returned: Any) -> tuple[Any, Any]:
+        """(y, state) of what the function returned: y, (y, state), or (y, h, c)."""
+        if not isinstance(returned, (tuple, list)):
+            return returned, None
+        if len(self.outputs) > 1 and len(returned) == 2 and _is_pair(returned):
+            return returned, None
+        return returned[0], tuple(returned[1:]) if len(returned) != 2 else returned[1]
 
-    def _by_name(self, ys, last):
-        """Results by name; arrays of both directions in one are cut."""
+    def _by_name(self, ys: Any, last: Any) -> dict[str, Array]:
+        """Results by name; one array of both directions is split."""
         if len(self.outputs) > 1 and not isinstance(ys, (tuple, list)):
             ys = numpy.split(numpy.asarray(ys), 2, -1)
-        each = ys if len(self.outputs) > 1 else (ys,)
-        found = {name: numpy.asarray(a) for name, a in zip(self.outputs, each)}
+        found = {name: numpy.asarray(a) for name, a in zip(self.outputs, ys if len(self.outputs) > 1 else (ys,))}
         arrays = [a for _, a in leaves(tuple(last) if isinstance(last, list) else last)]
         if arrays and len(arrays) != len(self.states):
-            raise RefusalError(f"a state of {len(arrays)} arrays came back, expected {len(self.states)}: "
-                          f"{' '.join(self.states)}")
+            raise RefusalError(f"the function returned a state of {len(arrays)} arrays, expected {len(self.states)}: "
+                               f"{' '.join(self.states)}")
         return found | {path: numpy.asarray(a) for path, a in zip(self.states, arrays)}
 
-    def describe_arrays(self):
+    def describe_arrays(self) -> dict[str, ArrayDescription]:
         T, axes = self.size[0], (Axis("t"), Axis("row"))
         two, steps = len(self.outputs) > 1, {back: step_order(T, back)[:, None, None] for back in (False, True)}
         found = {name: ArrayDescription(OUTPUT, (*axes, Axis("unit")), steps[self.reverse != bool(k)])
@@ -172,8 +186,8 @@ class CallableCandidate(Candidate):
                 Axis("unit", gates[path], "gate") if w == "G" else Axis(AXIS_WORDS.get(w, w)) for w in words.split()))
         return found
 
-    def _gates_of(self, path):
-        """The gates of the cell that a parameter belongs to."""
+    def _gates_of(self, path: str) -> tuple[str, ...]:
+        """The gates of the cell that a parameter belongs to, if it has several."""
         cell, rest = self.cell, path
         while hasattr(cell, "cells"):
             n, _, rest = rest.partition(".")
@@ -182,5 +196,6 @@ class CallableCandidate(Candidate):
         return gates if len(gates) > 1 else ()
 
 
-def _is_pair(got):
-    return all(hasattr(a, "ndim") and a.ndim == 3 for a in got)
+def _is_pair(returned: Any) -> bool:
+    """True if both items are outputs [T, B, H] of one direction."""
+    return all(hasattr(a, "ndim") and a.ndim == 3 for a in returned)

@@ -1,56 +1,66 @@
-"""A chain of layers of one or two directions, as the frameworks have them, made of calls of `run`.  (floor 10)"""
+"""The reference of torch and Keras layers: a chain of layers in one or two directions, computed by `run`."""
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy
 
+from ..arrays import Array
 from ..interop import gradients, load
+from ..interop.layouts import Layout
 from ..loops.run import run, run_back
+from ..tree import Tree
 
 
 class Part(NamedTuple):
     """One layer in one direction."""
     cell: Any
-    layout: Any                                   # of `interop`
-    names: dict                                   # name in the table -> name in `given`
+    layout: Layout
+    names: dict[str, str]                         # name of a weight in the layout -> in the candidate's arrays
     reverse: bool = False
     label: str = ""                               # "layer 1, backward"
 
-    def load_parameters(self, arrays):
+    def load_parameters(self, arrays: dict[str, Array]) -> Tree:
+        """The parameters of the cell, from the weights of the framework."""
         return load(self.layout, {table: arrays[own] for table, own in self.names.items()}, self.cell)
 
-    def convert_gradients(self, dp):
-        """Gradients of our parameters, as those of their arrays."""
+    def convert_gradients(self, dp: Tree) -> dict[str, Array]:
+        """The gradients of the framework's weights by "d" + name, from those of the parameters."""
         found = gradients(self.layout, dp, self.cell)
         return {"d" + own: found[table] for table, own in self.names.items()}
 
 
 class ChainResult(NamedTuple):
-    """What came out of a chain, and what leads back through it."""
-    ys: Any                                       # [T, B, H + H]
-    last: list                                    # for each part, in order, a tuple of arrays
-    tapes: list                                   # for each layer, of each direction
-    layers: list
+    """The results of a chain, and what its backward pass needs."""
+    ys: Array                                     # [T, B, H], or [T, B, H + H] for two directions
+    last: list[tuple]                             # the last state of every part, in order
+    tapes: list[list]                             # for every layer, the tape of each direction
+    layers: Sequence[Sequence[Part]]
 
 
-def run_chain(layers, arrays, x, first=None, lengths=None, padding="zero", **choice):
-    """x [T, B, I] and the first state of every part (None: zeros) -> `Passed`.  Between layers padding is zero."""
-    first, last, tapes = iter(first or [None] * sum(map(len, layers))), [], []
+def run_chain(layers: Sequence[Sequence[Part]], arrays: dict[str, Array], x: Array, first: Iterable | None = None,
+              lengths: Any = None, padding: str = "zero", **options: Any) -> ChainResult:
+    """Run x [T, B, I] through a chain.  `first`: the initial state of every part (None: zeros).
+
+    `padding` is the policy of the last layer; the outputs of the others are zero in the padding.
+    """
+    states, last, tapes = iter(first or [None] * sum(map(len, layers))), [], []
     for layer in layers:
         policy = padding if layer is layers[-1] else "zero"
         runs = []
         for part in layer:
-            start = next(first)
+            start = next(states)
             s = None if start is None else part.cell.rule.State(*start)
-            runs.append(run(part.cell, part.load_parameters(arrays), x, s, lengths=lengths, reverse=part.reverse, padding=policy,
-                            **choice))
+            runs.append(run(part.cell, part.load_parameters(arrays), x, s, lengths=lengths, reverse=part.reverse,
+                            padding=policy, **options))
         x = numpy.concatenate([ys for ys, _, _ in runs], -1)
         last += [tuple(s) for _, s, _ in runs]
         tapes.append([tape for _, _, tape in runs])
     return ChainResult(x, last, tapes, layers)
 
 
-def run_chain_back(result, dys, dlast):
-    """The gradients of x, of the first state of every part, and of their arrays by "d" + name."""
+def run_chain_back(result: ChainResult, dys: Array, dlast: Iterable[tuple],
+                   ) -> tuple[Array, list[tuple], dict[str, Array]]:
+    """The gradients of x, of the initial state of every part, and of the framework's weights by "d" + name."""
     dlast, dfirst, found = list(dlast), [], {}
     for layer, tapes in zip(reversed(result.layers), reversed(result.tapes)):
         widths = numpy.cumsum([tape.like[0].shape[-1] for tape in tapes])[:-1]
@@ -58,14 +68,14 @@ def run_chain_back(result, dys, dlast):
         dx: Any = 0
         starts = []
         for part, tape, dy, d in zip(layer, tapes, numpy.split(dys, widths, -1), ends):
-            dxs, ds, _, dp = run_back(tape, dy, part.cell.rule.State(*d))
-            dx, found = dx + dxs, found | part.convert_gradients(dp)
+            dx_part, ds, _, dp = run_back(tape, dy, part.cell.rule.State(*d))
+            dx, found = dx + dx_part, found | part.convert_gradients(dp)
             starts.append(tuple(ds))
         dfirst, dys = starts + dfirst, dx
     return dys, dfirst, found
 
 
-def zero_state(part, arrays, batch):
-    """The state that a part starts from, all zero, as a tuple of arrays."""
+def zero_state(part: Part, arrays: dict[str, Array], batch: int) -> tuple[Array, ...]:
+    """The initial state of a part, all zero."""
     p = part.load_parameters(arrays)
     return tuple(part.cell.zeros(batch, part.cell.units(p), dtype=p["W"].dtype))

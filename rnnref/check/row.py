@@ -1,57 +1,82 @@
-"""The rows of a report and their verdicts.  (floor 10)"""
+"""The rows of a report: one compared array or case each, with its error, budget and verdict."""
 from collections import Counter
+from collections.abc import Iterable
 from math import inf, isfinite
-from typing import Any, NamedTuple, Optional
+from typing import NamedTuple
 
-VERDICTS = ("differs", "refused", "not comparable", "agrees")           # the gravest first
-_PLURALS = {"differs": "differ", "agrees": "agree"}                      # ... of more than one
-_LONG = 40                                         # above so many rows, groups are summed up
+VERDICTS = ("differs", "refused", "not comparable", "agrees")            # the most serious first
+_PLURALS = {"differs": "differ", "agrees": "agree"}
+_LONG = 40                                        # reports with more rows than this are summarized by group
 
 
 class Row(NamedTuple):
-    """One thing compared: an array of a case, or a whole case."""
+    """One comparison: an array of a check, or a case of a survey.
+
+    >>> Row("h_n", "states", 0.5, 1e-6, "differs", "row 1, unit 4")
+    <Row h_n differs: error 5.0e-01, budget 1.0e-06 (row 1, unit 4)>
+    """
     name: str                                     # "y", "h_n", "dW_ih_l0", or the name of a case
-    group: str = ""
-    error: Optional[float] = None
-    budget: Optional[float] = None
+    group: str = ""                               # "outputs", "states", "gradients", or the group of a case
+    error: float | None = None                    # the largest relative to its budget, if numbers were compared
+    budget: float | None = None                   # the largest error that counts as rounding, at the same entry
     verdict: str = "agrees"                       # one of VERDICTS
-    where: str = ""                               # "t=3, row 1, unit 4": the first divergence
+    where: str = ""                               # the first entry that differs: "t=3, row 1, unit 4"
     note: str = ""
-    trace: Any = None                             # the error at every timestep, or None
-    limits: Any = None                            # the budget at every timestep, where it is not the same at all
+    trace: list | None = None                     # the error at every timestep
+    limits: list | None = None                    # the budget at every timestep, unless it is the same at all
 
     @property
-    def ratio(self):
-        """The error in budgets; infinite where it is not a number."""
+    def ratio(self) -> float:
+        """The error divided by the budget; infinite if the error is infinite or NaN."""
         if self.error is None or not self.budget:
             return 0.0 if not self.error else inf
         return self.error / self.budget if isfinite(self.error) else inf
 
+    def __repr__(self) -> str:
+        return f"<Row {format_row(self)}>"
 
-def format_count(verdict, n):
+
+def format_row(row: Row) -> str:
+    """One line: "h_n differs: error 5.0e-01, budget 1.0e-06 (row 1, unit 4)"."""
+    error = f": error {format_number(row.error)}, budget {format_number(row.budget)}" if row.error is not None else ""
+    details = join_details(row)
+    return f"{row.name} {row.verdict}{error}{f' ({details})' if details else ''}"
+
+
+def join_details(row: Row) -> str:
+    """Where the row first differs, and its notes."""
+    return "; ".join(filter(None, (row.where, row.note)))
+
+
+def format_number(a: float | None) -> str:
+    """"5.0e-01"; an empty string for None."""
+    return "" if a is None else f"{a:.1e}"
+
+
+def format_count(verdict: str, n: int) -> str:
     """"1 differs", "2 differ", "2 refused"."""
     return f"{n} {_PLURALS.get(verdict, verdict) if n > 1 else verdict}"
 
 
-def count_verdicts(rows):
-    """[(verdict, how many)], the gravest first and only what occurs."""
+def count_verdicts(rows: Iterable[Row]) -> list[tuple[str, int]]:
+    """(verdict, number of rows) for the verdicts that occur, the most serious first."""
     found = Counter(row.verdict for row in rows)
     return [(verdict, found[verdict]) for verdict in VERDICTS if found[verdict]]
 
 
-def summarize(rows):
+def summarize(rows: Iterable[Row]) -> str:
     """"2 differ, 40 agree"."""
-    return ", ".join(format_count(*each) for each in count_verdicts(rows)) or "nothing was compared"
+    return ", ".join(format_count(*counted) for counted in count_verdicts(rows)) or "nothing was compared"
 
 
-def group_rows(rows):
+def group_rows(rows: Iterable[Row]) -> dict[str, list[Row]]:
     """Rows by group, in the order in which groups first occur."""
-    found: dict = {}
+    found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(row.group, []).append(row)
     return found
 
 
-def is_long(rows):
-    """Whether a reader is better served by a line a group."""
+def is_long(rows: list[Row]) -> bool:
+    """True if a report prints a line per group instead of a line per row."""
     return len(rows) > _LONG and len(group_rows(rows)) > 1

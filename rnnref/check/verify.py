@@ -1,105 +1,145 @@
-"""verify: is this engine's recurrent layer what it should be, forwards and backwards?  (floor 10)"""
+"""verify: compare a recurrent layer with the reference, forward and backward."""
+from collections.abc import Callable
 from os import PathLike
+from typing import Any
 
 import numpy
 
+from ..arrays import Array
 from ..errors import DtypeError, NotSupported
+from ..onnx.reading import Reading
+from ..tree import Tree
 from .budget import FACTOR
 from .measure import check_candidate
 from .of_callable import wrap_callable
 from .of_keras import wrap_keras
 from .of_torch import wrap_torch
 from .onnx_model import check_onnx
+from .report import Report
 
 
-def verify(candidate, inputs, *, lengths=None, initial_state="random", reference=None, p=None, backward=None,
-           reverse=False, padding="zero", gradients=True, seed=0, factor=FACTOR, dtype=None, perturb_biases=True,
-           engine="onnxruntime", reading=None, progress=None):
-    """Hold a candidate to the reference on these inputs: a `Report`.
+def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: Any = "random", reference: Any = None,
+           p: Tree = None, backward: Callable | None = None, reverse: bool = False, padding: str = "zero",
+           gradients: bool = True, seed: int = 0, factor: float = FACTOR, dtype: Any = None,
+           perturb_biases: bool = True, engine: str | Callable = "onnxruntime", reading: Reading | None = None,
+           progress: Callable | None = None) -> Report:
+    """Compare a recurrent layer with the reference on the given inputs, and return a `Report`.
 
-    candidate      a torch.nn.RNN, LSTM or GRU (any layers, directions, projection) or one of their cells; a Keras
-                   SimpleRNN, LSTM, GRU, RNN or Bidirectional; a path, ModelProto or NodeProto of ONNX; or a function
-                   x -> y or (y, state), with `reference` and `p`
-    inputs         x in the candidate's own layout (a function's is [T, B, I]), or its shape as a tuple, to be drawn;
-                   for ONNX a dict by name
-    lengths        [B] how many steps of each row are live: packed for torch, a mask for Keras
-    initial_state  "random", "zero" (left out), or arrays as the candidate takes them
-    reference, p   the cell of ours that a function should equal, and its parameters; `reverse` and `past` as in `run`
-    backward       of a function: (dy, dstate) -> {"x": dx, "W": dW, ...}
-    gradients      whether they are compared: of x, the first states and every weight, for random ones of all results
-    factor         a candidate may err by so many times what the reference errs by in the same arithmetic
-    dtype          "float64" checks a torch module as a copy in double precision, a function on arrays cast to it
-    perturb_biases biases that are all zero hide mistakes: random ones in their place, in a copy
-    engine         of ONNX: "onnxruntime", "onnx.reference", or a function of a case; `reading`: `rnnref.onnx.Reading`
-    progress       (iterable, what) -> iterable, to watch a model of many nodes by
-    Errors         NotSupported, ShapeError, DtypeError: what cannot be checked.  What the candidate itself raises is in
-                   the report, as its refusal
+    What is compared: all outputs, the last states and, by a backward pass with random gradients of all of these, the
+    gradients of the inputs, the initial states and every weight.  The reference is the same cell of rnnref, with the
+    candidate's weights, in float64 (in longdouble for a candidate in float64).
+
+    Budget: an array agrees if every entry is within `factor` times the largest error that the reference itself makes
+    on this case: run in the candidate's dtype, in two orders of operations, and in float64 with all inputs and weights
+    perturbed by up to one ulp.  From the step on at which these errors grow as large as the values (a chaotic
+    recurrence) the entries are "not comparable" and decide nothing.
+
+    Result: `report.ok` (also `bool(report)`) is True if at least one array agrees, and none differs or was refused.
+    `report.raise_if_failed()` raises `VerificationError` otherwise.  What the candidate itself raises is no error of
+    `verify`: it is a row "refused".
+
+    candidate       a torch.nn.RNN, LSTM or GRU (any number of layers, directions, projection) or one of their cells;
+                    a Keras SimpleRNN, LSTM, GRU, RNN or Bidirectional; an ONNX file, ModelProto or NodeProto; or a
+                    function x -> y or (y, state), with `reference` and `p`
+    inputs          x in the layout of the candidate (for a function [T, B, I]), or its shape as a tuple of integers for
+                    random numbers; for ONNX a dict by name
+    lengths         [B], the number of valid steps of each row: a packed sequence for torch, a mask for Keras
+    initial_state   "random", "zero" (the candidate gets none), or arrays in the layout of the candidate
+    reference, p    the cell of rnnref that a function should equal, and its parameters
+    reverse, padding  of a function, as in `run`
+    backward        of a function, its backward pass: (dy, dstate) -> {"x": dx, "W": dW, ...}
+    gradients       False compares results only
+    seed            of all random numbers
+    dtype           "float64" checks a copy of a torch module in double precision, or a function on arrays of this dtype
+    perturb_biases  True checks a copy with random biases if all are zero: zero biases hide mistakes
+    engine          of ONNX: "onnxruntime", "onnx.reference", or a function of a case; `reading`: `rnnref.onnx.Reading`
+    progress        (iterable, name) -> iterable, called to show progress over the nodes of an ONNX model
+    Errors          NotSupported, ShapeError, DtypeError: the candidate or the inputs cannot be checked
+
+    A port of a GRU that has exchanged the gates r and z:
 
     >>> import numpy as np, rnnref
     >>> cell = rnnref.cells.GRU()
     >>> p = rnnref.init.parameters(cell, 3, 4, np.random.default_rng(0))
-    >>> def swapped(x, p):                        # a port that has taken r and z for each other
-    ...     theirs = {n: np.concatenate(np.split(a, 3, -1)[1::-1] + np.split(a, 3, -1)[2:], -1) for n, a in p.items()}
-    ...     return rnnref.loops.run(cell, theirs, x)[0]
-    >>> report = verify(swapped, (5, 2, 3), reference=cell, p=p)
+    >>> def ported_gru(x, p):
+    ...     exchanged = {}
+    ...     for name, a in p.items():
+    ...         r, z, n = np.split(a, 3, axis=-1)
+    ...         exchanged[name] = np.concatenate([z, r, n], axis=-1)
+    ...     return rnnref.run(cell, exchanged, x)[0]
+    >>> report = verify(ported_gru, (5, 2, 3), reference=cell, p=p)
+    >>> print(report.headline)
+    ported_gru differs from the reference in the one array that was compared.
     >>> report.ok, report.rows[0].verdict, report.rows[0].where
     (False, 'differs', 't=0, row 0, unit 1')
     """
     rng = numpy.random.default_rng(seed)
-    checks = {"gradients": gradients, "factor": factor, "perturb_biases": perturb_biases, "seed": seed}
+    checks: dict[str, Any] = {"gradients": gradients, "factor": factor, "perturb_biases": perturb_biases, "seed": seed}
     common = {"lengths": _check_lengths(lengths), "initial_state": initial_state, "dtype": dtype}
     kind = _detect_kind(candidate, reference)
     if kind == "onnx":
-        _refuse_options(kind, lengths=lengths, reference=reference, p=p, backward=backward, reverse=reverse or None, dtype=dtype,
-               initial_state=None if initial_state == "random" else initial_state)
+        _refuse_options(kind, lengths=lengths, reference=reference, p=p, backward=backward, reverse=reverse or None,
+                        dtype=dtype, initial_state=None if initial_state == "random" else initial_state)
         return check_onnx(candidate, inputs, rng, engine, reading, progress, checks)
     _refuse_options(kind, reading=reading, engine=None if engine == "onnxruntime" else engine)
     if kind == "function":
-        subject = wrap_callable(candidate, inputs, reference, p, rng, backward=backward, reverse=reverse, padding=padding,
-                                   **common)
+        wrapped = wrap_callable(candidate, inputs, reference, p, rng, backward=backward, reverse=reverse,
+                                padding=padding, **common)
     else:
         _refuse_options(kind, reference=reference, p=p, backward=backward, reverse=reverse or None,
-               padding=None if padding == "zero" else padding)
-        subject = {"torch": wrap_torch, "keras": wrap_keras}[kind](candidate, inputs, rng, **common)
-    return check_candidate(subject, rng, **checks)
+                        padding=None if padding == "zero" else padding)
+        wrapped = {"torch": wrap_torch, "keras": wrap_keras}[kind](candidate, inputs, rng, **common)
+    return check_candidate(wrapped, rng, **checks)
 
 
-def assert_matches(candidate, inputs, **options):
-    """`verify`, and `VerificationError` (an AssertionError that says what is wrong) unless all agrees: for tests.
+def assert_matches(candidate: Any, inputs: Any, **options: Any) -> Report:
+    """`verify` for tests: return the report if it is ok, else raise `VerificationError`, an AssertionError.
+
+    candidate, inputs, options   as of `verify`
+    Errors                       VerificationError with the findings and the rows that differ; those of `verify`
 
     >>> import numpy as np, rnnref
     >>> cell = rnnref.cells.LSTM()
     >>> p = rnnref.init.parameters(cell, 3, 4, np.random.default_rng(0))
-    >>> assert_matches(lambda x: rnnref.loops.run(cell, p, x)[0], (5, 2, 3), reference=cell, p=p).summary
-    '1 agrees'
+    >>> def ported_lstm(x):
+    ...     return rnnref.run(cell, p, x)[0]
+    >>> assert_matches(ported_lstm, (5, 2, 3), reference=cell, p=p)
+    <Report ported_lstm: 1 agrees>
     """
     return verify(candidate, inputs, **options).raise_if_failed()
 
 
-def _detect_kind(candidate, reference):
-    """Which of the kinds of candidate this is."""
-    homes = {cls.__module__.partition(".")[0] for cls in type(candidate).__mro__}
-    if isinstance(candidate, (str, PathLike)) or "onnx" in homes:
+def _detect_kind(candidate: Any, reference: Any) -> str:
+    """The kind of a candidate: "torch", "keras", "onnx" or "function"."""
+    packages = {cls.__module__.partition(".")[0] for cls in type(candidate).__mro__}
+    if isinstance(candidate, (str, PathLike)) or "onnx" in packages:
         return "onnx"
-    if "keras" in homes and reference is None:    # on its torch backend a layer is a torch module too
+    if "keras" in packages and reference is None:  # before torch: on its torch backend a layer is a torch module too
         return "keras"
-    if "torch" in homes and reference is None and hasattr(candidate, "parameters"):
+    if "torch" in packages and reference is None and hasattr(candidate, "parameters"):
         return "torch"
     if callable(candidate):
         return "function"
-    raise NotSupported("verify", f"a {type(candidate).__name__}",
+    raise NotSupported("verify", f"a candidate of type {type(candidate).__name__}",
                        known="recurrent layers of torch and Keras, ONNX files, models and nodes, functions")
 
 
-def _refuse_options(kind, **options):
-    """Refuse, by name, options that say nothing about this kind of candidate."""
+_REASONS = {"lengths": "an ONNX model has its lengths among its inputs",
+            "initial_state": "an ONNX model has its initial states among its inputs",
+            "dtype": "ONNX operators are checked in float32",
+            "reading": "it is an option of ONNX candidates", "engine": "it is an option of ONNX candidates"}
+
+
+def _refuse_options(kind: str, **options: Any) -> None:
+    """Raise `NotSupported` for options that do not apply to this kind of candidate."""
     for name, value in options.items():
         if value is not None:
-            raise NotSupported("verify", f"{name}= with {kind}", reason="it says nothing about such a candidate")
+            raise NotSupported("verify", f"{name}= with {kind}",
+                               reason=_REASONS.get(name, "it is an option of functions"))
 
 
-def _check_lengths(lengths):
-    """An array of integers, or None."""
+def _check_lengths(lengths: Any) -> Array | None:
+    """The lengths as an array of integers, or None."""
     if lengths is None:
         return None
     lengths = numpy.asarray(lengths)

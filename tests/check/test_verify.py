@@ -8,7 +8,7 @@ from rnnref.check import VerificationError, assert_matches, verify
 from tests.support.ported_cells import engine
 
 T, B, I, H = 7, 3, 4, 5
-CELLS = {"lstm": cells.LSTM(), "gru": cells.GRU(), "gru before": cells.GRU("before"), "rnn": cells.SimpleRNN()}
+CELLS = {"lstm": cells.LSTM(), "gru": cells.GRU(), "gru before": cells.GRU(reset="before"), "rnn": cells.SimpleRNN()}
 LENGTHS = [7, 2, 4]
 ROUNDS = 200                                      # random cases on which no false alarm is raised
 SUBTLE = {"float32": 1e-4, "float64": 3e-13}       # what one weight of a hundred is off by, and it is noticed
@@ -74,17 +74,20 @@ def test_small_errors_are_caught(family, dtype):
 
 # fault -> family, how it is called, the row that names it, where, and words of the findings
 FAULTS = {
-    "blocks exchanged": ("lstm", "gates", {}, "t=0", "Already on the first step alone y, h and c differ"),
-    "blocks exchanged in reverse": ("gru", "gates", {"reverse": True}, "t=6", "Already on the last step alone"),
+    "blocks exchanged": ("lstm", "gates", {}, "t=0", "On the first step alone, y, h and c already differ."),
+    "blocks exchanged in reverse": ("gru", "gates", {"reverse": True}, "t=6",
+                                    "On the last step alone, y and h already differ."),
     "reset forgotten": ("gru before", "reset", {"initial_state": "zero"}, "t=1",
-                        "On the first step alone all results agree; with one more y and h differ."),
+                        "On the first step alone, all results agree; with one more step, y and h differ."),
     "recurrent bias left out": ("gru", "bias", {}, "t=0", "First divergence: y, t=0"),
-    "the old c squashed": ("lstm", "c", {}, "t=0", "look at the output gate, and what squashes c"),
-    "c wrong": ("lstm", "gates", {}, "t=0", "look at i, f and g"),
+    "the old c squashed": ("lstm", "c", {}, "t=0", "check the output gate and the activation of c"),
+    "c wrong": ("lstm", "gates", {}, "t=0", "check the gates i, f and g"),
     "from step 4": ("rnn", "late", {}, "t=4",
-                    "On the first 4 steps alone all results agree; with one more y and h differ."),
-    "R transposed": ("rnn", "transposed", {"initial_state": "zero"}, "t=1", "On the first step alone all results"),
-    "lengths ignored": ("rnn", "lengths", {"lengths": LENGTHS}, "t=2, row 1", "Only rows with padding are off (1 and"),
+                    "On the first 4 steps alone, all results agree; with one more step, y and h differ."),
+    "R transposed": ("rnn", "transposed", {"initial_state": "zero"}, "t=1",
+                     "On the first step alone, all results agree"),
+    "lengths ignored": ("rnn", "lengths", {"lengths": LENGTHS}, "t=2, row 1",
+                        "Only rows with padding differ (rows 1 and 2 of 3)"),
     "not a number": ("rnn", "nan", {}, "t=3, row 1, unit 2", "t=3, row 1, unit 2: nan, expected"),
 }
 
@@ -102,7 +105,7 @@ def test_planted_faults_are_named(name):
 
 def test_padding_that_is_read_is_called_so():
     note = row(check("lstm", "lengths", lengths=LENGTHS), "y").note
-    assert "in the padding: this row has 2 steps" in note
+    assert "in the padding: this row has length 2" in note
 
 
 def test_padding_of_zeros_is_filled():
@@ -122,11 +125,12 @@ def test_zero_biases_are_replaced_or_named():
     def ported(x, p):
         return engine("gru", "bias")(x, p)
     found = verify(ported, (T, B, I), reference=CELLS["gru"], p=p)
-    assert not found.ok and "All zero: bR." in found.findings[-1] and "took their place" in found.findings[-1]
+    assert not found.ok and "All zero: bR." in found.findings[-1]
+    assert "a copy with random ones was checked" in found.findings[-1]
     hidden = verify(ported, (T, B, I), reference=CELLS["gru"], p=p, perturb_biases=False)
-    assert hidden.ok and "check again with others" in hidden.findings[-1]
+    assert hidden.ok and "check again with other biases" in hidden.findings[-1]
     closed = verify(lambda x: ported(x, p), (T, B, I), reference=CELLS["gru"], p=p)
-    assert closed.ok and "check again with others" in closed.findings[-1]
+    assert closed.ok and "check again with other biases" in closed.findings[-1]
     assert not p["bR"].any()
 
 
@@ -157,7 +161,8 @@ def test_a_wrong_gradient_of_one_weight_is_named():
     report = verify(**both_ways(CELLS["lstm"], drawn("lstm"), spoil))
     assert [r.name for r in report.rows if r.verdict != "agrees"] == ["dW"]
     assert row(report, "dW").where.startswith("gate f, input") and "only in gate f" in row(report, "dW").note
-    assert report.findings[0] == ("The results agree and dW does not: the way back is at fault, only in gate f.")
+    assert report.findings[0] == (
+        "All results agree and dW differs, only in gate f: the forward pass is right, the backward pass is wrong.")
 
 
 def test_errors_of_gradients_are_relative_to_their_largest_entry():
@@ -175,9 +180,9 @@ def test_a_gradient_lost_on_the_way_back_is_dated():
 
 def test_gradients_that_are_not_given_are_said():
     report = verify(**both_ways(CELLS["rnn"], drawn("rnn"), lambda grads: {"W": grads["W"]}))
-    assert report.ok and report.facts["not given"] == "by the candidate, so not compared: dx db dR dh0"
+    assert report.ok and report.facts["not compared"] == "dx db dR dh0: the candidate does not return them"
     report = verify(**both_ways(CELLS["rnn"], drawn("rnn"), lambda grads: {"V": grads["W"]}))
-    assert row(report, "the way back").verdict == "refused" and "'V'" in row(report, "the way back").note
+    assert row(report, "the backward pass").verdict == "refused" and "'V'" in row(report, "the backward pass").note
 
 
 def test_two_directions_and_the_wrong_one():
@@ -247,7 +252,7 @@ def test_what_a_candidate_raises_is_its_refusal():
         raise KeyError("no such\n option")
     report = verify(refuses, (T, B, I), reference=CELLS["rnn"], p=drawn("rnn"))
     assert [r.verdict for r in report.rows] == ["refused"] and "KeyError: 'no such\\n option'" in report.rows[0].note
-    assert not report.ok and report.findings[0].startswith("The candidate refuses:")
+    assert not report.ok and report.findings[0].startswith("The candidate could not be run:")
 
     def three_states(x):
         return (*engine("rnn")(x, drawn("rnn")), 0, 0)
@@ -272,13 +277,13 @@ def test_a_function_is_checked_in_the_dtype_that_is_asked_for():
 
 REFUSALS = {
     "no reference": (NotSupported, "without reference= and p=", {"reference": None, "p": None}),
-    "lengths that it cannot take": (NotSupported, "lengths are given, and <lambda> takes none", {"lengths": LENGTHS}),
+    "lengths that it cannot take": (NotSupported, "lengths are given, and <lambda> does not accept them", {"lengths": LENGTHS}),
     "a state that it cannot take": (NotSupported, "initial_state is given", {"initial_state": [np.zeros((B, H))]}),
     "lengths that are no integers": (DtypeError, "lengths has dtype float64", {"lengths": [1.0, 2.0, 3.0]}),
     "x of another dtype": (DtypeError, "x has dtype float64, expected float32", {"inputs": np.zeros((T, B, I))}),
     "a policy that is not known": (NotSupported, "padding='hold'", {"padding": "hold"}),
     "a reading of ONNX": (NotSupported, "reading= with function", {"reading": rnnref.onnx.TEXT}),
-    "no candidate": (NotSupported, "a int", {"candidate": 3}),
+    "no candidate": (NotSupported, "a candidate of type int", {"candidate": 3}),
 }
 
 

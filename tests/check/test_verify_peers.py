@@ -144,22 +144,22 @@ class WrongGradient(torch.nn.LSTMCell):
 def test_broken_modules_are_named():
     report = verify(Exchanged(I, H, num_layers=2), (T, B, I))
     assert rows(report)["h_n"].where.startswith("layer 1, row") and rows(report)["output"].where.startswith("t=0")
-    assert "Already on the first step alone output, h_n and c_n differ, first in layer 1." in report.findings
+    assert "On the first step alone, output, h_n and c_n already differ, first in layer 1." in report.findings
 
     report = verify(Forward(I, H, bidirectional=True), (T, B, I))
     assert rows(report)["output"].where.startswith(f"t={T - 1}, backward, row")
-    assert "Only the backward direction of output is off." in report.findings
+    assert "Only the backward direction of output differs." in report.findings
     assert rows(report)["h_n"].where.startswith("layer 0, backward")
 
     report = verify(Leaking(I, H), (T, B, I), lengths=LENGTHS)
     assert rows(report)["output"].where.startswith("t=1, row 2")
-    assert "in the padding: this row has 1 steps" in rows(report)["output"].note
-    assert "Only rows with padding are off (0 and 2 of 3): look at the lengths." in report.findings
+    assert "in the padding: this row has length 1" in rows(report)["output"].note
+    assert "Only rows with padding differ (rows 0 and 2 of 3): check how lengths are applied." in report.findings
 
     report = verify(WrongGradient(I, H), (T, B, I))
     assert [r.name for r in report.rows if r.verdict != "agrees"] == ["dweight_hh"]
-    assert "only in gate g and o" in rows(report)["dweight_hh"].note
-    assert report.findings[0].startswith("The results agree and dweight_hh does not")
+    assert "only in gates g and o" in rows(report)["dweight_hh"].note
+    assert report.findings[0].startswith("All results agree and dweight_hh differs, only in gates g and o")
 
 
 L = keras.layers

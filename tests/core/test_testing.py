@@ -40,7 +40,7 @@ def said(f, *args, **options):
     ({"W": ONE}, {"W": None}, "W: a numpy ndarray, expected None"),
     ({"W": 1.0}, {"W": ONE}, "W: a float, expected a numpy ndarray"),
     (ONE[0, 0], ONE[0], "result: a numpy float64, expected a numpy ndarray"),
-    (ONE, PerStep(ONE), "result: a numpy ndarray, expected a rnnref Each"),
+    (ONE, PerStep(ONE), "result: a numpy ndarray, expected a rnnref PerStep"),
     (ONE.astype("float32"), ONE, "result: dtype float32, expected float64"),
     (Pair(ONE, ONE[:1]), Pair(ONE, ONE), "b: shape (1, 2), expected (2, 2)"),
     (PerStep(ONE.T[:1]), PerStep(ONE), "result: shape (1, 2), expected (2, 2)"),
@@ -109,7 +109,7 @@ def test_the_table_of_tolerances():
     assert tolerance("output", np.float32) == tolerance("output", "float32") == TABLE["float32"].output
     assert tolerance("storage", "float16") and tolerance("difference", "float64")
     for operation, arithmetic, says in (("outputs", "float32", "known  output, steep"), ("difference", "float32",
-                                        "no number is honest"), ("output", "int64", "known  longdouble, float64")):
+                                        "no tolerance is defined"), ("output", "int64", "known  longdouble, float64")):
         with pytest.raises(rnnref.NotSupported, match=says):
             tolerance(operation, arithmetic)
 
@@ -132,14 +132,14 @@ def test_check_cell_takes_what_is_given_and_draws_the_rest():
     rng = np.random.default_rng(0)
     p, s = {"a": rng.normal(size=3), "b": rng.normal(size=3)}, (rng.normal(size=(5, 3)),)
     held = check_cell(Bare(), p, s)
-    assert held.cell == "Bare" and held.settings == 8 and held.ran == ("plain",)
+    assert held.cell == "Bare" and held.settings == 8 and held.paths == ("plain",)
     check_cell(Bare(), p, s, rng.normal(size=(7, 5, 3)).astype("float32"))
     assert "laws 1 2 3 4 5 6 7 8 9 hold in 8 settings" in str(held)
     check_cell(Leaky(), xs=rng.normal(size=(4, 2, 3)), units=6)
     check_cell(Leaky(), s=State(rng.normal(size=(2, 4))), n_in=2)
     check_cell(Leaky(), n_in=1, units=1, steps=1, batch=1)
     check_cell(Dropout(Leaky()), extra=Masks(x=PerStep(rng.normal(size=(5, 4, 3))), h=rng.normal(size=(4, 4))))
-    assert "apart, 0 hoisted, 1 scan" in check_cell(Bidirectional((LSTM(), Leaky()))).ran
+    assert "bidirectional, 0 hoisted, 1 plain" in check_cell(Bidirectional((LSTM(), Leaky()))).paths
     assert check_cell(Stack((Leaky(), GRU(), Leaky()))).cell == "Stack(Leaky, GRU, Leaky)"
 
 
@@ -174,13 +174,13 @@ def test_a_law_may_be_broken_on_purpose_but_not_in_vain():
     reason = {2: "straight through, as TF's block kernels have it"}
     held = check_cell(LSTM(cell_clip=0.2, cell_clip_gradient="through"), breaks=reason)
     assert held.broken == reason and 2 not in held.laws and "law 2 is broken on purpose: straight" in str(held)
-    with pytest.raises(LawViolation, match="law 2 .* holds, and is said to be broken"):
+    with pytest.raises(LawViolation, match="law 2 .* holds, and is declared as broken"):
         check_cell(LSTM(), breaks=reason)
 
 
 def test_check_cell_on_the_device():
     with strict.install():
-        assert check_cell(LSTM(), device="gpu").ran == ("plain", "hoisted")
+        assert check_cell(LSTM(), device="gpu").paths == ("plain", "hoisted")
         with pytest.raises(LawViolation, match="law 3 .*TypeError"):
             check_cell(Leaky(), device="gpu")     # np.tanh where namespace(x).tanh belongs
 
