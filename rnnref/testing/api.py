@@ -1,18 +1,19 @@
-"""For tests of your own: the laws for your cells, comparisons that raise, strategies for Hypothesis.  (floor 12)
+"""For tests of your own: the laws for your cells, comparisons that raise, strategies for Hypothesis.
 
-    rnnref.testing.check_cell(MyCell())                          # laws 1 to 9, in the ways that sequences may lie
+    rnnref.testing.check_cell(MyCell())                          # laws 1 to 9, with every kind of masking
     rnnref.testing.assert_close(got, want, "gradient")           # structure, types, dtypes, shapes, then values
     @given(rnnref.testing.cases(MyCell()))                       # arguments that Hypothesis draws
     def test_mine(case): rnnref.testing.check_case(case)
 
-Only NumPy is imported; Hypothesis is when a strategy is asked for.
+NumPy alone is imported; Hypothesis by the functions that return strategies.
 """
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, Iterable, Mapping, NamedTuple, Optional
 
 import numpy
 
-from ..errors import NotSupported, import_optional as need
+from ..errors import NotSupported, import_optional
+from ..tree import Tree
 from .assertions import Mismatch, assert_close, assert_same
 from .case import Case, Trial, draw_case, masking_options
 from .laws import LAWS, LawViolation, check_law
@@ -20,34 +21,39 @@ from .laws import LAWS, LawViolation, check_law
 __all__ = ["Case", "LawReport", "LawViolation", "Mismatch", "Sizes", "assert_close", "assert_same", "cases",
            "check_case", "check_cell", "lengths", "maskings", "masks", "shapes"]
 
-_LAW_ORDER = 3, 1, 2, 4, 5, 6, 7, 8, 9                 # a cell that changes its arguments can break any of the others
+_LAW_ORDER = 3, 1, 2, 4, 5, 6, 7, 8, 9            # a cell that changes its arguments can break any of the others
 
 
 class LawReport(NamedTuple):
-    """What was checked."""
+    """What `check_cell` checked."""
     cell: str
-    laws: tuple                                   # those that hold, always
-    broken: dict                                  # those that do not, on purpose, and why
+    laws: tuple                                   # those that hold in every setting
+    broken: dict                                  # those broken on purpose: {number: reason}
     gradient: float                               # the worst error of a gradient, relative to |g| |v|
-    ran: tuple                                    # the paths and twins that ran
-    settings: int                                 # ways in which the sequences lay in their rows, times two directions
+    paths: tuple                                  # the paths and kernels that ran
+    settings: int                                 # kinds of masking times two directions
 
     def __str__(self):
         broken = "".join(f"; law {n} is broken on purpose: {why}" for n, why in self.broken.items())
         return (f"{self.cell}: laws {' '.join(map(str, self.laws))} hold in {self.settings} settings{broken}\n"
-                f"  worst gradient {self.gradient:.1e} of |g| |v|; ran {'; '.join(self.ran)}")
+                f"  worst gradient {self.gradient:.1e} of |g| |v|; ran {'; '.join(self.paths)}")
 
 
-def check_cell(cell, p=None, s=None, xs=None, extra=None, *, n_in=3, units=4, steps=5, batch=4, seed=0, laws=_LAW_ORDER,
-               breaks=None, device="cpu"):
-    """Hold a cell to the laws; raises `Broken`, which names the first that does not hold, and how, and the others.
+def check_cell(cell: Any, p: Tree = None, s: Tree = None, xs: Tree = None, extra: Tree = None, *, n_in: Any = 3,
+               units: Any = 4, steps: int = 5, batch: int = 4, seed: int = 0, laws: Iterable[int] = _LAW_ORDER,
+               breaks: Optional[Mapping[int, str]] = None, device: str = "cpu") -> LawReport:
+    """Check a cell against the laws.
 
-    p, s, xs, extra   parameters, first state, inputs [T, B, I] and what else `rnnref.run` takes; what is not given is
+    p, s, xs, extra   parameters, first state, inputs [T, B, I] and the `extra` of `rnnref.run`; those that are None are
                       drawn: p from cell.shapes(n_in, units), s from cell.zeros(batch, units), xs [steps, batch, n_in]
-                      (n_in may be a tree of numbers: an array for each).  All are taken as float64
+                      (n_in may be a tree of numbers: an array for each).  All are converted to float64
     laws              the numbers of those to check, in this order
     breaks            {number: reason} for laws that the cell breaks on purpose; one that holds after all is an error
     device            where it runs: "cpu" or "gpu"
+
+    Errors            LawViolation: some law does not hold; it names the simplest setting in which, what differs there,
+                      and which other laws do not hold.  NotSupported: the cell lacks the method that would draw an
+                      argument, or no law has that number
 
     >>> import rnnref
     >>> print(check_cell(rnnref.cells.GRU(), laws=(1, 3, 8)))
@@ -59,7 +65,7 @@ def check_cell(cell, p=None, s=None, xs=None, extra=None, *, n_in=3, units=4, st
     settings = [replace(case, **where, reverse=back) for where in masking_options(case.size, seed).values()
                 for back in (False, True)]
     trials = [Trial(one, seed) for one in settings]
-    failed: dict = {}                             # the simplest setting first: it says most about the cause
+    failed: dict = {}                             # the simplest setting first: it tells most about the cause
     for trial in trials:
         for number in [n for n in _check_numbers(laws) if n not in failed]:
             try:
@@ -67,17 +73,17 @@ def check_cell(cell, p=None, s=None, xs=None, extra=None, *, n_in=3, units=4, st
             except LawViolation as e:
                 failed[number] = e
     _raise_failures(case.name, failed, {n: why for n, why in breaks.items() if n in laws})
-    ran = {words for trial in trials for words in trial.choices}
-    return LawReport(case.name, tuple(sorted(set(laws) - set(breaks))), breaks, max(t.worst for t in trials),
-                tuple(sorted(ran)), len(trials))
+    paths = {path for trial in trials for path in trial.choices}
+    return LawReport(case.name, tuple(sorted(set(laws) - set(breaks))), dict(breaks),
+                     max(t.worst_gradient for t in trials), tuple(sorted(paths)), len(trials))
 
 
 def _raise_failures(name, failed, breaks):
     for number, why in breaks.items():
         if number not in failed:
-            raise LawViolation(name, f"law {number} ({LAWS[number].title}) holds, and is said to be broken", reason=why)
+            raise LawViolation(name, f"law {number} ({LAWS[number].title}) holds, and is declared as broken", reason=why)
     wrong = {number: e for number, e in failed.items() if number not in breaks}
-    if wrong:                                     # a difference says more than what the cell happened to raise
+    if wrong:                                     # a difference tells more than an exception in the cell
         e = min(wrong.values(), key=lambda e: e.__cause__ is not None)
         others = "; ".join(f"law {n} ({LAWS[n].title})" for n in sorted(wrong) if wrong[n] is not e)
         raise LawViolation(*e.args, **e.notes, also=others) from e.__cause__
@@ -91,31 +97,32 @@ def _check_numbers(laws):
     return laws
 
 
-def check_case(case, laws=_LAW_ORDER, seed=0):
-    """Hold one call of `run` to the laws: a `Case`, as `cases` draws them.  Returns the worst error of a gradient."""
+def check_case(case: Case, laws: Iterable[int] = _LAW_ORDER, seed: int = 0) -> float:
+    """Check one call of `run`, a `Case` as `cases` draws them, against the laws; the worst error of a gradient."""
     trial = Trial(case, seed)
     for number in _check_numbers(laws):
         check_law(trial, number)
-    return trial.worst
+    return trial.worst_gradient
 
 
 class Sizes(NamedTuple):
+    """Steps, rows, inputs and units of a case."""
     T: int; B: int; I: int; U: int
 
 
-def shapes(T=6, B=4, I=4, U=5):
-    """A strategy for `Sizes` from 1 to these."""
+def shapes(T: int = 6, B: int = 4, I: int = 4, U: int = 5) -> Any:
+    """A strategy for `Sizes` from 1 to these numbers."""
     st = _import_strategies()
     return st.builds(Sizes, *(st.integers(1, n) for n in (T, B, I, U)))
 
 
-def lengths(T, B):
+def lengths(T: int, B: int) -> Any:
     """A strategy for lengths: an array [B] of numbers from 0 to T."""
     st = _import_strategies()
     return st.lists(st.integers(0, T), min_size=B, max_size=B).map(_to_array("int64", (B,)))
 
 
-def masks(T, B):
+def masks(T: int, B: int) -> Any:
     """A strategy for masks: a bool array [T, B], with holes and rows that are never live."""
     st = _import_strategies()
     return st.lists(st.booleans(), min_size=T * B, max_size=T * B).map(_to_array("bool", (T, B)))
@@ -125,17 +132,17 @@ def _to_array(dtype, shape):
     return lambda items: numpy.array(items, dtype).reshape(shape)
 
 
-def maskings(T, B):
-    """A strategy for how sequences lie in their rows: {}, {"lengths": ...} or {"mask": ...}."""
+def maskings(T: int, B: int) -> Any:
+    """A strategy for the masking of a batch: {}, {"lengths": ...} or {"mask": ...}."""
     st = _import_strategies()
     return st.one_of(st.just({}), st.fixed_dictionaries({"lengths": lengths(T, B)}),
                      st.fixed_dictionaries({"mask": masks(T, B)}))
 
 
-def cases(cell, sizes=None, device="cpu"):
-    """A strategy for a `Case` of a cell, or of the cells that a strategy draws, which must say their shapes and zeros.
+def cases(cell: Any, sizes: Any = None, device: str = "cpu") -> Any:
+    """A strategy for a `Case` of a cell, or of the cells that a strategy draws; these need `shapes` and `zeros`.
 
-    Hypothesis draws the sizes, the direction, how sequences lie in their rows, and a seed for the numbers.
+    Hypothesis draws the sizes, the direction, the masking, and a seed for the numbers.
     """
     st = _import_strategies()
 
@@ -149,4 +156,4 @@ def cases(cell, sizes=None, device="cpu"):
 
 
 def _import_strategies():
-    return need("hypothesis.strategies", "dev", "rnnref.testing")
+    return import_optional("hypothesis.strategies", "dev", "rnnref.testing")

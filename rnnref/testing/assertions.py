@@ -1,62 +1,66 @@
-"""Are two trees the same?  Structure, types, dtypes and shapes first, then values; whoever asks is told by an error."""
-from typing import Any, NamedTuple
+"""Assertions that two trees are equal or close: structure, types, dtypes and shapes first, then values."""
+from typing import Any, Iterator, NamedTuple, Optional
 
 import numpy
 
 from ..arrays import asnumpy, is_array, is_floating
 from ..check.tolerance import absolute_tolerance
 from ..errors import Error
-from ..tree import PerStep
+from ..tree import PerStep, Tree
 
-_TINY = 5e-324                                     # what differs is off by this at least: -0 is not 0
+_TINY = 5e-324                                     # the least error of entries whose bits differ: -0 is not 0
 
 
 class Mismatch(Error, AssertionError):
-    """Two trees that were to be the same."""
+    """Two trees that differ, and where they differ most."""
 
 
-def assert_same(got, want, name=""):
-    """Raise `Different` unless both hold the same bits (all NaNs are one, 0 and -0 are two).
+def assert_same(got: Tree, want: Tree, name: str = "") -> None:
+    """Raise `Mismatch` unless both trees hold the same bits (all NaNs are equal, 0 and -0 are not).
 
     >>> import numpy as np
     >>> assert_same({"W": np.zeros(2)}, {"W": np.array([0.0, -0.0])})
     Traceback (most recent call last):
-    rnnref.compare.Different: W[1]: 0.0, expected -0.0 to the bit
+    rnnref.testing.assertions.Mismatch: W[1]: 0.0, expected -0.0 to the bit
       worst  of 1 in 2 entries that differ
     """
     _raise_worst([(path, a, b, _compute_errors(a, b), 0.0) for path, a, b in pair_leaves(got, want, name)])
 
 
-def assert_close(got, want, operation="output", name="", arithmetic=None):
-    """Raise `Different` unless every array of `got` is as near to that of `want` as the one table allows.
+def assert_close(got: Tree, want: Tree, operation: str = "output", name: str = "",
+                 arithmetic: Optional[str] = None) -> None:
+    """Raise `Mismatch` unless every array of `got` is as close to that of `want` as the table of tolerances allows.
 
     operation   what was computed: a column of `rnnref.check.tolerance`
-    arithmetic  what it was computed in, if not the dtype of `want` ("tf32")
+    arithmetic  the precision it was computed in, if not the dtype of `want` ("tf32")
 
     >>> import numpy as np
     >>> assert_close((np.array([0.5, 1.0]),), (np.array([0.5, 1.25]),))
     Traceback (most recent call last):
-    rnnref.compare.Different: 0[1]: 1.0, expected 1.25
+    rnnref.testing.assertions.Mismatch: 0[1]: 1.0, expected 1.25
       error  2.5e-01, allowed 1.2e-13 (output, float64)
       worst  of 1 in 2 entries that differ
     """
     both = list(pair_leaves(got, want, name))
     overall = max((_max_magnitude(b) for _, _, b in both), default=0.0)
-    _raise_worst([(path, a, b, _compute_errors(a, b), _compute_limit(operation, arithmetic or b.dtype, b, overall)) for path, a, b in both],
-          f" ({operation}, {arithmetic or '{}'})")
+    _raise_worst([(path, a, b, _compute_errors(a, b), _compute_limit(operation, arithmetic or b.dtype, b, overall))
+                  for path, a, b in both], f" ({operation}, {arithmetic or '{}'})")
 
 
 def _compute_limit(operation, arithmetic, a, overall):
-    """What the table allows; nothing for whole numbers, and 0 may be -0."""
-    return max(absolute_tolerance(operation, arithmetic, _max_magnitude(a), overall), _TINY) if is_floating(a.dtype) else 0.0
+    """The largest allowed error: none for integers, and 0 may be -0."""
+    if not is_floating(a.dtype):
+        return 0.0
+    return max(absolute_tolerance(operation, arithmetic, _max_magnitude(a), overall), _TINY)
 
 
 class LeafPair(NamedTuple):
+    """Two leaves at the same place of two trees."""
     path: str; got: Any; want: Any
 
 
-def pair_leaves(got, want, path=""):
-    """Every leaf of two trees, in main memory, after all else about them has been seen to agree."""
+def pair_leaves(got: Tree, want: Tree, path: str = "") -> Iterator[LeafPair]:
+    """Pairs of leaves of two trees, in main memory; raise `Mismatch` where structure, type, dtype or shape differ."""
     if isinstance(got, PerStep) and isinstance(want, PerStep):
         got, want = got.steps, want.steps
     if type(got) is not type(want):
@@ -91,7 +95,7 @@ def _max_magnitude(a):
 
 
 def _compute_errors(a, b):
-    """How far each entry is off: 0 where the bits agree, infinity where only one of them is a number."""
+    """The error of each entry: 0 where the bits agree, infinity where only one of the two is finite."""
     if a.tobytes() == b.tobytes():
         return numpy.zeros(a.shape)
     a, b = (c if c.dtype.char == "g" else c.astype("float64") for c in (a, b))
@@ -101,19 +105,19 @@ def _compute_errors(a, b):
     return numpy.where(same, 0.0, numpy.where(numpy.isfinite(error), numpy.maximum(error, _TINY), numpy.inf))
 
 
-def _raise_worst(found, within=None):
-    """Raise for the array that exceeds what it is allowed by most."""
+def _raise_worst(compared, within=None):
+    """Raise for the array whose error exceeds its limit by the largest factor."""
     worst, ratio = None, 1.0
-    for path, a, b, error, most in found:
-        if a.size and not error.max() <= most:
-            excess = float(error.max() / most) if most > _TINY else float("inf")
+    for path, a, b, error, limit in compared:
+        if a.size and not error.max() <= limit:
+            excess = float(error.max() / limit) if limit > _TINY else float("inf")
             if worst is None or excess > ratio:
-                worst, ratio = (path, a, b, error, most), excess
+                worst, ratio = (path, a, b, error, limit), excess
     if worst is None:
         return
-    path, a, b, error, most = worst
+    path, a, b, error, limit = worst
     at = tuple(int(i) for i in numpy.unravel_index(error.argmax(), a.shape))
     where = f"{path or 'result'}[{', '.join(map(str, at))}]" if at else path or "result"
-    notes = {} if within is None else {"error": f"{error.max():.1e}, allowed {most:.1e}{within.format(a.dtype)}"}
+    notes = {} if within is None else {"error": f"{error.max():.1e}, allowed {limit:.1e}{within.format(a.dtype)}"}
     raise Mismatch(where, f"{a[at]}, expected {b[at]}{' to the bit' if within is None else ''}", **notes,
-                    worst=f"of {int((error > most).sum())} in {a.size} entries that differ")
+                   worst=f"of {int((error > limit).sum())} in {a.size} entries that differ")

@@ -1,4 +1,4 @@
-"""What every cell is held to, each law a function of one trial that raises `Different`.  (floor 12)
+"""The laws that every cell must obey, each a function of one trial that raises `Mismatch`.
 
 A law runs the cell on arguments changed in a way whose effect on the results is known.
 """
@@ -16,19 +16,19 @@ from ..loops.scan import select_extra
 from ..tree import PerStep, expand_mask, first_leaf, leaves, map_structure, select_step, to
 from ..wrappers.stack import Bidirectional
 from .assertions import Mismatch, assert_close, assert_same, pair_leaves
-from .case import PLAIN, map_results
+from .case import PLAIN, Trial, map_results
 
 _STEPS = 1e-5, 1e-6, 1e-7                          # of differences: a shorter one may miss a kink in between
 
 
 class LawViolation(Error, AssertionError):
-    """A law that does not hold: its number and name, and what is wrong."""
+    """A law that does not hold: its number and title, and what differs."""
 
 
 def _check_state(trial):
     case = trial.case
     ones = [(case.cell, case.p, case.s, case.extra)]
-    if isinstance(case.cell, Bidirectional):      # which is no step: its directions are
+    if isinstance(case.cell, Bidirectional):      # it has no single step, its directions have
         ones = zip(case.cell.cells, case.p, case.s, case.cell.extra_per_cell(case.extra))
     for cell, *given in ones:
         for dtype in ("float64", "float32"):
@@ -36,7 +36,8 @@ def _check_state(trial):
             _check_step(trial, cell, *to(case.device, (p, x, s, extra)))
 
 
-def cast_floating(a, dtype):
+def cast_floating(a: Any, dtype: str) -> Any:
+    """A leaf in `dtype`, if it holds floating numbers."""
     if isinstance(a, PerStep):
         return PerStep(cast_floating(a.steps, dtype))
     return a.astype(dtype) if is_floating(a.dtype) else a
@@ -64,38 +65,38 @@ def _assert_alike(got, want, name):
 
 
 def _check_gradients(trial):
-    """Law 2, for each array by itself, so that the message can say which are wrong and which are right."""
-    most, right, wrong = tolerance("difference", "float64"), [], {}
-    for field, grads in zip(("xs", "s", "extra", "p"), trial.text[1]):
+    """Law 2, for each array by itself, so that the message can list which are wrong and which are right."""
+    limit, right, wrong = tolerance("difference", "float64"), [], {}
+    for field, grads in zip(("xs", "s", "extra", "p"), trial.plain[1]):
         for path, g in leaves(grads):
-            error, *both = _compare_gradient(trial, field, path, g, most)
+            error, *both = _compare_gradient(trial, field, path, g, limit)
             name = f"d{field}{'.' if path else ''}{path}"
-            if error <= most:
+            if error <= limit:
                 right.append(name)
-                trial.worst = max(trial.worst, error)
+                trial.worst_gradient = max(trial.worst_gradient, error)
             else:
                 wrong[name] = error, *both
-    for name, (error, says, change) in wrong.items():
-        raise Mismatch(name, f"along a random direction the gradient says {says:.8g}, a difference {change:.8g}",
-                        error=f"{error:.1e} of |g| |v|, allowed {most:.0e}", wrong=", ".join(wrong),
+    for name, (error, slope, difference) in wrong.items():
+        raise Mismatch(name, f"along a random direction the gradient gives {slope:.8g}, a difference {difference:.8g}",
+                        error=f"{error:.1e} of |g| |v|, allowed {limit:.0e}", wrong=", ".join(wrong),
                         right=", ".join(right))
 
 
-def _compare_gradient(trial, field, path, g, most):
-    """(error relative to |g| |v|, g v, what it should be) for a random v; one of the steps must miss any kink."""
-    v, found = trial.draw(g, 1), []
-    says, size = float((g * v).sum()), float(numpy.sqrt((g * g).sum() * (v * v).sum()))
+def _compare_gradient(trial, field, path, g, limit):
+    """(error relative to |g| |v|, g v, the finite difference) for a random v; one of the steps must miss any kink."""
+    v, attempts = trial.draw(g, 1), []
+    slope, size = float((g * v).sum()), float(numpy.sqrt((g * g).sum() * (v * v).sum()))
     for step in _STEPS:
-        change, rounding = _central_difference(trial, field, path, v, step)
-        off = abs(change - says)
-        found.append((0.0 if off <= rounding else off / max(size, abs(change)), says, change))
-        if found[-1][0] <= most:
-            return found[-1]
-    return min(found)
+        difference, rounding = _central_difference(trial, field, path, v, step)
+        error = abs(difference - slope)
+        attempts.append((0.0 if error <= rounding else error / max(size, abs(difference)), slope, difference))
+        if attempts[-1][0] <= limit:
+            break
+    return min(attempts)
 
 
 def _central_difference(trial, field, path, v, step):
-    """(L(a + step v) - L(a - step v)) / 2 step, for L = sum(results d); and how much of it may be rounding of L."""
+    """(L(a + step v) - L(a - step v)) / 2 step, for L = sum(results d); and a bound on the rounding error of it."""
     case, d, losses = trial.case, dict(leaves(trial.d)), []
     for e in (step, -step):
         moved = replace(case, **{field: _nudge(getattr(case, field), path, e * v)})
@@ -130,7 +131,7 @@ def _copy(a):
 
 
 def _check_rows_alone(trial):
-    case, (out, grads) = trial.case, trial.text
+    case, (out, grads) = trial.case, trial.plain
     live = numpy.ones(case.size, bool) if case.live is None else case.live
     _assert_zero_at(~live, {"ys": out[0], "dxs": grads[0]})
     _assert_zero_at(~live.any(0), {"dextra": grads[2]})
@@ -139,7 +140,8 @@ def _check_rows_alone(trial):
         when = numpy.flatnonzero(live[:, b])
         seq, row = partial(_take, (when, slice(b, b + 1))), partial(_take, slice(b, b + 1))
         if not len(when):
-            assert_same(map_structure(row, (out[1], grads[1])), map_structure(row, (case.s, trial.d[1])), f"row {b}, never live: s', ds")
+            assert_same(map_structure(row, (out[1], grads[1])), map_structure(row, (case.s, trial.d[1])),
+                        f"row {b}, never live: s', ds")
             continue
         d = map_structure(seq, trial.d[0]), map_structure(row, trial.d[1])
         alone, back, _ = case.map_arrays(seq, row, lengths=None, mask=None).run_both_ways(d, **PLAIN)
@@ -158,10 +160,10 @@ def _assert_zero_at(dead, tree):
         assert_same(abs(a[dead]), numpy.zeros_like(a[dead]), f"{name} where no row is live")
 
 
-def _assert_results_close(got, want, say=""):
-    """Results and gradients, by their names in errors."""
+def _assert_results_close(got, want, prefix=""):
+    """Compare results and gradients; errors name them, after `prefix`."""
     names = "ys", "s'", "dxs", "ds", "dextra", "dp"
-    got, want = ({say + n: a for n, a in zip(names, (*out, *grads))} for out, grads in (got, want))
+    got, want = ({prefix + n: a for n, a in zip(names, (*out, *grads))} for out, grads in (got, want))
     assert_close(got, want, "path")
 
 
@@ -173,9 +175,9 @@ def _check_padding(trial):
     def poison(a):
         return numpy.where(expand_mask(live, a), a, numpy.nan)
     d = trial.d if case.padding == "repeat" else (map_structure(poison, trial.d[0]), trial.d[1])
-    for ran, choice in trial.choices.items():
-        got, want = case.map_arrays(poison).run_both_ways(d, **choice), trial.by(ran)
-        assert_same(got[:2], want[:2], f"{ran}, NaN in the padding: results")
+    for path, choice in trial.choices.items():
+        got, want = case.map_arrays(poison).run_both_ways(d, **choice), trial.outcome(path)
+        assert_same(got[:2], want[:2], f"{path}, NaN in the padding: results")
 
 
 def _check_reversal(trial):
@@ -187,7 +189,7 @@ def _check_reversal(trial):
     flip = partial(_take, (order, numpy.arange(B)))
     d = map_structure(flip, trial.d[0]), trial.d[1]
     out, grads, _ = case.map_arrays(flip, reverse=not case.reverse).run_both_ways(d, **PLAIN)
-    _assert_results_close(map_results(out, grads, flip), trial.text, "flipped: ")
+    _assert_results_close(map_results(out, grads, flip), trial.plain, "flipped: ")
 
 
 def _check_cut(trial):
@@ -200,7 +202,7 @@ def _check_cut(trial):
         (ys, s), tape = part.run(**PLAIN)
         done.append((ys, part, tape, map_structure(partial(_take, when), trial.d[0])))
     for _, part, tape, dys in reversed(done):
-        backs.append(part.back(tape, (dys, ds)))
+        backs.append(part.run_back(tape, (dys, ds)))
         ds = backs[-1][1]
     (late, _, *later), (early, _, *earlier) = backs
 
@@ -208,7 +210,7 @@ def _check_cut(trial):
         return numpy.concatenate([b, a] if case.reverse else [a, b])
     dextra, dp = map_structure(numpy.add, tuple(earlier), tuple(later))
     got = (map_structure(joined, done[0][0], done[1][0]), s), (map_structure(joined, early, late), ds, dextra, dp)
-    _assert_results_close(got, trial.text, f"cut after {n} of {T} steps: ")
+    _assert_results_close(got, trial.plain, f"cut after {n} of {T} steps: ")
 
 
 def _slice_case(case, when):
@@ -226,24 +228,24 @@ def _check_permutation(trial):
     seq, row = partial(_take, (slice(None), rows)), partial(_take, rows)
     other = case.map_arrays(seq, row, lengths=map_structure(row, case.lengths), mask=map_structure(seq, case.mask))
     out, grads, _ = other.run_both_ways((map_structure(seq, trial.d[0]), map_structure(row, trial.d[1])), **PLAIN)
-    _assert_results_close((out, grads), map_results(trial.text[0], trial.text[1], seq, row), "rows in another order: ")
+    _assert_results_close((out, grads), map_results(trial.plain[0], trial.plain[1], seq, row), "rows in another order: ")
 
 
 def _check_paths(trial):
-    case, tape = trial.case, trial.ahead[1]
+    case, tape = trial.case, trial.forward[1]
     _check_loop_by_hand(trial)
-    for ran, choice in trial.choices.items():
-        out, grads, other = trial.by(ran)
-        _assert_results_close((out, grads), trial.text, f"{ran}: ")
+    for path, choice in trial.choices.items():
+        out, grads, other = trial.outcome(path)
+        _assert_results_close((out, grads), trial.plain, f"{path}: ")
         for t in range(case.size[0]):
-            assert_close(to("cpu", other.kept(t)), to("cpu", tape.kept(t)), "path", f"{ran}: kept({t})")
-        assert_same(case.run(keep=False, **choice)[0], out, f"{ran}, keep=False: results")
-    assert_same(case.run_both_ways(trial.d, recompute=True, **PLAIN)[:2], trial.text, "recompute: results")
-    _assert_results_close(case.run_both_ways(trial.d, recompute=True)[:2], trial.text, "recompute: ")
+            assert_close(to("cpu", other.kept(t)), to("cpu", tape.kept(t)), "path", f"{path}: kept({t})")
+        assert_same(case.run(keep=False, **choice)[0], out, f"{path}, keep=False: results")
+    assert_same(case.run_both_ways(trial.d, recompute=True, **PLAIN)[:2], trial.plain, "recompute: results")
+    _assert_results_close(case.run_both_ways(trial.d, recompute=True)[:2], trial.plain, "recompute: ")
 
 
 def _check_loop_by_hand(trial):
-    """The text is bit for bit a loop written by hand."""
+    """The plain loop gives bit for bit what a loop written by hand gives."""
     case = trial.case
     if isinstance(case.cell, Bidirectional) or case.live is not None:
         return
@@ -251,14 +253,14 @@ def _check_loop_by_hand(trial):
     q, e, _ = case.cell.prepare(p, extra)
     for t in range(case.size[0])[::-1 if case.reverse else 1]:
         y, s, _ = case.cell.forward(q, select_step(xs, t), s, select_extra(e, t, None))
-        assert_same(to("cpu", y), map_structure(lambda a: a[t], trial.text[0][0]), f"a loop by hand: y of step {t}")
-    assert_same(to("cpu", s), trial.text[0][1], "a loop by hand: s'")
+        assert_same(to("cpu", y), map_structure(lambda a: a[t], trial.plain[0][0]), f"a loop by hand: y of step {t}")
+    assert_same(to("cpu", s), trial.plain[0][1], "a loop by hand: s'")
 
 
 class Law(NamedTuple):
     title: str
     check: Any
-    padding: tuple = ("zero", "repeat", "free")      # the policies under which it is one
+    padding: tuple = ("zero", "repeat", "free")      # the policies under which it must hold
 
 
 LAWS = {
@@ -270,12 +272,12 @@ LAWS = {
     6: Law("reverse equals flipping the live part", _check_reversal, ("zero",)),
     7: Law("a sequence cut in two equals the whole", _check_cut, ("zero",)),
     8: Law("permuting the batch permutes the results", _check_permutation),
-    9: Law("every path equals the text", _check_paths),
+    9: Law("every path equals the plain loop", _check_paths),
 }
 
 
-def check_law(trial, number):
-    """Raise `Broken` unless the law of that number holds, where it is one."""
+def check_law(trial: Trial, number: int) -> None:
+    """Raise `LawViolation` unless the law of that number holds, or does not apply to the padding of the case."""
     law, who = LAWS[number], trial.case.name
     if trial.case.padding not in law.padding:
         return
@@ -284,5 +286,5 @@ def check_law(trial, number):
         law.check(trial)
     except Mismatch as e:
         raise LawViolation(who, f"{title}: {': '.join(e.args)}", **e.notes, where=str(trial.case)) from None
-    except Exception as e:                        # whatever a cell may raise, it is this law that does not hold
+    except Exception as e:                        # a law is broken too where the cell raises
         raise LawViolation(who, f"{title}: {type(e).__name__}: {e}", where=str(trial.case)) from e

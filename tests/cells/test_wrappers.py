@@ -27,11 +27,11 @@ def parameters(cell, n_in=3):
 @pytest.mark.parametrize("cell", (GRU(), Stack((GRU(), LSTM()))), ids=lambda cell: cell.name)
 @pytest.mark.parametrize("ids", (IDS, IDS[..., 0]), ids=("B 1", "B"))
 def test_embedding(cell, ids):
-    assert check_cell(Embedding(cell, 7, 2), xs=ids, units=U, laws=LAWS).ran
+    assert check_cell(Embedding(cell, classes=7, size=2), xs=ids, units=U, laws=LAWS).paths
 
 
 def test_embedding_is_its_rows():
-    cell = Embedding(LSTM(), 7, 2)
+    cell = Embedding(LSTM(), classes=7, size=2)
     p = parameters(cell)
     s = cell.zeros(B, U, dtype="float64")
     ys, new, tape = rnnref.run(cell, p, IDS, s)
@@ -46,7 +46,7 @@ def test_embedding_is_its_rows():
     (np.full((T, B, 1), 7), rnnref.ShapeError, "from 0 to 6"),
     (np.zeros((T, B, 2), int), rnnref.ShapeError, "expected T B or T B 1")))
 def test_embedding_refuses(ids, error, says):
-    cell = Embedding(GRU(), 7, 2)
+    cell = Embedding(GRU(), classes=7, size=2)
     p = {name: np.zeros(shape) for name, shape in cell.shapes(1, U).items()}
     with pytest.raises(error, match=says):
         rnnref.run(cell, p, ids, cell.zeros(B, U, dtype="float64"))
@@ -61,10 +61,10 @@ def test_names_of_devices(device, says):
 
 
 @pytest.mark.parametrize("cell, error, says", (
-    (Device(GRU(), "gpu:1"), rnnref.DeviceError, "x lies in main memory"),
-    (Device(GRU(), "tpu:0"), rnnref.NotSupported, "device='tpu:0'"),
-    (Residual(OutputProjection(GRU(), 2)), rnnref.ShapeError, "they are added"),
-    (Highway(OutputProjection(GRU(), 2)), rnnref.ShapeError, "they are mixed"),
+    (Device(GRU(), device="gpu:1"), rnnref.DeviceError, "x lies in main memory"),
+    (Device(GRU(), device="tpu:0"), rnnref.NotSupported, "device='tpu:0'"),
+    (Residual(OutputProjection(GRU(), size=2)), rnnref.ShapeError, "they are added"),
+    (Highway(OutputProjection(GRU(), size=2)), rnnref.ShapeError, "they are mixed"),
 ))
 def test_refusals(cell, error, says):
     with pytest.raises(error, match=says):
@@ -72,14 +72,14 @@ def test_refusals(cell, error, says):
 
 
 def test_a_function_without_its_way_back_runs_and_is_not_trained():
-    cell = Residual(GRU(), lambda x, y: x * y)
+    cell = Residual(GRU(), fn=lambda x, y: x * y)
     ys, _, tape = rnnref.run(cell, parameters(cell), np.ones((T, B, 3)))
     with pytest.raises(rnnref.NotSupported, match="without its way back"):
         rnnref.run_back(tape, ys)
 
 
-@pytest.mark.parametrize("cell", (Highway(GRU()), InputProjection(GRU(), 4), OutputProjection(GRU(), 4),
-                                  Attention(GRU(), 2)), ids=lambda cell: cell.name)
+@pytest.mark.parametrize("cell", (Highway(GRU()), InputProjection(GRU(), size=4), OutputProjection(GRU(), size=4),
+                                  Attention(GRU(), length=2)), ids=lambda cell: cell.name)
 def test_parameters_that_do_not_fit(cell):
     p = parameters(cell)
     for name in cell.own_axes():

@@ -82,7 +82,7 @@ def test_nothing_crosses_the_bus(name):
         plain = replace(one, reverse=reverse, padding=padding)
         out, tape = plain.run(**text)
         assert_close(to("cpu", (ys, new)), out, "path")
-        assert_close(to("cpu", grads), plain.back(tape, d), "path")
+        assert_close(to("cpu", grads), plain.run_back(tape, d), "path")
 
 
 @pytest.mark.parametrize("dtype", ("float32", "float16", "bfloat16"))
@@ -105,9 +105,9 @@ def test_storage(name, dtype):
 def test_what_runs_is_said(cupy, monkeypatch):
     x = cupy.zeros((2, 3, 4), "float32")
     assert "LSTM: CudaLSTM in its place" in explain(LSTM(), x)
-    assert "GRUBefore: CudaGRUBefore in its place" in explain(GRU("before"), x)
+    assert "GRUBefore: CudaGRUBefore in its place" in explain(GRU(reset="before"), x)
     assert "GRU: gate='swish': the kernels of GRU have sigmoid only" in explain(GRU(gate="swish"), x)
-    assert "the kernels of GRU have tanh only" in explain(GRU("before", candidate="relu"), x)
+    assert "the kernels of GRU have tanh only" in explain(GRU(reset="before", candidate="relu"), x)
     monkeypatch.delattr(cupy, "RawModule")
     assert "LSTM: this CuPy compiles no kernels: it has no RawModule" in explain(LSTM(), x)
 

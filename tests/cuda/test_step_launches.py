@@ -18,7 +18,7 @@ pytestmark = pytest.mark.kernels
 MORE = {
     "all options": LSTM(projection=H, projection_clip=0.1, recurrent_bias=True, peepholes=True, cell_clip=0.5,
                         forget_bias=1.0, coupled="input"),
-    "no c": ProjectedCell(SimpleRNN(), U, clip=0.1),  # as wide as it is, or nothing would tell the units
+    "no c": ProjectedCell(SimpleRNN(), projection=U, clip=0.1),  # as wide as it is, or nothing would tell the units
 }
 BESIDE = 4                                        # products after the loop: dx, dW, and two of the steps' weights
 
@@ -30,12 +30,12 @@ def test_laws(name, where, reverse, kernels):  # noqa: F811
     trial = Trial(replace(one, **WAYS[where], reverse=reverse, device="gpu"))
     for number in LAWS:
         check_law(trial, number)
-    limited = abs(trial.ahead[0][0]) == 0.1
+    limited = abs(trial.forward[0][0]) == 0.1
     assert limited.any() and not limited.all() and any("stepped" in ran for ran in trial.outcomes)
 
 
 @pytest.mark.parametrize("size", ((1, 1, 1, 1), (19, 1, 4, 1), (2, 3, 1, 5), (5, 4, 3, 2), (3, 0, 3, 4)))
-@pytest.mark.parametrize("cell", (GRU("before", recurrent_bias=True), LSTM(projection=1), MORE["all options"]),
+@pytest.mark.parametrize("cell", (GRU(reset="before", recurrent_bias=True), LSTM(projection=1), MORE["all options"]),
                          ids=("before", "projection", "all options"))
 def test_sizes(cell, size, kernels):  # noqa: F811
     """One of everything, no row at all, a projection wider than the units."""
@@ -43,7 +43,7 @@ def test_sizes(cell, size, kernels):  # noqa: F811
     for mask in (None, rng.random((steps, batch)) < 0.6):
         trial = Trial(draw_case(cell, n_in=n_in, units=units, steps=steps, batch=batch, mask=mask, reverse=mask is None))
         got = replace(trial.case, device="gpu").run_both_ways(trial.d, **GPU)
-        assert_close(got[:2], trial.text, "path")
+        assert_close(got[:2], trial.plain, "path")
 
 
 @pytest.mark.parametrize("name", ("GRU before", "LSTM, projection clip"))

@@ -34,7 +34,7 @@ class Half(cells.Cell):
 def test_the_laws_hold():
     for cell, xs in ((NestedCell(), XS), (DictCell(), dict(zip(("audio", "video"), XS)))):
         held = check_cell(cell, xs=xs, units=UNITS)
-        assert held.laws == tuple(range(1, 10)) and held.ran == ("plain",)
+        assert held.laws == tuple(range(1, 10)) and held.paths == ("plain",)
 
 
 class OneWrong(NestedCell):

@@ -19,7 +19,7 @@ CALL = Call("numpy", (5, 2, 3), np.dtype("float64"))
 
 @pytest.mark.parametrize("cell", (
     Stack((LSTM(), BOTH)), Stack((BOTH, LSTM())), Stack((GRU(), Stack((GRU(), Dropout(BOTH))))), Parallel((LSTM(), BOTH)),
-    Dropout(BOTH), InputProjection(Residual(BOTH), 4),
+    Dropout(BOTH), InputProjection(Residual(BOTH), size=4),
 ))
 @pytest.mark.parametrize("choice", ({}, {"paths": ("plain", "bidirectional"), "kernels": False}))
 def test_two_directions_inside_of_a_cell(cell, choice):

@@ -31,7 +31,7 @@ def broken(number, says, *args, **options):
 
 def test_the_cell_before_the_damage():
     held = check_cell(Leaky())
-    assert held.laws == tuple(range(1, 10)) and 0 < held.gradient and held.ran == ("plain",)
+    assert held.laws == tuple(range(1, 10)) and 0 < held.gradient and held.paths == ("plain",)
     check_cell(Leaky(), extra=np.ones((4, 4)) / 3)
 
 
@@ -70,7 +70,7 @@ def test_the_gradient_of_a_repeated_output_is_held_to_account(monkeypatch):
 def test_what_runs_on_past_the_end_is_held_to_account(monkeypatch):
     one = replace(cases.case("GRU"), **masking_options((cases.T, cases.B))["lengths"], padding="free")
     check_case(one)
-    monkeypatch.setattr(sys.modules["rnnref.loops.run"], "Tape", forgetful(sys.modules["rnnref.run"].Tape))
+    monkeypatch.setattr(sys.modules["rnnref.loops.run"], "Tape", forgetful(sys.modules["rnnref.loops.run"].Tape))
     with pytest.raises(LawViolation, match="law 2 "):
         check_case(one)
 

@@ -27,7 +27,8 @@ flags = st.booleans()
 lstm_options = st.fixed_dictionaries({"peepholes": flags, "gate": names, "candidate": names, "output": names,
                                       "cell_clip": limits, "coupled": st.sampled_from((None, "input", "forget"))})
 lstms = st.builds(lambda projection, limit, bR, bias, o: LSTM(
-    projection, limit if projection else None, bR, forget_bias=0.0 if o["coupled"] == "forget" else bias, **o),
+    projection=projection, projection_clip=limit if projection else None, recurrent_bias=bR,
+    forget_bias=0.0 if o["coupled"] == "forget" else bias, **o),
     st.none() | st.integers(1, 4), limits, flags, st.sampled_from((0.0, 1.0, -0.5)), lstm_options)
 grus = st.builds(GRU, st.sampled_from(("after", "before")), flags, gate=names, candidate=names)
 rnns = st.builds(SimpleRNN, names, flags)

@@ -59,7 +59,7 @@ def test_nothing_crosses_the_bus_and_every_bit_is_that_of_numpy(name, where):
         assert strict.counts == ({"item": 1} if lengths is not None else {})
         at_home, tape = one_run(one, **choice)
         assert_same(to("cpu", (ys, new)), at_home, f"{choice}: results")
-        assert_same(to("cpu", grads), one.back(tape, d) if tape is not None else None, f"{choice}: gradients")
+        assert_same(to("cpu", grads), one.run_back(tape, d) if tape is not None else None, f"{choice}: gradients")
 
 
 def one_run(one, reverse=False, padding="zero", **choice):

@@ -38,7 +38,7 @@ def kernels():
 @pytest.mark.parametrize("cells, units, widths", (
     ((LSTM(), GRU(), SimpleRNN()), (U, 4, U), (I, U, 4)),
     ((LSTM(projection=H), GRU()), (H, U), (I, H)),
-    ((OutputProjection(LSTM(), 7), GRU()), (U, U), (I, 7)),
+    ((OutputProjection(LSTM(), size=7), GRU()), (U, U), (I, 7)),
     ((Stack((GRU(), SimpleRNN())), LSTM()), ((4, 2), U), (I, 2)),
     ((GRU(), Stack((GRU(), SimpleRNN()))), U, (I, U)),
     ((Skip(GRU()), LSTM()), (U, U), (I, None)),
@@ -60,7 +60,7 @@ def test_every_layer_is_told_its_own_extra():
 
 @pytest.mark.parametrize("cell, change, says", (
     (LSTM(), {}, "it is no stack of layers"),
-    (InputProjection(Stack((LSTM(), GRU())), 4), {}, "it is no stack of layers"),
+    (InputProjection(Stack((LSTM(), GRU())), size=4), {}, "it is no stack of layers"),
     (Stack((SLOW, SLOW)), {}, "no layer of it has a path that is faster"),
     (Stack((Stack((SLOW,)), SLOW)), {}, "no layer of it has a path that is faster"),
     (Stack((LSTM(), GRU())), {"keep": "states"}, "no layer of it has a path that is faster"),
@@ -108,7 +108,7 @@ def test_what_live_rows_kept_is_not_asked_of_the_text():
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("where, reverse", (("everywhere", False), ("lengths", True), ("holes", False)))
-@pytest.mark.parametrize("cells, stepped", (((LSTM(), LSTM()), 2), ((LSTM(peepholes=True), GRU("before"), GRU()), 3),
+@pytest.mark.parametrize("cells, stepped", (((LSTM(), LSTM()), 2), ((LSTM(peepholes=True), GRU(reset="before"), GRU()), 3),
                                             ((Stack((LSTM(), SimpleRNN())), Dropout(GRU())), 2)),
                          ids=("two", "three", "nested"))
 def test_laws_in_kernels(cells, stepped, where, reverse, kernels):
@@ -152,16 +152,16 @@ def test_directions_of_stacks(kernels):
 
 @pytest.mark.kernels
 def test_a_layer_over_a_table_of_vectors_is_told_of_floats(kernels):
-    cell = Stack((Embedding(GRU(), 6, 4), LSTM()))
+    cell = Stack((Embedding(GRU(), classes=6, size=4), LSTM()))
     ids = np.random.default_rng(0).integers(0, 6, (T, B, 1))
     one = draw_case(cell, xs=ids, n_in=1, units=U)
     want, tape = one.run(**PLAIN)
     d = Trial(one).draw(want)
-    grads = one.back(tape, d)
+    grads = one.run_back(tape, d)
     got, tape = replace(one, device="gpu").run()
     assert [plan.path for plan in tape.tape.plans] == ["plain", "stepped"]
     assert_close(got, want, "path")
-    assert_close(replace(one, device="gpu").back(tape, d)[1:], grads[1:], "path")
+    assert_close(replace(one, device="gpu").run_back(tape, d)[1:], grads[1:], "path")
 
 
 def test_masks_of_every_step_reach_their_layer():

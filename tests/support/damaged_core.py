@@ -64,10 +64,10 @@ def projection_clip_let_through(patch):
 def weight_norm_without_its_second_term(patch):
     plain = WeightNorm.prepare_backward
 
-    def prepare_back(self, p, kept, dq):
+    def prepare_backward(self, p, kept, dq):
         u, norm, _ = kept
         return plain(self, p, kept, dq) | {self.V: dq[self.W] * p[self.gain] / norm}
-    patch.setattr(WeightNorm, "prepare_back", prepare_back)
+    patch.setattr(WeightNorm, "prepare_backward", prepare_backward)
 
 
 def mask_of_h_forgotten(patch):
@@ -83,10 +83,10 @@ def mask_of_h_forgotten(patch):
 def reset_twice(patch):
     plain = gru_before.GRUBefore.step_backward_p
 
-    def step_p(self, p, due):
-        kg, dg, kn, dn = due
+    def step_backward_p(self, p, deferred):
+        kg, dg, kn, dn = deferred
         return plain(self, p, (kg, dg, kg, dn))   # h where r h belongs
-    patch.setattr(gru_before.GRUBefore, "step_p", step_p)
+    patch.setattr(gru_before.GRUBefore, "step_backward_p", step_backward_p)
 
 
 def multiplied(live, tree):
@@ -94,15 +94,15 @@ def multiplied(live, tree):
 
 
 def masks_by_multiplication(patch):
-    patch.setattr(scan, "only", multiplied)
+    patch.setattr(scan, "apply_mask", multiplied)
 
 
 def masks_by_multiplication_in_a_path(patch):
-    patch.setattr(hoisted, "only", multiplied)
+    patch.setattr(hoisted, "apply_mask", multiplied)
 
 
 def inputs_of_the_padding_are_read(patch):        # and reach the weights through kept intermediates
-    patch.setattr(hoisted, "only", lambda live, a: a if getattr(a, "shape", ())[-1:] == (3,) else apply_mask(live, a))
+    patch.setattr(hoisted, "apply_mask", lambda live, a: a if getattr(a, "shape", ())[-1:] == (3,) else apply_mask(live, a))
 
 
 def states_go_on_in_the_padding(patch):
@@ -110,30 +110,30 @@ def states_go_on_in_the_padding(patch):
 
 
 def outputs_of_the_padding_are_said(patch):
-    patch.setattr(scan, "only", lambda live, tree: tree)
+    patch.setattr(scan, "apply_mask", lambda live, tree: tree)
 
 
 def an_off_by_one_of_lengths(patch):
     plain = padding.make_live_mask
-    patch.setattr(sys.modules["rnnref.loops.run"], "alive", lambda xs, lengths, *rest: plain(
+    patch.setattr(sys.modules["rnnref.loops.run"], "make_live_mask", lambda xs, lengths, *rest: plain(
         xs, lengths if lengths is None else np.minimum(lengths + 1, len(xs)), *rest))
 
 
 def the_first_row_is_taken_for_the_longest(patch):
     plain = padding.make_live_mask
-    patch.setattr(sys.modules["rnnref.loops.run"], "alive", lambda xs, lengths, *rest: plain(
+    patch.setattr(sys.modules["rnnref.loops.run"], "make_live_mask", lambda xs, lengths, *rest: plain(
         xs, lengths if lengths is None else np.minimum(lengths, lengths[:1]), *rest))
 
 
 def reverse_is_not(patch):
-    patch.setattr(scan, "steps", lambda xs, reverse: range(len(xs)))
+    patch.setattr(scan, "list_steps", lambda xs, reverse: range(len(xs)))
 
 
 def reverse_in_pairs(patch):                      # a wrong order that is an order all the same
     def steps(xs, reverse):
         order = list(range(len(xs)))
         return [*order[1:], order[0]] if reverse else order
-    patch.setattr(scan, "steps", steps)
+    patch.setattr(scan, "list_steps", steps)
 
 
 def the_first_step_counts_twice(patch):
@@ -156,13 +156,13 @@ def doubled(a, reverse):
 
 
 def extra_of_another_step(patch):
-    patch.setattr(scan, "extra_at", lambda extra, t, now: map_structure(
+    patch.setattr(scan, "select_extra", lambda extra, t, now: map_structure(
         lambda e: apply_mask(now, e.steps[0]) if isinstance(e, PerStep) else e, extra))
 
 
 def one_bit(patch):
     nudge = 1 + np.finfo("float64").eps
-    patch.setattr(scan, "only", lambda live, tree: map_structure(lambda a: a * nudge, apply_mask(live, tree)))
+    patch.setattr(scan, "apply_mask", lambda live, tree: map_structure(lambda a: a * nudge, apply_mask(live, tree)))
 
 
 def a_path_in_float32(patch):
@@ -199,7 +199,7 @@ def inference_forgets_the_last_step(patch):
     patch.setattr(hoisted, "forward", forward)
 
 
-def a_twin_that_is_wrong(patch):
+def a_kernel_that_is_wrong(patch):
     @dataclass(frozen=True)
     class Fast(elman.ElmanRule):
         @staticmethod
@@ -209,20 +209,20 @@ def a_twin_that_is_wrong(patch):
         def forward(self, p, ax, ah, s):
             return super().forward(p, ax, ah * (1 + 1e-9), s)
     patch.setitem(sys.modules, "rnnref.damaged", types.SimpleNamespace(Fast=Fast))
-    patch.setitem(plan.KERNELS, ("numpy", "Elman"), "damaged:Fast")
+    patch.setitem(plan.KERNELS, ("numpy", "ElmanRule"), "damaged:Fast")
 
 
 # Damage that only a GPU, or its strict double, would see.
 def numpy_by_name(patch):
-    patch.setattr(scan, "only", lambda live, tree: map_structure(lambda a: np.where(expand_mask(live, a), a, 0), tree))
+    patch.setattr(scan, "apply_mask", lambda live, tree: map_structure(lambda a: np.where(expand_mask(live, a), a, 0), tree))
 
 
 def zeros_of_the_host(patch):
-    patch.setattr(scan, "only", lambda live, tree: map_structure(lambda a: a + np.zeros(a.shape), tree))
+    patch.setattr(scan, "apply_mask", lambda live, tree: map_structure(lambda a: a + np.zeros(a.shape), tree))
 
 
 def a_value_is_asked_for(patch):
-    patch.setattr(scan, "only", lambda live, tree: tree if bool(live.all()) else apply_mask(live, tree))
+    patch.setattr(scan, "apply_mask", lambda live, tree: tree if bool(live.all()) else apply_mask(live, tree))
 
 
 def layers_go_the_other_way(patch):
@@ -235,7 +235,7 @@ def gradients_pass_a_layer_by(patch):
 
     def backward(tape, dys, ds):
         return dys, *plain(tape, dys, ds)[1:]
-    patch.setattr(layerwise, "find", lambda name: types.SimpleNamespace(
+    patch.setattr(layerwise, "load_path", lambda name: types.SimpleNamespace(
         refuses=hoisted.refuses, forward=hoisted.forward, backward=backward))
 
 
@@ -247,7 +247,7 @@ MASKS = Masks(PerStep(np.arange(60).reshape(5, 4, 3) % 7 / 3.0), h=np.arange(16)
 weight_normed = GatedCell(WeightNorm("W", "b", "V", "gain"), Dense("R"), lstm.LSTMRule())
 CORE = (
     (flat_sigmoid, LSTM(), 2, "dxs: along"),
-    (flat_sigmoid, GRU("before"), 2, "dxs: along"),
+    (flat_sigmoid, GRU(reset="before"), 2, "dxs: along"),
     (no_gradient_of_bias, LSTM(), 2, "dp.b: along a random direction the gradient says 0"),
     (recurrent_product_untransposed, SimpleRNN(), 2, "dxs: along"),
     (peephole_of_the_old_c, LSTM(peepholes=True), 2, "dp.Wpo: along"),
@@ -255,11 +255,11 @@ CORE = (
     (projection_clip_let_through, LSTM(projection=2, projection_clip=0.05), 2, "dxs: along"),
     (weight_norm_without_its_second_term, weight_normed, 2, "dp.V: along"),
     (mask_of_h_forgotten, Dropout(LSTM()), 2, "dxs: along"),
-    (reset_twice, GRU("before"), 2, "dp.R: along"),
+    (reset_twice, GRU(reset="before"), 2, "dp.R: along"),
     (states_go_on_in_the_padding, SimpleRNN(), 2, "also   law 4 (a padded batch equals each sequence alone)"),
     (outputs_of_the_padding_are_said, LSTM(), 2, "also   law 4 (a padded batch equals each sequence alone)"),
     (an_off_by_one_of_lengths, LSTM(), 4, ""),
-    (masks_by_multiplication, LSTM(), 5, "scan, NaN in the padding"),
+    (masks_by_multiplication, LSTM(), 5, "plain, NaN in the padding"),
     (masks_by_multiplication_in_a_path, LSTM(), 5, "hoisted, NaN in the padding"),
     (inputs_of_the_padding_are_read, LSTM(), 5, "hoisted, NaN in the padding"),
     (reverse_is_not, LSTM(), 6, "flipped: "),
@@ -270,10 +270,10 @@ CORE = (
     (no_gradient_of_bias_in_a_path, GRU(), 9, "hoisted: dp.b["),
     (one_bit, SimpleRNN(), 9, "a loop by hand: y of step 0"),
     (a_path_in_float32, LSTM(), 9, "hoisted: "),
-    (kept_of_another_step, GRU("before"), 9, "hoisted: kept("),
+    (kept_of_another_step, GRU(reset="before"), 9, "hoisted: kept("),
     (recompute_without_the_mask, SimpleRNN(), 9, "recompute: results"),
     (inference_forgets_the_last_step, LSTM(), 9, "hoisted, keep=False: results"),
-    (a_twin_that_is_wrong, Stack((SimpleRNN(), LSTM())), 9, "Fast, 1 hoisted: "),
+    (a_kernel_that_is_wrong, Stack((SimpleRNN(), LSTM())), 9, "Fast, 1 hoisted: "),
     (layers_go_the_other_way, Stack((SimpleRNN(), LSTM())), 9, "layerwise, 0 hoisted, 1 hoisted: "),
     (gradients_pass_a_layer_by, Stack((LSTM(), GRU())), 9, "layerwise, 0 hoisted, 1 hoisted: d"),
     (dead_rows_of_layers_as_they_ran, Stack((SimpleRNN(), GRU())), 9, "0 hoisted, 1 hoisted: kept("),
