@@ -1,18 +1,42 @@
-"""Two walks over the tables, their arrays to our parameters and back, and what is made of both.  (floor 4)"""
-import numpy
+"""Loads, dumps and converts weights: arrays of one framework to our parameters and back, and to another framework."""
+from typing import Any, NamedTuple, Optional, Union
 
-from ..arrays import asnumpy
-from ..errors import NotSupported, ShapeError
+from ..arrays import Array
+from ..errors import NotSupported
 from ..shapes import check_floating
 from .adapt import adapt
 from .families import cell_like, check_defaults, infer_cell, layout_of
-from .places import arrays_of, blocks_of, check_gates, check_shapes, expected_shapes, infer_sizes, is_row_needed
+from .layouts import Layout
+from .places import LayoutPlaces, as_array, find_for_arrays, find_for_parameters, list_blocks, option_for
 
-_MISSING_OPTIONS = {"bR": "recurrent_bias=True", "P": "projection=its width", "Wp": "peepholes=True"}
+
+class Weights(NamedTuple):
+    """The weights of one layer in one direction, with the cell that computes what the layer computes."""
+    arrays: dict                                  # under the names of the table
+    layout: Layout
+    cell: Any                                     # of rnnref
+    names: dict                                   # name in the table -> name in the source
+
+    def load(self) -> dict[str, Array]:
+        """The parameters of `cell`."""
+        return load(self.layout, self.arrays, self.cell)
+
+    def renamed(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        """Arrays under the names of the table -> under those of the source, to put them back."""
+        return {self.names[name]: a for name, a in arrays.items()}
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{self.names[name]} {tuple(a.shape)}" for name, a in self.arrays.items())
+        return f"Weights({self.layout.who}: {shapes})"
 
 
-def load(layout, arrays, cell):
-    """Their arrays, by name -> the parameters of `cell`; blocks that they have no place for are zero.
+def load(layout: Layout, arrays: dict[str, Array], cell: Any) -> dict[str, Array]:
+    """The arrays of a framework, by name -> the parameters of `cell`; blocks for which they have no place are zero.
+
+    Arrays on a GPU stay there.
+
+    Errors   ShapeError, DtypeError: arrays that are not those of this layout and cell; NotSupported: numbers that are
+             not zero and for which the cell has no parameter
 
     >>> import numpy as np
     >>> from rnnref.interop import cell_for, layout_of
@@ -21,57 +45,30 @@ def load(layout, arrays, cell):
     >>> load(layout, theirs, cell)["b"]           # theirs are z r n
     array([2., 1., 3.])
     """
-    arrays, sizes = measure_arrays(layout, arrays, cell)
-    dtype = next(iter(arrays.values())).dtype
-    p = {name: numpy.zeros(shape, dtype) for name, shape in cell.shapes(sizes["I"].n, sizes["U"].n).items()}
-    for block in blocks_of(layout, cell, sizes):
-        if block.theirs not in arrays or block.place is None:
-            continue
-        if block.ours in p:
-            p[block.ours][block.place] = block.read(arrays[block.theirs])
-        elif arrays[block.theirs][block.at].any():
-            raise _no_parameter_error(cell, block)
-    return p
+    arrays, known = match_arrays(layout, arrays, cell)
+    for block in known.homeless:
+        if arrays[block.theirs][block.their_index].any():
+            raise NotSupported(cell.name, f"{block.theirs} is not zero, and this cell has no {block.ours}",
+                               fix=option_for(block.ours))
+    return known.places.to_ours(arrays)
 
 
-def measure_arrays(layout, arrays, cell):
-    """Their arrays in main memory and the sizes of all axes, after everything has been seen to fit."""
-    check_gates(layout, cell)
-    arrays = {name: asnumpy(a) for name, a in arrays.items()}
-    _check_names(layout, arrays, cell)
-    sizes = infer_sizes(layout, arrays, cell)
-    check_shapes(layout, arrays, cell, sizes)
+def match_arrays(layout: Layout, arrays: dict[str, Array], cell: Any) -> tuple[dict[str, Array], LayoutPlaces]:
+    """Their arrays and where their numbers lie, if names, shapes and dtypes fit the layout and the cell."""
+    arrays = {name: as_array(a) for name, a in arrays.items()}
+    known = find_for_arrays(layout, cell, tuple([(name, a.shape) for name, a in arrays.items()]))
     dtype = next(iter(arrays.values())).dtype
     for name, a in arrays.items():
         check_floating(cell.name, name, a, dtype)
-    return arrays, sizes
+    return arrays, known
 
 
-def _check_names(layout, arrays, cell):
-    """Raise unless these are the arrays of the layout: all that the cell needs, and no others."""
-    known = arrays_of(layout)
-    odd = [name for name in arrays if name not in known]
-    if odd:
-        raise ShapeError(cell.name, f"{' '.join(odd)}: not known to {layout.who}", known=" ".join(known),
-                         hint="if these are several layers, or a whole model: interop.sources.pieces")
-    for name, row in known.items():
-        needed = is_row_needed(layout, row, cell)
-        if needed and name not in arrays:
-            raise ShapeError(cell.name, f"{name} is missing: {row.ours.replace('{g}', '')} lies in it",
-                             given=" ".join(arrays) or "nothing",
-                             hint="if the layer was made without biases: layout_of(…, bias=False)"
-                             if row.ours in ("b", "bR") else "")
-        if name in arrays and row.ours == "P" and not needed:
-            raise NotSupported(cell.name, f"{name} is given, and this cell has no projection", fix=_MISSING_OPTIONS["P"])
+def dump(layout: Layout, p: dict[str, Array], cell: Any) -> dict[str, Array]:
+    """The parameters of `cell` -> the arrays of a framework, by name.  load(dump(p)) is p to the last bit.
 
+    Arrays on a GPU stay there.
 
-def _no_parameter_error(cell, block):
-    fix = next((fix for ours, fix in _MISSING_OPTIONS.items() if block.ours.startswith(ours)), "")
-    return NotSupported(cell.name, f"{block.theirs} is not zero, and this cell has no {block.ours}", fix=fix)
-
-
-def dump(layout, p, cell):
-    """The parameters of `cell` -> their arrays, by name.  load(dump(p)) is p to the last bit.
+    Errors   NotSupported: a parameter that is not zero where the framework has no place for it
 
     >>> import numpy as np
     >>> from rnnref.interop import cell_for, layout_of
@@ -79,39 +76,32 @@ def dump(layout, p, cell):
     >>> dump(layout_of("gru", "onnx"), p, cell_for("gru", "onnx"))["B"]
     array([[2., 1., 3., 0., 0., 0.]])
     """
-    out, left = _write_blocks(layout, p, cell)
-    for name, here in left.items():
-        if here.size and here.all() and here.ndim > 1 or asnumpy(p[name])[here].any():
-            raise NotSupported(cell.name, f"{name} is not zero where {layout.who} has no place for it",
-                               hint="if the two biases of a gate are only ever added, add bR to b and let bR be zero"
-                               if name == "bR" else "")
-    return out
+    p, places = _match_parameters(layout, p, cell)
+    lost = places.find_lost(p)
+    lost += [name for name, mask in places.unplaced.items() if name not in lost and mask.ndim > 1 and mask.all()]
+    for name in lost:
+        raise NotSupported(cell.name, f"{name} is not zero where {layout.who} has no place for it",
+                           hint="if the two biases of a gate are only ever added, add bR to b and let bR be zero"
+                           if name == "bR" else "")
+    return places.to_theirs(p)
 
 
-def gradients(layout, dp, cell):
-    """Gradients of the parameters -> gradients of their arrays.  What has no place in theirs has no gradient there."""
-    return _write_blocks(layout, dp, cell)[0]
+def gradients(layout: Layout, dp: dict[str, Array], cell: Any) -> dict[str, Array]:
+    """Gradients of the parameters of `cell` -> gradients of the arrays of a framework.
+
+    What has no place there has no gradient there; the gradient of what the cell does not read is zero.
+    """
+    dp, places = _match_parameters(layout, dp, cell)
+    return places.to_theirs(dp)
 
 
-def _write_blocks(layout, p, cell):
-    """Their arrays, and what of ours no block has taken: {name: bool array}."""
-    check_gates(layout, cell)
-    p, axes = {name: asnumpy(a) for name, a in p.items()}, cell.axes()
-    sizes = cell.sizes(p["W"].shape[-2], cell.units(p))
-    shapes, out = expected_shapes(layout, cell, sizes), {}
-    left = {name: numpy.ones(a.shape, bool) for name, a in p.items()}
-    blocks = list(blocks_of(layout, cell, sizes))
-    used = {block.theirs for block in blocks if block.ours in axes or (block.ours == "bR" and "b" in axes)}
-    for block in blocks:
-        if block.theirs in used:
-            target = out.setdefault(block.theirs, numpy.zeros(shapes[block.theirs], p["W"].dtype))
-            if block.ours in axes and block.place is not None:
-                block.write(target, p[block.ours][block.place])
-                left[block.ours][block.place] = False
-    return out, left
+def _match_parameters(layout, p, cell):
+    p = {name: as_array(a) for name, a in p.items()}
+    return p, find_for_parameters(layout, cell, tuple([(name, a.shape) for name, a in p.items()])).places
 
 
-def convert(arrays, source, target, family, given=None, wanted=None):
+def convert(arrays: dict[str, Array], source: Union[str, Layout], target: Union[str, Layout], family: str,
+            given: Optional[dict] = None, wanted: Optional[dict] = None) -> dict[str, Array]:
     """Weights of one framework as weights of another, with which it computes the same outputs.
 
     source, target   frameworks as in `LAYOUTS`, or layouts: layout_of("lstm", "keras", bias=False)
@@ -126,14 +116,14 @@ def convert(arrays, source, target, family, given=None, wanted=None):
     >>> convert(theirs, "tf1", "torch", "lstm")["bias_ih_l0"]
     array([0., 3., 1., 3.])
     """
-    theirs, other = layout_of(family, source), layout_of(family, target)
-    cell = infer_cell(theirs, arrays, **given or {})
-    new = cell_like(other, cell, **wanted or {})
-    check_defaults(other, new, {**(given or {}), **(wanted or {})})
-    p = load(theirs, arrays, cell)
-    return dump(other, adapt(cell, p, new, separate=gates_with_own_bias(other, new)), new)
+    source, target = layout_of(family, source), layout_of(family, target)
+    cell = infer_cell(source, arrays, **given or {})
+    new = cell_like(target, cell, **wanted or {})
+    check_defaults(target, new, {**(given or {}), **(wanted or {})})
+    p = load(source, arrays, cell)
+    return dump(target, adapt(cell, p, new, separate=gates_with_own_bias(target, new)), new)
 
 
-def gates_with_own_bias(layout, cell):
+def gates_with_own_bias(layout: Layout, cell: Any) -> set[str]:
     """The gates whose recurrent bias has a place of its own."""
-    return {block.gate for block in blocks_of(layout, cell, cell.sizes(0, 1)) if block.ours == "bR"}
+    return {block.gate for block in list_blocks(layout, cell, cell.sizes(0, 1)) if block.ours == "bR"}

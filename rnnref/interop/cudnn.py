@@ -1,20 +1,25 @@
-"""The parameters of cuDNN: one flat buffer, its matrices and vectors by themselves, ours, and those of TF 1.  (floor 5)
+"""The parameters of cuDNN: one flat buffer, its matrices and vectors, our parameters, and the variables of TF 1.
 
 A network is a list of pseudo-layers: layer 0 forwards, (backwards,) layer 1 forwards, and so on.  Each has matrices
 [units, in], an input matrix for every gate, then a recurrent one for every gate, then the projection [P, units]; and
-vectors [units], input biases then recurrent ones.  Gates come as ours do: i f g o, r z n.
+vectors [units], input biases then recurrent ones.  Gates come in our order: i f g o, r z n.
 
 The buffer holds the matrices of all pseudo-layers, each row by row, and after them all vectors, in this order and
 without gaps (64-bit cuDNN, CUDNN_RNN_DOUBLE_BIAS; PyTorch's flattened weights are the same).  `Network.offsets` lists
 where each lies.
 """
 from dataclasses import dataclass
-from typing import NamedTuple, Optional
+from math import prod
+from typing import Iterator, NamedTuple, Optional, Sequence
 
 import numpy
 
-from ..arrays import asnumpy
+from ..arrays import Array, namespace
 from ..errors import NotSupported, ShapeError, check_option
+from ..tree import leaves
+from .convert import dump, gates_with_own_bias, load
+from .families import cell_for, layout_of
+from .places import BoundedCache, Places, arrays_of, as_array
 
 GATES = {"rnn_relu": "h", "rnn_tanh": "h", "lstm": "ifgo", "gru": "rzn"}
 
@@ -31,7 +36,7 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Network:
-    """What cuDNN is told of a network: all that its buffer depends on.
+    """The description of a network on which the layout of cuDNN's buffer depends.
 
     >>> net = Network("gru", layers=1, units=2, inputs=3)
     >>> net.size, net.offsets()[3]
@@ -45,7 +50,7 @@ class Network:
     projection: Optional[int] = None
     skip: bool = False                            # the first layer has no input matrices: x goes to each gate as it is
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_option("cuDNN", "mode", self.mode, tuple(GATES))
         if self.projection and self.mode != "lstm":
             raise NotSupported("cuDNN", f"projection={self.projection} in mode {self.mode!r}", known="'lstm'")
@@ -54,30 +59,34 @@ class Network:
                                hint="x takes the place of the product, so it must be as wide as the units")
 
     @property
-    def gates(self):
+    def gates(self) -> str:
+        """The gates, in the order of their matrices."""
         return GATES[self.mode]
 
     @property
-    def ways(self):
+    def ways(self) -> tuple[bool, ...]:
+        """For each direction, True if it is the backward one."""
         return (False, True) if self.bidirectional else (False,)
 
     @property
-    def width(self):
-        """How wide h is."""
+    def width(self) -> int:
+        """The width of h."""
         return self.projection or self.units
 
-    def inputs_of(self, layer):
+    def inputs_of(self, layer: int) -> int:
+        """The width of the input of a layer."""
         return self.width * len(self.ways) if layer else self.inputs
 
-    def offsets(self):
+    def offsets(self) -> list[Piece]:
         """Every piece of the buffer, in its order."""
-        found, start = [], 0
+        pieces, start = [], 0
         for name, layer, back, gate, shape in [*self.matrices(), *self.vectors()]:
-            found.append(Piece(name, layer, back, gate, start, shape))
-            start += int(numpy.prod(shape))
-        return found
+            pieces.append(Piece(name, layer, back, gate, start, shape))
+            start += prod(shape)
+        return pieces
 
-    def matrices(self):
+    def matrices(self) -> Iterator[tuple]:
+        """(name, layer, back, gate, shape) of every matrix, in order."""
         for layer in range(self.layers):
             for back in self.ways:
                 if layer or not self.skip:
@@ -86,132 +95,168 @@ class Network:
                 if self.projection:
                     yield "P", layer, back, "", (self.projection, self.units)
 
-    def vectors(self):
+    def vectors(self) -> Iterator[tuple]:
+        """(name, layer, back, gate, shape) of every vector, in order."""
         for layer in range(self.layers):
             for back in self.ways:
                 for name in ("b", "bR"):
                     yield from ((name, layer, back, g, (self.units,)) for g in self.gates)
 
     @property
-    def size(self):
+    def size(self) -> int:
         """How many numbers the buffer holds."""
         last = self.offsets()[-1]
-        return last.start + int(numpy.prod(last.shape))
+        return last.start + prod(last.shape)
 
-    def canonical_shapes(self):
+    def canonical_shapes(self) -> tuple[list[tuple], list[tuple]]:
         """(shapes of the matrices, shapes of the vectors), in order."""
         return [shape for *_, shape in self.matrices()], [shape for *_, shape in self.vectors()]
 
-    def split(self, buffer):
+    def split(self, buffer: Array) -> tuple[list[Array], list[Array]]:
         """The buffer -> its matrices and its vectors, in order."""
-        flat = asnumpy(buffer).ravel()
+        flat = as_array(buffer).reshape(-1)
         if flat.size != self.size:
             raise ShapeError(str(self), f"the buffer holds {flat.size} numbers, expected {self.size}")
-        pieces = [flat[p.start:p.start + int(numpy.prod(p.shape))].reshape(p.shape) for p in self.offsets()]
+        pieces = [flat[p.start:p.start + prod(p.shape)].reshape(p.shape) for p in self.offsets()]
+        return self._separate(pieces)
+
+    def join(self, weights: Sequence[Array], biases: Sequence[Array]) -> Array:
+        """Matrices and vectors -> the buffer."""
+        pieces = self._check_shapes(weights, biases)
+        return namespace(*pieces).concatenate([a.reshape(-1) for a in pieces])
+
+    def _separate(self, pieces):
         n = len(list(self.matrices()))
         return pieces[:n], pieces[n:]
-
-    def joined(self, weights, biases):
-        """Matrices and vectors -> the buffer."""
-        return numpy.concatenate([a.ravel() for a in self._check_shapes(weights, biases)])
 
     def _check_shapes(self, weights, biases):
-        """All of them in order, after they have been seen to fit."""
-        for what, given, want in zip(("weights", "biases"), (weights, biases), self.canonical_shapes()):
-            if [tuple(a.shape) for a in given] != want:
-                raise ShapeError(str(self), f"{what} have shapes {[tuple(a.shape) for a in given]}",
-                                 axes=f"expected {want}")
-        return [asnumpy(a) for a in (*weights, *biases)]
+        """All of them in order, if their shapes fit."""
+        for what, arrays, expected in zip(("weights", "biases"), (weights, biases), self.canonical_shapes()):
+            if [tuple(a.shape) for a in arrays] != expected:
+                raise ShapeError(str(self), f"{what} have shapes {[tuple(a.shape) for a in arrays]}",
+                                 axes=f"expected {expected}")
+        return [as_array(a) for a in (*weights, *biases)]
 
-    def ours(self, weights, biases):
+    def ours(self, weights: Sequence[Array], biases: Sequence[Array]) -> tuple[dict[str, Array], ...]:
         """Matrices and vectors -> a tuple of parameters, one dict for each pseudo-layer: W R b bR (P)."""
-        found: dict = {}
-        for piece, a in zip(self.offsets(), self._check_shapes(weights, biases)):
-            found.setdefault((piece.layer, piece.back), {}).setdefault(piece.name, []).append(a.T)
-        return tuple({name: numpy.concatenate(parts, -1) for name, parts in p.items()} for p in found.values())
+        pieces = dict(zip(map(str, range(self.size)), self._check_shapes(weights, biases)))
+        parameters: list[dict] = [{} for _ in range(self.layers * len(self.ways))]
+        for path, a in _find_places(self).to_ours(pieces).items():
+            n, _, name = path.partition(".")
+            parameters[int(n)][name] = a
+        return tuple(parameters)
 
-    def theirs(self, parameters):
-        """Our parameters -> matrices and vectors."""
-        pieces = []
-        for name, layer, back, g, shape in [*self.matrices(), *self.vectors()]:
-            a = asnumpy(parameters[layer * len(self.ways) + back][name])
-            n = self.gates.index(g) * self.units if g else 0
-            pieces.append(numpy.ascontiguousarray((a[..., n:n + self.units] if g else a).T))
-        n = len(list(self.matrices()))
-        self._check_shapes(pieces[:n], pieces[n:])
-        return pieces[:n], pieces[n:]
+    def theirs(self, parameters: Sequence[dict[str, Array]]) -> tuple[list[Array], list[Array]]:
+        """Our parameters, a dict for each pseudo-layer -> matrices and vectors."""
+        pieces = _find_places(self).to_theirs(dict(leaves(tuple(parameters))))
+        return self._separate(list(pieces.values()))
 
 
-# TF 1: the cells that compute what cuDNN does, CudnnCompatibleLSTMCell and its kin
+def _build_places(net):
+    """Where the numbers of every piece lie among the parameters of all pseudo-layers."""
+    blocks: dict = {}                             # our path -> its pieces, gate by gate
+    for k, piece in enumerate(net.offsets()):
+        path = f"{piece.layer * len(net.ways) + piece.back}.{piece.name}"
+        blocks.setdefault(path, []).append((str(k), piece.shape))
+    shapes, indices, start = {}, {}, 0
+    for path, pieces in blocks.items():
+        shapes[path] = (*pieces[0][1][:0:-1], sum(shape[0] for _, shape in pieces))
+        size = prod(shapes[path])
+        index = numpy.arange(start, start + size).reshape(shapes[path])
+        indices |= {k: part.T for (k, _), part in zip(pieces, numpy.split(index, len(pieces), -1))}
+        start += size
+    return Places(shapes, {k: indices[k] for k in map(str, range(len(indices)))})
+
+
+_find_places = BoundedCache(_build_places)
+
+
+# TF 1: the cells that compute what cuDNN does, CudnnCompatibleLSTMCell and others
 
 _TF_SCOPES = {"lstm": "cudnn_compatible_lstm_cell", "gru": "cudnn_compatible_gru_cell", "rnn_tanh": "basic_rnn_cell",
-          "rnn_relu": "basic_rnn_cell"}
-_TF_LSTM_GATES = "igfo"                                  # the order of its columns
+              "rnn_relu": "basic_rnn_cell"}
+_TF_LAYOUTS = {"lstm": ("lstm", "tf1"), "gru": ("gru", "tf1 cudnn"), "rnn_tanh": ("rnn", "tf1"),
+               "rnn_relu": ("rnn", "tf1")}
+_KINDS = {"W": 0, "R": 0, "b": 1, "bR": 1, "P": 2}         # kernels, biases, projections
 
 
-def tf_names(net, scope=""):
+def _list_variables(net):
+    """The names that TF gives the variables of one pseudo-layer: (kernels, biases, projections)."""
+    names: tuple = ([], [], [])
+    for name, row in arrays_of(layout_of(*_TF_LAYOUTS[net.mode])).items():
+        if row.ours in _KINDS and (row.ours != "P" or net.projection):
+            names[_KINDS[row.ours]].append(name)
+    return names
+
+
+def tf_names(net: Network, scope: str = "") -> tuple[list[str], list[str], list[str]]:
     """(names of the kernels, names of the biases, names of the projections) in a checkpoint of TF 1."""
-    kernels, biases, projections = [], [], []
+    names: tuple = ([], [], [])
     for layer in range(net.layers):
         for back in net.ways:
             path = f"rnn/multi_rnn_cell/cell_{layer}"
             if net.bidirectional:
                 path = f"stack_bidirectional_rnn/cell_{layer}/bidirectional_rnn/{'bw' if back else 'fw'}"
             path = f"{scope}/{path}/{_TF_SCOPES[net.mode]}" if scope else f"{path}/{_TF_SCOPES[net.mode]}"
-            parts = ("gates/", "candidate/input_projection/", "candidate/hidden_projection/")
-            for part in parts if net.mode == "gru" else ("",):
-                kernels.append(f"{path}/{part}kernel")
-                biases.append(f"{path}/{part}bias")
-            projections += [f"{path}/projection/kernel"] if net.projection else []
-    return kernels, biases, projections
+            for kind, own in zip(names, _list_variables(net)):
+                kind += [f"{path}/{name}" for name in own]
+    return names
 
 
-def _select_gates(net, a, order):
-    """The gate blocks of one of our arrays, in this order, end to end."""
-    return numpy.concatenate([a[..., net.gates.index(g) * net.units:][..., :net.units] for g in order], -1)
+def _make_tf_cell(net):
+    """The layout of TF's cell, the cell, and the gates that have a recurrent bias of their own."""
+    family, framework = _TF_LAYOUTS[net.mode]
+    layout = layout_of(family, framework)
+    cell = cell_for(family, layout, **{"projection": net.projection} if net.projection else {})
+    return layout, cell, gates_with_own_bias(layout, cell)
 
 
-def to_tf(net, weights, biases):
+def _own_bias_mask(net, own, like):
+    """For each number of a bias, whether its gate has a recurrent bias of its own."""
+    return namespace(like).asarray(numpy.repeat([g in own for g in net.gates], net.units))
+
+
+def to_tf(net: Network, weights: Sequence[Array], biases: Sequence[Array]) -> tuple[list[Array], ...]:
     """Matrices and vectors of cuDNN -> kernels, biases and projections of TF's cells, which have one bias a gate.
 
     The two biases of a gate are added, but for the candidate of a GRU; they cannot be told apart afterwards.
     """
     _refuse_skip(net)
-    kernels, vectors, projections = [], [], []
+    layout, cell, own = _make_tf_cell(net)
+    kinds: tuple = ([], [], [])
     for p in net.ours(weights, biases):
-        order = {"lstm": _TF_LSTM_GATES, "gru": "rz"}.get(net.mode, "h")
-        kernels.append(numpy.concatenate([_select_gates(net, p["W"], order), _select_gates(net, p["R"], order)]))
-        vectors.append(_select_gates(net, p["b"] + p["bR"], order))
-        if net.mode == "gru":
-            kernels += [_select_gates(net, p["W"], "n"), _select_gates(net, p["R"], "n")]
-            vectors += [_select_gates(net, p["b"], "n"), _select_gates(net, p["bR"], "n")]
-        projections += [p["P"]] if net.projection else []
-    return kernels, vectors, projections
+        xp, b, bR = namespace(p["b"]), p["b"], p.pop("bR")
+        mask = _own_bias_mask(net, own, b)
+        p["b"] = xp.where(mask, b, b + bR)
+        arrays = dump(layout, p | ({"bR": xp.where(mask, bR, 0)} if own else {}), cell)
+        for kind, names in zip(kinds, _list_variables(net)):
+            kind += [arrays[name] for name in names]
+    return kinds
 
 
-def from_tf(net, kernels, biases, projections=()):
-    """The way back: each bias is halved, one half for the input and one for the recurrent product."""
+def from_tf(net: Network, kernels: Sequence[Array], biases: Sequence[Array],
+            projections: Sequence[Array] = ()) -> tuple[list[Array], list[Array]]:
+    """Kernels, biases and projections of TF's cells -> matrices and vectors of cuDNN.
+
+    A bias that stands for two is halved: one half for the input, one for the recurrent product.
+    """
     _refuse_skip(net)
-    names = tf_names(net)
-    for what, given, want in zip(("kernels", "biases", "projections"), (kernels, biases, projections), names):
-        if len(given) != len(want):
-            raise ShapeError(str(net), f"{len(given)} {what}, expected {len(want)}", names=" ".join(want))
-    step, parameters = 3 if net.mode == "gru" else 1, []
+    kinds = (kernels, biases, projections)
+    for what, arrays, names in zip(("kernels", "biases", "projections"), kinds, tf_names(net)):
+        if len(arrays) != len(names):
+            raise ShapeError(str(net), f"{len(arrays)} {what}, expected {len(names)}", names=" ".join(names))
+    (layout, cell, own), parameters, names = _make_tf_cell(net), [], _list_variables(net)
     for n in range(net.layers * len(net.ways)):
-        k, b = kernels[n * step:][:step], biases[n * step:][:step]
-        cut = net.inputs_of(n // len(net.ways))
-        order = {"lstm": _TF_LSTM_GATES, "gru": "rz"}.get(net.mode, "h")
-        here = [g for g in net.gates if g in order]
-        p = {"W": _reorder_gates(net, k[0][:cut], order, here), "R": _reorder_gates(net, k[0][cut:], order, here)}
-        p["b"] = p["bR"] = _reorder_gates(net, b[0] / 2, order, here)
-        for name, a in zip(("W", "R", "b", "bR"), (*k[1:], *b[1:])):
-            p[name] = numpy.concatenate([p[name], a], -1)
-        parameters.append(p | ({"P": projections[n]} if net.projection else {}))
-    return net.theirs(parameters)
-
-
-def _reorder_gates(net, a, order, wanted):
-    return numpy.concatenate([a[..., order.index(g) * net.units:][..., :net.units] for g in wanted], -1)
+        p = load(layout, {name: arrays[n * len(each) + k] for each, arrays in zip(names, kinds)
+                          for k, name in enumerate(each)}, cell)
+        xp, b = namespace(p["b"]), p["b"]
+        mask = _own_bias_mask(net, own, b)
+        p["b"] = xp.where(mask, b, b / 2)
+        p["bR"] = xp.where(mask, p["bR"], b / 2) if own else b / 2
+        parameters.append(p)
+    pieces = net.theirs(parameters)
+    net._check_shapes(*pieces)
+    return pieces
 
 
 def _refuse_skip(net):

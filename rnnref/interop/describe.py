@@ -1,16 +1,24 @@
-"""Which of their arrays is which gate, and where in the equations it stands: a table to read.  (floor 4)"""
-from .convert import gates_with_own_bias, measure_arrays
+"""Prints which array of a framework is which gate, and the equations in which it stands."""
+from typing import Any, Collection, Iterator, Optional, Union
+
+from ..arrays import Array
+from .convert import gates_with_own_bias, match_arrays
 from .families import infer_cell, layout_of, traits
-from .places import arrays_of, blocks_of
+from .layouts import Layout
+from .places import arrays_of, list_blocks
 
 GATE_MEANINGS = {"i": "input gate", "f": "forget gate", "g": "candidate (elsewhere j, c or z)", "o": "output gate",
-         "r": "reset gate", "z": "update gate (keeps the old h)", "n": "candidate (elsewhere h or c)",
-         "q": "gate in depth (keeps x)", "v": "candidate of the output", "x": "projected x, carried on to the output",
-         **{str(n): f"sum {n} of the tree" for n in range(8)}}
+                 "r": "reset gate", "z": "update gate (keeps the old h)", "n": "candidate (elsewhere h or c)",
+                 "q": "gate in depth (keeps x)", "v": "candidate of the output",
+                 "x": "projected x, carried on to the output", **{str(n): f"sum {n} of the tree" for n in range(8)}}
 
 
-def explain_weights(family, framework, arrays, **options):
-    """A table of their arrays: what every block of them is, and the equations in which it stands.
+def explain_weights(family: str, framework: Union[str, Layout], arrays: dict[str, Array], **options: Any) -> str:
+    """A table of the arrays of a framework: what every block of them is, and the equations in which it stands.
+
+    family, framework   as in `layout_of`
+    options             of the layer, where they are not the framework's default
+    Errors              those of `load`
 
     >>> import numpy as np
     >>> theirs = {"kernel": np.ones((2, 1)), "bias": np.zeros(1)}
@@ -27,29 +35,31 @@ def explain_weights(family, framework, arrays, **options):
     """
     layout = layout_of(family, framework)
     cell = infer_cell(layout, arrays, **options)
-    arrays, sizes = measure_arrays(layout, arrays, cell)
-    title = f"{layout.who}: {sizes['I'].n} inputs, {sizes['U'].n} units"
-    shown = _align_columns(_describe_arrays(layout, arrays, cell, sizes))
-    return "\n".join([title, "", *shown, "", *write_equations(cell, gates_with_own_bias(layout, cell))])
+    arrays, known = match_arrays(layout, arrays, cell)
+    title = f"{layout.who}: {known.sizes['I'].n} inputs, {known.sizes['U'].n} units"
+    table = _align_columns(_describe_arrays(layout, arrays, cell, known.sizes))
+    return "\n".join([title, "", *table, "", *write_equations(cell, gates_with_own_bias(layout, cell))])
 
 
-def _describe_arrays(layout, arrays, cell, sizes):
+def _describe_arrays(layout, arrays, cell, sizes) -> Iterator[str]:
     """A line for every array, and under it one for every block; tabs between columns."""
-    wide, blocks = max(map(len, arrays)), list(blocks_of(layout, cell, sizes))
+    width, blocks = max(map(len, arrays)), list(list_blocks(layout, cell, sizes))
     for name, row in arrays_of(layout).items():
         if name in arrays:
-            yield f"{name:{wide}}  {arrays[name].shape}  axes {row.axes}"
+            yield f"{name:{width}}  {arrays[name].shape}  axes {row.axes}"
             yield from (_describe_block(block, len(cell.gates) > 1) for block in blocks if block.theirs == name)
 
 
 def _describe_block(block, gated):
     """Where in their array, which of ours, which gate."""
-    index = ", ".join(f"{s.start}:{s.stop}" if isinstance(s, slice) else str(s) for s in block.at)
+    index = ", ".join(f"{s.start}:{s.stop}" if isinstance(s, slice) else str(s) for s in block.their_index)
     ours = block.ours + (f"_{block.gate}" if block.gate and gated and not block.ours.startswith("Wp") else "")
-    turned = block.want and block.have != block.want
-    note = " transposed, its rows in one line" if block.flat else " transposed" if turned else ""
-    gate = GATE_MEANINGS[block.gate or block.ours[2:]] if gated and (block.gate or block.ours.startswith("Wp")) else ""
-    return f"    [{index}]\t{ours}{note}\t{gate + (', idle: it is coupled' if block.place is None else '')}".rstrip()
+    transposed = block.our_axes and block.their_axes != block.our_axes
+    note = " transposed, its rows in one line" if block.flat else " transposed" if transposed else ""
+    named = gated and (block.gate or block.ours.startswith("Wp"))
+    gate = GATE_MEANINGS[block.gate or block.ours[2:]] if named else ""
+    unused = ", not used: it is coupled" if block.our_index is None else ""
+    return f"    [{index}]\t{ours}{note}\t{gate}{unused}".rstrip()
 
 
 def _align_columns(lines):
@@ -60,35 +70,36 @@ def _align_columns(lines):
             for cells in cut]
 
 
-def write_equations(cell, own=None):
+def write_equations(cell: Any, own: Optional[Collection[str]] = None) -> list[str]:
     """What the cell computes, with the names of its parameters; `own`: the gates that have a bR (None: all)."""
-    told = traits(cell) | {"product": " * " if cell.inputs.space else " "}
-    own = set(cell.gates if own is None else own) if told["recurrent_bias"] else set()
-    if "activation" in told:
-        return [f"h' = {told['activation']}({_write_sum(told, 'h', own).replace('_h', '')})"]
-    if "keeps" in told:
-        return _write_mgu(told, own)
-    return _write_gru(told, own) if "reset" in told else _write_lstm(cell, told, own)
+    options = traits(cell) | {"product": " * " if cell.inputs.space else " "}
+    own = set(cell.gates if own is None else own) if options["recurrent_bias"] else set()
+    if "activation" in options:
+        return [f"h' = {options['activation']}({_write_sum(options, 'h', own).replace('_h', '')})"]
+    if "keeps" in options:
+        return _write_mgu(options, own)
+    return _write_gru(options, own) if "reset" in options else _write_lstm(cell, options, own)
 
 
 def _write_sum(options, gate, own, h="h"):
-    """What goes into a gate."""
+    """The argument of a gate."""
     by = options["product"]
     return f"x{by}W_{gate} + {h}{by}R_{gate}" + f" + b_{gate}" * options["bias"] + f" + bR_{gate}" * (gate in own)
 
 
 def _write_gru(options, own):
-    r, z = (_write_sum(options, gate, own) for gate in "rz")
-    return [f"r = {options['gate']}({r})", f"z = {options['gate']}({z})", _write_candidate(options, "r", own), "h' = (1 - z) n + z h"]
+    r, z = (f"{gate} = {options['gate']}({_write_sum(options, gate, own)})" for gate in "rz")
+    return [r, z, _write_candidate(options, "r", own), "h' = (1 - z) n + z h"]
 
 
 def _write_mgu(options, own):
+    f = f"f = {options['gate']}({_write_sum(options, 'f', own)})"
     mixed = "f h + (1 - f) n" if options["keeps"] else "(1 - f) h + f n"
-    return [f"f = {options['gate']}({_write_sum(options, 'f', own)})", _write_candidate(options, "f", own), f"h' = {mixed}"]
+    return [f, _write_candidate(options, "f", own), f"h' = {mixed}"]
 
 
 def _write_candidate(options, reset, own):
-    """The candidate, whose h the gate `reset` acts on."""
+    """The candidate, on whose h the gate `reset` acts."""
     n = _write_sum(options, "n", own, f"({reset} h)")
     if options["reset"] == "after":
         n = "x W_n" + " + b_n" * options["bias"] + f" + {reset} (h R_n{' + bR_n' * ('n' in own)})"
@@ -108,9 +119,9 @@ def _write_clip(clip):
 
 
 def _write_lstm_gate(options, gate, own):
-    words = _write_sum(options, gate, own)
+    argument = _write_sum(options, gate, own)
     if gate != "g" and options["peepholes"]:
-        words += f" + Wp{gate} c" + "'" * (gate == "o")
+        argument += f" + Wp{gate} c" + "'" * (gate == "o")
     if gate == "f" and options["forget_bias"]:
-        words += f" + {options['forget_bias']:g}"
-    return f"{gate} = {options['candidate' if gate == 'g' else 'gate']}({words})"
+        argument += f" + {options['forget_bias']:g}"
+    return f"{gate} = {options['candidate' if gate == 'g' else 'gate']}({argument})"

@@ -1,5 +1,7 @@
-"""Which cell of ours computes what theirs does, and what either can be told.  (floor 4)"""
-from ..arrays import asnumpy
+"""The cell of rnnref that computes what a layer of another framework does, and the options that layer can have."""
+from typing import Any, Union
+
+from ..arrays import Array, asnumpy
 from ..cell import GatedCell
 from ..cells import catalog
 from ..cells.gated_units import MGU
@@ -18,20 +20,24 @@ from .layouts import IMPOSSIBLE, LAYOUTS, Layout
 from .places import arrays_of
 
 _FAMILIES: dict = {"rnn": catalog.SimpleRNN, "lstm": catalog.LSTM, "gru": catalog.GRU, "gru before": catalog.GRU,
-                  "mgu": MGU, "conv lstm": ConvLSTM}
-_INPUT_MAPS, _RECURRENT_MAPS = (Dense("W", "b"), Dense("W")), (Dense("R", "bR"), Dense("R"))       # the maps of the catalog
-RESET_REASON = ("the reset acts before the product with R in one and after it in the other: n is another function of h, and "
-         "no weights make them equal")
-_BIAS_OPTIONS = ("bias", "recurrent_bias")                                             # say how the weights are held
-CONV_OPTIONS = ("kernel", "recurrent_kernel", "strides", "padding")                  # of a convolution
-_FRAMEWORK_OPTIONS = ("forget_bias", "reset", "cell_clip_gradient", *_BIAS_OPTIONS)                   # each framework has its own
+                   "mgu": MGU, "conv lstm": ConvLSTM}
+# the maps of the cells of the catalog
+_INPUT_MAPS, _RECURRENT_MAPS = (Dense("W", "b"), Dense("W")), (Dense("R", "bR"), Dense("R"))
+_RULES = (ElmanRule, LSTMRule, GRURule, MGURule)
+RESET_REASON = ("the reset acts before the product with R in one and after it in the other: n is another function of "
+                "h, and no weights make them equal")
+_BIAS_OPTIONS = ("bias", "recurrent_bias")        # only how the weights are held
+CONV_OPTIONS = ("kernel", "recurrent_kernel", "strides", "padding")
+_FRAMEWORK_OPTIONS = ("forget_bias", "reset", "cell_clip_gradient", *_BIAS_OPTIONS)      # each framework has its own
 
 
-def layout_of(family, framework, bias=True):
+def layout_of(family: str, framework: Union[str, Layout], bias: bool = True) -> Layout:
     """The table of a framework; a `Layout` stays as it is.  bias=False: of a layer that was made without biases.
 
     Families: "rnn", "lstm", "gru" (reset after the product), "gru before", "mgu", "conv lstm"; frameworks as in
     `LAYOUTS`.
+
+    Errors   NotSupported: a family that the framework does not have, with the reason
     """
     layout = framework if isinstance(framework, Layout) else LAYOUTS.get((family, framework))
     if layout is None or layout.family != family:
@@ -43,10 +49,11 @@ def layout_of(family, framework, bias=True):
     return layout if bias else layout.without_bias()
 
 
-def cell_for(family, framework, **options):
-    """Our cell as the framework computes it; `options` win over those of the layout.
+def cell_for(family: str, framework: Union[str, Layout], **options: Any) -> Any:
+    """The cell that computes what a layer of the framework does; `options` win over those of the layout.
 
-    What theirs cannot be told is refused by name.  `bias` and `recurrent_bias` only say how we hold the weights.
+    An option that the framework does not have is refused by name.  `bias` and `recurrent_bias` only determine how the
+    weights are held.
 
     >>> cell_for("lstm", "tf1").rule.forget_bias
     1.0
@@ -59,23 +66,23 @@ def cell_for(family, framework, **options):
     if options.get("bias") is False:
         options = {"recurrent_bias": False} | options
     cell = _FAMILIES[family](**layout.options | options)
-    plain, told = traits(_FAMILIES[family](**layout.options)), traits(cell)
+    default, actual = traits(_FAMILIES[family](**layout.options)), traits(cell)
     for name in options:
-        if told[name] != plain[name] and name not in _BIAS_OPTIONS:
-            _check_option(layout, name, told[name], plain[name])
+        if actual[name] != default[name] and name not in _BIAS_OPTIONS:
+            _check_option(layout, name, actual[name], default[name])
     for pair in map(str.split, layout.takes):
-        if len({told[name] for name in pair}) > 1:
-            raise NotSupported(layout.who, " and ".join(f"{name}={told[name]}" for name in pair),
+        if len({actual[name] for name in pair}) > 1:
+            raise NotSupported(layout.who, " and ".join(f"{name}={actual[name]}" for name in pair),
                                reason="these are one setting there: give both, and the same")
     return cell
 
 
-def _check_option(layout, name, value, plain):
-    """Raise unless theirs can be told `value`."""
+def _check_option(layout, name, value, default):
+    """Raise unless a layer of the framework can have this value."""
     key = next((key for key in layout.takes if name in key.split()), None)
     if key is None:
-        raise NotSupported(layout.who, f"{name}={value}, which it does not have", there=plain and f"it is {plain}",
-                           takes=", ".join(layout.takes) or "nothing")
+        raise NotSupported(layout.who, f"{name}={value}, which it does not have",
+                           there=default and f"it is {default}", takes=", ".join(layout.takes) or "nothing")
     allowed = layout.takes[key]
     if allowed is not None and value not in allowed:
         raise NotSupported(layout.who, f"{name}={value}, which it does not have",
@@ -89,25 +96,27 @@ def _hard_sigmoid_hint(value, allowed):
     return "its hard_sigmoid has another slope: convert with wanted={'gate': …} that one, and the gates are rescaled"
 
 
-def traits(cell):
+def traits(cell: Any) -> dict[str, Any]:
     """What a cell computes, as options of the catalog.
+
+    Errors   NotSupported: a cell that frameworks do not have in common
 
     >>> traits(catalog.GRU(reset="before"))["reset"]
     'before'
     """
     inner = cell.cell if getattr(cell, "projection", None) else cell
     rule = getattr(inner, "rule", None)
-    known = isinstance(inner, (GatedCell, GRUBefore, MGUBefore)) and type(rule) in (LSTMRule, GRURule, ElmanRule, MGURule)
-    space = known and _conv_options(inner)
-    if not known or not space and (inner.inputs not in _INPUT_MAPS or inner.recurrent not in _RECURRENT_MAPS):
+    known = isinstance(inner, (GatedCell, GRUBefore, MGUBefore)) and type(rule) in _RULES
+    conv = known and _conv_options(inner)
+    if not known or not conv and (inner.inputs not in _INPUT_MAPS or inner.recurrent not in _RECURRENT_MAPS):
         raise NotSupported("interop", f"{cell!r} is none of the cells that frameworks have in common",
                            known="SimpleRNN, LSTM, GRU, MGU and ConvLSTM of the catalog")
-    found = dict(vars(rule)) | {"bias": bool(inner.inputs.b), "recurrent_bias": bool(inner.recurrent.b)} | (space or {})
+    options = vars(rule) | {"bias": bool(inner.inputs.b), "recurrent_bias": bool(inner.recurrent.b)} | (conv or {})
     if isinstance(rule, LSTMRule):
-        found |= {"projection": cell.projection, "projection_clip": getattr(cell, "clip", None)}
+        options |= {"projection": cell.projection, "projection_clip": getattr(cell, "clip", None)}
     if isinstance(rule, (GRURule, MGURule)):
-        found["reset"] = "before" if isinstance(inner, (GRUBefore, MGUBefore)) else "after"
-    return found
+        options["reset"] = "before" if isinstance(inner, (GRUBefore, MGUBefore)) else "after"
+    return options
 
 
 def _conv_options(cell):
@@ -120,18 +129,18 @@ def _conv_options(cell):
             "strides": x.strides if max(x.strides) > 1 else (), "padding": x.padding}
 
 
-def family_of(cell):
+def family_of(cell: Any) -> str:
     """The family of its layouts; an MGU with reset="before" is one that no framework has."""
-    told = traits(cell)
-    if "activation" in told:
+    options = traits(cell)
+    if "activation" in options:
         return "rnn"
-    if "reset" not in told:
-        return "conv lstm" if "kernel" in told else "lstm"
-    return "mgu" if "keeps" in told else "gru" if told["reset"] == "after" else "gru before"
+    if "reset" not in options:
+        return "conv lstm" if "kernel" in options else "lstm"
+    return "mgu" if "keeps" in options else "gru" if options["reset"] == "after" else "gru before"
 
 
-def infer_cell(layout, arrays, **options):
-    """The cell that their arrays are for: a projection or peepholes are seen from the arrays that are there."""
+def infer_cell(layout: Layout, arrays: dict[str, Array], **options: Any) -> Any:
+    """The cell that these arrays are for: a projection, peepholes and kernels are read off the arrays present."""
     for name, row in arrays_of(layout).items():
         if name in arrays and row.ours == "P":
             shape = asnumpy(arrays[name]).shape
@@ -146,22 +155,62 @@ def infer_cell(layout, arrays, **options):
     return cell_for(layout.family, layout, **options)
 
 
-def cell_like(layout, cell, **wanted):
-    """The cell of `layout` that computes what `cell` does, in the conventions of its framework."""
-    told, plain = traits(cell), traits(cell_for(layout.family, layout))
-    if told.get("reset") != plain.get("reset"):
-        raise NotSupported(layout.who, f"reset={told.get('reset')!r}, which it does not have", reason=RESET_REASON)
-    carried = {name: value for name, value in told.items() if name not in _FRAMEWORK_OPTIONS and value != plain[name]}
+def cell_like(layout: Layout, cell: Any, **wanted: Any) -> Any:
+    """The cell of `layout` that computes what `cell` does, in the conventions of its framework.
+
+    wanted   options that differ from those of `cell`
+    Errors   NotSupported: an option of `cell` that the framework does not have
+    """
+    options, default = traits(cell), traits(cell_for(layout.family, layout))
+    if options.get("reset") != default.get("reset"):
+        raise NotSupported(layout.who, f"reset={options.get('reset')!r}, which it does not have", reason=RESET_REASON)
+    carried = {name: value for name, value in options.items()
+               if name not in _FRAMEWORK_OPTIONS and value != default[name]}
     if carried.get("coupled") not in (None, *(layout.takes.get("coupled") or ())):
         del carried["coupled"]                    # `adapt` gives both gates blocks of their own
     return cell_for(layout.family, layout, **carried | wanted)
 
 
-def check_defaults(layout, cell, chosen):
-    """Raise if the cell is not what theirs is by default, in an activation or padding that nobody has said."""
-    told, plain = traits(cell), traits(cell_for(layout.family, layout))
+def check_defaults(layout: Layout, cell: Any, chosen: dict[str, Any]) -> None:
+    """Raise if the cell differs from the framework's default in an activation or padding that is not in `chosen`."""
+    options, default = traits(cell), traits(cell_for(layout.family, layout))
     for name in ("gate", "candidate", "output", "activation", "padding"):
-        if told.get(name) != plain.get(name) and name not in chosen:
-            spelled = next((n for n in ALIASES if "@" in n and get_activation(n) == told[name]), told[name])
-            raise NotSupported(layout.who, f"{name}={told[name]} as the source has it, the default is {plain[name]}",
-                               fix=f"make the layer so, and say wanted={{{name!r}: {str(spelled)!r}}}")
+        if options.get(name) != default.get(name) and name not in chosen:
+            value = next((n for n in ALIASES if "@" in n and get_activation(n) == options[name]), options[name])
+            raise NotSupported(layout.who,
+                               f"{name}={options[name]} as the source has it, the default is {default[name]}",
+                               fix=f"make the layer so, and give wanted={{{name!r}: {str(value)!r}}}")
+
+
+def read_activations(cell: Any, family: str, gate: str, other: str, table: dict[str, Any]) -> dict[str, Any]:
+    """Our options for the activations of a cell of Keras or flax.
+
+    gate, other   the names of the two attributes that hold them
+    table         {their name: activation}
+    """
+    lstm = {"gate": gate, "candidate": other, "output": other}
+    attributes = {"rnn": {"activation": other}, "lstm": lstm, "conv lstm": lstm if hasattr(cell, other) else {}}
+    options = {}
+    for option, attribute in attributes.get(family, {"gate": gate, "candidate": other}).items():
+        function = getattr(cell, attribute)
+        name = getattr(function, "__name__", repr(function))
+        if name not in table:
+            raise NotSupported(type(cell).__name__, f"{attribute}={name}", known=" ".join(table))
+        options[option] = table[name]
+    return options
+
+
+def read_conv_options(cell: Any) -> dict[str, Any]:
+    """Our options for the convolutions of a cell of Keras or flax; {} if it has none."""
+    if not hasattr(cell, "kernel_size"):
+        return {}
+    for name, known in {"data_format": "channels_last", "groups": 1}.items():
+        if getattr(cell, name, known) != known:
+            raise NotSupported(type(cell).__name__, f"{name}={getattr(cell, name)!r}", known=f"{name}={known!r}")
+    if max(getattr(cell, "dilation_rate", (1,))) > 1:
+        raise NotSupported(type(cell).__name__, f"dilation_rate={cell.dilation_rate}", known="1")
+    if not isinstance(cell.padding, str):
+        raise NotSupported(type(cell).__name__, f"padding={cell.padding!r}", known="'SAME'")
+    strides = tuple(cell.strides or ())
+    return {"kernel": tuple(cell.kernel_size), "padding": cell.padding.lower(),
+            "strides": strides if max(strides, default=1) > 1 else ()}

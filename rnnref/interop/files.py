@@ -1,16 +1,78 @@
-"""{name: array} out of whatever holds arrays: dicts of any depth, state dicts, files.  (floor 4)"""
+"""Reads weights from nested dicts, state dicts and files: .npz, .safetensors, .h5, .keras."""
+import re
+from os import PathLike
 from pathlib import Path
+from typing import Any, Union
 from zipfile import ZipFile
 
 import numpy
 
-from ..arrays import asnumpy
+from ..arrays import Array, asnumpy
 from ..errors import DtypeError, NotSupported, import_optional
+from .convert import Weights
+from .families import infer_cell, layout_of
+from .layouts import Layout
+from .places import arrays_of
 
-_KERAS_VARS = ("kernel", "recurrent_kernel", "bias")                           # what Keras 3 numbers 0 1 2 in its files
+_KERAS_VARS = ("kernel", "recurrent_kernel", "bias")         # what Keras 3 numbers 0 1 2 in its files
 
 
-def read(source):
+def pieces(source: Any, family: str, framework: Union[str, Layout], **options: Any) -> dict[str, Weights]:
+    """{place: Weights} of every layer of a kind in a dict or a file; the place is the rest of the names around them.
+
+    source   a dict, nested or not; a file as `read` takes it; a list in the order of Keras's get_weights()
+    options  of the layers, where they are not the framework's default
+
+    Arrays of a layer that has none of the biases are taken as of a layer made without.  Arrays of no such layer are
+    left out, and so are layers whose number of gates is that of another family.
+
+    >>> import numpy as np
+    >>> state = {f"rnn.{w}h_l1": np.ones((4, 4)) for w in ("weight_i", "weight_h")}
+    >>> found = pieces(state, "rnn", "torch")
+    >>> list(found), sorted(found["rnn._l1"].arrays)
+    (['rnn._l1'], ['weight_hh_l0', 'weight_ih_l0'])
+    """
+    layout = layout_of(family, framework)
+    if isinstance(source, (list, tuple)):
+        source = dict(zip(arrays_of(layout), source))
+    groups: dict = {}
+    for full, a in read(source).items():
+        name, place = _match_name(layout, full)
+        if name:
+            groups.setdefault(place, {})[name] = full, a
+    needed = [name for name, row in arrays_of(layout).items() if row.ours in "WR"]
+    whole = {place: ({n: a for n, (_, a) in group.items()}, {n: full for n, (full, _) in group.items()})
+             for place, group in groups.items() if all(n in group for n in needed)}
+    return {place: _make_weights(layout, arrays, names, options) for place, (arrays, names) in whole.items()
+            if not _has_other_gates(layout, arrays)}
+
+
+def _has_other_gates(layout, arrays):
+    """True if R has the shape of 1, 3 or 4 gates where the layout has another number."""
+    row = next(row for row in layout.rows if row.ours == "R")
+    axes = dict(zip(row.axes.split()[::-1], getattr(arrays.get(row.theirs), "shape", ())[::-1]))
+    return "G" in axes and "H" in axes and axes["G"] in [n * axes["H"] for n in (1, 3, 4) if n != len(layout.gates)]
+
+
+def _match_name(layout, full):
+    """The name of the table that `full` ends with, and what is around it; torch numbers layers behind the name."""
+    for name in sorted(arrays_of(layout), key=len, reverse=True):
+        stem = name.removesuffix("_l0")
+        suffix = r"_l\d+(?:_reverse)?" if stem != name else ""
+        match = re.fullmatch(rf"(|.*[./]){re.escape(stem)}({suffix})", full)
+        if match:
+            return name, "".join(match.groups())
+    return None, None
+
+
+def _make_weights(layout, arrays, names, options):
+    """The weights of a layer whose options are seen from the arrays alone, beside `options`."""
+    if not any(row.ours in ("b", "bR") for name, row in arrays_of(layout).items() if name in arrays):
+        layout = layout.without_bias()
+    return Weights(arrays, layout, infer_cell(layout, arrays, **options), names)
+
+
+def read(source: Union[dict, str, PathLike]) -> dict[str, Array]:
     """The arrays in a dict, or in a file .npz, .safetensors, .h5 or .keras; the names of nested ones are joined by "/".
 
     Errors   MissingExtra: the package that reads such a file is not installed, with the pip command
@@ -36,8 +98,8 @@ def _flatten(tree, path=""):
             yield name.removesuffix(":0"), to_numpy(name, leaf)
 
 
-def to_numpy(name, leaf):
-    """A tensor of any framework in main memory."""
+def to_numpy(name: str, leaf: Any) -> Array:
+    """A tensor of any framework as a NumPy array."""
     if not hasattr(leaf, "detach"):
         return asnumpy(leaf)
     if str(leaf.dtype) == "torch.bfloat16":
@@ -56,7 +118,7 @@ def _read_safetensors(path):
 
 
 def _read_h5(path, name=None):
-    """Weights as Keras saves them; the layers of a Keras 3 file get the names that it has replaced by numbers."""
+    """Weights as Keras saves them; those of Keras 3 under names, which its files have replaced by numbers."""
     arrays: dict = {}
 
     def visit(name, item):
@@ -82,4 +144,5 @@ def _read_keras(path):
         return _read_h5(file, path.name)
 
 
-_READERS = {".npz": _read_npz, ".safetensors": _read_safetensors, ".h5": _read_h5, ".hdf5": _read_h5, ".keras": _read_keras}
+_READERS = {".npz": _read_npz, ".safetensors": _read_safetensors, ".h5": _read_h5, ".hdf5": _read_h5,
+            ".keras": _read_keras}

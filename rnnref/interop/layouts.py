@@ -1,16 +1,17 @@
-"""Where each framework keeps the weights of each cell: tables.  (floor 4)
+"""Weight layouts: tables of where each framework keeps the weights of each cell.
 
-A row says how one of their arrays is cut.  Its axes are words: `I H U G` as everywhere (G: as many gate blocks as the
-row has, x U), `I+H` two of ours end to end, of which `part` is this row's, `2` two of ours stacked, `1` an axis to
+A row describes how one of their arrays is cut.  Its axes are words: `I H U G` as everywhere (G: as many gate blocks as
+the row has, x U), `I+H` two of ours end to end, of which `part` is this row's, `2` two of ours stacked, `1` an axis to
 drop; `S` is the axes of space of a kernel, as many as the cell has.  `{g}` in a name stands for one array a gate.
 Gates are named in our letters: i f g o, r z n, h.
 """
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 from ..elementwise import get_activation
 
 
 class Row(NamedTuple):
+    """One of their arrays, or a part of it, beside one of our parameters."""
     theirs: str
     axes: str
     ours: str
@@ -20,44 +21,53 @@ class Row(NamedTuple):
 
 
 class Layout(NamedTuple):
+    """The arrays of one kind of layer in one framework."""
     gates: str                                    # the order of their gate blocks
     rows: tuple
-    options: dict = {}                            # what our cell must be told to compute the same thing
-    takes: dict = {}                              # what else can be told to theirs: option -> values (None: any)
+    options: dict = {}                            # of our cell, with which it computes what a default layer does
+    takes: dict = {}                              # further options of a layer: name -> values (None: any)
     family: str = ""
     framework: str = ""
 
+    def __hash__(self) -> int:                    # NamedTuple's would fail: options and takes are dicts
+        return hash((self.gates, self.rows, self.family, self.framework))
+
     @property
-    def who(self):
+    def who(self) -> str:
+        """What messages call it: "torch lstm"."""
         return f"{self.framework} {self.family}"
 
-    def at(self, prefix="", suffix=""):
+    def at(self, prefix: str = "", suffix: str = "") -> "Layout":
         """The same arrays inside a larger model: "encoder/" + name, name + "_l1_reverse"."""
         return self._replace(rows=tuple(r._replace(theirs=prefix + r.theirs + suffix) for r in self.rows))
 
-    def without_bias(self):
+    def without_bias(self) -> "Layout":
         """The same of a layer that was made without biases."""
         return self._replace(rows=tuple(r for r in self.rows if r.ours not in ("b", "bR")),
                              options=self.options | {"bias": False, "recurrent_bias": False})
 
 
-def make_activations(**names):
-    return {name: get_activation(*what) if isinstance(what, tuple) else get_activation(what) for name, what in names.items()}
+def make_activations(**names: Any) -> dict[str, Any]:
+    """{their name: activation} of {their name: our name, or our name and its parameter}."""
+    return {name: get_activation(*spec) if isinstance(spec, tuple) else get_activation(spec)
+            for name, spec in names.items()}
 
 
-# what the names of Keras mean; those left out are not pointwise, or not ours
-KERAS_ACTIVATIONS = make_activations(linear="linear", sigmoid="sigmoid", tanh="tanh", relu="relu", relu6="relu6", elu="elu", selu="selu",
-                    softplus="softplus", softsign="softsign", exponential="exponential", silu="swish", mish="mish",
-                    hard_tanh="hard_tanh", hard_sigmoid="hard_sigmoid@keras3", leaky_relu=("leaky_relu", 0.2))
-_KERAS2_ACTIVATIONS = {n: KERAS_ACTIVATIONS[n] for n in "linear sigmoid tanh relu elu selu softplus softsign exponential".split()} | make_activations(
-    hard_sigmoid="hard_sigmoid@keras2")
+# what the names of Keras mean; those left out are not pointwise, or not in rnnref
+KERAS_ACTIVATIONS = make_activations(
+    linear="linear", sigmoid="sigmoid", tanh="tanh", relu="relu", relu6="relu6", elu="elu", selu="selu",
+    softplus="softplus", softsign="softsign", exponential="exponential", silu="swish", mish="mish",
+    hard_tanh="hard_tanh", hard_sigmoid="hard_sigmoid@keras3", leaky_relu=("leaky_relu", 0.2))
+_KERAS2_NAMES = "linear sigmoid tanh relu elu selu softplus softsign exponential".split()
+_KERAS2_ACTS = ({name: KERAS_ACTIVATIONS[name] for name in _KERAS2_NAMES}
+                | make_activations(hard_sigmoid="hard_sigmoid@keras2"))
 TORCH_ACTIVATIONS = make_activations(tanh="tanh", relu="relu")
 
 
 # rows
 
 _TORCH_ROWS = (Row("weight_ih", "G I", "W"), Row("weight_hh", "G H", "R"), Row("bias_ih", "G", "b"),
-              Row("bias_hh", "G", "bR"))
+               Row("bias_hh", "G", "bR"))
 _PROJECTION = (Row("weight_hr", "H U", "P"),)
 _ONNX_ROWS = (Row("W", "1 G I", "W"), Row("R", "1 G H", "R"), Row("B", "1 G+G", "b", 0), Row("B", "1 G+G", "bR", 1))
 _ONNX_P = (Row("P", "1 G", "Wp{g}", gates="iof"),)
@@ -65,7 +75,7 @@ _KERNELS = (Row("kernel", "I G", "W"), Row("recurrent_kernel", "H G", "R"))
 _ONE_BIAS = _KERNELS + (Row("bias", "G", "b"),)
 _TWO_BIASES = _KERNELS + (Row("bias", "2 G", "b", 0), Row("bias", "2 G", "bR", 1))
 _CUDNN_ROWS = (Row("kernel", "I G", "W", flat=True), Row("recurrent_kernel", "H G", "R", flat=True),
-              Row("bias", "G+G", "b", 0), Row("bias", "G+G", "bR", 1))
+               Row("bias", "G+G", "b", 0), Row("bias", "G+G", "bR", 1))
 
 
 def _one_matrix(kernel, bias, gates=None):
@@ -77,34 +87,36 @@ _TF1_ROWS = _one_matrix("kernel", "bias")
 _TF1_PEEPHOLES = (Row("w_{g}_diag", "U", "Wp{g}", gates="ifo"),)
 _TF1_GATES = _one_matrix("gates/kernel", "gates/bias", "rz")
 _TF1_GRU = _TF1_GATES + _one_matrix("candidate/kernel", "candidate/bias", "n")
+_TF1_GRU_BLOCK = _one_matrix("w_ru", "b_ru", "rz") + _one_matrix("w_c", "b_c", "n")
 _TF1_GRU_CUDNN = _TF1_GATES + (
     Row("candidate/input_projection/kernel", "I G", "W", gates="n"),
     Row("candidate/input_projection/bias", "G", "b", gates="n"),
     Row("candidate/hidden_projection/kernel", "H G", "R", gates="n"),
     Row("candidate/hidden_projection/bias", "G", "bR", gates="n"))
-_TF1_COUPLED = _one_matrix("W_0", "B") + (Row("W_F_diag", "U", "Wpf"), Row("W_O_diag", "U", "Wpo"), Row("W_P_0", "U H", "P"))
+_TF1_COUPLED = _one_matrix("W_0", "B") + (Row("W_F_diag", "U", "Wpf"), Row("W_O_diag", "U", "Wpo"),
+                                          Row("W_P_0", "U H", "P"))
 
 _FLAX_RNN = (Row("i/kernel", "I G", "W"), Row("h/kernel", "H G", "R"), Row("i/bias", "G", "b"))
 _FLAX_LSTM = (Row("i{g}/kernel", "I G", "W"), Row("h{g}/kernel", "H G", "R"), Row("h{g}/bias", "G", "b"))
 _FLAX_GRU = (Row("i{g}/kernel", "I G", "W"), Row("h{g}/kernel", "H G", "R"), Row("i{g}/bias", "G", "b"),
-            Row("hn/bias", "G", "bR", gates="n"))
+             Row("hn/bias", "G", "bR", gates="n"))
 _NNX_LSTM = (Row("i{g}/kernel", "I G", "W", gates="igo"), Row("if_/kernel", "I G", "W", gates="f")) + _FLAX_LSTM[1:]
 _NNX = (Row("dense_i/kernel", "I G", "W"), Row("dense_h/kernel", "H G", "R"))
 _NNX_BIAS_OF_X, _NNX_BIAS_OF_H = (_NNX + (Row(f"dense_{m}/bias", "G", "b"),) for m in "ih")
 
 _KERAS_CONV = (Row("kernel", "S I G", "W"), Row("recurrent_kernel", "S H G", "R"), Row("bias", "G", "b"))
 _FLAX_CONV = (Row("ih/kernel", "S I G", "W"), Row("hh/kernel", "S H G", "R"), Row("ih/bias", "G", "b"),
-             Row("hh/bias", "G", "bR"))
+              Row("hh/bias", "G", "bR"))
 
 
-# what can be told
+# options that layers can have
 
-_ANY, _TWO_BIASES_OPTION = None, {"recurrent_bias": True}
+_ANY, _BOTH_BIASES = None, {"recurrent_bias": True}
 _AFTER, _BEFORE = {"reset": "after"}, {"reset": "before"}
 
 
 def _takes(values, *options):
-    """Options that take the activations `values`; two names in one are one setting of theirs."""
+    """Options that take the activations `values`; two names in one string are one setting of theirs."""
     return {option: values if values is _ANY else tuple(values.values()) for option in options}
 
 
@@ -115,11 +127,11 @@ _COUPLED = {"coupled": "input", "forget_bias": 1.0}
 _CONV = {"kernel": _ANY, "strides": _ANY, "padding": _ANY}
 
 _TABLES = {
-    ("rnn", "torch"): Layout("h", _TORCH_ROWS, _TWO_BIASES_OPTION, _takes(TORCH_ACTIVATIONS, "activation")).at(suffix="_l0"),
-    ("lstm", "torch"): Layout("ifgo", _TORCH_ROWS + _PROJECTION, _TWO_BIASES_OPTION, {"projection": _ANY}).at(suffix="_l0"),
+    ("rnn", "torch"): Layout("h", _TORCH_ROWS, _BOTH_BIASES, _takes(TORCH_ACTIVATIONS, "activation")).at(suffix="_l0"),
+    ("lstm", "torch"): Layout("ifgo", _TORCH_ROWS + _PROJECTION, _BOTH_BIASES, {"projection": _ANY}).at(suffix="_l0"),
     ("gru", "torch"): Layout("rzn", _TORCH_ROWS, _AFTER).at(suffix="_l0"),
-    ("rnn", "torch cell"): Layout("h", _TORCH_ROWS, _TWO_BIASES_OPTION, _takes(TORCH_ACTIVATIONS, "activation")),
-    ("lstm", "torch cell"): Layout("ifgo", _TORCH_ROWS, _TWO_BIASES_OPTION),
+    ("rnn", "torch cell"): Layout("h", _TORCH_ROWS, _BOTH_BIASES, _takes(TORCH_ACTIVATIONS, "activation")),
+    ("lstm", "torch cell"): Layout("ifgo", _TORCH_ROWS, _BOTH_BIASES),
     ("gru", "torch cell"): Layout("rzn", _TORCH_ROWS, _AFTER),
 
     ("rnn", "keras"): Layout("h", _ONE_BIAS, {}, _takes(KERAS_ACTIVATIONS, "activation")),
@@ -127,29 +139,31 @@ _TABLES = {
     ("gru", "keras"): Layout("zrn", _TWO_BIASES, _AFTER, _takes(KERAS_ACTIVATIONS, *_GRU_ACTS)),
     ("gru before", "keras"): Layout("zrn", _ONE_BIAS, _BEFORE, _takes(KERAS_ACTIVATIONS, *_GRU_ACTS)),
 
-    ("conv lstm", "keras"): Layout("ifgo", _KERAS_CONV, {"padding": "valid"}, _takes(KERAS_ACTIVATIONS, *_LSTM_ACTS) | _CONV),
+    ("conv lstm", "keras"): Layout("ifgo", _KERAS_CONV, {"padding": "valid"},
+                                   _takes(KERAS_ACTIVATIONS, *_LSTM_ACTS) | _CONV),
 
-    # Keras up to 2.2, with its defaults; there GRU has reset_after=False unless told
-    ("rnn", "keras2"): Layout("h", _ONE_BIAS, {}, _takes(_KERAS2_ACTIVATIONS, "activation")),
-    ("lstm", "keras2"): Layout("ifgo", _ONE_BIAS, {"gate": "hard_sigmoid@keras2"}, _takes(_KERAS2_ACTIVATIONS, *_LSTM_ACTS)),
+    # Keras up to 2.2, with its defaults; there GRU has reset_after=False by default
+    ("rnn", "keras2"): Layout("h", _ONE_BIAS, {}, _takes(_KERAS2_ACTS, "activation")),
+    ("lstm", "keras2"): Layout("ifgo", _ONE_BIAS, {"gate": "hard_sigmoid@keras2"}, _takes(_KERAS2_ACTS, *_LSTM_ACTS)),
     ("gru before", "keras2"): Layout("zrn", _ONE_BIAS, _BEFORE | {"gate": "hard_sigmoid@keras2"},
-                                     _takes(_KERAS2_ACTIVATIONS, *_GRU_ACTS)),
-    ("gru", "keras2"): Layout("zrn", _TWO_BIASES, _AFTER | {"gate": "hard_sigmoid@keras2"}, _takes(_KERAS2_ACTIVATIONS, *_GRU_ACTS)),
-    ("lstm", "keras2 cudnn"): Layout("ifgo", _CUDNN_ROWS, _TWO_BIASES_OPTION),               # CuDNNLSTM
-    ("gru", "keras2 cudnn"): Layout("zrn", _CUDNN_ROWS, _AFTER),                # CuDNNGRU
+                                     _takes(_KERAS2_ACTS, *_GRU_ACTS)),
+    ("gru", "keras2"): Layout("zrn", _TWO_BIASES, _AFTER | {"gate": "hard_sigmoid@keras2"},
+                              _takes(_KERAS2_ACTS, *_GRU_ACTS)),
+    ("lstm", "keras2 cudnn"): Layout("ifgo", _CUDNN_ROWS, _BOTH_BIASES),          # CuDNNLSTM
+    ("gru", "keras2 cudnn"): Layout("zrn", _CUDNN_ROWS, _AFTER),                 # CuDNNGRU
 
-    ("rnn", "onnx"): Layout("h", _ONNX_ROWS, _TWO_BIASES_OPTION, _takes(_ANY, "activation")),
-    ("lstm", "onnx"): Layout("iofg", _ONNX_ROWS + _ONNX_P, _TWO_BIASES_OPTION, _takes(_ANY, "gate", "candidate", "output")
+    ("rnn", "onnx"): Layout("h", _ONNX_ROWS, _BOTH_BIASES, _takes(_ANY, "activation")),
+    ("lstm", "onnx"): Layout("iofg", _ONNX_ROWS + _ONNX_P, _BOTH_BIASES, _takes(_ANY, "gate", "candidate", "output")
                              | {"peepholes": _ANY, "coupled": ("forget",)}),
     ("gru", "onnx"): Layout("zrn", _ONNX_ROWS, _AFTER, _takes(_ANY, *_GRU_ACTS)),   # linear_before_reset=1
-    ("gru before", "onnx"): Layout("zrn", _ONNX_ROWS, _BEFORE | _TWO_BIASES_OPTION, _takes(_ANY, *_GRU_ACTS)),
+    ("gru before", "onnx"): Layout("zrn", _ONNX_ROWS, _BEFORE | _BOTH_BIASES, _takes(_ANY, *_GRU_ACTS)),
 
     ("rnn", "flax"): Layout("h", _FLAX_RNN, {}, _takes(_ANY, "activation")),
     ("lstm", "flax"): Layout("ifgo", _FLAX_LSTM, {}, _takes(_ANY, *_LSTM_ACTS)),   # OptimizedLSTMCell too
     ("gru", "flax"): Layout("rzn", _FLAX_GRU, _AFTER, _takes(_ANY, *_GRU_ACTS)),
     ("mgu", "flax"): Layout("fn", _FLAX_GRU, _AFTER | {"keeps": True}, _takes(_ANY, *_GRU_ACTS)),
     # strides and padding="VALID" of ConvLSTMCell concern h too, which then no longer fits the c of the step before
-    ("conv lstm", "flax"): Layout("igfo", _FLAX_CONV, _TWO_BIASES_OPTION | {"forget_bias": 1.0}, {"kernel": _ANY}),
+    ("conv lstm", "flax"): Layout("igfo", _FLAX_CONV, _BOTH_BIASES | {"forget_bias": 1.0}, {"kernel": _ANY}),
     ("rnn", "nnx"): Layout("h", _NNX_BIAS_OF_X, {}, _takes(_ANY, "activation")),
     ("lstm", "nnx"): Layout("ifgo", _NNX_LSTM, {}, _takes(_ANY, *_LSTM_ACTS)),
     ("lstm", "nnx optimized"): Layout("ifgo", _NNX_BIAS_OF_H, {}, _takes(_ANY, *_LSTM_ACTS)),
@@ -162,16 +176,18 @@ _TABLES = {
     # LSTMBlockCell, LSTMBlockFusedCell, GRUBlockCell
     ("lstm", "tf1 block"): Layout("igfo", _TF1_ROWS + _TF1_PEEPHOLES, _THROUGH,
                                   {"forget_bias": _ANY, "peepholes": _ANY, "cell_clip": _ANY}),
-    ("gru before", "tf1 block"): Layout("rzn", _one_matrix("w_ru", "b_ru", "rz") + _one_matrix("w_c", "b_c", "n"), _BEFORE),
+    ("gru before", "tf1 block"): Layout("rzn", _TF1_GRU_BLOCK, _BEFORE),
     # CudnnCompatibleLSTMCell, CudnnCompatibleGRUCell
     ("lstm", "tf1 cudnn"): Layout("igfo", _TF1_ROWS),
     ("gru", "tf1 cudnn"): Layout("rzn", _TF1_GRU_CUDNN, _AFTER),
     # CoupledInputForgetGateLSTMCell
     ("lstm", "tf1 coupled"): Layout("gfo", _TF1_COUPLED, _COUPLED, _TF1_TAKES),
 }
-LAYOUTS = {key: layout._replace(family=key[0], framework=key[1]) for key, layout in _TABLES.items()}
+LAYOUTS: dict[Any, Layout] = {
+    (family, framework): layout._replace(family=family, framework=framework)
+    for (family, framework), layout in _TABLES.items()}
 
-# what has no table, and why
+# layouts that cannot exist, and why
 IMPOSSIBLE = {
     ("gru", "coreml"): "CoreML adds both biases of n outside the reset, r does not multiply bR_n: no exact conversion",
 }

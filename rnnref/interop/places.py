@@ -1,70 +1,231 @@
-"""Where every gate block of ours lies in their arrays, for one cell and its sizes.  (floor 4)"""
+"""Where every number of another framework's weights lies among ours: index arrays, built once and cached.
+
+The parameters of a cell, laid end to end, are one vector, and so are the arrays of the other framework.  `Places` holds
+two integer vectors: for each number of theirs its position among ours, and the inverse.  Loading, dumping and
+gradients are then one indexed read each, exact to the last bit, on the device on which the arrays are.
+
+The tables of `layouts`, the variables of TF 1 (`tf1.variables`) and the matrices of cuDNN (`interop.cudnn`) are three
+notations for such index arrays; the first is read here.
+"""
+from collections.abc import Callable, Hashable, Iterator
+from math import prod
+from threading import Lock
 from typing import Any, NamedTuple
 
-from ..errors import NotSupported, ShapeError
-from ..shapes import Size, expect, resolve_shape
+import numpy
 
+from ..arrays import Array, is_cupy, namespace
+from ..errors import NotSupported, ShapeError
+from ..shapes import ArraySpec, Size, check_names, expect, resolve_shape
+from .layouts import Layout, Row
+
+_CACHED_NUMBERS = 2 ** 23                         # the most index numbers that one cache holds: 64 MB
+
+
+class Places:
+    """The positions of all numbers of their arrays among ours, and the reverse.
+
+    shapes    {our name: shape}
+    indices   {their name: integers of the shape of their array}: positions among our arrays laid end to end, in the
+              order of `shapes`; -1 for a number that is none of ours
+
+    >>> places = Places({"W": (2, 2), "b": (2,)}, {"kernel": numpy.array([[0, 2], [1, 3]])})      # the transpose
+    >>> theirs = places.to_theirs({"W": numpy.array([[1., 2.], [3., 4.]]), "b": numpy.zeros(2)})
+    >>> theirs["kernel"].tolist(), places.to_ours(theirs)["W"].tolist(), sorted(places.unplaced)
+    ([[1.0, 3.0], [2.0, 4.0]], [[1.0, 2.0], [3.0, 4.0]], ['b'])
+    """
+
+    def __init__(self, shapes: dict[str, tuple], indices: dict[str, Array]) -> None:
+        self.shapes = shapes
+        self._ours, n = _list_slices(shapes)
+        self._theirs, m = _list_slices({name: index.shape for name, index in indices.items()})
+        self._from_ours = numpy.concatenate([numpy.empty(0, numpy.intp), *(a.ravel() for a in indices.values())])
+        self._from_theirs = numpy.full(n, -1)
+        placed = numpy.flatnonzero(self._from_ours >= 0)
+        self._from_theirs[self._from_ours[placed]] = placed
+        self.indices = _slice(self._from_ours, self._theirs)
+        self.count = n + m                        # of index numbers held
+        missing = _slice(self._from_theirs < 0, self._ours)
+        self.unplaced = {name: mask for name, mask in missing.items() if mask.any()}    # ours that theirs do not hold
+
+    def to_theirs(self, ours: dict[str, Array]) -> dict[str, Array]:
+        """Our arrays -> theirs; zero where a number of theirs is none of ours."""
+        return _slice(_gather([ours[name] for name in self.shapes], self._from_ours), self._theirs)
+
+    def to_ours(self, theirs: dict[str, Array]) -> dict[str, Array]:
+        """Their arrays -> ours; zero where they have no place for a number of ours."""
+        return _slice(_gather([theirs[name] for name in self.indices], self._from_theirs), self._ours)
+
+    def find_lost(self, ours: dict[str, Array]) -> list[str]:
+        """The names of ours that are not zero where theirs have no place."""
+        return [name for name, mask in self.unplaced.items() if _select(ours[name], mask).any()]
+
+
+def _list_slices(shapes):
+    """[(name, its slice of all arrays end to end, its shape)], and how many numbers these are."""
+    slices, start = [], 0
+    for name, shape in shapes.items():
+        slices.append((name, slice(start, start + prod(shape)), tuple(shape)))
+        start += prod(shape)
+    return slices, start
+
+
+def _slice(flat, slices):
+    return {name: flat[here].reshape(shape) for name, here, shape in slices}
+
+
+def _gather(arrays, index):
+    """The numbers at these positions of the arrays laid end to end, in the dtype of the first; zero at -1."""
+    xp, dtype = namespace(*arrays), arrays[0].dtype
+    flat = xp.concatenate([*[a.astype(dtype, copy=False).reshape(-1) for a in arrays], xp.zeros(1, dtype)])
+    return flat[index if xp is numpy else xp.asarray(index)]
+
+
+def _select(a, mask):
+    return a[namespace(a).asarray(mask)]
+
+
+def as_array(a: Any) -> Array:
+    """An array of NumPy or CuPy as it is, anything else as one of NumPy."""
+    return a if is_cupy(a) else numpy.asarray(a)
+
+
+class BoundedCache:
+    """Results of a function by its arguments; those not used for longest go when all hold too many index numbers.
+
+    Thread-safe: two threads may build the same result, and either is right.
+    """
+
+    def __init__(self, build: Callable[..., Any], capacity: int = _CACHED_NUMBERS) -> None:
+        self._build, self._capacity = build, capacity
+        self._results: dict[Hashable, Any] = {}   # in the order of their last use
+        self._lock = Lock()
+
+    def __call__(self, *key: Hashable) -> Any:
+        with self._lock:
+            result = self._results.pop(key, None)
+            if result is not None:
+                self._results[key] = result
+                return result
+        result = self._build(*key)                # may take long, or raise: nothing is kept then
+        with self._lock:
+            self._results[key] = result
+            excess = sum(r.count for r in self._results.values()) - self._capacity
+            for old in list(self._results):
+                if excess <= 0:
+                    break
+                excess -= self._results.pop(old).count
+        return result
+
+
+# the notation of `layouts`
 
 class Block(NamedTuple):
-    """The same numbers twice: theirs[at] with axes `have`, and ours[place] with axes `want`."""
+    """One gate block, which lies at `their_index` of their array and at `our_index` of ours."""
     theirs: str
-    at: tuple
-    have: list
+    their_index: tuple
+    their_axes: list
     ours: str
-    place: Any                                    # None: the cell has no such gate, theirs lies idle
-    want: list
+    our_index: Any                                # None: the cell has no such gate, and theirs is not used
+    our_axes: list
     gate: str                                     # "" where the array has no gate blocks
-    flat: bool
+    flat: bool                                    # theirs holds the numbers of its transpose, row by row
 
-    def read(self, array):
-        """The block of their array, with our axes."""
-        part, have = array[self.at], self.have
-        if self.flat:
-            part, have = part.reshape(part.shape[::-1]), have[::-1]
-        return part.transpose([have.index(w) for w in self.want])
-
-    def write(self, array, part):
-        """Our block into their array."""
-        have = self.have[::-1] if self.flat else self.have
-        part = part.transpose([self.want.index(w) for w in have])
-        array[self.at] = part.reshape(part.shape[::-1]) if self.flat else part
+    def write_index(self, index, part):
+        """The positions of our block into the index of their array."""
+        axes = self.their_axes[::-1] if self.flat else self.their_axes
+        part = part.transpose([self.our_axes.index(word) for word in axes])
+        index[self.their_index] = part.reshape(part.shape[::-1]) if self.flat else part
 
 
-def blocks_of(layout, cell, sizes):
-    """Every block of a layout."""
+class LayoutPlaces(NamedTuple):
+    """What is known of a layout, a cell and the sizes of all axes."""
+    places: Places
+    sizes: dict
+    homeless: tuple                               # blocks of theirs for which the cell has no parameter
+
+    @property
+    def count(self):
+        return self.places.count
+
+
+def _find_for_arrays(layout, cell, shapes):
+    shapes = {name: ArraySpec(shape, None) for name, shape in shapes}
+    check_gates(layout, cell)
+    _check_names(layout, shapes, cell)
+    sizes = infer_sizes(layout, shapes, cell)
+    _check_shapes(layout, shapes, cell, sizes)
+    return _build_places(layout, cell, sizes, list(shapes))
+
+
+def _find_for_parameters(layout, cell, shapes):
+    check_gates(layout, cell)
+    p, axes = {name: ArraySpec(shape, None) for name, shape in shapes}, cell.axes()
+    check_names(cell.name, "parameters", p, axes)
+    sizes = cell.sizes(p["W"].shape[-2], cell.units(p))
+    for name, words in axes.items():
+        expect(cell.name, name, p[name], words, sizes)
+    written = {block.theirs for block in list_blocks(layout, cell, sizes)
+               if block.ours in axes or block.ours == "bR" and "b" in axes}
+    return _build_places(layout, cell, sizes, [name for name in arrays_of(layout) if name in written])
+
+
+find_for_arrays = BoundedCache(_find_for_arrays)           # (layout, cell, ((their name, shape), ...)) -> LayoutPlaces
+find_for_parameters = BoundedCache(_find_for_parameters)   # (layout, cell, ((our name, shape), ...)) -> LayoutPlaces
+
+
+def _build_places(layout, cell, sizes, names):
+    """The `LayoutPlaces` of those of their arrays that have these names."""
+    shapes = cell.shapes(sizes["I"].n, sizes["U"].n)
+    slices, count = _list_slices(shapes)
+    starts, homeless = _slice(numpy.arange(count), slices), []
+    theirs = expected_shapes(layout, cell, sizes)
+    indices = {name: numpy.full(theirs[name], -1) for name in names}
+    for block in list_blocks(layout, cell, sizes):
+        if block.theirs not in indices or block.our_index is None:
+            continue
+        if block.ours in starts:
+            block.write_index(indices[block.theirs], starts[block.ours][block.our_index])
+        else:
+            homeless.append(block)
+    return LayoutPlaces(Places(shapes, indices), sizes, tuple(homeless))
+
+
+def list_blocks(layout: Layout, cell: Any, sizes: dict[str, Size]) -> Iterator[Block]:
+    """Every gate block of a layout, for a cell and the sizes of its axes."""
     axes, (layout, sizes) = cell.axes(), _expand_space(layout, cell, sizes)
     for row in layout.rows:
-        row_sizes = _row_sizes(layout, row, sizes)
+        row_sizes, U = _row_sizes(layout, row, sizes), sizes["U"].n
         for n, gate in enumerate(_gates_in(layout, row) or [""]):
-            ours, U = _array_name(row.ours, gate), sizes["U"].n
-            at = tuple(_their_index(word, row, row_sizes, 0 if _has_array_per_gate(row) else n * U, U) for word in row.axes.split())
-            yield Block(_array_name(row.theirs, gate), at, _their_axes(row), ours, _our_index(cell, row, gate, U),
+            start, ours = 0 if _has_array_per_gate(row) else n * U, _array_name(row.ours, gate)
+            index = tuple(_their_index(word, row, row_sizes, start, U) for word in row.axes.split())
+            yield Block(_array_name(row.theirs, gate), index, _their_axes(row), ours, _our_index(cell, row, gate, U),
                         _our_axes(axes.get(ours, ""), row), gate, row.flat)
 
 
 def _expand_space(layout, cell, sizes):
     """S written out, a word for each axis of the kernel, and their lengths: X Y Z, and X' Y' Z' of the kernel of h."""
-    maps, said, rows = {"W": ("", cell.inputs), "R": ("'", getattr(cell, "recurrent", None))}, {}, []
+    maps, rows = {"W": ("", cell.inputs), "R": ("'", getattr(cell, "recurrent", None))}, []
     for row in layout.rows:
         if "S" in row.axes.split():
             mark, m = maps[row.ours]
-            here = {n + mark: Size(k, "the kernel") for n, k in zip("XYZ", getattr(m, "kernel", ()))}
-            row, said = row._replace(axes=" ".join([*here, *row.axes.split()[1:]])), said | here
+            kernel = {n + mark: Size(k, "the kernel") for n, k in zip("XYZ", getattr(m, "kernel", ()))}
+            row, sizes = row._replace(axes=" ".join([*kernel, *row.axes.split()[1:]])), sizes | kernel
         rows.append(row)
-    return layout._replace(rows=tuple(rows)), sizes | said
+    return layout._replace(rows=tuple(rows)), sizes
 
 
-def arrays_of(layout):
-    """Their name -> the first row that reads it."""
-    found = {}
+def arrays_of(layout: Layout) -> dict[str, Row]:
+    """{their name: the first row that reads it} of all arrays of a layout."""
+    rows: dict = {}
     for row in layout.rows:
         for gate in _gates_in(layout, row) or [""]:
-            found.setdefault(_array_name(row.theirs, gate), row)
-    return found
+            rows.setdefault(_array_name(row.theirs, gate), row)
+    return rows
 
 
-def is_row_needed(layout, row, cell):
-    """Whether the cell has any of the parameters of a row."""
+def is_row_needed(layout: Layout, row: Row, cell: Any) -> bool:
+    """True if the cell has any of the parameters of a row."""
     return any(_array_name(row.ours, gate) in cell.axes() for gate in _gates_in(layout, row) or [""])
 
 
@@ -93,7 +254,7 @@ def _our_index(cell, row, gate, U):
 
 
 def _their_index(word, row, sizes, start, U):
-    """Where on the axis `word` of their array the block lies."""
+    """Where the block lies on the axis `word` of their array."""
     if word.isdigit():
         return row.part if int(word) > 1 else 0
     names = word.split("+")
@@ -127,31 +288,59 @@ def _count_blocks(layout, row):
     return 1 if _has_array_per_gate(row) else max(1, len(_gates_in(layout, row)))
 
 
-def check_gates(layout, cell):
-    """Raise unless the layout has a block for every gate of the cell, and none that has no gate unless coupled."""
+# what the layout, the cell and the shapes must have in common
+
+def check_gates(layout: Layout, cell: Any) -> None:
+    """Raise unless the layout has a block for every gate of the cell, and no further ones unless gates are coupled."""
     lacks, idle = [[g for g in a if g not in b] for a, b in ((cell.gates, layout.gates), (layout.gates, cell.gates))]
     if lacks or (idle and "coupled" not in layout.takes):
-        has = f"has the gates {' '.join(cell.gates)}, {layout.who} has {' '.join(layout.gates)}"
-        raise NotSupported(cell.name, has,
+        gates = f"has the gates {' '.join(cell.gates)}, {layout.who} has {' '.join(layout.gates)}"
+        raise NotSupported(cell.name, gates,
                            hint="a coupled gate has no block of its own: see adapt" if idle and not lacks else "")
 
 
-def infer_sizes(layout, arrays, cell):
-    """The sizes of all axes, read off their arrays the way round that fits: a transposed one then fails by itself."""
+_MISSING_OPTIONS = {"bR": "recurrent_bias=True", "P": "projection=its width", "Wp": "peepholes=True"}
+
+
+def option_for(parameter: str) -> str:
+    """The option of a cell that gives it a parameter of this name, in words."""
+    return next((option for name, option in _MISSING_OPTIONS.items() if parameter.startswith(name)), "")
+
+
+def _check_names(layout, shapes, cell):
+    """Raise unless these are the arrays of the layout: all that the cell needs, and no others."""
+    known = arrays_of(layout)
+    unknown = [name for name in shapes if name not in known]
+    if unknown:
+        raise ShapeError(cell.name, f"{' '.join(unknown)}: not known to {layout.who}", known=" ".join(known),
+                         hint="if these are several layers, or a whole model: interop.pieces")
+    for name, row in known.items():
+        needed = is_row_needed(layout, row, cell)
+        if needed and name not in shapes:
+            raise ShapeError(cell.name, f"{name} is missing: {row.ours.replace('{g}', '')} lies in it",
+                             given=" ".join(shapes) or "nothing",
+                             hint="if the layer was made without biases: layout_of(…, bias=False)"
+                             if row.ours in ("b", "bR") else "")
+        if name in shapes and row.ours == "P" and not needed:
+            raise NotSupported(cell.name, f"{name} is given, and this cell has no projection", fix=option_for("P"))
+
+
+def infer_sizes(layout: Layout, arrays: dict[str, Any], cell: Any) -> dict[str, Size]:
+    """The sizes of all axes, read off their arrays in the orientation that fits: a transposed one then fails alone."""
     layout = _expand_space(layout, cell, {})[0]
     row_w, row_r = ({r.ours: r for r in reversed(layout.rows)}[ours] for ours in "WR")
-    said = {row: _matrix_sizes(layout, arrays, row, cell) for row in (row_w, row_r)}
+    readings = {row: _matrix_sizes(layout, arrays, row, cell) for row in (row_w, row_r)}
     n, fixed = _count_blocks(layout, row_r), cell.projection
-    fits = [r for r in said[row_r] if r["G"] % n == 0 and r["H"] in (None, fixed or r["G"] // n)]
-    R = (fits or said[row_r])[0]
+    fits = [r for r in readings[row_r] if r["G"] % n == 0 and r["H"] in (None, fixed or r["G"] // n)]
+    R = (fits or readings[row_r])[0]
     U = R["G"] // n if fits or fixed or R["H"] is None else R["H"]
     n = _count_blocks(layout, row_w)
-    W = next((r for r in said[row_w] if r["G"] == n * U), said[row_w][0])
+    W = next((r for r in readings[row_w] if r["G"] == n * U), readings[row_w][0])
     return cell.sizes(max(0, W["I+H"] - (fixed or U)) if W["I"] is None else W["I"], U)
 
 
 def _matrix_sizes(layout, arrays, row, cell):
-    """{axis: length} of the matrix of a row, as it came and turned round."""
+    """{axis: length} of the matrix of a row, as it came and transposed."""
     name = _array_name(row.theirs, (_gates_in(layout, row) or " ")[0])
     if name not in arrays:
         raise ShapeError(cell.name, f"{name} is missing", names=f"given are {' '.join(arrays) or 'none'}")
@@ -161,16 +350,16 @@ def _matrix_sizes(layout, arrays, row, cell):
                          axes=f'{name} is "{row.axes}"')
     words, shape = zip(*((w, n) for w, n in zip(words, shape) if not w.isdigit()))
     blank = {"I": None, "H": None}
-    return [blank | dict(zip(words, turned)) for turned in (shape, shape[::-1])]
+    return [blank | dict(zip(words, lengths)) for lengths in (shape, shape[::-1])]
 
 
-def expected_shapes(layout, cell, sizes):
-    """Their name -> shape, of every array of the layout."""
+def expected_shapes(layout: Layout, cell: Any, sizes: dict[str, Size]) -> dict[str, tuple]:
+    """{their name: shape} of every array of the layout."""
     layout, sizes = _expand_space(layout, cell, sizes)
     return {name: resolve_shape(row.axes, _row_sizes(layout, row, sizes)) for name, row in arrays_of(layout).items()}
 
 
-def check_shapes(layout, arrays, cell, sizes):
+def _check_shapes(layout, arrays, cell, sizes):
     layout, sizes = _expand_space(layout, cell, sizes)
     for name, row in arrays_of(layout).items():
         if name in arrays:

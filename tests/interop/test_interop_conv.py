@@ -55,7 +55,7 @@ REFUSALS = {
     "strides, by cells": (lambda: adapt(cells.ConvLSTM(strides=(2,)), {}, cells.ConvLSTM()), ["strides=(2,)"]),
     "an LSTM": (lambda: adapt(cells.ConvLSTM(), {}, cells.LSTM()), ["they compute different things"]),
     "MGU of the paper": (lambda: cell_like(LAYOUTS["mgu", "flax"], cells.MGU()), ["reset='before'", "no weights"]),
-    "MGU that renews": (lambda: cell_like(LAYOUTS["mgu", "flax"], cells.MGU("after")),
+    "MGU that renews": (lambda: cell_like(LAYOUTS["mgu", "flax"], cells.MGU(reset="after")),
                         ["flax mgu: keeps=False", "it is True"]),
     "MGU, by cells": (lambda: adapt(cells.MGU(), {}, cells.MGU(keeps=True)), ["keeps=False cannot become keeps=True"]),
     "MGU and GRU": (lambda: adapt(cells.MGU(), {}, cells.GRU()), ["they compute different things"]),

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from rnnref import NotSupported, ShapeError
-from rnnref.interop import cell_for, convert, pieces, weights_of
+from rnnref.interop import FLAX_ACTIVATIONS, cell_for, convert, pieces, weights_of
 from rnnref.interop.layouts import KERAS_ACTIVATIONS
-from rnnref.interop.weights import FLAX_ACTIVATIONS
 from rnnref.testing.assertions import assert_close, assert_same
 from tests.support.weights import run_layers
 
@@ -122,7 +121,8 @@ def test_keras_files(keras, kind, tmp_path):
 @pytest.mark.parametrize("name", KERAS_ACTIVATIONS)
 def test_keras_activations(keras, name):
     x = np.linspace(-4, 4, 41, dtype="float32")
-    assert_close(KERAS_ACTIVATIONS[name].forward(x)[0], keras.ops.convert_to_numpy(keras.activations.get(name)(x)), "steep")
+    theirs = keras.ops.convert_to_numpy(keras.activations.get(name)(x))
+    assert_close(KERAS_ACTIVATIONS[name].forward(x)[0], theirs, "steep")
 
 
 def test_keras_refusals(keras):

@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 
 from rnnref import MissingExtra, NotSupported, interop
-from rnnref.interop import cell_for, explain_weights, pieces
-from rnnref.interop.weights import read_onnx_node
+from rnnref.interop import cell_for, explain_weights, pieces, read_onnx_node
 from rnnref.testing.assertions import assert_same
 from tests.support.weights import arrays_of
 
@@ -36,7 +35,7 @@ def test_explain_options():
     for piece in ("sigmoid(x W_o + h R_o + b_o + Wpo c')", "(o tanh(c')) P, limited to +-0.5", "+-3", "Wpf c + 1"):
         assert piece in text, text
     text = explain_weights("lstm", "onnx", arrays_of("lstm", "onnx"), coupled="forget")
-    assert "f = 1 - i" in text and "W_f transposed  forget gate, idle: it is coupled" in text
+    assert "f = 1 - i" in text and "W_f transposed  forget gate, not used: it is coupled" in text
 
 
 def save(kind, path, arrays):

@@ -1,0 +1,53 @@
+"""Reads the weights of live modules of flax, nnx and linen."""
+import sys
+from typing import Any
+
+from ..errors import NotSupported, ShapeError
+from .convert import Weights
+from .families import read_activations, read_conv_options
+from .files import pieces, read
+from .layouts import make_activations
+
+_FAMILIES = {"SimpleCell": "rnn", "LSTMCell": "lstm", "OptimizedLSTMCell": "lstm", "GRUCell": "gru", "MGUCell": "mgu",
+             "ConvLSTMCell": "conv lstm"}
+FLAX_ACTIVATIONS = make_activations(
+    sigmoid="sigmoid", tanh="tanh", relu="relu", relu6="relu6", elu="elu", selu="selu", silu="swish",
+    softplus="softplus", soft_sign="softsign", hard_sigmoid="hard_sigmoid@keras3", hard_tanh="hard_tanh",
+    leaky_relu="leaky_relu", mish="mish", identity="linear")
+
+
+def read_flax_module(module: Any, params: Any = None) -> list[tuple[Weights, ...]]:
+    """nnx and linen: SimpleCell, LSTMCell, OptimizedLSTMCell, GRUCell, linen MGUCell, ConvLSTMCell; RNN and
+    Bidirectional of those -> layers of directions.
+
+    params   of a linen module
+    """
+    is_nnx = ".nnx." in type(module).__module__
+    if not is_nnx and params is None:
+        raise NotSupported("flax", "a linen module without params", fix="weights_of(module, params)")
+    if is_nnx:
+        nnx = sys.modules["flax.nnx"]
+        params = nnx.to_pure_dict(nnx.state(module, nnx.Param))
+    params = dict(params.get("params", params))
+    if hasattr(module, "forward_rnn"):
+        return [tuple(_read_cell(getattr(module, name).cell, params, f"{name}/cell/")
+                      for name in ("forward_rnn", "backward_rnn"))]
+    if hasattr(module, "cell"):
+        return [(_read_cell(module.cell, params, "cell/"),)]
+    return [(_read_cell(module, params, ""),)]
+
+
+def _read_cell(cell, params, place):
+    kind = type(cell).__name__
+    if kind not in _FAMILIES:
+        raise NotSupported("flax", f"a {kind}", known=" ".join(_FAMILIES))
+    for name, known in {"residual": False, "reset_gate": True}.items():
+        if getattr(cell, name, known) != known:
+            raise NotSupported("flax", f"{kind}({name}={not known})", known=f"{name}={known}")
+    family, is_nnx = _FAMILIES[kind], ".nnx." in type(cell).__module__
+    framework = ("nnx optimized" if kind == "OptimizedLSTMCell" else "nnx") if is_nnx else "flax"
+    options = read_activations(cell, family, "gate_fn", "activation_fn", FLAX_ACTIVATIONS) | read_conv_options(cell)
+    weights = pieces(params, family, framework, **options)
+    if place not in weights:
+        raise ShapeError("flax", f"{place or 'the top level'} holds no weights of {kind}", given=" ".join(read(params)))
+    return weights[place]

@@ -1,0 +1,35 @@
+"""Reads the weights of live torch.nn modules."""
+import sys
+from typing import Any
+
+from ..errors import NotSupported
+from .convert import Weights
+from .families import cell_for, layout_of
+from .files import to_numpy
+from .layouts import TORCH_ACTIVATIONS
+from .places import arrays_of
+
+
+def read_torch_module(module: Any) -> list[tuple[Weights, ...]]:
+    """torch.nn.RNN, LSTM, GRU with any number of layers and directions, and their cells -> layers of directions."""
+    nn = sys.modules["torch"].nn
+    if isinstance(module, nn.RNNCellBase):
+        families = {nn.RNNCell: "rnn", nn.LSTMCell: "lstm", nn.GRUCell: "gru"}
+        family = next(families[cls] for cls in type(module).__mro__ if cls in families)
+        options = {"activation": TORCH_ACTIVATIONS[module.nonlinearity]} if family == "rnn" else {}
+        return [(_read_direction(module, family, "torch cell", "", options),)]
+    if not isinstance(module, nn.RNNBase):
+        raise NotSupported("torch", f"a {type(module).__name__}", known="nn.RNN, nn.LSTM, nn.GRU and their cells")
+    family, _, activation = module.mode.lower().partition("_")
+    options = {"activation": TORCH_ACTIVATIONS[activation]} if activation else {}
+    options |= {"projection": module.proj_size} if module.proj_size else {}
+    return [tuple(_read_direction(module, family, "torch", f"_l{n}{suffix}", options)
+                  for suffix in ("", "_reverse")[:1 + module.bidirectional]) for n in range(module.num_layers)]
+
+
+def _read_direction(module, family, framework, suffix, options):
+    layout = layout_of(family, framework, module.bias)
+    cell = cell_for(family, layout, **options)
+    names = {name: name.removesuffix("_l0") + suffix for name, row in arrays_of(layout).items()
+             if row.ours != "P" or cell.projection}
+    return Weights({n: to_numpy(full, getattr(module, full)) for n, full in names.items()}, layout, cell, names)
