@@ -13,13 +13,16 @@ DEMO   = .venv/bin/rnnref verify --against onnxruntime --html report.html --repo
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:           # all targets share one .venv
-.PHONY: help demo test kernels test-peers test-gpu soak-gpu bench-gpu probe-gpu lint bench clean distclean
+.PHONY: help demo picture test kernels test-peers test-gpu soak-gpu bench-gpu probe-gpu lint bench clean distclean
 
 help:  ## list the targets
 	@awk 'BEGIN { FS = ":.*##  *" } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.verify  ## hold onnxruntime to the operator text, and write report.html
 	$(DEMO) $(ARGS)
+
+picture: .venv/.peers  ## the report that README.md shows, of a layer with a fault: rnnref/check/report.svg
+	$(PY) -m tests.support.readme_picture
 
 test: .venv/.dev  ## tests and doctests, without other frameworks and without a GPU
 	$(PYTEST) -n auto --dist worksteal -m "not peers and not gpu and not kernels" $(ARGS)

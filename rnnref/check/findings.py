@@ -5,7 +5,7 @@ import numpy
 
 from .budget import Budgets, measure_budgets
 from .candidate import GRADIENT, OUTPUT, STATE, ArrayDescription, Candidate
-from .verdict import AS_LARGE, NO_LARGER, NOT_COMPARABLE, Verdict, judge
+from .verdict import AS_LARGE, IN_PADDING, NO_LARGER, NOT_COMPARABLE, Verdict, judge
 
 _BAD_GATES = "only in gate"                       # how a note begins that names the gates which differ
 
@@ -52,7 +52,8 @@ def _describe_first_divergence(candidate: Candidate, descriptions: dict[str, Arr
             yield f"On the {only} alone, all results agree; with one more step, {_describe_wrong(short)}."
         else:
             yield f"On the {end} step alone, {_describe_wrong(short, 'already ')}."
-        yield from _describe_gates(descriptions, short)
+        if IN_PADDING not in shown.row.note:      # there the lengths are wrong, not the gates
+            yield from _describe_gates(descriptions, short)
 
 
 def _describe_wrong(verdicts: list[Verdict], adverb: str = "") -> str:
@@ -143,7 +144,7 @@ def _describe_incomparable(verdicts: list[Verdict]) -> Iterator[str]:
              for v in verdicts}
     chaotic = [name for name, own in notes.items() if own]
     if chaotic:
-        limit = next((f": {name} is {note}" for name in chaotic for note in notes[name] if note != AS_LARGE), "")
+        limit = next((f"; {name} is {note}" for name in chaotic for note in notes[name] if note != AS_LARGE), "")
         yield f"This recurrence is chaotic: rounding errors grow until they are as large as the values{limit}."
         none = [v.name for v in verdicts if v.row.verdict == "not comparable" and v.name in chaotic]
         if none:
@@ -157,7 +158,7 @@ def _describe_agreement(verdicts: list[Verdict]) -> Iterator[str]:
     agree = [v for v in verdicts if v.row.verdict == "agrees"]
     if agree:
         worst = max(agree, key=lambda v: v.row.ratio)
-        yield f"The largest error relative to its budget: {worst.row.ratio:.2g} of it, in {worst.name}."
+        yield f"The error nearest to its budget is that of {worst.name}, at {worst.row.ratio:.2g} of the budget."
 
 
 def join_names(names: Iterable[str], most: int = 6) -> str:

@@ -3,21 +3,12 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from .row import Row, count_verdicts, format_count, format_number, group_rows, is_long, join_details
-from .svg import VERDICT_COLOURS, draw_histogram, draw_lines
+from .svg import COLOURS, DARK_COLOURS, FONTS, MARKS, VERDICT_COLOURS, draw_histogram, draw_lines, find_verdict
 
 if TYPE_CHECKING:
     from .report import Report
 
-_MARKS = {"agrees": "✓", "differs": "✗", "refused": "⊘", "not comparable": "~"}
 _MAX_UNFOLDED = 3                                 # groups that differ are shown open if they are this few
-
-COLOURS = """--ink: #1d2430; --soft: #5b6575; --line: #d9dee6; --paper: #fff; --wash: #f5f7fa; --good: #1a7f4b;
-  --bad: #c02626; --none: #8a5a00; --open: #5a4fb0; --c0: #2563c9; --c1: #b85c00; --c2: #0f766e; --c3: #a23bb5;
-  --c4: #5b6472; --c5: #b5304f;"""
-DARK_COLOURS = """--ink: #e4e8ef; --soft: #9aa5b5; --line: #343c4a; --paper: #14181f; --wash: #1c222c; --good: #4cc98a;
-  --bad: #ff7b72; --none: #e0a840; --open: #a79cf0; --c0: #6ea8ff; --c1: #ffa657; --c2: #4fd1c5; --c3: #d68ae8;
-  --c4: #a0a8b4; --c5: #ff8fa6;"""
-FONTS = 'system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif'
 
 _STYLE = f"""
 .rnnref {{ {COLOURS} color-scheme: light dark; container-type: inline-size; background: var(--paper);
@@ -40,18 +31,21 @@ _STYLE = f"""
   vertical-align: top; background: none; }}
 .rnnref th {{ font-weight: 600; color: var(--soft); font-size: .85rem; }}
 .rnnref .n {{ text-align: right; white-space: nowrap; }}
-.rnnref td.k {{ overflow-wrap: anywhere; }} .rnnref td.w {{ color: var(--soft); overflow-wrap: anywhere; }}
+.rnnref td.k {{ overflow-wrap: break-word; }} .rnnref td.w {{ color: var(--soft); overflow-wrap: anywhere; }}
+.rnnref :not(details, h2) + details {{ margin-top: 1.2rem; }}
 .rnnref details {{ border-bottom: 1px solid var(--line); }}
 .rnnref summary {{ padding: .45rem 0; cursor: pointer; display: flex; flex-wrap: wrap; gap: .1rem .8rem; }}
 .rnnref summary::-webkit-details-marker {{ display: none; }}
 .rnnref summary::before {{ content: "▸"; color: var(--soft); width: 1ch; }}
 .rnnref details[open] > summary::before {{ content: "▾"; }}
 .rnnref summary:hover {{ background: var(--wash); }}
-.rnnref summary .k {{ flex: 1 1 14rem; overflow-wrap: anywhere; }} .rnnref summary .r {{ color: var(--soft); }}
+.rnnref summary .k {{ flex: 1 1 14rem; overflow-wrap: anywhere; }} .rnnref .k ~ span {{ flex: 0 0 14rem; }}
+.rnnref summary .r {{ color: var(--soft); }}
 .rnnref details > .in {{ padding: 0 0 .8rem 1.2rem; }}
 .rnnref figure {{ margin: 1.6rem 0 0; }} .rnnref figcaption {{ color: var(--soft); font-size: .9rem; }}
 .rnnref svg {{ width: 100%; max-width: 46rem; height: auto; display: block; }}
 .rnnref svg text {{ fill: var(--soft); font-size: 14px; }}
+.rnnref polyline {{ vector-effect: non-scaling-stroke; }}
 .rnnref .legend {{ list-style: none; margin: 0 0 .4rem; padding: 0; display: flex; flex-wrap: wrap;
   gap: .1rem 1.4rem; }}
 .rnnref .legend b {{ color: var(--c); border-bottom: 3px solid var(--c); padding: 0 .3rem; margin-right: .3rem; }}
@@ -60,6 +54,7 @@ _STYLE = f"""
 .rnnref dt {{ color: var(--soft); font-weight: 400; }} .rnnref dd {{ margin: 0; overflow-wrap: anywhere; }}
 @container (max-width: 640px) {{
   .rnnref svg text {{ font-size: 24px; }}
+  .rnnref .k ~ span {{ flex: 0 1 auto; }}
   .rnnref thead {{ display: none; }}
   .rnnref tr {{ display: grid; grid-template-columns: auto 1fr auto; padding: .4rem 0;
     border-bottom: 1px solid var(--line); }}
@@ -95,14 +90,14 @@ def _render_parts(report: "Report") -> str:
 
 
 def _render_headline(report: "Report") -> str:
-    verdict = "agrees" if report.ok else next((v for v, _ in count_verdicts(report.rows)), "not comparable")
-    mark = f'<span class="{VERDICT_COLOURS[verdict]}">{_MARKS[verdict]}</span>'
-    tags = _render_tags(report.rows) or "nothing"
-    return f'<h1>{mark} {escape(report.headline)}</h1>\n<p class="sum">{len(report.rows)} compared: {tags}</p>'
+    verdict = find_verdict(report)
+    mark = f'<span class="{VERDICT_COLOURS[verdict]}">{MARKS[verdict]}</span>'
+    counts = f'\n<p class="sum">{_render_tags(report.rows)}</p>' if is_long(report.rows) else ""
+    return f"<h1>{mark} {escape(report.headline)}</h1>{counts}"
 
 
 def _render_tags(rows: list[Row]) -> str:
-    return " ".join(f'<span class="tag {VERDICT_COLOURS[v]}">{_MARKS[v]} {format_count(v, n)}</span>'
+    return " ".join(f'<span class="tag {VERDICT_COLOURS[v]}">{MARKS[v]} {format_count(v, n)}</span>'
                     for v, n in count_verdicts(rows))
 
 
@@ -132,7 +127,7 @@ def _render_groups(rows: list[Row]) -> str:
     if not agreeing:
         return head
     n = len(groups) - len(differing)
-    label = f'{_MARKS["agrees"]} {n} group{"s"[:n > 1]} agree{"s"[:n == 1]}'
+    label = f'{MARKS["agrees"]} {n} group{"s"[:n > 1]} agree{"s"[:n == 1]}'
     return head + _fold(f'<span class="tag good">{label}</span>', "", agreeing)
 
 
@@ -161,7 +156,7 @@ def _render_row(row: Row) -> str:
     return (f'<tr><td class="k">{escape(row.name)}</td>'
             f'<td class="n" data-label="error">{format_number(row.error)}</td>'
             f'<td class="n" data-label="budget">{format_number(row.budget)}</td>'
-            f'<td class="v {VERDICT_COLOURS[row.verdict]}">{_MARKS[row.verdict]} {row.verdict}</td>'
+            f'<td class="v {VERDICT_COLOURS[row.verdict]}">{MARKS[row.verdict]} {row.verdict}</td>'
             f'<td class="w">{escape(join_details(row))}</td></tr>\n')
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import Error
 from .html import render_fragment, render_html
 from .row import VERDICTS, Row, format_number, format_row, group_rows, is_long, join_details, summarize
+from .svg import draw_report
 
 _MARKS = {"agrees": "ok", "differs": "XX", "refused": "--", "not comparable": "??"}
 _WIDTH = 118
@@ -72,7 +73,8 @@ class Report:
             return f"{self.title} could not be compared completely: {counts['refused']} of {n} refused."
         if not counts["agrees"]:
             return f"No verdict on {self.title}: {'nothing is comparable' if n else 'nothing was compared'}."
-        rest = f"; {counts['not comparable']} not comparable" if counts["not comparable"] else ""
+        n_open = counts["not comparable"]
+        rest = f"; {n_open} {'is' if n_open == 1 else 'are'} not comparable" if n_open else ""
         return f"{self.title} agrees with the reference to rounding {_format_share(counts['agrees'], n)}{rest}."
 
     def __bool__(self) -> bool:
@@ -100,6 +102,10 @@ class Report:
     def to_html(self, path: str | PathLike | None = None) -> str:
         """The report as one HTML page without scripts or external files, also written to `path` if given."""
         return _write(path, render_html(self))
+
+    def to_svg(self, path: str | PathLike | None = None) -> str:
+        """The report as a picture of its verdict, findings and largest errors, also written to `path` if given."""
+        return _write(path, draw_report(self))
 
     def raise_if_failed(self) -> "Report":
         """Raise `VerificationError` unless the report is ok; otherwise return the report."""

@@ -1,17 +1,29 @@
-"""Charts of a report as SVG: the error over time, and a histogram of all errors relative to their budgets."""
+"""Reports as SVG: charts of the error over time and of errors relative to their budgets, and a picture of a report."""
 from collections.abc import Iterator
 from html import escape
 from math import ceil, floor, isfinite, log10
-from typing import Any
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
 
-from .row import VERDICTS, Row, format_count
+from .row import VERDICTS, Row, count_verdicts, format_count, format_number
+
+if TYPE_CHECKING:
+    from .report import Report
 
 MAX_LINES = 6                                     # as many as there are colours, --c0 to --c5
-_WIDTH, _HEIGHT = 720, 280
+_WIDTH, _HEIGHT = 720, 310
 _LEFT, _RIGHT, _TOP, _BOTTOM = 84, 30, 16, 62     # margins that hold the labels at the size of a narrow page
 _LABEL_GAP = 24                                   # between the numbers at the ends of two lines
 _DECADES_BELOW, _LOWEST, _HIGHEST = 6, 1e-18, 1e18           # drawn below the least budget; drawn for 0 and infinity
+MARKS = {"agrees": "✓", "differs": "✗", "refused": "⊘", "not comparable": "~"}
 VERDICT_COLOURS = {"agrees": "good", "differs": "bad", "refused": "none", "not comparable": "open"}
+COLOURS = """--ink: #1d2430; --soft: #5b6575; --line: #d9dee6; --paper: #fff; --wash: #f5f7fa; --good: #1a7f4b;
+  --bad: #c02626; --none: #8a5a00; --open: #5a4fb0; --c0: #2563c9; --c1: #b85c00; --c2: #0f766e; --c3: #a23bb5;
+  --c4: #5b6472; --c5: #b5304f;"""
+DARK_COLOURS = """--ink: #e4e8ef; --soft: #9aa5b5; --line: #343c4a; --paper: #14181f; --wash: #1c222c; --good: #4cc98a;
+  --bad: #ff7b72; --none: #e0a840; --open: #a79cf0; --c0: #6ea8ff; --c1: #ffa657; --c2: #4fd1c5; --c3: #d68ae8;
+  --c4: #a0a8b4; --c5: #ff8fa6;"""
+FONTS = 'system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif'
 
 
 def draw_lines(rows: list[Row]) -> str:
@@ -29,13 +41,14 @@ def draw_lines(rows: list[Row]) -> str:
 
 
 def select_traced(rows: list[Row]) -> tuple[list[Row], int]:
-    """The rows with a trace that `draw_chart` draws, the largest errors first; and how many rows have one."""
+    """The rows to draw, those with the largest errors of all that have a trace; and how many have one."""
     traced = [row for row in rows if row.trace is not None and len(row.trace) > 1]
-    return sorted(traced, key=lambda row: -row.ratio)[:MAX_LINES], len(traced)
+    largest = sorted(range(len(traced)), key=lambda k: -traced[k].ratio)[:MAX_LINES]
+    return [traced[k] for k in sorted(largest)], len(traced)
 
 
 def draw_chart(rows: list[Row]) -> list[str]:
-    """The elements of a chart of 720 x 280 units: axes, a numbered line for each row, and its budget."""
+    """The elements of a chart of 720 x 310 units: axes, a numbered line for each row, and its budget."""
     scale = _Scale(rows)
     ends = _spread([_find_end(scale, row)[1] for row in rows])
     return [*scale.draw_axes(), *(line for k, row in enumerate(rows) for line in _draw_curve(scale, row, k, ends[k]))]
@@ -175,3 +188,92 @@ def _draw_bar(x: float, width: float, height: int, most: int, rows: list[Row]) -
 def _draw_tick(x: float, height: int, decade: int, low: int) -> str:
     word = "1" if decade == 0 else "≤ 1e-4" if decade == low == -4 else f"1e{decade}"
     return f'<text x="{x:.1f}" y="{height + 54}" text-anchor="middle">{word}</text>'
+
+
+_PICTURE_WIDTH, _MARGIN, _SIZE = 640, 24, 17      # of `draw_report`; the size of its text
+_LINE_CHARACTERS, _HEADLINE_CHARACTERS = 60, 44   # that fit on a line in every common font
+_MAX_FINDINGS, _MAX_ROWS = 4, 5
+
+
+def draw_report(report: "Report") -> str:
+    """A picture of a report: the verdict, findings, the error over time and the rows with the most serious verdicts.
+
+    Its text stays legible at half its width of 640 pixels.
+    """
+    page = _Picture()
+    colour = VERDICT_COLOURS[find_verdict(report)]
+    page.write(MARKS[find_verdict(report)], page.y + 12, fill=colour, weight=700, size=24)
+    for line in wrap(report.headline, _HEADLINE_CHARACTERS):
+        page.write_line(line, x=_MARGIN + 30, weight=700, size=22)
+    page.y += 10
+    for finding in report.findings[:_MAX_FINDINGS]:
+        page.write("•", page.y + 8, fill="soft")
+        for line in wrap(str(finding), _LINE_CHARACTERS):
+            page.write_line(line, x=_MARGIN + 18)
+        page.y += 4
+    shown, _ = select_traced(report.rows)
+    if shown:
+        page.draw_chart(shown)
+    page.write_rows(sorted(report.rows, key=lambda row: VERDICTS.index(row.verdict)))
+    return page.render(report.headline)
+
+
+class _Picture:
+    """Lines of text and a chart, placed from the top to the bottom."""
+
+    def __init__(self) -> None:
+        self.y = float(_MARGIN)
+        self.elements: list[str] = []
+
+    def write(self, text: str, y: float, x: float = _MARGIN, fill: str = "ink", weight: int = 400, size: int = _SIZE,
+              anchor: str = "start") -> None:
+        self.elements.append(f'<text x="{x:.0f}" y="{y + 6:.0f}" text-anchor="{anchor}" style="fill: var(--{fill}); '
+                             f'font-weight: {weight}; font-size: {size}px">{escape(text)}</text>')
+
+    def write_line(self, text: str, x: float = _MARGIN, weight: int = 400, size: int = _SIZE) -> None:
+        self.write(text, self.y + size / 2, x, weight=weight, size=size)
+        self.y += 1.4 * size
+
+    def draw_chart(self, rows: list[Row]) -> None:
+        """The error over time, with a legend."""
+        width = _PICTURE_WIDTH - 2 * _MARGIN
+        height = width * _HEIGHT / _WIDTH
+        self.elements += [f'<svg x="{_MARGIN}" y="{self.y + 10:.0f}" width="{width}" height="{height:.0f}" '
+                          f'viewBox="0 0 {_WIDTH} {_HEIGHT}" class="chart">', *draw_chart(rows), "</svg>"]
+        self.y += height + 24
+        for k, row in enumerate(rows):
+            self.write(f"{k + 1}", self.y + 8, fill=f"c{k}", weight=700)
+            self.write_line(f"error of {row.name} ({row.verdict}); dashed: its budget", x=_MARGIN + 18)
+        self.y += 10
+
+    def write_rows(self, rows: list[Row]) -> None:
+        """A table of the first rows, and how many more there are of each verdict."""
+        columns = ((_MARGIN, "start"), (330, "end"), (450, "end"), (_PICTURE_WIDTH - _MARGIN, "end"))
+        for (x, anchor), word in zip(columns, ("array", "error", "budget", "verdict")):
+            self.write(word, self.y + 8, x, "soft", anchor=anchor)
+        for row in rows[:_MAX_ROWS]:
+            self.y += 1.5 * _SIZE
+            cells = (row.name, format_number(row.error), format_number(row.budget))
+            for (x, anchor), word in zip(columns, cells):
+                self.write(word, self.y + 8, x, anchor=anchor)
+            self.write(f"{MARKS[row.verdict]} {row.verdict}", self.y + 8, columns[-1][0],
+                       VERDICT_COLOURS[row.verdict], 700, anchor="end")
+        self.y += 1.5 * _SIZE
+        more = [format_count(verdict, n).replace(" ", " more ", 1) for verdict, n in count_verdicts(rows[_MAX_ROWS:])]
+        if more:
+            self.write_line(", ".join(more))
+
+    def render(self, label: str) -> str:
+        height = self.y + _MARGIN
+        body = "\n".join(self.elements)
+        return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_PICTURE_WIDTH} {height:.0f}" '
+                f'width="{_PICTURE_WIDTH}" height="{height:.0f}" role="img" aria-label="{escape(label)}">\n<style>\n'
+                f":root {{ {COLOURS} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {DARK_COLOURS} }} }}\n"
+                f"text {{ font-family: {FONTS}; }} .chart text {{ fill: var(--soft); font-size: 20px; }}\n</style>\n"
+                f'<rect x="1" y="1" width="{_PICTURE_WIDTH - 2}" height="{height - 2:.0f}" rx="10" '
+                f'style="fill: var(--paper); stroke: var(--line); stroke-width: 2"/>\n{body}\n</svg>\n')
+
+
+def find_verdict(report: "Report") -> str:
+    """The verdict on a report as a whole: one of VERDICTS."""
+    return "agrees" if report.ok else next((v for v, _ in count_verdicts(report.rows)), "not comparable")

@@ -9,6 +9,8 @@ from .budget import Budget, absolute_error
 from .candidate import ArrayDescription, Candidate
 from .row import Row, format_row
 
+# notes that findings recognize
+IN_PADDING = "in the padding"
 NO_LARGER = "all its values are as small as rounding errors"
 AS_LARGE = "rounding errors are as large as its values"
 NOT_COMPARABLE = "not comparable"
@@ -77,7 +79,7 @@ def _describe_errors(candidate: Candidate, description: ArrayDescription, budget
     yield f"{value}, expected {budget.truth[first]:.6g}"
     length = _find_padded_length(candidate, description, first)
     if length is not None:
-        yield f"in the padding: this row has length {length}"
+        yield f"{IN_PADDING}: this row has length {length}"
     yield _describe_blocks(description, exceeds)
 
 

@@ -3,11 +3,13 @@ import json
 import re
 from html.parser import HTMLParser
 from math import inf, nan
+from xml.etree import ElementTree
 
 import pytest
 
 from rnnref import Error
 from rnnref.check import Report, Row, VerificationError
+from rnnref.check.verdict import Verdict
 
 GOOD = Row("y", "outputs", 2e-8, 1e-6, trace=[1e-8, 2e-8, 0.0])
 BAD = Row("dW_ih_l0", "gradients", 0.5, 1e-6, "differs", "gate f, unit 3", "only in gate f", trace=[1e-8, 0.5, nan])
@@ -57,6 +59,32 @@ def test_ok_means_that_something_agreed_and_nothing_failed(rows, ok):
     else:
         with pytest.raises(VerificationError):
             report.raise_if_failed()
+
+
+def test_a_report_is_true_if_it_is_ok():
+    assert Report("title", [GOOD]) and not Report("title", [GOOD, BAD]) and not Report("title")
+
+
+@pytest.mark.parametrize("rows, sentence", [
+    ([GOOD] * 3, "lstm agrees with the reference to rounding in all 3 arrays."),
+    ([GOOD], "lstm agrees with the reference to rounding in the one array that was compared."),
+    ([GOOD, OPEN], "lstm agrees with the reference to rounding in 1 of 2 arrays; 1 is not comparable."),
+    ([GOOD, BAD, REFUSED], "lstm differs from the reference in 1 of 3 arrays."),
+    ([GOOD, REFUSED], "lstm could not be compared completely: 1 of 2 refused."),
+    ([OPEN], "No verdict on lstm: nothing is comparable."),
+    ([], "No verdict on lstm: nothing was compared.")])
+def test_the_verdict_is_one_sentence_with_which_text_page_and_picture_begin(rows, sentence):
+    report = Report("lstm", rows)
+    assert report.headline == sentence == str(report).splitlines()[0]
+    first_heading = re.search(r"<h1>.*?</span> (.*?)</h1>", report.to_html())
+    assert first_heading.group(1) == sentence and f'aria-label="{sentence}"' in report.to_svg()
+
+
+def test_reprs_are_short():
+    assert repr(Report("lstm", [GOOD, BAD])) == "<Report lstm: 1 differs, 1 agrees>"
+    assert repr(GOOD) == "<Row y agrees: error 2.0e-08, budget 1.0e-06>"
+    assert repr(BAD) == "<Row dW_ih_l0 differs: error 5.0e-01, budget 1.0e-06 (gate f, unit 3; only in gate f)>"
+    assert repr(Verdict("y", GOOD, exceeds=[False] * 1000)) == "<Verdict y agrees: error 2.0e-08, budget 1.0e-06>"
 
 
 def test_error_says_what_is_wrong():
@@ -122,6 +150,24 @@ def test_page_is_self_contained(rows, tmp_path):
         assert row.name in words and row.verdict in words
 
 
+def test_a_notebook_shows_the_page_without_styling_what_is_around_it():
+    report = Report("a <title>", [GOOD, BAD], {"seed": 0}, ["A finding."])
+    text = report._repr_html_()
+    page = Page(text)
+    assert page.tags[0] == "div" and not {"html", "body", "head"} & set(page.tags)
+    assert text.partition("<h1>")[2].partition("</div>\n</div>")[0] in report.to_html()
+    style = re.sub(r"@[^{]*", "", text.partition("<style>")[2].partition("</style>")[0])
+    selectors = [one.strip() for chosen in re.findall(r"([^{}]+)\{", style) for one in chosen.split(",") if one.strip()]
+    assert selectors and all(one.startswith((".rnnref", "h2)")) for one in selectors)
+
+
+def test_page_folds_rows_that_agree():
+    page = Report("title", [GOOD, BAD, OPEN]).to_html()
+    shown, folded = page.split("<details>")
+    assert "dW_ih_l0</td>" in shown and "h_n</td>" in shown and "y</td>" not in shown
+    assert "y</td>" in folded and "✓ 1 agrees" in folded and "dW_ih_l0</td>" not in folded
+
+
 def test_page_tells_verdicts_without_colour():
     text = Report("title", [GOOD, BAD, REFUSED, OPEN]).to_html()
     for mark in ("✓ agrees", "✗ differs", "⊘ refused", "~ not comparable"):
@@ -143,7 +189,7 @@ def points(text):
 
 def test_picture_of_the_error_over_time():
     text = Report("title", [GOOD, BAD]).to_html()
-    bad, bad_limit, good, good_limit = points(text)
+    good, good_limit, bad, bad_limit = points(text)
     assert [x for x, _ in good] == sorted(x for x, _ in good) and len(good) == 3 and len(bad) == 2
     assert bad[1][1] < bad_limit[0][1] < bad[0][1]          # up the page is more: below the budget, then above it
     assert all(y > good_limit[0][1] for _, y in good)
@@ -154,6 +200,26 @@ def test_picture_draws_a_budget_that_changes_and_ends():
     row = GOOD._replace(trace=[1e-8, 1e-7, 1.0], limits=[1e-7, 1e-5, None])
     line, limit = points(Report("title", [row]).to_html())
     assert len(line) == 3 and len(limit) == 2 and limit[1][1] < limit[0][1]
+
+
+def test_numbers_at_the_ends_of_lines_do_not_overlap():
+    rows = [GOOD._replace(name=f"y{k}", trace=[1e-8, 1e-7 * (1 + k / 100)]) for k in range(6)]
+    text = Report("title", rows).to_html()
+    ends = sorted(float(y) for y in re.findall(r'y="([\d.]+)" style="fill: var\(--c\d\)">\d</text>', text))
+    assert len(ends) == 6 and min(b - a for a, b in zip(ends, ends[1:])) >= 24 and 0 < ends[0] < ends[-1] < 310
+
+
+def test_picture_of_a_report_holds_verdict_findings_chart_and_rows(tmp_path):
+    rows = [GOOD._replace(name=f"y{k}") for k in range(6)] + [BAD, REFUSED]
+    report = Report("a <title>", rows, findings=["A finding with <angles> " + "that is long " * 10 + "and ends."])
+    text = report.to_svg(tmp_path / "report.svg")
+    assert (tmp_path / "report.svg").read_text(encoding="utf-8") == text
+    elements = ElementTree.fromstring(text).iter("{http://www.w3.org/2000/svg}text")
+    words = " ".join(element.text or "" for element in elements)
+    for part in (report.headline, str(report.findings[0]).split(" and ")[0], "✗ differs", "⊘ refused", "3 more agree",
+                 "error of dW_ih_l0 (differs)", "timestep"):
+        assert part in words, part
+    assert "http" not in text.replace("http://www.w3.org/2000/svg", "") and "prefers-color-scheme: dark" in text
 
 
 def test_histogram_counts_every_row():

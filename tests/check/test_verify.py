@@ -234,6 +234,19 @@ def test_chaos_is_measured_and_said():
     assert tame.ok and tame.counts["not comparable"] == 0
 
 
+def test_values_as_small_as_rounding_errors_are_not_called_chaotic():
+    p = {n: np.float32(1e-6) * a for n, a in drawn("rnn").items()}
+    report = verify(engine("rnn"), (T, B, I), reference=CELLS["rnn"], p=p, initial_state="zero")
+    assert {r.verdict for r in report.rows} == {"not comparable"} and not report.ok
+    assert "No verdict is possible on y and h: all their values are as small as rounding errors." in report.findings
+    assert "chaotic" not in str(report)
+
+
+def test_gates_are_not_suspected_of_what_lengths_do():
+    report = check("lstm", "lengths", lengths=LENGTHS)
+    assert "Only rows with padding differ" in " ".join(report.findings) and "gate" not in " ".join(report.findings)
+
+
 def test_a_fault_before_chaos_is_still_caught():
     report = verify(engine("rnn", "late"), (60, 2, I), reference=CELLS["rnn"], p=chaotic(3.0))
     assert row(report, "y").verdict == "differs" and row(report, "y").where.startswith("t=4,")
@@ -277,7 +290,8 @@ def test_a_function_is_checked_in_the_dtype_that_is_asked_for():
 
 REFUSALS = {
     "no reference": (NotSupported, "without reference= and p=", {"reference": None, "p": None}),
-    "lengths that it cannot take": (NotSupported, "lengths are given, and <lambda> does not accept them", {"lengths": LENGTHS}),
+    "lengths that it cannot take": (NotSupported, "lengths are given, and <lambda> does not accept them",
+                                    {"lengths": LENGTHS}),
     "a state that it cannot take": (NotSupported, "initial_state is given", {"initial_state": [np.zeros((B, H))]}),
     "lengths that are no integers": (DtypeError, "lengths has dtype float64", {"lengths": [1.0, 2.0, 3.0]}),
     "x of another dtype": (DtypeError, "x has dtype float64, expected float32", {"inputs": np.zeros((T, B, I))}),

@@ -12,6 +12,7 @@ from rnnref.check import verify
 torch = pytest.importorskip("torch")
 os.environ.setdefault("KERAS_BACKEND", "torch")
 keras = pytest.importorskip("keras")
+from tests.support.readme_picture import PICTURE, make_report  # noqa: E402 (torch may be missing)
 
 pytestmark = [pytest.mark.peers,                 # Keras on its torch backend
               pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")]
@@ -221,3 +222,13 @@ def test_keras_layer_is_left_as_it_was():
     assert "All zero: bias." in verify(layer, (B, T, I)).findings[-1]
     assert all((a == b).all() for a, b in zip(before, layer.get_weights()))
     assert "torch" in sys.modules
+
+
+def test_the_picture_of_the_readme_shows_the_report_of_today():
+    report = make_report()
+    numbers = re.compile(r"-?\d\S*\d")           # they differ from machine to machine
+
+    def words(text):
+        return [numbers.sub("0", line) for line in re.findall(r"<text[^>]*>([^<]*)</text>", text)]
+    assert words(PICTURE.read_text(encoding="utf-8")) == words(report.to_svg()), "make picture"
+    assert not report.ok and "check how lengths are applied" in " ".join(report.findings)
