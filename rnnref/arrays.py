@@ -1,10 +1,10 @@
-"""Which array module, and which dtype.  (floor 0)
+"""The array module of arrays, NumPy or CuPy, and conversions of dtype.
 
-NumPy is not a back end here, it is the text; CuPy runs the same text.  The module is found from the arrays themselves:
-there is no current back end, and nothing is copied between host and device unless asked by name.
+The code is written for NumPy, and CuPy runs the same code.  The module is found from the arrays themselves: there is no
+global back end, and nothing is copied between main memory and a GPU but by `rnnref.to`.
 """
 import sys
-from typing import Any
+from typing import Any, Callable
 
 import numpy
 
@@ -12,37 +12,41 @@ from .errors import DeviceError, NotSupported, import_optional
 
 Array = Any                                       # a NumPy or CuPy array; CuPy is optional, so no type can name both
 
-def is_cupy(a):
-    """Whether `a` lives on a GPU.  CuPy is looked for, never imported: it is the caller's choice."""
+def is_cupy(a: Any) -> bool:
+    """Whether `a` is an array on a GPU.  CuPy is never imported here: without it there is no such array."""
     cupy = sys.modules.get("cupy")
     return cupy is not None and isinstance(a, cupy.ndarray)
 
 
-def namespace(*arrays):
-    """`numpy` or `cupy`: whichever owns every array given; None, numbers and tuples are passed over."""
+def namespace(*arrays: Any) -> Any:
+    """The module `numpy` or `cupy` that all these arrays belong to; None, numbers and tuples are skipped.
+
+    Errors   DeviceError: some are in main memory and some on a GPU.
+    """
     home = None
     for a in arrays:
-        found = numpy if isinstance(a, numpy.ndarray) else sys.modules["cupy"] if is_cupy(a) else None
-        if found is None or found is home:
+        module = numpy if isinstance(a, numpy.ndarray) else sys.modules["cupy"] if is_cupy(a) else None
+        if module is None or module is home:
             continue
         if home is not None:
             raise DeviceError("rnnref", "some arrays are in main memory (numpy) and some on the GPU (cupy)",
                               fix='move them first: rnnref.to("gpu", tree) or rnnref.to("cpu", tree)')
-        home = found
+        home = module
     return home or numpy
 
 
-def is_array(a):
+def is_array(a: Any) -> bool:
+    """Whether `a` is an array of NumPy or CuPy."""
     return isinstance(a, numpy.ndarray) or is_cupy(a)
 
 
-def asnumpy(a):
-    """The array in main memory; a copy only if it was on the GPU."""
+def asnumpy(a: Array) -> numpy.ndarray:
+    """The array in main memory; copied only if it was on a GPU."""
     return a.get() if is_cupy(a) else numpy.asarray(a)
 
 
-def make_transfer(where):
-    """A function that takes one array to "cpu" or "gpu"."""
+def make_transfer(where: str) -> Callable[[Array], Array]:
+    """A function that moves one array to "cpu" or "gpu"."""
     if where == "cpu":
         return asnumpy
     if where == "gpu":
@@ -50,22 +54,23 @@ def make_transfer(where):
     raise NotSupported("to", f"where={where!r}", known="'cpu', 'gpu'")
 
 
-def is_floating(dtype):
+def is_floating(dtype: Any) -> bool:
+    """Whether a dtype is one of floating-point numbers, bfloat16 included."""
     return dtype.kind == "f" or dtype.name == "bfloat16"         # ml_dtypes registers bfloat16 as a void kind
 
 
-def upcast(a):
-    """16-bit storage as float32, anything else as it is: gates are computed in float32 at least."""
+def upcast(a: Any) -> Any:
+    """16-bit storage as float32, anything else unchanged: gates are computed in float32 at least."""
     return a.astype("float32") if hasattr(a, "dtype") and a.dtype.itemsize == 2 else a
 
 
-def cast(a, like):
-    """`a` in the dtype of `like`: what goes back into storage."""
+def cast(a: Any, like: Any) -> Any:
+    """`a` in the dtype of `like`: results go back to the precision of storage."""
     return a if not hasattr(a, "dtype") or a.dtype == like.dtype else a.astype(like.dtype)
 
 
-def as_matrix(a):
-    """[..., N] as a matrix: time, batch and space are all rows to a weight."""
+def as_matrix(a: Array) -> Array:
+    """[..., N] as a matrix [rows, N]: for a weight, time, batch and space are all rows."""
     count = 1
     for n in a.shape[:-1]:
         count *= n

@@ -1,15 +1,17 @@
-"""The errors of rnnref, and the one form they all have.  (floor 0)
+"""The errors of rnnref, all in one form.
 
-    who: what came, what was expected
+    who: what was given, what was expected
       axes   where the expectation came from
-      hint   what it probably is
+      hint   the probable cause
 """
+from typing import Any, Iterable
+
 
 
 class Error(Exception):
-    """What every error of rnnref is.  `notes` are printed a line each, in the order given."""
+    """The base class of all errors of rnnref.  `notes` are printed one a line, in their order."""
 
-    def __init__(self, who, what, **notes):
+    def __init__(self, who: str, what: str, **notes: Any):
         super().__init__(who, what)
         self.notes = {name: note for name, note in notes.items() if note}
 
@@ -27,7 +29,7 @@ class DtypeError(Error, TypeError):
 
 
 class DeviceError(Error, TypeError):
-    """Arrays that live on different sides of the bus: nothing is copied silently."""
+    """Some arrays in main memory and some on a GPU, or an error of the device: nothing is copied silently."""
 
 
 class NotSupported(Error, NotImplementedError):
@@ -35,23 +37,23 @@ class NotSupported(Error, NotImplementedError):
 
 
 class MissingExtra(Error, ImportError):
-    """A package that is not installed, with the pip command that installs it."""
+    """A package that is not installed; the error gives the pip command that installs it."""
 
 
-def import_optional(module, extra_name, who):
-    """Import `module`, or say which extra of rnnref brings it."""
+def import_optional(module: str, extra_name: str, who: str) -> Any:
+    """Import and return `module`; raise `MissingExtra` if its package is not installed."""
     from importlib import import_module
     try:
         return import_module(module)
     except ImportError as e:
         if e.name is None or e.name.partition(".")[0] != module.partition(".")[0]:
-            raise                                 # it is there but broken: its own error says more
+            raise                                 # installed, but broken: its own error tells more
         raise MissingExtra(who, f"needs the package {module.partition('.')[0]}, which is not installed",
                            fix=f'pip install "rnnref[{extra_name}]"') from None
 
 
-def check_option(who, option, value, allowed):
-    """`value` if it is among `allowed`, else an error that lists them."""
+def check_option(who: str, option: str, value: Any, allowed: Iterable) -> Any:
+    """`value` if it is among `allowed`; raise `NotSupported` with the list of them otherwise."""
     if not any(value is a or value == a for a in allowed):
         raise NotSupported(who, f"{option}={value!r}", known=", ".join(repr(a) for a in allowed))
     return value

@@ -1,6 +1,7 @@
-"""Trees of arrays in files that are whole or not there.  (floor 1)"""
+"""Trees of arrays saved to .npz files, and loaded from them."""
 import os
 import tempfile
+from typing import Any
 
 import numpy
 
@@ -9,11 +10,11 @@ from .errors import ShapeError
 from .tree import Tree, leaves, unflatten
 
 
-def save(path, tree):
-    """Write a tree of arrays (parameters, a state) to an .npz file, by dotted paths; from a GPU they are fetched.
+def save(path: Any, tree: Tree) -> None:
+    """Write a tree of arrays (parameters, a state) to an .npz file, under their dotted paths; also from a GPU.
 
-    The file is written beside its place and moved there when it is complete, so that whoever is interrupted, at any
-    point, keeps the last whole one.
+    The file is written under a temporary name in the same folder and renamed when it is complete, so that an
+    interruption at any point leaves the previous file whole.
     """
     arrays = {name: asnumpy(a) for name, a in leaves(tree)}
     folder, name = os.path.split(os.path.abspath(path))
@@ -28,8 +29,10 @@ def save(path, tree):
             raise
 
 
-def load(path, like=None):
-    """What `save` wrote: {dotted path: array}, or a tree as `like`, whose names, shapes and dtypes must be those.
+def load(path: Any, like: Tree = None) -> Tree:
+    """Read a file that `save` wrote: {dotted path: array}, or a tree with the structure of `like`.
+
+    Errors   ShapeError: the names, shapes or dtypes in the file are not those of `like`.
 
     >>> import os, tempfile, numpy as np
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -38,14 +41,14 @@ def load(path, like=None):
     ['W', 'cells.0']
     """
     with numpy.load(path, allow_pickle=False) as file:
-        found = {name: file[name] for name in file.files}
+        arrays = {name: file[name] for name in file.files}
     if like is None:
-        return found
+        return arrays
     want = dict(leaves(like))
-    if found.keys() != want.keys():
-        raise ShapeError("load", f"{path} holds {' '.join(sorted(found))}", names=f"expected {' '.join(sorted(want))}")
+    if arrays.keys() != want.keys():
+        raise ShapeError("load", f"{path} holds {' '.join(sorted(arrays))}", names=f"expected {' '.join(sorted(want))}")
     for name, a in want.items():
-        if found[name].shape != a.shape or found[name].dtype != a.dtype:
-            raise ShapeError("load", f"{name} in {path} has shape {found[name].shape} and dtype {found[name].dtype}, "
+        if arrays[name].shape != a.shape or arrays[name].dtype != a.dtype:
+            raise ShapeError("load", f"{name} in {path} has shape {arrays[name].shape} and dtype {arrays[name].dtype}, "
                                      f"expected {a.shape} and {a.dtype}")
-    return unflatten(like, (found[name] for name in want))
+    return unflatten(like, (arrays[name] for name in want))

@@ -1,9 +1,9 @@
-"""Layer normalisation as a pair.  (floor 0)"""
-from .arrays import namespace
+"""Layer normalisation of an array, and its gradient."""
+from .arrays import Array, namespace
 
 
-def normalise(a, blocks=1, epsilon=1e-5):
-    """Each of `blocks` parts of the last axis to mean 0 and variance 1 (Ba, Kiros & Hinton 2016).
+def normalise(a: Array, blocks: int = 1, epsilon: float = 1e-5) -> tuple[Array, Array]:
+    """Normalise each of `blocks` parts of the last axis to mean 0 and variance 1 (Ba, Kiros & Hinton 2016).
 
     Returns the normalised array and 1 / standard deviation, [..., blocks, 1].
     """
@@ -13,8 +13,8 @@ def normalise(a, blocks=1, epsilon=1e-5):
     return (parts * rstd).reshape(a.shape), rstd
 
 
-def dnormalise(n, rstd, dn):
-    """The gradient of what went in, from the normalised `n` and the gradient of it."""
+def dnormalise(n: Array, rstd: Array, dn: Array) -> Array:
+    """The gradient of the argument of `normalise`, from its results `n` and `rstd` and the gradient of `n`."""
     shape, blocks = dn.shape, rstd.shape[-2]
     n, dn = _split_blocks(n, blocks), _split_blocks(dn, blocks)
     return ((dn - dn.mean(-1, keepdims=True) - n * (dn * n).mean(-1, keepdims=True)) * rstd).reshape(shape)

@@ -1,25 +1,27 @@
-"""Where a row lives, and what its outputs say past its end.  (floor 5)
+"""Masks from lengths, and the outputs at padded steps.
 
-Loops give zero at every step where a row is not live, and leave its state.  The two other policies of the field are
-made of that: "repeat" (Keras) says the last output again, "free" (flax) lets the cell run on over the padding.
+Loops give zero at every step where a row is not live, and leave its state.  The two other policies in use are computed
+from that: "repeat" (Keras) repeats the last live output, "free" (flax) lets the cell run on over the padding.
 """
-from .arrays import is_array, namespace
+from typing import Any, Optional
+
+from .arrays import Array, is_array, namespace
 from .errors import DtypeError, NotSupported, ShapeError, check_option
-from .tree import expand_mask, map_structure
+from .tree import Tree, expand_mask, map_structure
 
 _POLICIES = ("zero", "repeat", "free")
 
 
-def make_live_mask(xs, lengths, mask, who="run"):
-    """lengths [B] or mask [T, B] -> live [T, B], or None where every step of every row is."""
+def make_live_mask(xs: Array, lengths: Any, mask: Any, who: str = "run") -> Optional[Array]:
+    """lengths [B] or mask [T, B] -> live [T, B], or None where every step of every row is live."""
     if lengths is None and mask is None:
         return None
     if lengths is not None and mask is not None:
-        raise NotSupported(who, "both lengths and mask are given", fix="give the one that says where rows are live")
+        raise NotSupported(who, "both lengths and mask are given", fix="give one of them")
     (T, B), xp = xs.shape[:2], namespace(xs)
-    given, name = (lengths, "lengths") if mask is None else (mask, "mask")
-    a = given if is_array(given) else xp.asarray(given)
-    namespace(xs, a)                              # on the same side of the bus
+    value, name = (lengths, "lengths") if mask is None else (mask, "mask")
+    a = value if is_array(value) else xp.asarray(value)
+    namespace(xs, a)                              # raises unless both are in main memory or both on the GPU
     want, shape, kinds = ("integers", (B,), "iu") if mask is None else ("bool", (T, B), "b")
     if a.dtype.kind not in kinds:
         raise DtypeError(who, f"{name} has dtype {a.dtype}, expected {want}")
@@ -35,21 +37,22 @@ def make_live_mask(xs, lengths, mask, who="run"):
     return xp.arange(T)[:, None] < a
 
 
-def check_policy(padding, mask, is_bidirectional, who="run"):
+def check_policy(padding: str, mask: Any, is_bidirectional: bool, who: str = "run") -> None:
+    """Raise unless `padding` is a policy that can be had with these arguments."""
     check_option(who, "padding", padding, _POLICIES)
     if padding == "free" and mask is not None:
-        raise NotSupported(who, "padding='free' with a mask: where the cell runs on is only said for lengths")
+        raise NotSupported(who, "padding='free' with a mask: only lengths tell where the padding begins")
     if padding == "free" and is_bidirectional:
         raise NotSupported(who, "padding='free' with two directions", fix="run each direction by itself")
 
 
-def repeat(ys, live, reverse):
-    """At dead steps the output before, in the order in which the loop goes; zero before the first."""
+def repeat(ys: Tree, live: Optional[Array], reverse: bool) -> Tree:
+    """The outputs, each dead step with the previous live one in the order of the loop; zero before the first."""
     return map_structure(lambda a: _sweep(a, live, reverse, forwards=True), ys)
 
 
-def drepeat(dys, live, reverse):
-    """The gradient of a repeated output belongs to the step that said it."""
+def drepeat(dys: Tree, live: Optional[Array], reverse: bool) -> Tree:
+    """The gradient through `repeat`: that of a repeated output is added to the step it was repeated from."""
     return map_structure(lambda a: _sweep(a, live, reverse, forwards=False), dys)
 
 

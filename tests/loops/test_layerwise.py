@@ -59,8 +59,8 @@ def test_every_layer_is_told_its_own_extra():
 
 
 @pytest.mark.parametrize("cell, change, says", (
-    (LSTM(), {}, "it is no stack of layers"),
-    (InputProjection(Stack((LSTM(), GRU())), size=4), {}, "it is no stack of layers"),
+    (LSTM(), {}, "GatedCell is not a stack of layers"),
+    (InputProjection(Stack((LSTM(), GRU())), size=4), {}, "InputProjection is not a stack of layers"),
     (Stack((SLOW, SLOW)), {}, "no layer of it has a path that is faster"),
     (Stack((Stack((SLOW,)), SLOW)), {}, "no layer of it has a path that is faster"),
     (Stack((LSTM(), GRU())), {"keep": "states"}, "no layer of it has a path that is faster"),
@@ -97,13 +97,13 @@ def test_what_live_rows_kept_is_what_ran(name):
         assert_close(got, want, "path", f"kept({t})")
 
 
-def test_what_live_rows_kept_is_not_asked_of_the_text():
+def test_what_live_rows_kept_needs_no_second_run():
     one = replace(case("Stack"), mask=np.arange(T)[:, None] < [T, 3, 3, 3])
     tape = one.run()[1]
     tape.kept(2)
-    assert "text" not in vars(tape.tape)
+    assert "plain" not in vars(tape.tape)
     tape.kept(3)
-    assert "text" in vars(tape.tape)
+    assert "plain" in vars(tape.tape)
 
 
 @pytest.mark.kernels

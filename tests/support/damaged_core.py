@@ -248,7 +248,7 @@ weight_normed = GatedCell(WeightNorm("W", "b", "V", "gain"), Dense("R"), lstm.LS
 CORE = (
     (flat_sigmoid, LSTM(), 2, "dxs: along"),
     (flat_sigmoid, GRU(reset="before"), 2, "dxs: along"),
-    (no_gradient_of_bias, LSTM(), 2, "dp.b: along a random direction the gradient says 0"),
+    (no_gradient_of_bias, LSTM(), 2, "dp.b: along a random direction the gradient gives 0"),
     (recurrent_product_untransposed, SimpleRNN(), 2, "dxs: along"),
     (peephole_of_the_old_c, LSTM(peepholes=True), 2, "dp.Wpo: along"),
     (clip_let_through, LSTM(cell_clip=0.2), 2, "dxs: along"),
