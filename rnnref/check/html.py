@@ -39,7 +39,7 @@ _STYLE = f"""
 .rnnref summary::before {{ content: "▸"; color: var(--soft); width: 1ch; }}
 .rnnref details[open] > summary::before {{ content: "▾"; }}
 .rnnref summary:hover {{ background: var(--wash); }}
-.rnnref summary .k {{ flex: 1 1 14rem; overflow-wrap: anywhere; }} .rnnref .k ~ span {{ flex: 0 0 14rem; }}
+.rnnref summary .k {{ flex: 1 1 14rem; overflow-wrap: anywhere; }} .rnnref .k ~ span {{ flex: 0 0 15.5rem; }}
 .rnnref summary .r {{ color: var(--soft); }}
 .rnnref details > .in {{ padding: 0 0 .8rem 1.2rem; }}
 .rnnref figure {{ margin: 1.6rem 0 0; }} .rnnref figcaption {{ color: var(--soft); font-size: .9rem; }}

@@ -8,11 +8,11 @@ import pytest
 
 from rnnref import NotSupported, ShapeError
 from rnnref.check import verify
+from tests.support.readme_picture import PICTURE, make_report
 
 torch = pytest.importorskip("torch")
 os.environ.setdefault("KERAS_BACKEND", "torch")
 keras = pytest.importorskip("keras")
-from tests.support.readme_picture import PICTURE, make_report  # noqa: E402 (torch may be missing)
 
 pytestmark = [pytest.mark.peers,                 # Keras on its torch backend
               pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")]
