@@ -75,7 +75,7 @@ def make_input(module: Any, x: Any, rng: numpy.random.Generator, dtype: Any) -> 
         x = x[None]                               # a cell: one step
     if x.ndim != 3:
         raise ShapeError("verify", f"the input has shape {x.shape}, expected 3 axes",
-                         axes="time, batch, input (batch first if the module says so)",
+                         axes="time, batch, input (batch first with batch_first=True)",
                          fix="for an input without a batch: x[:, None]" if x.ndim == 2 else "")
     return x.astype(dtype)
 

@@ -1,4 +1,4 @@
-"""The checker on functions and on ONNX nodes: right candidates pass, planted faults are caught and named."""
+"""verify on functions: correct candidates pass, planted faults are caught and named."""
 import numpy as np
 import pytest
 
@@ -10,12 +10,12 @@ from tests.support.ported_cells import engine
 T, B, I, H = 7, 3, 4, 5
 CELLS = {"lstm": cells.LSTM(), "gru": cells.GRU(), "gru before": cells.GRU(reset="before"), "rnn": cells.SimpleRNN()}
 LENGTHS = [7, 2, 4]
-ROUNDS = 200                                      # random cases on which no false alarm is raised
-SUBTLE = {"float32": 1e-4, "float64": 3e-13}       # what one weight of a hundred is off by, and it is noticed
-WORST = 0.8                                       # of its budget: the nearest that a right candidate comes to it
+ROUNDS = 200                                      # random cases without a false alarm
+SUBTLE = {"float32": 1e-4, "float64": 3e-13}       # an error of one weight that must be caught
+WORST = 0.8                                       # of the budget: the largest error of a correct candidate
 
 
-def drawn(family, dtype="float32", seed=0, scale=0.6, n_in=I, units=H):
+def draw_p(family, dtype="float32", seed=0, scale=0.6, n_in=I, units=H):
     """Parameters, biases too."""
     rng = np.random.default_rng(seed)
     return {n: (scale * rng.standard_normal(shape)).astype(dtype)
@@ -23,7 +23,7 @@ def drawn(family, dtype="float32", seed=0, scale=0.6, n_in=I, units=H):
 
 
 def check(family, fault=None, reverse=False, dtype="float32", size=(T, B, I), **options):
-    return verify(engine(family, fault, reverse), size, reference=CELLS[family], p=drawn(family, dtype, n_in=size[-1]),
+    return verify(engine(family, fault, reverse), size, reference=CELLS[family], p=draw_p(family, dtype, n_in=size[-1]),
                   reverse=reverse, **options)
 
 
@@ -49,8 +49,8 @@ def test_false_alarms():
         rng = np.random.default_rng(seed)
         family, reverse = list(CELLS)[seed % 4], bool(rng.integers(2))
         size = tuple(int(rng.integers(1, n)) for n in (12, 4, 6))
-        p = drawn(family, ("float32", "float64")[seed % 3 == 0], seed, (0.03, 0.6, 2.0)[int(rng.integers(3))], size[-1],
-                  int(rng.integers(1, 8)))
+        scale = (0.03, 0.6, 2.0)[int(rng.integers(3))]
+        p = draw_p(family, ("float32", "float64")[seed % 3 == 0], seed, scale, size[-1], int(rng.integers(1, 8)))
         lengths = rng.integers(0, size[0] + 1, size[1]) if rng.integers(2) else None
         report = verify(engine(family, reverse=reverse), size, reference=CELLS[family], p=p, reverse=reverse, seed=seed,
                         lengths=lengths)
@@ -63,7 +63,7 @@ def test_false_alarms():
 @pytest.mark.parametrize("family", CELLS)
 def test_small_errors_are_caught(family, dtype):
     for seed in range(10):
-        p = drawn(family, dtype, seed)
+        p = draw_p(family, dtype, seed)
         name = list(p)[seed % len(p)]
         off = p[name].copy()
         off.flat[np.random.default_rng(seed).integers(off.size)] += SUBTLE[dtype]
@@ -103,16 +103,16 @@ def test_planted_faults_are_named(name):
         report.raise_if_failed()
 
 
-def test_padding_that_is_read_is_called_so():
+def test_an_error_in_the_padding_is_named():
     note = row(check("lstm", "lengths", lengths=LENGTHS), "y").note
     assert "in the padding: this row has length 2" in note
 
 
-def test_padding_of_zeros_is_filled():
-    """A simple RNN without biases that runs over padding of zeros keeps zeros: nobody would notice."""
+def test_zero_padding_is_replaced():
+    """A simple RNN without biases that runs over zero padding keeps zeros, so its fault would not be seen."""
     x = np.where(np.arange(T)[:, None, None] < np.array(LENGTHS)[:, None], 1, 0) * np.ones((T, B, I))
     x = x.astype("float32")
-    p = drawn("rnn") | {"R": np.zeros((H, H), "float32"), "b": np.zeros(H, "float32")}
+    p = draw_p("rnn") | {"R": np.zeros((H, H), "float32"), "b": np.zeros(H, "float32")}
     report = verify(engine("rnn", "lengths"), x, reference=CELLS["rnn"], p=p, lengths=LENGTHS, perturb_biases=False,
                     initial_state="zero")
     assert row(report, "y").where.startswith("t=2, row 1")
@@ -120,7 +120,7 @@ def test_padding_of_zeros_is_filled():
 
 
 def test_zero_biases_are_replaced_or_named():
-    p = drawn("gru") | {"bR": np.zeros(3 * H, "float32")}
+    p = draw_p("gru") | {"bR": np.zeros(3 * H, "float32")}
 
     def ported(x, p):
         return engine("gru", "bias")(x, p)
@@ -149,7 +149,7 @@ def both_ways(cell, p, spoil=lambda grads: grads, **options):
 
 
 def test_gradients_that_are_right_pass():
-    report = verify(**both_ways(CELLS["lstm"], drawn("lstm")))
+    report = verify(**both_ways(CELLS["lstm"], draw_p("lstm")))
     assert report.ok and [r.name for r in report.rows] == ["y", "h", "c", "dx", "dW", "db", "dR", "dh0", "dc0"]
 
 
@@ -158,7 +158,7 @@ def test_a_wrong_gradient_of_one_weight_is_named():
         W = grads["W"].copy()
         W[:, H:2 * H] *= 1.001                    # the block of f
         return grads | {"W": W}
-    report = verify(**both_ways(CELLS["lstm"], drawn("lstm"), spoil))
+    report = verify(**both_ways(CELLS["lstm"], draw_p("lstm"), spoil))
     assert [r.name for r in report.rows if r.verdict != "agrees"] == ["dW"]
     assert row(report, "dW").where.startswith("gate f, input") and "only in gate f" in row(report, "dW").note
     assert report.findings[0] == (
@@ -166,27 +166,29 @@ def test_a_wrong_gradient_of_one_weight_is_named():
 
 
 def test_errors_of_gradients_are_relative_to_their_largest_entry():
-    report = verify(**both_ways(CELLS["gru"], drawn("gru"), lambda grads: grads | {"R": grads["R"] * np.float32(1.25)}))
+    def spoil(grads):
+        return grads | {"R": grads["R"] * np.float32(1.25)}
+    report = verify(**both_ways(CELLS["gru"], draw_p("gru"), spoil))
     assert row(report, "dR").verdict == "differs" and f"{row(report, 'dR').error:.3f}" == "0.250"
 
 
-def test_a_gradient_lost_on_the_way_back_is_dated():
+def test_the_step_is_named_at_which_a_gradient_is_lost():
     def spoil(grads):
         return grads | {"x": np.where(np.arange(T)[:, None, None] < 3, 0, grads["x"])}
-    dx = row(verify(**both_ways(CELLS["gru"], drawn("gru"), spoil)), "dx")
+    dx = row(verify(**both_ways(CELLS["gru"], draw_p("gru"), spoil)), "dx")
     assert dx.where.startswith("t=2,") and dx.verdict == "differs"
     assert [e < limit for e, limit in zip(dx.trace, dx.limits)] == [False] * 3 + [True] * 4
 
 
-def test_gradients_that_are_not_given_are_said():
-    report = verify(**both_ways(CELLS["rnn"], drawn("rnn"), lambda grads: {"W": grads["W"]}))
+def test_missing_gradients_are_listed():
+    report = verify(**both_ways(CELLS["rnn"], draw_p("rnn"), lambda grads: {"W": grads["W"]}))
     assert report.ok and report.facts["not compared"] == "dx db dR dh0: the candidate does not return them"
-    report = verify(**both_ways(CELLS["rnn"], drawn("rnn"), lambda grads: {"V": grads["W"]}))
+    report = verify(**both_ways(CELLS["rnn"], draw_p("rnn"), lambda grads: {"V": grads["W"]}))
     assert row(report, "the backward pass").verdict == "refused" and "'V'" in row(report, "the backward pass").note
 
 
 def test_two_directions_and_the_wrong_one():
-    cell, p = cells.Bidirectional([cells.GRU(), cells.GRU()]), (drawn("gru"), drawn("gru", seed=1))
+    cell, p = cells.Bidirectional([cells.GRU(), cells.GRU()]), (draw_p("gru"), draw_p("gru", seed=1))
 
     def ported(x):
         (ahead, _), (back, _) = engine("gru")(x, p[0]), engine("gru", reverse=True)(x, p[1])
@@ -201,7 +203,7 @@ def test_two_directions_and_the_wrong_one():
 
 
 def test_a_wrong_layer_of_a_stack():
-    cell, p = cells.Stack([cells.LSTM(), cells.LSTM()]), (drawn("lstm"), drawn("lstm", seed=1, n_in=H))
+    cell, p = cells.Stack([cells.LSTM(), cells.LSTM()]), (draw_p("lstm"), draw_p("lstm", seed=1, n_in=H))
 
     def ported(x):
         ys, low = engine("lstm")(x, p[0])
@@ -221,7 +223,7 @@ def chaotic(rho, dtype="float32", units=64):
     return {n: a.astype(dtype) for n, a in p.items()}
 
 
-def test_chaos_is_measured_and_said():
+def test_chaos_is_measured_and_reported():
     report = verify(engine("rnn"), (60, 2, I), reference=CELLS["rnn"], p=chaotic(3.0))
     y = row(report, "y")
     assert y.verdict == "agrees" and y.note.startswith("not comparable past step ")
@@ -235,7 +237,7 @@ def test_chaos_is_measured_and_said():
 
 
 def test_values_as_small_as_rounding_errors_are_not_called_chaotic():
-    p = {n: np.float32(1e-6) * a for n, a in drawn("rnn").items()}
+    p = {n: np.float32(1e-6) * a for n, a in draw_p("rnn").items()}
     report = verify(engine("rnn"), (T, B, I), reference=CELLS["rnn"], p=p, initial_state="zero")
     assert {r.verdict for r in report.rows} == {"not comparable"} and not report.ok
     assert "No verdict is possible on y and h: all their values are as small as rounding errors." in report.findings
@@ -253,37 +255,37 @@ def test_a_fault_before_chaos_is_still_caught():
 
 
 def test_shapes_and_types_that_differ():
-    report = verify(lambda x: engine("rnn")(x, drawn("rnn"))[0].swapaxes(0, 1), (T, B, I), reference=CELLS["rnn"],
-                    p=drawn("rnn"))
+    report = verify(lambda x: engine("rnn")(x, draw_p("rnn"))[0].swapaxes(0, 1), (T, B, I), reference=CELLS["rnn"],
+                    p=draw_p("rnn"))
     assert row(report, "y").verdict == "differs" and "shape (3, 7, 5), expected (7, 3, 5)" in row(report, "y").note
-    report = verify(lambda x: "y", (T, B, I), reference=CELLS["rnn"], p=drawn("rnn"))
+    report = verify(lambda x: "y", (T, B, I), reference=CELLS["rnn"], p=draw_p("rnn"))
     assert not report.ok and "dtype" in row(report, "y").note
 
 
 def test_what_a_candidate_raises_is_its_refusal():
     def refuses(x):
         raise KeyError("no such\n option")
-    report = verify(refuses, (T, B, I), reference=CELLS["rnn"], p=drawn("rnn"))
+    report = verify(refuses, (T, B, I), reference=CELLS["rnn"], p=draw_p("rnn"))
     assert [r.verdict for r in report.rows] == ["refused"] and "KeyError: 'no such\\n option'" in report.rows[0].note
     assert not report.ok and report.findings[0].startswith("The candidate could not be run:")
 
     def three_states(x):
-        return (*engine("rnn")(x, drawn("rnn")), 0, 0)
-    report = verify(three_states, (T, B, I), reference=CELLS["rnn"], p=drawn("rnn"))
+        return (*engine("rnn")(x, draw_p("rnn")), 0, 0)
+    report = verify(three_states, (T, B, I), reference=CELLS["rnn"], p=draw_p("rnn"))
     assert report.rows[0].verdict == "refused"
 
 
-def test_the_seed_decides_and_nothing_is_changed():
-    p, x = drawn("lstm"), np.ones((T, B, I), "float32")
+def test_the_seed_determines_the_report_and_nothing_is_changed():
+    p, x = draw_p("lstm"), np.ones((T, B, I), "float32")
     before = {n: a.copy() for n, a in p.items()}
     once, twice, other = (verify(engine("lstm"), x, reference=CELLS["lstm"], p=p, seed=s) for s in (1, 1, 2))
     assert once.to_json() == twice.to_json() != other.to_json()
     assert all((p[n] == before[n]).all() for n in p) and (x == 1).all()
 
 
-def test_a_function_is_checked_in_the_dtype_that_is_asked_for():
+def test_a_function_is_checked_in_the_given_dtype():
     report = check("gru", dtype="float32")
-    wide = verify(engine("gru"), (T, B, I), reference=CELLS["gru"], p=drawn("gru"), dtype="float64")
+    wide = verify(engine("gru"), (T, B, I), reference=CELLS["gru"], p=draw_p("gru"), dtype="float64")
     assert report.facts["dtype"], wide.facts["dtype"] == ("float32", "float64")
     assert wide.ok and row(wide, "y").budget < row(report, "y").budget / 1e6
 
@@ -304,6 +306,6 @@ REFUSALS = {
 @pytest.mark.parametrize("name", REFUSALS)
 def test_options_are_refused_by_name(name):
     error, words, options = REFUSALS[name]
-    call = {"candidate": lambda x: x, "inputs": (T, B, I), "reference": CELLS["rnn"], "p": drawn("rnn")} | options
+    call = {"candidate": lambda x: x, "inputs": (T, B, I), "reference": CELLS["rnn"], "p": draw_p("rnn")} | options
     with pytest.raises(error, match=words):
         verify(**call)

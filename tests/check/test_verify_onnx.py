@@ -1,4 +1,4 @@
-"""The checker on ONNX nodes and models: onnxruntime where it is right, where it departs, and planted faults."""
+"""verify on ONNX nodes and models: where onnxruntime agrees, where it differs, and planted faults."""
 import numpy as np
 import onnx
 import pytest
@@ -13,8 +13,8 @@ T, B, I, H = 6, 3, 4, 5
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
 LENGTHS = np.array([6, 2, 4], np.int32)
 STATES = {"RNN": ("Y_h",), "GRU": ("Y_h",), "LSTM": ("Y_h", "Y_c")}
-ROUNDS = 60                                       # random nodes on which no false alarm is raised
-WORST = 0.8                                       # of its budget: the nearest that onnxruntime comes to it
+ROUNDS = 60                                       # random nodes without a false alarm
+WORST = 0.8                                       # of the budget: the largest error of onnxruntime
 
 
 def weights(op, seed=0, n_in=I, D=1, units=H, scale=0.5):
@@ -48,7 +48,7 @@ def test_onnxruntime_agrees(op, direction):
 
 
 def test_no_false_alarms():
-    """Small weights too: near zero onnxruntime's tanh is exact to 1e-7 only, which is rounding of 1."""
+    """With small weights too: near zero onnxruntime computes tanh to 1e-7 only, which is rounding of 1."""
     worst = 0.0
     for seed in range(ROUNDS):
         rng, op = np.random.default_rng(seed), list(GATES)[seed % 3]
@@ -65,7 +65,7 @@ def test_no_false_alarms():
     ("an empty row", {"given": ("X", "W", "R", "B", "sequence_lens", "initial_h")}, "Reading(empty_row='zero')"),
     ("a scale left out", {"activations": ["Sigmoid", "Affine", "Tanh"]}, "Reading(missing_scale='zero')"),
 ])
-def test_where_onnxruntime_departs_the_reading_is_named(name, options, reading):
+def test_where_onnxruntime_differs_the_reading_is_named(name, options, reading):
     given = {"X": (T, B, I), **weights("LSTM"), "sequence_lens": np.array([6, 0, 3], np.int32), "initial_h": (1, B, H)}
     one = node("LSTM", **options)
     given = {n: a for n, a in given.items() if n in one.input}
@@ -75,13 +75,13 @@ def test_where_onnxruntime_departs_the_reading_is_named(name, options, reading):
     assert verify(one, given, reading=rnnref.onnx.ONNXRUNTIME).ok
 
 
-def test_a_refusal_is_said_with_its_message():
+def test_a_refusal_is_reported_with_its_message():
     report = verify(node("GRU", layout=1), {"X": (B, T, I), **weights("GRU")})
     assert report.counts["refused"] == 1 and "layout == 1" in report.rows[0].note and not report.ok
 
 
 def faulty(change):
-    """onnxruntime on a case that was changed."""
+    """onnxruntime on a changed case."""
     run = resolve_engine("onnxruntime")[1]
     return lambda case: run(case._replace(inputs=case.inputs | change(case.inputs)))
 

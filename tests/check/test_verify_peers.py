@@ -1,4 +1,4 @@
-"""The checker on live torch modules and Keras layers: right ones pass forwards and backwards, broken ones are named."""
+"""verify on torch modules and Keras layers: correct ones pass forward and backward, broken ones are named."""
 import os
 import re
 import sys
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.peers,                 # Keras on its torch backend
               pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")]
 T, B, I, H = 9, 3, 4, 6
 LENGTHS = [4, 9, 1]                               # not sorted
-BARS = {"float32": (1e-6, 5e-6), "float64": (1e-13, 1e-12)}      # outputs, gradients: what is promised of torch
+BARS = {"float32": (1e-6, 5e-6), "float64": (1e-13, 1e-12)}      # outputs, gradients: the accuracy promised of torch
 
 
 def rows(report):
@@ -60,7 +60,7 @@ def test_torch_cells(kind):
         verify(module(kind), (T, B, I), lengths=LENGTHS)
 
 
-def test_torch_at_the_size_that_is_promised():
+def test_torch_at_the_promised_size():
     torch.manual_seed(0)
     report = verify(torch.nn.LSTM(64, 128), (200, 2, 64))
     assert report.ok and all(r.error <= BARS["float32"][r.group == "gradients"] for r in report.rows), report
@@ -82,7 +82,7 @@ def test_torch_inputs_and_states_as_given():
         verify(module("GRU").half(), x)
 
 
-def test_torch_dropout_is_off_and_zero_biases_are_brought_out():
+def test_torch_dropout_is_off_and_zero_biases_are_replaced():
     one = module("GRU", num_layers=2, dropout=0.5)
     with torch.no_grad():
         one.bias_hh_l1.zero_()
@@ -185,7 +185,7 @@ def test_keras_is_right(name):
     make, lengths = LAYERS[name]
     layer = make()
     report = verify(layer, (B, T, I), lengths=lengths)
-    if (keras.backend.backend(), name) == ("jax", "SimpleRNN backwards"):    # its loop says the first state there
+    if (keras.backend.backend(), name) == ("jax", "SimpleRNN backwards"):    # its loop outputs the initial state
         assert rows(report)["output"].where.startswith("t=0, row") and not report.ok
         return
     assert report.ok and report.counts["agrees"] == len(report.rows), report

@@ -8,7 +8,7 @@ PICTURE = Path(__file__).parents[2] / "rnnref" / "check" / "report.svg"
 
 def make_report():
     """The report on an LSTM that runs a packed batch through its padding."""
-    import torch                                  # here: this file is also collected where there is no torch
+    import torch  # here: this file is also collected where there is no torch
     rnn = torch.nn.utils.rnn
 
     class PaddedLSTM(torch.nn.LSTM):
