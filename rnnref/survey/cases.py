@@ -1,14 +1,18 @@
-"""The cases that an engine's RNN, GRU and LSTM are surveyed on: combinations of options x lengths x directions.
+"""The cases of a survey of RNN, GRU and LSTM: combinations of options x lengths x directions.
 
-Options alone, then every pair of them, all at once, every activation in every slot with its scales given and left out,
-lists that are easily mistaken, and the ends of the axes.  A case draws its numbers from a seed made of its own name, so
-that it keeps them when others come or go; all are float32, so engine and truth are given exactly the same.  (floor 11)
+Every option alone, every pair, all at once, every activation in every slot with alpha and beta given and left out,
+activation lists that are easily misread, and small and large sizes.  The random numbers of a case come from a seed made
+of its name, so they stay the same when cases are added or removed.  All are float32: engine and reference get the same.
 """
 import zlib
 from itertools import combinations, product
-from typing import Any, NamedTuple
+from typing import Any, Iterable, Iterator, NamedTuple
 
 import numpy as np
+
+from ..arrays import Array
+
+Outputs = dict[str, Array]                        # arrays by ONNX output name: Y, Y_h, Y_c
 
 OPS = ("RNN", "GRU", "LSTM")
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
@@ -16,56 +20,59 @@ _STATES = {"RNN": "h", "GRU": "h", "LSTM": "hc"}
 _DEFAULTS = {"RNN": ["Tanh"], "GRU": ["Sigmoid", "Tanh"], "LSTM": ["Sigmoid", "Tanh", "Tanh"]}
 DIRECTIONS = ("forward", "reverse", "bidirectional")
 LENGTHS = ("whole", "ragged", "empty row")
-# Exact in binary, and none the default.
+# Exact in binary; no value is a default.
 ALPHA = {"Affine": 0.75, "LeakyRelu": 0.25, "ThresholdedRelu": 0.25, "ScaledTanh": 1.25, "HardSigmoid": 0.375,
          "Elu": 0.5}
 _BETA = {"Affine": 0.125, "ScaledTanh": 0.75, "HardSigmoid": 0.25}
 SCALES = {"activation_alpha": ALPHA, "activation_beta": _BETA}
 _FUNCTIONS = ("Relu", "Tanh", "Sigmoid", "Affine", "LeakyRelu", "ThresholdedRelu", "ScaledTanh", "HardSigmoid", "Elu",
-             "Softsign", "Softplus")
-_CLIP = 0.5                                        # arguments of activations spread over about -3 to 3
-# One list a direction; within each some functions take scales and some none, so none can be lined up by position.
+              "Softsign", "Softplus")
+_CLIP = 0.5                                       # arguments of activations lie between about -3 and 3
+# One list for each direction.  In each, some functions take alpha and some do not, so that assigning values by position
+# gives other results than assigning them to the functions that take one.
 _MIXED = {"RNN": (["ScaledTanh"], ["HardSigmoid"]),
-         "GRU": (["Sigmoid", "Elu"], ["HardSigmoid", "ScaledTanh"]),
-         "LSTM": (["Sigmoid", "LeakyRelu", "Elu"], ["HardSigmoid", "Softsign", "ScaledTanh"])}
+          "GRU": (["Sigmoid", "Elu"], ["HardSigmoid", "ScaledTanh"]),
+          "LSTM": (["Sigmoid", "LeakyRelu", "Elu"], ["HardSigmoid", "Softsign", "ScaledTanh"])}
 
 
 class _Sizes(NamedTuple):
-    """T, B, I and H all differ: a swapped axis cannot go unnoticed."""
+    """T, B, I and H, all different so that swapped axes are noticed, and the scale of the weights."""
     time: int = 6
     batch: int = 4
     inputs: int = 3
     units: int = 5
-    weight: float = 0.5                           # the scale of the weights
+    weight: float = 0.5
 
 
 class Case(NamedTuple):
+    """One node: operator, inputs, attributes and requested outputs."""
     name: str
     group: str                                    # the operator and the options under test
     op: str
     inputs: dict                                  # arrays by ONNX input name
     attributes: dict
-    outputs: tuple                                # those asked for: all, or some
-    traits: dict                                  # what tells the cases of a group apart: direction, lengths, slot
+    outputs: tuple                                # the names of the requested ones
+    traits: dict                                  # what differs within a group: direction, lengths, slot
 
 
 class _Option(NamedTuple):
-    """What an option changes about the plain case, in which X, W, R and B are given."""
+    """The changes of an option to the plain case, which has X, W, R and B."""
     attributes: Any = {}                          # or a function of operator and direction
-    extra_inputs: str = ""                               # further inputs: h (the initial states), P
-    omissions: tuple = ()                             # inputs and attributes left out
+    extra_inputs: str = ""                        # h: the initial states; P
+    omissions: tuple = ()                         # inputs and attributes left out
 
 
 def _activation_attributes(functions):
-    """The attributes that ask for these functions, each with scales a little different, so none can be mistaken."""
+    """The attributes for these functions; all alpha and beta differ, so that exchanged values are noticed."""
     lists = {key: [values[n] + k / 32 for k, n in enumerate(functions) if n in values]
              for key, values in SCALES.items()}
     return {"activations": list(functions), **{key: values for key, values in lists.items() if values}}
 
 
 def _mixed_activations(op, direction):
-    ahead, back = _MIXED[op]
-    return _activation_attributes({"forward": ahead, "reverse": back, "bidirectional": ahead + back}[direction])
+    forward, reverse = _MIXED[op]
+    lists = {"forward": forward, "reverse": reverse, "bidirectional": forward + reverse}
+    return _activation_attributes(lists[direction])
 
 
 _OPTIONS = {
@@ -82,8 +89,8 @@ _OWN_OPTIONS = {
 }
 
 
-def generate_cases(ops=OPS, seed=0, per_slot=True):
-    """Every case, in a fixed order.  per_slot=False: each activation in the last slot only, a third as many."""
+def generate_cases(ops: Iterable[str] = OPS, seed: int = 0, per_slot: bool = True) -> Iterator[Case]:
+    """Every case, in a fixed order.  per_slot=False: each activation in the last slot only, a third as many cases."""
     for op in ops:
         for label, options in _combine_options(op):
             yield from _expand(op, label, options, seed)
@@ -94,7 +101,7 @@ def generate_cases(ops=OPS, seed=0, per_slot=True):
 
 
 def _combine_options(op):
-    """The plain case, every option alone, every pair, and all at once."""
+    """(label, options): none, every option alone, every pair, and all at once."""
     table = _OPTIONS | _OWN_OPTIONS[op]
     for count in (0, 1, 2):
         for labels in combinations(table, count):
@@ -104,17 +111,18 @@ def _combine_options(op):
 
 
 def _vary_activations(op, per_slot):
-    """Every function in every slot, the others at their defaults."""
+    """(label, slot, options, sizes): every function in every slot, the default in the others."""
     slots = "fgh"[:len(_DEFAULTS[op])]
     for slot, name in product(slots if per_slot else slots[-1], _FUNCTIONS):
-        for given in (True, False) if name in ALPHA else (True,):
+        for with_scales in (True, False) if name in ALPHA else (True,):
             functions = [name if s == slot else default for s, default in zip(slots, _DEFAULTS[op])]
-            label = f"activation {name}" if given else f"{name}, scales left out"
-            # Smaller weights: a gate may be unbounded here, and its products would outgrow single precision.
-            yield label, slot, [_Option(_ask_for(functions, given))], _Sizes(weight=0.25)
+            label = f"activation {name}" if with_scales else f"{name}, scales left out"
+            # Smaller weights: a gate may be unbounded here, and products of it would leave the range of float32.
+            yield label, slot, [_Option(_choose_activations(functions, with_scales))], _Sizes(weight=0.25)
 
 
-def _ask_for(functions, with_scales=True):
+def _choose_activations(functions, with_scales=True):
+    """The activations of one direction, for each direction, as a function of operator and direction."""
     def attributes(op, direction):
         names = functions * _count_directions(direction)
         return _activation_attributes(names) if with_scales else {"activations": names}
@@ -122,13 +130,12 @@ def _ask_for(functions, with_scales=True):
 
 
 def _vary_lists(op, seed):
-    """Activation lists that are easily mistaken."""
+    """Activation lists that are easily misread."""
     def other_case(op, direction):
-        wanted = _mixed_activations(op, direction)
-        return wanted | {"activations": [n.lower() if k % 2 else n.upper()
-                                         for k, n in enumerate(wanted["activations"])]}
+        mixed = _mixed_activations(op, direction)
+        return mixed | {"activations": [n.lower() if k % 2 else n.upper() for k, n in enumerate(mixed["activations"])]}
 
-    def too_few(op, direction):                   # one value for the first taker; the others keep their defaults
+    def too_few(op, direction):                   # one value, for the first function that takes one; others: defaults
         names = (["HardSigmoid", "Elu", "LeakyRelu"][:len(_DEFAULTS[op])]) * _count_directions(direction)
         return {"activations": names, "activation_alpha": [0.375], "activation_beta": [0.25]}
 
@@ -137,7 +144,7 @@ def _vary_lists(op, seed):
 
 
 def _vary_sizes(op, seed):
-    """Other sizes, and what else may be left out or left over."""
+    """Other sizes, empty rows, NaN in the padding, no hidden_size, and a part of the outputs."""
     initial = [_Option(extra_inputs="h")]
     yield from _expand(op, "one row", initial, seed, _Sizes(batch=1), lengths=("whole",))
     yield from _expand(op, "one step", initial, seed, _Sizes(time=1), lengths=("whole",))
@@ -145,15 +152,15 @@ def _vary_sizes(op, seed):
     yield from _expand(op, "all rows empty", [], seed, lengths=("all empty",))
     yield from _expand(op, "NaN in the padding", [], seed, lengths=("ragged", "empty row"), poison=True)
     yield from _expand(op, "hidden_size left out", [_Option(omissions=("hidden_size",))], seed)
-    for asked in (("Y",), tuple(f"Y_{s}" for s in _STATES[op])):
-        yield from _expand(op, f"only {' and '.join(asked)} asked for", [], seed, outputs=asked)
+    for outputs in (("Y",), tuple(f"Y_{s}" for s in _STATES[op])):
+        yield from _expand(op, f"only {' and '.join(outputs)} requested", [], seed, outputs=outputs)
 
 
 def _expand(op, label, options, seed, sizes=_Sizes(), traits=(), lengths=LENGTHS, outputs=None, poison=False):
     """The options in every direction, with every kind of sequence_lens."""
     for direction, kind in product(DIRECTIONS, lengths):
-        told = {"direction": direction, "lengths": kind, **dict(traits)}
-        name = ", ".join([f"{op} {label}", *(f"in {v}" if k == "slot" else v for k, v in told.items())])
+        all_traits = {"direction": direction, "lengths": kind, **dict(traits)}
+        name = ", ".join([f"{op} {label}", *(f"in {v}" if k == "slot" else v for k, v in all_traits.items())])
         rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
         inputs = _draw_inputs(rng, op, direction, sizes, "".join(o.extra_inputs for o in options))
         if kind != "whole":
@@ -163,16 +170,19 @@ def _expand(op, label, options, seed, sizes=_Sizes(), traits=(), lengths=LENGTHS
                                    inputs["X"], np.float32(np.nan))
         attributes = {"hidden_size": sizes.units, **({"direction": direction} if direction != "forward" else {})}
         for option in options:
-            asked = option.attributes
-            attributes |= asked(op, direction) if callable(asked) else asked
+            added = option.attributes
+            attributes |= added(op, direction) if callable(added) else added
         dropped = {name for option in options for name in option.omissions}
         case = Case(name, f"{op} {label}", op, {k: v for k, v in inputs.items() if k not in dropped},
-                    {k: v for k, v in attributes.items() if k not in dropped}, outputs or _list_outputs(op), told)
+                    {k: v for k, v in attributes.items() if k not in dropped}, outputs or _list_outputs(op), all_traits)
         yield swap_batch_and_time(case) if attributes.get("layout") else case
 
 
-def _draw_inputs(rng, op, direction, sizes, gives):
-    """Arrays for every input.  What is not given is drawn too: what is given does not depend on it."""
+def _draw_inputs(rng, op, direction, sizes, extra_inputs):
+    """Random arrays for X, W, R, B and the extra inputs.
+
+    All inputs are drawn, also those that are not returned: so the others are the same with and without them.
+    """
     T, B, I, H, weight = sizes
     D, G = _count_directions(direction), GATES[op] * H
     shapes = {"X": (T, B, I), "W": (D, G, I), "R": (D, G, H), "B": (D, 2 * G), "P": (D, 3 * H)}
@@ -180,17 +190,19 @@ def _draw_inputs(rng, op, direction, sizes, gives):
     arrays = {name: rng.standard_normal(shape, dtype=np.float32) for name, shape in shapes.items()}
     for name in "WRB":
         arrays[name] *= np.float32(weight)
-    return {n: a for n, a in arrays.items() if n in "XWRB" or n == "P" and "P" in gives or n[0] == "i" and "h" in gives}
+    present = {"X", "W", "R", "B", *("P" * ("P" in extra_inputs))}
+    present |= {f"initial_{s}" for s in _STATES[op]} if "h" in extra_inputs else set()
+    return {n: a for n, a in arrays.items() if n in present}
 
 
 def _make_lengths(kind, sizes):
-    """sequence_lens: with an empty row no row is full, so that the last steps are padding everywhere."""
-    T, lengths = sizes.time, {"ragged": (1.0, 0.3, 0.8, 0.15), "empty row": (0.5, 0.0, 0.8, 0.3), "all empty": (0.0,)}
-    return np.array([round(T * lengths[kind][b % len(lengths[kind])]) for b in range(sizes.batch)], np.int32)
+    """sequence_lens.  With an empty row no row is full, so that the last steps are padding in all rows."""
+    shares = {"ragged": (1.0, 0.3, 0.8, 0.15), "empty row": (0.5, 0.0, 0.8, 0.3), "all empty": (0.0,)}[kind]
+    return np.array([round(sizes.time * shares[b % len(shares)]) for b in range(sizes.batch)], np.int32)
 
 
-def swap_batch_and_time(case):
-    """The same case with the first two axes of X and of the initial states swapped."""
+def swap_batch_and_time(case: Case) -> Case:
+    """The case with the first two axes of X and of the initial states swapped."""
     swapped = {n: np.ascontiguousarray(a.swapaxes(0, 1)) if n[0] in "Xi" else a for n, a in case.inputs.items()}
     return case._replace(inputs=swapped)
 

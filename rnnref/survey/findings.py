@@ -1,63 +1,128 @@
-"""What a survey found, in sentences: departures from the text, refusals, what is ignored, what nothing explains.
-
-(floor 11)
-"""
+"""The findings of a survey as sentences: departures, unexplained differences, refusals and ignored options."""
 from collections import Counter
 from importlib.util import find_spec
+from typing import Iterator, Sequence
 
 import numpy as np
 
 from ..errors import import_optional
 from ..onnx.attributes import FUNCTIONS
-from .cases import ALPHA
-from .faults import OMITTED_SCALES
-from .probe import explain_refusal
+from .cases import ALPHA, Case, Outputs
+from .faults import OMITTED_SCALES, Fault, describe_use
+from .probe import Engine, Sensitivity, explain_refusal
+from .search import Result, Truth
+
+Groups = dict[str, list[Result]]                  # results by group, those that differ first
+_COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_MOST_CONDITIONS = 4                              # in the headline
 
 
 class Finding(str):
-    """A sentence; `about` holds its kind, groups and counts, for whoever wants to test or to count them."""
-    about: dict
+    """A sentence; `details` has its kind, its groups and its counts."""
+    details: dict
 
-    def __new__(cls, sentence, kind, groups, **about):
+    def __new__(cls, sentence: str, kind: str, groups: Sequence[str], **details: object) -> "Finding":
         self = super().__new__(cls, sentence)
-        self.about = {"kind": kind, "groups": list(groups), **about}
+        self.details = {"kind": kind, "groups": list(groups), **details}
         return self
 
 
-def find_departures(engine, by_group):
-    """One finding a change, what explains most groups first."""
+# the headline
+
+def write_headline(engine: str, ops: Sequence[str], findings: Sequence[Finding], results: Sequence[Result]) -> str:
+    """The verdict in one sentence: whether the engine is right, and who is affected where it is not.
+
+    >>> departs = Finding("...", "departs", ["LSTM clip"], condition="sets clip")
+    >>> write_headline("onnxruntime", ["GRU", "LSTM"], [departs], [Result(case=None, verdict="agrees")])
+    "onnxruntime's GRU and LSTM are right except in one case; you are affected if an LSTM sets clip."
+    """
+    known = [f for f in findings if f.details["kind"] in ("departs", "ignores")]
+    unknown = [f for f in findings if f.details["kind"] == "unexplained"]
+    compared = [r for r in results if r.verdict in ("agrees", "differs")]
+    subject, are = f"{engine}'s {_join(ops, 'and')}", "is" if len(ops) == 1 else "are"
+    if not compared:
+        return f"{subject} could not be compared with the reference."
+    if not known and not unknown:
+        return f"{subject} {are} right in every case that could be compared."
+    where = " and ".join([f"{_spell(len(known))} {'case' if len(known) == 1 else 'cases'}"] * bool(known)
+                         + [f"{_count(len(unknown), 'group')} of options without a known reason"] * bool(unknown))
+    conditions = list(dict.fromkeys(_name_affected(finding, ops) for finding in known))
+    if len(conditions) > _MOST_CONDITIONS:
+        conditions[_MOST_CONDITIONS - 1:] = [f"one of {len(conditions) - _MOST_CONDITIONS + 1} more findings applies"]
+    affected = f"; you are affected {_join([f'if {c}' for c in conditions], 'or')}" if conditions else ""
+    if not any(r.verdict == "agrees" for r in compared):
+        return f"{subject} {are} wrong in every case that could be compared{affected}."
+    return f"{subject} {are} right except in {where}{affected}."
+
+
+def write_refusals(engine: str, findings: Sequence[Finding]) -> str:
+    """One sentence on what the engine refuses, or ""."""
+    topics = [str(f.details["topic"]) for f in findings if f.details["kind"] == "refuses"]
+    return f"{engine} refuses, with an error: {'; '.join(topics)}." if topics else ""
+
+
+def _name_affected(finding, ops):
+    """"a node has P", or "an LSTM sets clip" where it concerns some of the operators."""
+    affected = _list_operators(finding.details["groups"])
+    articles = [f"{'a' if op == 'GRU' else 'an'} {op}" for op in affected]
+    nodes = "a node" if len(affected) == len(ops) > 1 else _join(articles, "or")
+    condition = finding.details["condition"]
+    return f"{nodes} {condition}" if condition else f"you use {nodes}"
+
+
+def _spell(n):
+    return _COUNTS[n] if n < len(_COUNTS) else str(n)
+
+
+def _join(words, conjunction):
+    """"a, b and c"."""
+    *first, last = words
+    return f"{', '.join(first)} {conjunction} {last}" if first else last
+
+
+# departures
+
+def find_departures(engine: str, by_group: Groups) -> Iterator[Finding]:
+    """One finding for each fault, those that explain most groups first."""
     found: dict = {}
-    for result in (r for of in by_group.values() for r in of):
-        for change in result.made:
-            found.setdefault(change.key, (change, []))[1].append(result)
-    for key, (change, differ) in sorted(found.items(), key=lambda item: -len(_list_groups(item[1][1]))):
+    for result in (r for results in by_group.values() for r in results):
+        for fault in result.faults:
+            found.setdefault(fault.key, (fault, []))[1].append(result)
+    for key, (fault, differ) in sorted(found.items(), key=lambda item: -len(_list_groups(item[1][1]))):
         groups = _list_groups(differ)
         cases = sum(len(by_group[group]) for group in groups)
-        alone = [r for r in differ if len(r.made) == 1]
-        partners = sorted({c.key for r in differ for c in r.made} - {key})
-        yield Finding(_write_sentence(engine, change, differ, groups, cases, alone, partners), "departs", groups, change=key,
-                      quote=change.quote, differ=len(differ), cases=cases, largest=_largest_error(alone or differ))
+        alone = [r for r in differ if len(r.faults) == 1]
+        partners = sorted({other.key for r in differ for other in r.faults} - {key})
+        sentence = _write_sentence(engine, fault, differ, groups, cases, alone, partners)
+        yield Finding(sentence, "departs", groups, fault=key, quote=fault.quote, differ=len(differ), cases=cases,
+                      largest=_largest_error(alone or differ), condition=_write_condition(fault, differ))
+
+
+def _write_condition(fault, differ):
+    functions = _find_scaled(fault, differ) or ["an activation"]
+    return fault.condition.format(functions=_join(functions, "or"))
 
 
 def _write_sentence(engine, fault, differ, groups, cases, alone, partners):
-    some = f", {len(differ) - len(alone)} of them only together with: {', '.join(partners)}" if partners else ""
-    text = f'The text on {fault.about}: "…{fault.quote}…".' if fault.quote else "The text does not say."
-    return (f"{_make_title(fault.about, groups)}: {engine} {fault.phrase}{_describe_scales(fault, differ)}. "
-            f"{_pluralize(len(differ), 'case')} of {_pluralize(len(groups), 'group')} differ, by up to "
-            f"{_describe_largest_error(alone or differ)}; all {cases} cases of these groups agree once {fault.remedy}{some}. "
-            f"{text}{_describe_defaults(fault, differ)}")
+    together = f", {len(differ) - len(alone)} of them only together with {', '.join(partners)}" if partners else ""
+    quote = f'The specification of {fault.topic}: "…{fault.quote}…".' if fault.quote else \
+        "The specification leaves this open."
+    return (f"{_make_title(fault.topic, groups)}: {engine} {fault.phrase}{_describe_scales(fault, differ)}. "
+            f"{_count(len(differ), 'case')} in {_count(len(groups), 'group')} differ, by up to "
+            f"{_describe_largest_error(alone or differ)}; all {cases} cases of these groups agree if the reference "
+            f"{fault.remedy}{together}. {quote}{_describe_defaults(fault, differ)}")
 
 
-def _make_title(about, groups):
-    """"LSTM, clip": the operators, and what it is about or the plainest option under which it shows."""
-    plainest = min(groups, key=lambda group: group.count("+"))
-    return f"{_list_operators(groups)}, {about or plainest.partition(' ')[2]}"
+def _make_title(topic, groups):
+    """"LSTM, clip": the operators, and the topic or the simplest group of options that shows it."""
+    simplest = min(groups, key=lambda group: group.count("+"))
+    return f"{', '.join(_list_operators(groups))}, {topic or simplest.partition(' ')[2]}"
 
 
 def _find_scaled(fault, results):
-    """The functions whose scales were left out."""
-    return sorted({n for r in results for n in r.case.attributes.get("activations", []) if fault.about == OMITTED_SCALES
-                   and n in ALPHA})
+    """The functions whose alpha or beta was left out."""
+    return sorted({n for r in results for n in r.case.attributes.get("activations", [])
+                   if fault.topic == OMITTED_SCALES and n in ALPHA})
 
 
 def _describe_scales(fault, results):
@@ -66,19 +131,19 @@ def _describe_scales(fault, results):
 
 
 def _describe_defaults(fault, results):
-    """What ONNX says of the default scales that were left out, function by function."""
+    """The defaults that ONNX documents for the alpha and beta that were left out."""
     known = {n: _find_onnx_default(n) for n in _find_scaled(fault, results)} if find_spec("onnx") else {}
-    said = [f"{n} has {known[n]}" for n in known if known[n]]
-    gone = [f"{n} (taken as {_describe_own_scales(n)})" for n in known if not known[n]]
-    if gone:
-        said.append(f"{' and '.join(gone)} {'is' if len(gone) == 1 else 'are'} not among ONNX's operators: no default "
-                    f"is documented")
-    return f" {'; '.join(said)}." if said else ""
+    parts = [f"{n} has {known[n]}" for n in known if known[n]]
+    missing = [f"{n} (here {_describe_own_scales(n)})" for n in known if not known[n]]
+    if missing:
+        parts.append(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not among ONNX's operators: no "
+                     f"default is documented")
+    return f" {'; '.join(parts)}." if parts else ""
 
 
 def _describe_own_scales(function):
-    given = zip(("alpha", "beta"), FUNCTIONS[function][1:])
-    return ", ".join(f"{part}={value:g}" for part, value in given if value is not None)
+    scales = zip(("alpha", "beta"), FUNCTIONS[function][1:])
+    return ", ".join(f"{part}={value:g}" for part, value in scales if value is not None)
 
 
 def _find_onnx_default(function):
@@ -91,18 +156,23 @@ def _find_onnx_default(function):
     return ", ".join(f"{n}={known[n]:.3g}" for n in ("alpha", "beta") if n in known)
 
 
-def find_unexplained(engine, by_group):
+# unexplained differences
+
+def find_unexplained(engine: str, by_group: Groups) -> Iterator[Finding]:
+    """One finding for each group with differences that no fault explains."""
     for group, results in by_group.items():
         differ = [r for r in results if r.verdict == "differs"]
-        if differ and not differ[0].made:
-            told = (f"{_make_title('', [group])}: {engine} differs in {len(differ)} of {_pluralize(len(results), 'case')}, by "
-                    f"up to {_describe_largest_error(differ)}{_describe_condition(results)}. No change that is known explains it, nor any two; "
-                    f"the first: {differ[0].case.name}.")
-            yield Finding(told, "unexplained", [group], differ=len(differ), cases=len(results), largest=_largest_error(differ))
+        if differ and not differ[0].faults:
+            yield Finding(f"{_make_title('', [group])}: {engine} differs in {len(differ)} of "
+                          f"{_count(len(results), 'case')}, by up to {_describe_largest_error(differ)}"
+                          f"{_describe_condition(results)}. No known fault explains it, and no pair of them; the first "
+                          f"case: {differ[0].case.name}.",
+                          "unexplained", [group], differ=len(differ), cases=len(results),
+                          largest=_largest_error(differ))
 
 
 def _describe_condition(results):
-    """", always and only with lengths: empty row", if one trait tells the cases that differ from those that agree."""
+    """", always and only with lengths: empty row", if one trait separates the cases that differ from the others."""
     for trait in results[0].case.traits:
         bad, good = ({r.case.traits[trait] for r in results if (r.verdict == "differs") == differs}
                      for differs in (True, False))
@@ -111,58 +181,65 @@ def _describe_condition(results):
     return ""
 
 
-def find_refusals(run, engine, results, truth):
-    """One finding for each thing that is refused, with what comes of the same said in another way."""
+# refusals
+
+def find_refusals(run: Engine, engine: str, results: Sequence[Result], truth: Truth) -> Iterator[Finding]:
+    """One finding for each refused option, with the verdict on the equivalent nodes that the engine accepts."""
     found: dict = {}
     for result in results:
         if result.verdict == "refused":
-            why = explain_refusal(run, result.case)
-            found.setdefault((why.about, why.instead), []).append((result, why))
-    for (about, instead), those in found.items():
-        groups = _list_groups([r for r, _ in those])
-        said = list(dict.fromkeys(r.refusal.rstrip(".") for r, _ in those))
-        more = f" (and {_pluralize(len(said) - 1, 'message')} like it)" if len(said) > 1 else ""
-        agree = Counter(_classify_agreement(truth, r.case, why.outputs, _collect_faults(results, r.case.op)) for r, why in those if instead)
-        yield Finding(f"{_make_title(about, groups)}: {engine} refuses {_pluralize(len(those), 'case')} of "
-                      f"{_pluralize(len(groups), 'group')}, \"{said[0]}\"{more}.{_describe_rewrite(instead, agree)}", "refuses",
-                      groups, about=about, cases=len(those), agree=agree.total() - agree[""], messages=said)
+            refusal = explain_refusal(run, result.case)
+            found.setdefault((refusal.topic, refusal.instead), []).append((result, refusal.outputs))
+    for (topic, instead), refused in found.items():
+        groups = _list_groups([r for r, _ in refused])
+        messages = list(dict.fromkeys(r.refusal.rstrip(".") for r, _ in refused))
+        more = f" (and {_count(len(messages) - 1, 'similar message')})" if len(messages) > 1 else ""
+        agree = Counter(_classify_agreement(truth, r.case, outputs, _collect_faults(results, r.case.op))
+                        for r, outputs in refused if instead)
+        yield Finding(f"{_make_title(topic, groups)}: {engine} refuses {_count(len(refused), 'case')} in "
+                      f"{_count(len(groups), 'group')} with the error \"{messages[0]}\"{more}."
+                      f"{_describe_rewrite(instead, agree)}", "refuses", groups,
+                      topic=topic or "nodes of " + ", ".join(_list_operators(groups)), cases=len(refused),
+                      agree=agree.total() - agree[""], messages=messages)
 
 
-def _classify_agreement(truth, case, outputs, faults):
-    """Whether the outputs of a twin are the truth "at once", or "in the end" what the departures make of it, or not."""
-    for changes, said in (((), "at once"), (faults, "in the end")):
-        distance = truth.distance(case, outputs, changes)
+def _classify_agreement(truth: Truth, case: Case, outputs: Outputs, faults: tuple[Fault, ...]) -> str:
+    """"directly" or "with faults" if the outputs of an equivalent case agree with the reference, else ""."""
+    for tried, answer in (((), "directly"), (faults, "with faults")):
+        distance = truth.distance(case, outputs, tried)
         if distance and distance.agrees:
-            return said
+            return answer
     return ""
 
 
 def _describe_rewrite(instead, agree):
     if not instead:
         return ""
-    more = f", {agree['in the end']} more with the departures above" if agree["in the end"] else ""
-    return f" Said {instead}, {agree['at once']} of {agree.total()} agree{more}."
+    more = f", {agree['with faults']} more with the departures above" if agree["with faults"] else ""
+    return f" Rewritten {instead}, {agree['directly']} of {agree.total()} agree{more}."
 
 
 def _collect_faults(results, op):
-    """The changes that explain any case of an operator."""
-    return tuple({c.key: c for r in results if r.case.op == op for c in r.made}.values())
+    """The faults that explain any case of an operator."""
+    return tuple({fault.key: fault for r in results if r.case.op == op for fault in r.faults}.values())
 
 
-def find_ignored(engine, sensitivities, results):
-    """What may be left out without the outputs moving, where no departure says so already."""
+# ignored inputs and attributes
+
+def find_ignored(engine: str, sensitivities: Sequence[Sensitivity], results: Sequence[Result]) -> Iterator[Finding]:
+    """The inputs and attributes that change no output, unless a departure reports them already."""
     silent: dict = {}
-    for h in sensitivities:
-        known = {c.key for c in _collect_faults(results, h.op)}
-        covered = "without activations" if h.name.startswith("activation") else f"without {h.name}"
-        if h.moved < h.tried and not known & {covered, f"without {h.name}"}:
-            silent.setdefault((h.name, h.moved == 0), []).append(h)
-    for (name, always), of in silent.items():
-        ops, moved, tried = [h.op for h in of], sum(h.moved for h in of), sum(h.tried for h in of)
-        says = "silently ignores" if always else f"ignores, in {tried - moved} of {tried} cases,"
-        yield Finding(f"{', '.join(ops)}, {name}: {engine} {says} {name}. With and without it the outputs are the "
-                      f"same, where the reference moves by up to {max(h.by for h in of):.2g}.", "ignores",
-                      [f"{op} {name}" for op in ops], about=name)
+    for s in sensitivities:
+        known = {fault.key for fault in _collect_faults(results, s.op)}
+        covered = "without activations" if s.name.startswith("activation") else f"without {s.name}"
+        if s.moved < s.tried and not known & {covered, f"without {s.name}"}:
+            silent.setdefault((s.name, s.moved == 0), []).append(s)
+    for (name, always), group in silent.items():
+        ops, moved, tried = [s.op for s in group], sum(s.moved for s in group), sum(s.tried for s in group)
+        ignores = "silently ignores" if always else f"ignores, in {tried - moved} of {tried} cases,"
+        yield Finding(f"{', '.join(ops)}, {name}: {engine} {ignores} {name}. With and without it the outputs are the "
+                      f"same, while the reference changes by up to {max(s.by for s in group):.2g}.", "ignores",
+                      [f"{op} {name}" for op in ops], topic=name, condition=describe_use(name))
 
 
 def _largest_error(results):
@@ -170,10 +247,10 @@ def _largest_error(results):
 
 
 def _describe_largest_error(results):
-    """The largest difference that is a number, and whether there are others."""
+    """The largest finite difference, and whether there are NaN or other shapes."""
     finite = [r.distance.error for r in results if np.isfinite(r.distance.error)]
-    odd = ["NaN or in shape"] if len(finite) < len(results) else []
-    return " or by ".join([f"{max(finite):.2g}"] * bool(finite) + odd)
+    others = ["NaN or in shape"] if len(finite) < len(results) else []
+    return " or by ".join([f"{max(finite):.2g}"] * bool(finite) + others)
 
 
 def _list_groups(results):
@@ -181,24 +258,25 @@ def _list_groups(results):
 
 
 def _list_operators(groups):
-    return ", ".join(dict.fromkeys(group.split()[0] for group in groups))
+    return list(dict.fromkeys(group.split()[0] for group in groups))
 
 
-def _pluralize(n, noun):
+def _count(n, noun):
+    """"1 case", "2 cases"."""
     return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
-def locate_divergence(case, got, want, budget):
-    """"Y, t=2, reverse, row 1", or the first state that is off; "" where nothing is."""
+def locate_divergence(case: Case, got: Outputs, expected: Outputs, budget: float) -> str:
+    """"Y, t=2, reverse, row 1", or the first state that differs; "" where nothing differs."""
     for name in case.outputs:
-        if got[name].shape != want[name].shape:
-            return f"{name} has shape {got[name].shape}, expected {want[name].shape}"
-        off = ~(np.abs(got[name].astype("float64") - want[name]) <= budget)
+        if got[name].shape != expected[name].shape:
+            return f"{name} has shape {got[name].shape}, expected {expected[name].shape}"
+        off = ~(np.abs(got[name].astype("float64") - expected[name]) <= budget)
         if off.any():
             if case.attributes.get("layout"):
                 off = off.transpose(1, 2, 0, 3) if name == "Y" else off.swapaxes(0, 1)
             *t, d, row, _ = (int(k) for k in np.argwhere(off)[0])
-            way = case.attributes.get("direction", "forward")
-            way = ("forward", "reverse")[d] if way == "bidirectional" else way
-            return ", ".join([name, *(f"t={k}" for k in t), way, f"row {row}"])
+            direction = case.attributes.get("direction", "forward")
+            direction = ("forward", "reverse")[d] if direction == "bidirectional" else direction
+            return ", ".join([name, *(f"t={k}" for k in t), direction, f"row {row}"])
     return ""

@@ -1,29 +1,32 @@
-"""A small grid of a framework's recurrent layers, each held to the reference.  (floor 10)"""
+"""A survey of the recurrent layers of PyTorch and of Keras: a small grid, each layer compared with the reference."""
 import os
 from importlib.util import find_spec
 from itertools import product
+from typing import Optional, Sequence
 
 from ..check.report import Report
 from ..check.verify import verify
 from ..errors import NotSupported, import_optional
+from .search import Watch
 
 T, B, I, H = 12, 4, 5, 7
 _RAGGED_LENGTHS = (12, 3, 8, 1)
 
 
-def survey_framework(name, ops, seed=0, progress=None):
-    """Layers, directions and lengths of "torch" or "keras": one `Report` of all rows, a group a layer."""
+def survey_framework(name: str, ops: Sequence[str], seed: int = 0, progress: Optional[Watch] = None) -> Report:
+    """One `Report` on the layers of "torch" or "keras": directions, depths and lengths, one group for each layer."""
     grids = {"torch": _list_torch_layers, "keras": _list_keras_layers}
     if name not in grids:
         raise NotSupported("verify", f"a grid of {name!r}", known=", ".join(map(repr, grids)))
-    made, reports = list(grids[name](ops, seed)), {}
-    for label, layer, shape, options in (progress or (lambda steps, what: steps))(made, "layers"):
+    watch = progress or (lambda steps, what: steps)
+    layers, reports = list(grids[name](ops, seed)), {}
+    for label, layer, shape, options in watch(layers, "layers"):
         reports[label] = verify(layer, shape, seed=seed, **options)
     rows = [row._replace(group=label, name=f"{label}: {row.name}") for label, r in reports.items() for row in r.rows]
     findings = [f"{label}: {finding}" for label, r in reports.items() if not r.ok for finding in r.findings]
     facts = [r.facts for r in reports.values()]
     common = {key: value for key, value in facts[0].items() if all(f.get(key) == value for f in facts)}
-    return Report(f"{name} held to the reference: {len(made)} layers", rows, common, findings)
+    return Report(f"A grid of {len(layers)} {name} layers", rows, common, findings)
 
 
 def _list_torch_layers(ops, seed):
@@ -41,7 +44,7 @@ def _list_torch_layers(ops, seed):
 
 
 def _list_keras_layers(ops, seed):
-    if find_spec("tensorflow") is None:           # what Keras would take if nobody says
+    if find_spec("tensorflow") is None:           # the default back end of Keras
         os.environ.setdefault("KERAS_BACKEND", "torch" if find_spec("torch") else "jax")
     keras = import_optional("keras", "peers", "verify")
     keras.utils.set_random_seed(seed)

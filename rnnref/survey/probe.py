@@ -1,31 +1,36 @@
-"""Two more questions to an engine: what does it refuse, and is anything given to it ignored?  (floor 11)"""
+"""Two more tests of an engine: which option makes it refuse a case, and which inputs and attributes it ignores."""
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple, Optional, Sequence
 
 from ..check.onnx_engines import RefusalError
 from ..onnx.attributes import CANONICAL_NAMES, FUNCTIONS
-from .effects import leave_out, to_time_first
+from .cases import Case, Outputs
+from .effects import CaseEffect, leave_out, to_time_first
 from .faults import OPTIONAL, Fault, to_batch_first
-from .search import CHAOS_THRESHOLD, max_difference, max_magnitude
+from .search import CHAOS_THRESHOLD, Result, Truth, max_difference, max_magnitude
 
-_THRESHOLD = CHAOS_THRESHOLD                                     # by less than this, nothing has changed
+Engine = Callable[[Case], Outputs]
+_THRESHOLD = CHAOS_THRESHOLD                      # a smaller relative change is no change
 
 
 class _Rewrite(NamedTuple):
-    """Another way to say the same, which the engine may take where it refuses the first."""
-    refused: str
+    """An equivalent form of a node, which an engine may accept where it refuses the original."""
+    original: str
     instead: str
-    case: Any                                     # case -> case, or None
-    outputs: Any = dict                           # the outputs of the twin, as the case has them
+    case: CaseEffect
+    outputs: Callable[[Outputs], Outputs] = dict  # the outputs of the rewritten case -> those of the original
 
 
-def _list_rewrites():
+def _list_rewrites() -> Iterator[_Rewrite]:
     yield _Rewrite("layout=1", "with layout=0 and the first two axes swapped",
-               lambda case: to_time_first(case) if case.attributes.get("layout") else None,
-               lambda outputs: {n: to_batch_first(n, a) for n, a in outputs.items()})
-    yield _Rewrite("activation names in other case than the text's", "with the names as the text writes them", _normalize_names)
-    yield _Rewrite("a node without hidden_size", "with hidden_size given, which R tells too", _add_hidden_size)
-    yield _Rewrite("activations without their scales", "with the default scales given", _add_default_scales)
+                   lambda case: to_time_first(case) if case.attributes.get("layout") else None,
+                   lambda outputs: {n: to_batch_first(n, a) for n, a in outputs.items()})
+    yield _Rewrite("activation names in upper or lower case", "with the names written as in the specification",
+                   _normalize_names)
+    yield _Rewrite("a node without hidden_size", "with hidden_size, which the shape of R also gives",
+                   _add_hidden_size)
+    yield _Rewrite("activations without alpha and beta", "with the default alpha and beta written out",
+                   _add_default_scales)
 
 
 def _normalize_names(case):
@@ -42,9 +47,9 @@ def _add_default_scales(case):
     lists = {}
     for part in ("alpha", "beta"):
         defaults = [getattr(FUNCTIONS[n], part) for n in names if getattr(FUNCTIONS[n], part) is not None]
-        given = list(case.attributes.get(f"activation_{part}", []))
-        if len(given) < len(defaults):
-            lists[f"activation_{part}"] = given + defaults[len(given):]
+        values = list(case.attributes.get(f"activation_{part}", []))
+        if len(values) < len(defaults):
+            lists[f"activation_{part}"] = values + defaults[len(values):]
     return _set_attributes(case, **lists)
 
 
@@ -55,28 +60,28 @@ def _set_attributes(case, **attributes):
 
 
 class Refusal(NamedTuple):
-    """Why a case is refused, and what comes of it said in another way."""
-    about: str
+    """The option that makes an engine refuse a case, and the outputs of an equivalent case that it accepts."""
+    topic: str
     instead: str = ""
-    outputs: Any = None
+    outputs: Optional[Outputs] = None
 
 
-def explain_refusal(engine, case):
-    """The first way to say the same that the engine takes, or else the first thing without which it runs."""
-    for twin in _list_rewrites():
-        same = twin.case(case)
-        outputs = same and _try_engine(engine, same)
+def explain_refusal(engine: Engine, case: Case) -> Refusal:
+    """The first equivalent form that the engine accepts, or else the first option without which it runs the case."""
+    for rewrite in _list_rewrites():
+        rewritten = rewrite.case(case)
+        outputs = _try_engine(engine, rewritten) if rewritten else None
         if outputs:
-            return Refusal(twin.refused, twin.instead, twin.outputs(outputs))
+            return Refusal(rewrite.original, rewrite.instead, rewrite.outputs(outputs))
     for name in OPTIONAL:
-        fewer = leave_out(*_list_dependents(name))(case)
-        if fewer and _try_engine(engine, fewer):
+        shorter = leave_out(*_list_dependents(name))(case)
+        if shorter and _try_engine(engine, shorter):
             return Refusal(name)
     return Refusal("")
 
 
 def _list_dependents(name):
-    """What goes with an attribute or input when it is left out."""
+    """The inputs and attributes that are left out together with `name`."""
     return {"activations": ("activations", "activation_alpha", "activation_beta"),
             "initial_h": ("initial_h", "initial_c")}.get(name, (name,))
 
@@ -89,39 +94,43 @@ def _try_engine(engine, case):
 
 
 class Sensitivity(NamedTuple):
-    """Whether leaving something out moves the engine's outputs as it moves the reference's."""
+    """Whether the engine's outputs change as the reference's do when an input or attribute is left out."""
     op: str
     name: str
-    moved: int = 0                                # in so many of `tried` cases
+    moved: int = 0                                # the number of cases, of those tried, in which they change
     tried: int = 0
-    by: float = 0.0                               # the most that the reference moved by
+    by: float = 0.0                               # the largest relative change of the reference
 
 
-def measure_sensitivities(engine, truth, results):
-    """A `Heeded` for everything that may be left out, of every operator, from the first group that tells."""
+def measure_sensitivities(engine: Engine, truth: Truth, results: Sequence[Result]) -> list[Sensitivity]:
+    """A `Sensitivity` for every optional input and attribute of every operator.
+
+    Each is measured on the first group of results in which leaving it out changes the reference.
+    """
     groups: dict = {}
     for result in results:
         for name in ("direction", *OPTIONAL):
             if name in result.case.inputs or name in result.case.attributes:
                 groups.setdefault((result.case.op, name), {}).setdefault(result.case.group, []).append(result)
-    return [_measure_sensitivity(engine, truth, op, name, of) for (op, name), of in groups.items()]
+    return [_measure_sensitivity(engine, truth, op, name, by_group) for (op, name), by_group in groups.items()]
 
 
-def _measure_sensitivity(engine, truth, op, name, groups):
-    change, counts, by = Fault(f"left out: {name}", "", case=leave_out(*_list_dependents(name))), Counter(), 0.0
-    for results in groups.values():
+def _measure_sensitivity(engine, truth, op, name, by_group):
+    effect = leave_out(*_list_dependents(name))
+    fault, counts, largest = Fault(f"left out: {name}", "", case=effect), Counter(), 0.0
+    for results in by_group.values():
         for case, got in ((r.case, r.got) for r in results if r.got is not None):
-            flipped = truth.outputs(case, (change,))
-            away = flipped and _measure_change(truth.outputs(case), flipped, case)
-            new = away and away > _THRESHOLD and _try_engine(engine, change.case(case))
+            expected: Any = truth.outputs(case, (fault,))
+            change = expected and _measure_change(truth.outputs(case), expected, case)
+            new = change and change > _THRESHOLD and _try_engine(engine, effect(case))
             if new:
-                by = max(by, away)
+                largest = max(largest, change)
                 counts[_measure_change(got, new, case) > _THRESHOLD] += 1
         if counts:
             break
-    return Sensitivity(op, name, counts[True], counts.total(), by)
+    return Sensitivity(op, name, counts[True], counts.total(), largest)
 
 
 def _measure_change(a, b, case):
-    """By how much of their largest entry the outputs move, in the one that moves most."""
+    """The change of the outputs relative to their largest entry, in the output that changes most."""
     return max(max_difference(a[n], b[n]) / max(1, max_magnitude(a[n])) for n in case.outputs)

@@ -1,39 +1,55 @@
-"""A survey as text: findings, the options that depart beside each other, and what agrees.  (floor 11)"""
+"""A survey as text of 80 columns: the verdict, the findings, the options that depart, and what agrees."""
 from textwrap import wrap
+from typing import TYPE_CHECKING, Iterator
 
-from ..check.report import format_facts, format_table
+from ..check.report import format_facts
 
-_WIDTH = 118
-_NO_BREAK_SPACE = "\u00a0"                                   # a space at which no line ends
+if TYPE_CHECKING:
+    from .survey import Survey
+
+_WIDTH = 80
+_NO_BREAK_SPACE = "\u00a0"
+_MARKS = {"agrees": "ok", "differs": "XX", "refused": "--", "not comparable": "??"}
+_LEGEND = ("Options that depart: how many cases, and [the finding].  XX differ, -- refused, ?? not comparable; ok all "
+           "agree, with the largest error in float32 roundings:")
 
 
-def render_text(survey):
-    """The lines of a survey, 120 columns at most."""
-    yield survey.title
-    yield f"{len(survey.rows)} cases in {len({r.group for r in survey.rows})} groups of options: {survey.summary}"
-    differ = [result for result in survey.results if result.verdict == "differs"]
-    if differ:
-        yield f"{sum(bool(r.made) for r in differ)} of the {len(differ)} that differ are explained by a finding"
+def render_text(survey: "Survey") -> Iterator[str]:
+    """The lines of a survey."""
+    yield from _wrap(survey.headline)
+    yield from _wrap(survey.refusals)
+    groups = len({r.group for r in survey.rows})
+    yield from ("", *_wrap(f"{survey.title}: {len(survey.rows)} cases in {groups} groups of options, {survey.summary}"
+                           f"{_count_explained(survey)}."))
     if survey.findings:
         yield from ("", f"Findings: {len(survey.findings)}")
     for n, finding in enumerate(survey.findings, 1):
-        first, *rest = wrap(str(finding), _WIDTH - 6)
-        yield from (f"  {n:>2}  {first}", *(f"      {line}" for line in rest))
+        yield from _wrap(str(finding), f"  {n:>2}  ", "      ")
     cells = _group_by_option(survey)
-    departing = {label: row for label, row in cells.items() if any("agree" not in cell for cell in row.values())}
+    departing = {label: row for label, row in cells.items() if any(not cell.startswith("ok") for cell in row.values())}
     if departing:
-        yield from ("", "Options that depart [by finding]; beside what agrees, its largest error in float32 roundings:",
-                    *_format_grid(departing))
+        yield from ("", *_wrap(_LEGEND), *_format_grid(departing))
     yield from ("", *_describe_agreement(survey, [label for label in cells if label not in departing]))
-    yield from ("", *format_facts(survey.facts))
+    yield from ("", *format_facts(survey.facts, _WIDTH))
+
+
+def _wrap(text, first="", rest=""):
+    """The text in lines of at most 80 columns; lines end at spaces, and in words that are longer than a line."""
+    return wrap(text, _WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
+
+
+def _count_explained(survey):
+    differ = [result for result in survey.results if result.verdict == "differs"]
+    explained = sum(bool(r.faults) for r in differ)
+    return f"; findings explain {explained} of the {len(differ)} that differ" if differ else ""
 
 
 def _group_by_option(survey):
-    """{option: {operator: what to say of this group}}."""
+    """{option: {operator: the cell of the grid}}."""
     numbers: dict = {}
     for n, finding in enumerate(survey.findings, 1):
-        for group in finding.about["groups"]:
-            numbers.setdefault(group, []).append(f"[{n}]")
+        for group in finding.details["groups"]:
+            numbers.setdefault(group, []).append(str(n))
     groups: dict = {}
     for result in survey.results:
         groups.setdefault(result.case.group, []).append(result)
@@ -45,29 +61,36 @@ def _group_by_option(survey):
 
 
 def _format_cell(results, numbers):
-    bad = [r for r in results if r.verdict != "agrees"]
-    if not bad:
-        return f"{len(results)} agree {max(r.distance.roundings for r in results):5.1f}"
-    share = "" if len(bad) == len(results) else f" of {len(results)}"
-    said = " and ".join(dict.fromkeys("differ" if r.verdict == "differs" else r.verdict for r in bad))
-    return f"{len(bad)}{share} {said} {''.join(numbers)}"
+    """"XX 3/9 [1,2]": of 9 cases, 3 differ because of findings 1 and 2; "ok 2.4": all agree within 2.4 roundings."""
+    counts = {verdict: sum(r.verdict == verdict for r in results) for verdict in _MARKS if verdict != "agrees"}
+    parts = [f"{_MARKS[verdict]} {n}/{len(results)}" for verdict, n in counts.items() if n]
+    if not parts:
+        return f"ok {max(r.distance.roundings for r in results):.1f}"
+    return " ".join([*parts, *([f"[{','.join(numbers)}]"] if numbers else [])])
 
 
 def _format_grid(cells):
+    """A line for each option, with a column for each operator; long options are wrapped."""
     ops = list(dict.fromkeys(op for row in cells.values() for op in row))
-    yield from format_table(["", *ops], ([label, *(row.get(op, "") for op in ops)] for label, row in cells.items()))
+    widths = [max(len(op), *(len(row.get(op, "")) for row in cells.values())) for op in ops]
+    wide = max(16, min(max(map(len, cells)), _WIDTH - 2 - sum(width + 2 for width in widths)))
+    yield " " * (wide + 2) + "".join(f"  {op:<{width}}" for op, width in zip(ops, widths)).rstrip()
+    for label, row in cells.items():
+        *above, last = wrap(label, wide)
+        yield from (f"  {line}" for line in above)
+        columns = "".join(f"  {row.get(op, ''):<{width}}" for op, width in zip(ops, widths))
+        yield f"  {last:<{wide}}{columns}".rstrip()
 
 
 def _describe_agreement(survey, labels):
-    """Which options agree everywhere, and how well."""
+    """Which options agree in all cases, and how well."""
     agree = [r for r in survey.results if r.verdict == "agrees"]
     if not agree:
         return
     worst = max(agree, key=lambda r: r.distance.roundings)
-    yield from wrap(f"{len(agree)} cases agree, at worst within {worst.distance.roundings:.1f} float32 roundings "
-                    f"(2^-23 of the largest entry): {worst.case.name}.", _WIDTH)
+    yield from _wrap(f"{len(agree)} cases agree, within {worst.distance.roundings:.1f} float32 roundings (2^-23 of the "
+                     f"largest entry) or less; the worst is {worst.case.name}.")
     if labels:
-        yield "Options under which every case does:"
+        yield "Options that agree in all cases:"
         whole = [label.replace(" ", _NO_BREAK_SPACE) for label in labels]
-        lines = wrap(" · ".join(whole), _WIDTH - 2, initial_indent="  ", subsequent_indent="  ")
-        yield from (line.replace(_NO_BREAK_SPACE, " ") for line in lines)
+        yield from (line.replace(_NO_BREAK_SPACE, " ") for line in _wrap(" · ".join(whole), "  ", "  "))

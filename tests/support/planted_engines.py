@@ -1,12 +1,12 @@
-"""Engines with a fault each, of onnx_reading, which shares no line with the reference that a survey holds them to."""
+"""Engines with one fault each, made of onnx_reading, which shares no code with the reference of the survey."""
 import numpy as np
 
 from rnnref.survey import cases
 from tests.support import onnx_reading
 
 
-def read(case, **switches):
-    """The case by the independent reading, as an engine in single precision would give it."""
+def run_independent(case, **switches):
+    """The outputs of the independent implementation, rounded to float32."""
     outputs = getattr(onnx_reading, case.op.lower())(case.inputs, case.attributes, **switches)
     return {name: a.astype(np.float32) for name, a in outputs.items()}
 
@@ -14,24 +14,24 @@ def read(case, **switches):
 def ignoring(*names):
     def engine(case):
         inputs, attributes = ({n: v for n, v in d.items() if n not in names} for d in (case.inputs, case.attributes))
-        return read(case._replace(inputs=inputs, attributes=attributes))
+        return run_independent(case._replace(inputs=inputs, attributes=attributes))
     return engine
 
 
 def switched(**switches):
-    return lambda case: read(case, **switches)
+    return lambda case: run_independent(case, **switches)
 
 
 def changed(**attributes):
-    return lambda case: read(case._replace(attributes=case.attributes | attributes))
+    return lambda case: run_independent(case._replace(attributes=case.attributes | attributes))
 
 
 def with_inputs(f):
-    return lambda case: read(case._replace(inputs=case.inputs | f(case)))
+    return lambda case: run_independent(case._replace(inputs=case.inputs | f(case)))
 
 
 def gates_as(order):
-    """Reads the blocks of W, R and B of an LSTM in another order than i o f c."""
+    """An LSTM that reads the blocks of W, R and B in another order than i o f c."""
     def blocks(case):
         perm, new = [order.index(g) for g in "iofc"], {}
         for n in set("WRB") & set(case.inputs):
@@ -42,7 +42,7 @@ def gates_as(order):
 
 
 def in_either_layout(engine):
-    """The same engine for layout=1 too."""
+    """The same engine, which accepts layout=1 too."""
     def run(case):
         if not case.attributes.get("layout"):
             return engine(case)
@@ -56,7 +56,7 @@ def in_either_layout(engine):
 @in_either_layout
 def from_the_padding(case):
     """The reverse direction reads the whole of X, padding first."""
-    y = read(case)
+    y = run_independent(case)
     if "sequence_lens" not in case.inputs or case.attributes.get("direction") in (None, "forward"):
         return y
     whole = ignoring("sequence_lens")(case)
@@ -71,8 +71,8 @@ def from_the_padding(case):
 
 @in_either_layout
 def running_on(case):
-    """Forward outputs run on over the padding."""
-    y = read(case)
+    """Forward outputs continue into the padding."""
+    y = run_independent(case)
     if case.attributes.get("direction") != "reverse":
         y["Y"][:, 0] = ignoring("sequence_lens")(case)["Y"][:, 0]
     return y
@@ -80,8 +80,8 @@ def running_on(case):
 
 @in_either_layout
 def last_again(case):
-    """Keras's way: the last output again in the padding."""
-    y = read(case)
+    """The last output repeated in the padding, as in Keras."""
+    y = run_independent(case)
     for b, n in enumerate(case.inputs.get("sequence_lens", [])):
         y["Y"][n:, :, b] = y["Y"][max(n - 1, 0), :, b]
     return y
@@ -89,21 +89,21 @@ def last_again(case):
 
 @in_either_layout
 def backwards(case):
-    """reverse is run from the first step, alone or as the second direction."""
-    y, X = read(case), case.inputs["X"].copy()
+    """The reverse direction starts at the first step, alone or as the second direction."""
+    y, X = run_independent(case), case.inputs["X"].copy()
     if case.attributes.get("direction") in (None, "forward"):
         return y
     lengths = case.inputs.get("sequence_lens", [len(X)] * X.shape[1])
     for b, n in enumerate(lengths):
         X[:n, b] = X[:n, b][::-1]
-    other = read(case._replace(inputs=case.inputs | {"X": X}))
+    other = run_independent(case._replace(inputs=case.inputs | {"X": X}))
     for b, n in enumerate(lengths):
         y["Y"][:n, -1, b] = other["Y"][:n, -1, b][::-1]
     return y | {n: np.concatenate([a[:-1], other[n][-1:]]) for n, a in y.items() if n != "Y"}
 
 
 def first_direction_only(case):
-    """Both directions take the functions and scales of the first."""
+    """Both directions use the activations of the first."""
     attributes = dict(case.attributes)
     if attributes.get("direction") == "bidirectional" and "activations" in attributes:
         first = attributes["activations"][:len(attributes["activations"]) // 2]
@@ -111,10 +111,19 @@ def first_direction_only(case):
         for name, table in cases.SCALES.items():
             if name in attributes:
                 attributes[name] = attributes[name][:sum(f in table for f in first)] * 2
-    return read(case._replace(attributes=attributes))
+    return run_independent(case._replace(attributes=attributes))
 
 
-PLANTED = [                                       # engine, operator, options to run, what must be named
+def reverse_as_forward(case):
+    return (ignoring("direction") if case.attributes.get("direction") == "reverse" else run_independent)(case)
+
+
+def exchange_final_states(case):
+    y = run_independent(case)
+    return y | {"Y_h": y["Y_c"], "Y_c": y["Y_h"]}
+
+
+PLANTED = [                                       # operator, engine, option to run, the faults that must be found
     ("RNN", ignoring("clip"), "clip", {"without clip"}),
     ("LSTM", ignoring("sequence_lens"), "plain", {"without sequence_lens"}),
     ("LSTM", ignoring("initial_c"), "initial states", {"without initial_c"}),
@@ -139,8 +148,7 @@ PLANTED = [                                       # engine, operator, options to
     ("RNN", running_on, "plain", {"Y runs on"}),
     ("GRU", last_again, "plain", {"Y repeats"}),
     ("LSTM", backwards, "plain", {"reverse from the first step"}),
-    ("RNN", lambda c: ignoring("direction")(c) if c.attributes.get("direction") == "reverse" else read(c), "plain",
-     {"reverse as forward"}),
-    ("LSTM", lambda c: read(c) | {"Y_h": read(c)["Y_c"], "Y_c": read(c)["Y_h"]}, "plain", {"final states exchanged"}),
+    ("RNN", reverse_as_forward, "plain", {"reverse as forward"}),
+    ("LSTM", exchange_final_states, "plain", {"final states exchanged"}),
     ("LSTM", ignoring("clip", "input_forget"), "clip + input_forget", {"without clip", "without input_forget"}),
 ]
