@@ -1,8 +1,8 @@
 """rnnref: the reference for recurrent neural networks, forward and backward, in plain NumPy that reads like the paper.
 
-    cells             one timestep: forward(p, x, s) -> y, s', kept  and  backward(p, kept, dy, ds') -> dx, ds, dextra, dp
+    cells             one timestep: forward(p, x, s) -> y, s', kept;  backward(p, kept, dy, ds') -> dx, ds, dextra, dp
     init              first values of parameters: init.parameters(cell, n_in, units, rng)
-    run, run_back     a cell over a sequence: run(cell, p, xs) -> ys, s', tape;  run_back(tape, dys) -> dxs, ds, dextra, dp
+    run, run_back     a sequence: run(cell, p, xs) -> ys, s', tape;  run_back(tape, dys, ds') -> dxs, ds, dextra, dp
     explain           which path of execution runs, and why nothing faster
     layers            layers with Keras's names, arguments and weights
     verify            is this implementation right?  verify(candidate, x) -> report: a torch module, a Keras layer,
@@ -31,7 +31,7 @@ from .tree import PerStep as PerStep, to
 
 if TYPE_CHECKING:
     from . import check as check, interop, layers, onnx, plot, survey as survey, testing, tf1
-    from .check import assert_matches, verify
+    from .check.verify import assert_matches, verify
 
 __version__ = "0.1.0"
 

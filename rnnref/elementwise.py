@@ -1,43 +1,47 @@
-"""Functions of one number, each beside its derivative.  (floor 0)
+"""Functions of one number, each beside its derivative: the activations.
 
-Derivatives are taken from the output where the output determines them: it is kept anyway, so the input need not be.
+A derivative is computed from the output where the output determines it: that is kept anyway, the input need not be.
 """
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any, NamedTuple, Optional
 
-from .arrays import namespace
+from .arrays import Array, namespace
 from .errors import NotSupported
 
 
-def sigmoid(x):
+def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)), written so that it never overflows."""
     return 0.5 * (namespace(x).tanh(0.5 * x) + 1)
 
 
-def dsigmoid(y, dy):
+def dsigmoid(y: Array, dy: Array) -> Array:
+    """From y = sigmoid(x)."""
     return dy * y * (1 - y)
 
 
-def tanh(x):
+def tanh(x: Array) -> Array:
+    """tanh(x), by the array module of x."""
     return namespace(x).tanh(x)
 
 
-def dtanh(y, dy):
+def dtanh(y: Array, dy: Array) -> Array:
+    """From y = tanh(x)."""
     return dy * (1 - y * y)
 
 
-def clip(x, limit):
+def clip(x: Array, limit: float) -> Array:
     """x where |x| < limit, else the limit with its sign."""
     return namespace(x).clip(x, -limit, limit)
 
 
-def dclip(x, limit, dy):
+def dclip(x: Array, limit: float, dy: Array) -> Array:
     """`x` may be the clipped value: it lies on the limit exactly where it was clipped."""
     return where(abs(x) < limit, dy, 0)
 
 
-def where(condition, a, b):
+def where(condition: Array, a: Any, b: Any) -> Array:
+    """`a` where the condition holds, `b` elsewhere."""
     return namespace(condition).where(condition, a, b)
 
 
@@ -51,26 +55,31 @@ def dsoftmax(y, dy):
     return y * (dy - (dy * y).sum(-1, keepdims=True))
 
 
-def elu(x, alpha):
+def elu(x: Array, alpha: float) -> Array:
+    """x where x > 0, else alpha (exp(x) - 1)."""
     xp = namespace(x)
     return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0)))
 
 
-def softplus(x):
+def softplus(x: Array) -> Array:
+    """log(1 + exp(x)), written so that it never overflows."""
     xp = namespace(x)
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-abs(x)))
 
 
-def dswish(x, dy):
+def dswish(x: Array, dy: Array) -> Array:
+    """The gradient of x sigmoid(x)."""
     s = sigmoid(x)
     return dy * (s + x * s * (1 - s))
 
 
-def mish(x):
+def mish(x: Array) -> Array:
+    """x tanh(softplus(x)) (Misra 2019)."""
     return x * tanh(softplus(x))
 
 
-def dmish(x, dy):
+def dmish(x: Array, dy: Array) -> Array:
+    """The gradient of mish(x)."""
     t = tanh(softplus(x))
     return dy * (t + x * (1 - t * t) * sigmoid(x))
 
@@ -78,18 +87,19 @@ def dmish(x, dy):
 _GELU_SCALE = sqrt(2 / 3.141592653589793)
 
 
-def gelu(x):
+def gelu(x: Array) -> Array:
     """The tanh form of Hendrycks & Gimpel (2016)."""
     return 0.5 * x * (1 + tanh(_GELU_SCALE * (x + 0.044715 * x * x * x)))
 
 
-def dgelu(x, dy):
+def dgelu(x: Array, dy: Array) -> Array:
+    """The gradient of gelu(x)."""
     t = tanh(_GELU_SCALE * (x + 0.044715 * x * x * x))
     return dy * 0.5 * (1 + t + x * (1 - t * t) * _GELU_SCALE * (1 + 3 * 0.044715 * x * x))
 
 
 class ActivationPair(NamedTuple):
-    """forward(x, alpha, beta) -> y;  backward(v, dy, alpha, beta) -> dx, where v is y, or x if `needs` says so."""
+    """forward(x, alpha, beta) -> y;  backward(v, dy, alpha, beta) -> dx, where v is y, or x if needs == "x"."""
     forward: Any
     backward: Any
     needs: str = "y"
@@ -104,21 +114,22 @@ ACTIVATIONS = {
     "sigmoid": ActivationPair(lambda x, a, b: sigmoid(x), lambda y, dy, a, b: dsigmoid(y, dy)),
     "tanh": ActivationPair(lambda x, a, b: tanh(x), lambda y, dy, a, b: dtanh(y, dy)),
     "relu": ActivationPair(lambda x, a, b: namespace(x).maximum(x, 0), lambda y, dy, a, b: where(y > 0, dy, 0)),
-    "relu6": ActivationPair(lambda x, a, b: namespace(x).clip(x, 0, 6), lambda y, dy, a, b: where((y > 0) & (y < 6), dy, 0)),
+    "relu6": ActivationPair(lambda x, a, b: namespace(x).clip(x, 0, 6),
+                            lambda y, dy, a, b: where((y > 0) & (y < 6), dy, 0)),
     "affine": ActivationPair(lambda x, a, b: a * x + b, lambda y, dy, a, b: a * dy, alpha=1.0, beta=0.0),
     "leaky_relu": ActivationPair(lambda x, a, b: where(x >= 0, x, a * x),
-                       lambda x, dy, a, b: where(x >= 0, dy, a * dy), "x", alpha=0.01),
+                                 lambda x, dy, a, b: where(x >= 0, dy, a * dy), "x", alpha=0.01),
     "thresholded_relu": ActivationPair(lambda x, a, b: where(x >= a, x, 0),
-                             lambda x, dy, a, b: where(x >= a, dy, 0), "x", alpha=1.0),
+                                       lambda x, dy, a, b: where(x >= a, dy, 0), "x", alpha=1.0),
     "scaled_tanh": ActivationPair(lambda x, a, b: a * tanh(b * x), lambda x, dy, a, b: a * b * dtanh(tanh(b * x), dy),
-                        "x", alpha=1.0, beta=1.0),
+                                  "x", alpha=1.0, beta=1.0),
     "hard_sigmoid": ActivationPair(lambda x, a, b: namespace(x).clip(a * x + b, 0, 1),
-                         lambda y, dy, a, b: where((y > 0) & (y < 1), a * dy, 0), alpha=0.2, beta=0.5),
+                                   lambda y, dy, a, b: where((y > 0) & (y < 1), a * dy, 0), alpha=0.2, beta=0.5),
     "hard_tanh": ActivationPair(lambda x, a, b: clip(x, 1), lambda y, dy, a, b: dclip(y, 1, dy)),
     "elu": ActivationPair(lambda x, a, b: elu(x, a), lambda x, dy, a, b: where(x > 0, dy, (elu(x, a) + a) * dy),
-                "x", alpha=1.0),
+                          "x", alpha=1.0),
     "selu": ActivationPair(lambda x, a, b: _SELU[0] * elu(x, _SELU[1]),
-                 lambda x, dy, a, b: _SELU[0] * where(x > 0, dy, (elu(x, _SELU[1]) + _SELU[1]) * dy), "x"),
+                           lambda x, dy, a, b: _SELU[0] * where(x > 0, dy, (elu(x, _SELU[1]) + _SELU[1]) * dy), "x"),
     "softsign": ActivationPair(lambda x, a, b: x / (1 + abs(x)), lambda y, dy, a, b: dy * (1 - abs(y)) ** 2),
     "softplus": ActivationPair(lambda x, a, b: softplus(x), lambda x, dy, a, b: dy * sigmoid(x), "x"),
     "exponential": ActivationPair(lambda x, a, b: namespace(x).exp(x), lambda y, dy, a, b: dy * y),
@@ -134,7 +145,7 @@ ALIASES: dict = {"identity": ("linear",), "silu": ("swish",), "logistic": ("sigm
 
 @dataclass(frozen=True)
 class Activation:
-    """One activation with its parameters, and with a limit on its argument where one is given.
+    """One activation with its parameters, and a limit on its argument if `clip` is given.
 
     forward(x) -> y, kept;   backward(y, kept, dy) -> dx.  `kept` is None, or x where y does not determine the slope.
 
@@ -149,28 +160,31 @@ class Activation:
     beta: Optional[float] = None
     clip: Optional[float] = None                  # ONNX: the argument is limited to [-clip, clip] first
 
-    def forward(self, x):
+    def forward(self, x: Array) -> tuple[Array, Optional[Array]]:
+        """The value, and what backward needs beside it."""
         pair = ACTIVATIONS[self.name]
         kept = x if pair.needs == "x" or self.clip else None
         y = pair.forward(clip(x, self.clip) if self.clip else x, self.alpha, self.beta)
         return y, kept
 
-    def backward(self, y, kept, dy):
+    def backward(self, y: Array, kept: Optional[Array], dy: Array) -> Array:
+        """The gradient of x from that of y."""
         pair = ACTIVATIONS[self.name]
         x = clip(kept, self.clip) if self.clip else kept
         dx = pair.backward(x if pair.needs == "x" else y, dy, self.alpha, self.beta)
         return dclip(kept, self.clip, dx) if self.clip else dx
 
     def __str__(self):
-        set_by = [f"{n}={getattr(self, n):g}" for n in ("alpha", "beta", "clip") if getattr(self, n) is not None]
-        return f"{self.name}({', '.join(set_by)})" if set_by else self.name
+        options = [f"{n}={getattr(self, n):g}" for n in ("alpha", "beta", "clip") if getattr(self, n) is not None]
+        return f"{self.name}({', '.join(options)})" if options else self.name
 
 
-def get_activation(what, alpha=None, beta=None, clip=None):
-    """An `Activation` from a name and its parameters; one that is an `Activation` already stays as it is.
+def get_activation(what: Any, alpha: Optional[float] = None, beta: Optional[float] = None,
+                   clip: Optional[float] = None) -> Activation:
+    """An `Activation` from a name and its parameters; an `Activation` is returned unchanged.
 
-    `hard_sigmoid` alone is refused, because two functions have that name: say `hard_sigmoid@keras2` (0.2 x + 0.5, also
-    ONNX's default), `hard_sigmoid@keras3` (x / 6 + 0.5, also PyTorch's), or alpha and beta.
+    `hard_sigmoid` alone is refused, because two functions have that name: write `hard_sigmoid@keras2` (0.2 x + 0.5,
+    also ONNX's default), `hard_sigmoid@keras3` (x / 6 + 0.5, also PyTorch's), or give alpha and beta.
     """
     if isinstance(what, Activation):
         return what
@@ -183,12 +197,12 @@ def get_activation(what, alpha=None, beta=None, clip=None):
     if what == "hard_sigmoid" and alpha is None:
         raise NotSupported("activation", "'hard_sigmoid' names two functions",
                            fix="hard_sigmoid@keras2 is 0.2 x + 0.5, hard_sigmoid@keras3 is x / 6 + 0.5")
-    pair, given = ACTIVATIONS[name], dict(zip(("alpha", "beta"), preset))
+    pair, values = ACTIVATIONS[name], dict(zip(("alpha", "beta"), preset))
     for option, value in (("alpha", alpha), ("beta", beta)):
         if value is not None and getattr(pair, option) is None:
             raise NotSupported("activation", f"{what!r} takes no {option}, {value} was given")
         if getattr(pair, option) is not None:
-            given[option] = float(given.get(option, getattr(pair, option)) if value is None else value)
+            values[option] = float(values.get(option, getattr(pair, option)) if value is None else value)
     if clip is not None and not clip > 0:
         raise NotSupported("activation", f"clip={clip}, expected a positive number or None")
-    return Activation(name, given.get("alpha"), given.get("beta"), clip)
+    return Activation(name, values.get("alpha"), values.get("beta"), clip)

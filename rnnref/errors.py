@@ -7,7 +7,6 @@
 from typing import Any, Iterable
 
 
-
 class Error(Exception):
     """The base class of all errors of rnnref.  `notes` are printed one a line, in their order."""
 

@@ -1,51 +1,61 @@
-"""First values of parameters, by name.  (floor 2)"""
+"""First values of parameters: initialisers, and the schemes of frameworks that choose one for each parameter."""
 from math import prod, sqrt
+from typing import Any, Callable, Union
 
 import numpy
 
+from .arrays import Array
+from .cell import SizedCell
 from .errors import NotSupported
-from .tree import map_structure
+from .tree import Tree, map_structure
 
 
-def zeros(rng, shape):
+def zeros(rng: Any, shape: tuple) -> Array:
+    """All 0."""
     return numpy.zeros(shape)
 
 
-def ones(rng, shape):
+def ones(rng: Any, shape: tuple) -> Array:
+    """All 1."""
     return numpy.ones(shape)
 
 
-def glorot_uniform(rng, shape):
+def glorot_uniform(rng: Any, shape: tuple) -> Array:
     """Uniform in +-sqrt(6 / (fan in + fan out)) (Glorot & Bengio 2010)."""
     limit = sqrt(6 / max(1, sum(_compute_fans(shape))))
     return rng.uniform(-limit, limit, shape)
 
 
-def glorot_normal(rng, shape):
+def glorot_normal(rng: Any, shape: tuple) -> Array:
+    """Normal with variance 2 / (fan in + fan out) (Glorot & Bengio 2010)."""
     return rng.normal(scale=sqrt(2 / max(1, sum(_compute_fans(shape)))), size=shape)
 
 
-def he_normal(rng, shape):
+def he_normal(rng: Any, shape: tuple) -> Array:
+    """Normal with variance 2 / fan in (He et al. 2015)."""
     return rng.normal(scale=sqrt(2 / max(1, _compute_fans(shape)[0])), size=shape)
 
 
-def random_uniform(rng, shape):
+def random_uniform(rng: Any, shape: tuple) -> Array:
+    """Uniform in +-0.05."""
     return rng.uniform(-0.05, 0.05, shape)
 
 
-def random_normal(rng, shape):
+def random_normal(rng: Any, shape: tuple) -> Array:
+    """Normal with standard deviation 0.05."""
     return rng.normal(scale=0.05, size=shape)
 
 
-def orthogonal(rng, shape):
+def orthogonal(rng: Any, shape: tuple) -> Array:
     """A random matrix with orthonormal rows or columns, whichever are fewer (Saxe et al. 2014)."""
     n, m = prod(shape[:-1]), shape[-1]
     q, r = numpy.linalg.qr(rng.normal(size=(max(n, m), min(n, m))))
-    q *= numpy.sign(numpy.diag(r))                # or the signs of LAPACK would not be random
+    q *= numpy.sign(numpy.diag(r))                # without it the signs would be those of LAPACK, not random
     return (q if n >= m else q.T).reshape(shape)
 
 
-def identity(rng, shape):
+def identity(rng: Any, shape: tuple) -> Array:
+    """The identity matrix."""
     return numpy.eye(*shape)
 
 
@@ -56,12 +66,12 @@ def _compute_fans(shape):
     return field * shape[-2], field * shape[-1]
 
 
-INITIALIZERS = {f.__name__: f for f in (zeros, ones, glorot_uniform, glorot_normal, he_normal, random_uniform, random_normal,
-                                 orthogonal, identity)}
+INITIALIZERS = {f.__name__: f for f in (zeros, ones, glorot_uniform, glorot_normal, he_normal, random_uniform,
+                                        random_normal, orthogonal, identity)}
 
 
-def get_initializer(what):
-    """A function (rng, shape) -> array, from its name; a function stays as it is."""
+def get_initializer(what: Union[str, Callable]) -> Callable:
+    """A function (rng, shape) -> array by its name; a function is returned unchanged."""
     if callable(what):
         return what
     if what not in INITIALIZERS:
@@ -69,19 +79,20 @@ def get_initializer(what):
     return INITIALIZERS[what]
 
 
-def parameters(cell, n_in, units, rng, dtype="float32", scheme="keras"):
-    """Parameters of a cell, drawn as frameworks draw them.
+def parameters(cell: SizedCell, n_in: Any, units: Any, rng: numpy.random.Generator, dtype: Any = "float32",
+               scheme: Union[str, Callable] = "keras") -> Tree:
+    """Parameters of a cell for `n_in` inputs and this number of units, drawn as frameworks draw them.
 
     scheme  "keras": weights glorot_uniform, recurrent weights orthogonal, the rest zero, LSTM forget biases one;
-            "torch": all uniform in +-1 / sqrt(units); or a function (name, axes, shape) -> array.
+            "torch": all uniform in +-1 / sqrt(units); or a function (cell, rng, name, axes, shape) -> array.
 
     >>> import numpy as np, rnnref
     >>> p = parameters(rnnref.cells.GRU(), 3, 4, np.random.default_rng(0))
     >>> {name: a.shape for name, a in p.items()}
     {'W': (3, 12), 'b': (12,), 'R': (4, 12), 'bR': (12,)}
     """
-    draw = {"keras": _draw_keras, "torch": _draw_torch}.get(scheme, scheme)
-    if not callable(draw):
+    draw = _SCHEMES.get(scheme) if isinstance(scheme, str) else scheme
+    if draw is None or not callable(draw):
         raise NotSupported("parameters", f"scheme={scheme!r}", known="'keras', 'torch', or a function")
     return _draw(draw, cell, rng, cell.axes(), cell.shapes(n_in, units), dtype)
 
@@ -94,11 +105,11 @@ def _draw(draw, cell, rng, axes, shapes, dtype):
 
 
 def _draw_period(rng, shape):
-    """As wide apart as the steps that units are to span: from 1 to 1000 (Neil et al. 2016)."""
+    """Log-uniform from 1 to 1000, the range of steps that units are to span (Neil et al. 2016)."""
     return numpy.exp(rng.uniform(0, numpy.log(1000), shape))
 
 
-_SPECIAL_PARAMETERS = {                                           # parameters that mean what no scheme of frameworks can guess
+_SPECIAL_PARAMETERS = {                           # parameters of PhasedCell: no scheme of a framework covers them
     "period": _draw_period, "phase": lambda rng, shape: rng.uniform(0, 1000, shape),
     "ratio_on": lambda rng, shape: numpy.full(shape, 0.1),
 }
@@ -107,7 +118,7 @@ _SPECIAL_PARAMETERS = {                                           # parameters t
 def _draw_keras(cell, rng, name, axes, shape):
     if name in _SPECIAL_PARAMETERS:
         return _SPECIAL_PARAMETERS[name](rng, shape)
-    if axes == "G" and name == "R":               # each unit sees its own past alone
+    if axes == "G" and name == "R":               # a unit sees no past but its own
         return rng.uniform(-1, 1, shape)
     if axes == "H G":
         return orthogonal(rng, shape)
@@ -133,3 +144,6 @@ def _draw_torch(cell, rng, name, axes, shape):
         return _SPECIAL_PARAMETERS[name](rng, shape)
     units = shape[-1] // (len(cell.gates) if axes.endswith("G") else 1)
     return rng.uniform(-1, 1, shape) / sqrt(max(1, units))
+
+
+_SCHEMES: dict[str, Callable] = {"keras": _draw_keras, "torch": _draw_torch}

@@ -16,7 +16,7 @@ def save(path: Any, tree: Tree) -> None:
     The file is written under a temporary name in the same folder and renamed when it is complete, so that an
     interruption at any point leaves the previous file whole.
     """
-    arrays = {name: asnumpy(a) for name, a in leaves(tree)}
+    arrays: dict[str, Any] = {name: asnumpy(a) for name, a in leaves(tree)}
     folder, name = os.path.split(os.path.abspath(path))
     with tempfile.NamedTemporaryFile(dir=folder, prefix=name + ".", suffix=".part", delete=False) as part:
         try:

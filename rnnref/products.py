@@ -41,7 +41,7 @@ def _find_parts_in(value):
 def find_own_products(cell: Any) -> dict[str, Optional[str]]:
     """{class name: its own matrix products in words, or None if it declares nothing}, for the parts that have such."""
     classes = dict.fromkeys(type(part) for part in find_parts(cell))
-    declared = {cls.__name__: declared_products(cls) for cls in classes if "plain" not in vars(cls)}    # not GPU versions
+    declared = {cls.__name__: declared_products(cls) for cls in classes if "plain" not in vars(cls)}      # of no kernel
     return {name: products for name, products in declared.items() if products != ""}
 
 

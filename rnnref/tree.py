@@ -104,7 +104,10 @@ def zeros_like(tree: Tree) -> Tree:
 
 
 def apply_mask(live: Optional[Array], tree: Tree) -> Tree:
-    """`tree` where `live`, zero elsewhere: selected, not multiplied, so NaN is dropped.  live: None (all), [B] or [T, B]."""
+    """`tree` where `live` ([B] or [T, B], None: everywhere), zero elsewhere.
+
+    Dead entries are replaced, not multiplied by zero, so NaN in them goes too.
+    """
     return tree if live is None else map_structure(lambda a: namespace(a).where(expand_mask(live, a), a, 0), tree)
 
 

@@ -1,7 +1,7 @@
-"""The loop of a TwoStage cell with every product that does not wait for the state taken out of it.  (floor 5)
+"""The loop of a TwoStage cell with every product that does not wait for the state taken out of it.
 
-The input product is done once for all steps before the loop, all products that give parameter gradients once after it;
-what is left inside is the recurrent product and the rule.
+The input product is computed once for all steps before the loop, the products of parameter gradients once after it;
+only the recurrent product and the rule remain inside.
 """
 from typing import Any, NamedTuple
 
@@ -21,8 +21,8 @@ def refuses(cell, call):
     if not isinstance(cell, TwoStage):
         return f"{type(cell).__name__} has no input map that does not wait for the state"
     if call.extra is not None:
-        return "it takes no extra"
-    return "recompute keeps states only, this path keeps the input product" if call.keep == "states" else None
+        return "this path takes no extra"
+    return "recompute keeps states alone, this path keeps the input product" if call.keep == "states" else None
 
 
 def forward(cell, p, xs, s, extra=None, live=None, reverse=False, keep=True):
@@ -42,9 +42,9 @@ def backward(tape, dys, ds):
     back = [None] * len(order)
     for t in reversed(order):
         now = select_mask(live, t)
-        dax, dold, due = cell.step_backward(p, keeps[t], apply_mask(now, dys[t]), apply_mask(now, ds))
-        back[t] = dax, due
+        dax, dold, deferred = cell.step_backward(p, keeps[t], apply_mask(now, dys[t]), apply_mask(now, ds))
+        back[t] = dax, deferred
         ds = choose(now, dold, ds)
-    daxs, dues = stack(back)                      # in most cells `due` holds dax itself
-    dp = cell.step_backward_p(p, dues) | cell.inputs.backward_p(p, kx, daxs)
+    daxs, deferred = stack(back)                  # in most cells `deferred` holds dax itself
+    dp = cell.step_backward_p(p, deferred) | cell.inputs.backward_p(p, kx, daxs)
     return cell.inputs.backward_x(p, kx, daxs), ds, None, dp

@@ -81,7 +81,7 @@ def check_cell(cell: Any, p: Tree = None, s: Tree = None, xs: Tree = None, extra
 def _raise_failures(name, failed, breaks):
     for number, why in breaks.items():
         if number not in failed:
-            raise LawViolation(name, f"law {number} ({LAWS[number].title}) holds, and is declared as broken", reason=why)
+            raise LawViolation(name, f"law {number} ({LAWS[number].title}) holds, but is declared broken", reason=why)
     wrong = {number: e for number, e in failed.items() if number not in breaks}
     if wrong:                                     # a difference tells more than an exception in the cell
         e = min(wrong.values(), key=lambda e: e.__cause__ is not None)

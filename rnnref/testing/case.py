@@ -15,7 +15,7 @@ from ..loops.plan import PATHS, describe_call, plan
 from ..loops.run import run, run_back
 from ..tree import PerStep, Tree, first_leaf, map_structure, to
 
-PLAIN = {"paths": ("plain", "bidirectional"), "kernels": False}       # the code as written
+PLAIN: dict[str, Any] = {"paths": ("plain", "bidirectional"), "kernels": False}       # the code as written
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ class Case:
         return out, self.run_back(tape, d), tape
 
     def map_arrays(self, seq: Callable, row: Callable = lambda a: a, **changes: Any) -> "Case":
-        """The case with `seq` of every array [T, B, ...] and `row` of every array [B, ...]; `changes` as in `replace`."""
+        """The case with `seq` of every array [T, B, ...], `row` of every array [B, ...], and other fields changed."""
         extra = map_structure(lambda e: PerStep(seq(e.steps)) if isinstance(e, PerStep) else row(e), self.extra)
         return replace(self, xs=map_structure(seq, self.xs), s=map_structure(row, self.s), extra=extra, **changes)
 

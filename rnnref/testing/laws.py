@@ -78,8 +78,8 @@ def _check_gradients(trial):
                 wrong[name] = error, *both
     for name, (error, slope, difference) in wrong.items():
         raise Mismatch(name, f"along a random direction the gradient gives {slope:.8g}, a difference {difference:.8g}",
-                        error=f"{error:.1e} of |g| |v|, allowed {limit:.0e}", wrong=", ".join(wrong),
-                        right=", ".join(right))
+                       error=f"{error:.1e} of |g| |v|, allowed {limit:.0e}", wrong=", ".join(wrong),
+                       right=", ".join(right))
 
 
 def _compare_gradient(trial, field, path, g, limit):
@@ -114,7 +114,8 @@ def _nudge(tree, path, v):
 def _check_arguments(trial):
     case = trial.case
     names = {"p": case.p, "xs": case.xs, "s": case.s, "extra": case.extra, "lengths": case.lengths, "mask": case.mask}
-    for choice in (PLAIN, {}):
+    choices: tuple[dict[str, Any], ...] = PLAIN, {}
+    for choice in choices:
         given = to(case.device, map_structure(_copy, names))
         ys, new, tape = run(case.cell, **given, reverse=case.reverse, padding=case.padding, **choice)
         assert_same(to("cpu", given), names)
@@ -228,7 +229,8 @@ def _check_permutation(trial):
     seq, row = partial(_take, (slice(None), rows)), partial(_take, rows)
     other = case.map_arrays(seq, row, lengths=map_structure(row, case.lengths), mask=map_structure(seq, case.mask))
     out, grads, _ = other.run_both_ways((map_structure(seq, trial.d[0]), map_structure(row, trial.d[1])), **PLAIN)
-    _assert_results_close((out, grads), map_results(trial.plain[0], trial.plain[1], seq, row), "rows in another order: ")
+    want = map_results(trial.plain[0], trial.plain[1], seq, row)
+    _assert_results_close((out, grads), want, "rows in another order: ")
 
 
 def _check_paths(trial):

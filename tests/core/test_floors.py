@@ -14,9 +14,10 @@ from tests.support.floors import FLOORS
 ROOT = Path(rnnref.__file__).parent
 LINES = 400
 
-# What may stand in an `import` statement.  All else is imported by errors.import_optional, in the one function that needs it ...
+# What may stand in an `import` statement.  All else is imported by errors.import_optional, in the one function that
+# needs it ...
 OUTSIDE = {"numpy", "rnnref", *sys.stdlib_module_names}
-# ... but for these, whose base classes are another package's: errors.import_optional is called before they are imported.
+# ... but for these, whose base classes are another package's: errors.import_optional is called first.
 BUILT_ON = {"onnx/backend.py": "onnx", "onnx/promote.py": "onnx"}
 HEAVY = ("torch", "cupy", "onnx", "onnxruntime", "matplotlib", "hypothesis", "tqdm", "keras", "tensorflow", "jax",
          "flax", "ml_dtypes", "h5py", "safetensors")

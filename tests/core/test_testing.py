@@ -174,7 +174,7 @@ def test_a_law_may_be_broken_on_purpose_but_not_in_vain():
     reason = {2: "straight through, as TF's block kernels have it"}
     held = check_cell(LSTM(cell_clip=0.2, cell_clip_gradient="through"), breaks=reason)
     assert held.broken == reason and 2 not in held.laws and "law 2 is broken on purpose: straight" in str(held)
-    with pytest.raises(LawViolation, match="law 2 .* holds, and is declared as broken"):
+    with pytest.raises(LawViolation, match="law 2 .* holds, but is declared broken"):
         check_cell(LSTM(), breaks=reason)
 
 
