@@ -169,7 +169,7 @@ def gradient_norms(tape, dys=None, ds=None):
     Errors  NotSupported: two directions, or outputs past the end that are not zero.  ShapeError: dys or ds do not fit.
 
     >>> import numpy as np, rnnref
-    >>> cell = rnnref.cells.SimpleRNN("linear")
+    >>> cell = rnnref.cells.SimpleRNN(activation="linear")
     >>> p = {"W": np.ones((1, 1)), "R": np.full((1, 1), 0.5), "b": np.zeros(1)}
     >>> ys, new, tape = rnnref.loops.run(cell, p, np.ones((3, 1, 1)))
     >>> gradient_norms(tape, ds=new._replace(h=np.ones((1, 1))))["h"]

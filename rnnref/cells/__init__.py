@@ -1,4 +1,47 @@
-"""Every cell by its public name, and what cells are made of."""
+"""Every cell by its public name, the most common wrappers, and the classes that cells are made of.
+
+`rnnref.wrappers` has all wrappers.  Sizes are no options: `init.parameters(cell, n_in, units)` takes them.
+
+    SimpleRNN                the simple recurrent network
+    LSTM                     long short-term memory
+    GRU                      gated recurrent unit
+    LayerNormSimpleRNN       the simple recurrent network on a layer-normalised sum
+    LayerNormLSTM            LSTM on a layer-normalised sum, with a layer-normalised c
+    LayerNormGRU             GRU on two layer-normalised products
+    WeightNormLSTM           LSTM with normalised weights
+    IndRNN                   independently recurrent network
+    IndyLSTM                 LSTM with a diagonal recurrent matrix
+    IndyGRU                  GRU with a diagonal recurrent matrix
+    GLSTM                    LSTM in groups
+    ConvLSTM                 LSTM with convolutions
+    PhasedLSTM               LSTM whose units are open for a part of their own period
+    TimeFreqLSTM             LSTM over time and frequency, one set of weights for all windows
+    GridLSTM                 LSTM over time and one over frequency in each window
+    BidirectionalGridLSTM    two grid LSTMs that take the windows in opposite orders
+    UGRNN                    update gate network
+    CFN                      chaos-free network
+    SRU                      simple recurrent unit
+    IntersectionRNN          intersection RNN, gated in time and in depth
+    NAS                      the cell of an architecture search
+    MinimalRNN               minimal RNN
+    MGU                      minimal gated unit
+    ESN                      echo state network
+    NTM                      neural Turing machine
+    Stack                    cells one on the other
+    Bidirectional            one cell forwards in time and one backwards
+    Parallel                 cells side by side on the same input
+    Dropout                  masks on the input, the state and the output; Masks are its `extra`
+    CandidateDropout         a mask on the candidate alone
+    Skip                     the input beside the output
+    PhasedCell               any cell, its units open for a part of their own period
+    Cell                     base class of a cell: one timestep, forward and backward
+    TwoStage                 base class of a cell whose product with x does not wait for the state
+    GatedCell                two maps and a rule
+    ProjectedCell            a cell with its output projected to fewer units
+    DensePeepholes           LSTM with peephole matrices
+    CATALOG                  the constructors of the cells by name
+    EXAMPLES                 options for those of the catalog that have required ones
+"""
 from ..cell import Cell, GatedCell, ProjectedCell, TwoStage
 from ..wrappers.candidate_dropout import CandidateDropout
 from ..wrappers.dropout import Dropout, Masks
@@ -13,3 +56,9 @@ from .lstm_variants import GLSTM, ConvLSTM, IndRNN, IndyGRU, IndyLSTM, LayerNorm
 from .ntm import NTM
 from .phased import PhasedCell, PhasedLSTM
 from .timefreq import TimeFreqLSTM
+
+__all__ = ["SimpleRNN", "LSTM", "GRU", "LayerNormSimpleRNN", "LayerNormLSTM", "LayerNormGRU", "WeightNormLSTM",
+           "IndRNN", "IndyLSTM", "IndyGRU", "GLSTM", "ConvLSTM", "PhasedLSTM", "TimeFreqLSTM", "GridLSTM",
+           "BidirectionalGridLSTM", "UGRNN", "CFN", "SRU", "IntersectionRNN", "NAS", "MinimalRNN", "MGU", "ESN", "NTM",
+           "Stack", "Bidirectional", "Parallel", "Dropout", "Masks", "CandidateDropout", "Skip", "PhasedCell", "Cell",
+           "TwoStage", "GatedCell", "ProjectedCell", "DensePeepholes", "CATALOG", "EXAMPLES"]

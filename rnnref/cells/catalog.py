@@ -5,6 +5,7 @@ Sizes: B rows, I inputs, U units, H what recurs (U, or the width of a projection
 from ..cell import GatedCell, ProjectedCell
 from ..errors import check_option
 from ..maps.dense import Dense
+from ..options import keyword_options
 from ..rules.elman import ElmanRule
 from ..rules.gru import GRURule
 from ..rules.layer_norm import LayerNormRule
@@ -18,7 +19,8 @@ from .phased import PhasedLSTM
 from .timefreq import TimeFreqLSTM
 
 
-def SimpleRNN(activation="tanh", recurrent_bias=False, bias=True):
+@keyword_options()
+def SimpleRNN(*, activation="tanh", recurrent_bias=False, bias=True):
     """The simple recurrent network.
 
         h' = activation(x W + h R + b (+ bR))
@@ -32,7 +34,7 @@ def SimpleRNN(activation="tanh", recurrent_bias=False, bias=True):
 
     >>> import numpy as np
     >>> p = {"W": np.full((1, 1), 0.5), "R": np.ones((1, 1)), "b": np.zeros(1)}
-    >>> cell = SimpleRNN("relu")
+    >>> cell = SimpleRNN(activation="relu")
     >>> y, new, kept = cell.forward(p, np.full((1, 1), 3.0), cell.rule.State(np.ones((1, 1))))
     >>> float(y[0, 0])
     2.5
@@ -40,7 +42,8 @@ def SimpleRNN(activation="tanh", recurrent_bias=False, bias=True):
     return GatedCell(_input_map(bias), _recurrent_map(recurrent_bias), ElmanRule(activation))
 
 
-def LSTM(projection=None, projection_clip=None, recurrent_bias=False, bias=True, **options):
+@keyword_options(LSTMRule)
+def LSTM(*, projection=None, projection_clip=None, recurrent_bias=False, bias=True, **options):
     """Long short-term memory.
 
         i = gate(x W_i + h R_i + b_i (+ Wpi c))         g = candidate(x W_g + h R_g + b_g)
@@ -69,10 +72,11 @@ def LSTM(projection=None, projection_clip=None, recurrent_bias=False, bias=True,
     (True, 0.5)
     """
     cell = GatedCell(_input_map(bias), _recurrent_map(recurrent_bias), LSTMRule(**options))
-    return ProjectedCell(cell, projection, clip=projection_clip) if projection else cell
+    return ProjectedCell(cell, projection=projection, clip=projection_clip) if projection else cell
 
 
-def GRU(reset="after", recurrent_bias=None, bias=True, **options):
+@keyword_options(GRURule)
+def GRU(*, reset="after", recurrent_bias=None, bias=True, **options):
     """Gated recurrent unit.
 
         r = gate(x W_r + h R_r + b_r (+ bR_r))          z = gate(x W_z + h R_z + b_z (+ bR_z))
@@ -104,7 +108,8 @@ def GRU(reset="after", recurrent_bias=None, bias=True, **options):
     return cell(_input_map(bias), _recurrent_map(recurrent_bias), GRURule(**options))
 
 
-def LayerNormSimpleRNN(activation="tanh", epsilon=1e-5):
+@keyword_options()
+def LayerNormSimpleRNN(*, activation="tanh", epsilon=1e-5):
     """The simple recurrent network on a layer-normalised sum.
 
         h' = activation(gain norm(x W + h R) + shift)
@@ -115,7 +120,7 @@ def LayerNormSimpleRNN(activation="tanh", epsilon=1e-5):
     Errors        NotSupported: an activation that is not known
 
     >>> import numpy as np
-    >>> cell = LayerNormSimpleRNN("linear", epsilon=0.0)
+    >>> cell = LayerNormSimpleRNN(activation="linear", epsilon=0.0)
     >>> p = {"W": np.eye(2), "R": np.zeros((2, 2)), "gain": np.ones(2), "shift": np.zeros(2)}
     >>> y, new, kept = cell.forward(p, np.array([[5.0, 7.0]]), cell.zeros(1, 2, dtype="float64"))
     >>> y

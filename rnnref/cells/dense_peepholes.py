@@ -1,11 +1,12 @@
 """An LSTM whose peepholes are whole matrices: a product of o waits for the new c, so no rule says it."""
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
-from ..arrays import cast, namespace, upcast
+from ..arrays import cast, namespace, split, upcast
 from ..cell import TwoStage
 from ..errors import NotSupported
 from ..maps.dense import Dense
+from ..options import keyword_options
 from ..rules.lstm import LSTMRule, Pre, State
 from ..tree import map_structure
 
@@ -15,12 +16,14 @@ class Kept(NamedTuple):
     c0: Any; pre: Any; recurrent: Any; old: Any; new: Any       # the last three: what the maps keep
 
 
+@keyword_options()
 @dataclass(frozen=True)
 class DensePeepholes(TwoStage):
     """i, f = gate(a_i + c C_i, a_f + c C_f + forget_bias);  o = gate(a_o + c' C_o), where a = x W + h R + b.
 
     The rest is LSTM's.  C [U, 3U] has the blocks i f o.
     """
+    _: KW_ONLY
     inputs: Any = Dense("W", "b")                 # x -> i f g o
     recurrent: Any = Dense("R")                   # h -> i f g o
     peepholes: Any = Dense("C")                   # c -> i f,  c' -> o
@@ -39,11 +42,11 @@ class DensePeepholes(TwoStage):
         yield self.recurrent, "H"
 
     def step(self, p, ax, s):
-        r, xp, c0 = self.rule, namespace(ax, s.c), upcast(s.c)
+        r, c0 = self.rule, upcast(s.c)
         ah, kh = self.recurrent.forward(p, s.h)
-        ai, af, ag, ao = xp.split(upcast(ax) + upcast(ah), 4, -1)
+        ai, af, ag, ao = split(upcast(ax) + upcast(ah), 4)
         old, ko = self.peepholes.forward(self.block_parameters(p, 0, 2), cast(c0, s.h))
-        oi, of = xp.split(upcast(old), 2, -1)
+        oi, of = split(upcast(old), 2)
         i, ki = r.gate.forward(ai + oi)
         f, kf = r.gate.forward(af + of + r.forget_bias)
         g, kg = r.candidate.forward(ag)

@@ -7,6 +7,7 @@ from ..errors import check_option
 from ..maps.composed import Chain, ConcatInput
 from ..maps.dense import Dense, Zero
 from ..maps.normed import LayerNorm
+from ..options import keyword_options
 from ..rules import gated
 from ..rules.elman import LeakyRule
 from ..rules.gru import GRURule
@@ -15,7 +16,8 @@ from ..rules.nas import NASRule
 from .mgu_before import MGUBefore
 
 
-def UGRNN(bias=True, **options):
+@keyword_options(gated.UGRNNRule)
+def UGRNN(*, bias=True, **options):
     """The update gate network: a GRU without its reset.
 
         z = gate(x W_z + h R_z + b_z + forget_bias)     n = candidate(x W_n + h R_n + b_n)
@@ -36,7 +38,8 @@ def UGRNN(bias=True, **options):
     return GatedCell(_input_map(bias), Dense("R"), gated.UGRNNRule(**options))
 
 
-def CFN(bias=True, **options):
+@keyword_options(gated.CFNRule)
+def CFN(*, bias=True, **options):
     """The chaos-free network: without inputs, h decays to zero.
 
         f = gate(x W_f + h R_f + b_f)                   i = gate(x W_i + h R_i + b_i)
@@ -57,6 +60,7 @@ def CFN(bias=True, **options):
     return GatedCell(Dense("W"), Dense("R", "b" if bias else None), gated.CFNRule(**options))
 
 
+@keyword_options(gated.SRURule)
 def SRU(**options):
     """The simple recurrent unit: no product waits for the state, so all of them can be done before the loop.
 
@@ -82,7 +86,8 @@ def SRU(**options):
     return GatedCell(Dense("W") if rule.highway == "projected" else ConcatInput(Dense("W")), Zero(), rule)
 
 
-def IntersectionRNN(in_projection=False, bias=True, **options):
+@keyword_options(IntersectionRule)
+def IntersectionRNN(*, in_projection=False, bias=True, **options):
     """Gates in time and in depth: the output carries x on as the state carries h.
 
         z = gate(x W_z + h R_z + b_z + forget_bias)     n = candidate(x W_n + h R_n + b_n)
@@ -108,7 +113,8 @@ def IntersectionRNN(in_projection=False, bias=True, **options):
     return GatedCell(inputs, Dense("R"), IntersectionRule(**options))
 
 
-def NAS(projection=None, projection_clip=None, bias=True):
+@keyword_options()
+def NAS(*, projection=None, projection_clip=None, bias=True):
     """The cell that an architecture search found: a tree over eight sums, one of which is a product.
 
         a0 = sig(x0 + h0)   a1 = relu(x1 + h1)   a2 = sig(x2 + h2)    a3 = relu(x3 h3)
@@ -129,10 +135,11 @@ def NAS(projection=None, projection_clip=None, bias=True):
     {'W': (3, 16), 'R': (2, 16)}
     """
     cell = GatedCell(Dense("W"), Dense("R", "b" if bias else None), NASRule())
-    return ProjectedCell(cell, projection, clip=projection_clip) if projection else cell
+    return ProjectedCell(cell, projection=projection, clip=projection_clip) if projection else cell
 
 
-def MinimalRNN(activation="tanh", gate="sigmoid", bias=True):
+@keyword_options()
+def MinimalRNN(*, activation="tanh", gate="sigmoid", bias=True):
     """Inputs are first put where the state lives; then there is one gate and no product for the candidate.
 
         n = activation(x W)                             z = gate(n Z + h R + b)
@@ -144,7 +151,7 @@ def MinimalRNN(activation="tanh", gate="sigmoid", bias=True):
     Errors        NotSupported: an activation that is not known
 
     >>> import numpy as np
-    >>> cell, p = MinimalRNN("linear"), {n: np.zeros((1, 1)) for n in "ZR"} | {"W": np.ones((1, 1)), "b": np.zeros(1)}
+    >>> cell, p = MinimalRNN(activation="linear"), {n: np.zeros((1, 1)) for n in "ZR"} | {"W": np.ones((1, 1)), "b": np.zeros(1)}
     >>> y, new, kept = cell.forward(p, np.full((1, 1), 5.0), cell.rule.State(np.ones((1, 1))))
     >>> float(y[0, 0])
     3.0
@@ -153,7 +160,8 @@ def MinimalRNN(activation="tanh", gate="sigmoid", bias=True):
     return GatedCell(Chain(Dense("W"), gates, activation), Dense("R"), gated.MinimalRule(gate))
 
 
-def MGU(reset="before", bias=True, recurrent_bias=None, **options):
+@keyword_options(gated.MGURule)
+def MGU(*, reset="before", bias=True, recurrent_bias=None, **options):
     """The minimal gated unit: one gate both resets and updates.
 
         f = gate(x W_f + h R_f + b_f)                   h' = (1 - f) h + f n
@@ -179,7 +187,8 @@ def MGU(reset="before", bias=True, recurrent_bias=None, **options):
     return cell(_input_map(bias), Dense("R", "bR" if recurrent_bias else None), gated.MGURule(**options))
 
 
-def LayerNormGRU(epsilon=1e-5, joint=False, bias=True, **options):
+@keyword_options(GRURule)
+def LayerNormGRU(*, epsilon=1e-5, joint=False, bias=True, **options):
     """A GRU whose two products are normalised, each by itself.
 
         a = norm(x W) gain + b                          u = norm(h R) gain_r + bR
@@ -201,7 +210,8 @@ def LayerNormGRU(epsilon=1e-5, joint=False, bias=True, **options):
     return GatedCell(x, LayerNorm(Dense("R"), blocks, "gain_r", "bR" if bias else None, epsilon), GRURule(**options))
 
 
-def ESN(leak=1.0, activation="tanh", bias=True):
+@keyword_options()
+def ESN(*, leak=1.0, activation="tanh", bias=True):
     """An echo state network: its weights stay as they were drawn, and only what reads the states is trained.
 
         h' = (1 - leak) h + leak activation(x W + h R + b)

@@ -1,14 +1,15 @@
 """The grid LSTM over time and frequency: in each window one LSTM for either way, and both see both."""
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, NamedTuple, Optional
 
 import numpy
 
-from ..arrays import as_matrix, cast, namespace
+from ..arrays import as_matrix, cast, namespace, split
 from ..cell import Cell
 from ..elementwise import clip, dclip, dsigmoid, dtanh, sigmoid, tanh
 from ..errors import NotSupported, check_option
 from ..maps.dense import Dense
+from ..options import keyword_options
 from ..rules.lstm import State
 from ..shapes import Size, resolve_shape
 from ..tree import add, map_structure
@@ -27,6 +28,7 @@ class Kept(NamedTuple):
     windows: Any                                  # of each: (r = [h, hf], cf, Way of time, Way of frequency)
 
 
+@keyword_options()
 @dataclass(frozen=True)
 class GridLSTM(Cell):
     """Windows in blocks; through each block a second LSTM runs from window to window, over frequency.
@@ -54,6 +56,7 @@ class GridLSTM(Cell):
     ...              cell.zeros(1, 2, dtype="float64"))[0].shape
     (1, 12)
     """
+    _: KW_ONLY
     feature: int
     skip: int
     windows: tuple
@@ -134,11 +137,11 @@ class GridLSTM(Cell):
 
     def _forward_window(self, p, k, x, r, ct, cf):
         """One step of both LSTMs -> (h', kept) of time, (h', kept) of frequency."""
-        gates, xp = [], namespace(x)
+        gates = []
         for w, c in zip(self.ways, (ct, cf)):
             of_x, of_r = self._window_maps(w, k)
             a = of_x.forward(p, x)[0] + of_r.forward(p, r)[0] + p[f"b{w}{k}"]
-            a = dict(zip(self.gates, xp.split(a, len(self.gates), -1)))
+            a = dict(zip(self.gates, split(a, len(self.gates))))
             i = sigmoid(a["i"] + self._peephole(p, "i", w, k, cf, ct))
             f = 1 - i if self.coupled else sigmoid(a["f"] + self.forget_bias + self._peephole(p, "f", w, k, cf, ct))
             g = tanh(a["g"])
@@ -211,7 +214,8 @@ class GridLSTM(Cell):
         return check_windows(self, p, x, s, extra, lead, total, need, 2 * total)
 
 
-def BidirectionalGridLSTM(offset=0, **options):
+@keyword_options(GridLSTM)
+def BidirectionalGridLSTM(*, offset=0, **options):
     """Two grid LSTMs on the same inputs: the second takes the windows of each block from the last to the first.
 
     Its windows are moved by `offset`, zero where they reach over the ends.  The output is all of the first, then all of

@@ -6,13 +6,15 @@ from ..cell import GatedCell, ProjectedCell
 from ..maps.conv import Conv
 from ..maps.dense import Dense, Diagonal, Grouped
 from ..maps.normed import WeightNorm
+from ..options import keyword_options
 from ..rules.elman import ElmanRule
 from ..rules.gru import GRURule
 from ..rules.layer_norm import CellNormLSTMRule, LayerNormRule
 from ..rules.lstm import LSTMRule
 
 
-def IndRNN(activation="relu", bias=True):
+@keyword_options()
+def IndRNN(*, activation="relu", bias=True):
     """The independently recurrent network: each unit sees only its own past.
 
         h' = activation(x W + h * r + b)                entry by entry
@@ -31,7 +33,8 @@ def IndRNN(activation="relu", bias=True):
     return GatedCell(_input_map(bias), Diagonal("R"), ElmanRule(activation))
 
 
-def IndyLSTM(bias=True, **options):
+@keyword_options(LSTMRule)
+def IndyLSTM(*, bias=True, **options):
     """An LSTM whose units each see only their own h.
 
         i, f, g, o as in LSTM, with h * R_i in place of the product h R_i, and so on
@@ -51,7 +54,8 @@ def IndyLSTM(bias=True, **options):
     return GatedCell(_input_map(bias), Diagonal("R"), LSTMRule(**options))
 
 
-def IndyGRU(bias=True, **options):
+@keyword_options(GRURule)
+def IndyGRU(*, bias=True, **options):
     """A GRU whose units each see only their own h.
 
         r = gate(x W_r + h * R_r + b_r)                 z = gate(x W_z + h * R_z + b_z)
@@ -72,7 +76,8 @@ def IndyGRU(bias=True, **options):
     return GatedCell(_input_map(bias), Diagonal("R"), GRURule(**options))
 
 
-def GLSTM(groups=1, projection=None, projection_clip=None, bias=True, **options):
+@keyword_options(LSTMRule)
+def GLSTM(*, groups=1, projection=None, projection_clip=None, bias=True, **options):
     """An LSTM in groups: each sees its own part of x and of h, so there are 1 / groups of the weights.
 
         the equations of LSTM in each group
@@ -94,10 +99,11 @@ def GLSTM(groups=1, projection=None, projection_clip=None, bias=True, **options)
         inputs = Grouped("W", "b" if bias else None, groups, len(rule.gates))
         recurrent = Grouped("R", None, groups, len(rule.gates))
     cell = GatedCell(inputs, recurrent, rule)
-    return ProjectedCell(cell, projection, clip=projection_clip) if projection else cell
+    return ProjectedCell(cell, projection=projection, clip=projection_clip) if projection else cell
 
 
-def ConvLSTM(kernel=(3,), recurrent_kernel=None, strides=(), padding="same", bias=True, recurrent_bias=False,
+@keyword_options(LSTMRule)
+def ConvLSTM(*, kernel=(3,), recurrent_kernel=None, strides=(), padding="same", bias=True, recurrent_bias=False,
              **options):
     """An LSTM at every place of a line, a plane or a volume, whose products are convolutions.
 
@@ -127,7 +133,8 @@ def ConvLSTM(kernel=(3,), recurrent_kernel=None, strides=(), padding="same", bia
     return GatedCell(inputs, recurrent, LSTMRule(**options))
 
 
-def LayerNormLSTM(projection=None, projection_clip=None, epsilon=1e-5, **options):
+@keyword_options(LSTMRule)
+def LayerNormLSTM(*, projection=None, projection_clip=None, epsilon=1e-5, **options):
     """An LSTM on a layer-normalised sum, and with a normalised c.
 
         a = norm(x W + h R) gain + shift                each gate block by itself
@@ -151,10 +158,11 @@ def LayerNormLSTM(projection=None, projection_clip=None, epsilon=1e-5, **options
     """
     rule = LayerNormRule(CellNormLSTMRule(epsilon=epsilon, **options), epsilon=epsilon)
     cell = GatedCell(Dense("W"), Dense("R"), rule)
-    return ProjectedCell(cell, projection, clip=projection_clip) if projection else cell
+    return ProjectedCell(cell, projection=projection, clip=projection_clip) if projection else cell
 
 
-def WeightNormLSTM(projection=None, projection_clip=None, floor=0.0, bias=True, **options):
+@keyword_options(LSTMRule)
+def WeightNormLSTM(*, projection=None, projection_clip=None, floor=0.0, bias=True, **options):
     """An LSTM whose weights are lengths times directions.
 
         W = gain V / |V|                                R = gain_r Vr / |Vr|, column by column
@@ -174,7 +182,7 @@ def WeightNormLSTM(projection=None, projection_clip=None, floor=0.0, bias=True, 
     x, h = WeightNorm("W", "b" if bias else None, floor=floor), WeightNorm("R", None, "Vr", "gain_r", floor)
     cell = GatedCell(x, h, LSTMRule(**options))
     p = WeightNorm("P", None, "Vp", "gain_p", floor)
-    return ProjectedCell(cell, projection, p, projection_clip) if projection else cell
+    return ProjectedCell(cell, projection=projection, map=p, clip=projection_clip) if projection else cell
 
 
 def _input_map(bias=True):

@@ -1,5 +1,5 @@
 """The neural Turing machine: a cell that reads and writes a memory by content and by place."""
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
 import numpy
@@ -7,6 +7,7 @@ import numpy
 from ..arrays import cast, namespace
 from ..elementwise import clip, dclip, dsigmoid, dsoftmax, dtanh, sigmoid, softmax, tanh
 from ..errors import NotSupported, ShapeError
+from ..options import keyword_options
 from ..shapes import ArraySpec, Size, check_floating, check_input, expect
 from ..tree import apply_mask, choose, map_structure
 from ..wrappers.base import ParametricWrapper
@@ -29,6 +30,7 @@ class Kept(NamedTuple):
     erase: Any; add: Any; focus: Any
 
 
+@keyword_options()
 @dataclass(frozen=True)
 class NTM(ParametricWrapper):
     """A controller with heads on a memory of `slots` vectors of `vector` numbers.
@@ -57,6 +59,7 @@ class NTM(ParametricWrapper):
     ((5, 28), (7, 5))
     """
     cell: Any
+    _: KW_ONLY
     slots: int
     vector: int
     outputs: int

@@ -1,5 +1,5 @@
 """The phased LSTM: every unit is awake for a part of its own period, and asleep it keeps its state."""
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, NamedTuple
 
 from ..arrays import cast, namespace, upcast
@@ -7,6 +7,7 @@ from ..cell import GatedCell
 from ..elementwise import where
 from ..errors import NotSupported, ShapeError, check_option
 from ..maps.dense import Dense
+from ..options import keyword_options
 from ..rules.lstm import LSTMRule
 from ..shapes import ArraySpec, Size, check_floating, expect
 from ..tree import add, first_leaf, map_structure
@@ -20,6 +21,7 @@ class Kept(NamedTuple):
     cell: Any; k: Any; phi: Any; z: Any; new: Any; old: Any     # k: how open; new, old: the states between which
 
 
+@keyword_options()
 @dataclass(frozen=True)
 class PhasedCell(Wrapper):
     """A cell that sees the time at which each input came: x is the pair (time, inputs).
@@ -45,6 +47,7 @@ class PhasedCell(Wrapper):
     True
     """
     cell: Any
+    _: KW_ONLY
     leak: float = 0.001
     period_gradient: str = "whole"
 
@@ -118,7 +121,8 @@ class PhasedCell(Wrapper):
         return y
 
 
-def PhasedLSTM(leak=0.001, period_gradient="whole", dense_peepholes=False, **options):
+@keyword_options(LSTMRule)
+def PhasedLSTM(*, leak=0.001, period_gradient="whole", dense_peepholes=False, **options):
     """An LSTM whose units each open once in a period of their own, and keep h and c in between.
 
         i, f, g, o, h~, c~ as h', c' in LSTM            from (h, c) and the inputs
@@ -141,4 +145,4 @@ def PhasedLSTM(leak=0.001, period_gradient="whole", dense_peepholes=False, **opt
     """
     rule = LSTMRule(**options)
     cell = DensePeepholes(rule=rule) if dense_peepholes else GatedCell(Dense("W", "b"), Dense("R"), rule)
-    return PhasedCell(cell, leak, period_gradient)
+    return PhasedCell(cell, leak=leak, period_gradient=period_gradient)

@@ -1,5 +1,5 @@
 """An LSTM over time and over frequency: one set of weights slides along the features of a step."""
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NamedTuple
 
 import numpy
@@ -8,6 +8,7 @@ from ..arrays import cast, namespace, upcast
 from ..cell import Cell, sum_to_parameters
 from ..errors import NotSupported, ShapeError
 from ..maps.dense import Dense
+from ..options import keyword_options
 from ..rules.lstm import LSTMRule, State
 from ..shapes import ArraySpec, Size, check_floating, check_input, check_names, expect, resolve_shape
 from ..tree import map_structure, stack
@@ -19,6 +20,7 @@ class Kept(NamedTuple):
     below: Any; rule: Any                         # of each window: the h below it, what the rule kept
 
 
+@keyword_options()
 @dataclass(frozen=True)
 class TimeFreqLSTM(Cell):
     """`windows` windows of `feature` inputs, each `skip` after the one before, low to high.
@@ -39,6 +41,7 @@ class TimeFreqLSTM(Cell):
     >>> cell.shapes(7, 1)
     {'W': (3, 4), 'R': (1, 4), 'Rf': (1, 4), 'b': (4,)}
     """
+    _: KW_ONLY
     feature: int
     skip: int
     windows: int

@@ -39,12 +39,12 @@ class GRUCell(KerasCell):
 
     @property
     def core(self):
-        return cells.GRU(self.reset, bias=self.use_bias, gate=self.act("recurrent_activation"),
+        return cells.GRU(reset=self.reset, bias=self.use_bias, gate=self.act("recurrent_activation"),
                          candidate=self.act("activation"))
 
     @property
     def bare(self):
-        return cells.GRU(self.reset, bias=self.use_bias)
+        return cells.GRU(reset=self.reset, bias=self.use_bias)
 
 
 class GRU(KerasRNN):

@@ -117,7 +117,7 @@ class KerasCell(OwningCell):
             raise ShapeError(self.who, f"masks is a {type(masks).__name__}, expected Masks(x, h)")
         masks = masks._replace(x=self.end_to_end("masks.x", masks.x, xp), h=self.end_to_end("masks.h", masks.h, xp))
         on = "".join(n for n in "xh" if getattr(masks, n) is not None)
-        return (GateDropout(self.core, on), masks) if on else (self.core, None)
+        return (GateDropout(self.core, on=on), masks) if on else (self.core, None)
 
     def draw_masks(self, batch):
         """Masks(x, h) for so many rows: zeros with a chance of the rate, else 1 / (1 - rate).  Each is an array, or a

@@ -27,7 +27,7 @@ class SimpleRNNCell(KerasCell):
 
     @property
     def core(self):
-        return cells.SimpleRNN(self.act("activation"), bias=self.use_bias)
+        return cells.SimpleRNN(activation=self.act("activation"), bias=self.use_bias)
 
     @property
     def bare(self):

@@ -93,10 +93,10 @@ def _cells_of(op, inputs, attributes):
 
 def _cell_for(op, functions, attributes, peepholes):
     if op == "RNN":
-        return SimpleRNN(functions[0], recurrent_bias=True)
+        return SimpleRNN(activation=functions[0], recurrent_bias=True)
     if op == "GRU":
         gate, candidate = functions
-        return GRU("after" if attributes.after else "before", recurrent_bias=True, gate=gate, candidate=candidate)
+        return GRU(reset="after" if attributes.after else "before", recurrent_bias=True, gate=gate, candidate=candidate)
     gate, candidate, output = functions
     return LSTM(recurrent_bias=True, peepholes=peepholes, coupled=attributes.coupled, gate=gate, candidate=candidate,
                 output=output)

@@ -22,7 +22,7 @@ class LayerNormRule(Rule):
 
     def __post_init__(self):
         if not self.rule.is_additive:
-            raise NotSupported("NormOfSum", f"{type(self.rule).__name__} does not see the sum of the two products",
+            raise NotSupported("LayerNormRule", f"{self.rule.name} does not see the sum of the two products",
                                hint="its reset gate stands between them")
 
     @property

@@ -13,7 +13,7 @@ from ..cell import vjp
 from ..errors import NotSupported, ShapeError
 from ..tree import add, first_leaf, to, zeros_like
 from . import states
-from .variables import Places, check_variables, draw_variables, find_variables, infer_inputs, join_scope
+from .variables import VariablePlaces, check_variables, draw_variables, find_variables, infer_inputs, join_scope
 
 
 @dataclass
@@ -136,7 +136,7 @@ class RNNCell:
         scope  what stands before its own names, "rnn" for those of dynamic_rnn; None: wherever they are found
         """
         other = self.parts.notes.get("without")
-        if other and not any(f"/{name}".endswith("/" + self.parts.rows[0].theirs) for name in arrays):
+        if other and not any(f"/{name}".endswith("/" + self.parts.rows[0].name) for name in arrays):
             self.parts = other
         rows = self.parts.rows
         self.scope, found = find_variables(arrays, [name for r in rows for name in r.names], scope, self.name)
@@ -146,10 +146,10 @@ class RNNCell:
         if said not in (None, n_in):
             raise ShapeError(self.name, f"its variables are for {n_in} inputs, and input_size={said}",
                              hint="TF never looks at input_size")
-        self.places = Places(rows, self.core.shapes(n_in, self.parts.units))
+        self.places = VariablePlaces(rows, self.core.shapes(n_in, self.parts.units))
         check_variables(self.name, self.places, found)
-        self.idle = {name: found[name] for name, at in self.places.of.items() if (at < 0).any()}
-        self.p = self.places.filled(found)
+        self.idle = {name: found[name] for name, index in self.places.indices.items() if (index < 0).any()}
+        self.p = self.places.to_parameters(found)
         return self
 
     @property
@@ -164,13 +164,13 @@ class RNNCell:
         if other and inputs == self.parts.units:  # as wide as that, x needs no projection
             self.parts = other
         rows = self.parts.rows
-        places = Places(rows, self.core.shapes(inputs, self.parts.units))
+        places = VariablePlaces(rows, self.core.shapes(inputs, self.parts.units))
         return self.load_variables({join_scope(scope, name): a for name, a in draw_variables(
             rows, places, numpy.random.default_rng(seed), dtype).items()}, scope)
 
     def dump_variables(self):
         """{TF's name: array}; loading them gives back the same bits."""
-        left = self.places.find_unplaced(self.require_parameters())
+        left = self.places.find_lost(self.require_parameters())
         if left:
             raise NotSupported(self.name, f"{' '.join(left)} not zero where TF has no place for it")
         held = self.places.to_variables(to("cpu", self.p))

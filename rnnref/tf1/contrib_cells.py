@@ -8,6 +8,7 @@ from ..tree import PerStep, first_leaf
 from .cell import CellSpec, RNNCell, cell_class
 from .core_cells import LSTM_ROWS, choose_state_form, make_rows, peephole_rows, refuse_reuse
 from .states import CH
+from .variables import layout_rows
 
 _NORM_NAMES = {"i": "input", "g": "transform", "f": "forget", "o": "output"}
 
@@ -51,7 +52,7 @@ def LayerNormBasicLSTMCell(num_units, forget_bias=1.0, input_size=None, activati
     options = {"forget_bias": forget_bias, "candidate": activation, "output": activation}
     core = cells.LayerNormLSTM(epsilon=1e-12, **options) if layer_norm else cells.LSTM(**options)
     table: dict = {"kernel": LSTM_ROWS["kernel"]}
-    table |= _make_norm_rows("igfo", norm_gain, norm_shift) if layer_norm else {"bias": ("b[igfo]", "glorot_uniform")}
+    table |= _make_norm_rows("igfo", norm_gain, norm_shift) if layer_norm else {"bias": (LSTM_ROWS["bias"], "glorot_uniform")}
     return CellSpec(cells.CandidateDropout(core) if dropout_keep_prob < 1 else core, num_units,
                  make_rows("layer_norm_basic_lstm_cell", "ifgo", table), CH, notes={"input_size": input_size})
 
@@ -102,11 +103,12 @@ def CoupledInputForgetGateLSTMCell(num_units, use_peepholes=False, initializer=N
     options = _projection_options(num_proj, proj_clip) | {"coupled": "input", "forget_bias": forget_bias, "output": activation,
                                                 "candidate": activation, "peepholes": use_peepholes}
     core = cells.LayerNormLSTM(epsilon=1e-12, **options) if layer_norm else cells.LSTM(**options)
-    rows = make_rows(scope, "fgo", {"W_{k}": "W[gfo]; R[gfo]"}, shards=num_unit_shards)
-    table: dict = {"B": "~W" if layer_norm else "b[gfo]"} | peephole_rows(use_peepholes, "W_{G}_diag", "fo")
+    lines = layout_rows("lstm", "tf1 coupled")
+    rows = make_rows(scope, "fgo", {"W_{k}": lines["W_0"]}, shards=num_unit_shards)
+    table: dict = {"B": "~W" if layer_norm else lines["B"]} | peephole_rows(use_peepholes, "tf1 coupled")
     table |= _make_norm_rows("gfo", norm_gain, norm_shift) if layer_norm else {}
     rows += make_rows(scope, "fgo", table)
-    rows += make_rows(scope, "fgo", {"W_P_{k}": "P"}, shards=num_proj_shards) if num_proj else []
+    rows += make_rows(scope, "fgo", {"W_P_{k}": lines["W_P_0"]}, shards=num_proj_shards) if num_proj else []
     return CellSpec(core, num_units, rows, choose_state_form(state_is_tuple))
 
 
@@ -114,7 +116,7 @@ def CoupledInputForgetGateLSTMCell(num_units, use_peepholes=False, initializer=N
 def IndRNNCell(num_units, activation=None, reuse=None, name=None, dtype=None):
     """h' = activation(x kernel_w + h kernel_u + bias), number by number in h."""
     refuse_reuse("IndRNNCell", reuse)
-    return CellSpec(cells.IndRNN(activation or "tanh"), num_units, make_rows(name or "ind_rnn_cell", "h", {
+    return CellSpec(cells.IndRNN(activation=activation or "tanh"), num_units, make_rows(name or "ind_rnn_cell", "h", {
         "kernel_w": "W", "kernel_u": ("1 R", _draw_unit_uniform), "bias": "b"}))
 
 
@@ -155,7 +157,7 @@ def GLSTMCell(num_units, initializer=None, num_proj=None, number_of_groups=1, fo
     table: dict = {f"group{k}/kernel": (f"W[igfo]{a}; R[igfo]{a}", draw) for k, a in enumerate(at)}
     table |= {f"bias_{'j' if g == 'g' else g}": f"b[{g}]" for g in "igfo"}
     table |= {"projection/kernel": ("P", draw)} if num_proj else {}
-    return CellSpec(cells.GLSTM(n, **_projection_options(num_proj), forget_bias=forget_bias, output=activation), num_units,
+    return CellSpec(cells.GLSTM(groups=n, **_projection_options(num_proj), forget_bias=forget_bias, output=activation), num_units,
                  make_rows("glstm_cell", "ifgo", table), CH, notes={"inputs of": n})
 
 
@@ -165,7 +167,7 @@ def NASCell(num_units, num_proj=None, use_bias=False, reuse=None):
     refuse_reuse("NASCell", reuse)
     table: dict = {"recurrent_kernel": "R", "kernel": "W"} | ({"bias": "b"} if use_bias else {})
     table |= {"projection_weights": "P"} if num_proj else {}
-    return CellSpec(cells.NAS(num_proj or None, bias=use_bias), num_units, make_rows("nas_cell", "", table), CH)
+    return CellSpec(cells.NAS(projection=num_proj or None, bias=use_bias), num_units, make_rows("nas_cell", "", table), CH)
 
 
 @cell_class
@@ -203,7 +205,7 @@ def SRUCell(num_units, activation=None, reuse=None, name=None):
 @cell_class
 def MinimalRNNCell(units, activation="tanh", kernel_initializer="glorot_uniform", bias_initializer="ones", name=None):
     """z = activation(x V);  u = sigmoid([z, h] G + bias);  h' = u h + (1 - u) z."""
-    return CellSpec(cells.MinimalRNN(activation), units, make_rows(name or "minimal_rnn_cell", "", {
+    return CellSpec(cells.MinimalRNN(activation=activation), units, make_rows(name or "minimal_rnn_cell", "", {
         "kernel": ("W; Z; R", kernel_initializer), "bias": ("b", bias_initializer)}))
 
 
@@ -219,7 +221,7 @@ def _make_conv_lstm(scope, ndims, input_shape, output_channels, kernel_shape, us
     """The LSTM whose maps are convolutions over the axes of a space, channels last."""
     if len(input_shape) != ndims + 1 or len(kernel_shape) != ndims:
         raise NotSupported("ConvLSTMCell", f"input_shape={input_shape} and kernel_shape={kernel_shape} in {ndims} axes")
-    core = cells.ConvLSTM(tuple(kernel_shape), bias=use_bias, forget_bias=forget_bias)
+    core = cells.ConvLSTM(kernel=tuple(kernel_shape), bias=use_bias, forget_bias=forget_bias)
     table: dict = {"kernel": LSTM_ROWS["kernel"]} | ({"biases": LSTM_ROWS["bias"]} if use_bias else {})
     space, channels = tuple(input_shape[:-1]), output_channels + (input_shape[-1] if skip_connection else 0)
     return CellSpec(cells.Skip(core, state="joined") if skip_connection else core, output_channels,

@@ -3,7 +3,7 @@ from ..cells.catalog import GRU, LSTM, SimpleRNN
 from ..errors import NotSupported
 from .cell import CellSpec, cell_class
 from .states import CH, Flat
-from .variables import parse_row
+from .variables import layout_rows, parse_row
 
 
 def make_rows(scope, gates, table, **options):
@@ -19,15 +19,22 @@ def refuse_reuse(who, reuse):
         raise NotSupported(who, f"reuse={reuse!r}", hint="use the same cell object where variables are to be the same")
 
 
-def peephole_rows(used, name="w_{g}_diag", gates="fio"):
-    return {name.replace("{g}", g).replace("{G}", g.upper()): f"Wp{g}" for g in gates} if used else {}
+def peephole_rows(used, framework="tf1"):
+    """The rows of peepholes in a layout of the LSTM, if they are used."""
+    return {name: line for name, line in layout_rows("lstm", framework).items() if line.startswith("Wp")} if used else {}
+
+
+def with_first_values(rows, first_values):
+    """A table {name: text} with first values, by name, in the place of TF's usual ones."""
+    return {name: (line, first_values[name]) if name in first_values else line for name, line in rows.items()}
 
 
 def choose_state_form(state_is_tuple, form=CH):
     return form if state_is_tuple else Flat(form)
 
 
-LSTM_ROWS = {"kernel": "W[igfo]; R[igfo]", "bias": "b[igfo]"}
+LSTM_ROWS, _GRU_ROWS = layout_rows("lstm"), layout_rows("gru before")
+_BASIC_LSTM_ROWS = {name: LSTM_ROWS[name] for name in ("kernel", "bias")}
 
 
 @cell_class
@@ -41,8 +48,8 @@ def BasicRNNCell(num_units, activation=None, reuse=None, name=None, dtype=None):
     ((2, 4), ['basic_rnn_cell/bias', 'basic_rnn_cell/kernel'])
     """
     refuse_reuse("BasicRNNCell", reuse)
-    return CellSpec(SimpleRNN(activation or "tanh"), num_units,
-                 make_rows(name or "basic_rnn_cell", "h", {"kernel": "W; R", "bias": "b"}))
+    return CellSpec(SimpleRNN(activation=activation or "tanh"), num_units,
+                    make_rows(name or "basic_rnn_cell", "h", layout_rows("rnn")))
 
 
 @cell_class
@@ -51,9 +58,10 @@ def GRUCell(num_units, activation=None, reuse=None, kernel_initializer=None, bia
     """r, u = sigmoid([x, h] gates);  h' = u h + (1 - u) activation([x, r h] candidate)."""
     refuse_reuse("GRUCell", reuse)
     kernel, one, zero = kernel_initializer or "glorot_uniform", bias_initializer or 1.0, bias_initializer or 0.0
-    return CellSpec(GRU("before", candidate=activation or "tanh"), num_units, make_rows(name or "gru_cell", "rzn", {
-        "gates/kernel": ("W[rz]; R[rz]", kernel), "gates/bias": ("b[rz]", one),
-        "candidate/kernel": ("W[n]; R[n]", kernel), "candidate/bias": ("b[n]", zero)}))
+    table = with_first_values(_GRU_ROWS, {"gates/kernel": kernel, "gates/bias": one,
+                                          "candidate/kernel": kernel, "candidate/bias": zero})
+    return CellSpec(GRU(reset="before", candidate=activation or "tanh"), num_units,
+                    make_rows(name or "gru_cell", "rzn", table))
 
 
 @cell_class
@@ -62,7 +70,7 @@ def BasicLSTMCell(num_units, forget_bias=1.0, state_is_tuple=True, activation=No
     refuse_reuse("BasicLSTMCell", reuse)
     act = activation or "tanh"
     return CellSpec(LSTM(forget_bias=forget_bias, candidate=act, output=act), num_units,
-                 make_rows(name or "basic_lstm_cell", "ifgo", LSTM_ROWS), choose_state_form(state_is_tuple))
+                 make_rows(name or "basic_lstm_cell", "ifgo", _BASIC_LSTM_ROWS), choose_state_form(state_is_tuple))
 
 
 @cell_class
@@ -72,13 +80,13 @@ def LSTMCell(num_units, use_peepholes=False, cell_clip=None, initializer=None, n
     """The LSTM with peepholes, a limit on c, a projection of h and a limit on it."""
     refuse_reuse("LSTMCell", reuse)
     act, scope = activation or "tanh", name or "lstm_cell"
-    core = LSTM(num_proj, proj_clip if num_proj else None, forget_bias=forget_bias, peepholes=use_peepholes,
+    core = LSTM(projection=num_proj, projection_clip=proj_clip if num_proj else None, forget_bias=forget_bias, peepholes=use_peepholes,
                 cell_clip=cell_clip or None, candidate=act, output=act)
     rows = _shard_rows(scope, "kernel", LSTM_ROWS["kernel"], num_unit_shards, initializer)
     rows += make_rows(scope, "ifgo", {"bias": LSTM_ROWS["bias"]} | {
         n: (text, initializer or "glorot_uniform") for n, text in peephole_rows(use_peepholes).items()})
     if num_proj:
-        rows += _shard_rows(scope, "projection/kernel", "P", num_proj_shards, initializer)
+        rows += _shard_rows(scope, "projection/kernel", LSTM_ROWS["projection/kernel"], num_proj_shards, initializer)
     return CellSpec(core, num_units, rows, choose_state_form(state_is_tuple))
 
 
@@ -92,7 +100,8 @@ def make_block_lstm(scope, num_units, forget_bias, cell_clip, use_peephole):
     """The kernels behind LSTMBlockCell and LSTMBlockFusedCell: their gradient goes straight through the clip."""
     core = LSTM(forget_bias=forget_bias, peepholes=use_peephole, cell_clip_gradient="through",
                 cell_clip=cell_clip if cell_clip is not None and cell_clip > 0 else None)
-    return CellSpec(core, num_units, make_rows(scope, "ifgo", LSTM_ROWS | peephole_rows(use_peephole, gates="ifo")), CH)
+    table = _BASIC_LSTM_ROWS | peephole_rows(use_peephole, "tf1 block")
+    return CellSpec(core, num_units, make_rows(scope, "ifgo", table), CH)
 
 
 @cell_class
@@ -107,17 +116,18 @@ def LSTMBlockCell(num_units, forget_bias=1.0, cell_clip=None, use_peephole=False
 def GRUBlockCell(num_units=None, cell_size=None, reuse=None, name="gru_cell"):
     """GRUCell in one kernel."""
     refuse_reuse("GRUBlockCell", reuse)
-    return CellSpec(GRU("before"), _choose_units("GRUBlockCell", num_units, cell_size), make_rows(name, "rzn", {
-        "w_ru": "W[rz]; R[rz]", "b_ru": ("b[rz]", 1.0), "w_c": "W[n]; R[n]", "b_c": ("b[n]", 0.0)}))
+    table = with_first_values(layout_rows("gru before", "tf1 block"), {"b_ru": 1.0, "b_c": 0.0})
+    units = _choose_units("GRUBlockCell", num_units, cell_size)
+    return CellSpec(GRU(reset="before"), units, make_rows(name, "rzn", table))
 
 
 @cell_class
 def GRUBlockCellV2(num_units=None, cell_size=None, reuse=None, name="gru_cell"):
     """GRUBlockCell with the variables of GRUCell."""
     refuse_reuse("GRUBlockCellV2", reuse)
-    return CellSpec(GRU("before"), _choose_units("GRUBlockCellV2", num_units, cell_size), make_rows(name, "rzn", {
-        "gates/kernel": "W[rz]; R[rz]", "gates/bias": ("b[rz]", 1.0),
-        "candidate/kernel": "W[n]; R[n]", "candidate/bias": "b[n]"}))
+    table = with_first_values(_GRU_ROWS, {"gates/bias": 1.0})
+    units = _choose_units("GRUBlockCellV2", num_units, cell_size)
+    return CellSpec(GRU(reset="before"), units, make_rows(name, "rzn", table))
 
 
 def _choose_units(who, num_units, cell_size):
@@ -138,7 +148,7 @@ def CudnnCompatibleGRUCell(num_units, reuse=None, kernel_initializer=None):
     """The GRU with the reset after the product, as cuDNN has it."""
     refuse_reuse("CudnnCompatibleGRUCell", reuse)
     kernel = kernel_initializer or "glorot_uniform"
-    return CellSpec(GRU("after"), num_units, make_rows("cudnn_compatible_gru_cell", "rzn", {
-        "gates/kernel": ("W[rz]; R[rz]", kernel), "gates/bias": ("b[rz]", 1.0),
-        "candidate/input_projection/kernel": ("W[n]", kernel), "candidate/input_projection/bias": "b[n]",
-        "candidate/hidden_projection/kernel": ("R[n]", kernel), "candidate/hidden_projection/bias": "bR[n]"}))
+    table = with_first_values(layout_rows("gru", "tf1 cudnn"), {
+        "gates/kernel": kernel, "gates/bias": 1.0, "candidate/input_projection/kernel": kernel,
+        "candidate/hidden_projection/kernel": kernel})
+    return CellSpec(GRU(reset="after"), num_units, make_rows("cudnn_compatible_gru_cell", "rzn", table))

@@ -40,12 +40,12 @@ class RepeatedInput(Map):
 
 def _make_cell(net, layer):
     """The cell of one pseudo-layer, with both of cuDNN's biases."""
-    cell = {"lstm": lambda: LSTM(recurrent_bias=True), "gru": lambda: GRU("after"),
-            "rnn_tanh": lambda: SimpleRNN("tanh", recurrent_bias=True),
-            "rnn_relu": lambda: SimpleRNN("relu", recurrent_bias=True)}[net.mode]()
+    cell = {"lstm": lambda: LSTM(recurrent_bias=True), "gru": lambda: GRU(reset="after"),
+            "rnn_tanh": lambda: SimpleRNN(activation="tanh", recurrent_bias=True),
+            "rnn_relu": lambda: SimpleRNN(activation="relu", recurrent_bias=True)}[net.mode]()
     if net.skip and not layer:
         cell = GatedCell(RepeatedInput("b", len(net.gates)), Dense("R", "bR"), cell.rule)
-    return ProjectedCell(cell, net.projection) if net.projection else cell
+    return ProjectedCell(cell, projection=net.projection) if net.projection else cell
 
 
 class CudnnRNN:
@@ -118,7 +118,7 @@ class CudnnRNN:
     @property
     def opaque_kernel(self):
         """The flat buffer of cuDNN."""
-        return self.built().joined(*self.net.theirs(self.parameters))
+        return self.built().join(*self.net.theirs(self.parameters))
 
     def load_opaque(self, buffer, inputs):
         """Take the flat buffer of cuDNN, for so many inputs."""
@@ -185,7 +185,7 @@ class CudnnRNN:
             ds.append([dfirst] if one else list(dfirst))
         parameters = [p for layer in reversed(found) for p in layer]
         states = [s for layer in reversed(ds) for s in layer]
-        dbuffer = self.net.joined(*self.net.theirs(parameters))
+        dbuffer = self.net.join(*self.net.theirs(parameters))
         return Gradients(swap_batch_and_time(d, time_major), tuple(xp.stack([getattr(s, f) for s in states])
                                                           for f in self.fields), {"opaque_kernel": dbuffer})
 
@@ -253,7 +253,7 @@ class CudnnParamsFormatConverter:
         return to_tf(self.net, *self.net.split(opaque_param))
 
     def tf_canonical_to_opaque(self, kernels, biases, projections=()):
-        return self.net.joined(*from_tf(self.net, kernels, biases, projections))
+        return self.net.join(*from_tf(self.net, kernels, biases, projections))
 
     def cu_canonical_to_tf_canonical(self, cu_weights, cu_biases):
         return to_tf(self.net, cu_weights, cu_biases)

@@ -9,7 +9,7 @@ from .. import cells
 from ..errors import NotSupported, ShapeError
 from ..rules.lstm import LSTMRule
 from .cell import CellSpec, RNNCell, cell_class
-from .core_cells import make_rows, peephole_rows, refuse_reuse
+from .core_cells import make_rows, refuse_reuse
 from .states import CH, Flat, nest_form as under_state
 from .variables import nest_rows
 from .wrappers import find_inner_path
@@ -85,10 +85,11 @@ def _make_time_freq_lstm(num_units, use_peepholes, cell_clip, initializer, num_u
     n = 1 if width is None else int((width - feature_size) / frequency_skip) + 1
     rule = LSTMRule(forget_bias=forget_bias, peepholes=use_peepholes, cell_clip=cell_clip or None)
     rows = make_rows("time_freq_lstm_cell", "ifgo", {"W_{k}": "W[igfo]; R[igfo]; Rf[igfo]"}, shards=num_unit_shards)
-    rows += make_rows("time_freq_lstm_cell", "ifgo", {"B": "b[igfo]"} | peephole_rows(use_peepholes, "W_{G}_diag"))
+    peepholes = {f"W_{g.upper()}_diag": f"Wp{g}" for g in "fio"} if use_peepholes else {}
+    rows += make_rows("time_freq_lstm_cell", "ifgo", {"B": "b[igfo]"} | peepholes)
     form = Flat(tuple(f"{field} {q}" for q in range(n) for field in "ch"))
-    return CellSpec(cells.TimeFreqLSTM(feature_size, frequency_skip, n, rule), num_units, rows, form,
-                 notes={"width": width})
+    core = cells.TimeFreqLSTM(feature=feature_size, skip=frequency_skip, windows=n, rule=rule)
+    return CellSpec(core, num_units, rows, form, notes={"width": width})
 
 
 TimeFreqLSTMCell.declare = staticmethod(_make_time_freq_lstm)
@@ -101,9 +102,10 @@ def _make_grid_lstm(num_units, use_peepholes, share_time_frequency_weights, cell
     gates = "igo" if couple_input_forget_gates else "ifgo"
     order = "igo" if couple_input_forget_gates else "igfo"
     _check_blocks(feature_size, frequency_skip, num_frequency_blocks, start_freqindex_list, end_freqindex_list)
-    core = cells.GridLSTM(feature_size, frequency_skip, tuple(num_frequency_blocks), tuple(start_freqindex_list or ()),
-                          shared=share_time_frequency_weights, coupled=couple_input_forget_gates,
-                          peepholes=use_peepholes, forget_bias=forget_bias, cell_clip=cell_clip or None, **options)
+    core = cells.GridLSTM(feature=feature_size, skip=frequency_skip, windows=tuple(num_frequency_blocks),
+                          starts=tuple(start_freqindex_list or ()), shared=share_time_frequency_weights,
+                          coupled=couple_input_forget_gates, peepholes=use_peepholes, forget_bias=forget_bias,
+                          cell_clip=cell_clip or None, **options)
     ways, rows = ("f",) if share_time_frequency_weights else ("f", "t"), []
     for b in range(len(num_frequency_blocks)):
         for w in ways:
@@ -217,8 +219,8 @@ def NTMCell(controller, memory_size, memory_vector_dim, read_head_num, write_hea
     values are taken in the place of what the state holds."""
     if clip_value != 20:
         raise NotSupported("NTMCell", f"clip_value={clip_value}", known="20, TF's default")
-    core = cells.NTM(controller.core, memory_size, memory_vector_dim, output_dim or 1, read_head_num, write_head_num,
-                     shift_range)
+    core = cells.NTM(controller.core, slots=memory_size, vector=memory_vector_dim, outputs=output_dim or 1,
+                     read_heads=read_head_num, write_heads=write_head_num, shift=shift_range)
     heads, scope = read_head_num + write_head_num, name or "ntm_cell"
     table = {"parameters_kernel": "Wh", "parameters_bias": ("bh", "glorot_uniform"), "output_kernel": "Wy",
              "output_bias": ("by", "glorot_uniform")}

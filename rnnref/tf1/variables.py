@@ -1,4 +1,4 @@
-"""Where our parameters lie in the variables of TF 1: a line of text for each variable.
+"""The variables of TF 1 and where our parameters lie in them: a line of text for each variable.
 
     "W[igfo]; R[igfo]"      W above R, of both the gate blocks i g f o in this order
     "b[i], b[f]"            side by side
@@ -8,126 +8,160 @@
 
 A name with {k} is cut into `shards` blocks of rows: kernel/part_0, kernel/part_1.
 
-Every number of a variable is one of ours or none, so one table of places serves to load, to dump and for gradients.
+The tables of cells that other frameworks have too are those of `interop.layouts`, in this notation; where the numbers
+lie is then one `interop.places.Places`.
 """
+import math
 import re
 from dataclasses import dataclass, replace
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import numpy
 
-from ..arrays import asnumpy, namespace
+from ..arrays import Array, asnumpy
 from ..errors import DtypeError, ShapeError
 from ..init import get_initializer
+from ..interop.layouts import LAYOUTS
+from ..interop.places import BoundedCache, Places
 from ..shapes import check_floating
-from ..tree import first_leaf, leaves, map_structure
+from ..tree import Tree, leaves, unflatten
 
 _TERM = re.compile(r"(~?)([\w.]+)(?:\[(\w+)\])?(?:\{(\d+)\})?$")
 
 
 @dataclass(frozen=True)
 class Variable:
-    """A variable of theirs; `terms` in rows of columns."""
-    theirs: str
-    terms: tuple                                  # ((Term, ...), ...)
+    """A variable of TF 1; `terms` in rows of columns."""
+    name: str
+    terms: tuple                                  # ((_Term, ...), ...)
     ones: int = 0                                 # axes of 1 in front
     start: Any = "glorot_uniform"                 # its first value: a name, a number, or a function (rng, shape)
     trainable: bool = True
     shards: int = 1
 
     @property
-    def names(self):
-        return [self.theirs.replace("{k}", str(k)) for k in range(self.shards)]
+    def names(self) -> list[str]:
+        """The names of its shards."""
+        return [self.name.replace("{k}", str(k)) for k in range(self.shards)]
 
 
 @dataclass(frozen=True)
 class _Term:
-    ours: str                                     # dotted path of a parameter
+    path: str                                     # dotted, of a parameter
     gates: tuple = ()                             # which of its blocks
-    of: int = 1                                   # ... of so many
-    at: Optional[int] = None                      # along its first axis
-    idle: bool = False
+    n_blocks: int = 1                             # ... of so many
+    item: Optional[int] = None                    # along its first axis
+    unused: bool = False
 
 
-def parse_row(theirs, text, gates="", **options):
-    """A line of a table -> `Row`."""
+def layout_rows(family: str, framework: str = "tf1") -> dict[str, str]:
+    """{name: line} of the variables of a layout of `interop`, optional ones too.
+
+    >>> layout_rows("gru before")
+    {'gates/kernel': 'W[rz]; R[rz]', 'gates/bias': 'b[rz]', 'candidate/kernel': 'W[n]; R[n]', 'candidate/bias': 'b[n]'}
+    """
+    layout, lines = LAYOUTS[family, framework], {}
+    for row in layout.rows:
+        gates = row.gates or layout.gates
+        blocks = f"[{gates}]" if "G" in row.axes.split() else ""
+        for gate in gates if "{g}" in row.theirs else "_":
+            lines.setdefault(row.theirs.replace("{g}", gate), []).append(row.ours.replace("{g}", gate) + blocks)
+    return {name: "; ".join(terms) for name, terms in lines.items()}
+
+
+def parse_row(name: str, text: str, gates: Union[str, dict] = "", **options: Any) -> Variable:
+    """A line of a table -> `Variable`.
+
+    gates     the letters of the blocks, or {parameter: letters} where they differ, "" for the others
+    options   fields of `Variable`
+    """
     terms = text.lstrip("1 ")
     lines = tuple(tuple(_parse_term(part.strip(), gates) for part in line.split(",")) for line in terms.split(";"))
-    return Variable(theirs, lines, (len(text) - len(terms)) // 2, **{"start": _default_start(theirs)} | options)
+    return Variable(name, lines, (len(text) - len(terms)) // 2, **{"start": _default_start(name)} | options)
 
 
 def _parse_term(text, gates):
-    """`gates`: the letters of the blocks, or {parameter: letters} where they differ, "" for the others."""
-    idle, ours, picked, at = _TERM.findall(text)[0]
-    letters = str(gates.get(ours, gates[""]) if isinstance(gates, dict) else gates)
-    return _Term(ours, tuple(map(letters.index, picked)), len(letters), int(at) if at else None, bool(idle))
+    unused, path, blocks, item = _TERM.findall(text)[0]
+    letters = str(gates.get(path, gates[""]) if isinstance(gates, dict) else gates)
+    return _Term(path, tuple(map(letters.index, blocks)), len(letters), int(item) if item else None, bool(unused))
 
 
-def _default_start(theirs):
-    """TF's first value where a class does not say another."""
-    name = theirs.split("/")[-1]
-    return 0.0 if name.startswith(("bias", "b_", "B")) else "glorot_uniform"
+def _default_start(name):
+    """TF's first value where a class has no other."""
+    return 0.0 if name.split("/")[-1].startswith(("bias", "b_", "B")) else "glorot_uniform"
 
 
-def nest_rows(rows, scope="", path=""):
+def nest_rows(rows: list[Variable], scope: str = "", path: str = "") -> list[Variable]:
     """The same variables inside `scope`, of parameters at `path`."""
-    def moved(t):
-        return replace(t, ours=f"{path}.{t.ours}" if path else t.ours)
-    return [replace(r, theirs=f"{scope}/{r.theirs}" if scope else r.theirs,
-                    terms=tuple(tuple(map(moved, line)) for line in r.terms)) for r in rows]
+    def nest(term):
+        return replace(term, path=f"{path}.{term.path}" if path else term.path)
+    return [replace(r, name=f"{scope}/{r.name}" if scope else r.name,
+                    terms=tuple(tuple(map(nest, line)) for line in r.terms)) for r in rows]
 
 
-class Places:
-    """Where each number of each variable lies among all of ours, for parameters of these shapes."""
+class VariablePlaces:
+    """Where the numbers of variables lie among our parameters of these shapes.
 
-    def __init__(self, rows, shapes):
-        self.size, self.like, self.starts = 0, _make_placeholders(shapes), {}
-        for path, a in leaves(self.like):
-            self.starts[path] = numpy.arange(self.size, self.size + a.size).reshape(a.shape)
-            self.size += a.size
-        self.of = {name: at for r in rows for name, at in zip(r.names, numpy.array_split(self.places(r), r.shards))}
+    places    `interop.places.Places`, with the dotted paths of our parameters for names
+    """
 
-    def places(self, r):
-        lines = [numpy.concatenate([self.part(t) for t in line], -1) for line in r.terms]
-        a = numpy.concatenate(lines, -2) if len(lines) > 1 else lines[0]
-        return a.reshape((1,) * r.ones + a.shape)
+    def __init__(self, rows: list[Variable], shapes: Tree) -> None:
+        self.like = _make_placeholders(shapes)
+        self.places: Places = _find_places(tuple([(r.name, r.terms, r.ones, r.shards) for r in rows]),
+                                           tuple([(path, a.shape) for path, a in leaves(self.like)]))
 
-    def part(self, t):
-        a = self.starts[t.ours]
-        if t.idle:
-            return numpy.full(a.shape[-1:], -1)
-        a = a if t.at is None else a[t.at]
-        if t.gates:
-            blocks = numpy.split(a, t.of, -1)
-            a = numpy.concatenate([blocks[n] for n in t.gates], -1)
-        return a
+    @property
+    def indices(self) -> dict[str, Array]:
+        """{variable: the position of each of its numbers among ours; -1 for one that the cell does not use}."""
+        return self.places.indices
 
-    def to_variables(self, tree):
-        """Our tree -> theirs, {name: array}, where ours lies; what is idle is zero."""
-        arrays, xp = dict(leaves(tree)), namespace(first_leaf(tree))        # in any order
-        flat = xp.concatenate([*(arrays[path].reshape(-1) for path in self.starts), xp.zeros(1, first_leaf(tree).dtype)])
-        return {name: flat[xp.asarray(at % flat.size)] for name, at in self.of.items()}
+    def to_variables(self, tree: Tree) -> dict[str, Array]:
+        """Our tree -> {variable: array}; what the cell does not use is zero."""
+        return self.places.to_theirs(dict(leaves(tree)))
 
-    def filled(self, arrays):
-        """Theirs -> our tree; what they have no place for is zero."""
-        dtype = next(iter(arrays.values())).dtype
-        flat = numpy.zeros(self.size + 1, dtype)
-        for name, at in self.of.items():
-            flat[at.ravel()] = arrays[name].ravel()
-        pieces = {path: flat[at] for path, at in self.starts.items()}
-        paths = iter(pieces)
-        return map_structure(lambda _: pieces[next(paths)], self.like)
+    def to_parameters(self, arrays: dict[str, Array]) -> Tree:
+        """{variable: array} -> our tree; what they have no place for is zero."""
+        return unflatten(self.like, self.places.to_ours(arrays).values())
 
-    def find_unplaced(self, tree):
-        """The paths of ours that are not zero where no variable holds them."""
-        held = numpy.zeros(self.size + 1, bool)
-        for at in self.of.values():
-            held[at.ravel()] = True
-        return [path for path, a in leaves(tree) if asnumpy(a)[~held[self.starts[path]]].any()]
+    def find_lost(self, tree: Tree) -> list[str]:
+        """The paths of our parameters that are not zero where no variable holds them."""
+        return self.places.find_lost(dict(leaves(tree)))
+
+
+def _build_places(rows, shapes):
+    starts, size = {}, 0
+    for path, shape in shapes:
+        starts[path] = numpy.arange(size, size + math.prod(shape)).reshape(shape)
+        size += math.prod(shape)
+    indices = {}
+    for name, terms, ones, shards in rows:
+        variable = Variable(name, terms, ones, shards=shards)
+        indices |= zip(variable.names, numpy.array_split(_index_variable(variable, starts), shards))
+    return Places(dict(shapes), indices)
+
+
+_find_places = BoundedCache(_build_places)
+
+
+def _index_variable(variable, starts):
+    lines = [numpy.concatenate([_index_term(term, starts) for term in line], -1) for line in variable.terms]
+    index = numpy.concatenate(lines, -2) if len(lines) > 1 else lines[0]
+    return index.reshape((1,) * variable.ones + index.shape)
+
+
+def _index_term(term, starts):
+    index = starts[term.path]
+    if term.unused:
+        return numpy.full(index.shape[-1:], -1)
+    index = index if term.item is None else index[term.item]
+    if term.gates:
+        blocks = numpy.split(index, term.n_blocks, -1)
+        index = numpy.concatenate([blocks[n] for n in term.gates], -1)
+    return index
 
 
 def _make_placeholders(shapes):
-    """Arrays without numbers for the shapes that a cell declares: dicts, and tuples of such."""
+    """Arrays without values for the shapes that a cell declares: dicts, and tuples of such."""
     if isinstance(shapes, dict):
         return {name: _make_placeholders(shape) for name, shape in shapes.items()}
     if any(not hasattr(each, "__index__") for each in shapes):
@@ -135,59 +169,68 @@ def _make_placeholders(shapes):
     return numpy.empty(shapes, numpy.int8)
 
 
-def infer_inputs(rows, shapes, units, arrays, who, step=1):
-    """How many inputs the variables are for: shapes grow with them, and how is seen from one step and two."""
-    one, two = (Places(rows, shapes(n, units)) for n in (step, 2 * step))
+def infer_inputs(rows: list[Variable], shapes: Any, units: Any, arrays: dict[str, Array], who: str,
+                 step: int = 1) -> int:
+    """How many inputs the variables are for: how shapes grow with them is seen from one step and two.
+
+    shapes   (inputs, units) -> the shapes of our parameters
+    """
+    once, twice = (dict(leaves(_make_placeholders(shapes(n, units)))) for n in (step, 2 * step))
     for r in rows:
-        low, high = (places.places(r).shape for places in (one, two))
-        have = (sum(len(arrays[name]) for name in r.names), *arrays[r.names[0]].shape[1:])
-        for a, b, got in zip(low, high, have):
+        low, high = (_index_variable(r, parameters).shape for parameters in (once, twice))
+        actual = (sum(len(arrays[name]) for name in r.names), *arrays[r.names[0]].shape[1:])
+        for a, b, n in zip(low, high, actual):
             if a != b:
-                n, rest = divmod(got - a, b - a)
-                if rest or n < 0:
-                    raise ShapeError(who, f"{' '.join(r.names)} has shape {have}, expected {low} or more",
+                steps, rest = divmod(n - a, b - a)
+                if rest or steps < 0:
+                    raise ShapeError(who, f"{' '.join(r.names)} has shape {actual}, expected {low} or more",
                                      axes=f"for {step} inputs; {high} for {2 * step}")
-                return (1 + n) * step
+                return (1 + steps) * step
     return step
 
 
-def check_variables(who, places, arrays):
+def check_variables(who: str, places: VariablePlaces, arrays: dict[str, Array]) -> None:
     """Raise unless every variable has the shape and the dtype that it must have."""
     dtype = None
-    for name, at in places.of.items():
+    for name, index in places.indices.items():
         a = arrays[name]
         check_floating(who, name, a, dtype)
         dtype = a.dtype
-        if a.shape != at.shape:
-            raise ShapeError(who, f"{name} has shape {a.shape}, expected {at.shape}")
+        if a.shape != index.shape:
+            raise ShapeError(who, f"{name} has shape {a.shape}, expected {index.shape}")
 
 
-def draw_variables(rows, places, rng, dtype):
-    """First values, as TF draws them: theirs, {name: array}."""
-    def value(r, shape):
-        plain = isinstance(r.start, (int, float))
-        return numpy.asarray(numpy.full(shape, r.start) if plain else get_initializer(r.start)(rng, shape)).astype(dtype)
-    return {name: value(r, places.of[name].shape) for r in rows for name in r.names}
+def draw_variables(rows: list[Variable], places: VariablePlaces, rng: Any, dtype: Any) -> dict[str, Array]:
+    """{variable: first value}, as TF draws them."""
+    def draw(start, shape):
+        a = numpy.full(shape, start) if isinstance(start, (int, float)) else get_initializer(start)(rng, shape)
+        return numpy.asarray(a).astype(dtype)
+    return {name: draw(r.start, places.indices[name].shape) for r in rows for name in r.names}
 
 
-def find_variables(arrays, names, scope, who):
-    """{name inside the scope: array}; without a scope it is looked for, and must be the only one that fits."""
+def find_variables(arrays: dict[str, Array], names: list[str], scope: Optional[str],
+                   who: str) -> tuple[str, dict[str, Array]]:
+    """The scope, and {name inside the scope: array}.
+
+    scope   None: the scope that holds all names; there must be exactly one
+    """
     if scope is None:
         ends = [name[:-len(names[0])].rstrip("/") for name in arrays if f"/{name}".endswith("/" + names[0])]
-        found = [end for end in ends if all(join_scope(end, name) in arrays for name in names)]
-        if len(found) != 1:
-            raise ShapeError(who, f"{len(found) or 'no'} scopes hold its variables", variables=" ".join(names),
-                             fix="say which: scope=…" * bool(found), found=" ".join(map(repr, found)),
+        fitting = [end for end in ends if all(join_scope(end, name) in arrays for name in names)]
+        if len(fitting) != 1:
+            raise ShapeError(who, f"{len(fitting) or 'no'} scopes hold its variables", variables=" ".join(names),
+                             fix="choose one: scope=…" * bool(fitting), found=" ".join(map(repr, fitting)),
                              given=" ".join(arrays))
-        scope = found[0]
-    lacks = [join_scope(scope, name) for name in names if join_scope(scope, name) not in arrays]
-    if lacks:
-        raise ShapeError(who, f"{' '.join(lacks)} missing", given=" ".join(arrays) or "nothing")
+        scope = fitting[0]
+    missing = [join_scope(scope, name) for name in names if join_scope(scope, name) not in arrays]
+    if missing:
+        raise ShapeError(who, f"{' '.join(missing)} missing", given=" ".join(arrays) or "nothing")
     for name in names:
         if not hasattr(arrays[join_scope(scope, name)], "dtype"):
             raise DtypeError(who, f"{name} is a {type(arrays[join_scope(scope, name)]).__name__}, expected an array")
     return scope, {name: asnumpy(arrays[join_scope(scope, name)]) for name in names}
 
 
-def join_scope(scope, name):
+def join_scope(scope: str, name: str) -> str:
+    """"rnn", "kernel" -> "rnn/kernel"; without a scope the name alone."""
     return f"{scope}/{name}" if scope else name

@@ -51,7 +51,7 @@ def ResidualWrapper(cell, residual_fn=None):
     """y = x + output, or residual_fn(x, output): a function that runs, or a pair of it and its way back, which trains:
     (fn(x, y) -> z, dfn(x, y, dz) -> dx, dy)."""
     fn, dfn = residual_fn if isinstance(residual_fn, tuple) else (residual_fn, None)
-    return _wrap(cell, Residual(cell.core, fn, dfn), **_keep_output_size(cell))
+    return _wrap(cell, Residual(cell.core, fn=fn, dfn=dfn), **_keep_output_size(cell))
 
 
 def _keep_output_size(cell):
@@ -67,7 +67,7 @@ def HighwayWrapper(cell, couple_carry_transform_gates=True, carry_bias_init=1.0)
         table |= {"transform_w": "Wt", "transform_b": "bt"}
     first_values = {"carry_b": carry_bias_init, "transform_b": -carry_bias_init}
     rows = [parse_row(name, text, start=first_values.get(name, "glorot_uniform")) for name, text in table.items()]
-    return _wrap(cell, Highway(cell.core, couple_carry_transform_gates), rows)
+    return _wrap(cell, Highway(cell.core, coupled=couple_carry_transform_gates), rows)
 
 
 @cell_class
@@ -75,7 +75,7 @@ def InputProjectionWrapper(cell, num_proj, activation=None, input_size=None, reu
     """The cell on activation(x kernel + bias)."""
     refuse_reuse("InputProjectionWrapper", reuse)
     scope = "input_projection_wrapper"
-    return _wrap(cell, InputProjection(cell.core, num_proj, activation or "linear"),
+    return _wrap(cell, InputProjection(cell.core, size=num_proj, activation=activation or "linear"),
                   make_rows(scope, "", {"kernel": "Wi", "bias": "bi"}), scope, feeds=lambda k, width: num_proj,
                   input_size=input_size, **_keep_output_size(cell))
 
@@ -85,7 +85,7 @@ def OutputProjectionWrapper(cell, output_size, activation=None, reuse=None):
     """activation(output kernel + bias)."""
     refuse_reuse("OutputProjectionWrapper", reuse)
     scope = "output_projection_wrapper"
-    return _wrap(cell, OutputProjection(cell.core, output_size, activation or "linear"),
+    return _wrap(cell, OutputProjection(cell.core, size=output_size, activation=activation or "linear"),
                   make_rows(scope, "", {"kernel": "Wo", "bias": "bo"}), scope, output_size=output_size)
 
 
@@ -94,7 +94,7 @@ def EmbeddingWrapper(cell, embedding_classes, embedding_size, initializer=None, 
     """The cell on rows of a table, one for each whole number of the inputs."""
     refuse_reuse("EmbeddingWrapper", reuse)
     scope = "embedding_wrapper"
-    return _wrap(cell, Embedding(cell.core, embedding_classes, embedding_size),
+    return _wrap(cell, Embedding(cell.core, classes=embedding_classes, size=embedding_size),
                   make_rows(scope, "", {"embedding": ("E", initializer or _draw_embedding)}), scope,
                   feeds=lambda k, width: embedding_size, **_keep_output_size(cell))
 
@@ -110,7 +110,7 @@ def AttentionCellWrapper(cell, attn_length, attn_size=None, attn_vec_size=None, 
     refuse_reuse("AttentionCellWrapper", reuse)
     if any(" " in leaf for leaf in list_leaves(cell.parts.form)):
         raise NotSupported("AttentionCellWrapper", f"around {cell.name}", hint="its state holds more than vectors")
-    core = Attention(cell.core, attn_length, attn_size, attn_vec_size, input_size)
+    core = Attention(cell.core, length=attn_length, size=attn_size, vec=attn_vec_size, inputs=input_size)
     scope = "attention_cell_wrapper"
     queries = "; ".join(f"Wq_{leaf.replace('.', '_')}" for leaf in list_leaves(cell.parts.form))
     rows = make_rows(scope, "", {
@@ -125,7 +125,7 @@ def AttentionCellWrapper(cell, attn_length, attn_size=None, attn_vec_size=None, 
 @cell_class
 def DeviceWrapper(cell, device):
     """The cell on a device: arrays do not move, see rnnref.wrappers.device."""
-    return _wrap(cell, Device(cell.core, device), **_keep_output_size(cell))
+    return _wrap(cell, Device(cell.core, device=device), **_keep_output_size(cell))
 
 
 class _DropoutBase(RNNCell):

@@ -1,5 +1,5 @@
 """Attention over the last outputs of the cell itself."""
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, NamedTuple, Optional
 
 import numpy
@@ -7,6 +7,7 @@ import numpy
 from ..arrays import cast, namespace, upcast
 from ..elementwise import dsoftmax, dtanh, softmax
 from ..maps.dense import Dense
+from ..options import keyword_options
 from ..shapes import Size, check_floating, check_input, expect
 from ..tree import add, leaves, map_structure
 from .base import ParametricWrapper, replace_width
@@ -22,6 +23,7 @@ class Kept(NamedTuple):
     x: Any; cell: Any; query: Any; history: Any; memory: Any; tanh: Any; weights: Any; y: Any
 
 
+@keyword_options()
 @dataclass(frozen=True)
 class Attention(ParametricWrapper):
     """The cell attends to the last `length` outputs (Bahdanau et al. 2014, as TF 1 has it).
@@ -45,6 +47,7 @@ class Attention(ParametricWrapper):
     ((1, 4), (1, 8), array([[0.5, 0.5]]))
     """
     cell: Any
+    _: KW_ONLY
     length: int
     size: Optional[int] = None
     vec: Optional[int] = None

@@ -4,6 +4,7 @@ from typing import Any
 
 from ..elementwise import Activation
 from ..errors import NotSupported, ShapeError
+from ..options import keyword_options
 from ..shapes import Size, check_floating, expect
 from ..tree import PerStep
 from .base import Wrapper
@@ -26,6 +27,7 @@ class MaskedActivation(Activation):
         return f"{super().__str__()} times a mask"
 
 
+@keyword_options()
 @dataclass(frozen=True)
 class CandidateDropout(Wrapper):
     """The cell with its candidate times a mask, which is `extra`: an LSTM's g, a GRU's n.
@@ -41,7 +43,7 @@ class CandidateDropout(Wrapper):
     >>> import numpy as np, rnnref
     >>> cell = CandidateDropout(rnnref.cells.LSTM())
     >>> p = {"W": np.ones((1, 4)), "R": np.ones((1, 4)), "b": np.zeros(4)}
-    >>> rnnref.loops.run(cell, p, np.ones((2, 1, 1)), extra=np.zeros((1, 1)))[1].c
+    >>> rnnref.run(cell, p, np.ones((2, 1, 1)), extra=np.zeros((1, 1)))[1].c
     array([[0.]])
     """
     cell: Any

@@ -1,14 +1,16 @@
 """A cell that runs on the device that it names."""
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Optional
 
 from ..arrays import is_array, is_cupy
 from ..errors import DeviceError, NotSupported
+from ..options import keyword_options
 from ..tree import first_leaf
 from .base import Wrapper
 
 
+@keyword_options()
 @dataclass(frozen=True)
 class Device(Wrapper):
     """The cell on a device: "cpu" or "gpu:1" (of a TF name, "/device:GPU:1", the end counts).
@@ -19,7 +21,7 @@ class Device(Wrapper):
     Errors        DeviceError: arrays that are somewhere else
 
     >>> import numpy as np, rnnref
-    >>> cell = Device(rnnref.cells.SimpleRNN(), "gpu:1")
+    >>> cell = Device(rnnref.cells.SimpleRNN(), device="gpu:1")
     >>> p = {"W": np.ones((1, 1)), "R": np.ones((1, 1)), "b": np.zeros(1)}
     >>> y = cell.forward(p, np.ones((1, 1)), cell.zeros(1, 1, dtype="float64"))
     Traceback (most recent call last):
@@ -27,6 +29,7 @@ class Device(Wrapper):
       fix    rnnref.to("gpu", ...) moves arrays; device="cpu" runs where they are
     """
     cell: Any
+    _: KW_ONLY
     device: Optional[str] = None
 
     def forward(self, p, x, s, extra=None):

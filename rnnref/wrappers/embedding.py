@@ -1,5 +1,5 @@
 """A table of vectors before the cell, for inputs that are whole numbers."""
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NamedTuple
 
 import numpy
@@ -7,6 +7,7 @@ import numpy
 from ..arrays import is_array, namespace
 from ..errors import DtypeError, NotSupported, ShapeError
 from ..maps.dense import Dense
+from ..options import keyword_options
 from ..shapes import ArraySpec, Size
 from .base import ParametricWrapper
 
@@ -15,6 +16,7 @@ class KeptEmbedding(NamedTuple):
     ids: Any; cell: Any
 
 
+@keyword_options()
 @dataclass(frozen=True)
 class Embedding(ParametricWrapper):
     """The cell on rows of a table E: x are whole numbers [B] or [B, 1], which have no gradient.
@@ -25,12 +27,13 @@ class Embedding(ParametricWrapper):
                   NotSupported: no first state is given (x do not tell its dtype)
 
     >>> import numpy as np, rnnref
-    >>> cell = Embedding(rnnref.cells.SimpleRNN("linear"), 3, 1)
+    >>> cell = Embedding(rnnref.cells.SimpleRNN(activation="linear"), classes=3, size=1)
     >>> p = {"E": np.array([[5.0], [6.0], [7.0]]), "W": np.ones((1, 1)), "R": np.zeros((1, 1)), "b": np.zeros(1)}
     >>> cell.forward(p, np.array([2, 0]), cell.zeros(2, 1, dtype="float64"))[0].tolist()
     [[7.0], [5.0]]
     """
     cell: Any
+    _: KW_ONLY
     classes: int
     size: int
     table: Any = field(default=Dense("E"), repr=False)

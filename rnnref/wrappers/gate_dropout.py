@@ -3,14 +3,15 @@
 That differs from `noise.Dropout` in two ways: a GRU keeps the whole h in z h, only its products see less of it; and
 with masks per gate no single mask on x or h says the same.
 """
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from ..arrays import namespace
+from ..arrays import namespace, split
 from ..cell import TwoStage
 from ..errors import NotSupported, ShapeError
 from ..maps.dense import Dense, Map
+from ..options import keyword_options
 from ..shapes import Size, check_floating, expect
 from .dropout import Masks
 
@@ -52,7 +53,7 @@ class MaskedMap(Map):
 
 
 def _split_blocks(a, n):
-    return namespace(a).split(a, n, -1) if n > 1 else [a]
+    return split(a, n) if n > 1 else [a]
 
 
 def _concatenate(parts):
@@ -63,6 +64,7 @@ _MAPS = {"x": "inputs", "h": "recurrent"}
 _MASK_NAMES = {"x": "mask x", "h": "mask h"}            # among the prepared parameters; no given one has a space in it
 
 
+@keyword_options()
 @dataclass(frozen=True)
 class GateDropout(TwoStage):
     """A gated cell whose products see x m_x and h m_h (Gal & Ghahramani 2016, as Keras has it).
@@ -77,13 +79,14 @@ class GateDropout(TwoStage):
     Errors        NotSupported: a cell that is no gated cell of two Dense maps; ShapeError: masks that do not fit
 
     >>> import numpy as np, rnnref
-    >>> cell = GateDropout(rnnref.cells.SimpleRNN("linear"), on="x")
+    >>> cell = GateDropout(rnnref.cells.SimpleRNN(activation="linear"), on="x")
     >>> p = {"W": np.ones((2, 1)), "R": np.zeros((1, 1)), "b": np.zeros(1)}
     >>> x, mask = np.array([[[3.0, 5.0]]]), np.array([[2.0, 0.0]])
-    >>> float(rnnref.loops.run(cell, p, x, extra=Masks(x=mask))[0][0, 0, 0])
+    >>> float(rnnref.run(cell, p, x, extra=Masks(x=mask))[0][0, 0, 0])
     6.0
     """
     cell: Any
+    _: KW_ONLY
     on: str = "xh"
 
     def __post_init__(self):

@@ -1,10 +1,11 @@
 """A dense layer before the cell or after it."""
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NamedTuple
 
 from ..arrays import cast
 from ..elementwise import get_activation
 from ..maps.dense import Dense
+from ..options import keyword_options
 from ..shapes import Size, check_input
 from .base import ParametricWrapper, replace_width
 
@@ -13,6 +14,7 @@ class KeptProjection(NamedTuple):
     x: Any; y: Any; pre: Any; cell: Any
 
 
+@keyword_options()
 @dataclass(frozen=True)
 class InputProjection(ParametricWrapper):
     """The cell on activation(x Wi + bi).
@@ -22,6 +24,7 @@ class InputProjection(ParametricWrapper):
     Errors        ShapeError: parameters that do not fit
     """
     cell: Any
+    _: KW_ONLY
     size: int
     activation: Any = "linear"
     map: Any = field(default=Dense("Wi", "bi"), repr=False)
@@ -52,6 +55,7 @@ class InputProjection(ParametricWrapper):
         return self.cell.check(self.split(p)[1], replace_width(x, self.size, "the projected x"), s, extra, lead)
 
 
+@keyword_options()
 @dataclass(frozen=True)
 class OutputProjection(ParametricWrapper):
     """y = activation(y_cell Wo + bo); the state is not projected.
@@ -62,6 +66,7 @@ class OutputProjection(ParametricWrapper):
     Errors        ShapeError: parameters that do not fit
     """
     cell: Any
+    _: KW_ONLY
     size: int
     activation: Any = "linear"
     map: Any = field(default=Dense("Wo", "bo"), repr=False)

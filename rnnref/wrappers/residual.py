@@ -1,11 +1,12 @@
 """A connection past the cell: its input added to its output, or mixed with it by a gate."""
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NamedTuple
 
 from ..arrays import cast
 from ..elementwise import dsigmoid, sigmoid
 from ..errors import NotSupported, ShapeError
 from ..maps.dense import Dense
+from ..options import keyword_options
 from ..shapes import check_input
 from ..tree import add
 from .base import ParametricWrapper, Wrapper
@@ -15,6 +16,7 @@ class KeptResidual(NamedTuple):
     x: Any; y: Any; cell: Any
 
 
+@keyword_options()
 @dataclass(frozen=True)
 class Residual(Wrapper):
     """y = x + y_cell, or fn(x, y_cell); the state is not touched (He et al. 2015; Wu et al. 2016).
@@ -25,12 +27,13 @@ class Residual(Wrapper):
     Errors        NotSupported: fn without dfn, when it is to be trained; ShapeError: widths that differ
 
     >>> import numpy as np, rnnref
-    >>> cell = Residual(rnnref.cells.SimpleRNN("linear"))
+    >>> cell = Residual(rnnref.cells.SimpleRNN(activation="linear"))
     >>> p = {"W": np.zeros((1, 1)), "R": np.zeros((1, 1)), "b": np.ones(1)}
     >>> float(cell.forward(p, np.full((1, 1), 2.0), cell.zeros(1, 1, dtype="float64"))[0][0, 0])
     3.0
     """
     cell: Any
+    _: KW_ONLY
     fn: Any = None
     dfn: Any = None
 
@@ -57,6 +60,7 @@ class KeptHighway(NamedTuple):
     x: Any; y: Any; carry: Any; transform: Any; carry_x: Any; transform_x: Any; cell: Any
 
 
+@keyword_options()
 @dataclass(frozen=True)
 class Highway(ParametricWrapper):
     """y = carry x + transform y_cell, carry = sigmoid(x Wc + bc) (Srivastava, Greff & Schmidhuber 2015).
@@ -68,12 +72,13 @@ class Highway(ParametricWrapper):
     Errors        ShapeError: widths that differ
 
     >>> import numpy as np, rnnref
-    >>> cell = Highway(rnnref.cells.SimpleRNN("linear"))
+    >>> cell = Highway(rnnref.cells.SimpleRNN(activation="linear"))
     >>> p = {n: np.zeros(s) for n, s in cell.shapes(1, 1).items()} | {"b": np.full(1, 2.0)}
     >>> float(cell.forward(p, np.full((1, 1), 4.0), cell.zeros(1, 1, dtype="float64"))[0][0, 0])
     3.0
     """
     cell: Any
+    _: KW_ONLY
     coupled: bool = True
     carry: Any = field(default=Dense("Wc", "bc"), repr=False)
     transform: Any = field(default=Dense("Wt", "bt"), repr=False)

@@ -1,12 +1,14 @@
 """The input beside the output: a skip connection that joins channels."""
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from ..arrays import namespace
+from ..options import keyword_options
 from ..shapes import ArraySpec
 from .base import Wrapper
 
 
+@keyword_options()
 @dataclass(frozen=True)
 class Skip(Wrapper):
     """y = [h', x], end to end in the last axis.  The state is the cell's.
@@ -20,6 +22,7 @@ class Skip(Wrapper):
     array([[0., 7.]])
     """
     cell: Any
+    _: KW_ONLY
     state: str = "own"
 
     def width(self, units):

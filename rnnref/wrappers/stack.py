@@ -4,15 +4,24 @@ from dataclasses import dataclass
 import numpy
 
 from ..cell import Cell
-from ..errors import ShapeError
+from ..errors import NotSupported, ShapeError
+from ..options import keyword_options
 
 
+@keyword_options()
 @dataclass(frozen=True)
 class MultiCell(Cell):
     cells: tuple
 
     def __post_init__(self):
+        if not hasattr(self.cells, "__iter__"):
+            given = getattr(self.cells, "name", type(self.cells).__name__)
+            raise NotSupported(type(self).__name__, f"cells is a {given}, expected a tuple of cells",
+                               fix=f"{type(self).__name__}((a, b))")
         object.__setattr__(self, "cells", tuple(self.cells))
+        for cell in self.cells:
+            if not hasattr(cell, "forward"):
+                raise NotSupported(type(self).__name__, f"{cell!r} is no cell: it has no forward")
 
     @property
     def name(self):

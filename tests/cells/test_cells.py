@@ -11,7 +11,7 @@ from rnnref.testing.api import assert_close
 
 T, B, I, U = 4, 2, 3, 4
 TWO = cells.GatedCell(Sum((Dense("W"), Dense("V"))), Dense("R"), elman.ElmanRule())
-LINE = cells.ConvLSTM((3,))
+LINE = cells.ConvLSTM(kernel=(3,))
 
 
 def normal(*shape, seed=0):
@@ -34,12 +34,13 @@ BAD = {
                                  ["state.h has shape (2, 4, 4), expected (2, 5, 4)", "X = 5 (from x"]),
     "a state without places": (LINE, I, normal(T, B, 5, I), LINE.zeros(B, U, dtype="f8"), {}, ShapeError,
                                ["state.h has shape (2, 4), expected 3 axes", '"B X H"']),
-    "a kernel wider than x": (cells.ConvLSTM((7,), (3,), padding="valid"), I, normal(T, B, 5, I), None, {}, ShapeError,
-                              ["5 places", "the kernel has: 7", 'padding="same"']),
+    "a kernel wider than x": (cells.ConvLSTM(kernel=(7,), recurrent_kernel=(3,), padding="valid"), I,
+                              normal(T, B, 5, I), None, {}, ShapeError, ["5 places", "the kernel has: 7", 'padding="same"']),
     "a highway that does not fit": (cells.IntersectionRNN(), I, normal(T, B, I), None, {}, ShapeError,
                                     ["x is carried on", "3 inputs meet 4 units"]),
-    "inputs that cannot be cut": (cells.GLSTM(2), I, normal(T, B, I), None, {}, ShapeError, ["3 inputs", "2 groups"]),
-    "a group too wide": (cells.GLSTM(2), 4, normal(T, B, 4), None, {"W": normal(2, 2, 9)}, ShapeError,
+    "inputs that cannot be cut": (cells.GLSTM(groups=2), I, normal(T, B, I), None, {}, ShapeError,
+                                  ["3 inputs", "2 groups"]),
+    "a group too wide": (cells.GLSTM(groups=2), 4, normal(T, B, 4), None, {"W": normal(2, 2, 9)}, ShapeError,
                          ["W has shape (2, 2, 9), expected (2, 2, 8)", '"2 I/2 G/2"']),
     "a matrix for a diagonal": (cells.IndRNN(), I, normal(T, B, I), None, {"R": normal(U, U)}, ShapeError,
                                 ["R has shape (4, 4), expected (4,)"]),
@@ -50,13 +51,13 @@ BAD = {
     "no time": (cells.PhasedLSTM(), I, normal(T, B, I), None, {}, ShapeError, ["expected the pair (time, inputs)"]),
     "too many times": (cells.PhasedLSTM(), I, (normal(T, B, 2), normal(T, B, I)), None, {}, ShapeError,
                        ["time has shape (4, 2, 2), expected (4, 2, 1)"]),
-    "too few features": (cells.GridLSTM(3, 2, (3,)), 7, normal(T, B, 6), None, {}, ShapeError,
+    "too few features": (cells.GridLSTM(feature=3, skip=2, windows=(3,)), 7, normal(T, B, 6), None, {}, ShapeError,
                          ["x has 6 inputs, and the windows reach to 7"]),
-    "a state of too few windows": (cells.TimeFreqLSTM(3, 2, 3), 7, normal(T, B, 7),
-                                   cells.TimeFreqLSTM(3, 2, 2).zeros(B, U, dtype="f8"), {}, ShapeError,
-                                   ["state.h has shape (2, 2, 4), expected (2, 3, 4)"]),
-    "another memory": (cells.NTM(cells.GRU(), 5, 3, 2), I, normal(T, B, I), None, {"memory0": normal(4, 3)}, ShapeError,
-                       ["memory0 has shape (4, 3), expected (5, 3)"]),
+    "a state of too few windows": (cells.TimeFreqLSTM(feature=3, skip=2, windows=3), 7, normal(T, B, 7),
+                                   cells.TimeFreqLSTM(feature=3, skip=2, windows=2).zeros(B, U, dtype="f8"), {},
+                                   ShapeError, ["state.h has shape (2, 2, 4), expected (2, 3, 4)"]),
+    "another memory": (cells.NTM(cells.GRU(), slots=5, vector=3, outputs=2), I, normal(T, B, I), None,
+                       {"memory0": normal(4, 3)}, ShapeError, ["memory0 has shape (4, 3), expected (5, 3)"]),
 }
 
 
@@ -69,14 +70,14 @@ def test_what_does_not_fit_is_said(name):
 
 
 @pytest.mark.parametrize("make, pieces", (
-    (lambda: cells.ConvLSTM((3,) * 4), ["kernel=(3, 3, 3, 3)", "1 to 3 axes"]),
-    (lambda: cells.ConvLSTM((3,), strides=(0,)), ["strides=(0,)"]),
+    (lambda: cells.ConvLSTM(kernel=(3,) * 4), ["kernel=(3, 3, 3, 3)", "1 to 3 axes"]),
+    (lambda: cells.ConvLSTM(kernel=(3,), strides=(0,)), ["strides=(0,)"]),
     (lambda: cells.ConvLSTM(padding="full"), ["padding='full'", "'same', 'valid'"]),
     (lambda: cells.ESN(leak=0), ["leak=0"]),
-    (lambda: cells.MGU("between"), ["reset='between'", "'before', 'after'"]),
+    (lambda: cells.MGU(reset="between"), ["reset='between'", "'before', 'after'"]),
     (lambda: cells.SRU(highway="none"), ["highway='none'", "'projected', 'input'"]),
-    (lambda: cells.GridLSTM(3, 2, (3,), (0, 1)), ["starts=(0, 1)"]),
-    (lambda: cells.NTM(cells.GRU(), 5, 3, 2, shift=3), ["shift=3"]),
+    (lambda: cells.GridLSTM(feature=3, skip=2, windows=(3,), starts=(0, 1)), ["starts=(0, 1)"]),
+    (lambda: cells.NTM(cells.GRU(), slots=5, vector=3, outputs=2, shift=3), ["shift=3"]),
     (lambda: cells.CandidateDropout(cells.SimpleRNN()), ["no rule with a candidate"]),
     (lambda: cells.PhasedCell(cells.LSTM(projection=2)), ["projection", "open together"]),
     (lambda: cells.DensePeepholes(rule=lstm.LSTMRule(peepholes=True)), ["forget_bias, gate"]),
@@ -93,7 +94,7 @@ def both_ways(cell, p, x, s=None):
 
 
 def test_a_kernel_of_one_place_is_an_lstm_at_every_place():
-    conv, x = cells.ConvLSTM((1,)), normal(T, B, 5, I)
+    conv, x = cells.ConvLSTM(kernel=(1,)), normal(T, B, 5, I)
     p = drawn(conv)
     ys, new, (dxs, _, _, dp) = both_ways(conv, p, x)
     flat = p | {"W": p["W"][0], "R": p["R"][0]}
@@ -104,7 +105,7 @@ def test_a_kernel_of_one_place_is_an_lstm_at_every_place():
 
 
 def test_groups_are_an_lstm_of_blocks_on_the_diagonal():
-    cell, x = cells.GLSTM(2), normal(T, B, 4)
+    cell, x = cells.GLSTM(groups=2), normal(T, B, 4)
     p = drawn(cell, 4)
     whole = {n: np.concatenate([column for g in range(4) for column in columns(p[n], g)], -1) for n in "WR"}
     assert_close(both_ways(cell, p, x)[:2], both_ways(cells.LSTM(), whole | {"b": p["b"]}, x)[:2], "path")
@@ -131,7 +132,7 @@ def test_a_diagonal_gru_has_one_reset_only(reset):
     cell, x = cells.IndyGRU(), normal(T, B, I)
     p = drawn(cell)
     R = np.concatenate([np.diag(r) for r in np.split(p["R"], 3)], -1)
-    full = cells.GRU(reset, recurrent_bias=False)
+    full = cells.GRU(reset=reset, recurrent_bias=False)
     assert_close(both_ways(cell, p, x)[:2], both_ways(full, p | {"R": R}, x)[:2], "path")
 
 
@@ -149,6 +150,6 @@ def test_first_values_of_a_phased_lstm_can_run():
 
 
 def test_a_first_state_has_the_places_that_are_left():
-    cell = cells.ConvLSTM((3, 2), strides=(2, 1), padding="valid")
+    cell = cells.ConvLSTM(kernel=(3, 2), strides=(2, 1), padding="valid")
     ys, new, _ = rnnref.run(cell, drawn(cell), normal(T, B, 7, 5, I))
     assert ys.shape == (T, B, 3, 4, U) and new.c.shape == (B, 3, 4, U)

@@ -22,7 +22,7 @@ def test_conv_lstm_is_that_of_keras(dims, kernel, padding, strides, extent):
     drawn = [(rng.normal(size=tuple(a.shape)) * 0.3).astype("f4") for a in layer.weights]
     layer.set_weights(drawn)
     p = dict(zip(("W", "R", "b"), drawn))
-    ys = rnnref.run(cells.ConvLSTM(kernel, strides=strides, padding=padding), p, x)[0]
+    ys = rnnref.run(cells.ConvLSTM(kernel=kernel, strides=strides, padding=padding), p, x)[0]
     assert_close(ys.swapaxes(0, 1), keras.ops.convert_to_numpy(layer(x.swapaxes(0, 1))), "output")
 
 
@@ -38,5 +38,5 @@ def test_mgu_is_that_of_flax():
          "b": np.concatenate([q["if"]["bias"], q["in"]["bias"]]),
          "R": np.concatenate([q["hf"]["kernel"], q["hn"]["kernel"]], 1),
          "bR": np.concatenate([np.zeros(U, "f4"), q["hn"]["bias"]])}
-    cell = cells.MGU("after", keeps=True)
+    cell = cells.MGU(reset="after", keeps=True)
     assert_close(cell.forward(p, x, cell.rule.State(h))[0], np.asarray(theirs.apply(given, h, x)[1]), "output")

@@ -140,12 +140,12 @@ CASES = {
     "dys in float32": (back(dys=lambda a: a.astype("f4")), DtypeError, ["dys has dtype float32, expected float64"]),
     "ds of another structure": (back(ds=lambda a: a.h), ShapeError, ["ds holds", "['c', 'h']"]),
     "no backward": (spoil(cell=NoBackward()), NotSupported, ["NoBackward", "no backward"]),
-    "unknown activation": (calls(lambda: cells.SimpleRNN("tahn")), NotSupported, ["'tahn' is not known", "tanh"]),
+    "unknown activation": (calls(lambda: cells.SimpleRNN(activation="tahn")), NotSupported, ["'tahn' is not known", "tanh"]),
     "a function as activation": (calls(lambda: cells.LSTM(gate=np.tanh)), NotSupported, ["not a name", "sigmoid"]),
     "hard_sigmoid": (calls(lambda: cells.GRU(gate="hard_sigmoid")), NotSupported, ["keras2", "keras3", "0.2 x + 0.5"]),
     "alpha for tanh": (calls(lambda: get_activation("tanh", alpha=2.0)), NotSupported, ["'tanh' takes no alpha, 2.0"]),
     "negative clip": (calls(lambda: get_activation("tanh", clip=-1.0)), NotSupported, ["clip=-1.0", "positive"]),
-    "unknown reset": (calls(lambda: cells.GRU("between")), NotSupported, ["reset='between'", "'after', 'before'"]),
+    "unknown reset": (calls(lambda: cells.GRU(reset="between")), NotSupported, ["reset='between'", "'after', 'before'"]),
     "unknown coupling": (calls(lambda: cells.LSTM(coupled=True)), NotSupported, ["coupled=True", "'input', 'forget'"]),
     "coupled forget bias": (calls(lambda: cells.LSTM(coupled="forget", forget_bias=1.0)), NotSupported,
                             ["forget_bias=1.0", "f is 1 - i"]),
@@ -208,7 +208,7 @@ def as_read_only(a):
 
 
 @pytest.mark.parametrize("form", [as_fortran, as_strided, as_read_only])
-@pytest.mark.parametrize("cell", [cells.LSTM(), cells.GRU("before"), cells.SimpleRNN()], ids=["LSTM", "GRU", "RNN"])
+@pytest.mark.parametrize("cell", [cells.LSTM(), cells.GRU(reset="before"), cells.SimpleRNN()], ids=["LSTM", "GRU", "RNN"])
 def test_odd_memory_is_fine(form, cell):
     """Fortran order, strides and read-only arrays are not bad input."""
     g = Given(cell)

@@ -202,8 +202,8 @@ def test_it_is_the_first_choice_and_says_what_it_does(kernels):
 
 
 @pytest.mark.parametrize("cell, change, says", (
-    (GRU("before"), {}, "GRUBefore is not two maps and a rule: not built yet"),
-    (SimpleRNN("relu"), {}, "activation='relu'"),
+    (GRU(reset="before"), {}, "GRUBefore is not two maps and a rule: not built yet"),
+    (SimpleRNN(activation="relu"), {}, "activation='relu'"),
     (LSTM(), {"keep": "states"}, "recompute keeps states only"),
     (LSTM(), {"home": "numpy"}, "arrays are in main memory"),
     (LSTM(), {"sm": 80, "units": 512}, "clusters of blocks came with compute capability 9.0, this card has 8.0"),

@@ -27,8 +27,8 @@ from rnnref.tree import PerStep, map_structure, to
 from rnnref.wrappers.attention import Attention
 from rnnref.wrappers.base import Wrapper
 from rnnref.wrappers.dropout import Masks
-from rnnref.wrappers.gate_dropout import GateDropout
 from rnnref.wrappers.embedding import Embedding
+from rnnref.wrappers.gate_dropout import GateDropout
 from tests.support import blas, strict
 from tests.support.cases import CELLS, B, I, T, U, case
 
@@ -44,7 +44,7 @@ REFUSED = {name for name in CELLS if name.startswith("NTM")}
 RNG = np.random.default_rng(0)
 # What `cases` does not have
 MORE = {
-    "Embedding": draw_case(Embedding(GRU(), 6, 4), xs=RNG.integers(0, 6, (T, B, 1)), n_in=1, units=U),
+    "Embedding": draw_case(Embedding(GRU(), classes=6, size=4), xs=RNG.integers(0, 6, (T, B, 1)), n_in=1, units=U),
     "GateDropout": draw_case(GateDropout(GRU(), on="x"), extra=Masks(x=RNG.integers(0, 2, (B, I)) * 2.0), steps=T),
     "Repeated": draw_case(GatedCell(RepeatedInput("b", 4), Dense("R"), lstm.LSTMRule()), n_in=U, units=U),
 }
@@ -205,7 +205,7 @@ def test_what_no_twin_takes_the_place_of_is_said():
     with strict.install():
         said = rnnref.explain(LSTM(), CALL)
     assert f"Dense multiplies x W {OWN}: of float32, CUPY_TF32 says how" in said
-    assert OWN not in rnnref.explain(NTM(LSTM(), 5, 3, 2), CALL._replace(dtype=np.dtype("float64")))
+    assert OWN not in rnnref.explain(NTM(LSTM(), slots=5, vector=3, outputs=2), CALL._replace(dtype=np.dtype("float64")))
 
 
 @pytest.mark.parametrize("mode, arithmetic", MODES)
@@ -248,8 +248,8 @@ def test_the_convolution_is_its_text(lead, options, dtype, cublas):
 
 
 def test_what_runs_is_said(cublas):
-    said = rnnref.explain(ConvLSTM((3,)), CALL._replace(shape=(T, B, 4, I)), mode="tf32").splitlines()
+    said = rnnref.explain(ConvLSTM(kernel=(3,)), CALL._replace(shape=(T, B, 4, I)), mode="tf32").splitlines()
     assert {"Conv: CudaConv in its place", "hoisted: runs",
             "mode: tf32, factors rounded to 10 bits of mantissa, summed in float32"} <= {*said}
-    made = plan(Attention(ConvLSTM((3,)), 2), CALL, mode="tf32").cell
+    made = plan(Attention(ConvLSTM(kernel=(3,)), length=2), CALL, mode="tf32").cell
     assert {m.mode for m in (made.before, made.memory, made.query, made.after, made.cell.inputs)} == {"tf32"}

@@ -130,8 +130,8 @@ def test_what_the_options_of_keras_mean():
     lstm = LSTM(U, "leaky_relu", "hard_sigmoid")
     assert lstm.core == cells.LSTM(gate=hard, candidate=leaky, output=leaky)
     assert GRU(U, None, "silu").core == cells.GRU(gate="swish", candidate="linear")
-    assert GRU(U, reset_after=False, use_bias=False).core == cells.GRU("before", bias=False)
-    assert SimpleRNN(U, "gelu_tanh").core == cells.SimpleRNN("gelu_tanh")
+    assert GRU(U, reset_after=False, use_bias=False).core == cells.GRU(reset="before", bias=False)
+    assert SimpleRNN(U, "gelu_tanh").core == cells.SimpleRNN(activation="gelu_tanh")
 
 
 def test_bidirectional_takes_a_pattern_but_the_backward_layer_itself():

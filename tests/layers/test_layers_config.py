@@ -16,7 +16,7 @@ LAYERS = {
     "time": lambda: GRU(3, time_major=True),
     "stack": lambda: RNN([LSTMCell(3), GRUCell(2, use_bias=False)], return_state=True),
     "raw": lambda: RNN(cells.LSTM(peepholes=True, gate="hard_sigmoid@keras2", projection=2), units=3, seed=1),
-    "raw gru": lambda: RNN(cells.GRU("before"), units=3),
+    "raw gru": lambda: RNN(cells.GRU(reset="before"), units=3),
     "both": lambda: Bidirectional(LSTM(3, return_state=True), merge_mode="sum", name="pair"),
     "two": lambda: Bidirectional(GRU(3), backward_layer=SimpleRNN(2, go_backwards=True)),
     "cell": lambda: LSTMCell(3, activation=None), "cells": lambda: StackedRNNCells([LSTMCell(3), SimpleRNNCell(2)]),

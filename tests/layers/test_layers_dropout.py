@@ -64,9 +64,9 @@ def test_dropout_of_each_cell_and_direction():
 
 def test_the_cell_of_keras_dropout_keeps_the_laws():
     rng = np.random.default_rng(0)
-    for cell in (cells.SimpleRNN(), cells.LSTM(), cells.GRU(), cells.GRU("before")):
+    for cell in (cells.SimpleRNN(), cells.LSTM(), cells.GRU(), cells.GRU(reset="before")):
         n = len(cell.gates)
         for on, masks in {"x": (3, 0), "h": (0, 4), "xh": (3 * n, 4 * n)}.items() if n == 3 else [("xh", (3, 4 * n))]:
             drawn = Masks(*(rng.random((4, m)) if m else None for m in masks))
             why = "masks lie among the prepared parameters, and get no gradient"
-            check_cell(GateDropout(cell, on), extra=drawn, breaks={1: why})
+            check_cell(GateDropout(cell, on=on), extra=drawn, breaks={1: why})

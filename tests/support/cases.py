@@ -48,17 +48,18 @@ def weight_normed(rule, bR=None):
 
 def bent(name):
     """The activation, its argument limited where a recurrence would grow without end."""
-    return get_activation(name, ACTIVATIONS[name].alpha, ACTIVATIONS[name].beta, clip=1.0 if name == "exponential" else None)
+    clip = 1.0 if name == "exponential" else None
+    return get_activation(name, ACTIVATIONS[name].alpha, ACTIVATIONS[name].beta, clip)
 
 
-ACTIVATION_CELLS = {f"SimpleRNN {name}": SimpleRNN(bent(name)) for name in ACTIVATIONS} | {
-    "SimpleRNN, alpha, beta": SimpleRNN(get_activation("scaled_tanh", alpha=0.8, beta=1.3)),
-    "SimpleRNN, affine": SimpleRNN(get_activation("affine", alpha=0.7, beta=0.2)),
-    "SimpleRNN, thresholded": SimpleRNN(get_activation("thresholded_relu", alpha=0.2)),
-    "SimpleRNN, hard_sigmoid@keras3": SimpleRNN("hard_sigmoid@keras3"),
-    "SimpleRNN, clip": SimpleRNN(get_activation("tanh", clip=0.5)),
-    "SimpleRNN, clip, slope from x": SimpleRNN(get_activation("elu", alpha=0.5, clip=0.5)),
-    "SimpleRNN, recurrent bias": SimpleRNN("tanh", recurrent_bias=True),
+ACTIVATION_CELLS = {f"SimpleRNN {name}": SimpleRNN(activation=bent(name)) for name in ACTIVATIONS} | {
+    "SimpleRNN, alpha, beta": SimpleRNN(activation=get_activation("scaled_tanh", alpha=0.8, beta=1.3)),
+    "SimpleRNN, affine": SimpleRNN(activation=get_activation("affine", alpha=0.7, beta=0.2)),
+    "SimpleRNN, thresholded": SimpleRNN(activation=get_activation("thresholded_relu", alpha=0.2)),
+    "SimpleRNN, hard_sigmoid@keras3": SimpleRNN(activation="hard_sigmoid@keras3"),
+    "SimpleRNN, clip": SimpleRNN(activation=get_activation("tanh", clip=0.5)),
+    "SimpleRNN, clip, slope from x": SimpleRNN(activation=get_activation("elu", alpha=0.5, clip=0.5)),
+    "SimpleRNN, recurrent bias": SimpleRNN(activation="tanh", recurrent_bias=True),
     "SimpleRNN, no bias": SimpleRNN(bias=False),
 }
 LSTMS = {
@@ -94,31 +95,32 @@ GRUS = {
     "GRU, slopes from x": GRU(gate="swish", candidate=get_activation("elu", alpha=0.5)),
     "GRU, slopes from y": GRU(gate="hard_sigmoid@keras2", candidate="softsign"),
     "GRU, clip before": GRU(gate=get_activation("sigmoid", clip=0.4), candidate=get_activation("tanh", clip=0.4)),
-    "GRU before": GRU("before"),
-    "GRU before, recurrent bias": GRU("before", recurrent_bias=True),
-    "GRU before, no bias": GRU("before", bias=False),
-    "GRU before, slopes from x": GRU("before", gate="swish", candidate="mish"),
-    "GRU before, clip before": GRU("before", True, gate=get_activation("sigmoid", clip=0.4),
+    "GRU before": GRU(reset="before"),
+    "GRU before, recurrent bias": GRU(reset="before", recurrent_bias=True),
+    "GRU before, no bias": GRU(reset="before", bias=False),
+    "GRU before, slopes from x": GRU(reset="before", gate="swish", candidate="mish"),
+    "GRU before, clip before": GRU(reset="before", recurrent_bias=True, gate=get_activation("sigmoid", clip=0.4),
                                    candidate=get_activation("elu", clip=0.4)),
 }
 NORMS = {
     "LayerNormSimpleRNN": LayerNormSimpleRNN(),
-    "LayerNormSimpleRNN, slope from x": LayerNormSimpleRNN("mish", epsilon=1e-3),
+    "LayerNormSimpleRNN, slope from x": LayerNormSimpleRNN(activation="mish", epsilon=1e-3),
     "LSTM on a norm of the sum": normed(lstm.LSTMRule(peepholes=True)),
     "LSTM on a norm of the sum, coupled": normed(lstm.LSTMRule(coupled="input")),
     "LSTM, weight norm": weight_normed(lstm.LSTMRule(), "bR"),
     "GRU, weight norm": weight_normed(gru.GRURule(), "bR"),
     "SimpleRNN, weight norm": weight_normed(elman.ElmanRule()),
-    "LSTM, weight norm, projection": ProjectedCell(weight_normed(lstm.LSTMRule()), H, WeightNorm("P", None, "Vp", "gain_p")),
+    "LSTM, weight norm, projection": ProjectedCell(
+        weight_normed(lstm.LSTMRule()), projection=H, map=WeightNorm("P", None, "Vp", "gain_p")),
     "GRU before, weight norm of the input": GRUBefore(WeightNorm("W", "b", "V", "gain"), Dense("R")),
 }
 SEVERAL = {
     "Stack": Stack((LSTM(forget_bias=1.0), GRU())),
-    "Stack of three, projected": Stack((LSTM(projection=H), GRU("before"), SimpleRNN())),
+    "Stack of three, projected": Stack((LSTM(projection=H), GRU(reset="before"), SimpleRNN())),
     "Stack in a stack": Stack((Stack((GRU(), SimpleRNN())), LSTM())),
     "Stack of one": Stack((LSTM(),)),
     "Bidirectional": Bidirectional((LSTM(), GRU())),
-    "Bidirectional, weight norm and before": Bidirectional((weight_normed(lstm.LSTMRule()), GRU("before"))),
+    "Bidirectional, weight norm and before": Bidirectional((weight_normed(lstm.LSTMRule()), GRU(reset="before"))),
     "Bidirectional, stacks": Bidirectional((Stack((LSTM(), GRU())), Stack((GRU(), LSTM(projection=H))))),
     "Dropout, no masks": Dropout(LSTM()),
 }
@@ -126,12 +128,15 @@ WITH_EXTRA = {
     "Dropout, mask of x": (Dropout(LSTM()), Masks(x=mask(B, I))),
     "Dropout, masks of h and y": (Dropout(GRU()), Masks(h=mask(B, U), y=mask(B, U))),
     "Dropout, masks of every step": (Dropout(LSTM(projection=H)), step_masks(I, H)),
-    "Dropout in a dropout": (Dropout(Dropout(GRU("before"))), step_masks(I, U, cell=Masks(x=mask(B, I)))),
+    "Dropout in a dropout": (Dropout(Dropout(GRU(reset="before"))), step_masks(I, U, cell=Masks(x=mask(B, I)))),
     "Bidirectional, one with a dropout": (Bidirectional((LSTM(), Dropout(GRU()))), (None, step_masks(I, U))),
-    "Stack, one with a dropout": (Stack((GRU(), Dropout(LSTM()))), (None, Masks(x=PerStep(mask(T, B, U)), h=mask(B, U)))),
+    "Stack, one with a dropout": (
+        Stack((GRU(), Dropout(LSTM()))), (None, Masks(x=PerStep(mask(T, B, U)), h=mask(B, U)))),
     "all together": (
-        Stack((Dropout(weight_normed(lstm.LSTMRule(peepholes=True, cell_clip=0.5), "bR")), normed(elman.ElmanRule("softplus")),
-               Dropout(LSTM(projection=H, projection_clip=0.4, coupled="forget")), GRU("before", True))),
+        Stack((Dropout(weight_normed(lstm.LSTMRule(peepholes=True, cell_clip=0.5), "bR")),
+               normed(elman.ElmanRule("softplus")),
+               Dropout(LSTM(projection=H, projection_clip=0.4, coupled="forget")),
+               GRU(reset="before", recurrent_bias=True))),
         (Masks(PerStep(mask(T, B, I)), mask(B, U)), None, Masks(y=PerStep(mask(T, B, H))), None)),
 }
 

@@ -42,17 +42,17 @@ def turing(cell, slots, vector, reads, writes):
 
 MORE = {
     "IndRNN": IndRNN(),
-    "IndRNN, tanh": IndRNN("tanh", bias=False),
+    "IndRNN, tanh": IndRNN(activation="tanh", bias=False),
     "IndyLSTM": IndyLSTM(forget_bias=1.0),
     "IndyLSTM, peepholes": IndyLSTM(peepholes=True, cell_clip=0.4),
     "IndyGRU": IndyGRU(),
     "GLSTM, one group": GLSTM(output="relu"),
     "LayerNormLSTM": LayerNormLSTM(),
-    "LayerNormLSTM, everything": LayerNormLSTM(H, 0.3, 1e-12, peepholes=True, cell_clip=0.4, forget_bias=1.0,
-                                               output="relu"),
+    "LayerNormLSTM, everything": LayerNormLSTM(projection=H, projection_clip=0.3, epsilon=1e-12, peepholes=True,
+                                               cell_clip=0.4, forget_bias=1.0, output="relu"),
     "LayerNormLSTM, coupled input": LayerNormLSTM(coupled="input", peepholes=True),
     "WeightNormLSTM": WeightNormLSTM(floor=1e-12),
-    "WeightNormLSTM, floor reached": WeightNormLSTM(H, floor=1.5, peepholes=True),
+    "WeightNormLSTM, floor reached": WeightNormLSTM(projection=H, floor=1.5, peepholes=True),
     "CandidateDropout, no mask": CandidateDropout(LayerNormLSTM()),
     "UGRNN": UGRNN(forget_bias=1.0),
     "UGRNN, slopes from x": UGRNN(gate="swish", candidate="mish", bias=False),
@@ -62,13 +62,13 @@ MORE = {
     "SRU, slopes from x": SRU(gate="swish", activation="mish"),
     "IntersectionRNN, projected": IntersectionRNN(in_projection=True, forget_bias=1.0),
     "NAS": NAS(),
-    "NAS, projection": NAS(H, 0.3, bias=False),
+    "NAS, projection": NAS(projection=H, projection_clip=0.3, bias=False),
     "MinimalRNN": MinimalRNN(),
-    "MinimalRNN, slopes from x": MinimalRNN("mish", "swish", bias=False),
+    "MinimalRNN, slopes from x": MinimalRNN(activation="mish", gate="swish", bias=False),
     "MGU": MGU(),
     "MGU, slopes from x": MGU(gate=get_activation("sigmoid", clip=2.0), candidate="mish", bias=False),
-    "MGU, reset after": MGU("after"),
-    "MGU, reset after, keeps": MGU("after", keeps=True),
+    "MGU, reset after": MGU(reset="after"),
+    "MGU, reset after, keeps": MGU(reset="after", keeps=True),
     "MGU, keeps": MGU(keeps=True),
     "MGU, two biases": MGU(recurrent_bias=True),
     "LayerNormGRU": LayerNormGRU(),
@@ -78,22 +78,23 @@ MORE = {
 # Cells that need more than a number of inputs: (cell, arguments of `drawn`)
 GIVEN = {
     "GLSTM": (GLSTM(groups=2), {"n_in": 4, "units": 6}),
-    "GLSTM, projection": (GLSTM(2, 4, 0.3, candidate="softsign"), {"n_in": 4, "units": 6}),
+    "GLSTM, projection": (
+        GLSTM(groups=2, projection=4, projection_clip=0.3, candidate="softsign"), {"n_in": 4, "units": 6}),
     "IntersectionRNN": (IntersectionRNN(), {"n_in": U}),
     "SRU, highway of the input": (SRU(highway="input"), {"n_in": U}),
     "Skip": (Skip(UGRNN()), {}),
-    "ConvLSTM, a line": (ConvLSTM((3,), peepholes=True), line(4)),
-    "ConvLSTM, an even kernel": (ConvLSTM((2,), bias=False, forget_bias=1.0), line(4)),
-    "ConvLSTM, two biases": (ConvLSTM((3,), recurrent_bias=True), line(4)),
-    "ConvLSTM, a plane": (ConvLSTM((3, 2)), line(2, 3, n_in=2)),
-    "ConvLSTM, a volume": (ConvLSTM((2, 1, 3)), line(2, 1, 2, n_in=1)),
-    "ConvLSTM, valid": (ConvLSTM((2,), (3,), padding="valid"), line(4, to=(3,))),
-    "ConvLSTM, strides": (ConvLSTM((3, 2), strides=(2, 1), cell_clip=0.4), line(3, 2, n_in=1, to=(2, 2))),
-    "ConvLSTM, valid strides": (ConvLSTM((2,), strides=(2,), padding="valid"), line(5, to=(2,))),
-    "ConvLSTM, projected at each place": (ProjectedCell(ConvLSTM((2,)), 2), {
+    "ConvLSTM, a line": (ConvLSTM(kernel=(3,), peepholes=True), line(4)),
+    "ConvLSTM, an even kernel": (ConvLSTM(kernel=(2,), bias=False, forget_bias=1.0), line(4)),
+    "ConvLSTM, two biases": (ConvLSTM(kernel=(3,), recurrent_bias=True), line(4)),
+    "ConvLSTM, a plane": (ConvLSTM(kernel=(3, 2)), line(2, 3, n_in=2)),
+    "ConvLSTM, a volume": (ConvLSTM(kernel=(2, 1, 3)), line(2, 1, 2, n_in=1)),
+    "ConvLSTM, valid": (ConvLSTM(kernel=(2,), recurrent_kernel=(3,), padding="valid"), line(4, to=(3,))),
+    "ConvLSTM, strides": (ConvLSTM(kernel=(3, 2), strides=(2, 1), cell_clip=0.4), line(3, 2, n_in=1, to=(2, 2))),
+    "ConvLSTM, valid strides": (ConvLSTM(kernel=(2,), strides=(2,), padding="valid"), line(5, to=(2,))),
+    "ConvLSTM, projected at each place": (ProjectedCell(ConvLSTM(kernel=(2,)), projection=2), {
         "xs": normal(T, B, 3, I), "units": 3, "s": lstm.State(normal(B, 3, 2), normal(B, 3, 3))}),
-    "ConvLSTM with a skip": (Skip(ConvLSTM((3,))), line(3)),
-    "ConvLSTM, two": (Stack((ConvLSTM((3,)), ConvLSTM((2,)))), {
+    "ConvLSTM with a skip": (Skip(ConvLSTM(kernel=(3,))), line(3)),
+    "ConvLSTM, two": (Stack((ConvLSTM(kernel=(3,)), ConvLSTM(kernel=(2,)))), {
         "xs": normal(T, B, 3, I), "units": (2, 2),
         "s": (lstm.State(*normal(2, B, 3, 2)), lstm.State(*normal(2, B, 3, 2)))}),
     "SimpleRNN of two inputs": (GatedCell(Sum((Dense("W", "b"), Dense("V"))), Dense("R"), elman.ElmanRule()),
@@ -101,7 +102,8 @@ GIVEN = {
     "LSTM of two inputs, one for each unit": (
         GatedCell(Sum((Dense("W", "b"), Diagonal("V"))), Dense("R"), lstm.LSTMRule()),
         {"xs": (normal(T, B, I), normal(T, B, U))}),
-    "CandidateDropout": (CandidateDropout(LayerNormLSTM(H)), {"extra": PerStep((RNG.random((T, B, U)) < 0.6) / 0.6)}),
+    "CandidateDropout": (
+        CandidateDropout(LayerNormLSTM(projection=H)), {"extra": PerStep((RNG.random((T, B, U)) < 0.6) / 0.6)}),
     "DensePeepholes": (DensePeepholes(), {}),
     "DensePeepholes, slopes from x": (
         DensePeepholes(rule=lstm.LSTMRule(0.5, gate=get_activation("sigmoid", clip=0.4), candidate="mish")), {}),
@@ -109,23 +111,34 @@ GIVEN = {
     "Phased, weight norm": phased(PhasedCell(WeightNormLSTM())),
     "Phased, dense peepholes": phased(PhasedCell(DensePeepholes())),
     "Phased, TF's period": phased(PhasedCell(LSTM(), period_gradient="tf1")),
-    "TimeFreqLSTM": (TimeFreqLSTM(3, 2, 3), {"n_in": 7, "units": 2}),
-    "TimeFreqLSTM, everything": (TimeFreqLSTM(4, 1, 2, lstm.LSTMRule(1.0, True, cell_clip=0.4)), {"n_in": 6, "units": 2}),
-    "GridLSTM": (GridLSTM(3, 2, (3,), forget_bias=1.0), {"n_in": 7, "units": 2}),
-    "GridLSTM, blocks, coupled": (GridLSTM(3, 1, (2, 1), (0, 3), coupled=True), {"n_in": 6, "units": 2}),
-    "GridLSTM, shared": (GridLSTM(3, 2, (2,), shared=True, peepholes=True), {"n_in": 5, "units": 2}),
-    "GridLSTM, peepholes, limited": (GridLSTM(3, 2, (2,), peepholes=True, cell_clip=0.3), {"n_in": 5, "units": 2}),
-    "GridLSTM, TF's slots": (GridLSTM(2, 1, (2, 1), reads="first"), {"n_in": 4, "units": 2}),
+    "TimeFreqLSTM": (TimeFreqLSTM(feature=3, skip=2, windows=3), {"n_in": 7, "units": 2}),
+    "TimeFreqLSTM, everything": (
+        TimeFreqLSTM(feature=4, skip=1, windows=2, rule=lstm.LSTMRule(1.0, True, cell_clip=0.4)),
+        {"n_in": 6, "units": 2}),
+    "GridLSTM": (GridLSTM(feature=3, skip=2, windows=(3,), forget_bias=1.0), {"n_in": 7, "units": 2}),
+    "GridLSTM, blocks, coupled": (
+        GridLSTM(feature=3, skip=1, windows=(2, 1), starts=(0, 3), coupled=True), {"n_in": 6, "units": 2}),
+    "GridLSTM, shared": (
+        GridLSTM(feature=3, skip=2, windows=(2,), shared=True, peepholes=True), {"n_in": 5, "units": 2}),
+    "GridLSTM, peepholes, limited": (
+        GridLSTM(feature=3, skip=2, windows=(2,), peepholes=True, cell_clip=0.3), {"n_in": 5, "units": 2}),
+    "GridLSTM, TF's slots": (GridLSTM(feature=2, skip=1, windows=(2, 1), reads="first"), {"n_in": 4, "units": 2}),
     "GridLSTM, both ways": (
-        Parallel((GridLSTM(2, 1, (2,), shared=True), GridLSTM(2, 1, (2,), shared=True, offset=-1, backwards=True))), {
-            "n_in": 4, "units": 2}),
-    "GridLSTM, backwards": (GridLSTM(2, 1, (2, 1), shared=True, offset=1, backwards=True), {"n_in": 4, "units": 2}),
-    "Beside, with a dropout": (Parallel((UGRNN(), CandidateDropout(MGU("after")))), {
+        Parallel((GridLSTM(feature=2, skip=1, windows=(2,), shared=True),
+                  GridLSTM(feature=2, skip=1, windows=(2,), shared=True, offset=-1, backwards=True))),
+        {"n_in": 4, "units": 2}),
+    "GridLSTM, backwards": (
+        GridLSTM(feature=2, skip=1, windows=(2, 1), shared=True, offset=1, backwards=True), {"n_in": 4, "units": 2}),
+    "Beside, with a dropout": (Parallel((UGRNN(), CandidateDropout(MGU(reset="after")))), {
         "extra": (None, PerStep((RNG.random((T, B, U)) < 0.6) / 0.6))}),
-    "NTM": (NTM(LSTM(), 5, 3, 2), {"s": turing(LSTM(), 5, 3, 1, 1)}),
-    "NTM, several heads": (NTM(GRU(), 6, 2, 3, 2, 2, 2), {"s": turing(GRU(), 6, 2, 2, 2)}),
-    "NTM, reading alone": (NTM(UGRNN(), 3, 2, 2, 1, 0, 0), {"s": turing(UGRNN(), 3, 2, 1, 0)}),
-    "CandidateDropout, one mask": (CandidateDropout(MGU("after")), {"extra": (RNG.random((B, U)) < 0.6) / 0.6}),
+    "NTM": (NTM(LSTM(), slots=5, vector=3, outputs=2), {"s": turing(LSTM(), 5, 3, 1, 1)}),
+    "NTM, several heads": (
+        NTM(GRU(), slots=6, vector=2, outputs=3, read_heads=2, write_heads=2, shift=2),
+        {"s": turing(GRU(), 6, 2, 2, 2)}),
+    "NTM, reading alone": (
+        NTM(UGRNN(), slots=3, vector=2, outputs=2, read_heads=1, write_heads=0, shift=0),
+        {"s": turing(UGRNN(), 3, 2, 1, 0)}),
+    "CandidateDropout, one mask": (CandidateDropout(MGU(reset="after")), {"extra": (RNG.random((B, U)) < 0.6) / 0.6}),
 }
 MORE_BREAKS = {
     "Phased, TF's period": {2: "TF takes mod(z, period) as if it did not depend on the period"},

@@ -12,8 +12,8 @@ from rnnref.wrappers.residual import Highway, Residual
 
 T, B, I, U = 6, 4, 3, 5
 RNG = np.random.default_rng(1)
-PAIR = (lambda x, y: 0.5 * x - 2 * y), (lambda x, y, d: (0.5 * d, -2 * d))
-TIMES = (lambda x, y: x * y), (lambda x, y, d: (d * y, d * x))
+PAIR = {"fn": lambda x, y: 0.5 * x - 2 * y, "dfn": lambda x, y, d: (0.5 * d, -2 * d)}
+TIMES = {"fn": lambda x, y: x * y, "dfn": lambda x, y, d: (d * y, d * x)}
 
 
 def mask(*shape):
@@ -22,23 +22,23 @@ def mask(*shape):
 
 def wide(cell):
     """A cell whose output is as wide as the inputs of the case."""
-    return OutputProjection(cell, I, "tanh")
+    return OutputProjection(cell, size=I, activation="tanh")
 
 
 CELLS = {
     "Residual": (Residual(wide(GRU())), None),
-    "Residual, a function": (Residual(LSTM(projection=I), *PAIR), None),
-    "Residual, a product": (Residual(LSTM(projection=I), *TIMES), None),
+    "Residual, a function": (Residual(LSTM(projection=I), **PAIR), None),
+    "Residual, a product": (Residual(LSTM(projection=I), **TIMES), None),
     "Highway": (Highway(wide(GRU())), None),
     "Highway, not coupled": (Highway(LSTM(projection=I), coupled=False), None),
-    "InputProjection": (InputProjection(GRU(), 4), None),
-    "InputProjection, slope from x": (InputProjection(LSTM(), 4, "mish"), None),
-    "InputProjection of a stack": (InputProjection(Stack((GRU(), LSTM())), 4, "tanh"), None),
-    "OutputProjection": (OutputProjection(LSTM(), 4, "elu"), None),
-    "OutputProjection in itself": (OutputProjection(OutputProjection(SimpleRNN(), 4), 2), None),
-    "Attention": (Attention(LSTM(), 3), None),
-    "Attention, sizes": (Attention(GRU("before"), 2, 4, 2, 6), None),
-    "Attention over one, of a stack": (Attention(Stack((GRU(), LSTM())), 1), None),
+    "InputProjection": (InputProjection(GRU(), size=4), None),
+    "InputProjection, slope from x": (InputProjection(LSTM(), size=4, activation="mish"), None),
+    "InputProjection of a stack": (InputProjection(Stack((GRU(), LSTM())), size=4, activation="tanh"), None),
+    "OutputProjection": (OutputProjection(LSTM(), size=4, activation="elu"), None),
+    "OutputProjection in itself": (OutputProjection(OutputProjection(SimpleRNN(), size=4), size=2), None),
+    "Attention": (Attention(LSTM(), length=3), None),
+    "Attention, sizes": (Attention(GRU(reset="before"), length=2, size=4, vec=2, inputs=6), None),
+    "Attention over one, of a stack": (Attention(Stack((GRU(), LSTM())), length=1), None),
     "Device": (Device(GRU()), None),
     "Dropout, the state after": (Dropout(LSTM()), Masks(s=lstm.State(mask(B, U), None))),
     "Dropout, all of the state after": (Dropout(LSTM()), Masks(

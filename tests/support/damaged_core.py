@@ -210,6 +210,7 @@ def a_kernel_that_is_wrong(patch):
             return super().forward(p, ax, ah * (1 + 1e-9), s)
     patch.setitem(sys.modules, "rnnref.damaged", types.SimpleNamespace(Fast=Fast))
     patch.setitem(plan.KERNELS, ("numpy", "ElmanRule"), "damaged:Fast")
+    plan.clear_cache()             # plans made without it
 
 
 # Damage that only a GPU, or its strict double, would see.

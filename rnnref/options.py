@@ -1,0 +1,97 @@
+"""Keyword-only options of cells and wrappers, and readable errors for a call that does not fit them.
+
+The sizes of a network are no options: a cell holds none, they are read off its parameters.
+"""
+import inspect
+from dataclasses import fields
+from difflib import get_close_matches
+from functools import wraps
+from typing import Any, Callable, Iterable, Optional, TypeVar
+
+from .errors import NotSupported
+
+F = TypeVar("F", bound=Callable)
+_UNITS = "units are given to init.parameters(cell, n_in, units, rng)"
+_SIZE_NAMES = "units", "num_units", "hidden_size", "input_size", "n_in"                  # here and in other frameworks
+
+
+def keyword_options(rule: Optional[type] = None) -> Callable[[F], F]:
+    """Decorator of a cell, as a function or a dataclass, whose options are keyword-only.
+
+    rule: the dataclass of a rule that takes the `**options`, so that they are checked, and shown by `help`, by name.
+
+    >>> @keyword_options()
+    ... def Cell(*, bias=True):
+    ...     return bias
+    >>> Cell(64)
+    Traceback (most recent call last):
+    rnnref.errors.NotSupported: Cell: 64 is given by position, and options are given by name
+      fix    units are given to init.parameters(cell, n_in, units, rng)
+      known  bias
+    >>> Cell(baises=False)
+    Traceback (most recent call last):
+    rnnref.errors.NotSupported: Cell: no option is called baises
+      fix    did you mean bias?
+      known  bias
+    """
+    def decorate(make):
+        call = make.__init__ if inspect.isclass(make) else make
+        signature = _merge_rule_options(inspect.signature(call), rule)
+        kinds = {name: p.kind for name, p in signature.parameters.items() if name != "self"}
+        parts = [name for name, kind in kinds.items() if kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+        options = [name for name in kinds if name not in parts]
+
+        if inspect.isclass(make):
+            @wraps(call)
+            def checked_init(self, *args, **given):
+                _check_call(type(self).__name__, parts, options, args, given)
+                call(self, *args, **given)
+            checked_init.__signature__ = signature                    # type: ignore[attr-defined]
+            make.__init__ = checked_init
+            return make
+
+        @wraps(call)
+        def checked(*args, **given):
+            _check_call(make.__name__, parts, options, args, given)
+            return call(*args, **given)
+        checked.__signature__ = signature                             # type: ignore[attr-defined]
+        return checked
+    return decorate
+
+
+def _merge_rule_options(signature: inspect.Signature, rule: Optional[type]) -> inspect.Signature:
+    """The signature with the fields of `rule` in the place of its `**options`."""
+    given = {name: p for name, p in signature.parameters.items() if p.kind is not inspect.Parameter.VAR_KEYWORD}
+    if rule:
+        given |= {f.name: inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default)
+                  for f in fields(rule) if f.name not in given}
+    return signature.replace(parameters=list(given.values()))
+
+
+def _check_call(who: str, parts: list, options: list, args: tuple, given: dict) -> None:
+    """Raise unless only `parts` are given by position, only `options` by name, and each part named `cell` is one."""
+    known = " ".join(options)
+    if len(args) > len(parts):
+        misplaced = args[len(parts)]
+        is_size = isinstance(misplaced, int) and not isinstance(misplaced, bool) and not parts
+        fix = _UNITS if is_size else f"{who}((a, b)): one tuple of cells" if "cells" in parts else \
+            f"{who}({', '.join([*parts, options[0] + '=...' if options else ''])})"
+        value = misplaced.name if hasattr(misplaced, "forward") else repr(misplaced)
+        raise NotSupported(who, f"{value} is given by position, and options are given by name", fix=fix, known=known)
+    unknown = next((name for name in given if name not in options and name not in parts), None)
+    if unknown is not None:
+        fix = _UNITS if unknown in _SIZE_NAMES else suggest(unknown, options)
+        raise NotSupported(who, f"no option is called {unknown}", fix=fix, known=known)
+    cell = dict(zip(parts, args)).get("cell", given.get("cell"))
+    if "cell" in parts and cell is not None and not hasattr(cell, "forward"):
+        raise NotSupported(who, f"cell={cell!r} is no cell: it has no forward", fix=f"{who}(rnnref.cells.LSTM())")
+
+
+def suggest(name: str, known: Iterable[Any]) -> str:
+    """The name in `known` that a misspelt one probably means, as a question, or "".
+
+    >>> suggest("peephole", ["projection", "peepholes"]), suggest("x", ["bias"])
+    ('did you mean peepholes?', '')
+    """
+    nearest = get_close_matches(name.lower(), [str(k).lower() for k in known], 1, 0.6)
+    return f"did you mean {next(k for k in known if str(k).lower() == nearest[0])}?" if nearest else ""
