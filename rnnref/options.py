@@ -3,7 +3,7 @@
 The sizes of a network are no options: a cell holds none, they are read off its parameters.
 """
 import inspect
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from functools import wraps
 from typing import Any, Callable, Iterable, Optional, TypeVar
@@ -47,7 +47,7 @@ def keyword_options(rule: Optional[type] = None) -> Callable[[F], F]:
                 _check_call(type(self).__name__, parts, options, args, given)
                 call(self, *args, **given)
             checked_init.__signature__ = signature                    # type: ignore[attr-defined]
-            make.__init__ = checked_init
+            setattr(make, "__init__", checked_init)                   # mypy: a method is no variable
             return make
 
         @wraps(call)
@@ -63,7 +63,8 @@ def _merge_rule_options(signature: inspect.Signature, rule: Optional[type]) -> i
     """The signature with the fields of `rule` in the place of its `**options`."""
     given = {name: p for name, p in signature.parameters.items() if p.kind is not inspect.Parameter.VAR_KEYWORD}
     if rule:
-        given |= {f.name: inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=f.default)
+        given |= {f.name: inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY,
+                                            default=inspect.Parameter.empty if f.default is MISSING else f.default)
                   for f in fields(rule) if f.name not in given}
     return signature.replace(parameters=list(given.values()))
 
