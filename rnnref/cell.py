@@ -1,21 +1,24 @@
-"""Cells: one timestep.  None of the equations are here.
+"""Cells: one timestep, as a pair of pure functions.  The equations are in maps and rules.
 
-A cell is a frozen dataclass of options.  It holds no arrays and no sizes: parameters come in a dict, the state in a
-named tuple, and the sizes are read off them.
+A cell is a frozen dataclass of options.  It holds no arrays and no sizes: parameters are a dict, the state is a named
+tuple, and the sizes are read off them.
 """
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Optional, Protocol
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Callable, Iterator, NamedTuple, Optional, Protocol
 
 import numpy
 
-from .arrays import cast, namespace, upcast
+from .arrays import Array, cast, namespace, upcast
+from .cache import remember_passed
 from .elementwise import clip, dclip
 from .errors import NotSupported, ShapeError
 from .maps.dense import Dense, Map
+from .options import keyword_options
 from .shapes import ArraySpec, Size, check_floating, check_names, check_state, expect, infer_sizes, resolve_shape
 from .tree import Tree, add, first_leaf, leaves, map_structure
 
-State = Tree                                      # the state of a cell: a named tuple of arrays [B, ...], or a tree of them
+State = Tree                                      # of a cell: a named tuple of arrays [B, ...], or a tree of such
+
 
 class CellContract(Protocol):
     """What `run` and `vjp` need of a cell: `Cell` has all of it but forward and backward."""
@@ -49,64 +52,71 @@ def name_of(cell: Any) -> str:
 class Cell:
     """forward(p, x, s, extra=None) -> y, s', kept;   backward(p, kept, dy, ds') -> dx, ds, dextra, dp.
 
-    Both are pure.  `x` [B, I], `s` a named tuple of arrays [B, ...], `p` a dict of arrays, `extra` what belongs to the
-    rows of the batch and is no sequence of inputs (masks, a memory to attend to).  x, y and s may be any tree of
-    arrays [B, ...]: tuples, named tuples and dicts, as deep as need be.
+    Both are pure.  `x` [B, I], `s` a named tuple of arrays [B, ...], `p` a dict of arrays, `extra` data of the rows of
+    the batch that is no sequence of inputs (masks, a memory to attend to).  x, y and s may be any tree of arrays
+    [B, ...]: tuples, named tuples and dicts, as deep as need be.
 
-    own_products: the matrix products in its own code, in words; "" where all are those of maps and cells that it holds.
+    own_products: matrix products in its own code, in words; "" where all are those of maps and cells that it holds.
     A math mode reaches maps alone, so a class that has products of its own, or is not of rnnref and does not declare
     it, is refused any mode but "fp32".
     """
     own_products: Optional[str] = None            # not inherited: a class declares it for its own code
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """What errors and reports call the cell."""
         return type(self).__name__
 
-    def forward(self, p, x, s, extra=None):
+    def forward(self, p: Tree, x: Tree, s: State, extra: Tree = None) -> tuple[Tree, State, Any]:
+        """One step: the output, the next state, and the intermediates that backward needs."""
         raise NotImplementedError(f"{type(self).__name__} has no forward")
 
-    def backward(self, p, kept, dy, dnew):
+    def backward(self, p: Tree, kept: Any, dy: Tree, dnew: State) -> tuple[Tree, State, Tree, Tree]:
+        """Back through one step: the gradients of x, s, extra and p."""
         raise NotSupported(type(self).__name__, "has no backward: it runs, but it cannot be trained",
                            fix="write backward(p, kept, dy, ds') -> dx, ds, dextra, dp")
 
-    def prepare(self, p, extra=None):
-        """What is done once before the loop: the parameters and the `extra` that forward takes, and what is kept."""
+    def prepare(self, p: Tree, extra: Tree = None) -> tuple[Tree, Tree, Any]:
+        """Work done once before the loop: the parameters and the `extra` that forward takes, and what is kept of it."""
         return p, extra, None
 
-    def prepare_backward(self, p, kept, dp, dextra):
+    def prepare_backward(self, p: Tree, kept: Any, dp: Tree, dextra: Tree) -> tuple[Tree, Tree]:
+        """Back through `prepare`: the gradients of its p and extra."""
         return dp, dextra
 
-    def n_in(self, x):
-        """What `shapes` takes for inputs like x: the width of every array in it, in its structure."""
+    def n_in(self, x: Tree) -> Any:
+        """The argument `n_in` of `shapes` for inputs like x: the width of every array, in the structure of x."""
         return map_structure(lambda a: a.shape[-1], x)
 
-    def lead(self, rows):
-        """The leading axes of the state, for an x whose axes but the last are `rows` (B, and those of space)."""
+    def lead(self, rows: tuple) -> Any:
+        """The leading axes of the state, for an x whose axes but the last are `rows`: B, and those of space."""
         return rows[0]
 
-    def check(self, p, x, s, extra=None, lead="B"):
-        """Raise a readable error if the arguments do not fit each other; returns the outline of the output."""
+    def check(self, p: Tree, x: Tree, s: State, extra: Tree = None, lead: str = "B") -> Optional[ArraySpec]:
+        """Raise a readable error if the arguments do not fit each other; returns shape and dtype of the output."""
         if not isinstance(s, tuple) or not s or not hasattr(s[0], "shape"):
             return None
         while isinstance(x, (tuple, dict)) and not isinstance(x, ArraySpec):
-            x = next(iter(x.values() if isinstance(x, dict) else x))           # the rows of all are those of the first
+            x = next(iter(x.values() if isinstance(x, dict) else x))           # all arrays of x have the same rows
         rows = x.shape[:len(lead.split())]
         return ArraySpec((*rows, *s[0].shape[1:]), s[0].dtype, f"the output of {self.name}")
 
 
 class Kept(NamedTuple):
+    """The intermediates of one step: those of the input map, and those of `step`."""
     inputs: Any; step: Any
 
 
 class TwoStage(Cell):
-    """A cell whose map `inputs` does not wait for the state; a loop may do it for all steps at once.
+    """A cell whose map `inputs` does not wait for the state, so that a loop may compute it for all steps at once.
 
-    step(p, ax, s) -> y, s', kept;   step_back(p, kept, dy, ds') -> dax, ds, due;   step_p(p, due) -> dp.
-    `due` is all that the parameter gradients wait for; `step_p` takes that of one step, or of all stacked.
+    step(p, ax, s) -> y, s', kept
+    step_backward(p, kept, dy, ds') -> dax, ds, deferred
+    step_backward_p(p, deferred) -> dp
+    `deferred` holds all that the parameter gradients need; `step_backward_p` takes that of one step, or of all stacked.
     """
     inputs: Any
-    rule: Any                                     # what names the gates and the state
+    rule: Any                                     # names the gates and the state
     projection: Optional[int] = None              # units of h where it is not as wide as c
 
     def forward(self, p, x, s, extra=None):
@@ -114,37 +124,42 @@ class TwoStage(Cell):
             ax, kx = self.inputs.forward(p, x)
             y, new, kept = self.step(p, ax, s)
         except (ValueError, TypeError, KeyError, AttributeError):
-            self.check(p, x, s, extra)            # says what does not fit, if that was the reason
+            self.check(p, x, s, extra)            # explains arguments that do not fit, if that was the reason
             raise
         return y, new, Kept(kx, kept)
 
     def backward(self, p, k, dy, dnew):
-        dax, ds, due = self.step_backward(p, k.step, dy, dnew)
-        dp = self.step_backward_p(p, due) | self.inputs.backward_p(p, k.inputs, dax)
+        dax, ds, deferred = self.step_backward(p, k.step, dy, dnew)
+        dp = self.step_backward_p(p, deferred) | self.inputs.backward_p(p, k.inputs, dax)
         return self.inputs.backward_x(p, k.inputs, dax), ds, None, dp
 
-    def step(self, p, ax, s):
+    def step(self, p: Tree, ax: Tree, s: State) -> tuple[Array, State, Any]:
+        """One step after the input map: ax = inputs.forward(p, x)."""
         raise NotImplementedError
 
-    def step_backward(self, p, kept, dy, dnew):
+    def step_backward(self, p: Tree, kept: Any, dy: Array, dnew: State) -> tuple[Tree, State, Any]:
+        """Back through `step`, without the gradients of parameters."""
         raise NotImplementedError
 
-    def step_backward_p(self, p, deferred):
+    def step_backward_p(self, p: Tree, deferred: Any) -> Tree:
+        """The gradients of the parameters that `step` reads."""
         raise NotImplementedError
 
-    def axes(self):
+    def axes(self) -> dict[str, str]:
         """The parameters and their axes: {"W": "I G", "R": "H G", "b": "G"}."""
         raise NotImplementedError
 
     @property
-    def name(self):
+    def name(self) -> str:
         return self.rule.name
 
     @property
-    def gates(self):
+    def gates(self) -> Any:
+        """The letters of the gates, in the order of their blocks."""
         return self.rule.gates
 
-    def maps(self):
+    def maps(self) -> list:
+        """The maps that the cell holds."""
         return [m for m in vars(self).values() if isinstance(m, Map)]
 
     def prepare(self, p, extra=None):
@@ -159,43 +174,46 @@ class TwoStage(Cell):
             dp = m.prepare_backward(p, k, dp)
         return dp, dextra
 
-    def sizes(self, n_in, units):
+    def sizes(self, n_in: Any, units: int) -> dict[str, Size]:
+        """The length of every axis letter, for `n_in` inputs (a tuple where x is one) and this number of units."""
         G = len(self.gates)
-        said = f"{G} gates {' '.join(self.gates)} x U" if G > 1 else ""
+        origin = f"{G} gates {' '.join(self.gates)} x U" if G > 1 else ""
         inputs = {f"I{k}": Size(n) for k, n in enumerate(n_in)} if isinstance(n_in, tuple) else {"I": Size(n_in)}
-        return inputs | {"H": Size(self.projection or units), "U": Size(units), "G": Size(G * units, said)}
+        return inputs | {"H": Size(self.projection or units), "U": Size(units), "G": Size(G * units, origin)}
 
-    def shapes(self, n_in, units):
-        """The shape of every parameter, for `n_in` inputs (a tuple where x is one) and so many units."""
+    def shapes(self, n_in: Any, units: int) -> dict[str, tuple]:
+        """The shape of every parameter, for `n_in` inputs (a tuple where x is one) and this number of units."""
         sizes = self.sizes(n_in, units)
         return {name: resolve_shape(axes, sizes) for name, axes in self.axes().items()}
 
-    def width(self, units):
-        """How wide the output is."""
+    def width(self, units: int) -> int:
+        """The width of the output."""
         return self.projection or units
 
-    def lead(self, rows):
+    def lead(self, rows: tuple) -> Any:
         return (rows[0], *self.inputs.output_extent(rows[1:])) if self.inputs.space else rows[0]
 
-    def zeros(self, batch, units, xp=numpy, dtype="float32"):
-        """The state to start from.  `batch`: B, or (B, X, Y, ...) for states that have places in space."""
+    def zeros(self, batch: Any, units: int, xp: Any = numpy, dtype: Any = "float32") -> State:
+        """The zero state.  `batch`: B, or (B, X, Y, ...) for states that have axes of space."""
         dtype, width = numpy.dtype(dtype), self.sizes(0, units)
         batch = batch if isinstance(batch, tuple) else (batch,)
-        held = {n: "float32" if n in self.rule.float32_fields and dtype.itemsize == 2 else dtype for n in self.rule.widths}
-        return self.rule.State(**{n: xp.zeros((*batch, width[w].n), held[n]) for n, w in self.rule.widths.items()})
+        dtypes = {n: "float32" if n in self.rule.float32_fields and dtype.itemsize == 2 else dtype
+                  for n in self.rule.widths}
+        return self.rule.State(**{n: xp.zeros((*batch, width[w].n), dtypes[n]) for n, w in self.rule.widths.items()})
 
-    def units(self, p):
-        """The number of units that the parameters `p` are for, read off their gate blocks."""
+    def units(self, p: Tree) -> int:
+        """The number of units of the parameters `p`, read off their gate blocks."""
         for name, axes in self.axes().items():
             if axes.split()[-1] == "G":
                 return p[name].shape[-1] // len(self.gates)
         raise ShapeError(self.name, "no parameter tells the number of units: give a state")
 
-    def input_axes(self):
-        """Each map beside the axis that it takes."""
+    def input_axes(self) -> Iterator[tuple[Any, str]]:
+        """Each map, and the axis letter of its input."""
         yield self.inputs, "I"
 
-    def check(self, p, x, s, extra=None, lead="B"):
+    @remember_passed(4096)
+    def check(self, p: Tree, x: Tree, s: State, extra: Tree = None, lead: str = "B") -> ArraySpec:
         seen, rows, places, n_in = infer_sizes(self.name, x, lead, self.inputs)
         dtype = x.dtype if hasattr(x, "dtype") else first_leaf(x).dtype
         U = check_state(self, s, dtype, places)
@@ -210,13 +228,14 @@ class TwoStage(Cell):
         for n, a in p.items():
             check_floating(who, n, a, dtype)
             expect(who, n, a, axes[n], sizes)
-        namespace(*(() if isinstance(x, ArraySpec) else (a for _, a in leaves(x))), *s, *p.values())    # on one side
+        namespace(*(() if isinstance(x, ArraySpec) else (a for _, a in leaves(x))), *s, *p.values())    # on one device
         if extra is not None:
             raise NotSupported(who, f"extra={type(extra).__name__}(…): this cell takes none")
         return ArraySpec((*rows, *(sizes[n].n for n in places), sizes["H"].n), dtype, f"the output of {who}")
 
 
 class KeptStep(NamedTuple):
+    """The intermediates of `GatedCell.step`: those of the recurrent map, and those of the rule."""
     recurrent: Any; rule: Any
 
 
@@ -250,15 +269,17 @@ class GatedCell(TwoStage):
         return self.recurrent.backward_p(p, kh, dah) | sum_to_parameters(p, dr)
 
 
-def sum_to_parameters(p, dr):
-    """A rule is pointwise and so are its parameter gradients: here they are summed to the shape of the parameter."""
+def sum_to_parameters(p: Tree, dr: dict) -> dict:
+    """Sum the parameter gradients of a rule, which it gives for every unit, row and step, to the shapes of p."""
     return {name: cast(d.sum(tuple(range(d.ndim - p[name].ndim))), p[name]) for name, d in dr.items()}
 
 
+@keyword_options()
 @dataclass(frozen=True)
 class ProjectedCell(TwoStage):
-    """The inner cell with its output projected to fewer units, which is then the h that recurs (Sak et al. 2014)."""
+    """A cell whose output is projected to fewer units, and recurs as h (Sak et al. 2014)."""
     cell: Any
+    _: KW_ONLY
     projection: int
     map: Any = Dense("P")
     clip: Optional[float] = None                  # limits the projected h; no gradient where it was clipped
@@ -292,16 +313,16 @@ class ProjectedCell(TwoStage):
         dh = dclip(clipped, self.clip, dh) if self.clip else dh
         dfull = self.map.backward_x(p, km, dh)
         inner = type(dnew)(namespace(dh).zeros_like(dfull), *dnew[1:])
-        dax, ds, due = self.cell.step_backward(p, k, dfull, inner)
-        return dax, ds, (due, km, dh)
+        dax, ds, deferred = self.cell.step_backward(p, k, dfull, inner)
+        return dax, ds, (deferred, km, dh)
 
     def step_backward_p(self, p, deferred):
         inner, km, dh = deferred
         return self.cell.step_backward_p(p, inner) | self.map.backward_p(p, km, dh)
 
 
-def vjp(cell, p, x, s, extra=None):
-    """One checked step, and the function that takes gradients back through it.
+def vjp(cell: CellContract, p: Tree, x: Tree, s: State, extra: Tree = None) -> tuple[tuple[Tree, State], Callable]:
+    """One step with its arguments checked, and the function that takes gradients back through it.
 
     >>> import numpy as np, rnnref
     >>> cell = rnnref.cells.SimpleRNN()

@@ -1,31 +1,31 @@
-"""Axis letters in, readable errors out.  (floor 0)
+"""Shapes from axis letters, and checks of arrays against them with readable errors.
 
 Axes are words: `T` time, `B` batch, `I` inputs, `U` units, `H` what recurs (units, or fewer behind a projection),
-`G` gate blocks x units; a number stands for itself.
+`G` gate blocks x units; a number is a fixed length.
 """
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Sequence
 
 from .arrays import is_array, is_floating
 from .errors import DtypeError, ShapeError
-from .tree import leaves
+from .tree import Tree, leaves
 
 _CELL_FAMILIES = {1: "a simple RNN", 3: "a GRU (gates r z n)", 4: "an LSTM (gates i f g o)"}
 
 
 class Size(NamedTuple):
-    """How long an axis is, and how we know."""
+    """The length of an axis, and where it comes from, in words."""
     n: int
     origin: str = ""
 
 
 class ArraySpec(NamedTuple):
-    """An array of which only this is known: what one cell of a stack hands to the next."""
+    """The shape and dtype of an array not computed yet: the output that one cell of a stack gives the next."""
     shape: tuple
     dtype: Any
     name: str = "x"
 
 
-def resolve_shape(axes, sizes):
+def resolve_shape(axes: str, sizes: dict) -> tuple[int, ...]:
     """"H G" -> (4, 16);  "1 I+H" -> (1, 7): two axes end to end;  "2 I/2" -> (2, 3): the groups of a cut axis."""
     return tuple(int(w) if w.isdigit() else sum(_resolve_axis(n, sizes) for n in w.split("+")) for w in axes.split())
 
@@ -35,16 +35,16 @@ def _resolve_axis(word, sizes):
     return sizes[letter].n // int(groups or 1)
 
 
-def expect(who, name, a, axes, sizes):
-    """Raise unless `a` has the shape that `axes` and `sizes` say."""
+def expect(who: str, name: str, a: Any, axes: str, sizes: dict) -> None:
+    """Raise `ShapeError` unless `a` has the shape of `axes` with these `sizes`."""
     want = resolve_shape(axes, sizes)
     if tuple(a.shape) == want:
         return
     words = (w.partition("/")[0] for w in axes.replace("+", " ").split())
     letters = [w for w in dict.fromkeys(words) if not w.isdigit()]
-    said = [f"{w} = {sizes[w].n}{_format_origin(sizes[w])}" for w in letters]
+    lengths = [f"{w} = {sizes[w].n}{_format_origin(sizes[w])}" for w in letters]
     raise ShapeError(who, f"{name} has shape {tuple(a.shape)}, expected {want}",
-                     axes=f'{name} is "{axes}"' + (" with " + " and ".join(said) if said else ""),
+                     axes=f'{name} is "{axes}"' + (" with " + " and ".join(lengths) if lengths else ""),
                      hint=_suggest_cause(tuple(a.shape), want, axes, sizes))
 
 
@@ -53,7 +53,7 @@ def _format_origin(size):
 
 
 def _suggest_cause(got, want, axes, sizes):
-    """What the numbers probably mean, or nothing."""
+    """The probable cause of a wrong shape in words, or ""."""
     words = axes.split()
     if len(got) == 2 and got == want[::-1]:
         return "this is the transpose: PyTorch, cuDNN and ONNX store [G, I] and [G, H]"
@@ -71,20 +71,20 @@ def _suggest_cause(got, want, axes, sizes):
     return ""
 
 
-def check_floating(who, name, a, dtype=None):
-    """Raise unless `a` is an array of a floating dtype, and of `dtype` if that is given (16 bits may be held in 32)."""
+def check_floating(who: str, name: str, a: Any, dtype: Any = None) -> None:
+    """Raise unless `a` is an array of a floating dtype, and of `dtype` if that is given; 32 bits may stand for 16."""
     if not is_array(a) and not isinstance(a, ArraySpec):
         raise DtypeError(who, f"{name} is a {type(a).__name__}, expected a NumPy or CuPy array")
     if not is_floating(a.dtype):
         raise DtypeError(who, f"{name} has dtype {a.dtype}, expected a floating dtype",
-                         fix=f'say which: {name}.astype("float32")')
+                         fix=f'choose one: {name}.astype("float32")')
     if dtype is not None and a.dtype != dtype and not (dtype.itemsize == 2 and a.dtype.itemsize == 4):
         raise DtypeError(who, f"{name} has dtype {a.dtype}, expected {dtype} as the others have",
-                         fix=f'say which: {name}.astype("{dtype}")')
+                         fix=f'convert it: {name}.astype("{dtype}")')
 
 
-def check_names(who, what, actual, expected):
-    """Raise unless the names `given` are those `expected`."""
+def check_names(who: str, what: str, actual: Any, expected: dict) -> None:
+    """Raise unless `actual` is a dict with the names of `expected`."""
     if not isinstance(actual, dict):
         raise ShapeError(who, f"{what} is a {type(actual).__name__}, expected a dict of arrays with the names "
                               f"{' '.join(expected)}")
@@ -94,8 +94,19 @@ def check_names(who, what, actual, expected):
         raise ShapeError(who, f"{what}: {', '.join(problem)}", names=f"expected {' '.join(expected)}")
 
 
-def check_like(who, what, actual, like):
-    """Raise unless `given` has the structure, shapes and dtypes of `like`."""
+def signature(tree: Tree) -> Any:
+    """All that checks look at in a tree: its structure, and the kind, shape and dtype of every array."""
+    if isinstance(tree, dict):
+        return dict, *((name, signature(item)) for name, item in tree.items())
+    if isinstance(tree, tuple) and not isinstance(tree, ArraySpec):
+        return type(tree), *(signature(item) for item in tree)
+    if isinstance(tree, (ArraySpec, str)):
+        return tree
+    return (type(tree), tree.shape, tree.dtype) if is_array(tree) else type(tree)
+
+
+def check_like(who: str, what: str, actual: Tree, like: Tree) -> None:
+    """Raise unless `actual` has the structure, shapes and dtypes of `like`."""
     got, want = dict(leaves(actual)), dict(leaves(like))
     if got.keys() != want.keys():
         raise ShapeError(who, f"{what} holds {sorted(got) or 'nothing'}, expected {sorted(want) or 'nothing'}")
@@ -107,10 +118,10 @@ def check_like(who, what, actual, like):
                              axes=f"{name} is a gradient of the array of that shape")
 
 
-def infer_sizes(who, x, lead, m):
-    """What a map `m` sees of x: the size of every axis, the rows, the axes of space of its result, and n_in.
+def infer_sizes(who: str, x: Any, lead: str, m: Any) -> tuple[dict, tuple, list, Any]:
+    """The sizes of an input x of the map `m`: of every axis, the rows, the axes of space of the result, and n_in.
 
-    x may be the outline of what the cell below gives, or a tuple where the map has an item for each: I0, I1, ...
+    x may be an `ArraySpec`, or a tuple where the map has an item for each: I0, I1, ...
     """
     if not m.n_items:
         seen = check_input(who, x, " ".join([lead, *"XYZ"[:m.space], "I"]))
@@ -128,8 +139,8 @@ def infer_sizes(who, x, lead, m):
     return seen, x[0].shape[:-1], [], tuple(item.shape[-1] for item in x)
 
 
-def check_input(who, x, axes, name="x", dtype=None):
-    """The size of every axis of x, which may be the outline of what the cell below gives."""
+def check_input(who: str, x: Any, axes: str, name: str = "x", dtype: Any = None) -> dict[str, Size]:
+    """The size of every axis of x, an array or an `ArraySpec`; raise unless it has these axes and a floating dtype."""
     name = x.name if isinstance(x, ArraySpec) else name
     check_floating(who, name, x, dtype)
     if len(x.shape) != len(axes.split()):
@@ -138,8 +149,8 @@ def check_input(who, x, axes, name="x", dtype=None):
     return {letter: Size(n, f"from {name}, shape {tuple(x.shape)}") for letter, n in zip(axes.split(), x.shape)}
 
 
-def check_state(cell, s, dtype, places=()):
-    """The number of units, which is the width of the last array of the state."""
+def check_state(cell: Any, s: Any, dtype: Any, places: Sequence[str] = ()) -> Size:
+    """The number of units: the width of the last array of the state, whose structure and dtypes are checked."""
     widths = cell.rule.widths
     if getattr(s, "_fields", None) != tuple(widths):
         raise ShapeError(cell.name, f"the state is a {type(s).__name__}, expected the named tuple "

@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..arrays import cast, namespace, upcast
+from ..arrays import cast, namespace, split, upcast
 from ..cell import TwoStage
 from ..maps.dense import Dense
 from ..rules.gru import GRURule, Pre, State
@@ -28,9 +28,9 @@ class GRUBefore(TwoStage):
         return self.inputs.axes("I") | self.recurrent.axes("H")
 
     def step(self, p, ax, s):
-        (xr, xz, xn), h = namespace(ax, s.h).split(upcast(ax), 3, -1), upcast(s.h)
+        (xr, xz, xn), h = split(upcast(ax), 3), upcast(s.h)
         ag, kg = self.recurrent.forward(self.block_parameters(p, 0, 2), s.h)
-        hr, hz = namespace(ag).split(upcast(ag), 2, -1)
+        hr, hz = split(upcast(ag), 2)
         r, kr = self.rule.gate.forward(xr + hr)
         z, kz = self.rule.gate.forward(xz + hz)
         an, kn = self.recurrent.forward(self.block_parameters(p, 2, 3), cast(r * h, s.h))

@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..arrays import cast, namespace, upcast
+from ..arrays import cast, namespace, split, upcast
 from ..cell import TwoStage
 from ..maps.dense import Dense
 from ..rules.gated import MGURule, State
@@ -31,7 +31,7 @@ class MGUBefore(TwoStage):
         yield self.recurrent, "H"
 
     def step(self, p, ax, s):
-        (xf, xn), h = namespace(ax, s.h).split(upcast(ax), 2, -1), upcast(s.h)
+        (xf, xn), h = split(upcast(ax), 2), upcast(s.h)
         hf, kg = self.recurrent.forward(self.block_parameters(p, 0), s.h)
         f, kf = self.rule.gate.forward(xf + upcast(hf))
         hn, kn = self.recurrent.forward(self.block_parameters(p, 1), cast(f * h, s.h))

@@ -63,7 +63,7 @@ def launch(kernel, arrays, fields=(), options=()):
     """One launch of `kernel` on the arrays that `hold` has, on the current stream; fields and options: of its rule."""
     if arrays.rows and arrays.n:
         with translate_errors(_WHO):
-            compile_kernel(kernel)(*geometry(arrays.rows, arrays.n), (pack_arguments(kernel, arrays, fields, options),))
+            compile_kernel(kernel)(*geometry(arrays.rows, arrays.n), (as_bytes(pack_arguments(kernel, arrays, fields, options)),))
 
 
 def pack_arguments(kernel, hold, fields=(), options=()):
@@ -73,6 +73,15 @@ def pack_arguments(kernel, hold, fields=(), options=()):
     to = (0 if hold.live is None else hold.live.data.ptr, hold.rows, hold.n, hold.span)
     struct = struct_dtype(STRUCT_FIELDS[kernel.args], fields, kernel.A)
     return numpy.array(((tuple(options),) if fields else ()) + (*values, to), struct)
+
+
+def as_bytes(structs):
+    """Structs in the form in which they are given to CuPy, as a view without fields.
+
+    CuPy reads the address off `__array_interface__`, for which NumPy lists all fields, in Python and at every launch:
+    25 to 45 microseconds, where bytes take one.
+    """
+    return structs.view(f"V{structs.itemsize}")
 
 
 def check_on_device(who, a):

@@ -8,7 +8,7 @@ import numpy
 
 from ..errors import Error
 from .devices import geometry
-from .launch import compile_kernel, pack_arguments
+from .launch import as_bytes, compile_kernel, pack_arguments
 
 
 def prepare_launches(f, order, live, inputs, out):
@@ -33,30 +33,34 @@ def as_constant(a):
 
 
 class StepLaunches:
-    """The launches of one kernel for each step: `launches(t)` does that of step t.
+    """The launches of one kernel for each step.
 
-    Give `record` to a function in the place of a launch, for one step, and then say which arrays move.
+    Give `record` to a function in the place of a launch, for one step; `over` then makes those of all steps.
     """
 
     def record(self, kernel, hold, fields=(), options=()):
-        self.kernel, self.hold, self.some = kernel, hold, bool(hold.rows and hold.n)
+        self.kernel, self.hold = kernel, hold
         self.one = pack_arguments(kernel, hold, fields, options)
 
     def over(self, steps, first, moving):
-        """moving: {field of the struct: an array with an axis of time}; `first` is the step that was recorded."""
-        if self.some:
-            table = numpy.repeat(self.one.reshape(1), steps)
-            for name, a in moving.items():
-                part = table["to"] if name == "live" else table
-                if a is not None and part[name][0]:
-                    part[name] = step_addresses(a, steps, find_step(name, a, int(part[name][0])) - first)
-            self.args = [(table[t:t + 1].reshape(()),) for t in range(steps)]
-            self.run, self.grid = compile_kernel(self.kernel), geometry(self.hold.rows, self.hold.n)
-        return self
+        """A function of t, the launch of that step.
 
-    def __call__(self, t):
-        if self.some:
-            self.run(*self.grid, self.args[t])
+        moving: {field of the struct: an array with an axis of time}; `first` is the step that was recorded.
+        """
+        if not (self.hold.rows and self.hold.n):
+            return lambda t: None
+        table = numpy.repeat(self.one.reshape(1), steps)
+        for name, a in moving.items():
+            part = table["to"] if name == "live" else table
+            if a is not None and part[name][0]:
+                part[name] = step_addresses(a, steps, find_step(name, a, int(part[name][0])) - first)
+        table, hold = as_bytes(table), self.hold  # whose arrays live as long as the launches
+        args = [(table[t:t + 1].reshape(()),) for t in range(steps)]
+        run, (grid, block) = compile_kernel(self.kernel), geometry(hold.rows, hold.n)
+
+        def launch(t, held=hold):
+            run(grid, block, args[t])
+        return launch
 
 
 def find_step(name, a, address):
@@ -70,4 +74,5 @@ def find_step(name, a, address):
 
 def step_addresses(a, steps, shift=0):
     """Where the array of every step begins.  With fewer than there are steps they are used in turn."""
-    return [a.data.ptr + (t + shift) % len(a) * a.strides[0] for t in range(steps)]
+    first, count, size = a.data.ptr, len(a), a.strides[0]
+    return [first + (t + shift) % count * size for t in range(steps)]

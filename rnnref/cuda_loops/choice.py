@@ -29,9 +29,10 @@ _BUSY = 64 << 10                                   # B H from which products in 
 TIER_NAMES = {3: "groups of the whole card", 2: "clusters", 1: "stepped", 0: "the text"}
 
 # Of an H100: 1e12 operations a second of products with few rows, by what is multiplied; bytes a second of the second
-# cache; microseconds of one kernel after the other.
+# cache; microseconds of one kernel after the other.  HOST: an estimate of what the two launches of a
+# step take in Python, CuPy and the driver.
 RATES = {"double": 30, "float": 47, "tf32": 220, "half": 385, "bfloat16": 385}
-CACHE_RATE, LAUNCH_MICROSECONDS = 5.5e12, 1.3
+CACHE_RATE, LAUNCH_MICROSECONDS, HOST = 5.5e12, 1.3, 10
 
 
 class Problem(NamedTuple):
@@ -45,6 +46,7 @@ class Problem(NamedTuple):
     back: bool = True                             # gradients are wanted
     unfit: Any = None                             # why stepped and faster tiers cannot run this cell, in words
     directions: int = 1
+    clusters: tuple = ()                          # how many run at once, as the card has answered: see occupancy.py
 
     @property
     def operand_type(self):
@@ -62,7 +64,8 @@ class Problem(NamedTuple):
 
     def task(self, way):
         A = "double" if self.dtype == "float64" else "float"
-        return Task(way, self.gates, self.H, self.B * self.directions, A, self.operand_type, find_nearest_sm(self.sm))
+        return Task(way, self.gates, self.H, self.B * self.directions, A, self.operand_type, find_nearest_sm(self.sm),
+                    clusters=self.clusters)
 
 
 class Choice(NamedTuple):
@@ -104,20 +107,25 @@ def plan_clusters(problem):
             return (f"clusters of blocks came with compute capability 9.0, this card has {problem.sm / 10}; "
                     f"{size} one block"), 0
         return f"{size} the registers and shared memory of a cluster", 0
-    here, stepped = estimate_microseconds(ahead, problem.task("Ahead")), estimate_step(problem)
-    if here > stepped:
-        return f"a step would take {here:.1f} microseconds, stepped {stepped:.1f} (estimates)", 0
-    if back is not None and estimate_microseconds(back, problem.task("Back")) > stepped:
+    here, there = estimate_microseconds(ahead, problem.task("Ahead")), stepped(problem)
+    if here > there:
+        return f"a step would take {here:.1f} microseconds, stepped {there:.1f} (estimates)", 0
+    if back is not None and estimate_microseconds(back, problem.task("Back")) > there:
         back = None
     return None, ahead.blocks, (ahead, back)
 
 
 def estimate_step(problem):
-    """The estimate of one stepped step, of all directions, in microseconds."""
+    """The estimate of what one stepped step, of all directions, takes on the card, in microseconds."""
     work, words = 2 * problem.B * problem.held / problem.itemsize, problem.B * problem.H * problem.itemsize
     slower = DOUBLE_SLOWDOWN.get(find_nearest_sm(problem.sm), 32) / 2 if problem.operand_type == "double" else 1
     product = max(work * slower / RATES[problem.operand_type] / 1e6, problem.held / CACHE_RATE * 1e6)
     return problem.directions * (2 * LAUNCH_MICROSECONDS + product + words * (2 * problem.gates + 4) / CACHE_RATE * 1e6)
+
+
+def stepped(problem):
+    """The same with the host, which launches the next step while the card works: the slower of the two counts."""
+    return max(estimate_step(problem), problem.directions * HOST)
 
 
 def _plan_groups(problem):
@@ -163,4 +171,4 @@ def problem_of(cell, call, unfit):
     each = cell.cells if hasattr(cell, "cells") else (cell,)
     units = call.units[0] if isinstance(call.units, tuple) and call.units else call.units
     return Problem(T, B, I, units if isinstance(units, int) else None, len(getattr(each[0], "gates", "")),
-                   call.dtype.name, call.mode, call.sm, bool(call.keep), unfit, len(each))
+                   call.dtype.name, call.mode, call.sm, bool(call.keep), unfit, len(each), call.clusters)

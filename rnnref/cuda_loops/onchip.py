@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..arrays import namespace
-from ..cuda import pointwise, precision
+from ..cuda import occupancy, pointwise, precision
 from ..cuda.errors import translate_errors
 from ..cuda.hold import arithmetic_dtype
 from ..cuda.kernel_table import kernel_row_of
@@ -56,6 +56,9 @@ def describe_kernels(cell, call):
         elif way == "Ahead" or call.keep:
             task = problem.task(way)
             yield f"{words} kernel", f"{whole.make_kernel(rule, task, t, call.dtype).name}, {_describe_tiling(t, task)}"
+    if call.clusters:
+        counts = ", ".join(f"{count} of {blocks} block{'s' * (blocks > 1)}" for blocks, count in call.clusters)
+        yield "clusters at once", f"{counts}, as the card's driver says"
 
 
 @lru_cache(1024)
@@ -95,7 +98,7 @@ def _problem_of_arrays(each, xs, keep):
     """The numbers that `choose` looks at, of arrays."""
     (cell, _, s, _), (T, B, I) = each[0], xs.shape
     problem = choice.Problem(T, B, I, s[0].shape[-1], len(cell.gates), xs.dtype.name, tapes.mode_of(cell),
-                             precision.architecture(xs), bool(keep), None, len(each))
+                             precision.architecture(xs), bool(keep), None, len(each), occupancy.clusters(xs))
     why = choice.choose(problem).why_not.get(2)
     if why:
         raise NotSupported(_WHO, why, fix="leave the choice of a path to `run`")

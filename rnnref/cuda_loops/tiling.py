@@ -15,6 +15,8 @@ WARPS = (4, 6, 8, 12, 16)
 SPLITS = (32, 16, 8, 4)                           # lanes that share a sum
 ROWS = (1, 2, 4)                                  # at a time, by multiply-add
 PROCESSORS = {75: 72, 80: 108, 86: 84, 89: 128, 90: 132, 100: 148, 120: 170}   # of the largest card of its kind
+# {compute capability: {blocks of a cluster: clusters at once}}, as cards have answered; none has been asked yet
+MEASURED: dict = {}
 DOUBLE_SLOWDOWN = {80: 2, 90: 2, 100: 2}                   # times as long as in float; 32 where nothing else is said
 _OTHER_REGISTERS = {"Ahead": 48, "Back": 88}                # registers of a thread beside those that hold R, sums and pairs
 _MAX_SHARE = 8                                  # columns of a lane, tiles of a warp: compilers give up on more
@@ -33,6 +35,7 @@ class Task(NamedTuple):
     A: str; S: str                                # arithmetic and what is multiplied, in C++
     sm: int
     carried: int = 24                             # registers for the state of a row's unit
+    clusters: tuple = ()                          # ((blocks of a cluster, how many run at once), ...); (): not asked
 
 
 class Tiling(NamedTuple):
@@ -127,9 +130,22 @@ def estimate_clocks(t, task):
     return _LATENCY_CLOCKS, arithmetic, moved, 120 * t.pairs, sent / _REMOTE_BYTES_PER_CLOCK if t.blocks > 1 else 0
 
 
+def cluster_sizes(sm):
+    """How many blocks a cluster may have."""
+    widest = 1 if sm < 90 else MAX_CLUSTER.get(sm, 8)
+    return [b for b in BLOCKS if b <= widest]
+
+
+def at_once(task, blocks):
+    """How many clusters of so many blocks run at the same time: as this card has answered, else another of its kind,
+    else as many as the multiprocessors of the data sheet would allow, were they all in one group."""
+    counts = dict(task.clusters) or MEASURED.get(task.sm, {})
+    return counts.get(blocks, max(1, PROCESSORS[task.sm] // blocks))
+
+
 def _count_waves(t, task):
     """How many clusters run one after the other in the same place, as the card has no room for all."""
-    return -(-(-(-task.rows // t.group)) // max(1, PROCESSORS[task.sm] // t.blocks))
+    return -(-(-(-task.rows // t.group)) // at_once(task, t.blocks))
 
 
 def estimate_microseconds(t, task):
@@ -171,10 +187,8 @@ def _has_room(t, task):
 def _list_candidates(task):
     """Every tiling with as much of R in registers as they have room for."""
     tensor = task.S in ("tf32", "half", "bfloat16")
-    widest = 1 if task.sm < 90 else MAX_CLUSTER.get(task.sm, 8)
-    for blocks in (b for b in BLOCKS if b <= widest):
-        units = _round_up(-(-task.n // blocks), 4)
-        together = max(1, PROCESSORS[task.sm] // blocks)
+    for blocks in (b for b in cluster_sizes(task.sm) if at_once(task, b)):
+        units, together = _round_up(-(-task.n // blocks), 4), at_once(task, blocks)
         fair = max(1, -(-task.rows // together))                      # rows of a cluster if all run at the same time
         for warps in WARPS:
             for group in {min(fair, limit) for limit in (1, 2, 4, 8, 16, 32, 64)}:

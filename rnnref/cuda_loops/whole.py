@@ -8,7 +8,7 @@ import numpy
 from ..arrays import namespace
 from ..cuda.devices import CARDS, why_no_launch
 from ..cuda.kernel_table import kernel_row_of
-from ..cuda.launch import check_on_device, compile_kernel, struct_dtype
+from ..cuda.launch import as_bytes, check_on_device, compile_kernel, struct_dtype
 from ..cuda.pointwise import pack_options
 from ..cuda.source import CPP_TYPES, SequenceKernel
 from ..errors import Error
@@ -73,7 +73,7 @@ def launch_sequence(directions, live, shape, task, t, W):
     why = why_no_launch(CARDS[task.sm], grid, block, bytes_)
     if why:
         raise Error(_WHO, why, fix="please report it: choose.py should have taken another path")
-    _configure(which, t.blocks, bytes_)(grid, block, (packed,), shared_mem=bytes_)
+    _configure(which, t.blocks, bytes_)(grid, block, (as_bytes(packed),), shared_mem=bytes_)
 
 
 def _pointer_to(name, a):
@@ -86,7 +86,11 @@ def _pointer_to(name, a):
 
 def _configure(which, blocks, bytes_):
     """The kernel, with leave for what it needs."""
-    function = compile_kernel(which)
+    return permit(compile_kernel(which), blocks, bytes_)
+
+
+def permit(function, blocks, bytes_):
+    """Let a kernel have clusters of so many blocks and so many bytes of shared memory."""
     if bytes_ > _DEFAULT_SHARED_BYTES:
         function.max_dynamic_shared_size_bytes = bytes_
     if blocks > _PORTABLE_BLOCKS:

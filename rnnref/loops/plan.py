@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Any, NamedTuple, Optional, Union
 
 from ..arrays import is_floating, namespace
+from ..cache import remember
 from ..cell import name_of
 from ..errors import NotSupported, check_option
 from ..maps.dense import Map
@@ -25,8 +26,10 @@ MODULES = {"numpy": _PLAIN_MODULES,
                     **_PLAIN_MODULES}}
 PATHS = tuple(name for name in MODULES["cupy"] if name != "graphed")      # in this order; graphs only where asked for
 _ALL_MODULES = {name: module for paths in MODULES.values() for name, module in paths.items()}
+_PATHS_OF_PARTS = "bidirectional", "layerwise"            # those with a plan for each direction or layer
 # (home, class name) -> "module:class"
-KERNELS = {("cupy", name): f"cuda.rule_kernels:Cuda{name}" for name in ("ElmanRule", "GRURule", "LSTMRule", "GRUBefore")}
+KERNELS = {("cupy", name): f"cuda.rule_kernels:Cuda{name}" for name in (
+    "ElmanRule", "GRURule", "LSTMRule", "GRUBefore")}
 KERNEL_MAPS = {("cupy", name): f"cuda.{module}:Cuda{name}" for name, module in (
     ("Dense", "matmul"), ("WeightNorm", "matmul"), ("Grouped", "grouped"), ("Conv", "conv"))}
 ON_GPU = {"onchip": "R held on chip", "stepped": "products and kernels, step by step",
@@ -44,17 +47,22 @@ class Call(NamedTuple):
     mode: str = "fp32"                            # of products on the GPU: "fp32", "tf32", "bf16" or "fp16"
     sm: Any = None                                # the compute capability of the card times ten; None: not known
     units: Any = None                             # of the state, a tuple for those of several cells; None: not known
+    clusters: tuple = ()                          # ((blocks of a cluster, how many run at once), ...); (): not known
 
 
 def describe_call(xs: Tree, extra: Tree = None, ragged: bool = False, keep: Any = True, s: Tree = None) -> Call:
     """The `Call` of `run` with these arguments."""
     like = first_leaf(xs)
     home = namespace(like).__name__
-    sm = resolve_name("cuda.precision").architecture(like) if home == "cupy" else None
+    sm, clusters = None, ()
+    if home == "cupy":
+        sm = resolve_name("cuda.precision").architecture(like)
+        clusters = resolve_name("cuda.occupancy").clusters(like)
     extra, shape = map_structure(lambda _: True, extra), tuple(like.shape)
     if s is not None and not is_floating(like.dtype):                 # indices into a table
         like = first_leaf(s)
-    return Call(home, shape, like.dtype, ragged, extra, keep, sm=sm, units=None if s is None else _read_units(s))
+    return Call(home, shape, like.dtype, ragged, extra, keep, sm=sm, units=None if s is None else _read_units(s),
+                clusters=clusters)
 
 
 def _read_units(s):
@@ -68,7 +76,20 @@ class Plan(NamedTuple):
     """What `plan` chose."""
     path: str                                     # its public name
     cell: Any                                     # with kernels in the place of rules and maps; or a tuple of plans
-    notes: tuple                                  # (what, what became of it), in words
+    arguments: tuple                              # the cell, the call, the paths that apply, kernels; what was left out
+
+    @property
+    def notes(self) -> tuple:
+        """(what, what became of it), in words: made when they are asked for."""
+        cell, call, paths, kernels, left_out = self.arguments
+        notes = [("GPU paths", "arrays are in main memory")] if left_out else []
+        notes += [(path, load_path(path).refuses(cell, call)) for path in paths[:paths.index(self.path)]]
+        notes.append((self.path, "runs"))
+        if self.path in _PATHS_OF_PARTS:
+            notes += [(f"{n} {what}", became) for n, part in enumerate(self.cell) for what, became in part.notes]
+        else:
+            notes += _describe_cell(self.path, self.cell, cell, call, kernels)
+        return tuple(notes)
 
 
 def plan(cell: Any, call: Call, paths: tuple = PATHS, kernels: bool = True, mode: Optional[str] = None) -> Plan:
@@ -80,49 +101,78 @@ def plan(cell: Any, call: Call, paths: tuple = PATHS, kernels: bool = True, mode
 
     Errors   NotSupported: no path can run the cell, each with its reason; or some product cannot have the mode.
     """
-    call, notes = call if mode is None else call._replace(mode=mode), []
+    call = call if mode is None else call._replace(mode=mode)
+    return _plan(cell, call, tuple(paths), kernels, _missing_libraries(call))
+
+
+def clear_cache() -> None:
+    """Forget the plans that were made: for tests that change what a plan depends on."""
+    _plan.cache.cache_clear()
+
+
+def _missing_libraries(call):
+    """Reasons why kernels could not run in this process: a plan for the GPU depends on them too."""
+    return call.home == "cupy" and tuple(resolve_name(name)() for name in (
+        "cuda.launch:why_no_compiler", "cuda.precision:why_no_cublas", "cuda_loops.cublas:why_no_capture"))
+
+
+@remember(1024)
+def _plan(cell, call, paths, kernels, missing):
+    """The plan.  missing: not used here, but another plan is made when it changes."""
     why = call.mode != "fp32" and resolve_name("cuda.precision").refuses(call, kernels)
     if why:
         raise NotSupported(name_of(cell), f"mode={call.mode!r}: {why}")
     for path in paths:
         check_option(name_of(cell), "paths", path, _ALL_MODULES)
-    applicable = tuple(path for path in paths if path in MODULES[call.home])
-    if applicable != tuple(paths):
-        notes.append(("GPU paths", "arrays are in main memory"))
+    applicable, refused = tuple(path for path in paths if path in MODULES[call.home]), {}
+    left_out = applicable != paths
     for path in applicable:
         why = load_path(path).refuses(cell, call)
-        notes.append((path, why or "runs"))
         if not why:
-            return Plan(path, _plan_parts(cell, call, path, (applicable, kernels), notes), tuple(notes))
-    raise NotSupported(name_of(cell), "no path can run it", **dict(notes))
+            return Plan(path, _plan_parts(cell, call, path, applicable, kernels),
+                        (cell, call, applicable, kernels, left_out))
+        refused[path] = why
+    gpu = {"GPU paths": "arrays are in main memory"} if left_out else {}
+    raise NotSupported(name_of(cell), "no path can run it", **gpu, **refused)
 
 
-def _plan_parts(cell, call, path, options, notes):
+def _plan_parts(cell, call, path, paths, kernels):
     """What runs inside of a path: the cell with its kernels, or a plan for each direction or layer."""
-    if path in ("bidirectional", "layerwise"):
-        plans = tuple(plan(part, part_call, *options) for part, part_call in load_path(path).split_call(cell, call))
-        notes += [(f"{n} {what}", became) for n, part in enumerate(plans) for what, became in part.notes]
-        return plans
-    kernel_notes = []
-    chosen = _replace_with_kernels(cell, call.home, kernel_notes, call.mode) if options[1] else cell
+    if path in _PATHS_OF_PARTS:
+        return tuple(plan(part, part_call, paths, kernels) for part, part_call in load_path(path).split_call(cell, call))
+    chosen = _replace_with_kernels(cell, call.home, [], call.mode) if kernels else cell
+    if call.home == "cupy":
+        _refuse_mode(chosen, call)
+    return chosen
+
+
+def _describe_cell(path, chosen, cell, call, kernels):
+    """Notes on a cell that a path runs by itself."""
+    notes, kernel_notes = [], []
     if call.home == "cupy":
         notes.append(("on the GPU", ON_GPU.get(path, "the plain code, step by step")))
         notes += getattr(load_path(path), "describe_kernels", lambda *_: ())(cell, call)
         notes.append(("mode", _describe_mode(chosen, call)))
-    notes += kernel_notes
-    return chosen
+    if kernels:
+        _replace_with_kernels(cell, call.home, kernel_notes, call.mode)
+    return notes + kernel_notes
 
 
-def _describe_mode(cell, call):
-    """The mode in words.  One that some product would not be in is refused: nothing is ignored silently."""
-    own, words = find_own_products(cell), f"{call.mode}, {resolve_name('cuda.precision').MODES[call.mode].words}"
-    if not own:
-        return words
-    if call.mode != "fp32":
+def _refuse_mode(cell, call):
+    """Raise if some product would not be in the mode: nothing is ignored silently."""
+    own = call.mode != "fp32" and find_own_products(cell)
+    if own:
         declare = '; or, in a class all of whose products are those of maps in its fields: own_products = ""'
         raise NotSupported(name_of(cell), f"mode={call.mode!r}: {describe_products(own)}, which has no modes",
                            fix='mode="fp32"' + declare * (None in own.values()))
-    return f"{words}; but {describe_products(own)}: of float32, as CUPY_TF32 sets it" if call.dtype.name == "float32" else words
+
+
+def _describe_mode(cell, call):
+    """The mode in words."""
+    own, words = find_own_products(cell), f"{call.mode}, {resolve_name('cuda.precision').MODES[call.mode].words}"
+    if not own:
+        return words
+    return words + f"; but {describe_products(own)}: of float32, as CUPY_TF32 sets it" * (call.dtype.name == "float32")
 
 
 def explain(cell: Any, like: Union[Tree, Call], extra: Tree = None, *, paths: tuple = PATHS, kernels: bool = True,

@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..arrays import namespace
+from ..arrays import namespace, split
 from ..errors import check_option
 from .rule import Rule
 
@@ -28,7 +28,7 @@ class UGRNNRule(Rule):
         self.resolve_activations("gate", "candidate")
 
     def forward(self, p, ax, ah, s):              # ax, ah: [B, 2U], blocks z n
-        az, an = namespace(ax, s.h).split(ax + ah, 2, -1)
+        az, an = split(ax + ah, 2)
         z, kz = self.gate.forward(az + self.forget_bias)
         n, kn = self.candidate.forward(an)
         h = z * s.h + (1 - z) * n
@@ -54,7 +54,7 @@ class MinimalRule(Rule):
         self.resolve_activations("gate")
 
     def forward(self, p, ax, ah, s):              # ax: [B, 2U], blocks z n; ah: [B, U]
-        az, n = namespace(ax, s.h).split(ax, 2, -1)
+        az, n = split(ax, 2)
         z, kz = self.gate.forward(az + ah)
         h = z * s.h + (1 - z) * n
         return h, State(h), Kept(z, n, s.h, kz)
@@ -84,8 +84,7 @@ class CFNRule(Rule):
         self.resolve_activations("gate", "activation")
 
     def forward(self, p, ax, ah, s):              # ax: [B, 3U], blocks f i g; ah: [B, 2U], blocks f i
-        xp = namespace(ax, s.h)
-        (xf, xi, xg), (hf, hi) = xp.split(ax, 3, -1), xp.split(ah, 2, -1)
+        (xf, xi, xg), (hf, hi) = split(ax, 3), split(ah, 2)
         f, kf = self.gate.forward(xf + hf)
         i, ki = self.gate.forward(xi + hi)
         g, kg = self.activation.forward(xg)
@@ -136,9 +135,8 @@ class SRURule(Rule):
         return {"b": "U+U"}                       # of f and r alone
 
     def forward(self, p, ax, ah, s):              # ax: [B, 4U], blocks n f r x
-        xp = namespace(ax, s.c)
-        n, af, ar, x = xp.split(ax, 4, -1)
-        bf, br = xp.split(p["b"], 2, -1)
+        n, af, ar, x = split(ax, 4)
+        bf, br = split(p["b"], 2)
         f, kf = self.gate.forward(af + bf)
         r, kr = self.gate.forward(ar + br)
         c = f * s.c + (1 - f) * n
@@ -173,8 +171,7 @@ class MGURule(Rule):
         self.resolve_activations("gate", "candidate")
 
     def forward(self, p, ax, ah, s):              # ax, ah: [B, 2U], blocks f n
-        xp = namespace(ax, s.h)
-        (xf, xn), (hf, hn) = xp.split(ax, 2, -1), xp.split(ah, 2, -1)
+        (xf, xn), (hf, hn) = split(ax, 2), split(ah, 2)
         f, kf = self.gate.forward(xf + hf)
         n, kn = self.candidate.forward(xn + f * hn)
         h = self.mix(f, s.h, n)

@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..arrays import namespace
+from ..arrays import namespace, split
 from .rule import Rule
 
 
@@ -31,8 +31,7 @@ class GRURule(Rule):
         self.resolve_activations("gate", "candidate")
 
     def forward(self, p, ax, ah, s):              # ax, ah: [B, 3H], blocks r z n
-        xp = namespace(ax, s.h)
-        (xr, xz, xn), (hr, hz, hn) = xp.split(ax, 3, -1), xp.split(ah, 3, -1)
+        (xr, xz, xn), (hr, hz, hn) = split(ax, 3), split(ah, 3)
         r, kr = self.gate.forward(xr + hr)
         z, kz = self.gate.forward(xz + hz)
         n, kn = self.candidate.forward(xn + r * hn)

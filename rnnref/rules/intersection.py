@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..arrays import namespace
+from ..arrays import namespace, split
 from .gated import State
 from .rule import Rule
 
@@ -29,8 +29,8 @@ class IntersectionRule(Rule):
         self.resolve_activations("gate", "candidate", "output")
 
     def forward(self, p, ax, ah, s):              # ax: [B, 5U], blocks z n q v x; ah: [B, 4U]
-        xp, U = namespace(ax, s.h), s.h.shape[-1]
-        az, an, aq, av = xp.split(ax[..., :4 * U] + ah, 4, -1)
+        U = s.h.shape[-1]
+        az, an, aq, av = split(ax[..., :4 * U] + ah, 4)
         x = ax[..., 4 * U:]
         z, kz = self.gate.forward(az + self.forget_bias)
         q, kq = self.gate.forward(aq + self.forget_bias)

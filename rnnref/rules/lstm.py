@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional
 
-from ..arrays import namespace
+from ..arrays import namespace, split
 from ..elementwise import clip, dclip
 from ..errors import NotSupported, check_option
 from .rule import Rule
@@ -59,8 +59,7 @@ class LSTMRule(Rule):
         return {"Wp" + g: "U" for g in self.gates if g != "g"} if self.peepholes else {}
 
     def forward(self, p, ax, ah, s):              # ax, ah: [B, 4U], blocks i f g o
-        xp = namespace(ax, s.c)
-        a = dict(zip(self.gates, xp.split(ax + ah, len(self.gates), -1)))
+        a = dict(zip(self.gates, split(ax + ah, len(self.gates))))
         i, ki = self._apply_gate(p, a, "i", s.c)
         f, kf = self._apply_gate(p, a, "f", s.c, self.forget_bias)
         i, f = 1 - f if i is None else i, 1 - i if f is None else f
@@ -76,7 +75,9 @@ class LSTMRule(Rule):
     def backward(self, p, k, dy, d):              # d: gradient of the state after
         dh = dy + d.h                             # h leaves twice: as output and as state
         do = self.gate.backward(k.o, k.pre.o, dh * k.tc)
-        dc = d.c + self.output.backward(k.tc, k.pre.c, dh * k.o) + self._peephole(p, "Wpo", do)
+        dc = d.c + self.output.backward(k.tc, k.pre.c, dh * k.o)
+        if self.peepholes:
+            dc = dc + p["Wpo"] * do
         if self.cell_clip and self.cell_clip_gradient == "zero":
             dc = dclip(k.c, self.cell_clip, dc)
         dc, dn = self._transform_cell_backward(p, k.norm, dc)
@@ -87,14 +88,19 @@ class LSTMRule(Rule):
             da["i"] = self.gate.backward(k.i, k.pre.i, di)                    # ... and of their arguments
         if df is not None:
             da["f"] = self.gate.backward(k.f, k.pre.f, df)
-        dc0 = dc * k.f + sum(self._peephole(p, "Wp" + n, da[n]) for n in "if" if n in da)
-        dp = {"Wp" + n: da[n] * (k.c if n == "o" else k.c0) for n in da if n != "g"} if self.peepholes else {}
+        dc0, dp = dc * k.f, {}
+        if self.peepholes:
+            dc0 = dc0 + sum(p["Wp" + n] * da[n] for n in "if" if n in da)
+            dp = {"Wp" + n: da[n] * (k.c if n == "o" else k.c0) for n in da if n != "g"}
         da = namespace(dc).concatenate([da[n] for n in self.gates], -1)
         return da, da, State(None, dc0), dp | dn  # a = ax + ah, so both get da
 
     def _apply_gate(self, p, a, gate, c, bias: Any = 0):
         """The gate and what its slope needs; None where a coupled gate has no block of its own."""
-        return self.gate.forward(a[gate] + self._peephole(p, "Wp" + gate, c) + bias) if gate in a else (None, None)
+        if gate not in a:
+            return None, None
+        seen = a[gate] + p["Wp" + gate] * c if self.peepholes else a[gate]
+        return self.gate.forward(seen + bias if bias else seen)
 
     def _transform_cell(self, p, c):
         """What becomes of the new c before it is limited: here nothing, in a `NormedLSTM` a norm."""
@@ -102,6 +108,3 @@ class LSTMRule(Rule):
 
     def _transform_cell_backward(self, p, k, dc):
         return dc, {}
-
-    def _peephole(self, p, name, c):                   # linear, so its own backward
-        return p[name] * c if self.peepholes else 0

@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..arrays import namespace
+from ..arrays import namespace, split
 from ..elementwise import dsigmoid, dtanh, sigmoid, tanh, where
 from .lstm import State
 from .rule import Rule
@@ -28,8 +28,7 @@ class NASRule(Rule):
     is_additive = False                                  # x3 h3
 
     def forward(self, p, ax, ah, s):              # ax, ah: [B, 8U]
-        xp = namespace(ax, s.c)
-        xs, hs = xp.split(ax, 8, -1), xp.split(ah, 8, -1)
+        xs, hs = split(ax, 8), split(ah, 8)
         sums = [x + h for x, h in zip(xs, hs)]
         sums[3] = xs[3] * hs[3]
         a = [f(v) for f, v in zip((sigmoid, _relu, sigmoid, _relu, tanh, sigmoid, tanh, sigmoid), sums)]

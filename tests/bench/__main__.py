@@ -1,4 +1,5 @@
-"""make bench: what a loop costs, as a ratio to the matrix products that it cannot do without.
+"""make bench: what a loop costs, as a ratio to the matrix products that it cannot do without; what GPU launches cost on
+the host; and what one step costs beside torch's, where torch is installed.
 
 Everything in a row is timed in turn within one run, and medians are compared, because machines drift.
 """
@@ -14,9 +15,11 @@ import numpy as np
 
 import rnnref
 from rnnref import cells
+from tests.bench import host
 
 SIZES = ((1, 100, 64, 64), (64, 28, 28, 128), (32, 100, 128, 256), (64, 100, 256, 512))
-CELLS = {"SimpleRNN": cells.SimpleRNN(), "LSTM": cells.LSTM(), "GRU": cells.GRU(), "GRU before": cells.GRU("before")}
+CELLS = {"SimpleRNN": cells.SimpleRNN(), "LSTM": cells.LSTM(), "GRU": cells.GRU(),
+         "GRU before": cells.GRU(reset="before")}
 
 
 def in_turn(calls, rounds):
@@ -81,6 +84,26 @@ def import_time(rounds):
     return times["rnnref"] - times["numpy"]
 
 
+def small(rounds):
+    """{what: (ratio, aim)} of one step of a small LSTM to torch's: what a call costs before and after its arithmetic.
+
+    None where torch is not installed.
+    """
+    try:
+        import torch
+    except ImportError:
+        return None
+    (B, T, I, H), rng, cell = (1, 1, 4, 4), np.random.default_rng(0), cells.LSTM()
+    p, net, xs = rnnref.init.parameters(cell, I, H, rng), torch.nn.LSTM(I, H), rng.normal(size=(T, B, I)).astype("f4")
+    dys, x = np.ones((T, B, H), "f4"), torch.tensor(xs)
+    times = in_turn({
+        "torch": partial(net, x), "torch, no grad": torch.no_grad()(partial(net, x)),
+        "run": partial(rnnref.run, cell, p, xs), "run, keep=False": partial(rnnref.run, cell, p, xs, keep=False),
+        "run and run_back": lambda: rnnref.run_back(rnnref.run(cell, p, xs)[2], dys)}, 100 * rounds)
+    return {f"{ours} / {theirs}": (times[ours] / times[theirs], aim) for ours, theirs, aim in (
+        ("run", "torch", 1.5), ("run, keep=False", "torch, no grad", 1.5), ("run and run_back", "torch", 3.5))}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=9)
@@ -96,11 +119,19 @@ def main():
                 ms = {k: 1e3 * v for k, v in t.items()}
                 print(f"{name:12}{str(size)[1:-1]:>18}  {what:10}{ms['products']:8.2f} ms{ms['hoisted']:9.2f} ms"
                       f"{t['ratio']:7.2f}{ms['plain']:8.2f} ms", flush=True)
+    launches = host.measure(given.rounds)
+    print("\nLSTM step by step on a GPU, microseconds of the host alone (a double of CuPy, kernels return at once):")
+    print("  ".join(f"{what} {us:.1f} (aim: {host.AIMS[what]})" for what, us in launches.items()))
+    ratios = small(given.rounds)
+    if ratios:
+        print("\nLSTM, B = T = 1, I = H = 4, beside torch.nn.LSTM:")
+        print("  ".join(f"{what} {ratio:.2f} (aim: {aim})" for what, (ratio, aim) in ratios.items()))
     seconds = import_time(given.rounds)
     print(f"\nimport rnnref: {seconds * 1e3:.0f} ms beyond NumPy's own (aim: 100)")
     if given.json:
         with open(given.json, "w") as f:
-            json.dump({"numpy": np.__version__, "import": seconds, "rows": rows}, f, indent=1)
+            json.dump({"numpy": np.__version__, "import": seconds, "launches": launches, "small": ratios,
+                       "rows": rows}, f, indent=1)
 
 
 if __name__ == "__main__":

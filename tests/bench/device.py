@@ -62,8 +62,13 @@ def milliseconds(f, rounds, warm=2):
 
 
 def torch_in(mode):
-    """Both of torch's switches as the mode wants them: by default its products are strict and its cuDNN is not."""
+    """Both of torch's switches as the mode wants them: by default its products are strict and its cuDNN is not.
+
+    torch gives RNNs in bfloat16 to cuDNN, but does not know that it may lay their weights end to end as cuDNN wants
+    them (2.11 to 2.13): each call would warn and copy them.
+    """
     import torch
+    torch.backends.cudnn.CUDNN_TENSOR_DTYPES.add(torch.bfloat16)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")           # newer releases have other names for them too
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = mode == "tf32"

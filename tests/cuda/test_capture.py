@@ -113,6 +113,15 @@ def test_an_array_that_is_gone_is_noticed(seen):  # noqa: F811
         graph.launch()
 
 
+def test_kernels_hold_the_arrays_that_no_product_reads(seen):  # noqa: F811
+    """What the double looks for is every address in the arguments of a kernel."""
+    tape = rnnref.run(*given("LSTM, peepholes"), **GRAPHED)[2]
+    held = tape.tape.held
+    owners = [a() for _, some in held.ahead.graph.nodes for a in some]
+    for a in (held.tape.kept_buffer, held.tape.cs, *held.p.values()):
+        assert any(a._a is owner or a._a.base is owner for owner in owners)
+
+
 def test_the_default_stream_cannot_be_captured(seen):  # noqa: F811
     import cupy
     with pytest.raises(RuntimeError, match="legacy"):

@@ -7,7 +7,8 @@ import pytest
 import rnnref
 from rnnref.cells import GRU, LSTM, Bidirectional, GatedCell
 from rnnref.cuda import precision
-from rnnref.cuda_loops.choice import MAX_GROUP, PROCESSOR_BYTES, TIER_NAMES, Problem, choose
+from rnnref.cuda_loops.choice import (HOST, MAX_GROUP, MIN_STEPS, PROCESSOR_BYTES, TIER_NAMES, Problem, choose,
+                                      estimate_step, stepped)
 from rnnref.loops.plan import Call
 from rnnref.maps.dense import Dense
 from rnnref.rules.layer_norm import LayerNormRule
@@ -68,7 +69,8 @@ def test_the_plan_for_an_h200(size, mode, ahead, back):
     ({"sm": 86}, 2, "compute capability 9.0, this card has 8.6"),
     ({"H": 1024}, 2, "R is 16.8 MB, too large for the registers and shared memory of a cluster"),
     ({"sm": 120}, 2, "R is 4.2 MB, too large for the registers and shared memory of a cluster"),
-    ({"sm": 86, "H": 64, "B": 1, "dtype": "float64"}, 2, "a step would take 2.9 microseconds, stepped 2.6 (estimates)"),
+    ({"sm": 86, "H": 64, "B": 256, "dtype": "float64"}, 2,
+     "a step would take 10.1 microseconds, stepped 10.0 (estimates)"),
     ({"B": 300}, 2, "a step would take 18.2 microseconds, stepped 17.3 (estimates)"),
     ({"H": 4096}, 3, "the largest group of 66 blocks holds 23.7 MB"),
     ({"sm": 75}, 3, "compute capability 8.0, this card has 7.5"),
@@ -82,6 +84,19 @@ def test_the_plan_for_an_h200(size, mode, ahead, back):
 def test_every_reason_is_in_words(change, tier, says):
     chosen = choose(Problem(100, 64, 256, 512, 4, "float32", sm=90)._replace(**change))
     assert says in chosen.why_not[tier] and chosen.tier == (0 if "unfit" in change else 1)
+
+
+def test_a_stepped_step_takes_at_least_what_its_launches_take_on_the_host():
+    small, large = (Problem(100, B, 256, H, 4, "float32", sm=90) for B, H in ((1, 64), (64, 2048)))
+    assert estimate_step(small) < stepped(small) == HOST and stepped(small._replace(directions=2)) == 2 * HOST
+    assert HOST < stepped(large) == estimate_step(large) < stepped(large._replace(B=128))
+
+
+def test_tilings_do_not_depend_on_how_many_steps_there_are():
+    """So tests of ten steps meet those that are measured."""
+    for problem in GRID:
+        if problem.T >= MIN_STEPS:
+            assert choose(problem._replace(T=10)).ways == choose(problem).ways
 
 
 def on_gpu(shape=(100, 64, 256), dtype="float32", sm=90, units=512, **more):
@@ -109,7 +124,7 @@ def test_explain_of_the_text():
     assert said["LSTM"] == "CudaLSTM in its place" and said["Dense"] == "CudaDense in its place"
 
 
-@pytest.mark.parametrize("cell, name", ((GRU("before"), "GRUBefore"), (LSTM(projection=3), "Projected")))
+@pytest.mark.parametrize("cell, name", ((GRU(reset="before"), "GRUBefore"), (LSTM(projection=3), "Projected")))
 def test_explain_of_two_products_a_step(cell, name):
     said = explained(cell, on_gpu())
     assert said["onchip"] == f"{name} is not two maps and a rule: not built yet"

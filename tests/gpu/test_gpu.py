@@ -10,16 +10,18 @@ from rnnref.cells import GRU, LSTM, Bidirectional, SimpleRNN
 from rnnref.loops.run import run, run_back
 from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.tree import map_structure, to
-from tests.bench import device
+from tests.bench import device, gpu
 
 pytestmark = pytest.mark.gpu
 
 SIZES = {"odd": (9, 7, 5, 33), "one row": (30, 1, 16, 64), "wide": (12, 64, 96, 128)}         # T, B, I, H
+# Those of bench/gpu.py, with few steps
+BENCH = {",".join(map(str, (B, T, I, H))): (10, B, I, H) for B, T, I, H in gpu.SIZES if H <= 1024}
 CELLS = {
     "LSTM": LSTM(), "LSTM, forget bias": LSTM(forget_bias=1.0), "LSTM, peepholes": LSTM(peepholes=True),
     "LSTM, coupled": LSTM(coupled="input"), "LSTM, coupled forget": LSTM(coupled="forget", recurrent_bias=True),
     "LSTM, clip": LSTM(cell_clip=0.3, peepholes=True), "LSTM, recurrent bias": LSTM(recurrent_bias=True),
-    "GRU": GRU(), "GRU, no recurrent bias": GRU(recurrent_bias=False), "GRU before": GRU("before"),
+    "GRU": GRU(), "GRU, no recurrent bias": GRU(recurrent_bias=False), "GRU before": GRU(reset="before"),
     "SimpleRNN": SimpleRNN(), "LSTM, projection": LSTM(projection=20),
 }
 ARITHMETIC = {"fp32": "float32", "tf32": "tf32", "bf16": "bfloat16", "fp16": "float16"}
@@ -30,9 +32,9 @@ BY_STEPS = {"paths": ("stepped", "hoisted", "bidirectional")}     # these sizes 
 
 def case(name, size, dtype="float32", where="everywhere", seed=0):
     """A cell and what `run` takes, in main memory, in numbers that the dtype has."""
-    (T, B, I, H), rng = SIZES[size], np.random.default_rng(seed)
+    (T, B, I, H), rng = (SIZES | BENCH)[size], np.random.default_rng(seed)
     cell = CELLS[name]
-    p = rnnref.init.parameters(cell, I, H, rng)
+    p = rnnref.init.parameters(cell, I, H, rng, scheme="torch" if size in BENCH else "keras")
     p = {n: a + rng.normal(size=a.shape).astype("f4") * 0.1 for n, a in p.items()}            # biases are not zero
     xs = rng.normal(size=(T, B, I)).astype("f4")
     s = map_structure(lambda a: rng.normal(size=a.shape).astype("f4") * 0.5, cell.zeros(B, H))
@@ -152,6 +154,15 @@ def test_graphs_have_every_bit_of_the_stepped_path(name, where, reverse, mode):
         assert_same(graph, steps)
 
 
+@pytest.mark.parametrize("mode", ARITHMETIC)
+@pytest.mark.parametrize("size", BENCH)
+def test_graphs_have_the_algorithms_of_the_stepped_path(size, mode):
+    """cuBLAS chooses by the size of its workspace too: ours has to be as good as that of CuPy's handle."""
+    one = case("LSTM", size)
+    graph, steps = (on_device(one, mode=mode, paths=(path,)) for path in ("graphed", "stepped"))
+    assert_same(graph, steps)
+
+
 def copies(f):
     """The copies between host and device that CUPTI sees while f runs, by name; our kernels tell that it looks."""
     torch = pytest.importorskip("torch", reason="compared with torch: pip install torch")
@@ -210,6 +221,8 @@ def test_out_of_memory_is_said_so():
     cell = LSTM()
     p = to("gpu", rnnref.init.parameters(cell, 3, 4, np.random.default_rng(0)))
     import cupy
-    huge = cupy.lib.stride_tricks.as_strided(xs, (2 ** 20, 2 ** 13, 3), (0, 0, 4))
+
+    # 1.6 TB: the first array made of it is larger than any card, so nothing is taken from tests that run beside this
+    huge = cupy.lib.stride_tricks.as_strided(xs, (2 ** 20, 2 ** 17, 3), (0, 0, 4))
     with pytest.raises(rnnref.DeviceError, match="not enough memory"):
-        run(cell, p, huge, cell.zeros(2 ** 13, 4, cupy))
+        run(cell, p, huge, cell.zeros(2 ** 17, 4, cupy))

@@ -5,10 +5,10 @@ import rnnref
 from rnnref.cells import Bidirectional
 from rnnref.cuda import precision
 from rnnref.cuda_loops import tiling
-from rnnref.loops.plan import describe_call
+from rnnref.loops.plan import describe_call, plan
 from rnnref.testing.assertions import assert_same
 from rnnref.tree import to
-from tests.gpu.test_gpu import ARITHMETIC, CELLS, case, in_float64, near, on_device
+from tests.gpu.test_gpu import ARITHMETIC, BENCH, CELLS, case, in_float64, near, on_device
 from tests.kernels.onchip import card
 
 pytestmark = pytest.mark.gpu
@@ -40,6 +40,19 @@ def test_against_the_text(name, blocks, size, where, reverse, mode):
         got = on_device(one, mode=mode, reverse=reverse, **PATH)
         assert_same(on_device(one, mode=mode, reverse=reverse, **PATH), got)
     near(got, in_float64(one, reverse=reverse), ARITHMETIC[mode])
+
+
+@pytest.mark.parametrize("mode", ARITHMETIC)
+@pytest.mark.parametrize("size", BENCH)
+@pytest.mark.parametrize("name", ("LSTM", "GRU"))
+def test_the_tilings_that_are_measured(name, size, mode):
+    """Sizes of `make bench-gpu`, whose tilings do not depend on the number of steps; those that fit on the chip."""
+    one = case(name, size)
+    cell, _, xs, s = one[:4]
+    if plan(cell, describe_call(to("gpu", xs), s=s), mode=mode).path != "onchip":
+        pytest.skip("this card runs it step by step")
+    got = on_device(one, mode=mode, **PATH)
+    near(got, in_float64(one), ARITHMETIC[mode])
 
 
 @pytest.mark.parametrize("mode", ("tf32", "bf16", "fp16"))

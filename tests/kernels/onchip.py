@@ -2,8 +2,9 @@
 from contextlib import contextmanager
 from unittest import mock
 
-from rnnref.cuda import precision
+from rnnref.cuda import occupancy, precision
 from rnnref.cuda_loops import choice, tiling
+from rnnref.loops import plan
 
 
 @contextmanager
@@ -13,8 +14,9 @@ def card(blocks=tiling.BLOCKS, sm=90, **limits):
     sm: of the card; None: of the one that there is.  limits: constants of tiling.py to take in the place of its own.
     """
     limits = {"BLOCKS": tuple(blocks), **limits}
-    real = precision.architecture
+    real, ask = precision.architecture, occupancy.ask
     with mock.patch.object(precision, "architecture", lambda a: sm or real(a)), \
+            mock.patch.object(occupancy, "ask", lambda *card: () if sm else ask(*card)), \
             mock.patch.multiple(choice, STEPS=1, NODE=1e3), mock.patch.multiple(tiling, **limits):
         forget()
         yield
@@ -25,3 +27,4 @@ def forget():
     """What was chosen with other constants."""
     for chosen in (tiling.choose_tiling, choice.choose):
         chosen.cache_clear()
+    plan.clear_cache()

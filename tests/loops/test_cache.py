@@ -8,14 +8,13 @@ from tests.support.cases import CELLS, B, I, T, case
 
 import rnnref
 from rnnref import cells
-from rnnref.loops import plan
-from rnnref.cache import checked_once, is_constant, kept
+from rnnref.cache import is_constant, remember, remember_passed
 from rnnref.cell import TwoStage
 from rnnref.cells import GRU, LSTM, SimpleRNN
-from rnnref.loops.plan import Call, plan
+from rnnref.loops.plan import PATHS, Call, _plan, plan
 from rnnref.maps.dense import Dense
 from rnnref.rules.elman import ElmanRule
-from rnnref.shapes import described
+from rnnref.shapes import signature
 from rnnref.tree import leaves
 
 CALL = Call("numpy", (T, B, I), np.dtype("float32"))
@@ -32,9 +31,9 @@ class Changing(TwoStage):
 
 def test_plans_are_kept_for_the_same_cell_and_question():
     cell = LSTM()
-    assert plan(cell, CALL) is plan(cell, CALL) is plan(cell, CALL, list(plan.PATHS))
-    assert len({id(plan(cell, *asked)) for asked in ((CALL,), (CALL, ("plain",)), (CALL, plan.PATHS, False))}) == 3
-    assert plan(cell, CALL._replace(keep=False)).asked[1].keep is False
+    assert plan(cell, CALL) is plan(cell, CALL) is plan(cell, CALL, list(PATHS))
+    assert len({id(plan(cell, *asked)) for asked in ((CALL,), (CALL, ("plain",)), (CALL, PATHS, False))}) == 3
+    assert plan(cell, CALL._replace(keep=False)).arguments[1].keep is False
 
 
 def test_cells_that_are_equal_are_not_the_same():
@@ -62,20 +61,20 @@ def test_what_is_constant(thing, constant):
 def test_what_is_kept_is_bounded_and_errors_are_not_kept():
     asked = []
 
-    @kept(3)
+    @remember(3)
     def f(cell, n):
         asked.append(n)
         return 1 / n
     cell = LSTM()
     for n in (1, 2, 1, 3, 4, 5, 1):
         assert f(cell, n) == 1 / n
-    assert asked == [1, 2, 3, 4, 5, 1] and f.known.cache_info().currsize == 3
+    assert asked == [1, 2, 3, 4, 5, 1] and f.cache.cache_info().currsize == 3
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             f(cell, 0)
     f([cell], 1), f([cell], 1), f(cell, 1), f((cell,), 1)
     assert asked[6:] == [0, 0, 1, 1, 1]
-    assert plan.planned.known.cache_info().maxsize == 1024
+    assert _plan.cache.cache_info().maxsize == 1024
 
 
 def test_arguments_without_a_hash_are_planned_each_time():
@@ -88,22 +87,22 @@ def test_plans_are_safe_in_eight_threads():
     """More questions than are kept, asked at the same time in several orders: the answers are those of one thread."""
     made = [make() for make in (LSTM, GRU, SimpleRNN, lambda: cells.Bidirectional((LSTM(), GRU())))]
     asked = [(cell, CALL._replace(shape=(t, B, I))) for t in range(400) for cell in made]
-    want = [plan.planned.__wrapped__(cell, call, plan.PATHS, True, False) for cell, call in asked]
+    want = [_plan.__wrapped__(cell, call, PATHS, True, False) for cell, call in asked]
 
     def ask(seed):
         order = np.random.default_rng(seed).permutation(len(asked))
         return all(plan(*asked[k]) == want[k] for k in order)
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(ask, range(8)))
-    assert plan.planned.known.cache_info().currsize <= 1024
+    assert _plan.cache.cache_info().currsize <= 1024
 
 
 def test_notes_are_made_when_they_are_asked_for(monkeypatch):
     from rnnref.cuda_loops import onchip
 
-    def says(cell, call):
+    def describe(cell, call):
         raise AssertionError("nobody has asked")
-    monkeypatch.setattr(onchip, "says", says)
+    monkeypatch.setattr(onchip, "describe_kernels", describe)
     made = plan(LSTM(), CARD)
     assert made.path == "onchip"
     with pytest.raises(AssertionError, match="nobody has asked"):
@@ -155,7 +154,7 @@ def test_arguments_that_passed_are_not_checked_again():
     seen = []
 
     class Shape(LSTM().__class__):
-        @checked_once(2)
+        @remember_passed(2)
         def check(self, p, x):
             seen.append((p, x))
             return 1
@@ -167,7 +166,7 @@ def test_arguments_that_passed_are_not_checked_again():
 
 def test_what_a_check_looks_at():
     a = np.ones((2, 3))
-    assert described({"a": a, "b": (a, None)}) == described({"a": 2 * a, "b": (0 * a, None)})
+    assert signature({"a": a, "b": (a, None)}) == signature({"a": 2 * a, "b": (0 * a, None)})
     others = (a[0], a.astype("f4"), a.tolist(), None, (a,), {"a": a}, "T B", "B", a.view(np.matrix),
               rnnref.shapes.ArraySpec((2, 3), a.dtype), rnnref.shapes.ArraySpec((2, 4), a.dtype))
-    assert len({described(other) for other in (a, *others)}) == 1 + len(others)
+    assert len({signature(other) for other in (a, *others)}) == 1 + len(others)
