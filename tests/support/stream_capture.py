@@ -129,6 +129,14 @@ def pointers(args):
     return [int(args)] if dtype.kind == "u" and dtype.itemsize == 8 and int(args) else []
 
 
+def fields(args):
+    """A struct that is given as bytes, with its fields again: the bytes are a view of the array that has them."""
+    struct = args.base
+    assert struct is not None and struct.dtype.names and struct.dtype.itemsize == args.nbytes, \
+        f"{args.dtype} of a kernel is no view of a struct: which of its bytes are addresses?"
+    return args.view(struct.dtype)
+
+
 class Library:
     """libcublas: the handle knows its stream and its workspace, the product is that of tests/blas.py."""
 
@@ -206,8 +214,8 @@ def recording(memory):
             return launch(self, grid, block, args, **kwargs)
         if self not in loaded:
             refuse_to("load a kernel")            # CUDA may; what it then waits for is not said
+        held = [memory.owner(p) for a in args for p in pointers(fields(a))]
         args = tuple(a.copy() for a in args)      # by value, as they are now
-        held = [memory.owner(p) for a in args for p in pointers(a)]
         current().nodes.append((lambda: launch(self, grid, block, args, **kwargs), held))
 
     def wrapped(a):
@@ -232,8 +240,8 @@ def recording(memory):
 def install(loaded=True):
     """Capture for the double that is in the place of CuPy.  loaded: whether CuPy has loaded its cuBLAS."""
     from rnnref.cuda_loops import cublas, graphed
-    cublas, memory = sys.modules["cupy_backends.cuda.libs.cublas"], Memory()
-    seen = types.SimpleNamespace(gemm=cublas.gemmEx, handles=[], destroyed=[], asked=[], log=Stream.log)
+    cupy_cublas, memory = sys.modules["cupy_backends.cuda.libs.cublas"], Memory()
+    seen = types.SimpleNamespace(gemm=cupy_cublas.gemmEx, handles=[], destroyed=[], asked=[], log=Stream.log)
     seen.library = Library(seen, memory)
 
     def CDLL(name, mode=0):
@@ -260,16 +268,16 @@ def install(loaded=True):
         held.enter_context(mock.patch.dict(strict.KINDS, {
             name: guarded(f, "compute what is not ours") for name, f in strict.KINDS.items()}))
         # CuPy's own: it sets the stream of its handle first
-        swap(cublas, gemmEx=guarded(cublas.gemmEx, "call cuBLAS by CuPy"))
+        swap(cupy_cublas, gemmEx=guarded(cupy_cublas.gemmEx, "call cuBLAS by CuPy"))
         held.callback(forget, cublas, graphed)
         yield seen
 
 
-def forget(blas, graphed):
+def forget(cublas, graphed):
     """What is kept from one call to the next."""
     graphed.clear()
-    blas.handle.cache_clear()
-    blas.library.cache_clear()
-    blas.WORKSPACES.clear()                       # a tape of another test may still live
+    cublas.get_handle.cache_clear()
+    cublas.library.cache_clear()
+    cublas.WORKSPACES.clear()                       # a tape of another test may still live
     from rnnref.cuda import matmul
     matmul.load_cublas.cache_clear()
