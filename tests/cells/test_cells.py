@@ -1,4 +1,7 @@
 """Cells beyond the common three: what they refuse and in which words, and where one equals another."""
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -153,3 +156,9 @@ def test_a_first_state_has_the_places_that_are_left():
     cell = cells.ConvLSTM(kernel=(3, 2), strides=(2, 1), padding="valid")
     ys, new, _ = rnnref.run(cell, drawn(cell), normal(T, B, 7, 5, I))
     assert ys.shape == (T, B, 3, 4, U) and new.c.shape == (B, 3, 4, U)
+
+
+def test_the_readme_names_every_file():
+    folder = Path(rnnref.cells.__file__).parent
+    listed = re.findall(r"^    (\w+\.py) ", (folder / "README.md").read_text(), re.M)
+    assert sorted(listed) == sorted(path.name for path in folder.glob("*.py") if path.name != "__init__.py")

@@ -1,4 +1,4 @@
-"""python tests/table.py: the tables of README.md, written from the docstrings, the plan and the golden files."""
+"""python -m tests.support.readme_tables: tables of the READMEs, from the docstrings, the plan and the golden files."""
 import inspect
 import math
 import re
@@ -7,28 +7,26 @@ from pathlib import Path
 import numpy as np
 
 from rnnref.cells import CATALOG, EXAMPLES
-from rnnref.loops import plan
-from rnnref.loops.plan import Call, plan
+from rnnref.loops.plan import KERNEL_MAPS, Call, plan
 from tests.tf1.test_golden_tf1 import FILES, Arrays, check_file
 
 ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
-MAPS = [name for _, name in plan.KERNEL_MAPS]            # twins of maps carry a math mode, they fuse nothing
+MAPS = [name for _, name in KERNEL_MAPS]          # GPU versions of maps carry a math mode, they fuse nothing
 PATHS = {"onchip": "on chip", "stepped": "stepped"}
 CALL = Call("cupy", (100, 64, 256), np.dtype("float32"), sm=90, units=512)
 
 
 def tables():
-    """{name of the place in README.md: its text}."""
-    return {"cells": cells_table(), "golden": golden_table()}
+    """{name of the table: (the file that shows it, its text)}."""
+    return {"cells": (ROOT / "rnnref/cells/README.md", cells_table()), "golden": (ROOT / "README.md", golden_table())}
 
 
 def cells_table():
     rows = ["| cell | paper | same as | on a GPU |", "|---|---|---|---|"]
     for name, make in CATALOG.items():
-        source = Path(inspect.getsourcefile(make)).relative_to(ROOT).as_posix()
-        said = [section(make, title) for title in ("Paper", "Same as")]
-        rows.append(f"| [`{name}`]({source}) | {said[0]} | {said[1] or '—'} | {on_a_gpu(name, make)} |")
+        source = Path(inspect.getsourcefile(inspect.unwrap(make))).name
+        paper, same = [section(make, title) for title in ("Paper", "Same as")]
+        rows.append(f"| [`{name}`]({source}) | {paper} | {same or '—'} | {on_a_gpu(name, make)} |")
     return "\n".join(rows)
 
 
@@ -39,12 +37,12 @@ def section(make, title):
 
 
 def on_a_gpu(name, make):
-    """What `plan` says for a card: on chip, the stepped loop, a kernel in place of the rule, or the text."""
+    """The plan for a card in a word: on chip, stepped, a kernel in the place of the rule, or the plain code."""
     chosen = plan(make(**EXAMPLES.get(name, {})), CALL)
     if chosen.path in PATHS:
         return PATHS[chosen.path]
     rules = [what for what, became in chosen.notes if became.endswith("in its place") and what not in MAPS]
-    return f"kernel for {rules[0]}" if rules else "text"
+    return f"kernel for {rules[0].removesuffix('Rule')}" if rules else "plain"
 
 
 def golden_table():
@@ -68,19 +66,17 @@ def decade(error):
 
 def insert_table(text, name, table):
     """`text` with the table between its two marks."""
-    start, end = f"<!-- {name}: python tests/table.py -->", f"<!-- /{name} -->"
+    start, end = f"<!-- {name}: python -m tests.support.readme_tables -->", f"<!-- /{name} -->"
     before, _, rest = text.partition(start)
     _, found, after = rest.partition(end)
     if not found:
-        raise ValueError(f"README.md has no {start} … {end}")
+        raise ValueError(f"the README has no {start} … {end}")
     return f"{before}{start}\n\n{table}\n\n{end}{after}"
 
 
 def main():
-    text = README.read_text()
-    for name, table in tables().items():
-        text = insert_table(text, name, table)
-    README.write_text(text)
+    for name, (path, table) in tables().items():
+        path.write_text(insert_table(path.read_text(), name, table))
 
 
 if __name__ == "__main__":
