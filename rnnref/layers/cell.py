@@ -3,7 +3,7 @@ from typing import Any
 
 from .. import init
 from ..arrays import namespace
-from ..cell import Cell, vjp
+from ..cell import Cell, find_missing, vjp
 from ..errors import NotSupported, ShapeError
 from ..loops.run import make_initial_state
 from ..tree import first_leaf, leaves, map_structure
@@ -92,7 +92,7 @@ class CoreCell(OwningCell):
             raise NotSupported("layers.RNN", f"cell is a {type(cell).__name__}",
                                known="a cell of rnnref.layers, a rnnref.cells.Cell with units=..., an object with "
                                      "call(inputs, states) and state_size, or a list of these")
-        lacks = [name for name in ("axes", "shapes", "zeros", "width") if not hasattr(cell, name)]
+        lacks = find_missing(cell, "axes", "shapes", "zeros", "width")
         if lacks:
             raise NotSupported("layers.RNN", f"{type(cell).__name__} has no {', '.join(lacks)}: no weights can be made",
                                fix="rnnref.run takes it with weights and a state of your own")

@@ -1,7 +1,7 @@
 """A cell around one cell.  Its parameters and its state are the inner cell's, with its own names beside them."""
 from typing import Any
 
-from ..cell import Cell
+from ..cell import Cell, find_missing
 from ..errors import NotSupported, ShapeError
 from ..shapes import ArraySpec, check_floating, expect
 
@@ -36,8 +36,9 @@ class Wrapper(Cell):
         return self.cell.width(units)
 
     def units(self, p):
-        if not hasattr(self.cell, "units"):
-            raise NotSupported(self.name, "does not say its number of units", fix="give the first state")
+        if find_missing(self.cell, "units"):
+            raise NotSupported(self.name, "the number of units is not known: the cell has no units(p)",
+                               fix="give the first state")
         return self.cell.units(p)
 
     def prepare(self, p, extra=None):

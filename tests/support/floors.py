@@ -6,7 +6,7 @@ there only what is not above.
 ROOMS = {                                          # floor: {folder or file: what it is}
     0: {"errors": "the errors, and their one form", "arrays": "which array module, which dtype",
         "tree": "nested dicts and tuples of arrays", "shapes": "axis letters",
-        "options": "keyword-only options of cells",
+        "options": "keyword-only options of cells", "cache": "results remembered between calls",
         "elementwise": "functions of one number and their derivatives", "layer_norm": "normalisation and its gradient"},
     1: {"maps": "linear maps", "rules": "what joins maps, unit by unit",
         "io": "trees of arrays in files"},
@@ -27,11 +27,11 @@ ROOMS = {                                          # floor: {folder or file: wha
 FLOORS = {room: floor for floor, rooms in ROOMS.items() for room in rooms}
 
 
-def list_floors(folders):
-    """The table of floors as text, from the top; `folders` are the rooms that are folders."""
+def list_floors(root):
+    """The floors as the text of CONTRIBUTING, from the ground; `root` is the folder of the package."""
     lines = []
-    for floor, rooms in sorted(ROOMS.items(), reverse=True):
+    for floor, rooms in ROOMS.items():
         for room, what in rooms.items():
-            name = room + "/" * (room in folders)
+            name = room + "/" * (root / room).is_dir()
             lines.append(f"    {floor if room == next(iter(rooms)) else '':<4}{name:<14}{what}")
     return "\n".join(lines)

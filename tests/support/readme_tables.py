@@ -8,6 +8,7 @@ import numpy as np
 
 from rnnref.cells import CATALOG, EXAMPLES
 from rnnref.loops.plan import KERNEL_MAPS, Call, plan
+from tests.support.floors import list_floors
 from tests.tf1.test_golden_tf1 import FILES, Arrays, check_file
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +19,8 @@ CALL = Call("cupy", (100, 64, 256), np.dtype("float32"), sm=90, units=512)
 
 def tables():
     """{name of the table: (the file that shows it, its text)}."""
-    return {"cells": (ROOT / "rnnref/cells/README.md", cells_table()), "golden": (ROOT / "README.md", golden_table())}
+    return {"cells": (ROOT / "rnnref/cells/README.md", cells_table()), "golden": (ROOT / "README.md", golden_table()),
+            "floors": (ROOT / "CONTRIBUTING.md", list_floors(ROOT / "rnnref"))}
 
 
 def cells_table():
