@@ -80,11 +80,16 @@ def run(cell: CellContract, p: Tree, xs: Tree, s: Optional[State] = None, *, len
                          (ys, new), map_structure(lambda a: a.dtype, (xs, s))) if keep else None
 
 
-def run_back(tape: Tape, dys: Tree = None, ds: Optional[State] = None) -> tuple[Tree, State, Tree, Tree]:
+def run_back(tape: Optional[Tape], dys: Tree = None, ds: Optional[State] = None) -> tuple[Tree, State, Tree, Tree]:
     """Back through a sequence: gradients of xs, the first state, `extra` and p, in structure and dtype as these.
 
     dys and ds are the gradients of the outputs and of the last state; None, also in a tree of them, is zero.
+
+    Errors   ShapeError, DtypeError: dys or ds are not like the outputs and the state.  NotSupported: there is no tape,
+             or the cell has no backward.
     """
+    if tape is None:
+        raise NotSupported("run_back", "the tape is None", axes="run(..., keep=False) keeps none")
     cell, p, extra, prepared, path, inner, padding, live, reverse, tail, like, dtypes = tape
     dys, ds = map(fill_missing, (dys, ds), like)
     name = name_of(cell)

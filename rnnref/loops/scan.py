@@ -1,4 +1,4 @@
-"""The plain loop: for every cell, bit for bit what a loop written by hand gives.  (floor 5)
+"""The plain loop: for every cell, bit for bit what a loop written by hand gives.
 
 In reverse, positions past a row's length come first and leave the state as it was, so right-padded batches need no
 gather and outputs come back aligned with the inputs.
@@ -6,7 +6,7 @@ gather and outputs come back aligned with the inputs.
 from typing import Any, NamedTuple
 
 from ..arrays import upcast
-from ..cell import Cell
+from ..cell import Cell, name_of
 from ..errors import ShapeError
 from ..products import find_parts
 from ..tree import PerStep, add, apply_mask, choose, first_leaf, leaves, map_structure, select_step, stack
@@ -14,8 +14,8 @@ from ..tree import PerStep, add, apply_mask, choose, first_leaf, leaves, map_str
 
 class Tape(NamedTuple):
     cell: Any; p: Any; xs: Any; extra: Any
-    states: list                                  # before each step, if they are all that was kept
-    keeps: list                                   # what forward kept of each step, otherwise
+    states: list                                  # before each step, if states alone are kept
+    keeps: list                                   # the intermediates of each step, otherwise
     live: Any; order: range
 
     def kept(self, t):
@@ -23,7 +23,8 @@ class Tape(NamedTuple):
 
     def forward(self, t):
         now = select_mask(self.live, t)
-        return self.cell.forward(self.p, apply_mask(now, select_step(self.xs, t)), self.states[t], select_extra(self.extra, t, now))
+        x, extra = apply_mask(now, select_step(self.xs, t)), select_extra(self.extra, t, now)
+        return self.cell.forward(self.p, x, self.states[t], extra)
 
 
 def refuses(cell, call):
@@ -51,7 +52,7 @@ def forward(cell, p, xs, s, extra=None, live=None, reverse=False, keep=True):
             states[t] = s
         elif keep:
             keeps[t] = k
-        s, ys[t] = choose(now, new, s), apply_mask(now, y)      # a dead step leaves the state, and says nothing
+        s, ys[t] = choose(now, new, s), apply_mask(now, y)      # a dead step leaves the state, and gives zero
     return stack(ys), s, Tape(cell, p, xs, extra, states, keeps, live, order) if keep else None
 
 
@@ -60,31 +61,34 @@ def backward(tape, dys, ds):
     dxs, dextra, dp = [None] * len(tape.order), None, None
     for t in reversed(tape.order):
         now = select_mask(tape.live, t)
-        dxs[t], dold, de, dq = tape.cell.backward(tape.p, tape.kept(t), apply_mask(now, select_step(dys, t)), apply_mask(now, ds))
+        dy, dnew = apply_mask(now, select_step(dys, t)), apply_mask(now, ds)
+        dxs[t], dold, de, dq = tape.cell.backward(tape.p, tape.kept(t), dy, dnew)
         ds = choose(now, dold, ds)
         dextra, dp = add(dextra, map_structure(upcast, de)), add(dp, map_structure(upcast, dq))
     return stack(dxs), ds, dextra, dp
 
 
 def _check_state_structure(cell, new, s):
-    """Raise unless a cell gives a state like the one that it was given: the mistake of most who write their first."""
+    """Raise unless the new state has the structure of the old one: a common mistake in a first cell of one's own."""
     got, want = ([path for path, _ in leaves(tree)] for tree in (new, s))
     if got != want:
         kind = f"the {type(new).__name__} " + " ".join(got) if got != [""] else f"a {type(new).__name__}"
-        raise ShapeError(getattr(cell, "name", type(cell).__name__),
+        raise ShapeError(name_of(cell),
                          f"forward gave {kind} as the state, expected the {type(s).__name__} {' '.join(want)}",
                          hint="states are tuples, named tuples or dicts of arrays" * isinstance(new, list))
 
 
 def list_steps(xs, reverse):
+    """The steps in the order of the loop."""
     T = len(first_leaf(xs))
     return range(T)[::-1] if reverse else range(T)
 
 
 def select_mask(live, t):
+    """`live` of step t [B], or None."""
     return None if live is None else live[t]
 
 
 def select_extra(extra, t, now):
-    """What belongs to step t, and zero in dead rows."""
+    """`extra` with each `PerStep` replaced by its array of step t, zero in dead rows."""
     return map_structure(lambda e: apply_mask(now, e.steps[t]) if isinstance(e, PerStep) else e, extra)
