@@ -29,17 +29,17 @@ class Finding(str):
 
 # the headline
 
-def write_headline(engine: str, ops: Sequence[str], findings: Sequence[Finding], results: Sequence[Result]) -> str:
-    """The verdict in one sentence: whether the engine is right, and who is affected where it is not.
+def write_headline(subject: str, ops: Sequence[str], findings: Sequence[Finding], results: Sequence[Result]) -> str:
+    """The verdict in one sentence: whether the subject is right, and who is affected where it is not.
 
     >>> departs = Finding("...", "departs", ["LSTM clip"], condition="sets clip")
-    >>> write_headline("onnxruntime", ["GRU", "LSTM"], [departs], [Result(case=None, verdict="agrees")])
+    >>> write_headline("onnxruntime's GRU and LSTM", ["GRU", "LSTM"], [departs], [Result(case=None, verdict="agrees")])
     "onnxruntime's GRU and LSTM are right except in one case; you are affected if an LSTM sets clip."
     """
     known = [f for f in findings if f.details["kind"] in ("departs", "ignores")]
     unknown = [f for f in findings if f.details["kind"] == "unexplained"]
     compared = [r for r in results if r.verdict in ("agrees", "differs")]
-    subject, are = f"{engine}'s {_join(ops, 'and')}", "is" if len(ops) == 1 else "are"
+    are = "is" if len(ops) == 1 else "are"
     if not compared:
         return f"{subject} could not be compared with the reference."
     if not known and not unknown:
@@ -49,7 +49,7 @@ def write_headline(engine: str, ops: Sequence[str], findings: Sequence[Finding],
     conditions = list(dict.fromkeys(_name_affected(finding, ops) for finding in known))
     if len(conditions) > _MOST_CONDITIONS:
         conditions[_MOST_CONDITIONS - 1:] = [f"one of {len(conditions) - _MOST_CONDITIONS + 1} more findings applies"]
-    affected = f"; you are affected {_join([f'if {c}' for c in conditions], 'or')}" if conditions else ""
+    affected = f"; you are affected {join_words([f'if {c}' for c in conditions], 'or')}" if conditions else ""
     if not any(r.verdict == "agrees" for r in compared):
         return f"{subject} {are} wrong in every case that could be compared{affected}."
     return f"{subject} {are} right except in {where}{affected}."
@@ -65,7 +65,7 @@ def _name_affected(finding, ops):
     """"a node has P", or "an LSTM sets clip" where it concerns some of the operators."""
     affected = _list_operators(finding.details["groups"])
     articles = [f"{'a' if op == 'GRU' else 'an'} {op}" for op in affected]
-    nodes = "a node" if len(affected) == len(ops) > 1 else _join(articles, "or")
+    nodes = "a node" if len(affected) == len(ops) > 1 else join_words(articles, "or")
     condition = finding.details["condition"]
     return f"{nodes} {condition}" if condition else f"you use {nodes}"
 
@@ -74,7 +74,7 @@ def _spell(n):
     return _COUNTS[n] if n < len(_COUNTS) else str(n)
 
 
-def _join(words, conjunction):
+def join_words(words: Sequence[str], conjunction: str) -> str:
     """"a, b and c"."""
     *first, last = words
     return f"{', '.join(first)} {conjunction} {last}" if first else last
@@ -100,7 +100,7 @@ def find_departures(engine: str, by_group: Groups) -> Iterator[Finding]:
 
 def _write_condition(fault, differ):
     functions = _find_scaled(fault, differ) or ["an activation"]
-    return fault.condition.format(functions=_join(functions, "or"))
+    return fault.condition.format(functions=join_words(functions, "or"))
 
 
 def _write_sentence(engine, fault, differ, groups, cases, alone, partners):

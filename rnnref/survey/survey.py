@@ -8,20 +8,30 @@ from ..check.report import Report, to_json_types
 from ..check.row import Row
 from ..check.tolerance import tolerance
 from .cases import OPS, Case, Outputs, generate_cases
-from .findings import (find_departures, find_ignored, find_refusals, find_unexplained, locate_divergence,
+from .findings import (find_departures, find_ignored, find_refusals, find_unexplained, join_words, locate_divergence,
                        write_headline, write_refusals)
-from .probe import measure_sensitivities
+from .probe import Sensitivity, measure_sensitivities
 from .search import FACTOR, Result, Search, Truth, Watch
 from .text import render_text
 
 
 @dataclass(repr=False)
 class Survey(Report):
-    """A report on an engine.  It begins with a verdict in one sentence and is printed by groups of options."""
-    results: list = field(default_factory=list)
-    sensitivities: list = field(default_factory=list)
-    headline: str = ""                            # the verdict in one sentence
-    refusals: str = ""                            # what the engine refuses, in one sentence
+    """A report on an engine; its text is arranged by options."""
+    engine: str = ""
+    ops: tuple[str, ...] = OPS
+    results: list[Result] = field(default_factory=list)
+    sensitivities: list[Sensitivity] = field(default_factory=list)
+
+    @property
+    def headline(self) -> str:
+        """The verdict in one sentence: whether the engine is right, and who is affected where it is not."""
+        return write_headline(self.title, self.ops, self.findings, self.results)
+
+    @property
+    def refusals(self) -> str:
+        """One sentence on what the engine refuses, or ""."""
+        return write_refusals(self.engine, self.findings)
 
     def __str__(self) -> str:
         return "\n".join(render_text(self))
@@ -66,10 +76,8 @@ def survey(engine: Union[str, Callable[[Case], Outputs]] = "onnxruntime", ops: S
     findings = [*find_unexplained(name, by_group), *find_departures(name, by_group),
                 *find_ignored(name, sensitivities, results), *find_refusals(run, name, results, truth)]
     ops = tuple(dict.fromkeys(case.op for case in chosen))
-    return Survey(f"{name} compared with the ONNX specification of {', '.join(ops)}",
-                  [_make_row(truth, result) for result in results], _collect_facts(engine, seed, sensitivities),
-                  findings, results, sensitivities, write_headline(name, ops, findings, results),
-                  write_refusals(name, findings))
+    return Survey(f"{name}'s {join_words(ops, 'and')}", [_make_row(truth, result) for result in results],
+                  _collect_facts(engine, seed, sensitivities), findings, name, ops, results, sensitivities)
 
 
 def _run_case(truth, run, case):

@@ -19,8 +19,8 @@ def render_text(survey: "Survey") -> Iterator[str]:
     yield from _wrap(survey.headline)
     yield from _wrap(survey.refusals)
     groups = len({r.group for r in survey.rows})
-    yield from ("", *_wrap(f"{survey.title}: {len(survey.rows)} cases in {groups} groups of options, {survey.summary}"
-                           f"{_count_explained(survey)}."))
+    yield from ("", *_wrap(f"{len(survey.rows)} cases in {groups} groups of options were compared with the ONNX "
+                           f"specification: {survey.summary}{_count_explained(survey)}."))
     if survey.findings:
         yield from ("", f"Findings: {len(survey.findings)}")
     for n, finding in enumerate(survey.findings, 1):
