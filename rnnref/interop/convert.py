@@ -56,7 +56,7 @@ def load(layout: Layout, arrays: dict[str, Array], cell: Any) -> dict[str, Array
 def match_arrays(layout: Layout, arrays: dict[str, Array], cell: Any) -> tuple[dict[str, Array], LayoutPlaces]:
     """Their arrays and where their numbers lie, if names, shapes and dtypes fit the layout and the cell."""
     arrays = {name: as_array(a) for name, a in arrays.items()}
-    known = find_for_arrays(layout, cell, tuple([(name, a.shape) for name, a in arrays.items()]))
+    known = find_for_arrays(cell, layout, tuple([(name, a.shape) for name, a in arrays.items()]))
     dtype = next(iter(arrays.values())).dtype
     for name, a in arrays.items():
         check_floating(cell.name, name, a, dtype)
@@ -97,7 +97,7 @@ def gradients(layout: Layout, dp: dict[str, Array], cell: Any) -> dict[str, Arra
 
 def _match_parameters(layout, p, cell):
     p = {name: as_array(a) for name, a in p.items()}
-    return p, find_for_parameters(layout, cell, tuple([(name, a.shape) for name, a in p.items()])).places
+    return p, find_for_parameters(cell, layout, tuple([(name, a.shape) for name, a in p.items()])).places
 
 
 def convert(arrays: dict[str, Array], source: Union[str, Layout], target: Union[str, Layout], family: str,

@@ -84,7 +84,7 @@ def _one_matrix(kernel, bias, gates=None):
 
 
 _TF1_ROWS = _one_matrix("kernel", "bias")
-_TF1_PEEPHOLES = (Row("w_{g}_diag", "U", "Wp{g}", gates="ifo"),)
+_TF1_PEEPHOLES, _TF1_BLOCK_PEEPHOLES = ((Row("w_{g}_diag", "U", "Wp{g}", gates=gates),) for gates in ("fio", "ifo"))
 _TF1_GATES = _one_matrix("gates/kernel", "gates/bias", "rz")
 _TF1_GRU = _TF1_GATES + _one_matrix("candidate/kernel", "candidate/bias", "n")
 _TF1_GRU_BLOCK = _one_matrix("w_ru", "b_ru", "rz") + _one_matrix("w_c", "b_c", "n")
@@ -174,7 +174,7 @@ _TABLES = {
                             {"forget_bias": 1.0}, _TF1_TAKES | {"cell_clip": _ANY}),
     ("gru before", "tf1"): Layout("rzn", _TF1_GRU, _BEFORE, _takes(_ANY, "candidate")),     # GRUBlockCellV2 too
     # LSTMBlockCell, LSTMBlockFusedCell, GRUBlockCell
-    ("lstm", "tf1 block"): Layout("igfo", _TF1_ROWS + _TF1_PEEPHOLES, _THROUGH,
+    ("lstm", "tf1 block"): Layout("igfo", _TF1_ROWS + _TF1_BLOCK_PEEPHOLES, _THROUGH,
                                   {"forget_bias": _ANY, "peepholes": _ANY, "cell_clip": _ANY}),
     ("gru before", "tf1 block"): Layout("rzn", _TF1_GRU_BLOCK, _BEFORE),
     # CudnnCompatibleLSTMCell, CudnnCompatibleGRUCell
@@ -188,6 +188,6 @@ LAYOUTS: dict[Any, Layout] = {
     for (family, framework), layout in _TABLES.items()}
 
 # layouts that cannot exist, and why
-IMPOSSIBLE = {
+IMPOSSIBLE: dict[Any, str] = {
     ("gru", "coreml"): "CoreML adds both biases of n outside the reset, r does not multiply bR_n: no exact conversion",
 }

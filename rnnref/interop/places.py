@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..arrays import Array, is_cupy, namespace
+from ..cache import is_constant, is_hashable
 from ..errors import NotSupported, ShapeError
 from ..shapes import ArraySpec, Size, check_names, expect, resolve_shape
 from .layouts import Layout, Row
@@ -91,9 +92,10 @@ def as_array(a: Any) -> Array:
 
 
 class BoundedCache:
-    """Results of a function by its arguments; those not used for longest go when all hold too many index numbers.
+    """Results of a function of constant arguments, as many as hold `capacity` index numbers together.
 
-    Thread-safe: two threads may build the same result, and either is right.
+    The least recently used go first.  Arguments that have no hash, or could change, are not kept: cells of users may be
+    mutable.  Thread-safe: two threads may build the same result, and either is right.
     """
 
     def __init__(self, build: Callable[..., Any], capacity: int = _CACHED_NUMBERS) -> None:
@@ -101,21 +103,28 @@ class BoundedCache:
         self._results: dict[Hashable, Any] = {}   # in the order of their last use
         self._lock = Lock()
 
-    def __call__(self, *key: Hashable) -> Any:
+    def __call__(self, thing: Any, *args: Hashable) -> Any:
+        if not is_hashable(thing):
+            return self._build(thing, *args)
+        key = thing, *args
         with self._lock:
             result = self._results.pop(key, None)
             if result is not None:
                 self._results[key] = result
                 return result
         result = self._build(*key)                # may take long, or raise: nothing is kept then
-        with self._lock:
-            self._results[key] = result
-            excess = sum(r.count for r in self._results.values()) - self._capacity
-            for old in list(self._results):
-                if excess <= 0:
-                    break
-                excess -= self._results.pop(old).count
+        if is_constant(thing):
+            with self._lock:
+                self._results[key] = result
+                self._drop_excess()
         return result
+
+    def _drop_excess(self):
+        excess = sum(result.count for result in self._results.values()) - self._capacity
+        for key in list(self._results):
+            if excess <= 0:
+                break
+            excess -= self._results.pop(key).count
 
 
 # the notation of `layouts`
@@ -149,7 +158,7 @@ class LayoutPlaces(NamedTuple):
         return self.places.count
 
 
-def _find_for_arrays(layout, cell, shapes):
+def _find_for_arrays(cell, layout, shapes):
     shapes = {name: ArraySpec(shape, None) for name, shape in shapes}
     check_gates(layout, cell)
     _check_names(layout, shapes, cell)
@@ -158,7 +167,7 @@ def _find_for_arrays(layout, cell, shapes):
     return _build_places(layout, cell, sizes, list(shapes))
 
 
-def _find_for_parameters(layout, cell, shapes):
+def _find_for_parameters(cell, layout, shapes):
     check_gates(layout, cell)
     p, axes = {name: ArraySpec(shape, None) for name, shape in shapes}, cell.axes()
     check_names(cell.name, "parameters", p, axes)
@@ -170,8 +179,8 @@ def _find_for_parameters(layout, cell, shapes):
     return _build_places(layout, cell, sizes, [name for name in arrays_of(layout) if name in written])
 
 
-find_for_arrays = BoundedCache(_find_for_arrays)           # (layout, cell, ((their name, shape), ...)) -> LayoutPlaces
-find_for_parameters = BoundedCache(_find_for_parameters)   # (layout, cell, ((our name, shape), ...)) -> LayoutPlaces
+find_for_arrays = BoundedCache(_find_for_arrays)           # (cell, layout, ((their name, shape), ...)) -> LayoutPlaces
+find_for_parameters = BoundedCache(_find_for_parameters)   # (cell, layout, ((our name, shape), ...)) -> LayoutPlaces
 
 
 def _build_places(layout, cell, sizes, names):

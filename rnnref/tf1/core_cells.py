@@ -21,7 +21,8 @@ def refuse_reuse(who, reuse):
 
 def peephole_rows(used, framework="tf1"):
     """The rows of peepholes in a layout of the LSTM, if they are used."""
-    return {name: line for name, line in layout_rows("lstm", framework).items() if line.startswith("Wp")} if used else {}
+    lines = layout_rows("lstm", framework) if used else {}
+    return {name: line for name, line in lines.items() if line.startswith("Wp")}
 
 
 def with_first_values(rows, first_values):

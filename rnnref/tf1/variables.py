@@ -231,6 +231,6 @@ def find_variables(arrays: dict[str, Array], names: list[str], scope: Optional[s
     return scope, {name: asnumpy(arrays[join_scope(scope, name)]) for name in names}
 
 
-def join_scope(scope: str, name: str) -> str:
+def join_scope(scope: Optional[str], name: str) -> str:
     """"rnn", "kernel" -> "rnn/kernel"; without a scope the name alone."""
     return f"{scope}/{name}" if scope else name

@@ -32,8 +32,8 @@ def layer(net, dtype="float64", **options):
 def test_the_buffer_to_the_bit(net):
     buffer = RNG.normal(size=net.size)
     weights, biases = net.split(buffer)
-    assert_same(net.joined(weights, biases), buffer)
-    assert_same(net.joined(*net.theirs(net.ours(weights, biases))), buffer)
+    assert_same(net.join(weights, biases), buffer)
+    assert_same(net.join(*net.theirs(net.ours(weights, biases))), buffer)
     assert [w.shape for w in weights] == net.canonical_shapes()[0]
     ends = [p.start + int(np.prod(p.shape)) for p in net.offsets()]
     assert [p.start for p in net.offsets()] == [0, *ends[:-1]] and ends[-1] == net.size
