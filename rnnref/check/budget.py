@@ -46,7 +46,7 @@ def measure_budgets(candidate: Candidate, rng: numpy.random.Generator, gradients
 
     gradients   the results for which random gradients are given to the backward pass; the others get zeros
     """
-    wide, descriptions = _choose_reference_dtype(candidate), candidate.describe_arrays()
+    wide, descriptions = _choose_reference_dtype(candidate), candidate.descriptions
     reference = candidate.run_reference(_cast(candidate.arrays, wide))
     cotangents = {name: (rng.standard_normal(a.shape) * (name in gradients)).astype(candidate.dtype)
                   for name, a in reference.results.items()} if gradients else {}

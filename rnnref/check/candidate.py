@@ -7,6 +7,7 @@ A new kind of candidate is a subclass of `Candidate`; budgets, verdicts and find
 """
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy
@@ -92,6 +93,11 @@ class Candidate:
     def describe_arrays(self) -> dict[str, ArrayDescription]:
         """The descriptions of all results, and of the gradient "d" + name of everything in `arrays`."""
         raise NotImplementedError
+
+    @cached_property
+    def descriptions(self) -> dict[str, ArrayDescription]:
+        """`describe_arrays()`, computed once."""
+        return self.describe_arrays()
 
     @property
     def dtype(self) -> numpy.dtype:

@@ -13,7 +13,7 @@ _BAD_GATES = "only in gate"                       # how a note begins that names
 def describe_findings(candidate: Candidate, budgets: Budgets, verdicts: list[Verdict], rng: numpy.random.Generator,
                       ) -> Iterator[str]:
     """Sentences on a check, the most informative first."""
-    descriptions, wrong = candidate.describe_arrays(), [v for v in verdicts if v.row.verdict == "differs"]
+    descriptions, wrong = candidate.descriptions, [v for v in verdicts if v.row.verdict == "differs"]
     results = [v for v in wrong if descriptions[v.name].group != GRADIENT]
     gradients = [v for v in wrong if descriptions[v.name].group == GRADIENT]
     yield from _describe_first_divergence(candidate, descriptions, results, rng)
@@ -97,7 +97,7 @@ def _check_prefix(candidate: Candidate, steps: int, rng: numpy.random.Generator)
         results = short.run_candidate(short.arrays).results
     except Exception:                             # a candidate for one length only: there is no shorter sequence
         return None
-    descriptions, budgets = short.describe_arrays(), measure_budgets(short, rng).by_name
+    descriptions, budgets = short.descriptions, measure_budgets(short, rng).by_name
     verdicts = [judge(short, name, descriptions[name], budget, numpy.asarray(results[name]))
                 for name, budget in budgets.items() if name in results]
     return [v for v in verdicts if v.row.verdict == "differs"]

@@ -43,7 +43,7 @@ def compare_results(candidate: Candidate, rng: numpy.random.Generator, gradients
         refusals += [refusal] if refusal else []
     elif gradients:
         facts = {"gradients": "not compared: the candidate has no backward pass"} | facts
-    descriptions = candidate.describe_arrays()
+    descriptions = candidate.descriptions
     verdicts = [judge(candidate, name, descriptions[name], budget, returned[name])
                 for name, budget in budgets.by_name.items() if name in returned]
     missing = [name for name in budgets.by_name if name not in returned]

@@ -143,7 +143,7 @@ class CallableCandidate(Candidate):
         dys = tuple(d[name] for name in self.outputs)
         dstate = unflatten(self.zero, [d[path] for path in self.states])
         gradients = self.backward(dys if len(dys) > 1 else dys[0], dstate)
-        known, found = self.describe_arrays(), {}
+        known, found = self.descriptions, {}
         for name, a in gradients.items():
             own = next((n for n in (f"d{name}", name) if n in known), None)
             if own is None:

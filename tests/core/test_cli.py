@@ -49,7 +49,7 @@ AGREES, DIFFERS, REFUSED = Row("Y", "g", 1e-8, 1e-6), Row("Y", "g", 0.5, 1e-6, "
 def test_the_exit_status_says_whether_all_agree(capsys, survey_of, rows, options, status):
     survey_of(*rows)
     got, out, err = run(capsys, "verify", "--against", "onnxruntime", *options)
-    assert (got, err) == (status, "") and out.startswith("planted: ") and "a finding" in out
+    assert (got, err) == (status, "") and out.startswith(Report("planted", rows).headline) and "a finding" in out
 
 
 def test_what_was_asked_for_is_what_is_surveyed(capsys, survey_of):
@@ -163,7 +163,7 @@ def test_inputs_of_a_model_are_drawn_or_given(capsys, tmp_path):
     assert status == 2 and "Z: not an input of the model" in err and "X lens" in err
     (tmp_path / "text").write_text("text")
     for argv, said in (((model, "--inputs", tmp_path / "text"), "cannot be read"),
-                       ((tmp_path / "text",), "is no valid ONNX model")):
+                       ((tmp_path / "text",), "is not a valid ONNX model")):
         status, _, err = run(capsys, "verify", *argv)
         assert status == 2 and said in err and "Traceback" not in err
 
