@@ -1,6 +1,9 @@
 """A math mode is in force in every product of matrices, or it is refused by name: none is CuPy's own without a word."""
+import ast
 import importlib
+import inspect
 import pkgutil
+import textwrap
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,7 +20,7 @@ from rnnref.loops.plan import Call, plan
 from rnnref.loops.run import run, run_back
 from rnnref.maps.conv import Conv
 from rnnref.maps.dense import Dense, Map
-from rnnref.products import find_own_products, find_parts
+from rnnref.products import declared_products, find_own_products, find_parts
 from rnnref.rules import lstm
 from rnnref.testing.api import assert_close, draw_case
 from rnnref.testing.case import PLAIN, Trial, masking_options
@@ -127,7 +130,7 @@ def test_refusals(name, own):
 
 @dataclass(frozen=True)
 class Silent(Wrapper):
-    """A wrapper with a product of its own, as somebody would write it, who does not say so."""
+    """A user's wrapper with a product of its own that it does not declare."""
     cell: Any
 
     def forward(self, p, x, s, extra=None):
@@ -140,7 +143,7 @@ class Silent(Wrapper):
 
 @dataclass(frozen=True)
 class Wrong(Silent):
-    """It says that it has none."""
+    """It declares that it has none."""
     own_products = ""
 
 
@@ -155,11 +158,11 @@ def namespace_eye(y):
     return rnnref.arrays.namespace(y).ones((y.shape[-1],) * 2, y.dtype)
 
 
-def test_who_says_nothing_is_refused_and_who_says_it_falsely_is_seen(own):
+def test_a_class_that_declares_nothing_is_refused_and_a_false_declaration_is_seen(own):
     for cell in (Silent(LSTM()), Stack((GRU(), Silent(LSTM()))), type("Sub", (SimpleRNNLike,), {})()):
-        with pytest.raises(rnnref.NotSupported, match="does not say which products are its own") as found:
+        with pytest.raises(rnnref.NotSupported, match="does not declare which products are its own") as found:
             plan(cell, CALL, mode="tf32")
-        assert 'multiplies = ""' in found.value.notes["fix"]
+        assert 'own_products = ""' in found.value.notes["fix"]
     with pytest.raises(rnnref.NotSupported, match=f"Dense multiplies x W {OWN}"):
         plan(Hidden(LSTM()), CALL, mode="tf32")
     outcome(replace(draw_case(Wrong(LSTM()), n_in=I, units=U), device="gpu"), mode="tf32")
@@ -177,7 +180,7 @@ def test_a_class_of_the_same_name_is_not_taken_for_ours(cublas):
     other = type("Dense", (Dense,), {"__doc__": "Another's."})("W")
     cell = replace(SimpleRNN(), inputs=other)
     assert type(plan(cell, CALL).cell.inputs) is type(other)
-    with pytest.raises(rnnref.NotSupported, match="Dense does not say"):
+    with pytest.raises(rnnref.NotSupported, match="Dense does not declare"):
         plan(cell, CALL, mode="tf32")
 
 
@@ -185,7 +188,19 @@ def classes(cls):
     return [cls, *(sub for direct in cls.__subclasses__() for sub in classes(direct))]
 
 
-def test_every_class_with_text_of_its_own_says_whose_products_it_has():
+MULTIPLIES = {"matmul", "dot", "einsum", "tensordot", "outer", "inner", "vdot"}
+
+
+def multiplies(cls):
+    """Whether some method of the class itself has a matrix product: an operator @, or a call of a function that is one."""
+    nodes = list(ast.walk(ast.parse(textwrap.dedent(inspect.getsource(cls)))))
+    operators = [node.op for node in nodes if isinstance(node, (ast.BinOp, ast.AugAssign))]
+    return any(isinstance(op, ast.MatMult) for op in operators) or any(
+        isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in MULTIPLIES
+        for node in nodes)
+
+
+def test_a_class_of_rnnref_multiplies_through_its_maps_or_declares_its_products():
     for module in pkgutil.walk_packages(rnnref.__path__, "rnnref."):
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
@@ -193,18 +208,22 @@ def test_every_class_with_text_of_its_own_says_whose_products_it_has():
     text = [cls for cls in ours if cls not in (Cell, TwoStage, Map) and "plain" not in vars(cls)
             and {"forward", "step", "backward", "backward_p"} & vars(cls).keys()]
     assert len(text) > 30
-    assert not [cls.__name__ for cls in text if vars(cls).get("multiplies") is None]
-    # and what it says has been tried above
+    declared = {cls.__name__: declared_products(cls) for cls in text}
+    assert None not in declared.values()
+    own = {name for name, products in declared.items() if products}
+    assert own == {"Dense", "Grouped", "Conv", "NTM", "_CalledCell"}
+    assert {cls.__name__ for cls in text if multiplies(cls)} <= own
+    # and the others have been tried above
     cells = [*(cell for cell, _ in CELLS.values()), *(one.cell for one in MORE.values())]
-    tried = {type(part) for cell in (*cells, MORE["GateDropout"].cell.masked) for part in find_parts(cell)}
-    assert not [cls.__name__ for cls in text if cls not in tried and vars(cls)["multiplies"] == ""]
+    tried = {type(part) for cell in (*cells, MORE["GateDropout"].cell.masked_cell) for part in find_parts(cell)}
+    assert not [cls.__name__ for cls in text if cls not in tried and not declared[cls.__name__]]
 
 
-def test_what_no_twin_takes_the_place_of_is_said():
+def test_products_without_a_kernel_are_named():
     """A CuPy without cuBLAS, and the text as it is written."""
     with strict.install():
         said = rnnref.explain(LSTM(), CALL)
-    assert f"Dense multiplies x W {OWN}: of float32, CUPY_TF32 says how" in said
+    assert f"Dense multiplies x W {OWN}: of float32, as CUPY_TF32 sets it" in said
     assert OWN not in rnnref.explain(NTM(LSTM(), slots=5, vector=3, outputs=2), CALL._replace(dtype=np.dtype("float64")))
 
 
@@ -239,7 +258,7 @@ def test_the_convolution_is_its_text(lead, options, dtype, cublas):
     text, twin = Conv("W", "b", (2, 3), **options), CudaConv("W", "b", (2, 3), **options)
     p = {"W": rng.normal(size=(2, 3, 4, 5)).astype(dtype), "b": rng.normal(size=5).astype(dtype)}
     x = rng.normal(size=(*lead, 3, 4, 4)).astype(dtype)
-    da = rng.normal(size=(*lead, *text.places((3, 4)), 5)).astype(dtype)
+    da = rng.normal(size=(*lead, *text.output_extent((3, 4)), 5)).astype(dtype)
 
     def results(m, p, x, da):
         a, kept = m.forward(p, x)
@@ -252,4 +271,4 @@ def test_what_runs_is_said(cublas):
     assert {"Conv: CudaConv in its place", "hoisted: runs",
             "mode: tf32, factors rounded to 10 bits of mantissa, summed in float32"} <= {*said}
     made = plan(Attention(ConvLSTM(kernel=(3,)), length=2), CALL, mode="tf32").cell
-    assert {m.mode for m in (made.before, made.memory, made.query, made.after, made.cell.inputs)} == {"tf32"}
+    assert {m.mode for m in (made.input_map, made.memory, made.query, made.output_map, made.cell.inputs)} == {"tf32"}
