@@ -1,39 +1,49 @@
-"""Linear maps of vectors.  `kept` of a map has the leading axes of x, so one call serves a step or all of them."""
-from dataclasses import dataclass
-from typing import Optional
+"""Linear maps of vectors: dense, diagonal, grouped, zero.
 
-from ..arrays import as_matrix, cast
+The results and `kept` have the leading axes of x, so one call serves a step or a whole sequence.
+"""
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from ..arrays import Array, as_matrix, cast
 from ..errors import ShapeError
+from ..tree import Tree
 
 
 class Map:
-    """forward(p, x) -> a, kept;  backward_x(p, kept, da) -> dx;  backward_p(p, kept, da) -> dp."""
-    space = 0                                     # how many axes of space x has, between its rows and its last axis
-    n_items = 0                                   # how many arrays x is a tuple of; 0: it is one array
-    own_products: Optional[str] = None              # see `Cell`; every class says it for itself
+    """Base class of a linear map, a triple of pure functions.
 
-    def axes(self, i, o="G"):
-        """The parameters it reads and their axes, for an input axis `i` and an output axis `o`."""
+        forward(p, x) -> a, kept;   backward_x(p, kept, da) -> dx;   backward_p(p, kept, da) -> dp
+
+    p is the dict of all parameters of a cell, of which a map reads those whose names it holds.
+    """
+    space = 0                                     # number of axes of space in x, between the rows and the last axis
+    n_items = 0                                   # number of arrays in x if it is a tuple; 0: x is one array
+    own_products: Optional[str] = None            # see `Cell`
+
+    def axes(self, i: str, o: str = "G") -> dict[str, str]:
+        """Names and axes of its parameters, for an input axis `i` and an output axis `o`."""
         raise NotImplementedError
 
-    def output_extent(self, extent):
-        """The space of the result, for an x of that space."""
+    def output_extent(self, extent: tuple) -> tuple:
+        """The sizes of the axes of space of the result, from those of x."""
         return extent
 
-    def check_sizes(self, who, i, sizes, o="G"):
-        """Raise unless it can take an axis `i` of these sizes: what the shapes of its parameters do not say."""
+    def check_sizes(self, who: str, i: str, sizes: dict, o: str = "G") -> None:
+        """Raise if an axis `i` of these sizes does not suit the map, where the shapes of parameters cannot show it."""
 
-    def prepare(self, p):
-        """What can be done to the parameters once, before the loop: q, and what the way back needs."""
+    def prepare(self, p: Tree) -> tuple[Tree, Any]:
+        """Work on the parameters that is done once, before the loop: the parameters for forward, and what is kept."""
         return p, None
 
-    def prepare_backward(self, p, kept, dq):
+    def prepare_backward(self, p: Tree, kept: Any, dq: Tree) -> Tree:
+        """Back through `prepare`: the gradients of its p."""
         return dq
 
 
-def add_bias(a, b):
-    """a + b, in the place of `a`, which is new: a second array for all steps takes longer than to write over one."""
-    if a.dtype != b.dtype:                        # the sum is wider
+def add_bias(a: Array, b: Array) -> Array:
+    """a + b, written into `a`, which no other code holds: a second array for all steps would cost time."""
+    if a.dtype != b.dtype:                        # the sum has the wider dtype
         return a + b
     a += b
     return a
@@ -41,59 +51,61 @@ def add_bias(a, b):
 
 @dataclass(frozen=True)
 class Dense(Map):
-    """a = x W (+ b), for the parameters of these names."""
+    """A dense layer: a = x W (+ b), where W and b are the names of the parameters."""
     W: str
     b: Optional[str] = None
     own_products = "x W"
 
-    def axes(self, i, o="G"):
+    def axes(self, i: str, o: str = "G") -> dict[str, str]:
         return {self.W: f"{i} {o}"} | ({self.b: o} if self.b else {})
 
-    def forward(self, p, x):
+    def forward(self, p: Tree, x: Array) -> tuple[Array, Any]:
         a = cast(x @ p[self.W], x)                # NumPy gives float32 for bfloat16
         return (add_bias(a, p[self.b]) if self.b else a), x
 
-    def backward_x(self, p, x, da):
+    def backward_x(self, p: Tree, x: Array, da: Array) -> Array:
         return cast(da @ p[self.W].T, da)
 
-    def backward_p(self, p, x, da):
+    def backward_p(self, p: Tree, x: Array, da: Array) -> Tree:
         return {self.W: as_matrix(x).T @ as_matrix(da)} | ({self.b: as_matrix(da).sum(0)} if self.b else {})
 
 
 @dataclass(frozen=True)
 class Diagonal(Map):
-    """a = [h r_1, h r_2, ...], entry by entry: each unit sees only its own past."""
+    """A diagonal matrix for each gate block, a = [h * r_1, h * r_2, ...]: each unit sees only its own past."""
     R: str
 
-    def axes(self, i, o="G"):
+    def axes(self, i: str, o: str = "G") -> dict[str, str]:
         return {self.R: o}
 
-    def check_sizes(self, who, i, sizes, o="G"):
+    def check_sizes(self, who: str, i: str, sizes: dict, o: str = "G") -> None:
         if sizes[i].n != sizes["U"].n:
-            raise ShapeError(who, f"{self.R} holds a number for each unit, and {sizes[i].n} meet {sizes['U'].n} units")
+            raise ShapeError(who, f"{self.R} has one number for each unit, "
+                                  f"and {sizes[i].n} inputs meet {sizes['U'].n} units")
 
-    def forward(self, p, h):
+    def forward(self, p: Tree, h: Array) -> tuple[Array, Any]:
         a = h[..., None, :] * self._blocks(p, h)
         return a.reshape(*h.shape[:-1], p[self.R].shape[0]), h
 
-    def backward_x(self, p, h, da):
+    def backward_x(self, p: Tree, h: Array, da: Array) -> Array:
         return (self._split(p, da, h) * self._blocks(p, h)).sum(-2)
 
-    def backward_p(self, p, h, da):
+    def backward_p(self, p: Tree, h: Array, da: Array) -> Tree:
         return {self.R: as_matrix((self._split(p, da, h) * h[..., None, :]).reshape(da.shape)).sum(0)}
 
-    def _blocks(self, p, h):                       # [blocks, U]
+    def _blocks(self, p: Tree, h: Array) -> Array:                       # [blocks, U]
         return p[self.R].reshape(p[self.R].shape[0] // h.shape[-1], h.shape[-1])
 
-    def _split(self, p, da, h):                   # [..., G] -> [..., blocks, U]
+    def _split(self, p: Tree, da: Array, h: Array) -> Array:                   # [..., G] -> [..., blocks, U]
         return da.reshape(*da.shape[:-1], *self._blocks(p, h).shape)
 
 
 @dataclass(frozen=True)
 class Grouped(Map):
-    """Units in `groups`, each of which sees its own part of x: W [groups, I / groups, G / groups].
+    """A dense layer in groups of units, each of which sees its own part of x: W [groups, I / groups, G / groups].
 
-    The columns of a group are its part of each of the gate blocks.  What comes out has whole blocks, as Dense gives.
+    The columns of a group are its part of each of the `blocks` gate blocks; the result has whole gate blocks, as that
+    of Dense has.
     """
     W: str
     b: Optional[str] = None
@@ -101,35 +113,37 @@ class Grouped(Map):
     blocks: int = 1
     own_products = "x W"
 
-    def axes(self, i, o="G"):
+    def axes(self, i: str, o: str = "G") -> dict[str, str]:
         return {self.W: f"{self.groups} {i}/{self.groups} {o}/{self.groups}"} | ({self.b: o} if self.b else {})
 
-    def check_sizes(self, who, i, sizes, o="G"):
+    def check_sizes(self, who: str, i: str, sizes: dict, o: str = "G") -> None:
         for axis in (i, "U"):
             if sizes[axis].n % self.groups:
-                raise ShapeError(who, f"{sizes[axis].n} {'units' if axis == 'U' else 'inputs'} cannot be cut into "
+                raise ShapeError(who, f"{sizes[axis].n} {'units' if axis == 'U' else 'inputs'} cannot be split into "
                                       f"{self.groups} groups", axes=f"{axis} = {sizes[axis].n}")
 
-    def forward(self, p, x):
+    def forward(self, p: Tree, x: Array) -> tuple[Array, Any]:
         n, i, g = p[self.W].shape
         parts = x.reshape(*x.shape[:-1], n, 1, i) @ p[self.W]
         a = cast(self.merge_groups(parts.reshape(*x.shape[:-1], n, g)), x)
         return (add_bias(a, p[self.b]) if self.b else a), x
 
-    def backward_x(self, p, x, da):
+    def backward_x(self, p: Tree, x: Array, da: Array) -> Array:
         return cast((self.split_groups(da)[..., None, :] @ p[self.W].swapaxes(-1, -2)).reshape(x.shape), da)
 
-    def backward_p(self, p, x, da):
+    def backward_p(self, p: Tree, x: Array, da: Array) -> Tree:
         n, i, _ = p[self.W].shape
         x = as_matrix(x)
         dW = x.reshape(len(x), n, i).transpose(1, 2, 0) @ self.split_groups(as_matrix(da)).swapaxes(0, 1)
         return {self.W: dW} | ({self.b: as_matrix(da).sum(0)} if self.b else {})
 
-    def merge_groups(self, a):                           # [..., groups, G / groups] -> [..., G], block by block
+    def merge_groups(self, a: Array) -> Array:
+        """[..., groups, G / groups] -> [..., G] in gate blocks."""
         *lead, n, g = a.shape
         return a.reshape(*lead, n, self.blocks, g // self.blocks).swapaxes(-3, -2).reshape(*lead, n * g)
 
-    def split_groups(self, da):                         # and back
+    def split_groups(self, da: Array) -> Array:
+        """The inverse of merge_groups."""
         *lead, G = da.shape
         n = self.groups
         return da.reshape(*lead, self.blocks, n, G // n // self.blocks).swapaxes(-3, -2).reshape(*lead, n, G // n)
@@ -137,16 +151,16 @@ class Grouped(Map):
 
 @dataclass(frozen=True)
 class Zero(Map):
-    """a = 0: the rule sees the state itself, and no product of it."""
+    """No product with the state, a = 0: the rule itself sees the state."""
 
-    def axes(self, i, o="G"):
+    def axes(self, i: str, o: str = "G") -> dict[str, str]:
         return {}
 
-    def forward(self, p, h):
+    def forward(self, p: Tree, h: Array) -> tuple[Any, Any]:
         return 0, None
 
-    def backward_x(self, p, kept, da):
+    def backward_x(self, p: Tree, kept: Any, da: Array) -> None:
         return None
 
-    def backward_p(self, p, kept, da):
+    def backward_p(self, p: Tree, kept: Any, da: Array) -> Tree:
         return {}

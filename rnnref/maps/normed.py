@@ -1,15 +1,19 @@
-"""Norms of what a map gives, and of its weights."""
+"""Layer normalisation of the result of a map, and weight normalisation."""
 from dataclasses import dataclass
 from typing import Any, Optional
 
-from ..arrays import as_matrix, cast, namespace, upcast
+from ..arrays import Array, as_matrix, cast, namespace, upcast
 from ..layer_norm import dnormalise, normalise
+from ..tree import Tree
 from .dense import Dense, Map
 
 
 @dataclass(frozen=True)
 class LayerNorm(Map):
-    """a = norm(map(x)) gain (+ shift), each of `blocks` gate blocks by itself (Ba, Kiros & Hinton 2016)."""
+    """Layer normalisation of the result of a map: a = norm(map(x)) gain (+ shift) (Ba, Kiros & Hinton 2016).
+
+    Each of the `blocks` gate blocks is normalised by itself.
+    """
     map: Any
     blocks: int
     gain: str = "gain"
@@ -17,64 +21,63 @@ class LayerNorm(Map):
     epsilon: float = 1e-5
 
     @property
-    def space(self):
+    def space(self) -> int:
         return self.map.space
 
-    def output_extent(self, extent):
+    def output_extent(self, extent: tuple) -> tuple:
         return self.map.output_extent(extent)
 
-    def axes(self, i, o="G"):
+    def axes(self, i: str, o: str = "G") -> dict[str, str]:
         return self.map.axes(i, o) | {self.gain: o} | ({self.shift: o} if self.shift else {})
 
-    def check_sizes(self, who, i, sizes, o="G"):
+    def check_sizes(self, who: str, i: str, sizes: dict, o: str = "G") -> None:
         self.map.check_sizes(who, i, sizes, o)
 
-    def forward(self, p, x):
+    def forward(self, p: Tree, x: Array) -> tuple[Array, Any]:
         a, k = self.map.forward(p, x)
         n, rstd = normalise(a, self.blocks, self.epsilon)
         scaled = n * p[self.gain]
         return cast(scaled + p[self.shift] if self.shift else scaled, a), (k, n, rstd)
 
-    def backward_x(self, p, kept, da):
+    def backward_x(self, p: Tree, kept: Any, da: Array) -> Array:
         k, n, rstd = kept
         return self.map.backward_x(p, k, dnormalise(n, rstd, da * p[self.gain]))
 
-    def backward_p(self, p, kept, da):
+    def backward_p(self, p: Tree, kept: Any, da: Array) -> Tree:
         k, n, rstd = kept
         dp = self.map.backward_p(p, k, dnormalise(n, rstd, da * p[self.gain]))
         return dp | {self.gain: as_matrix(da * n).sum(0)} | ({self.shift: as_matrix(da).sum(0)} if self.shift else {})
 
-    def prepare(self, p):
+    def prepare(self, p: Tree) -> tuple[Tree, Any]:
         return self.map.prepare(p)
 
-    def prepare_backward(self, p, kept, dq):
+    def prepare_backward(self, p: Tree, kept: Any, dq: Tree) -> Tree:
         return self.map.prepare_backward(p, kept, dq)
 
 
 @dataclass(frozen=True)
 class WeightNorm(Dense):
-    """Dense with W = gain V / |V|, column by column (Salimans & Kingma 2016).
+    """Weight normalisation: Dense with W = gain V / |V|, column by column (Salimans & Kingma 2016).
 
-    W exists only after `prepare`, which the loop calls once: forgetting it is an error, not another result.
+    `prepare`, which the loop calls once, computes W from V and gain; without it forward raises a KeyError.
     """
     V: str = "V"
     gain: str = "gain"
-    floor: float = 0.0                            # |V|^2 is at least that; where it is less, |V| has no gradient
+    floor: float = 0.0                            # lower limit of |V|^2; where it is reached, |V| has no gradient
     own_products = "x W"
 
-    def axes(self, i, o="G"):
-        given = {self.V: f"{i} {o}", self.gain: o}
-        return given | ({self.b: o} if self.b else {})
+    def axes(self, i: str, o: str = "G") -> dict[str, str]:
+        return {self.V: f"{i} {o}", self.gain: o} | ({self.b: o} if self.b else {})
 
-    def prepare(self, p):
+    def prepare(self, p: Tree) -> tuple[Tree, Any]:
         q = dict(p)
-        v, gain = upcast(q.pop(self.V)), q.pop(self.gain)              # a sum of squares needs more than 16 bits
+        v, gain = upcast(q.pop(self.V)), q.pop(self.gain)              # 16 bits are too few for a sum of squares
         squares = (v * v).sum(0)
         norm = namespace(v).sqrt(namespace(v).maximum(squares, self.floor))
         u = v / norm
         return q | {self.W: cast(gain * u, p[self.V])}, (u, norm, squares > self.floor)
 
-    def prepare_backward(self, p, kept, dq):
+    def prepare_backward(self, p: Tree, kept: Any, dq: Tree) -> Tree:
         u, norm, free = kept
         dp = dict(dq)
         dW = dp.pop(self.W)

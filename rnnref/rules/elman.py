@@ -6,7 +6,9 @@ neurons".
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ..arrays import Array
 from ..errors import NotSupported
+from ..tree import Tree
 from .rule import Rule
 
 
@@ -15,27 +17,27 @@ class State(NamedTuple):
 
 
 class Kept(NamedTuple):
-    h: Any; pre: Any                              # pre: the argument of the activation, where its slope needs it
+    h: Any; pre: Any                              # pre: the argument of the activation, if its slope needs it
 
 
 @dataclass(frozen=True)
 class ElmanRule(Rule):
-    """h' = activation(ax + ah)."""
+    """Simple RNN: h' = activation(ax + ah)."""
     activation: Any = "tanh"
     gates = "h"
     name = "SimpleRNN"
     State = State
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.resolve_activations("activation")
 
-    def forward(self, p, ax, ah, s):              # ax, ah: [B, H]
+    def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
         h, pre = self.activation.forward(ax + ah)
         return h, State(h), Kept(h, pre)
 
-    def backward(self, p, k, dy, d):
+    def backward(self, p: Tree, k: Any, dy: Array, d: Tree) -> tuple[Array, Array, Tree, Tree]:
         da = self.activation.backward(k.h, k.pre, dy + d.h)
-        return da, da, State(None), {}            # the old h is seen through the recurrent map alone
+        return da, da, State(None), {}            # the old h acts only through the recurrent map
 
 
 class KeptLeaky(NamedTuple):
@@ -44,23 +46,24 @@ class KeptLeaky(NamedTuple):
 
 @dataclass(frozen=True)
 class LeakyRule(Rule):
-    """h' = (1 - leak) h + leak activation(ax + ah)."""
+    """Leaky integrator units: h' = (1 - leak) h + leak activation(ax + ah)."""
     leak: float = 1.0
     activation: Any = "tanh"
     gates = "h"
+    name = "ESN"
     State = State
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.resolve_activations("activation")
         if not 0 < self.leak <= 1:
-            raise NotSupported("Leaky", f"leak={self.leak}, expected a number above 0 and up to 1")
+            raise NotSupported(self.name, f"leak={self.leak}, expected a number above 0 and up to 1")
 
-    def forward(self, p, ax, ah, s):              # ax, ah: [B, U]
+    def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
         n, pre = self.activation.forward(ax + ah)
         h = (1 - self.leak) * s.h + self.leak * n
         return h, State(h), KeptLeaky(n, pre)
 
-    def backward(self, p, k, dy, d):
+    def backward(self, p: Tree, k: Any, dy: Array, d: Tree) -> tuple[Array, Array, Tree, Tree]:
         dh = dy + d.h
         da = self.activation.backward(k.n, k.pre, dh * self.leak)
         return da, da, State(dh * (1 - self.leak)), {}

@@ -1,9 +1,10 @@
-"""Gated units with fewer gates than an LSTM: UGRNN, CFN, SRU, MinimalRNN, MGU."""
+"""Rules with fewer gates than the LSTM: UGRNN, CFN, SRU, MinimalRNN, MGU."""
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..arrays import namespace, split
+from ..arrays import Array, namespace, split
 from ..errors import check_option
+from ..tree import Tree
 from .rule import Rule
 
 
@@ -12,29 +13,30 @@ class State(NamedTuple):
 
 
 class Kept(NamedTuple):
-    z: Any; n: Any; h0: Any; pre: Any             # pre: arguments of z and n, None where the slope does not need them
+    z: Any; n: Any; h0: Any; pre: Any             # pre: arguments of z and n, None if the slope does not need them
 
 
 @dataclass(frozen=True)
 class UGRNNRule(Rule):
-    """z = gate(a_z + forget_bias);  n = candidate(a_n);  h' = z h + (1 - z) n."""
-    forget_bias: float = 0.0                      # added at run time; not an initial value of b
+    """Update gate network: z = gate(a_z + forget_bias);  n = candidate(a_n);  h' = z h + (1 - z) n."""
+    forget_bias: float = 0.0                      # added in every step; no initial value of b
     gate: Any = "sigmoid"
     candidate: Any = "tanh"
     gates = "zn"
     State = State
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.resolve_activations("gate", "candidate")
 
-    def forward(self, p, ax, ah, s):              # ax, ah: [B, 2U], blocks z n
+    def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
+        # ax, ah: [B, 2U], blocks z n
         az, an = split(ax + ah, 2)
         z, kz = self.gate.forward(az + self.forget_bias)
         n, kn = self.candidate.forward(an)
         h = z * s.h + (1 - z) * n
         return h, State(h), Kept(z, n, s.h, (kz, kn))
 
-    def backward(self, p, k, dy, d):
+    def backward(self, p: Tree, k: Any, dy: Array, d: Tree) -> tuple[Array, Array, Tree, Tree]:
         dh = dy + d.h
         dz = self.gate.backward(k.z, k.pre[0], dh * (k.h0 - k.n))
         dn = self.candidate.backward(k.n, k.pre[1], dh * (1 - k.z))
@@ -44,46 +46,52 @@ class UGRNNRule(Rule):
 
 @dataclass(frozen=True)
 class MinimalRule(Rule):
-    """z = gate(a_z);  h' = z h + (1 - z) n, where n comes with ax, ready: it knows nothing of h."""
+    """Minimal RNN: z = gate(a_z);  h' = z h + (1 - z) n, where n does not depend on h and is a block of ax."""
     gate: Any = "sigmoid"
     gates = "z"
+    name = "MinimalRNN"
     State = State
-    is_additive = False                                  # ax holds n beside the block of z
+    is_additive = False                           # ax holds n beside the block of z
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.resolve_activations("gate")
 
-    def forward(self, p, ax, ah, s):              # ax: [B, 2U], blocks z n; ah: [B, U]
+    def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
+        # ax: [B, 2U], blocks z n; ah: [B, U]
         az, n = split(ax, 2)
         z, kz = self.gate.forward(az + ah)
         h = z * s.h + (1 - z) * n
         return h, State(h), Kept(z, n, s.h, kz)
 
-    def backward(self, p, k, dy, d):
+    def backward(self, p: Tree, k: Any, dy: Array, d: Tree) -> tuple[Array, Array, Tree, Tree]:
         dh = dy + d.h
         dz = self.gate.backward(k.z, k.pre, dh * (k.h0 - k.n))
         return namespace(dh).concatenate([dz, dh * (1 - k.z)], -1), dz, State(dh * k.z), {}
 
 
 class KeptCFN(NamedTuple):
-    f: Any; i: Any; g: Any; th: Any; pre: Any     # th: the squashed old h
+    f: Any; i: Any; g: Any; th: Any; pre: Any     # th: activation(h) of the old h
 
 
 @dataclass(frozen=True)
 class CFNRule(Rule):
-    """f, i = gate(a_f), gate(a_i);  g = activation(ax_g);  h' = f activation(h) + i g.  g does not see h."""
+    """Chaos-free network: f, i = gate(a_f), gate(a_i);  g = activation(ax_g);  h' = f activation(h) + i g.
+
+    g does not depend on h, so ah has the blocks f i alone.
+    """
     gate: Any = "sigmoid"
     activation: Any = "tanh"
-    complement: bool = False                      # (1 - i) g in place of i g, as TF 1 has it
+    complement: bool = False                      # (1 - i) g in the place of i g, as in TF 1
     gates = "fig"
     State = State
     recurrent_axis = "U+U"
     is_additive = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.resolve_activations("gate", "activation")
 
-    def forward(self, p, ax, ah, s):              # ax: [B, 3U], blocks f i g; ah: [B, 2U], blocks f i
+    def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
+        # ax: [B, 3U], blocks f i g; ah: [B, 2U], blocks f i
         (xf, xi, xg), (hf, hi) = split(ax, 3), split(ah, 2)
         f, kf = self.gate.forward(xf + hf)
         i, ki = self.gate.forward(xi + hi)
@@ -92,7 +100,7 @@ class CFNRule(Rule):
         h = f * th + (1 - i if self.complement else i) * g
         return h, State(h), KeptCFN(f, i, g, th, (kf, ki, kg, kh))
 
-    def backward(self, p, k, dy, d):
+    def backward(self, p: Tree, k: Any, dy: Array, d: Tree) -> tuple[Array, Array, Tree, Tree]:
         dh, (kf, ki, kg, kh), xp = dy + d.h, k.pre, namespace(dy)
         df = self.gate.backward(k.f, kf, dh * k.th)
         di = self.gate.backward(k.i, ki, dh * k.g * (-1 if self.complement else 1))
@@ -111,9 +119,10 @@ class KeptSRU(NamedTuple):
 
 @dataclass(frozen=True)
 class SRURule(Rule):
-    """f, r = gate(a_f), gate(a_r);  c' = f c + (1 - f) n;  y = r activation(c') + (1 - r) x.  No product waits for c.
+    """Simple recurrent unit: f, r = gate(a_f), gate(a_r);  c' = f c + (1 - f) n;  y = r activation(c') + (1 - r) x.
 
-    x is the last block of ax, or, with highway="input", the input itself, which comes with ax.
+    No product depends on the state.  x is the last block of ax, or, with highway="input", the input itself, which the
+    input map appends to ax.
     """
     gate: Any = "sigmoid"
     activation: Any = "tanh"
@@ -121,20 +130,21 @@ class SRURule(Rule):
     State = SRUState
     widths = {"c": "U"}
     float32_fields = ("c",)
-    is_additive = False                                  # x is no argument of a gate
+    is_additive = False                           # x is no argument of a gate
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.resolve_activations("gate", "activation")
         check_option("SRU", "highway", self.highway, ("projected", "input"))
 
     @property
-    def gates(self):
+    def gates(self) -> str:
         return {"projected": "nfrx", "input": "nfr"}[self.highway]
 
-    def axes(self):
-        return {"b": "U+U"}                       # of f and r alone
+    def axes(self) -> dict[str, str]:
+        return {"b": "U+U"}                       # of f and r
 
-    def forward(self, p, ax, ah, s):              # ax: [B, 4U], blocks n f r x
+    def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
+        # ax: [B, 4U], blocks n f r x
         n, af, ar, x = split(ax, 4)
         bf, br = split(p["b"], 2)
         f, kf = self.gate.forward(af + bf)
@@ -143,7 +153,7 @@ class SRURule(Rule):
         tc, kc = self.activation.forward(c)
         return r * tc + (1 - r) * x, SRUState(c), KeptSRU(f, r, n, x, tc, s.c, (kf, kr, kc))
 
-    def backward(self, p, k, dy, d):
+    def backward(self, p: Tree, k: Any, dy: Array, d: Tree) -> tuple[Array, Array, Tree, Tree]:
         kf, kr, kc = k.pre
         dr = self.gate.backward(k.r, kr, dy * (k.tc - k.x))
         dc = d.c + self.activation.backward(k.tc, kc, dy * k.r)
@@ -159,33 +169,37 @@ class KeptMGU(NamedTuple):
 
 @dataclass(frozen=True)
 class MGURule(Rule):
-    """f = gate(ax_f + ah_f);  n = candidate(ax_n + f ah_n);  h' = (1 - f) h + f n.  One gate opens and resets."""
+    """Minimal gated unit: f = gate(ax_f + ah_f);  n = candidate(ax_n + f ah_n);  h' = (1 - f) h + f n.
+
+    The one gate is both the update and the reset gate, here with the reset after the product.
+    """
     gate: Any = "sigmoid"
     candidate: Any = "tanh"
-    keeps: bool = False                           # h' = f h + (1 - f) n, as flax has it
+    keeps: bool = False                           # h' = f h + (1 - f) n, as in flax
     gates = "fn"
     State = State
     is_additive = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.resolve_activations("gate", "candidate")
 
-    def forward(self, p, ax, ah, s):              # ax, ah: [B, 2U], blocks f n
+    def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
+        # ax, ah: [B, 2U], blocks f n
         (xf, xn), (hf, hn) = split(ax, 2), split(ah, 2)
         f, kf = self.gate.forward(xf + hf)
         n, kn = self.candidate.forward(xn + f * hn)
         h = self.mix(f, s.h, n)
         return h, State(h), KeptMGU(f, n, hn, s.h, (kf, kn))
 
-    def backward(self, p, k, dy, d):
+    def backward(self, p: Tree, k: Any, dy: Array, d: Tree) -> tuple[Array, Array, Tree, Tree]:
         dh, xp = dy + d.h, namespace(dy)
         df, dh0, dn = self.mix_backward(k.f, k.h0, k.n, dh)
         dn = self.candidate.backward(k.n, k.pre[1], dn)
         df = self.gate.backward(k.f, k.pre[0], df + dn * k.hn)
         return xp.concatenate([df, dn], -1), xp.concatenate([df, dn * k.f], -1), State(dh0), {}
 
-    def mix(self, f, h, n):
+    def mix(self, f: Array, h: Array, n: Array) -> Array:
         return f * h + (1 - f) * n if self.keeps else (1 - f) * h + f * n
 
-    def mix_backward(self, f, h, n, d):
+    def mix_backward(self, f: Array, h: Array, n: Array, d: Array) -> tuple[Array, Array, Array]:
         return (d * (h - n), d * f, d * (1 - f)) if self.keeps else (d * (n - h), d * (1 - f), d * f)

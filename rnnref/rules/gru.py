@@ -1,8 +1,9 @@
-"""GRU (Cho et al. 2014), with the reset after the product as cuDNN and PyTorch have it."""
+"""GRU (Cho et al. 2014), with the reset after the product as in cuDNN and PyTorch."""
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..arrays import namespace, split
+from ..arrays import Array, namespace, split
+from ..tree import Tree
 from .rule import Rule
 
 
@@ -11,7 +12,7 @@ class State(NamedTuple):
 
 
 class Pre(NamedTuple):
-    r: Any; z: Any; n: Any                        # arguments, each None where the slope does not need it
+    r: Any; z: Any; n: Any                        # arguments, each None if the slope does not need it
 
 
 class Kept(NamedTuple):
@@ -20,17 +21,18 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True)
 class GRURule(Rule):
-    """r, z = gate(ax + ah);  n = candidate(ax_n + r ah_n);  h' = (1 - z) n + z h: z keeps the old state."""
+    """GRU: r, z = gate(ax + ah);  n = candidate(ax_n + r ah_n);  h' = (1 - z) n + z h: z keeps the old state."""
     gate: Any = "sigmoid"
     candidate: Any = "tanh"
     gates = "rzn"
     State = State
-    is_additive = False                                  # r stands between ah and ax
+    is_additive = False                           # r multiplies ah alone
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.resolve_activations("gate", "candidate")
 
-    def forward(self, p, ax, ah, s):              # ax, ah: [B, 3H], blocks r z n
+    def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
+        # ax, ah: [B, 3H], blocks r z n
         (xr, xz, xn), (hr, hz, hn) = split(ax, 3), split(ah, 3)
         r, kr = self.gate.forward(xr + hr)
         z, kz = self.gate.forward(xz + hz)
@@ -38,7 +40,7 @@ class GRURule(Rule):
         h = (1 - z) * n + z * s.h
         return h, State(h), Kept(r, z, n, hn, s.h, Pre(kr, kz, kn))
 
-    def backward(self, p, k, dy, d):
+    def backward(self, p: Tree, k: Any, dy: Array, d: Tree) -> tuple[Array, Array, Tree, Tree]:
         dh, xp = dy + d.h, namespace(dy)
         dz = self.gate.backward(k.z, k.pre.z, dh * (k.h0 - k.n))
         dn = self.candidate.backward(k.n, k.pre.n, dh * (1 - k.z))

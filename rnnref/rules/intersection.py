@@ -2,7 +2,8 @@
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..arrays import namespace, split
+from ..arrays import Array, namespace, split
+from ..tree import Tree
 from .gated import State
 from .rule import Rule
 
@@ -13,22 +14,25 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True)
 class IntersectionRule(Rule):
-    """Gated in time and in depth: h' = z h + (1 - z) n;  y = q x + (1 - q) v.
+    """Intersection RNN, gated in time and in depth: h' = z h + (1 - z) n;  y = q x + (1 - q) v.
 
-    z, q = gate(a_z + forget_bias), gate(a_q + forget_bias);  n = candidate(a_n);  v = output(a_v);  x comes with ax.
+    z, q = gate(a_z + forget_bias), gate(a_q + forget_bias);  n = candidate(a_n);  v = output(a_v).  x is the last
+    block of ax.
     """
     forget_bias: float = 0.0                      # on both gates
     gate: Any = "sigmoid"
     candidate: Any = "tanh"
     output: Any = "relu"
     gates = "znqv"
+    name = "IntersectionRNN"
     State = State
     is_additive = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.resolve_activations("gate", "candidate", "output")
 
-    def forward(self, p, ax, ah, s):              # ax: [B, 5U], blocks z n q v x; ah: [B, 4U]
+    def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
+        # ax: [B, 5U], blocks z n q v x; ah: [B, 4U]
         U = s.h.shape[-1]
         az, an, aq, av = split(ax[..., :4 * U] + ah, 4)
         x = ax[..., 4 * U:]
@@ -39,8 +43,8 @@ class IntersectionRule(Rule):
         h = z * s.h + (1 - z) * n
         return q * x + (1 - q) * v, State(h), Kept(z, n, q, v, s.h, x, (kz, kn, kq, kv))
 
-    def backward(self, p, k, dy, d):
-        (kz, kn, kq, kv), dh = k.pre, d.h         # y and h' are two things here
+    def backward(self, p: Tree, k: Any, dy: Array, d: Tree) -> tuple[Array, Array, Tree, Tree]:
+        (kz, kn, kq, kv), dh = k.pre, d.h         # y is not h' here
         dz = self.gate.backward(k.z, kz, dh * (k.h0 - k.n))
         dn = self.candidate.backward(k.n, kn, dh * (1 - k.z))
         dq = self.gate.backward(k.q, kq, dy * (k.x - k.v))

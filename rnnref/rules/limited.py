@@ -1,8 +1,10 @@
-"""What a projection ends with: a sum, limited where that is wanted."""
+"""The sum of both maps, clipped: the rule that a projection ends with."""
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Optional
 
+from ..arrays import Array
 from ..elementwise import clip, dclip
+from ..tree import Tree
 from .elman import State
 from .rule import Rule
 
@@ -13,16 +15,17 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True)
 class LimitedRule(Rule):
-    """h' = ax + ah, and where |h'| reaches `clip` that, with its sign: it gets no gradient there."""
+    """h' = ax + ah, clipped to [-clip, clip] if `clip` is given; clipped entries have no gradient."""
     clip: Optional[float] = None
     gates = "h"
     State = State
 
-    def forward(self, p, ax, ah, s):              # ax, ah: [B, H]
+    def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
+        # ax, ah: [B, H]
         h = clip(ax + ah, self.clip) if self.clip else ax + ah
         return h, State(h), Kept(h)
 
-    def backward(self, p, k, dy, d):
+    def backward(self, p: Tree, k: Any, dy: Array, d: Tree) -> tuple[Array, Array, Tree, Tree]:
         dh = dy + d.h
         da = dclip(k.h, self.clip, dh) if self.clip else dh
         return da, da, State(None), {}

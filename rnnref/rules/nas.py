@@ -1,9 +1,10 @@
-"""The cell that a search found (Zoph & Le 2017, "Neural architecture search with reinforcement learning", appendix)."""
+"""The cell of an architecture search (Zoph & Le 2017, "Neural architecture search with reinforcement learning")."""
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from ..arrays import namespace, split
+from ..arrays import Array, namespace, split
 from ..elementwise import dsigmoid, dtanh, sigmoid, tanh, where
+from ..tree import Tree
 from .lstm import State
 from .rule import Rule
 
@@ -15,7 +16,7 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True)
 class NASRule(Rule):
-    """A tree over eight sums of which one is a product:
+    """The cell found by the search of the paper's appendix A: a tree over eight sums, one of which is a product.
 
     a0 = sig(x0+h0)   a1 = relu(x1+h1)  a2 = sig(x2+h2)  a3 = relu(x3 h3)     b0 = tanh(a0 a1)   b1 = tanh(a2+a3)
     a4 = tanh(x4+h4)  a5 = sig(x5+h5)   a6 = tanh(x6+h6) a7 = sig(x7+h7)      b2 = tanh(a4 a5)   b3 = sig(a6+a7)
@@ -25,9 +26,10 @@ class NASRule(Rule):
     State = State
     widths = {"h": "H", "c": "U"}
     float32_fields = ("c",)
-    is_additive = False                                  # x3 h3
+    is_additive = False                           # x3 h3
 
-    def forward(self, p, ax, ah, s):              # ax, ah: [B, 8U]
+    def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
+        # ax, ah: [B, 8U]
         xs, hs = split(ax, 8), split(ah, 8)
         sums = [x + h for x, h in zip(xs, hs)]
         sums[3] = xs[3] * hs[3]
@@ -38,7 +40,7 @@ class NASRule(Rule):
         h = tanh(c * m)
         return h, State(h, c), Kept(tuple(a), b, xs[3], hs[3], u, m, c, h)
 
-    def backward(self, p, k, dy, d):
+    def backward(self, p: Tree, k: Any, dy: Array, d: Tree) -> tuple[Array, Array, Tree, Tree]:
         a, b = k.a, k.b
         dcm = dtanh(k.h, dy + d.h)                # of c' m
         dc = d.c + dcm * k.m
@@ -53,5 +55,5 @@ class NASRule(Rule):
         return dax, dah, State(None, du), {}
 
 
-def _relu(x):
+def _relu(x: Array) -> Array:
     return namespace(x).maximum(x, 0)

@@ -1,30 +1,32 @@
-"""What every rule has.  (floor 1)"""
+"""The interface of rules: the pointwise part of a cell, from the results of its two maps to the new state."""
 from ..elementwise import get_activation
 
 
 class Rule:
-    """forward(p, ax, ah, s) -> y, s', kept;   backward(p, kept, dy, ds') -> dax, dah, ds, dp.
+    """Base class of a rule, a pair of pure functions.
 
-    A rule is pointwise: it joins what the two maps give with the state.  `dp` is not yet summed over the batch, so that
-    one call serves a step or a whole sequence; the cell sums it.
+        forward(p, ax, ah, s) -> y, s', kept;   backward(p, kept, dy, ds') -> dax, dah, ds, dp
+
+    ax is the result of the input map, ah that of the recurrent map, s the old state.  A rule is pointwise, so one call
+    serves a step or a whole sequence.  `dp` is not yet summed over the batch: the cell sums it.
     """
-    gates: str                                    # one letter a block of ax and ah, in order
-    State: type                                   # a named tuple of arrays; state[0] is what recurs
-    widths = {"h": "H"}                           # the axis of each array of the state
-    float32_fields: tuple = ()                              # ... and which of them stay in float32 in 16-bit storage
-    recurrent_axis = "G"                                    # the axis of ah: not always all the gates see h
-    is_additive = True                                   # it sees ax + ah only, so a rule may hold it
+    gates: str                                    # a letter for each block of ax and ah, in order
+    State: type                                   # a named tuple of arrays; state[0] is the h of the recurrent map
+    widths = {"h": "H"}                           # the last axis of each array of the state
+    float32_fields: tuple = ()                              # arrays of the state that stay float32 in 16-bit storage
+    recurrent_axis = "G"                          # the axis of ah; another where some gates do not see h
+    is_additive = True                            # ax and ah enter only as ax + ah, so LayerNormRule may hold it
 
     @property
-    def name(self):
-        """What a cell with this rule is called in messages."""
+    def name(self) -> str:
+        """The name of a cell with this rule in messages: LSTMRule is the rule of an LSTM."""
         return type(self).__name__.removesuffix("Rule")
 
-    def axes(self):
-        """The parameters it reads and their axes."""
+    def axes(self) -> dict[str, str]:
+        """The parameters of the rule itself, such as peepholes, and their axes."""
         return {}
 
-    def resolve_activations(self, *names):
-        """Names of activations to activations: called once by the constructor of a frozen dataclass."""
+    def resolve_activations(self, *names: str) -> None:
+        """Replace the names in these fields by activations; called by the constructor of the frozen dataclass."""
         for name in names:
             object.__setattr__(self, name, get_activation(getattr(self, name)))
