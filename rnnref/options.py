@@ -85,7 +85,7 @@ def _check_call(who: str, parts: list, options: list, args: tuple, given: dict) 
         raise NotSupported(who, f"no option is called {unknown}", fix=fix, known=known)
     cell = dict(zip(parts, args)).get("cell", given.get("cell"))
     if "cell" in parts and cell is not None and not hasattr(cell, "forward"):
-        raise NotSupported(who, f"cell={cell!r} is no cell: it has no forward", fix=f"{who}(rnnref.cells.LSTM())")
+        raise NotSupported(who, f"cell={cell!r} is not a cell: it has no forward", fix=f"{who}(rnnref.cells.LSTM())")
 
 
 def suggest(name: str, known: Iterable[Any]) -> str:

@@ -224,7 +224,7 @@ def _make_conv_lstm(scope, ndims, input_shape, output_channels, kernel_shape, us
     core = cells.ConvLSTM(kernel=tuple(kernel_shape), bias=use_bias, forget_bias=forget_bias)
     table: dict = {"kernel": LSTM_ROWS["kernel"]} | ({"biases": LSTM_ROWS["bias"]} if use_bias else {})
     space, channels = tuple(input_shape[:-1]), output_channels + (input_shape[-1] if skip_connection else 0)
-    return CellSpec(cells.Skip(core, state="joined") if skip_connection else core, output_channels,
+    return CellSpec(cells.Skip(core, state="concatenated") if skip_connection else core, output_channels,
                  make_rows(scope, "ifgo", table), CH, notes={"space": space, "output_size": (*space, channels)})
 
 

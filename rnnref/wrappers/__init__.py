@@ -33,5 +33,5 @@ from .skip import Skip
 from .stack import Bidirectional, MultiCell, Stack
 
 __all__ = ["Stack", "Bidirectional", "Parallel", "Dropout", "Masks", "GateDropout", "CandidateDropout", "Zoneout",
-           "ZoneoutMasks", "Residual", "Highway", "Skip", "InputProjection", "OutputProjection", "Embedding", "Attention",
-           "Device", "Wrapper", "ParametricWrapper", "MultiCell"]
+           "ZoneoutMasks", "Residual", "Highway", "Skip", "InputProjection", "OutputProjection", "Embedding",
+           "Attention", "Device", "Wrapper", "ParametricWrapper", "MultiCell"]

@@ -1,21 +1,22 @@
-"""Noise whose randomness is data: masks are drawn by the layer, or taken from another framework to compare."""
+"""Dropout and zoneout with masks that are given: a layer draws them, or they come from another framework."""
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from ..cell import State
 from ..errors import ShapeError
 from ..options import keyword_options
 from ..shapes import ArraySpec, Size, check_floating, expect
-from ..tree import PerStep, add, first_leaf, tuple_like, zeros_like
+from ..tree import PerStep, Tree, add, first_leaf, tuple_like, zeros_like
 from .base import Wrapper
 
 
 class Masks(NamedTuple):
-    """`extra` of a Dropout.  Each mask holds 0 or 1 / keep; None masks nothing.  They get no gradient."""
+    """`extra` of a Dropout: masks with entries 0 or 1 / keep, or None for no mask.  They get no gradient."""
     x: Any = None                                 # [B, I]
-    h: Any = None                                 # [B, H]   on the h that recurs
+    h: Any = None                                 # [B, H]   on the old h
     y: Any = None                                 # [B, H]   on the output
-    cell: Any = None                              # what the inner cell takes as its extra
-    s: Any = None                                 # a tree as the state, of masks or None: on the state after the step
+    cell: Any = None                              # `extra` of the inner cell
+    s: Any = None                                 # masks or None in the structure of the state: on the new state
 
 
 class Kept(NamedTuple):
@@ -25,33 +26,44 @@ class Kept(NamedTuple):
 @keyword_options()
 @dataclass(frozen=True)
 class Dropout(Wrapper):
-    """The cell on x m_x and h m_h, its output times m_y (Srivastava et al. 2014).
+    """Dropout by masks given as `extra`: the cell on x m_x and h m_h, and its output times m_y.
 
-    A bare mask is the same at every step (Gal & Ghahramani 2016), `Each(mask)` [T, B, ...] a new one at every step.
-    TF 1 DropoutWrapper masks the state after the step, not before: `s`, which the output of the step does not see.
+    Shapes        `extra` is Masks(x [B, I], h [B, H], y [B, H], cell, s), each None or a mask.  A mask that is an array
+                  is the same at every step, PerStep(mask) [T, B, ...] another at every step
+    Paper         Srivastava et al., "Dropout" (2014); the same mask at every step: Gal & Ghahramani (2016)
+    Same as       TF 1 DropoutWrapper, which masks the new state in the place of the old one: `s`, which leaves the
+                  output of the step as it is
+    Errors        ShapeError: masks that do not fit
+
+    >>> import numpy as np, rnnref
+    >>> cell = Dropout(rnnref.cells.SimpleRNN(activation="linear"))
+    >>> p = {"W": np.ones((2, 1)), "R": np.zeros((1, 1)), "b": np.zeros(1)}
+    >>> x, masks = np.array([[[3.0, 5.0]]]), Masks(x=np.array([[2.0, 0.0]]))
+    >>> float(rnnref.run(cell, p, x, extra=masks)[0][0, 0, 0])
+    6.0
     """
     cell: Any
 
-    def forward(self, p, x, s, extra=None):
+    def forward(self, p: Tree, x: Tree, s: State, extra: Tree = None) -> tuple[Tree, State, Any]:
         m = extra or Masks()
         y, new, k = self.cell.forward(p, multiply_mask(x, m.x), _mask_h(s, m.h), m.cell)
         return multiply_mask(y, m.y), multiply_mask(new, m.s), Kept(m, k)
 
-    def backward(self, p, k, dy, dnew):
+    def backward(self, p: Tree, k: Any, dy: Tree, dnew: State) -> tuple[Tree, State, Tree, Tree]:
         m = k.masks
         dx, ds, dextra, dp = self.cell.backward(p, k.cell, multiply_mask(dy, m.y), multiply_mask(dnew, m.s))
         return multiply_mask(dx, m.x), _mask_h(ds, m.h), Masks(cell=dextra), dp
 
-    def prepare(self, p, extra=None):
+    def prepare(self, p: Tree, extra: Tree = None) -> tuple[Tree, Tree, Any]:
         m = extra or Masks()
         q, inner, kept = self.cell.prepare(p, m.cell)
         return q, m._replace(cell=inner), kept
 
-    def prepare_backward(self, p, kept, dp, dextra):
+    def prepare_backward(self, p: Tree, kept: Any, dp: Tree, dextra: Tree) -> tuple[Tree, Tree]:
         dp, inner = self.cell.prepare_backward(p, kept, dp, dextra.cell if dextra else None)
         return dp, Masks(cell=inner)
 
-    def check(self, p, x, s, extra=None, lead="B"):
+    def check(self, p: Tree, x: Tree, s: State, extra: Tree = None, lead: str = "B") -> Any:
         if extra is not None and not isinstance(extra, Masks):
             raise ShapeError(self.name, f"extra is a {type(extra).__name__}, expected Masks(x, h, y, cell, s)")
         m = extra or Masks()
@@ -61,8 +73,8 @@ class Dropout(Wrapper):
         return y
 
 
-def _check_masks(who, name, mask, like, lead, x):
-    """Raise unless a mask, or a tree of masks, is as wide as what it masks, in as many rows as x and in its dtype."""
+def _check_masks(who: str, name: str, mask: Any, like: Any, lead: str, x: Tree) -> None:
+    """Raise unless a mask, or a tree of them, has the width of what it masks, and the rows and the dtype of x."""
     if isinstance(mask, tuple):
         if not isinstance(like, tuple) or len(mask) != len(like):
             raise ShapeError(who, f"{name} is a tuple of {len(mask)}, expected masks for a {type(like).__name__}")
@@ -71,13 +83,13 @@ def _check_masks(who, name, mask, like, lead, x):
     elif mask is not None:
         a, axes = (mask.steps, f"{lead} N") if isinstance(mask, PerStep) else (mask, "B N")
         x = x if isinstance(x, ArraySpec) else first_leaf(x)
-        check_floating(who, name, a, x.dtype)           # not that of what it masks: c may be wide
+        check_floating(who, name, a, x.dtype)           # c may be float32 where x is float16
         rows = dict(zip(lead.split(), map(Size, x.shape)))
-        expect(who, name, a, axes, rows | {"N": Size(like.shape[-1], "as wide as what it masks")})
+        expect(who, name, a, axes, rows | {"N": Size(like.shape[-1], "the width of what it masks")})
 
 
-def multiply_mask(a, mask):
-    """`a` times its mask; of a tree every leaf that has one."""
+def multiply_mask(a: Any, mask: Any) -> Tree:
+    """An array times its mask, or a tree with each leaf times its mask; None masks nothing."""
     if mask is None:
         return a
     if isinstance(a, tuple):
@@ -85,18 +97,19 @@ def multiply_mask(a, mask):
     return a * mask
 
 
-def _mask_h(s, mask):                              # only what recurs: c is never dropped
+def _mask_h(s: State, mask: Any) -> State:                              # c is never masked
     return s if mask is None else type(s)(s[0] * mask, *s[1:])
 
 
 @keyword_options()
 @dataclass(frozen=True)
 class Zoneout(Wrapper):
-    """Some units keep their old state: s' = m s + (1 - m) s'_cell, and the output is the new h (Krueger et al. 2017).
+    """Zoneout by masks given as `extra`: s' = m s + (1 - m) s'_cell, and the output is the new h.
 
-    Shapes        `extra` is Zones(s, cell): `s` a tree as the state, whose leaves are masks [B, H],
-                  `Each(mask)` [T, B, H] or None; 1 keeps the old state, and a number between (the rate, when nothing
-                  is drawn) blends
+    Shapes        `extra` is ZoneoutMasks(s, cell): `s` in the structure of the state, with masks [B, H],
+                  PerStep(mask) [T, B, H] or None as leaves; 1 keeps the old state, 0 takes the new one, and a number
+                  between, such as the rate at test time, blends them
+    Paper         Krueger et al., "Zoneout" (2017)
     Same as       haste's zoneout, which masks h and not c
     Errors        ShapeError: masks that do not fit, and a cell whose output is not its h
 
@@ -108,13 +121,13 @@ class Zoneout(Wrapper):
     """
     cell: Any
 
-    def forward(self, p, x, s, extra=None):
+    def forward(self, p: Tree, x: Tree, s: State, extra: Tree = None) -> tuple[Tree, State, Any]:
         m = extra or ZoneoutMasks()
         y, new, k = self.cell.forward(p, x, s, m.cell)
         new = _blend(m.s, s, new)
         return new[0] if m.s is not None else y, new, Kept(m, k)
 
-    def backward(self, p, k, dy, dnew):
+    def backward(self, p: Tree, k: Any, dy: Tree, dnew: State) -> tuple[Tree, State, Tree, Tree]:
         m = k.masks
         if m.s is None:
             dx, ds, dextra, dp = self.cell.backward(p, k.cell, dy, dnew)
@@ -123,34 +136,34 @@ class Zoneout(Wrapper):
         dx, ds, dextra, dp = self.cell.backward(p, k.cell, zeros_like(dy), _blend(m.s, zeros_like(dnew), dnew))
         return dx, add(ds, _blend(m.s, dnew, zeros_like(dnew))), ZoneoutMasks(cell=dextra), dp
 
-    def prepare(self, p, extra=None):
+    def prepare(self, p: Tree, extra: Tree = None) -> tuple[Tree, Tree, Any]:
         m = extra or ZoneoutMasks()
         q, inner, kept = self.cell.prepare(p, m.cell)
         return q, m._replace(cell=inner), kept
 
-    def prepare_backward(self, p, kept, dp, dextra):
+    def prepare_backward(self, p: Tree, kept: Any, dp: Tree, dextra: Tree) -> tuple[Tree, Tree]:
         dp, inner = self.cell.prepare_backward(p, kept, dp, dextra.cell if dextra else None)
         return dp, ZoneoutMasks(cell=inner)
 
-    def check(self, p, x, s, extra=None, lead="B"):
+    def check(self, p: Tree, x: Tree, s: State, extra: Tree = None, lead: str = "B") -> Any:
         if extra is not None and not isinstance(extra, ZoneoutMasks):
-            raise ShapeError(self.name, f"extra is a {type(extra).__name__}, expected Zones(s, cell)")
+            raise ShapeError(self.name, f"extra is a {type(extra).__name__}, expected ZoneoutMasks(s, cell)")
         m = extra or ZoneoutMasks()
         y = self.cell.check(p, x, s, m.cell, lead)
         if m.s is not None and (y is None or y.shape[-1] != s[0].shape[-1]):
-            raise ShapeError(self.name, "the output of the cell is not its h")
+            raise ShapeError(self.name, "the output of the cell is not the h of its state")
         _check_masks(self.name, "extra.s", m.s, s, lead, x)
         return y
 
 
 class ZoneoutMasks(NamedTuple):
-    """`extra` of a Zoneout."""
+    """`extra` of a Zoneout: masks in the structure of the state, and the `extra` of the inner cell."""
     s: Any = None
     cell: Any = None
 
 
-def _blend(mask, old, new):
-    """`old` where the mask is 1, `new` where it is 0; all of `new` where there is no mask."""
+def _blend(mask: Any, old: Any, new: Any) -> Tree:
+    """`old` where the mask is 1, `new` where it is 0, and `new` without a mask; of a tree, leaf by leaf."""
     if mask is None:
         return new
     if isinstance(new, tuple):

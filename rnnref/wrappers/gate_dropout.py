@@ -1,82 +1,86 @@
-"""Dropout as Keras has it: on what enters the products, and a mask of its own for each gate block.
+"""Dropout on the inputs of the products, with a mask for each gate block, as in Keras.
 
-That differs from `noise.Dropout` in two ways: a GRU keeps the whole h in z h, only its products see less of it; and
-with masks per gate no single mask on x or h says the same.
+It differs from `dropout.Dropout` in two ways: the h in a GRU's z h is not masked, only that in the products; and masks
+for each gate cannot be written as one mask of x or h.
 """
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from ..arrays import namespace, split
-from ..cell import TwoStage
+from ..arrays import Array, namespace, split
+from ..cell import State, TwoStage
 from ..errors import NotSupported, ShapeError
 from ..maps.dense import Dense, Map
 from ..options import keyword_options
 from ..shapes import Size, check_floating, expect
+from ..tree import Tree
 from .dropout import Masks
 
 
 @dataclass(frozen=True)
 class MaskedMap(Map):
-    """The inner map on x times a mask [B, N], or on x times one for each gate block, [B, G N] end to end.
+    """A map of x times a mask [B, N], or of x times a mask for each gate block, concatenated to [B, G N].
 
-    The mask lies beside the parameters, where `prepare` of the cell puts it.
+    The mask is among the prepared parameters, where `prepare` of the cell puts it.
     """
     map: Any
     mask: str
 
-    def axes(self, i, o="G"):
+    def axes(self, i: str, o: str = "G") -> Any:
         return self.map.axes(i, o) | {self.mask: "B G"}
 
-    def forward(self, p, x):
+    def forward(self, p: Tree, x: Array) -> tuple[Array, Any]:
         masks = self._split_masks(p, x.shape[-1])
         parts, kept = zip(*(self.map.forward(q, x * m) for q, m in zip(self._split_parameters(p, len(masks)), masks)))
         return _concatenate(parts), kept
 
-    def backward_x(self, p, kept, da):
+    def backward_x(self, p: Tree, kept: Any, da: Array) -> Array:
         masks = self._split_masks(p, kept[0].shape[-1])
         back = zip(self._split_parameters(p, len(masks)), kept, _split_blocks(da, len(masks)), masks)
         return sum(self.map.backward_x(q, k, d) * m for q, k, d, m in back)
 
-    def backward_p(self, p, kept, da):
+    def backward_p(self, p: Tree, kept: Any, da: Array) -> Tree:
         n = len(kept)
-        back = [self.map.backward_p(q, k, d) for q, k, d in zip(self._split_parameters(p, n), kept, _split_blocks(da, n))]
-        return {name: _concatenate([dp[name] for dp in back]) for name in back[0]}
+        each = zip(self._split_parameters(p, n), kept, _split_blocks(da, n))
+        blocks = [self.map.backward_p(q, k, d) for q, k, d in each]
+        return {name: _concatenate([dp[name] for dp in blocks]) for name in blocks[0]}
 
-    def _split_masks(self, p, n):
+    def _split_masks(self, p: Tree, n: int) -> list:
         return _split_blocks(p[self.mask], p[self.mask].shape[-1] // n)
 
-    def _split_parameters(self, p, n):
-        """The parameters of each block by itself."""
+    def _split_parameters(self, p: Tree, n: int) -> list:
+        """The parameters of each gate block."""
         blocks = {name: _split_blocks(p[name], n) for name in self.map.axes("I")}
         return [{name: parts[k] for name, parts in blocks.items()} for k in range(n)]
 
 
-def _split_blocks(a, n):
+def _split_blocks(a: Any, n: int) -> list:
     return split(a, n) if n > 1 else [a]
 
 
-def _concatenate(parts):
+def _concatenate(parts: Any) -> Array:
     return namespace(*parts).concatenate(parts, -1) if len(parts) > 1 else parts[0]
 
 
 _MAPS = {"x": "inputs", "h": "recurrent"}
-_MASK_NAMES = {"x": "mask x", "h": "mask h"}            # among the prepared parameters; no given one has a space in it
+_MASK_NAMES = {"x": "mask x", "h": "mask h"}            # among the prepared parameters; names of others have no space
 
 
 @keyword_options()
 @dataclass(frozen=True)
 class GateDropout(TwoStage):
-    """A gated cell whose products see x m_x and h m_h (Gal & Ghahramani 2016, as Keras has it).
+    """Dropout on the inputs of both products of a gated cell, as in Keras.
 
-        ax = (x m_x) W + b          ah = (h m_h) R (+ bR)          the rule sees h itself
+        ax = (x m_x) W + b          ah = (h m_h) R (+ bR)          the rule has the whole h
 
     Shapes        `extra` is Masks(x, h): each [B, N] for all gates, or [B, G N], one for each gate in the order of
-                  `cell.gates`; x and h are masked if `on` names them.  Masks get no gradient.
+                  `cell.gates`; they get no gradient
+    Options       on="xh", or "x" or "h": which of the two are masked
+    Paper         Gal & Ghahramani, "A theoretically grounded application of dropout in recurrent
+                  neural networks" (2016)
     Same as       Keras SimpleRNN, LSTM, GRU with dropout and recurrent_dropout
-    Differs from  Dropout, which masks h before anything sees it: the same for one mask, except that a GRU's z h is
-                  masked too
-    Errors        NotSupported: a cell that is no gated cell of two Dense maps; ShapeError: masks that do not fit
+    Differs from  Dropout, which masks h in the rule too: in a GRU's z h, with one mask for all gates
+    Errors        NotSupported: not a gated cell of two Dense maps; ShapeError: masks that do not fit
 
     >>> import numpy as np, rnnref
     >>> cell = GateDropout(rnnref.cells.SimpleRNN(activation="linear"), on="x")
@@ -89,71 +93,72 @@ class GateDropout(TwoStage):
     _: KW_ONLY
     on: str = "xh"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not all(isinstance(getattr(self.cell, name, None), Dense) for name in _MAPS.values()):
-            raise NotSupported("GateDropout", f"{type(self.cell).__name__} is no gated cell of two Dense maps",
-                               fix="rnnref.cells.Dropout masks what goes into any cell")
+            raise NotSupported("GateDropout", f"{type(self.cell).__name__} is not a gated cell of two Dense maps",
+                               fix="rnnref.cells.Dropout masks the input and the state of any cell")
 
     @cached_property
-    def masked_cell(self):
-        """The cell with its maps masked, which runs."""
-        return replace(self.cell, **{_MAPS[a]: MaskedMap(getattr(self.cell, _MAPS[a]), _MASK_NAMES[a]) for a in self.on})
+    def masked_cell(self) -> TwoStage:
+        """The cell with its maps masked."""
+        maps = {_MAPS[a]: MaskedMap(getattr(self.cell, _MAPS[a]), _MASK_NAMES[a]) for a in self.on}
+        return replace(self.cell, **maps)
 
     @property
-    def inputs(self):
+    def inputs(self) -> Any:
         return self.masked_cell.inputs
 
     @property
-    def rule(self):
+    def rule(self) -> Any:
         return self.cell.rule
 
     @property
-    def name(self):
+    def name(self) -> str:
         return f"GateDropout({self.cell.name})"
 
-    def axes(self):
+    def axes(self) -> Any:
         return self.cell.axes()
 
-    def step(self, p, ax, s):
+    def step(self, p: Tree, ax: Array, s: State) -> tuple[Array, State, Any]:
         return self.masked_cell.step(p, ax, s)
 
-    def step_backward(self, p, kept, dy, dnew):
+    def step_backward(self, p: Tree, kept: Any, dy: Tree, dnew: State) -> tuple[Array, State, Any]:
         return self.masked_cell.step_backward(p, kept, dy, dnew)
 
-    def step_backward_p(self, p, deferred):
+    def step_backward_p(self, p: Tree, deferred: Any) -> Tree:
         return self.masked_cell.step_backward_p(p, deferred)
 
-    def prepare(self, p, extra=None):
+    def prepare(self, p: Tree, extra: Tree = None) -> tuple[Tree, Tree, Any]:
         q, _, kept = self.cell.prepare(p)
         masks = {_MASK_NAMES[a]: getattr(extra, a) for a in self.on}
         if "h" in self.on:
             masks[_MASK_NAMES["h"]] = self._repeat_per_gate(masks[_MASK_NAMES["h"]], self.cell.units(p))
         return q | masks, None, kept
 
-    def prepare_backward(self, p, kept, dp, dextra):
+    def prepare_backward(self, p: Tree, kept: Any, dp: Tree, dextra: Tree) -> tuple[Tree, Tree]:
         return self.cell.prepare_backward(p, kept, dp, dextra)
 
-    def _repeat_per_gate(self, mask, units):
-        """A GRU with the reset before the product takes its gates apart, so each must have a mask."""
+    def _repeat_per_gate(self, mask: Any, units: Any) -> Array:
+        """One mask for each gate, since a GRU with the reset before the product multiplies its gates one by one."""
         return _concatenate([mask] * len(self.gates)) if mask.shape[-1] == units else mask
 
-    def check(self, p, x, s, extra=None, lead="B"):
+    def check(self, p: Tree, x: Tree, s: State, extra: Tree = None, lead: str = "B") -> Any:
         if not isinstance(extra, Masks) or {a for a in Masks._fields if getattr(extra, a) is not None} != set(self.on):
             raise ShapeError(self.name, f"extra is {_describe_extra(extra)}, expected Masks({', '.join(self.on)})",
-                             fix="None in the place of one masks nothing: say so in `on`")
+                             fix="to mask only one of x and h: on=\"x\" or on=\"h\"")
         y = self.cell.check(p, x, s, None, lead)
         rows = dict(zip(lead.split(), map(Size, x.shape)))
         for a, like in (("x", x), ("h", s[0])):
             if a in self.on:
                 mask, n = getattr(extra, a), like.shape[-1]
                 check_floating(self.name, f"extra.{a}", mask, x.dtype)
-                wide = len(self.gates) if mask.ndim and mask.shape[-1] != n else 1
+                count = len(self.gates) if mask.ndim and mask.shape[-1] != n else 1
                 expect(self.name, f"extra.{a}", mask, "B N", rows | {"N": Size(
-                    n * wide, f"{n} as what it masks, or {len(self.gates)} x {n}, one for each gate")})
+                    n * count, f"{n} as what it masks, or {len(self.gates)} x {n}, one for each gate")})
         return y
 
 
-def _describe_extra(extra):
+def _describe_extra(extra: Tree) -> str:
     if not isinstance(extra, Masks):
         return f"a {type(extra).__name__}"
     return f"Masks({', '.join(a for a in Masks._fields if getattr(extra, a) is not None)})"

@@ -3,12 +3,13 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NamedTuple
 
 from ..arrays import cast
+from ..cell import State
 from ..elementwise import dsigmoid, sigmoid
 from ..errors import NotSupported, ShapeError
 from ..maps.dense import Dense
 from ..options import keyword_options
 from ..shapes import check_input
-from ..tree import add
+from ..tree import Tree, add
 from .base import ParametricWrapper, Wrapper
 
 
@@ -19,12 +20,13 @@ class KeptResidual(NamedTuple):
 @keyword_options()
 @dataclass(frozen=True)
 class Residual(Wrapper):
-    """y = x + y_cell, or fn(x, y_cell); the state is not touched (He et al. 2015; Wu et al. 2016).
+    """A residual connection: y = x + y_cell, or fn(x, y_cell); the state is the cell's.
 
-    Shapes        x as wide as the output of the cell, unless `fn` says otherwise
-    Options       fn(x, y) -> z and its way back dfn(x, y, dz) -> dx, dy
+    Shapes        x as wide as the output of the cell, unless `fn` takes other widths
+    Options       fn(x, y) -> z, and its gradients dfn(x, y, dz) -> dx, dy
+    Paper         He, Zhang, Ren & Sun, "Deep residual learning" (2015); in recurrent networks: Wu et al. (2016)
     Same as       TF 1 ResidualWrapper
-    Errors        NotSupported: fn without dfn, when it is to be trained; ShapeError: widths that differ
+    Errors        NotSupported: backward with fn and no dfn; ShapeError: widths that differ
 
     >>> import numpy as np, rnnref
     >>> cell = Residual(rnnref.cells.SimpleRNN(activation="linear"))
@@ -37,18 +39,18 @@ class Residual(Wrapper):
     fn: Any = None
     dfn: Any = None
 
-    def forward(self, p, x, s, extra=None):
+    def forward(self, p: Tree, x: Tree, s: State, extra: Tree = None) -> tuple[Tree, State, Any]:
         y, new, k = self.cell.forward(p, x, s, extra)
         return cast(self.fn(x, y) if self.fn else x + y, y), new, KeptResidual(x, y, k)
 
-    def backward(self, p, k, dy, dnew):
+    def backward(self, p: Tree, k: Any, dy: Tree, dnew: State) -> tuple[Tree, State, Tree, Tree]:
         if self.fn and not self.dfn:
-            raise NotSupported(self.name, "fn is given without its way back", fix="dfn(x, y, dz) -> dx, dy")
-        padding, dy = self.dfn(k.x, k.y, dy) if self.fn else (dy, dy)
+            raise NotSupported(self.name, "fn is given without its gradients", fix="dfn(x, y, dz) -> dx, dy")
+        dskip, dy = self.dfn(k.x, k.y, dy) if self.fn else (dy, dy)
         dx, ds, dextra, dp = self.cell.backward(p, k.cell, dy, dnew)
-        return add(padding, dx), ds, dextra, dp
+        return add(dskip, dx), ds, dextra, dp
 
-    def check(self, p, x, s, extra=None, lead="B"):
+    def check(self, p: Tree, x: Tree, s: State, extra: Tree = None, lead: str = "B") -> Any:
         y = self.cell.check(p, x, s, extra, lead)
         if not self.fn and y is not None and y.shape[-1] != x.shape[-1]:
             raise ShapeError(self.name, f"x is {x.shape[-1]} wide and the output of the cell {y.shape[-1]}: they are "
@@ -63,11 +65,13 @@ class KeptHighway(NamedTuple):
 @keyword_options()
 @dataclass(frozen=True)
 class Highway(ParametricWrapper):
-    """y = carry x + transform y_cell, carry = sigmoid(x Wc + bc) (Srivastava, Greff & Schmidhuber 2015).
+    """A highway connection, the input and the output mixed by a gate: y = carry x + transform y_cell.
 
-    transform = 1 - carry, or, with coupled=False, sigmoid(x Wt + bt).
+        carry = sigmoid(x Wc + bc)      transform = 1 - carry, or, with coupled=False, sigmoid(x Wt + bt)
 
     Shapes        x and the output of the cell [B, I]; Wc Wt [I, I], bc bt [I]
+    Options       coupled=True
+    Paper         Srivastava, Greff & Schmidhuber, "Highway networks" (2015)
     Same as       TF 1 HighwayWrapper
     Errors        ShapeError: widths that differ
 
@@ -83,13 +87,13 @@ class Highway(ParametricWrapper):
     carry: Any = field(default=Dense("Wc", "bc"), repr=False)
     transform: Any = field(default=Dense("Wt", "bt"), repr=False)
 
-    def own_axes(self):
+    def own_axes(self) -> dict[str, str]:
         return self.carry.axes("I", "I") | ({} if self.coupled else self.transform.axes("I", "I"))
 
-    def own_shapes(self, n_in, units):
+    def own_shapes(self, n_in: Any, units: Any) -> tuple[dict, Any]:
         return {name: (n_in,) * len(axes.split()) for name, axes in self.own_axes().items()}, n_in
 
-    def forward(self, p, x, s, extra=None):
+    def forward(self, p: Tree, x: Tree, s: State, extra: Tree = None) -> tuple[Tree, State, Any]:
         y, new, k = self.cell.forward(self.split(p)[1], x, s, extra)
         a, ka = self.carry.forward(p, x)
         carry, kt = sigmoid(a), None
@@ -99,7 +103,7 @@ class Highway(ParametricWrapper):
             transform = sigmoid(a)
         return cast(x * carry + y * transform, y), new, KeptHighway(x, y, carry, transform, ka, kt, k)
 
-    def backward(self, p, k, dy, dnew):
+    def backward(self, p: Tree, k: Any, dy: Tree, dnew: State) -> tuple[Tree, State, Tree, Tree]:
         dcarry, dtransform, dx, dp = dy * k.x, dy * k.y, dy * k.carry, {}
         if self.coupled:
             dcarry = dcarry - dtransform
@@ -112,7 +116,7 @@ class Highway(ParametricWrapper):
         inner, ds, dextra, dq = self.cell.backward(self.split(p)[1], k.cell, dy * k.transform, dnew)
         return dx + inner, ds, dextra, self.join(dp, dq)
 
-    def check(self, p, x, s, extra=None, lead="B"):
+    def check(self, p: Tree, x: Tree, s: State, extra: Tree = None, lead: str = "B") -> Any:
         sizes = check_input(self.name, x, f"{lead} I")
         self.check_own(p, x, sizes)
         y = self.cell.check(self.split(p)[1], x, s, extra, lead)

@@ -1,19 +1,25 @@
-"""Several cells: the only places where parameters nest.  p, state and extra are tuples, an item per cell."""
+"""Wrappers of several cells: one on the other, or in two directions."""
 from dataclasses import dataclass
+from typing import Any
 
 import numpy
 
-from ..cell import Cell
+from ..cell import Cell, State
 from ..errors import NotSupported, ShapeError
 from ..options import keyword_options
+from ..tree import Tree
 
 
 @keyword_options()
 @dataclass(frozen=True)
 class MultiCell(Cell):
+    """Base class of several cells: parameters, state and extra are tuples with an item for each cell.
+
+    `units` is a tuple too, or one number for all cells.  `extra` may be None if no cell takes any.
+    """
     cells: tuple
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not hasattr(self.cells, "__iter__"):
             given = getattr(self.cells, "name", type(self.cells).__name__)
             raise NotSupported(type(self).__name__, f"cells is a {given}, expected a tuple of cells",
@@ -21,72 +27,84 @@ class MultiCell(Cell):
         object.__setattr__(self, "cells", tuple(self.cells))
         for cell in self.cells:
             if not hasattr(cell, "forward"):
-                raise NotSupported(type(self).__name__, f"{cell!r} is no cell: it has no forward")
+                raise NotSupported(type(self).__name__, f"{cell!r} is not a cell: it has no forward")
 
     @property
-    def name(self):
+    def name(self) -> str:
         return f"{type(self).__name__}({', '.join(cell.name for cell in self.cells)})"
 
-    def axes(self):
+    def axes(self) -> Any:
         return tuple(cell.axes() for cell in self.cells)
 
-    def units(self, p):
+    def units(self, p: Tree) -> Any:
         return tuple(cell.units(q) for cell, q in zip(self.cells, p))
 
-    def n_in(self, x):
+    def n_in(self, x: Tree) -> Any:
         return self.cells[0].n_in(x)
 
-    def lead(self, rows):
+    def lead(self, rows: tuple) -> Any:
         return self.cells[0].lead(rows)
 
-    def zeros(self, batch, units, xp=numpy, dtype="float32"):
+    def zeros(self, batch: Any, units: Any, xp: Any = numpy, dtype: Any = "float32") -> State:
         return tuple(cell.zeros(batch, n, xp, dtype) for cell, n in zip(self.cells, self.units_per_cell(units)))
 
-    def units_per_cell(self, units):                      # one number means the same for all
+    def units_per_cell(self, units: Any) -> tuple:
+        """`units` as a tuple."""
         return units if isinstance(units, (tuple, list)) else (units,) * len(self.cells)
 
-    def prepare(self, p, extra=None):
+    def prepare(self, p: Tree, extra: Tree = None) -> tuple[Tree, Tree, Any]:
         return tuple(zip(*(cell.prepare(q, e) for cell, q, e in zip(self.cells, p, self.extra_per_cell(extra)))))
 
-    def prepare_backward(self, p, kept, dp, dextra):
-        back = zip(*(cell.prepare_backward(*a) for cell, *a in zip(self.cells, p, kept, dp, self.extra_per_cell(dextra))))
-        dp, dextra = map(tuple, back)
+    def prepare_backward(self, p: Tree, kept: Any, dp: Tree, dextra: Tree) -> tuple[Tree, Tree]:
+        each = zip(self.cells, p, kept, dp, self.extra_per_cell(dextra))
+        dp, dextra = map(tuple, zip(*(cell.prepare_backward(*given) for cell, *given in each)))
         return dp, dextra if any(e is not None for e in dextra) else None
 
-    def extra_per_cell(self, extra):                        # extra may be None: nobody takes any
+    def extra_per_cell(self, extra: Tree) -> tuple:
+        """`extra` as a tuple."""
         return extra or (None,) * len(self.cells)
 
-    def check(self, p, x, s, extra=None, lead="B"):
-        for what, given in (("parameters", p), ("the state", s), ("extra", self.extra_per_cell(extra))):
-            if not isinstance(given, tuple) or len(given) != len(self.cells):
-                got = f"of {len(given)}" if isinstance(given, tuple) else ""
-                raise ShapeError(self.name, f"{what} is a {type(given).__name__} {got}".rstrip()
+    def check(self, p: Tree, x: Tree, s: State, extra: Tree = None, lead: str = "B") -> Any:
+        for what, tree in (("parameters", p), ("the state", s), ("extra", self.extra_per_cell(extra))):
+            if not isinstance(tree, tuple) or len(tree) != len(self.cells):
+                got = f"of {len(tree)}" if isinstance(tree, tuple) else ""
+                raise ShapeError(self.name, f"{what} is a {type(tree).__name__} {got}".rstrip()
                                  + f", expected a tuple of {len(self.cells)}, one for each cell")
         return self.check_cells(p, x, s, self.extra_per_cell(extra), lead)
 
-    def check_cells(self, p, x, s, extra, lead):
+    def check_cells(self, p: Tree, x: Tree, s: State, extra: Tree, lead: str) -> Any:
+        """`check` of every cell; returns shape and dtype of the output."""
         raise NotImplementedError
 
 
 class Stack(MultiCell):
-    """One on the other: the output of each is the input of the next."""
+    """Cells one on the other: the output of each is the input of the next.
 
-    def width(self, units):
+    Shapes        x of the first cell, the output of the last; parameters, state and extra are tuples, an item per cell
+    Same as       torch's num_layers (its dropout: a Stack of Dropout cells), Keras StackedRNNCells, TF 1 MultiRNNCell
+    Errors        NotSupported: no tuple of cells; ShapeError: parameters, a state or extra for another number of cells
+
+    >>> import rnnref
+    >>> Stack((rnnref.cells.SimpleRNN(), rnnref.cells.GRU(recurrent_bias=False))).shapes(3, (4, 2))
+    ({'W': (3, 4), 'b': (4,), 'R': (4, 4)}, {'W': (4, 6), 'b': (6,), 'R': (2, 6)})
+    """
+
+    def width(self, units: Any) -> int:
         return self.cells[-1].width(self.units_per_cell(units)[-1])
 
-    def shapes(self, n_in, units):
+    def shapes(self, n_in: Any, units: Any) -> Any:
         shapes = []
         for cell, n in zip(self.cells, self.units_per_cell(units)):
             shapes.append(cell.shapes(n_in, n))
             n_in = cell.width(n)
         return tuple(shapes)
 
-    def check_cells(self, p, x, s, extra, lead):
+    def check_cells(self, p: Tree, x: Tree, s: State, extra: Tree, lead: str) -> Any:
         for cell, q, state, e in zip(self.cells, p, s, extra):
             x = cell.check(q, x, state, e, lead)
         return x
 
-    def forward(self, p, x, s, extra=None):
+    def forward(self, p: Tree, x: Tree, s: State, extra: Tree = None) -> tuple[Tree, State, Any]:
         new, kept = [], []
         for cell, q, state, e in zip(self.cells, p, s, self.extra_per_cell(extra)):
             x, state, k = cell.forward(q, x, state, e)
@@ -94,7 +112,7 @@ class Stack(MultiCell):
             kept.append(k)
         return x, tuple(new), tuple(kept)
 
-    def backward(self, p, kept, dy, dnew):
+    def backward(self, p: Tree, kept: Any, dy: Tree, dnew: State) -> tuple[Tree, State, Tree, Tree]:
         back = []
         for cell, q, k, d in reversed(list(zip(self.cells, p, kept, dnew))):
             dy, *rest = cell.backward(q, k, dy, d)
@@ -104,12 +122,26 @@ class Stack(MultiCell):
 
 
 class Bidirectional(MultiCell):
-    """One forwards and one backwards over the same inputs: not one step, so only `run` can run it.  ys is a pair."""
+    """Two cells over the same inputs, one forwards in time and one backwards: the outputs are a pair.
 
-    def shapes(self, n_in, units):
+    It has no single step, so only `run` can run it.
+
+    Shapes        x of both cells; outputs, parameters, state and extra are pairs
+    Same as       torch's bidirectional=True, Keras Bidirectional(merge_mode=None), TF 1 bidirectional_dynamic_rnn
+    Errors        NotSupported: no tuple of cells; ShapeError: not two of them, or parameters that do not fit
+
+    >>> import numpy as np, rnnref
+    >>> cell = Bidirectional((rnnref.cells.SimpleRNN(activation="linear"),) * 2)
+    >>> p = {"W": np.ones((1, 1)), "R": np.ones((1, 1)), "b": np.zeros(1)}
+    >>> ahead, back = rnnref.run(cell, (p, p), np.array([1.0, 2.0, 4.0]).reshape(3, 1, 1))[0]
+    >>> ahead.ravel(), back.ravel()
+    (array([1., 3., 7.]), array([7., 6., 4.]))
+    """
+
+    def shapes(self, n_in: Any, units: Any) -> Any:
         return tuple(cell.shapes(n_in, n) for cell, n in zip(self.cells, self.units_per_cell(units)))
 
-    def check_cells(self, p, x, s, extra, lead):
+    def check_cells(self, p: Tree, x: Tree, s: State, extra: Tree, lead: str) -> Any:
         if len(self.cells) != 2:
             raise ShapeError(self.name, f"{len(self.cells)} cells, expected 2: one for each direction")
         return tuple(cell.check(q, x, state, e, lead) for cell, q, state, e in zip(self.cells, p, s, extra))

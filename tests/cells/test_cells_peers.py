@@ -6,8 +6,7 @@ import rnnref
 from rnnref import cells
 from rnnref.testing.api import assert_close
 
-pytestmark = [pytest.mark.peers,
-              pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")]
+pytestmark = pytest.mark.peers
 T, B, I, U = 5, 2, 3, 4
 
 

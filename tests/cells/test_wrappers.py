@@ -1,4 +1,4 @@
-"""What the laws do not see of wrappers: whole numbers, refusals, and what they equal."""
+"""Wrappers beyond the laws: integer inputs, refusals, and what they equal."""
 import numpy as np
 import pytest
 
@@ -42,7 +42,7 @@ def test_embedding_is_its_rows():
 
 
 @pytest.mark.parametrize("ids, error, says", (
-    (np.ones((T, B, 1)), rnnref.DtypeError, "whole numbers"),
+    (np.ones((T, B, 1)), rnnref.DtypeError, "integers"),
     (np.full((T, B, 1), 7), rnnref.ShapeError, "from 0 to 6"),
     (np.zeros((T, B, 2), int), rnnref.ShapeError, "expected T B or T B 1")))
 def test_embedding_refuses(ids, error, says):
@@ -61,7 +61,7 @@ def test_names_of_devices(device, says):
 
 
 @pytest.mark.parametrize("cell, error, says", (
-    (Device(GRU(), device="gpu:1"), rnnref.DeviceError, "x lies in main memory"),
+    (Device(GRU(), device="gpu:1"), rnnref.DeviceError, "x is in main memory"),
     (Device(GRU(), device="tpu:0"), rnnref.NotSupported, "device='tpu:0'"),
     (Residual(OutputProjection(GRU(), size=2)), rnnref.ShapeError, "they are added"),
     (Highway(OutputProjection(GRU(), size=2)), rnnref.ShapeError, "they are mixed"),
@@ -71,10 +71,10 @@ def test_refusals(cell, error, says):
         rnnref.run(cell, parameters(cell), np.zeros((T, B, 3)))
 
 
-def test_a_function_without_its_way_back_runs_and_is_not_trained():
+def test_a_function_without_its_gradients_runs_and_is_not_trained():
     cell = Residual(GRU(), fn=lambda x, y: x * y)
     ys, _, tape = rnnref.run(cell, parameters(cell), np.ones((T, B, 3)))
-    with pytest.raises(rnnref.NotSupported, match="without its way back"):
+    with pytest.raises(rnnref.NotSupported, match="without its gradients"):
         rnnref.run_back(tape, ys)
 
 

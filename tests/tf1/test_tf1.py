@@ -229,7 +229,7 @@ STEP = np.ones((B, D))
     (lambda: tf1.DropoutWrapper(tf1.GRUCell(4), 0.0), rnnref.NotSupported, "input_keep_prob=0.0"),
     (lambda: tf1.DropoutWrapper(tf1.GRUCell(4), variational_recurrent=True), rnnref.NotSupported, "without dtype"),
     (lambda: tf1.DeviceWrapper(tf1.GRUCell(4), "/device:GPU:1").build(D, "float64")(
-        STEP, np.zeros((B, 4))), rnnref.DeviceError, "x lies in main memory"),
+        STEP, np.zeros((B, 4))), rnnref.DeviceError, "x is in main memory"),
     (lambda: tf1.InputProjectionWrapper(tf1.GRUCell(4), 2, input_size=2).build(D), rnnref.ShapeError, "input_size=2"),
     (lambda: tf1.GRUBlockCell(4, 4), rnnref.NotSupported, "give one of the two"),
     (lambda: tf1.MultiRNNCell([]), rnnref.NotSupported, "cells is empty"),
