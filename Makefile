@@ -13,12 +13,13 @@ DEMO   = .venv/bin/rnnref verify --against onnxruntime --html report.html --repo
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:           # all targets share one .venv
-.PHONY: help demo picture test kernels test-peers test-gpu soak-gpu bench-gpu probe-gpu lint bench clean distclean
+.PHONY: help demo picture test kernels test-peers coverage package oldest test-gpu soak-gpu bench-gpu probe-gpu lint bench \
+	clean distclean
 
 help:  ## list the targets
 	@awk 'BEGIN { FS = ":.*##  *" } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
-demo: .venv/.verify  ## hold onnxruntime to the operator text, and write report.html
+demo: .venv/.verify  ## are onnxruntime's RNN, GRU and LSTM right?  Prints the verdict, writes report.html
 	$(DEMO) $(ARGS)
 
 picture: .venv/.peers  ## the report that README.md shows, of a layer with a fault: rnnref/check/report.svg
@@ -36,6 +37,26 @@ kernels: .venv/.kernels  ## CUDA kernels without a GPU: run on the CPU (needs g+
 
 test-peers: .venv/.peers  ## tests against torch, keras, flax and jax (a larger download)
 	KERAS_BACKEND=$${KERAS_BACKEND:-torch} $(PYTEST) tests -n auto --dist loadfile -m peers $(ARGS)
+
+coverage: .venv/.peers  ## branch coverage of the tests, with the lines that none of them reaches
+	$(PY) -m coverage erase
+	KERAS_BACKEND=$${KERAS_BACKEND:-torch} $(PYTEST) -n auto --dist loadfile -m "not gpu" --cov --cov-report= $(ARGS)
+	$(PY) -m coverage report
+
+# What `pip install rnnref` gives: tests run beside the installed package, from a folder that has no source of it.
+package: .venv/.dev  ## build the wheel and the source archive, install the wheel into a new environment, test that
+	rm -rf build/package dist && mkdir -p build/package
+	$(PY) -m build -q && $(PY) -m tests.support.package_contents dist
+	$(PYTHON) -m venv build/package/venv
+	build/package/venv/bin/python -m pip --disable-pip-version-check install -q "$$(ls dist/*.whl)[verify,notebooks,plot,dev]"
+	cp -r tests notebooks setup.cfg README.md CONTRIBUTING.md Makefile build/package
+	cd build/package && venv/bin/python -m pytest tests -n auto --dist worksteal -m "not peers and not gpu and not kernels" $(ARGS)
+
+OLDEST ?= python3.10
+oldest:  ## tests with the oldest Python and NumPy that are supported: OLDEST=python3.10
+	$(OLDEST) -m venv build/oldest
+	build/oldest/bin/python -m pip --disable-pip-version-check install -q "numpy==2.0.*" -e ".[verify,plot,dev]"
+	build/oldest/bin/python -m pytest -n auto --dist worksteal -m "not peers and not gpu and not kernels" $(ARGS)
 
 # A machine with a card may hold nothing but a Python with CuPy: `make PY=python3 test-gpu` takes that as it is.
 GPU_NEEDS = $(if $(filter command,$(origin PY)),,.venv/.dev $(if $(CUDA),.venv/.cuda$(CUDA)))

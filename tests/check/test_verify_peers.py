@@ -14,8 +14,7 @@ torch = pytest.importorskip("torch")
 os.environ.setdefault("KERAS_BACKEND", "torch")
 keras = pytest.importorskip("keras")
 
-pytestmark = [pytest.mark.peers,                 # Keras on its torch backend
-              pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")]
+pytestmark = pytest.mark.peers
 T, B, I, H = 9, 3, 4, 6
 LENGTHS = [4, 9, 1]                               # not sorted
 BARS = {"float32": (1e-6, 5e-6), "float64": (1e-13, 1e-12)}      # outputs, gradients: the accuracy promised of torch

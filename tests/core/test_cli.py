@@ -1,8 +1,10 @@
-"""The command: exit statuses, what it prints and writes, and that its errors are readable."""
+"""The command: exit statuses, output, files, and readable errors."""
 import io
 import json
+import re
 import subprocess
 import sys
+from html import escape
 
 import numpy as np
 import onnx
@@ -17,26 +19,26 @@ from rnnref.check.random_inputs import draw_missing_inputs
 
 
 def run(capsys, *argv):
-    """(exit status, what it said, what it complained of)."""
+    """(exit status, standard output, standard error)."""
     try:
         status = cli.main([str(a) for a in argv])
-    except SystemExit as e:                       # argparse's way out
+    except SystemExit as e:                       # raised by argparse
         status = e.code
-    said = capsys.readouterr()
-    return status, said.out, said.err
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
 
 
 @pytest.fixture
 def survey_of(monkeypatch):
-    """Let `verify --against` find a report that is made up, and note how it was asked."""
-    asked = []
+    """A function that makes `verify --against` return a report of these rows; it returns the recorded calls."""
+    calls = []
 
     def plant(*rows):
         def survey(*arguments):
-            asked.append(arguments)
+            calls.append(arguments)
             return Report("planted", list(rows), {}, ["a finding"])
         monkeypatch.setattr("rnnref.survey.survey", survey)
-        return asked
+        return calls
     return plant
 
 
@@ -46,51 +48,101 @@ AGREES, DIFFERS, REFUSED = Row("Y", "g", 1e-8, 1e-6), Row("Y", "g", 0.5, 1e-6, "
 @pytest.mark.parametrize("rows, options, status", [
     ([AGREES], [], 0), ([AGREES, DIFFERS], [], 1), ([AGREES, REFUSED], [], 1), ([], [], 1),
     ([AGREES, DIFFERS], ["--report-only"], 0)])
-def test_the_exit_status_says_whether_all_agree(capsys, survey_of, rows, options, status):
+def test_exit_status_of_verify(capsys, survey_of, rows, options, status):
     survey_of(*rows)
     got, out, err = run(capsys, "verify", "--against", "onnxruntime", *options)
     assert (got, err) == (status, "") and out.startswith(Report("planted", rows).headline) and "a finding" in out
 
 
-def test_what_was_asked_for_is_what_is_surveyed(capsys, survey_of):
-    asked = survey_of(AGREES)
+def test_arguments_reach_the_survey(capsys, survey_of):
+    calls = survey_of(AGREES)
     run(capsys, "verify", "--against", "onnx.reference", "--ops", "lstm,RNN", "--seed", "7")
-    assert asked == [("onnx.reference", ("RNN", "LSTM"), 7, None)]
+    assert calls == [("onnx.reference", ("RNN", "LSTM"), 7, None)]
 
 
 def test_a_survey_of_onnxruntime_is_printed_and_written(capsys, tmp_path):
-    page, held = tmp_path / "r.html", tmp_path / "r.json"
-    status, out, err = run(capsys, "verify", "--against", "onnxruntime", "--ops", "RNN", "--html", page, "--json", held)
+    page, file = tmp_path / "r.html", tmp_path / "r.json"
+    status, out, err = run(capsys, "verify", "--against", "onnxruntime", "--ops", "RNN", "--html", page, "--json", file)
     assert (status, err) == (1, "")
+    headline = ("onnxruntime's RNN is right except in two cases; you are affected if an RNN has a sequence of length 0 "
+                "with an initial state or if an RNN leaves out alpha or beta of Affine, ScaledTanh or ThresholdedRelu.")
+    assert " ".join(out.split()).startswith(headline)
     assert "RNN, sequence_lens: onnxruntime" in out and "Reading(empty_row='zero')" in out and "refuses" in out
-    assert out.splitlines()[-2:] == [f"written: {page}", f"written: {held}"]
-    assert max(map(len, out.splitlines()[:-2])) <= 120
-    found = json.loads(held.read_text())
-    assert not found["ok"] and found["counts"]["differs"] and found["findings"][0] in " ".join(out.split())
+    assert out.splitlines()[-2:] == [f"written: {page}", f"written: {file}"]
+    assert max(map(len, out.splitlines()[:-2])) <= 80
+    found = json.loads(file.read_text())
+    assert found["headline"] == headline and escape(headline) in page.read_text() and not found["ok"] and found["counts"]["differs"] and found["findings"][0] in " ".join(out.split())
     assert "<html" in page.read_text() and "onnxruntime" in page.read_text()
 
 
-@pytest.mark.parametrize("argv, said", [
-    ([], "COMMAND"),
+def test_json_to_standard_output_is_json_alone(capsys, survey_of, tmp_path):
+    survey_of(AGREES, DIFFERS)
+    status, out, err = run(
+        capsys, "verify", "--against", "onnxruntime", "--json", "-", "--html", tmp_path / "r.html")
+    assert status == 1 and json.loads(out)["counts"]["differs"] == 1
+    assert err == f"written: {tmp_path / 'r.html'}\n"
+
+
+@pytest.mark.parametrize("terminal, variables, coloured", [
+    (True, {}, True), (False, {}, False), (True, {"NO_COLOR": "1"}, False), (True, {"NO_COLOR": ""}, True),
+    (True, {"TERM": "dumb"}, False)])
+def test_colours_only_where_the_terminal_has_them(capsys, monkeypatch, survey_of, terminal, variables, coloured):
+    survey_of(AGREES, DIFFERS)
+    plain = run(capsys, "verify", "--against", "onnxruntime")[1]
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
+    out = run(capsys, "verify", "--against", "onnxruntime")[1]
+    assert ("\033[31mXX differs\033[0m" in out and "\033[32mok agrees\033[0m" in out) == coloured
+    assert (out == plain) == (not coloured) and re.sub("\033\\[\\d+m", "", out) == plain
+
+
+def test_without_arguments_the_help_is_printed(capsys):
+    status, out, err = run(capsys)
+    assert (status, err) == (0, "") and all(word in out for word in ("verify", "explain", "info", "--version"))
+    assert run(capsys, "--version") == (0, f"rnnref {rnnref.__version__}\n", "")
+
+
+@pytest.mark.parametrize("command", ["", "verify", "explain", "info"])
+def test_help_documents_the_exit_statuses(capsys, monkeypatch, command):
+    monkeypatch.setenv("COLUMNS", "80")
+    status, out, _ = run(capsys, *command.split(), "--help")
+    assert status == 0 and all(f"\n  {n}  " in out for n in range(4)) and max(map(len, out.splitlines())) <= 80
+    assert command != "explain" or "CELL [NAME=VALUE ...]" in out
+
+
+@pytest.mark.parametrize("argv, nearest", [
+    (["explian", "LSTM"], "explain"), (["verify", "--against", "torhc"], "torch"),
+    (["verify", "--agianst", "torch"], "--against"), (["explain", "lsmt"], "LSTM"),
+    (["explain", "GRU", "rest=before"], "reset"), (["explain", "GRU", "--unit", "3"], "--units")])
+def test_a_misspelt_name_suggests_one_other(capsys, argv, nearest):
+    status, _, err = run(capsys, *argv)
+    assert status == 2 and f"did you mean {nearest}?" in err and err.count("did you mean") == 1
+
+
+@pytest.mark.parametrize("argv, message", [
     (["verify"], "one of the arguments MODEL.onnx --against is required"),
     (["verify", "m.onnx", "--against", "onnxruntime"], "not allowed with argument"),
-    (["verify", "--against", "openvino"], "invalid choice: 'openvino'"),
+    (["verify", "--against", "openvino"], "unknown engine: openvino; choose from onnxruntime, "),
     (["verify", "--against", "onnxruntime", "--ops", "LSTM,CONV"], "expected some of RNN,GRU,LSTM"),
     (["verify", "--against", "onnxruntime", "--seed", "x"], "invalid int value: 'x'"),
     (["verify", "nowhere.onnx"], "rnnref: verify: nowhere.onnx cannot be read: No such file"),
     (["explain"], "CELL"),
     (["explain", "Perceptron"], "rnnref: explain: no cell is called 'Perceptron'\n  known  SimpleRNN"),
     (["explain", "LSTM", "peepholes"], "expected NAME=VALUE"),
+    (["explain", "GRU", "--frob", "3"], "unknown option: --frob"),
     (["explain", "LSTM", "gates=9"], "rnnref: LSTM: got an unexpected keyword argument 'gates'"),
     (["explain", "GRU", "reset=later"], "rnnref: GRU: reset='later'"),
     (["explain", "GRU", "--units", "0"], "expected a positive integer"),
 ], ids=" ".join)
-def test_what_is_asked_wrongly_is_said_without_a_traceback(capsys, argv, said):
+def test_wrong_arguments_are_errors_without_a_traceback(capsys, argv, message):
     status, out, err = run(capsys, *argv)
-    assert status == 2 and said in err and "Traceback" not in err
+    assert status == 2 and message in err and "Traceback" not in err
 
 
-def test_a_report_that_cannot_be_written_is_said(capsys, survey_of, tmp_path):
+def test_a_report_that_cannot_be_written_is_an_error(capsys, survey_of, tmp_path):
     survey_of(AGREES)
     status, _, err = run(capsys, "verify", "--against", "onnxruntime", "--html", tmp_path / "no" / "r.html")
     assert status == 2 and "cannot be written: No such file or directory" in err
@@ -99,7 +151,7 @@ def test_a_report_that_cannot_be_written_is_said(capsys, survey_of, tmp_path):
 @pytest.mark.parametrize("engine, package, brought_by", [
     ("onnxruntime", "onnxruntime", "verify"), ("onnx.reference", "onnx", "verify"), ("torch", "torch", "peers"),
     ("keras", "keras", "peers")])
-def test_a_missing_package_is_said_with_the_command_that_installs_it(capsys, monkeypatch, engine, package, brought_by):
+def test_a_missing_package_is_an_error_with_the_command_that_installs_it(capsys, monkeypatch, engine, package, brought_by):
     def missing(name, *rest):
         if name.partition(".")[0] == package:
             raise ModuleNotFoundError(f"No module named {name!r}", name=package)
@@ -112,13 +164,13 @@ def test_a_missing_package_is_said_with_the_command_that_installs_it(capsys, mon
     assert f"needs the package {package}, which is not installed" in err
 
 
-def test_a_mistake_of_ours_is_neither_a_difference_nor_a_usage_error(capsys, monkeypatch):
-    monkeypatch.setattr(info, "machine", lambda: 1 / 0)
+def test_an_internal_error_is_neither_a_difference_nor_a_usage_error(capsys, monkeypatch):
+    monkeypatch.setattr(info, "describe_machine", lambda: 1 / 0)
     status, _, err = run(capsys, "info")
-    assert status == 3 and "ZeroDivisionError" in err and "mistake of rnnref" in err
+    assert status == 3 and "ZeroDivisionError" in err and "an error of rnnref itself" in err
 
 
-def test_a_bar_is_shown_only_where_somebody_looks(monkeypatch):
+def test_a_progress_bar_is_shown_only_on_a_terminal(monkeypatch):
     class Terminal(io.StringIO):
         def isatty(self):
             return True
@@ -142,7 +194,7 @@ def lstm_model(path, **attributes):
     return path
 
 
-def test_a_model_is_held_to_the_reference(capsys, tmp_path):
+def test_a_model_is_compared_with_the_reference(capsys, tmp_path):
     good, bad = lstm_model(tmp_path / "good.onnx"), lstm_model(tmp_path / "bad.onnx", clip=0.3)
     assert run(capsys, "verify", good)[0] == 0
     status, out, _ = run(capsys, "verify", bad)
@@ -150,7 +202,7 @@ def test_a_model_is_held_to_the_reference(capsys, tmp_path):
     assert run(capsys, "verify", bad, "--report-only")[0] == 0
 
 
-def test_inputs_of_a_model_are_drawn_or_given(capsys, tmp_path):
+def test_inputs_of_a_model_are_drawn_or_read(capsys, tmp_path):
     model, given = lstm_model(tmp_path / "m.onnx"), tmp_path / "x.npz"
     drawn = draw_missing_inputs(model)
     assert drawn["X"].shape == (6, 4, 3) and drawn["lens"].tolist() == [6, 4, 2, 1]
@@ -169,7 +221,7 @@ def test_inputs_of_a_model_are_drawn_or_given(capsys, tmp_path):
 
 
 @pytest.mark.parametrize("name", CATALOG)
-def test_explain_says_every_parameter_with_its_shape(capsys, name):
+def test_explain_lists_every_parameter_with_its_shape(capsys, name):
     status, out, err = run(capsys, "explain", name.upper(), "--units", "7", "--inputs", "11")
     cell = CATALOG[name](**EXAMPLES.get(name, {}))
     assert (status, err) == (0, "") and out.startswith(f"{name}(" if name in EXAMPLES else f"{name}(): ")
@@ -185,7 +237,7 @@ def test_explain_says_every_parameter_with_its_shape(capsys, name):
         assert f"gate blocks {' '.join(cell.gates)}" in out
 
 
-def test_explain_of_options_says_their_equations_and_who_else_has_them(capsys):
+def test_explain_of_options_gives_their_equations_and_the_frameworks_that_have_them(capsys):
     _, out, _ = run(capsys, "explain", "LSTM", "peepholes=True", "projection=2", "gate=hard_sigmoid@keras2")
     assert "o = hard_sigmoid(alpha=0.2, beta=0.5)(x W_o + h R_o + b_o + Wpo c')" in out and "h' = (o tanh(c')) P" in out
     assert all(f"\n    {name} " in out for name in ("Wpi", "Wpf", "Wpo", "P"))
@@ -193,10 +245,10 @@ def test_explain_of_options_says_their_equations_and_who_else_has_them(capsys):
     assert "cannot: " in lines["torch"] and "cannot: projection=2" in lines["onnx"]
 
 
-def test_info_says_versions_back_ends_and_devices(capsys):
+def test_info_lists_versions_array_packages_and_devices(capsys):
     status, out, err = run(capsys, "info")
     assert (status, err) == (0, "")
-    for word in (rnnref.__version__, np.__version__, "onnxruntime", "cupy", "cpu, ", "Back ends", "Devices"):
+    for word in (rnnref.__version__, np.__version__, "onnxruntime", "cupy", "cpu, ", "Array packages", "Devices"):
         assert word in out
 
 
@@ -210,7 +262,6 @@ def test_the_module_is_the_command_and_imports_nothing_heavy():
 
 
 @pytest.mark.peers
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")          # of Keras on torch
 @pytest.mark.parametrize("engine, op, groups", [("torch", "RNN", 9), ("keras", "GRU", 5)])
 def test_the_layers_of_a_framework_agree(capsys, tmp_path, engine, op, groups):
     held = tmp_path / "r.json"

@@ -191,7 +191,6 @@ def test_every_notebook_is_tested():
 
 
 @pytest.mark.peers
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")       # of Keras on torch
 def test_keras_says_what_is_stored():
     import keras
 

@@ -13,7 +13,6 @@ from tests.support.weights import arrays_of, draw_parameters, outputs, run_layer
 os.environ.setdefault("KERAS_BACKEND", "torch")   # before they are imported, in the tests
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 peers = pytest.mark.peers
-old_keras = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 T, B, I, U = 4, 2, 3, 2
 SPACES = {1: ((3,), (4,)), 2: ((3, 2), (3, 4)), 3: ((2, 1, 3), (3, 2, 3))}    # kernel, places
 
@@ -117,7 +116,6 @@ def built(layer, x_shape):
 
 
 @peers
-@old_keras
 @pytest.mark.parametrize("dims, name", [(1, "strides"), *((2, name) for name in KERAS_OPTIONS), (3, "valid")])
 def test_keras(dims, name):
     keras = pytest.importorskip("keras")
@@ -129,7 +127,6 @@ def test_keras(dims, name):
 
 
 @peers
-@old_keras
 def test_keras_refusals():
     layers = pytest.importorskip("keras").layers
     for told, said in (({"dilation_rate": 2}, "dilation_rate="),

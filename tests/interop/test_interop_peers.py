@@ -12,8 +12,7 @@ from tests.support.weights import run_layers
 
 os.environ.setdefault("KERAS_BACKEND", "torch")   # before they are imported, by the fixtures
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-pytestmark = [pytest.mark.peers,                  # the warning: Keras's variables meeting NumPy 2
-              pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")]
+pytestmark = pytest.mark.peers
 T, B, I, U = 6, 3, 4, 5
 
 

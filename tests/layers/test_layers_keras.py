@@ -16,8 +16,7 @@ from tests.support.keras_pairs import (BACK, CONFIGURED, DTYPES, FAMILIES, MASKS
 
 os.environ.setdefault("KERAS_BACKEND", "torch")   # before Keras is imported, by the fixture
 
-pytestmark = [pytest.mark.peers,                  # the warning: Keras's variables meeting NumPy 2
-              pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")]
+pytestmark = pytest.mark.peers
 
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 each_family = pytest.mark.parametrize("family", FAMILIES)
