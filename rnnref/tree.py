@@ -25,9 +25,9 @@ def map_structure(f: Callable, tree: Tree, *rest: Tree) -> Tree:
     if tree is None:
         return None
     if isinstance(tree, dict):
-        return {k: map_structure(f, v, *(r[k] for r in rest)) for k, v in tree.items()}
+        return {k: map_structure(f, v, *[r[k] for r in rest]) for k, v in tree.items()}
     if isinstance(tree, tuple):
-        return tuple_like(tree, [map_structure(f, v, *(r[i] for r in rest)) for i, v in enumerate(tree)])
+        return tuple_like(tree, [map_structure(f, *items) for items in zip(tree, *rest, strict=True)])
     return f(tree, *rest)
 
 

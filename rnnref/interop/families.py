@@ -1,4 +1,5 @@
 """The cell of rnnref that computes what a layer of another framework does, and the options that layer can have."""
+from functools import lru_cache
 from typing import Any, Union
 
 from ..arrays import Array, asnumpy
@@ -65,8 +66,18 @@ def cell_for(family: str, framework: Union[str, Layout], **options: Any) -> Any:
     layout = layout_of(family, framework)
     if options.get("bias") is False:
         options = {"recurrent_bias": False} | options
-    cell = _FAMILIES[family](**layout.options | options)
-    default, actual = traits(_FAMILIES[family](**layout.options)), traits(cell)
+    make = _make_cell if all(type(value) in _PLAIN for value in options.values()) else _make_cell.__wrapped__
+    return make(layout, **options)
+
+
+_PLAIN = (bool, int, float, str, type(None))      # equal ones of the same type are the same option
+
+
+@lru_cache(maxsize=256, typed=True)
+def _make_cell(layout, **options):
+    """The cell, the same object for the same options: what is known of a cell is known by the object."""
+    cell = _FAMILIES[layout.family](**layout.options | options)
+    default, actual = traits(_FAMILIES[layout.family](**layout.options)), traits(cell)
     for name in options:
         if actual[name] != default[name] and name not in _BIAS_OPTIONS:
             _check_option(layout, name, actual[name], default[name])

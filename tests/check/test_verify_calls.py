@@ -1,0 +1,21 @@
+"""How many Python functions a verification calls: what is looked up again and again shows here before it shows in time."""
+import cProfile
+import pstats
+
+import pytest
+
+import rnnref
+
+CALLS = 28_000                                    # 25,000 when this was written, of which torch has 1,000
+
+
+@pytest.mark.peers
+def test_calls_of_a_verification():
+    """The second verification in a process; the first one imports."""
+    import torch
+    lstm, x = torch.nn.LSTM(3, 4, num_layers=2, bidirectional=True), torch.randn(6, 2, 3)
+    assert rnnref.verify(lstm, x).ok
+    profile = cProfile.Profile(builtins=False)
+    report = profile.runcall(rnnref.verify, lstm, x)
+    assert report.ok and len(report.rows) == 22   # all that can be compared was
+    assert pstats.Stats(profile).total_calls <= CALLS
