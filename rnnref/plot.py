@@ -1,28 +1,31 @@
-"""Pictures of what a sequence leaves behind.  (floor 12)
+"""Pictures of a run: what gates did, and how far gradients reach.
 
-    gates(tape)              what every gate and state did, steps x units; `traces` are its numbers
-    gradient_flow(curves)    how much gradient reaches each step;          `flow` gives them
-    unroll(cell)             the loop, drawn
+    gates(tape)              heat maps of every gate and state, steps x units; `traces` gives the numbers
+    gradient_flow(curves)    how much gradient reaches each step; `gradient_norms` gives the numbers
+    unroll(cell)             a drawing of the loop
 
-A picture is a value: each function returns a matplotlib Figure.  A notebook shows it when it is the last line of a
-cell, and `figure.savefig(path)` writes it.  matplotlib is imported when the first picture is made.
+Each function returns a matplotlib Figure.  A notebook shows it when it is the last line of a cell, and
+`figure.savefig(path)` writes it.  matplotlib is imported when the first picture is made.
 """
 from functools import partial
 from io import BytesIO
 from itertools import cycle
+from typing import Any, Optional, Sequence
 
 import numpy
 
 from .arrays import asnumpy
+from .cell import name_of
 from .errors import NotSupported, ShapeError, import_optional
+from .loops.run import Tape
 from .shapes import check_like
-from .tree import choose, first_leaf, leaves, zeros_like
+from .tree import Tree, choose, first_leaf, leaves, zeros_like
 from .wrappers.stack import Bidirectional, MultiCell
 
 _TITLES = {"i": "input gate", "f": "forget gate", "o": "output gate", "g": "candidate", "c": "cell state",
-          "r": "reset gate", "z": "update gate", "n": "candidate", "h": "output"}
+           "r": "reset gate", "z": "update gate", "n": "candidate", "h": "output"}
 _STATES = "gnch"                                   # drawn around zero; the rest are gates, drawn from 0 to 1
-GATE_COLOURMAP, STATE_COLOURMAP = "YlGnBu", "RdBu_r"                 # both are read right with any colour vision
+GATE_COLOURMAP, STATE_COLOURMAP = "YlGnBu", "RdBu_r"                 # both can be read with any colour vision
 _DEAD_COLOUR = "0.85"                                     # grey: steps where the row is not live
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")       # Okabe & Ito (2008)
 _DASHES = ("-", "--", "-.", ":")
@@ -30,9 +33,10 @@ _GRADIENT_COLOUR = COLOURS[1]
 
 
 def _make_figure(width, height):
-    """A Figure of so many inches.  pyplot does not hold it: it lives as long as the caller keeps it."""
-    fig = import_optional("matplotlib.figure", "plot", "rnnref.plot").Figure((width, height), dpi=100, layout="constrained")
-    fig._repr_png_ = partial(_encode_png, fig)            # what a notebook asks for
+    """A Figure of this size in inches, unknown to pyplot: it is freed with the caller's last reference."""
+    figure = import_optional("matplotlib.figure", "plot", "rnnref.plot")
+    fig = figure.Figure((width, height), dpi=100, layout="constrained")
+    fig._repr_png_ = partial(_encode_png, fig)            # called by notebooks
     return fig
 
 
@@ -42,8 +46,8 @@ def _encode_png(fig):
     return file.getvalue()
 
 
-def traces(tape, row=0):
-    """What the tape of `run` kept of one row of the batch, by name: {"i": [T, U], ..., "c": [T, U], "h": [T, H]}.
+def traces(tape: Tape, row: int = 0) -> dict[str, numpy.ndarray]:
+    """The gates and states of one row of the batch, from the tape of `run`: {"i": [T, U], ..., "h": [T, H]}.
 
     The gates of the cell and the cell state; "h" is the output.  Of several cells, each name starts with the number of
     the cell ("0.i").  NaN where the row is not live.
@@ -53,14 +57,15 @@ def traces(tape, row=0):
     >>> import numpy as np, rnnref
     >>> cell = rnnref.cells.GRU()
     >>> p = rnnref.init.parameters(cell, 3, 4, np.random.default_rng(0))
-    >>> ys, new, tape = rnnref.loops.run(cell, p, np.ones((5, 2, 3), "float32"))
+    >>> ys, new, tape = rnnref.run(cell, p, np.ones((5, 2, 3), "float32"))
     >>> {name: a.shape for name, a in traces(tape).items()}
     {'r': (5, 4), 'z': (5, 4), 'n': (5, 4), 'h': (5, 4)}
     """
     ys = tape.like[0]
     T, B = first_leaf(ys).shape[:2]
     if not 0 <= row < B:
-        raise ShapeError("plot", f"row={row}, expected one from 0 to {B - 1}", axes=f"B = {B}, the rows of the batch")
+        raise ShapeError("plot", f"row={row}, expected a number from 0 to {B - 1}",
+                         axes=f"B = {B}, the rows of the batch")
     steps = [_find_gates(tape.cell, tape.kept(t)) for t in range(T)]
     found = {name: numpy.stack([asnumpy(step[name])[row] for step in steps]) for name in steps[0]}
     for path, y in leaves(ys):
@@ -86,7 +91,7 @@ def _find_gates(cell, kept):
     if isinstance(cell, MultiCell):
         each = [_find_gates(one, k) for one, k in zip(cell.cells, kept)]
         return {f"{n}.{name}": a for n, one in enumerate(each) for name, a in one.items()}
-    while not hasattr(cell, "gates") and hasattr(cell, "cell"):   # a wrapper: what it keeps lies around the inner one's
+    while not hasattr(cell, "gates") and hasattr(cell, "cell"):   # a wrapper: its tape contains that of its cell
         cell = cell.cell
     wanted = dict.fromkeys(["i", "f", *getattr(cell, "gates", ""), "c"])          # both i and f where one is the other
     paths = sorted(leaves(kept), key=lambda leaf: leaf[0].count("."))             # arguments lie deeper than gates
@@ -95,20 +100,20 @@ def _find_gates(cell, kept):
         if name in wanted and wanted[name] is None and getattr(a, "ndim", 0) == 2:
             wanted[name] = a
     if all(a is None for a in wanted.values()):
-        name = getattr(cell, "name", type(cell).__name__)
-        raise NotSupported("plot", f"{name} keeps nothing under the name of a gate", kept=" ".join(dict(paths)))
+        raise NotSupported("plot", f"{name_of(cell)} keeps nothing under the name of a gate",
+                           kept=" ".join(dict(paths)))
     return {name: a for name, a in wanted.items() if a is not None}
 
 
-def gates(tape, row=0, labels=None):
-    """Heat maps of what `traces` finds, steps across and units down: gates from 0 (shut) to 1 (open), states around 0.
+def gates(tape: Tape, row: int = 0, labels: Optional[Sequence[str]] = None) -> Any:
+    """Heat maps of `traces`, steps across and units down: gates from 0 (shut) to 1 (open), states around 0.
 
-    All gates have one scale, and so have all states.  `labels` names the steps: a character or a word each.
+    All gates share one scale, and all states another.  `labels` names the steps: a character or a word each.
 
     >>> import numpy as np, rnnref
     >>> cell = rnnref.cells.LSTM()
     >>> p = rnnref.init.parameters(cell, 3, 4, np.random.default_rng(0))
-    >>> ys, new, tape = rnnref.loops.run(cell, p, np.ones((5, 2, 3), "float32"))
+    >>> ys, new, tape = rnnref.run(cell, p, np.ones((5, 2, 3), "float32"))
     >>> gates(tape).savefig("gates.png")                          # doctest: +SKIP
     """
     found = traces(tape, row)
@@ -133,7 +138,7 @@ def gates(tape, row=0, labels=None):
 
 
 def _make_panels(rows, columns, T, U):
-    """A figure of so many panels, no wider than a notebook."""
+    """A figure with rows x columns of panels, no wider than a notebook."""
     width = min(max(2.2, 0.22 * T), 9.2 / columns)
     height = min(max(1.0, 0.16 * U), 2.6)
     fig = _make_figure(width * columns + 1, (height + 0.45) * rows + 0.35)
@@ -143,10 +148,11 @@ def _make_panels(rows, columns, T, U):
 def _draw_heatmap(ax, a, name, signed, limit):
     """One array [T, U] as an image, units down."""
     ax.set_title(" ".join(filter(None, [name, _TITLES.get(name[-1])])), fontsize=10)
-    ax.set_facecolor(_DEAD_COLOUR)                        # seen where the image has no number
+    ax.set_facecolor(_DEAD_COLOUR)                        # shows where the image is NaN
     ax.yaxis.get_major_locator().set_params(integer=True, nbins=6)
     low, high = (-limit, limit) if signed else (0, 1)
-    return ax.imshow(numpy.ma.masked_invalid(a.T), cmap=STATE_COLOURMAP if signed else GATE_COLOURMAP, vmin=low, vmax=high, aspect="auto",
+    colours = STATE_COLOURMAP if signed else GATE_COLOURMAP
+    return ax.imshow(numpy.ma.masked_invalid(a.T), cmap=colours, vmin=low, vmax=high, aspect="auto",
                      interpolation="nearest")
 
 
@@ -160,29 +166,29 @@ def _label_steps(ax, labels):
         ax.set_xticks(range(len(labels)), labels, fontsize=8, family="monospace")
 
 
-def gradient_norms(tape, dys=None, ds=None):
+def gradient_norms(tape: Tape, dys: Tree = None, ds: Tree = None) -> dict[str, numpy.ndarray]:
     """|dL/ds_t| for the state before each step t, and for the last state: {"h": [T + 1], "c": [T + 1]}.
 
     dys, ds are the gradients of the outputs and of the last state, as `run_back` takes them; None is zero.  Norms are
-    over the units and all rows.  Steps are counted in the order in which the loop took them.
+    over the units and all rows.  Steps are numbered in the order of the loop.
 
     Errors  NotSupported: two directions, or outputs past the end that are not zero.  ShapeError: dys or ds do not fit.
 
     >>> import numpy as np, rnnref
     >>> cell = rnnref.cells.SimpleRNN(activation="linear")
     >>> p = {"W": np.ones((1, 1)), "R": np.full((1, 1), 0.5), "b": np.zeros(1)}
-    >>> ys, new, tape = rnnref.loops.run(cell, p, np.ones((3, 1, 1)))
+    >>> ys, new, tape = rnnref.run(cell, p, np.ones((3, 1, 1)))
     >>> gradient_norms(tape, ds=new._replace(h=np.ones((1, 1))))["h"]
     array([0.125, 0.25 , 0.5  , 1.   ])
     """
     cell, (ys, new), live = tape.cell, tape.like, tape.live
     if isinstance(cell, Bidirectional):
-        raise NotSupported("flow", "two directions have two gradients at each step", fix="run each by itself")
+        raise NotSupported("gradient_norms", "two directions have two gradients at each step", fix="run each by itself")
     if live is not None and tape.padding != "zero":
-        raise NotSupported("flow", f"padding={tape.padding!r}", fix="run with padding='zero'")
+        raise NotSupported("gradient_norms", f"padding={tape.padding!r}", fix="run with padding='zero'")
     dys, ds = [zeros_like(a) if d is None else d for d, a in zip((dys, ds), (ys, new))]
-    check_like("flow", "dys", dys, ys)
-    check_like("flow", "ds", ds, new)
+    check_like("gradient_norms", "dys", dys, ys)
+    check_like("gradient_norms", "ds", ds, new)
     p, norms = cell.prepare(tape.p, tape.extra)[0], [_compute_norms(ds)]
     for t in range(len(dys)) if tape.reverse else range(len(dys))[::-1]:
         before = cell.backward(p, tape.kept(t), dys[t], ds)[1]
@@ -195,10 +201,10 @@ def _compute_norms(ds):
     return {path: float(numpy.linalg.norm(asnumpy(a).astype("float64"))) for path, a in leaves(ds)}
 
 
-def gradient_flow(curves, of="h"):
-    """Curves of `flow` against t, on one logarithmic scale: {label: [T + 1]}, or {panel: {label: [T + 1]}}.
+def gradient_flow(curves: dict, of: str = "h") -> Any:
+    """Curves of `gradient_norms` against t, on one logarithmic scale: {label: [T + 1]}, or {panel: {label: [T + 1]}}.
 
-    `of` is the name of the state in the label of the axis.  What is exactly zero has no logarithm, and is left out.
+    `of` is the name of the state in the label of the axis.  Values that are exactly zero are left out.
 
     >>> import numpy as np
     >>> fig = gradient_flow({"R = 0.5": 0.5 ** np.arange(4.0)[::-1]})
@@ -220,10 +226,10 @@ def gradient_flow(curves, of="h"):
     return fig
 
 
-def unroll(cell, steps=3, backward=False, name=None):
-    """The loop over a gated cell as a drawing, a box for each step; with `back` the way of the gradients too, dashed.
+def unroll(cell: Any, steps: int = 3, backward: bool = False, name: Optional[str] = None) -> Any:
+    """A drawing of the loop over a gated cell, a box for each step; with `backward` also its gradients, dashed.
 
-    name    what the boxes say, if not the name of the rule
+    name    the label of the boxes, if not the name of the rule
 
     Errors  NotSupported: the cell has no one state to draw (several cells, a wrapper).
 
@@ -231,7 +237,7 @@ def unroll(cell, steps=3, backward=False, name=None):
     >>> unroll(rnnref.cells.LSTM()).savefig("loop.png")           # doctest: +SKIP
     """
     if not hasattr(cell, "rule"):
-        raise NotSupported("unroll", f"{getattr(cell, 'name', type(cell).__name__)} is not one gated cell")
+        raise NotSupported("unroll", f"{name_of(cell)} is not one gated cell")
     fig = _make_figure(2.2 * steps + 1.4, 3.2)
     ax = fig.subplots()
     ax.set(xlim=(-1.7, 2.2 * steps - 0.5), ylim=(-1.6, 1.6))
@@ -239,7 +245,7 @@ def unroll(cell, steps=3, backward=False, name=None):
     fields = list(cell.rule.widths.items())
     lanes = numpy.linspace(0.3, -0.3, len(fields)) if len(fields) > 1 else [0.0]
     for t in range(steps + 1):
-        at, shown = 2.2 * t, t == 0               # shapes are said once
+        at, shown = 2.2 * t, t == 0               # shapes are shown once
         for (field, width), y in zip(fields, lanes):
             _draw_arrow(ax, (at - 1.6, y), (at - 0.6, y), f"{field}_{t}", f" [B, {width}]" * shown, backward)
         if t < steps:
@@ -257,7 +263,7 @@ def _draw_box(ax, x, name):
 
 
 def _draw_arrow(ax, start, end, name, shape, backward):
-    """An arrow with its name and shape; with `back` that of its gradient beside it, the other way."""
+    """An arrow with its name and shape; with `backward` one for its gradient beside it, the other way."""
     across = start[1] == end[1]
     place = {"ha": "center", "va": "bottom"} if across else {"ha": "right", "va": "center"}
     gap = (0, 0.05) if across else (-0.08, 0)
@@ -270,4 +276,5 @@ def _draw_arrow(ax, start, end, name, shape, backward):
         place = {"ha": "center", "va": "top"} if across else {"ha": "left", "va": "center"}
         start, end = ([a + o for a, o in zip(point, off)] for point in (start, end))
         ax.annotate("", start, end, arrowprops=head | {"color": _GRADIENT_COLOUR, "linestyle": "--"})
-        ax.text(*(m + o - g for m, o, g in zip(middle, off, gap)), f"$d{name}$", fontsize=10, color=_GRADIENT_COLOUR, **place)
+        at = [m + o - g for m, o, g in zip(middle, off, gap)]
+        ax.text(*at, f"$d{name}$", fontsize=10, color=_GRADIENT_COLOUR, **place)

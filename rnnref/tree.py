@@ -31,7 +31,7 @@ def map_structure(f: Callable, tree: Tree, *rest: Tree) -> Tree:
     return f(tree, *rest)
 
 
-def tuple_like(like: tuple, items: Iterable) -> tuple:
+def tuple_like(like: Any, items: Iterable) -> tuple:
     """`items` as a tuple of the type of `like`, which may be a named tuple."""
     return type(like)(*items) if hasattr(like, "_fields") else tuple(items)
 

@@ -14,7 +14,7 @@ from ..loops.run import run, run_back
 from ..tree import first_leaf, map_structure, stack, zeros_like
 from .cell import Gradients, Result
 
-PLAIN = {"paths": ("plain", "bidirectional"), "kernels": False}
+PLAIN: dict[str, Any] = {"paths": ("plain", "bidirectional"), "kernels": False}
 
 # What TF puts in front of the names of a cell's variables, for each loop that has a scope of its own
 _SCOPES = {

@@ -155,7 +155,7 @@ def test_gates_says_what_its_axes_are():
 
 def test_what_cannot_be_drawn_is_refused():
     (_, _, tape), _ = made(cells.GRU())
-    with pytest.raises(rnnref.ShapeError, match="row=3, expected one from 0 to 2"):
+    with pytest.raises(rnnref.ShapeError, match="row=3, expected a number from 0 to 2"):
         plot.gates(tape, 3)
     with pytest.raises(rnnref.ShapeError, match="5 labels, expected 6"):
         plot.gates(tape, labels="abcde")
