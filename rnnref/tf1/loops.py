@@ -8,6 +8,8 @@ Each returns what TF returns, as a `Result` that knows the way back:
 Past the end of a row outputs are zero and the state is that of its last step.  `extra`, which TF has not, is what the
 cell takes as its `extra`, the masks of dropout; without it they are drawn.
 """
+from typing import Any
+
 from ..arrays import namespace
 from ..errors import NotSupported, ShapeError
 from ..loops.run import run, run_back
