@@ -6,7 +6,7 @@ import inspect
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from functools import wraps
-from typing import Any, Callable, Iterable, Optional, TypeVar
+from typing import Any, Callable, Iterable, Optional, TypeVar, cast
 
 from .errors import NotSupported
 
@@ -34,28 +34,19 @@ def keyword_options(rule: Optional[type] = None) -> Callable[[F], F]:
       fix    did you mean bias?
       known  bias
     """
-    def decorate(make):
-        call = make.__init__ if inspect.isclass(make) else make
+    def decorate(make: F) -> F:
+        call: Callable = make.__init__ if inspect.isclass(make) else make
         signature = _merge_rule_options(inspect.signature(call), rule)
-        kinds = {name: p.kind for name, p in signature.parameters.items() if name != "self"}
-        parts = [name for name, kind in kinds.items() if kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
-        options = [name for name in kinds if name not in parts]
-
-        if inspect.isclass(make):
-            @wraps(call)
-            def checked_init(self, *args, **given):
-                _check_call(type(self).__name__, parts, options, args, given)
-                call(self, *args, **given)
-            checked_init.__signature__ = signature                    # type: ignore[attr-defined]
-            setattr(make, "__init__", checked_init)                   # mypy: a method is no variable
-            return make
 
         @wraps(call)
-        def checked(*args, **given):
-            _check_call(make.__name__, parts, options, args, given)
+        def checked(*args: Any, **given: Any) -> Any:
+            _check_call(make, signature, args, given)
             return call(*args, **given)
-        checked.__signature__ = signature                             # type: ignore[attr-defined]
-        return checked
+        setattr(checked, "__signature__", signature)
+        if not inspect.isclass(make):
+            return cast(F, checked)
+        setattr(make, "__init__", checked)
+        return make
     return decorate
 
 
@@ -69,23 +60,35 @@ def _merge_rule_options(signature: inspect.Signature, rule: Optional[type]) -> i
     return signature.replace(parameters=list(given.values()))
 
 
-def _check_call(who: str, parts: list, options: list, args: tuple, given: dict) -> None:
-    """Raise unless only `parts` are given by position, only `options` by name, and each part named `cell` is one."""
-    known = " ".join(options)
+def _check_call(make: Callable, signature: inspect.Signature, args: tuple, given: dict) -> None:
+    """Raise unless options are given by name, and are known, and a part named `cell` is a cell."""
+    who, kinds = make.__name__, {name: p.kind for name, p in signature.parameters.items() if name != "self"}
+    if inspect.isclass(make):
+        who, args = type(args[0]).__name__, args[1:]
+    parts = [name for name, kind in kinds.items() if kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    options = [name for name in kinds if name not in parts]
     if len(args) > len(parts):
-        misplaced = args[len(parts)]
-        is_size = isinstance(misplaced, int) and not isinstance(misplaced, bool) and not parts
-        fix = _UNITS if is_size else f"{who}((a, b)): one tuple of cells" if "cells" in parts else \
-            f"{who}({', '.join([*parts, options[0] + '=...' if options else ''])})"
-        value = misplaced.name if hasattr(misplaced, "forward") else repr(misplaced)
-        raise NotSupported(who, f"{value} is given by position, and options are given by name", fix=fix, known=known)
-    unknown = next((name for name in given if name not in options and name not in parts), None)
-    if unknown is not None:
-        fix = _UNITS if unknown in _SIZE_NAMES else suggest(unknown, options)
-        raise NotSupported(who, f"no option is called {unknown}", fix=fix, known=known)
-    cell = dict(zip(parts, args)).get("cell", given.get("cell"))
+        raise _misplaced(who, parts, options, args[len(parts)])
+    for name in given:
+        if name not in kinds:
+            fix = _UNITS if name in _SIZE_NAMES else suggest(name, options)
+            raise NotSupported(who, f"no option is called {name}", fix=fix, known=" ".join(options))
+    cell = {**dict(zip(parts, args)), **given}.get("cell")
     if "cell" in parts and cell is not None and not hasattr(cell, "forward"):
         raise NotSupported(who, f"cell={cell!r} is not a cell: it has no forward", fix=f"{who}(rnnref.cells.LSTM())")
+
+
+def _misplaced(who: str, parts: list, options: list, value: Any) -> NotSupported:
+    """The error about a value that is given by position after the parts."""
+    if "cells" in parts:
+        fix = f"{who}((a, b)): one tuple of cells"
+    elif isinstance(value, int) and not isinstance(value, bool) and not parts:
+        fix = _UNITS
+    else:
+        fix = f"{who}({', '.join([*parts, *(f'{name}=...' for name in options[:1])])})"
+    value = value.name if hasattr(value, "forward") else repr(value)
+    return NotSupported(who, f"{value} is given by position, and options are given by name", fix=fix,
+                        known=" ".join(options))
 
 
 def suggest(name: str, known: Iterable[Any]) -> str:

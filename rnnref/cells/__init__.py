@@ -27,7 +27,7 @@
     MGU                      minimal gated unit
     ESN                      echo state network
     NTM                      neural Turing machine
-    Stack                    cells one on the other
+    Stack                    a stack of cells: the output of each is the input of the next
     Bidirectional            one cell forwards in time and one backwards
     Parallel                 cells side by side on the same input
     Dropout                  masks on the input, the state and the output; Masks are its `extra`

@@ -1,10 +1,13 @@
-"""The public names: each a line or three, because maps, rules and wrappers say the rest.  (floor 4)
+"""The common cells, SimpleRNN, LSTM and GRU, and the catalog of all.
 
-Sizes: B rows, I inputs, U units, H what recurs (U, or the width of a projection), G gate blocks x U.
+A cell is a line that joins an input map, a recurrent map and a rule.  Sizes in the docstrings: B rows of the batch, I
+inputs, U units, H the width of h (U, or that of a projection), G = number of gate blocks x U.
 """
-from ..cell import GatedCell, ProjectedCell
+from typing import Any, Optional
+
+from ..cell import GatedCell, ProjectedCell, TwoStage
 from ..errors import check_option
-from ..maps.dense import Dense
+from ..maps.dense import Dense, input_map, recurrent_map
 from ..options import keyword_options
 from ..rules.elman import ElmanRule
 from ..rules.gru import GRURule
@@ -20,17 +23,18 @@ from .timefreq import TimeFreqLSTM
 
 
 @keyword_options()
-def SimpleRNN(*, activation="tanh", recurrent_bias=False, bias=True):
+def SimpleRNN(*, activation: Any = "tanh", recurrent_bias: bool = False, bias: bool = True) -> TwoStage:
     """The simple recurrent network.
 
         h' = activation(x W + h R + b (+ bR))
 
     Shapes        x [B, I], state (h [B, U]), W [I, U], R [U, U], b [U] unless bias=False, bR [U] with
                   `recurrent_bias`
+    Options       activation="tanh", recurrent_bias=False, bias=True
     Paper         Elman, "Finding structure in time", Cognitive Science 14 (1990)
     Same as       torch.nn.RNN (recurrent_bias=True), Keras SimpleRNN, TF 1 BasicRNNCell, flax SimpleCell, ONNX RNN
-    Differs from  the paper: tanh where it has the logistic function
-    Errors        NotSupported: an activation that is not known, by its name
+    Differs from  the paper, which has the logistic function in the place of tanh
+    Errors        NotSupported: an option or an activation that is not known
 
     >>> import numpy as np
     >>> p = {"W": np.full((1, 1), 0.5), "R": np.ones((1, 1)), "b": np.zeros(1)}
@@ -39,11 +43,12 @@ def SimpleRNN(*, activation="tanh", recurrent_bias=False, bias=True):
     >>> float(y[0, 0])
     2.5
     """
-    return GatedCell(_input_map(bias), _recurrent_map(recurrent_bias), ElmanRule(activation))
+    return GatedCell(input_map(bias), recurrent_map(recurrent_bias), ElmanRule(activation))
 
 
 @keyword_options(LSTMRule)
-def LSTM(*, projection=None, projection_clip=None, recurrent_bias=False, bias=True, **options):
+def LSTM(*, projection: Optional[int] = None, projection_clip: Optional[float] = None, recurrent_bias: bool = False,
+         bias: bool = True, **options: Any) -> TwoStage:
     """Long short-term memory.
 
         i = gate(x W_i + h R_i + b_i (+ Wpi c))         g = candidate(x W_g + h R_g + b_g)
@@ -56,13 +61,13 @@ def LSTM(*, projection=None, projection_clip=None, recurrent_bias=False, bias=Tr
                   P [U, H] with `projection=H`
     Options       forget_bias=0.0, peepholes=False, coupled=None | "input" (i = 1 - f) | "forget" (f = 1 - i),
                   gate="sigmoid", candidate="tanh", output="tanh", cell_clip=None, cell_clip_gradient="zero" |
-                  "through", projection=None, projection_clip=None
+                  "through", projection=None, projection_clip=None (of h), recurrent_bias=False, bias=True
     Paper         Hochreiter & Schmidhuber, Neural Computation 9 (1997); forget gate: Gers, Schmidhuber & Cummins
                   (2000); peepholes: Gers & Schmidhuber (2000); projection: Sak, Senior & Beaufays (2014)
     Same as       torch.nn.LSTM (recurrent_bias=True, projection=proj_size), Keras LSTM, TF 1 LSTMCell
                   (forget_bias=1.0), flax OptimizedLSTMCell, ONNX LSTM
-    Differs from  the papers: tanh where the first has scaled logistic functions; all gates see the same h
-    Errors        NotSupported: an option or an activation that is not known, or two that exclude each other
+    Differs from  the papers: the first has scaled logistic functions in the place of tanh
+    Errors        NotSupported: an option or an activation that is not known, or two options that exclude each other
 
     >>> import numpy as np
     >>> p = {"W": np.zeros((1, 4)), "R": np.zeros((1, 4)), "b": np.array([0.0, 0.0, 1.0, 0.0])}
@@ -71,12 +76,12 @@ def LSTM(*, projection=None, projection_clip=None, recurrent_bias=False, bias=Tr
     >>> bool(new.c[0, 0] == 0.5 * np.tanh(1.0)), float(kept.step.rule.f[0, 0])
     (True, 0.5)
     """
-    cell = GatedCell(_input_map(bias), _recurrent_map(recurrent_bias), LSTMRule(**options))
+    cell = GatedCell(input_map(bias), recurrent_map(recurrent_bias), LSTMRule(**options))
     return ProjectedCell(cell, projection=projection, clip=projection_clip) if projection else cell
 
 
 @keyword_options(GRURule)
-def GRU(*, reset="after", recurrent_bias=None, bias=True, **options):
+def GRU(*, reset: str = "after", recurrent_bias: Optional[bool] = None, bias: bool = True, **options: Any) -> TwoStage:
     """Gated recurrent unit.
 
         r = gate(x W_r + h R_r + b_r (+ bR_r))          z = gate(x W_z + h R_z + b_z (+ bR_z))
@@ -85,14 +90,14 @@ def GRU(*, reset="after", recurrent_bias=None, bias=True, **options):
         h' = (1 - z) n + z h
 
     Shapes        x [B, I], state (h [B, U]), W [I, 3U], R [U, 3U], b [3U], bR [3U], gate blocks r z n
-    Options       reset, gate="sigmoid", candidate="tanh"; bias: b or not; recurrent_bias: bR or not, if not
-                  said then where there is b and reset="after"
-    Paper         Cho et al., "Learning phrase representations using RNN encoder-decoder" (2014), which has "before";
-                  "after" is cuDNN's
+    Options       reset="after" | "before", gate="sigmoid", candidate="tanh", bias=True; recurrent_bias=None: bR if
+                  there is b and reset="after"
+    Paper         Cho et al., "Learning phrase representations using RNN encoder-decoder" (2014), which has
+                  reset="before"; "after" is cuDNN's
     Same as       "after": torch.nn.GRU, Keras GRU(reset_after=True), ONNX GRU(linear_before_reset=1);
                   "before": TF 1 GRUCell, Keras GRU(reset_after=False), ONNX GRU;
                   flax GRUCell is "after" with bR zero in r and z
-    Differs from  the paper: there z keeps the old state as here, but Chung et al. (2014) exchange z and 1 - z
+    Differs from  Chung et al. (2014), who exchange z and 1 - z
     Errors        NotSupported: an option or an activation that is not known
 
     >>> import numpy as np
@@ -105,19 +110,20 @@ def GRU(*, reset="after", recurrent_bias=None, bias=True, **options):
     check_option("GRU", "reset", reset, ("after", "before"))
     recurrent_bias = (bias and reset == "after") if recurrent_bias is None else recurrent_bias
     cell = GatedCell if reset == "after" else GRUBefore
-    return cell(_input_map(bias), _recurrent_map(recurrent_bias), GRURule(**options))
+    return cell(input_map(bias), recurrent_map(recurrent_bias), GRURule(**options))
 
 
 @keyword_options()
-def LayerNormSimpleRNN(*, activation="tanh", epsilon=1e-5):
-    """The simple recurrent network on a layer-normalised sum.
+def LayerNormSimpleRNN(*, activation: Any = "tanh", epsilon: float = 1e-5) -> TwoStage:
+    """The simple recurrent network with layer-normalised pre-activations.
 
         h' = activation(gain norm(x W + h R) + shift)
 
     Shapes        x [B, I], state (h [B, U]), W [I, U], R [U, U], gain [U], shift [U]
+    Options       activation="tanh"; epsilon=1e-5, added to the variance
     Paper         Ba, Kiros & Hinton, "Layer normalization" (2016), eq. 4
     Same as       TF Addons LayerNormSimpleRNN (shift is its bias, epsilon=1e-3 there)
-    Errors        NotSupported: an activation that is not known
+    Errors        NotSupported: an option or an activation that is not known
 
     >>> import numpy as np
     >>> cell = LayerNormSimpleRNN(activation="linear", epsilon=0.0)
@@ -129,17 +135,10 @@ def LayerNormSimpleRNN(*, activation="tanh", epsilon=1e-5):
     return GatedCell(Dense("W"), Dense("R"), LayerNormRule(ElmanRule(activation), epsilon=epsilon))
 
 
-def _input_map(bias=True):
-    return Dense("W", "b" if bias else None)
-
-
-def _recurrent_map(bias=False):
-    return Dense("R", "bR" if bias else None)
-
-
-_SPECIAL_CELLS = PhasedLSTM, TimeFreqLSTM, GridLSTM, NTM                  # out, as no map and no rule says them
-CATALOG = {f.__name__: f for f in (SimpleRNN, LSTM, GRU, LayerNormSimpleRNN, *LSTM_VARIANTS, *GATED_UNITS, *_SPECIAL_CELLS)}
-# What is shown of those that have sizes of their own, which nobody can guess
+_SPECIAL_CELLS = PhasedLSTM, TimeFreqLSTM, GridLSTM, NTM                  # not two maps and a rule
+_CELLS = SimpleRNN, LSTM, GRU, LayerNormSimpleRNN, *LSTM_VARIANTS, *GATED_UNITS, *_SPECIAL_CELLS
+CATALOG = {make.__name__: make for make in _CELLS}
+# Options with which tables and `rnnref explain` show the cells that have required ones
 EXAMPLES: dict = {
     "TimeFreqLSTM": {"feature": 3, "skip": 2, "windows": 3},
     "GridLSTM": {"feature": 3, "skip": 2, "windows": (3,)},

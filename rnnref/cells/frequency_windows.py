@@ -1,9 +1,11 @@
-"""Windows of the features of a step, which may overlap and may reach over the ends, and the way back."""
-from ..arrays import namespace
+"""Windows of the features of a step, which may overlap and reach beyond the ends, and the adjoint."""
+from typing import Any
+
+from ..arrays import Array, namespace
 
 
-def extract_windows(x, starts, width):
-    """x [B, I] -> [B, windows, width], zero where a window lies outside."""
+def extract_windows(x: Array, starts: list, width: int) -> Array:
+    """The windows of x, [B, I] -> [B, windows, width], zero where a window is outside of x."""
     xp, I = namespace(x), x.shape[-1]
     out = xp.zeros((len(x), len(starts), width), x.dtype)
     for q, start in enumerate(starts):
@@ -12,8 +14,8 @@ def extract_windows(x, starts, width):
     return out
 
 
-def overlap_add(d, starts, n_in):
-    """d [B, windows, width] -> [B, n_in], summed where windows overlap."""
+def overlap_add(d: Any, starts: list, n_in: Any) -> Array:
+    """The adjoint of extract_windows, [B, windows, width] -> [B, n_in]: sums where windows overlap."""
     out = namespace(d).zeros((len(d), n_in), d.dtype)
     for q, start in enumerate(starts):
         inside = slice(max(start, 0), min(start + d.shape[-1], n_in))

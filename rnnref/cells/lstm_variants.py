@@ -1,10 +1,12 @@
-"""LSTMs, and an RNN and a GRU like them, with other maps or with norms.  (floor 4)
+"""LSTMs with other maps or with normalisation, and an RNN and a GRU with diagonal recurrent matrices.
 
-The letters of the shapes are those of `catalog`.
+The sizes in the docstrings are those of `catalog`.
 """
-from ..cell import GatedCell, ProjectedCell
+from typing import Any, Optional
+
+from ..cell import GatedCell, ProjectedCell, TwoStage
 from ..maps.conv import Conv
-from ..maps.dense import Dense, Diagonal, Grouped
+from ..maps.dense import Dense, Diagonal, Grouped, input_map
 from ..maps.normed import WeightNorm
 from ..options import keyword_options
 from ..rules.elman import ElmanRule
@@ -14,15 +16,16 @@ from ..rules.lstm import LSTMRule
 
 
 @keyword_options()
-def IndRNN(*, activation="relu", bias=True):
+def IndRNN(*, activation: Any = "relu", bias: bool = True) -> TwoStage:
     """The independently recurrent network: each unit sees only its own past.
 
         h' = activation(x W + h * r + b)                entry by entry
 
     Shapes        x [B, I], state (h [B, U]), W [I, U], R [U], b [U] unless bias=False
+    Options       activation="relu", bias=True
     Paper         Li, Li, Cook, Zhu & Gao, "Independently recurrent neural network" (2018), eq. 2
     Same as       TF 1 IndRNNCell (activation="tanh" there; its kernel_u is [1, U])
-    Errors        NotSupported: an activation that is not known
+    Errors        NotSupported: an option or an activation that is not known
 
     >>> import numpy as np
     >>> cell, p = IndRNN(), {"W": np.ones((1, 2)), "R": np.array([2.0, 3.0]), "b": np.zeros(2)}
@@ -30,17 +33,17 @@ def IndRNN(*, activation="relu", bias=True):
     >>> y
     array([[3., 4.]])
     """
-    return GatedCell(_input_map(bias), Diagonal("R"), ElmanRule(activation))
+    return GatedCell(input_map(bias), Diagonal("R"), ElmanRule(activation))
 
 
 @keyword_options(LSTMRule)
-def IndyLSTM(*, bias=True, **options):
-    """An LSTM whose units each see only their own h.
+def IndyLSTM(*, bias: bool = True, **options: Any) -> TwoStage:
+    """An LSTM with a diagonal recurrent matrix: each unit sees only its own h.
 
         i, f, g, o as in LSTM, with h * R_i in place of the product h R_i, and so on
 
     Shapes        x [B, I], state (h [B, U], c [B, U]), W [I, 4U], R [4U], b [4U], gate blocks i f g o
-    Options       those of LSTM, but for the projection
+    Options       those of LSTM except projection, projection_clip and recurrent_bias
     Paper         Gonnet & Deselaers, "IndyLSTMs: independently recurrent LSTMs" (2019)
     Same as       TF 1 IndyLSTMCell (forget_bias=1.0 there; its kernel_u is [1, 4U])
     Errors        NotSupported: an option or an activation that is not known
@@ -51,20 +54,20 @@ def IndyLSTM(*, bias=True, **options):
     >>> float(kept.step.rule.i[0, 0])
     0.5
     """
-    return GatedCell(_input_map(bias), Diagonal("R"), LSTMRule(**options))
+    return GatedCell(input_map(bias), Diagonal("R"), LSTMRule(**options))
 
 
 @keyword_options(GRURule)
-def IndyGRU(*, bias=True, **options):
-    """A GRU whose units each see only their own h.
+def IndyGRU(*, bias: bool = True, **options: Any) -> TwoStage:
+    """A GRU with a diagonal recurrent matrix: each unit sees only its own h.
 
         r = gate(x W_r + h * R_r + b_r)                 z = gate(x W_z + h * R_z + b_z)
         n = candidate(x W_n + r * h * R_n + b_n)        h' = (1 - z) n + z h
 
     Shapes        x [B, I], state (h [B, U]), W [I, 3U], R [3U], b [3U], gate blocks r z n
-    Options       gate="sigmoid", candidate="tanh"
+    Options       gate="sigmoid", candidate="tanh", bias=True
     Paper         after Gonnet & Deselaers, "IndyLSTMs" (2019)
-    Same as       TF 1 IndyGRUCell.  There is one reset only: (r h) R_n and r (h R_n) are the same, entry by entry
+    Same as       TF 1 IndyGRUCell.  The reset before and after the product are the same here: (r * h) * R_n
     Errors        NotSupported: an option or an activation that is not known
 
     >>> import numpy as np
@@ -73,28 +76,29 @@ def IndyGRU(*, bias=True, **options):
     >>> float(y[0, 0])
     0.5
     """
-    return GatedCell(_input_map(bias), Diagonal("R"), GRURule(**options))
+    return GatedCell(input_map(bias), Diagonal("R"), GRURule(**options))
 
 
 @keyword_options(LSTMRule)
-def GLSTM(*, groups=1, projection=None, projection_clip=None, bias=True, **options):
-    """An LSTM in groups: each sees its own part of x and of h, so there are 1 / groups of the weights.
+def GLSTM(*, groups: int = 1, projection: Optional[int] = None, projection_clip: Optional[float] = None,
+          bias: bool = True, **options: Any) -> TwoStage:
+    """An LSTM in groups of units: each sees its own part of x and of h, so W and R have 1 / groups of the entries.
 
         the equations of LSTM in each group
 
     Shapes        x [B, I], state (h [B, H], c [B, U]), W [groups, I / groups, 4U / groups],
                   R [groups, H / groups, 4U / groups], columns of a group i f g o; b [4U]; P [U, H] is one whole matrix;
                   W [I, 4U], R [H, 4U] with one group
-    Options       those of LSTM
+    Options       groups=1, and those of LSTM except recurrent_bias
     Paper         Kuchaiev & Ginsburg, "Factorization tricks for LSTM networks" (2017), section 3
     Same as       TF 1 GLSTMCell (forget_bias=1.0 there; its activation is `output` alone, g is tanh)
-    Errors        ShapeError: inputs or units that cannot be cut into that many groups
+    Errors        NotSupported: an option that is not known; ShapeError: inputs or units that groups does not divide
 
     >>> import numpy as np
     >>> GLSTM(groups=2).shapes(6, 4)
     {'W': (2, 3, 8), 'b': (16,), 'R': (2, 2, 8)}
     """
-    rule, inputs, recurrent = LSTMRule(**options), _input_map(bias), Dense("R")
+    rule, inputs, recurrent = LSTMRule(**options), input_map(bias), Dense("R")
     if groups > 1:
         inputs = Grouped("W", "b" if bias else None, groups, len(rule.gates))
         recurrent = Grouped("R", None, groups, len(rule.gates))
@@ -103,23 +107,25 @@ def GLSTM(*, groups=1, projection=None, projection_clip=None, bias=True, **optio
 
 
 @keyword_options(LSTMRule)
-def ConvLSTM(*, kernel=(3,), recurrent_kernel=None, strides=(), padding="same", bias=True, recurrent_bias=False,
-             **options):
-    """An LSTM at every place of a line, a plane or a volume, whose products are convolutions.
+def ConvLSTM(*, kernel: tuple = (3,), recurrent_kernel: Optional[tuple] = None, strides: tuple = (),
+             padding: str = "same", bias: bool = True, recurrent_bias: bool = False, **options: Any) -> TwoStage:
+    """An LSTM with convolutions in the place of its products, over one, two or three axes of space.
 
         the equations of LSTM with x * W and h * R for the products
 
     Shapes        x [B, *S, I], state (h [B, *S', U], c [B, *S', U]), W [*kernel, I, 4U], R [*kernel, U, 4U], b [4U],
-                  gate blocks i f g o; S has as many axes as `kernel`, S' is S unless strides or padding="valid" make
-                  it smaller: both concern x alone
-    Options       recurrent_kernel=None (that of x), recurrent_bias=False (True: bR [4U]), and those of LSTM; peepholes
-                  are [U], the same at every place
-    Paper         Shi et al., "Convolutional LSTM network" (2015), eq. 3; without its peepholes unless asked for
-    Same as       Keras 3 ConvLSTM1D, 2D, 3D, weights and all (padding="valid" unless said there; Keras 2 has
+                  gate blocks i f g o; S has as many axes as `kernel`; S' is S, or smaller with strides or
+                  padding="valid", which apply to x alone
+    Options       kernel=(3,), recurrent_kernel=None (the same), strides=() (1), padding="same" | "valid", bias=True,
+                  recurrent_bias=False (True: bR [4U]), and those of LSTM except the projection; peepholes are [U],
+                  the same at every place
+    Paper         Shi et al., "Convolutional LSTM network" (2015), eq. 3, with peepholes=True
+    Same as       Keras 3 ConvLSTM1D, 2D, 3D with the same weights (padding="valid" is the default there; Keras 2 has
                   gate="hard_sigmoid@keras2"), flax linen ConvLSTMCell (recurrent_bias=True, forget_bias=1.0), TF 1
                   ConvLSTMCell (forget_bias=1.0)
-    Differs from  the paper, which has a peephole for every unit of every place
-    Errors        NotSupported: a kernel of no axis or more than three; ShapeError: a kernel wider than a "valid" x
+    Differs from  the paper, which has a peephole for every unit at every place
+    Errors        NotSupported: a kernel that has not 1 to 3 axes, or an option that is not known; ShapeError: an x
+                  smaller than the kernel with padding="valid"
 
     >>> import numpy as np
     >>> cell = ConvLSTM(kernel=(3, 2))
@@ -134,22 +140,23 @@ def ConvLSTM(*, kernel=(3,), recurrent_kernel=None, strides=(), padding="same", 
 
 
 @keyword_options(LSTMRule)
-def LayerNormLSTM(*, projection=None, projection_clip=None, epsilon=1e-5, **options):
-    """An LSTM on a layer-normalised sum, and with a normalised c.
+def LayerNormLSTM(*, projection: Optional[int] = None, projection_clip: Optional[float] = None, epsilon: float = 1e-5,
+                  **options: Any) -> TwoStage:
+    """An LSTM with layer-normalised pre-activations and a layer-normalised c.
 
         a = norm(x W + h R) gain + shift                each gate block by itself
         i, f, g, o as in LSTM, from a
-        c' = norm(f c + i g) gain_c + shift_c           carried on so, limited after the norm
+        c' = norm(f c + i g) gain_c + shift_c           clipped after the norm, if at all
         h' = o output(c')   (, then h' P)
 
     Shapes        x [B, I], state (h [B, H], c [B, U]), W [I, 4U], R [H, 4U], gain shift [4U], gate blocks i f g o,
                   gain_c shift_c [U], Wpi Wpf Wpo [U] with `peepholes`, P [U, H] with `projection=H`; no b
-    Options       those of LSTM; epsilon, added to the variances (1e-12 in TF 1)
+    Options       epsilon=1e-5, added to the variances (1e-12 in TF 1), and those of LSTM except the biases
     Paper         Ba, Kiros & Hinton, "Layer normalization" (2016)
     Same as       TF 1 LayerNormLSTMCell(layer_norm=True) and LayerNormBasicLSTMCell (forget_bias=1.0, epsilon=1e-12);
                   with coupled="input" its CoupledInputForgetGateLSTMCell(layer_norm=True)
-    Differs from  the paper, eqs. 20-22: both products are normalised together, and the normalised c is carried on,
-                  where the paper shows it to the output alone
+    Differs from  the paper, eqs. 20-22, which normalises both products by themselves, and keeps the c that is not
+                  normalised as the state
     Errors        NotSupported: an option or an activation that is not known
 
     >>> import numpy as np
@@ -162,17 +169,18 @@ def LayerNormLSTM(*, projection=None, projection_clip=None, epsilon=1e-5, **opti
 
 
 @keyword_options(LSTMRule)
-def WeightNormLSTM(*, projection=None, projection_clip=None, floor=0.0, bias=True, **options):
-    """An LSTM whose weights are lengths times directions.
+def WeightNormLSTM(*, projection: Optional[int] = None, projection_clip: Optional[float] = None, floor: float = 0.0,
+                   bias: bool = True, **options: Any) -> TwoStage:
+    """An LSTM with weight normalisation: each column of W and R is a length times a direction.
 
         W = gain V / |V|                                R = gain_r Vr / |Vr|, column by column
         P = gain_p Vp / |Vp|                            with `projection=H`
 
     Shapes        V [I, 4U], Vr [H, 4U], gain gain_r [4U], b [4U], gate blocks i f g o; Vp [U, H], gain_p [H]; the rest
                   as in LSTM
-    Options       those of LSTM; floor: |V|^2 is at least that (1e-12 in TF 1)
+    Options       floor=0.0, the lower limit of |V|^2 (1e-12 in TF 1), and those of LSTM except recurrent_bias
     Paper         Salimans & Kingma, "Weight normalization" (2016)
-    Same as       TF 1 WeightNormLSTMCell (forget_bias=1.0, floor=1e-12): it norms rows of x and of h apart, as here
+    Same as       TF 1 WeightNormLSTMCell (forget_bias=1.0, floor=1e-12): W and R normalised by themselves, as here
     Errors        NotSupported: an option or an activation that is not known
 
     >>> import numpy as np
@@ -183,10 +191,6 @@ def WeightNormLSTM(*, projection=None, projection_clip=None, floor=0.0, bias=Tru
     cell = GatedCell(x, h, LSTMRule(**options))
     p = WeightNorm("P", None, "Vp", "gain_p", floor)
     return ProjectedCell(cell, projection=projection, map=p, clip=projection_clip) if projection else cell
-
-
-def _input_map(bias=True):
-    return Dense("W", "b" if bias else None)
 
 
 LSTM_VARIANTS = IndRNN, IndyLSTM, IndyGRU, GLSTM, ConvLSTM, LayerNormLSTM, WeightNormLSTM

@@ -1,40 +1,41 @@
-"""An LSTM over time and over frequency: one set of weights slides along the features of a step."""
+"""An LSTM over time and frequency: one set of weights for all windows of the features of a step."""
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NamedTuple
 
 import numpy
 
-from ..arrays import cast, namespace, upcast
+from ..arrays import Array, cast, namespace, upcast
 from ..cell import Cell, sum_to_parameters
 from ..errors import NotSupported, ShapeError
 from ..maps.dense import Dense
 from ..options import keyword_options
 from ..rules.lstm import LSTMRule, State
 from ..shapes import ArraySpec, Size, check_floating, check_input, check_names, expect, resolve_shape
-from ..tree import map_structure, stack
+from ..tree import Tree, map_structure, stack
 from .frequency_windows import extract_windows, overlap_add
 
 
 class Kept(NamedTuple):
-    x: Any; h: Any                                # [B, I], [B, windows, U] before the step
-    below: Any; rule: Any                         # of each window: the h below it, what the rule kept
+    x: Any; h: Any                                # [B, I]; [B, windows, U], the old h
+    below: Any; rule: Any                         # of each window: the h of the window below, `kept` of the rule
 
 
 @keyword_options()
 @dataclass(frozen=True)
 class TimeFreqLSTM(Cell):
-    """`windows` windows of `feature` inputs, each `skip` after the one before, low to high.
+    """LSTM over time and frequency: windows of the inputs share their weights, and each sees the h' of the one below.
 
         a_q = x[q skip : q skip + feature] W + h_q R + h'_(q-1) Rf + b,   h'_(-1) = 0
         h'_q, c'_q = lstm(a_q, c_q)                     the output is [h'_0, h'_1, ...]
 
     Shapes        x [B, I], state (h [B, windows, U], c [B, windows, U]), W [feature, 4U], R Rf [U, 4U], b [4U], gate
                   blocks i f g o, Wpi Wpf Wpo [U] with peepholes; y [B, windows U]
-    Options       rule=LSTM(...): forget_bias, peepholes, cell_clip and so on
+    Options       feature: inputs in a window; skip: from one window to the next; windows: their number;
+                  rule=LSTMRule(...): forget_bias, peepholes, cell_clip and so on
     Paper         Li, Mohamed, Zweig & Gong, "LSTM time and frequency recurrence for automatic speech recognition"
                   (2015)
     Same as       TF 1 TimeFreqLSTMCell (forget_bias=1.0 there); its state is [c_0, h_0, c_1, h_1, ...]
-    Errors        ShapeError: fewer inputs than the windows cover; NotSupported: windows without a size
+    Errors        ShapeError: fewer inputs than the windows cover; NotSupported: sizes that are not positive
 
     >>> import numpy as np
     >>> cell = TimeFreqLSTM(feature=3, skip=2, windows=3)
@@ -48,55 +49,58 @@ class TimeFreqLSTM(Cell):
     rule: Any = LSTMRule()
     inputs: Any = field(default=Dense("W", "b"), repr=False)
     recurrent: Any = field(default=Dense("R"), repr=False)
-    frequency_map: Any = field(default=Dense("Rf"), repr=False)         # of the h of the window below
+    frequency_map: Any = field(default=Dense("Rf"), repr=False)         # of the h' of the window below
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if min(self.feature, self.skip, self.windows) < 1:
             raise NotSupported(self.name, f"feature={self.feature}, skip={self.skip}, windows={self.windows}, expected "
                                           "positive numbers")
 
     @property
-    def gates(self):
+    def gates(self) -> str:
         return self.rule.gates
 
-    def axes(self):
+    def axes(self) -> Any:
         return {"W": f"{self.feature} G", "R": "U G", "Rf": "U G", "b": "G"} | self.rule.axes()
 
-    def shapes(self, n_in, units):
+    def shapes(self, n_in: Any, units: Any) -> Any:
         sizes = {"U": Size(units), "G": Size(len(self.gates) * units)}
         return {name: resolve_shape(axes, sizes) for name, axes in self.axes().items()}
 
-    def width(self, units):
+    def width(self, units: Any) -> int:
         return self.windows * units
 
-    def units(self, p):
+    def units(self, p: Tree) -> Any:
         return p["R"].shape[0]
 
-    def zeros(self, batch, units, xp=numpy, dtype="float32"):
+    def zeros(self, batch: Any, units: Any, xp: Any = numpy, dtype: Any = "float32") -> State:
         return State(*(xp.zeros((batch, self.windows, units), dtype) for _ in range(2)))
 
     @property
-    def starts(self):
+    def starts(self) -> list[int]:
         return [q * self.skip for q in range(self.windows)]
 
-    def forward(self, p, x, s, extra=None):
+    def forward(self, p: Tree, x: Array, s: State, extra: Tree = None) -> tuple[Array, State, Any]:
         xp, n = namespace(x), self.windows
-        ax, ah = self.inputs.forward(p, extract_windows(x, self.starts, self.feature))[0], self.recurrent.forward(p, s.h)[0]
+        ax = self.inputs.forward(p, extract_windows(x, self.starts, self.feature))[0]
+        ah = self.recurrent.forward(p, s.h)[0]
         new, kept, below = [], [], [xp.zeros_like(s.h[:, 0])]
         for q in range(n):
             af = self.frequency_map.forward(p, below[q])[0]
-            h, state, k = self.rule.forward(p, upcast(ax[:, q] + af), upcast(ah[:, q]), map_structure(upcast, _select_window(s, q)))
+            old = map_structure(upcast, _select_window(s, q))
+            h, state, k = self.rule.forward(p, upcast(ax[:, q] + af), upcast(ah[:, q]), old)
             new.append(map_structure(cast, state, s))
             kept.append(k)
             below.append(cast(h, x))
         h, c = xp.stack(below[1:], 1), xp.stack([state.c for state in new], 1)
         return h.reshape(len(h), n * h.shape[-1]), State(h, c), Kept(x, s.h, tuple(below[:n]), tuple(kept))
 
-    def backward(self, p, k, dy, dnew):
+    def backward(self, p: Tree, k: Any, dy: Array, dnew: State) -> tuple[Array, State, Tree, Tree]:
         xp, n = namespace(dy), self.windows
         dh, below, back = dnew.h + dy.reshape(dnew.h.shape), xp.zeros_like(dnew.h[:, 0]), []
         for q in reversed(range(n)):
-            da, _, ds, dr = self.rule.backward(p, k.rule[q], upcast(below), map_structure(upcast, State(dh[:, q], dnew.c[:, q])))
+            d = map_structure(upcast, State(dh[:, q], dnew.c[:, q]))
+            da, _, ds, dr = self.rule.backward(p, k.rule[q], upcast(below), d)
             da = cast(da, dy)
             below = self.frequency_map.backward_x(p, None, da)
             back.append((da, cast(ds.c, dnew.c), dr))
@@ -107,17 +111,18 @@ class TimeFreqLSTM(Cell):
         dx = overlap_add(self.inputs.backward_x(p, windows, da), self.starts, k.x.shape[-1])
         return dx, State(self.recurrent.backward_x(p, k.h, da), dcs.swapaxes(0, 1)), None, dp
 
-    def check(self, p, x, s, extra=None, lead="B"):
+    def check(self, p: Tree, x: Any, s: State, extra: Tree = None, lead: str = "B") -> ArraySpec:
         need = self.starts[-1] + self.feature
         return check_windows(self, p, x, s, extra, lead, self.windows, need, self.windows)
 
 
-def _select_window(s, q):
+def _select_window(s: State, q: int) -> State:
     return State(s.h[:, q], s.c[:, q])
 
 
-def check_windows(cell, p, x, s, extra, lead, windows, need, out):
-    """What cells of windows have in common: a state for each, and inputs for the last of them."""
+def check_windows(cell: Any, p: Tree, x: Any, s: State, extra: Tree, lead: str, windows: int, need: int,
+                  out: int) -> ArraySpec:
+    """Check the arguments of a cell of windows: `windows` states, at least `need` inputs, an output of `out` U."""
     seen = check_input(cell.name, x, f"{lead} I")
     if seen["I"].n < need:
         raise ShapeError(cell.name, f"x has {seen['I'].n} inputs, and the windows reach to {need}")

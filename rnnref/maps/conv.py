@@ -11,7 +11,7 @@ from .dense import Map, add_bias
 
 @dataclass(frozen=True)
 class Conv(Map):
-    """Cross-correlation of x [..., *S, C] with W [*kernel, C, G], channels last, with `strides` in each axis.
+    """Convolution, as the cross-correlation of x [..., *S, C] with W [*kernel, C, G], channels last, with `strides`.
 
     padding  "same": as many positions as x has (with strides: divided by them, rounded up), zeros on both sides, an odd
              one at the end, as in TensorFlow; "valid": only positions where the kernel lies inside x

@@ -70,6 +70,16 @@ class Dense(Map):
         return {self.W: as_matrix(x).T @ as_matrix(da)} | ({self.b: as_matrix(da).sum(0)} if self.b else {})
 
 
+def input_map(bias: bool = True) -> Dense:
+    """The map of x in most cells: x W (+ b)."""
+    return Dense("W", "b" if bias else None)
+
+
+def recurrent_map(bias: bool = False) -> Dense:
+    """The map of h in most cells: h R (+ bR)."""
+    return Dense("R", "bR" if bias else None)
+
+
 @dataclass(frozen=True)
 class Diagonal(Map):
     """A diagonal matrix for each gate block, a = [h * r_1, h * r_2, ...]: each unit sees only its own past."""

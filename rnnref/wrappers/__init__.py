@@ -1,6 +1,6 @@
 """Wrappers: cells that hold one cell or several.
 
-    Stack               cells one on the other
+    Stack               a stack of cells: the output of each is the input of the next
     Bidirectional       one cell forwards in time and one backwards
     Parallel            cells side by side on the same input
     Dropout             masks on the input, the state and the output; Masks are its `extra`

@@ -1,4 +1,4 @@
-"""Dropout and zoneout with masks that are given: a layer draws them, or they come from another framework."""
+"""Dropout and zoneout by given masks, which a layer draws, or which come from another framework."""
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 

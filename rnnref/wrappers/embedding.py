@@ -1,4 +1,4 @@
-"""A table of vectors before the cell, for inputs that are whole numbers."""
+"""A table of vectors before the cell, for inputs that are integers."""
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ class KeptEmbedding(NamedTuple):
 @keyword_options()
 @dataclass(frozen=True)
 class Embedding(ParametricWrapper):
-    """An embedding before the cell: its input is the row x of a table E.
+    """An embedding before the cell: the cell's input is row x of a table E.
 
     Shapes        x integers [B] or [B, 1], which have no gradient; E [classes, size]
     Options       classes, size

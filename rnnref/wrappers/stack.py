@@ -1,4 +1,4 @@
-"""Wrappers of several cells: one on the other, or in two directions."""
+"""Wrappers of several cells: a stack, and two directions."""
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,10 +50,12 @@ class MultiCell(Cell):
 
     def units_per_cell(self, units: Any) -> tuple:
         """`units` as a tuple."""
-        return units if isinstance(units, (tuple, list)) else (units,) * len(self.cells)
+        return tuple(units) if isinstance(units, (tuple, list)) else (units,) * len(self.cells)
 
     def prepare(self, p: Tree, extra: Tree = None) -> tuple[Tree, Tree, Any]:
-        return tuple(zip(*(cell.prepare(q, e) for cell, q, e in zip(self.cells, p, self.extra_per_cell(extra)))))
+        each = zip(self.cells, p, self.extra_per_cell(extra))
+        p, extra, kept = zip(*(cell.prepare(q, e) for cell, q, e in each))
+        return p, extra, kept
 
     def prepare_backward(self, p: Tree, kept: Any, dp: Tree, dextra: Tree) -> tuple[Tree, Tree]:
         each = zip(self.cells, p, kept, dp, self.extra_per_cell(dextra))
@@ -78,7 +80,7 @@ class MultiCell(Cell):
 
 
 class Stack(MultiCell):
-    """Cells one on the other: the output of each is the input of the next.
+    """A stack of cells: the output of each is the input of the next.
 
     Shapes        x of the first cell, the output of the last; parameters, state and extra are tuples, an item per cell
     Same as       torch's num_layers (its dropout: a Stack of Dropout cells), Keras StackedRNNCells, TF 1 MultiRNNCell
