@@ -79,6 +79,11 @@ __device__ __forceinline__ int this_thread() {
 
 constexpr int parts(int whole, int size) { return (whole + size - 1) / size; }
 
+// How many of so many numbers side by side are read at once: as many as 16 bytes hold and as go into it
+template <class A> constexpr int wordful(int count) {
+  return count % 4 == 0 && sizeof(A) == 4 ? 4 : count % 2 == 0 ? 2 : 1;
+}
+
 // The nearest number that is stored as S
 template <class S, class A> __device__ __forceinline__ A rounded(A x) {
   S s;

@@ -79,12 +79,15 @@ template <class S, int COLUMNS, int DEPTH, int WARPS_, int HELD, int ROWS_> stru
   static constexpr int TILES = parts(COLUMNS, 16 * WARPS), K = parts(DEPTH, STEP), MORE = K - HELD;
   static constexpr int WORDS = K * 8 + 4, STRIDE = WORDS * IN_WORD;          // 4 more: eight vectors, 32 banks
   static constexpr int REST = WARPS * TILES * MORE * 32 * 16;
+  // An instruction waits for the one whose sum it adds to, 33 clocks on an H100: four sums at least are under way
+  static constexpr int CHAINS = parts(4, EIGHTS * TILES);
   static_assert(MORE >= 0 && ROWS % 8 == 0, "a tiling that does not fit");
   struct __align__(16) Four { unsigned word[4]; };
 
   Four held[TILES][HELD > 0 ? HELD : 1];
   Four* rest;
 
+  // Eight lanes read units side by side: whole sectors of memory, one number at a time
   template <class Matrix> __device__ __forceinline__ void load(unsigned char* shared, const Matrix& matrix) {
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     rest = reinterpret_cast<Four*>(shared) + warp * TILES * MORE * 32 + lane;
@@ -92,7 +95,7 @@ template <class S, int COLUMNS, int DEPTH, int WARPS_, int HELD, int ROWS_> stru
     for (int j = 0; j < HELD; j++) {
 #pragma unroll
       for (int tile = 0; tile < TILES; tile++) held[tile][j] = four(matrix, warp * TILES + tile, j);
-      __syncwarp();                               // no load goes past it: a few at a time, not all at once
+      if ((j + 1) % parts(2, TILES) == 0) __syncwarp();        // no load goes past it: a few at a time, not all at once
     }
     for (int j = HELD; j < K; j++)
       for (int tile = 0; tile < TILES; tile++)
@@ -105,9 +108,12 @@ template <class S, int COLUMNS, int DEPTH, int WARPS_, int HELD, int ROWS_> stru
 #pragma unroll
     for (int i = 0; i < 4; i++) {
       const int column = tile * 16 + g + i % 2 * 8, k = j * STEP + (t + i / 2 * 4) * IN_WORD;
+      float x[2] = {};
+#pragma unroll
+      for (int q = 0; q < IN_WORD; q++) matrix.template read<1>(column, k + q, x + q);
       S first, second;
-      cast(matrix(column, k), first);
-      cast(IN_WORD > 1 ? matrix(column, k + 1) : 0, second);
+      cast(x[0], first);
+      cast(x[1], second);
       f.word[i] = settled(word(first, second));
     }
     return f;
@@ -116,35 +122,47 @@ template <class S, int COLUMNS, int DEPTH, int WARPS_, int HELD, int ROWS_> stru
   template <class Out> __device__ __forceinline__ void multiply(const S* v, int rows, const Out& out) const {
     const int g = threadIdx.x % 32 / 4, t = threadIdx.x % 4;
     for (int row = 0; row < rows; row += ROWS) {
-      float d[EIGHTS][TILES][4] = {};
+      float d[CHAINS][EIGHTS][TILES][4] = {};
       const unsigned* at = reinterpret_cast<const unsigned*>(v) + (row + g) * WORDS + t;
 #pragma unroll
       for (int j = 0; j < HELD; j++)
+        add(d[j % CHAINS], at + j * 8, [&](int tile) -> const Four& { return held[tile][j]; });
+      int j = HELD;
+      for (; j + CHAINS <= K; j += CHAINS)
 #pragma unroll
-        for (int e = 0; e < EIGHTS; e++) {
-          const unsigned b[2] = {at[e * 8 * WORDS + j * 8], at[e * 8 * WORDS + j * 8 + 4]};
+        for (int chain = 0; chain < CHAINS; chain++) add_rest(d[chain], at, j + chain);
 #pragma unroll
-          for (int tile = 0; tile < TILES; tile++) mma(d[e][tile], held[tile][j].word, b, S());
-        }
-#pragma unroll 2
-      for (int j = HELD; j < K; j++)
+      for (int chain = 0; chain < MORE % CHAINS; chain++) add_rest(d[chain], at, j + chain);
 #pragma unroll
-        for (int tile = 0; tile < TILES; tile++) {
-          const Four a = rest[(tile * MORE + j - HELD) * 32];
+      for (int e = 0; e < EIGHTS; e++)
 #pragma unroll
-          for (int e = 0; e < EIGHTS; e++) {
-            const unsigned b[2] = {at[e * 8 * WORDS + j * 8], at[e * 8 * WORDS + j * 8 + 4]};
-            mma(d[e][tile], a.word, b, S());
-          }
-        }
+        for (int tile = 0; tile < TILES; tile++)
+#pragma unroll
+          for (int i = 0; i < 4; i++)
+#pragma unroll
+            for (int chain = 1; chain < CHAINS; chain++) d[0][e][tile][i] += d[chain][e][tile][i];
       const int thread = this_thread(), column = thread / 32 * TILES * 16 + thread % 32 / 4, first = row + thread % 4 * 2;
 #pragma unroll
       for (int e = 0; e < EIGHTS; e++)
 #pragma unroll
         for (int tile = 0; tile < TILES; tile++)
 #pragma unroll
-          for (int i = 0; i < 4; i++) out(first + e * 8 + i % 2, column + tile * 16 + i / 2 * 8, d[e][tile][i]);
+          for (int i = 0; i < 4; i++) out(first + e * 8 + i % 2, column + tile * 16 + i / 2 * 8, d[0][e][tile][i]);
     }
+  }
+
+  // One fragment of each tile with its words of the vectors
+  template <class Of>
+  __device__ __forceinline__ void add(float (&d)[EIGHTS][TILES][4], const unsigned* at, const Of& of) const {
+#pragma unroll
+    for (int e = 0; e < EIGHTS; e++) {
+      const unsigned b[2] = {at[e * 8 * WORDS], at[e * 8 * WORDS + 4]};
+#pragma unroll
+      for (int tile = 0; tile < TILES; tile++) mma(d[e][tile], of(tile).word, b, S());
+    }
+  }
+  __device__ __forceinline__ void add_rest(float (&d)[EIGHTS][TILES][4], const unsigned* at, int j) const {
+    add(d, at + j * 8, [&](int tile) { return rest[(tile * MORE + j - HELD) * 32]; });
   }
 };
 

@@ -45,6 +45,41 @@ template <int BLOCKS, int UNITS, int THREADS> struct Part {
   __device__ __forceinline__ bool here(int i) const { return row(i) < rows && first_unit + unit(i) < n; }
 };
 
+// Part of R [rows, G, n]: the gates of a block's units, of which those of one gate lie side by side
+template <class W, int G, int UNITS> struct PartOfR {
+  const W* R;
+  int first_unit, n;
+
+  // Whether N units side by side are always one word of memory
+  template <int N> __device__ __forceinline__ bool lies_in_words() const {
+    return n % N == 0 && (unsigned long long)R % (N * sizeof(W)) == 0;
+  }
+  // N numbers of a row from `own` on, which is gate * UNITS + unit; zero where there are none
+  template <int N, class A> __device__ __forceinline__ void row(int row, int own, A* x) const {
+    struct __align__(N * sizeof(W)) Word { W x[N]; };
+    const int unit = first_unit + own % UNITS;
+    Word word = {};
+    if (row < n && own < G * UNITS && unit < n)
+      word = *reinterpret_cast<const Word*>(R + (row * G + own / UNITS) * n + unit);
+#pragma unroll
+    for (int i = 0; i < N; i++) x[i] = wide(word.x[i]);
+  }
+};
+
+// Ahead a column of the product is one of them, and its depth is all units; back it is the other way round
+template <class W, int G, int UNITS> struct OfAhead : PartOfR<W, G, UNITS> {
+  static constexpr bool ALONG_DEPTH = false;
+  template <int N, class A> __device__ __forceinline__ void read(int column, int k, A* x) const {
+    this->template row<N>(k, column, x);
+  }
+};
+template <class W, int G, int UNITS> struct OfBack : PartOfR<W, G, UNITS> {
+  static constexpr bool ALONG_DEPTH = true;
+  template <int N, class A> __device__ __forceinline__ void read(int column, int k, A* x) const {
+    this->template row<N>(column, k, x);
+  }
+};
+
 template <class Rule, class Product, class A, class S, class W, int BLOCKS, int UNITS, int PAIRS> struct Ahead {
   typedef typename InMemory<S>::type E;
   typedef Part<BLOCKS, UNITS, Product::WARPS * 32> Mine;
@@ -70,11 +105,7 @@ template <class Rule, class Product, class A, class S, class W, int BLOCKS, int 
     S* v = reinterpret_cast<S*>(sums + at.padded * COLUMNS);                 // [2, padded, STRIDE]: h, this and the next
     const int buffer = at.padded * Product::STRIDE;
     Product product;
-    product.load(shared, [&](int column, int k) -> A {
-      const int unit = at.first_unit + column % UNITS;
-      return column < COLUMNS && unit < to.n && k < to.n ? A(wide(R[(k * G + column / UNITS) * to.n + unit]))
-                                                         : A(0);
-    });
+    product.load(shared, OfAhead<W, G, UNITS>{{R, at.first_unit, to.n}});
     for (int q = threadIdx.x; q < 2 * buffer; q += Product::WARPS * 32) {
       const int row = q / Product::STRIDE, k = q % Product::STRIDE;
       cast(row < at.rows && k < to.n ? A(wide(h0[to.place(0, at.first_row + row, k)])) : A(0), v[q]);
@@ -178,11 +209,7 @@ template <class Rule, class Product, class A, class S, class W, int BLOCKS, int 
     S* v = reinterpret_cast<S*>(given + 2 * BLOCKS * at.padded * UNITS);     // [padded, STRIDE]: gradients of gates
     const int buffer = BLOCKS * at.padded * UNITS, own = Blocks::rank() * at.padded * UNITS;
     Product product;
-    product.load(shared, [&](int column, int k) -> A {
-      const int unit = at.first_unit + k % UNITS;
-      return column < to.n && k < G * UNITS && unit < to.n
-                 ? A(wide(R[(column * G + k / UNITS) * to.n + unit])) : A(0);
-    });
+    product.load(shared, OfBack<W, G, UNITS>{{R, at.first_unit, to.n}});
     for (int q = threadIdx.x; q < at.padded * Product::STRIDE; q += Product::WARPS * 32) cast(A(0), v[q]);
     Pair pairs[PAIRS];
 #pragma unroll

@@ -13,25 +13,26 @@ from tests.shim.hostsim import HostKernelError
 from tests.support import blas
 
 pytestmark = pytest.mark.kernels
-NEAR = {"fma": tolerance("gradient", "float32"), "mma": tolerance("gradient", "bfloat16")}
+EXACT = [case for case, (_, mode, _) in CASES.items() if mode == "fp32"]
 
 
 @pytest.fixture(scope="module")
 def right():
     with with_kernels(), blas.install():
-        return {case: by_kernel(case, **(PLAIN if case == "fma" else {"paths": ("stepped",)})) for case in CASES}
+        return {case: by_kernel(case, **(PLAIN if case in EXACT else {"paths": ("stepped",)})) for case in CASES}
 
 
 def seen(case, back, right):
     """What some order of threads shows, in words."""
     want = right[case] if back else right[case][:2]
+    near = tolerance("gradient", "float32" if case in EXACT else "bfloat16")
     for order in ORDERS:
         try:
             with with_kernels(*order), blas.install(), np.errstate(all="ignore"):
                 got = by_kernel(case, keep=back)
         except HostKernelError as e:
             return str(e)
-        if not max_difference(got[:len(want)], want) <= NEAR[case]:
+        if not max_difference(got[:len(want)], want) <= near:
             return f"{order}: off by {max_difference(got[:len(want)], want):.1g}"
     return ""
 

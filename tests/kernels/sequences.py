@@ -10,10 +10,11 @@ from rnnref.tree import leaves, map_structure, to
 from tests.kernels.onchip import card
 
 # (cell, mode, what of the tiling is not as it would be on a card): by multiply-add with half of R in shared memory, on
-# tensor cores
+# tensor cores, and there with most of R in shared memory
 CASES = {"fma": (LSTM(peepholes=True), "fp32", {"PROCESSORS": {90: 2}, "SPLITS": (8,), "ROWS": (1,), "WARPS": (4,),
                                                 "OTHERS": {"Ahead": 221, "Back": 225}}),
-         "mma": (GRU(), "bf16", {"PROCESSORS": {90: 2}, "ROWS": ()})}
+         "mma": (GRU(), "bf16", {"PROCESSORS": {90: 2}, "ROWS": ()}),
+         "mma, rest": (GRU(), "tf32", {"PROCESSORS": {90: 2}, "ROWS": (), "OTHERS": {"Ahead": 222, "Back": 216}})}
 SIZES = 29, 5, 4                                  # units, rows, steps: units that fill no block, rows no cluster
 ORDERS = ("fifo", 1), ("lifo", 1), ("random", 1), ("random", 2)
 PATH = {"paths": ("onchip",)}
@@ -66,7 +67,17 @@ FAULTS = {
     "a share twice": Fault("fma", False, "fma.cuh", "mine += up ? n : 0;", "mine += 0;"),
     "a share kept": Fault("fma", False, "fma.cuh", "give = up ? a[c] : a[c + n]", "give = up ? a[c + n] : a[c]"),
     "the rest from its start": Fault("fma", False, "fma.cuh",
-                                     "w[c] = rest[(c * MORE + j - HELD) * 32];", "w[c] = rest[(c * MORE) * 32];"),
+                                     ": rest[(c * MORE + j + i - HELD) * 32];", ": rest[(c * MORE + i) * 32];"),
+    "runs of other lanes": Fault("fma", False, "fma.cuh", "(j / RUN * SPLIT + part) * RUN + i",
+                                 "(j / RUN * SPLIT + part) * RUN + RUN - 1 - i"),
+    "a run kept in part": Fault("fma", False, "fma.cuh", "if (j < HELD) held[c][j] = x;\n    else",
+                                "if (j < HELD) held[c][j] = x;\n    if (j > HELD)"),
+    "a chain left out": Fault("mma", False, "mma.cuh", "(int chain = 1; chain < CHAINS; chain++) d[0]",
+                              "(int chain = 2; chain < CHAINS; chain++) d[0]"),
+    "fragments behind the last chain": Fault("mma, rest", True, "mma.cuh",
+                                             "chain < MORE % CHAINS;", "chain < MORE % CHAINS - 1;"),
+    "fragments of the same chain": Fault("mma, rest", True, "mma.cuh", "add_rest(d[chain], at, j + chain);\n#pragma",
+                                         "add_rest(d[chain], at, j);\n#pragma"),
     "columns of a tile": Fault("mma", False, "mma.cuh",
                                "column = tile * 16 + g + i % 2 * 8", "column = tile * 16 + g + i / 2 * 8"),
     "words of a vector": Fault("mma", False, "mma.cuh", "(row + g) * WORDS + t;", "(row + g) * WORDS + 2 * t;"),
@@ -97,8 +108,7 @@ FAULTS = {
                             "return row(i) < rows &&", "return row(i) <= rows &&", "sanitizer"),
     "a unit too many": Fault("fma", False, "onchip.cu",
                              "first_unit + unit(i) < n;", "first_unit + unit(i) < n + 3;", "sanitizer"),
-    "past the end of R": Fault("mma", False, "onchip.cu",
-                               "unit < to.n && k < to.n ?", "unit < to.n && k < to.n + 3 ?", "sanitizer"),
+    "past the end of R": Fault("mma", False, "onchip.cu", "if (row < n &&", "if (row < n + 3 &&", "sanitizer"),
 }
 
 
