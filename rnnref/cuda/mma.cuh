@@ -95,7 +95,7 @@ template <class S, int COLUMNS, int DEPTH, int WARPS_, int HELD, int ROWS_> stru
     for (int j = 0; j < HELD; j++) {
 #pragma unroll
       for (int tile = 0; tile < TILES; tile++) held[tile][j] = four(matrix, warp * TILES + tile, j);
-      if ((j + 1) % parts(2, TILES) == 0) __syncwarp();        // no load goes past it: a few at a time, not all at once
+      if ((j + 1) % parts(4, TILES) == 0) __syncwarp();        // no load goes past it: a few at a time, not all at once
     }
     for (int j = HELD; j < K; j++)
       for (int tile = 0; tile < TILES; tile++)

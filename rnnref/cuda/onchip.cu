@@ -45,38 +45,57 @@ template <int BLOCKS, int UNITS, int THREADS> struct Part {
   __device__ __forceinline__ bool here(int i) const { return row(i) < rows && first_unit + unit(i) < n; }
 };
 
-// Part of R [rows, G, n]: the gates of a block's units, of which those of one gate lie side by side
-template <class W, int G, int UNITS> struct PartOfR {
-  const W* R;
-  int first_unit, n;
+// Numbers that lie side by side and are read at once
+template <int N, class W> struct __align__(N * sizeof(W)) Word {
+  W x[N];
+  template <class A> __device__ __forceinline__ void widen(A* to) const {
+#pragma unroll
+    for (int i = 0; i < N; i++) to[i] = wide(x[i]);
+  }
+};
+
+// The gates of a block's units of R [rows, G, n], of which those of one gate lie side by side.  By reference, so that
+// compilers read arguments again where they need them and keep nothing that follows from them in registers.
+template <class W> struct PartOfR {
+  const W* const& R;
+  const int &first_unit, &n;
 
   // Whether N units side by side are always one word of memory
   template <int N> __device__ __forceinline__ bool lies_in_words() const {
-    return n % N == 0 && (unsigned long long)R % (N * sizeof(W)) == 0;
+    return n % N == 0 && (unsigned long long)R % sizeof(Word<N, W>) == 0;
   }
-  // N numbers of a row from `own` on, which is gate * UNITS + unit; zero where there are none
-  template <int N, class A> __device__ __forceinline__ void row(int row, int own, A* x) const {
-    struct __align__(N * sizeof(W)) Word { W x[N]; };
-    const int unit = first_unit + own % UNITS;
-    Word word = {};
-    if (row < n && own < G * UNITS && unit < n)
-      word = *reinterpret_cast<const Word*>(R + (row * G + own / UNITS) * n + unit);
-#pragma unroll
-    for (int i = 0; i < N; i++) x[i] = wide(word.x[i]);
+  template <int N> __device__ __forceinline__ Word<N, W> word(int at) const {
+    return *reinterpret_cast<const Word<N, W>*>(R + at);
   }
 };
 
-// Ahead a column of the product is one of them, and its depth is all units; back it is the other way round
-template <class W, int G, int UNITS> struct OfAhead : PartOfR<W, G, UNITS> {
+// Ahead a column of the product is one gate of a unit, and its depth is all units
+template <class W, int G, int UNITS> struct OfAhead : PartOfR<W> {
   static constexpr bool ALONG_DEPTH = false;
+  using PartOfR<W>::first_unit;
+  using PartOfR<W>::n;
+
   template <int N, class A> __device__ __forceinline__ void read(int column, int k, A* x) const {
-    this->template row<N>(k, column, x);
+    const int unit = first_unit + column % UNITS;
+    Word<N, W> word = {};
+    if (column < G * UNITS && unit < n && k < n)
+      word = this->template word<N>((k * G + column / UNITS) * n + unit);
+    word.widen(x);
   }
 };
-template <class W, int G, int UNITS> struct OfBack : PartOfR<W, G, UNITS> {
+
+// Back it is the other way round
+template <class W, int G, int UNITS> struct OfBack : PartOfR<W> {
   static constexpr bool ALONG_DEPTH = true;
+  using PartOfR<W>::first_unit;
+  using PartOfR<W>::n;
+
   template <int N, class A> __device__ __forceinline__ void read(int column, int k, A* x) const {
-    this->template row<N>(column, k, x);
+    const int unit = first_unit + k % UNITS;
+    Word<N, W> word = {};
+    if (column < n && k < G * UNITS && unit < n)
+      word = this->template word<N>((column * G + k / UNITS) * n + unit);
+    word.widen(x);
   }
 };
 

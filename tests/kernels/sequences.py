@@ -108,7 +108,7 @@ FAULTS = {
                             "return row(i) < rows &&", "return row(i) <= rows &&", "sanitizer"),
     "a unit too many": Fault("fma", False, "onchip.cu",
                              "first_unit + unit(i) < n;", "first_unit + unit(i) < n + 3;", "sanitizer"),
-    "past the end of R": Fault("mma", False, "onchip.cu", "if (row < n &&", "if (row < n + 3 &&", "sanitizer"),
+    "past the end of R": Fault("mma", False, "onchip.cu", "unit < n && k < n)", "unit < n && k < n + 3)", "sanitizer"),
 }
 
 
