@@ -9,6 +9,8 @@ import statistics
 import sys
 import time
 import warnings
+from contextlib import suppress
+from pathlib import Path
 
 
 def why_none():
@@ -82,7 +84,9 @@ def torch_twin(cell, p, dtype, layers=1, both=False, where="cuda"):
     direction.  Gates have the same order, matrices lie the other way."""
     import torch
     (I, _), (H, _) = p[0]["W"].shape, p[0]["R"].shape
-    net = getattr(torch.nn, cell.name)(I, H, layers, bidirectional=both)
+    with suppress(AttributeError):                # else torch copies weights of bfloat16 at every call, and warns
+        torch.backends.cudnn.CUDNN_TENSOR_DTYPES.add(torch.bfloat16)
+    net = getattr(torch.nn, {"SimpleRNN": "RNN"}.get(cell.name, cell.name))(I, H, layers, bidirectional=both)
     for k, q in enumerate(p):
         suffix = f"l{k // (1 + both)}" + "_reverse" * (both and k % 2)
         for name, a in ((f"weight_ih_{suffix}", q["W"].T), (f"weight_hh_{suffix}", q["R"].T),
@@ -91,14 +95,21 @@ def torch_twin(cell, p, dtype, layers=1, both=False, where="cuda"):
     return net.to(where, dtype)
 
 
-def written(name, found):
-    """The results as a file beside those of other days."""
-    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "results")
-    os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.json")
-    with open(path, "w") as f:
-        json.dump(found, f, indent=1)
-    return path
+class Results:
+    """Rows of one measurement, each a line of JSON that is on disk when the next one begins; the first says on what.
+
+    They go to the folder that OUT names, else to tests/bench/results: a card, its driver and versions in every file.
+    """
+
+    def __init__(self, name, about=about):
+        folder = Path(os.environ.get("OUT") or Path(__file__).parent / "results")
+        folder.mkdir(parents=True, exist_ok=True)
+        self.path = folder / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}.jsonl"
+        self.add(about=about())
+
+    def add(self, **row):
+        with open(self.path, "a") as f:
+            f.write(json.dumps(row, default=str) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,15 +1,19 @@
-"""Some tests of the kernels under NVIDIA's compute-sanitizer: accesses out of bounds (memcheck), races (racecheck).
+"""Kernels under NVIDIA's compute-sanitizer: accesses out of bounds (memcheck), races (racecheck), barriers (synccheck).
+The smallest kernels first, by every tool; then some tests of all kernels.
 
-    python -m tests.bench.sanitizer       # on a machine with a card; what `make test-gpu` ends with
+    python -m tests.bench.sanitizer       # on a machine with a card: make sanitize-gpu
 
 It says so where compute-sanitizer is not on PATH.  As a pytest plugin (-p) it makes each array of CuPy an allocation
 of its own: in CuPy's pool, what lies just past the end of an array is memory that may be written.
 """
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
-PROGRAM, TOOLS = "compute-sanitizer", ("memcheck", "racecheck")
+ROOT = Path(__file__).parent.parent.parent
+PROGRAM, TOOLS = "compute-sanitizer", ("racecheck", "memcheck", "synccheck")
 FOUND, SECONDS = 86, 120                          # its exit status if it found something; how long each tool may take
 TESTS = "tests/test_gpu.py", "tests/test_gpu_onchip.py"
 # odd sizes, rows that end early or are masked, forward and backward; and 16 bits, in the products and throughout
@@ -18,7 +22,11 @@ SELECTED = ("(against_the_text and odd and float32 and lengths) or (against_the_
             " or (gpu_onchip and against_the_text and odd and GRU)")
 
 
-def command(tool, python, program=PROGRAM):
+SMALLEST = ["-m", "tests.bench.smallest"]
+TESTED = ["-m", "pytest", "-q", "-W", "default", "-p", "tests.bench.sanitizer", *TESTS, "-m", "gpu", "-k", SELECTED]
+
+
+def command(tool, python, program=PROGRAM, what=SMALLEST):
     """What to run, as a list.  Errors that libraries get from CUDA and handle are not reported: tests see the others.
 
     >>> command("memcheck", "python3")[:3]
@@ -27,8 +35,7 @@ def command(tool, python, program=PROGRAM):
     if tool not in TOOLS:
         raise ValueError(f"tool is {tool!r}, expected one of {', '.join(TOOLS)}")
     own = ["--report-api-errors", "no"] if tool == "memcheck" else []
-    return [program, "--tool", tool, "--target-processes", "all", "--error-exitcode", str(FOUND), *own,
-            python, "-m", "pytest", "-q", "-p", "tests.bench.sanitizer", *TESTS, "-m", "gpu", "-k", SELECTED]
+    return [program, "--tool", tool, "--target-processes", "all", "--error-exitcode", str(FOUND), *own, python, *what]
 
 
 def verdict(tool, code):
@@ -40,10 +47,11 @@ def verdict(tool, code):
     return f"{tool}: the tests, or {PROGRAM} itself, failed (exit status {code})" if code else None
 
 
-def ran(tool, program):
+def ran(tool, program, what):
     """The exit status, or None if it did not end in time."""
+    env = os.environ | {"PYTHONPATH": f"{ROOT / 'tests'}{os.pathsep}{ROOT}"}
     try:
-        return subprocess.run(command(tool, sys.executable, program), timeout=SECONDS).returncode
+        return subprocess.run(command(tool, sys.executable, program, what), timeout=SECONDS, env=env).returncode
     except subprocess.TimeoutExpired:
         return None
 
@@ -55,10 +63,11 @@ def main():
         print(f"{PROGRAM} not found: not run")
         return 0
     said = []
-    for tool in TOOLS:
-        print(f"{PROGRAM} --tool {tool}", flush=True)
-        said.append(verdict(tool, ran(tool, program)) or f"{tool}: found nothing")
-        print(said[-1], flush=True)
+    for name, what in (("the smallest kernels", SMALLEST), ("tests", TESTED)):
+        for tool in TOOLS:
+            print(f"{PROGRAM} --tool {tool}: {name}", flush=True)
+            said.append(verdict(tool, ran(tool, program, what)) or f"{tool}: found nothing")
+            print(said[-1], flush=True)
     return int(any(not words.endswith("found nothing") for words in said))
 
 

@@ -1,9 +1,10 @@
 """make soak-gpu: random cells, sizes, lengths and modes on a CUDA device, each held to the text in float64.
 
-What fails is named with the seed that draws it again: python -m tests.bench.soak --seed 123 --seconds 0.
+A seed is printed before its case runs, and draws it again: python -m tests.bench.soak --seed 123 --seconds 0.
 """
 import argparse
 import time
+from collections import Counter
 
 import numpy as np
 
@@ -53,21 +54,33 @@ def held(seed, largest=640):
     return words, tape.path, None
 
 
+def soak(first, seconds, results, case=held):
+    """Cases from seed `first` on, one at least -> the words of those that were wrong or raised."""
+    paths, wrong, seed, started = Counter(), [], first, time.time()
+    try:
+        while seed == first or time.time() - started < seconds:
+            print(f"seed {seed}", flush=True)
+            try:
+                words, path, why = case(seed)
+            except Exception as e:                # one case that raises, whatever it is, says nothing of the next
+                words, path, why = f"seed {seed}", "raised", f"{type(e).__name__}: {e}"
+            paths[path], seed = paths[path] + 1, seed + 1
+            results.add(case=words, path=path, wrong=why)
+            if why:
+                wrong.append(words)
+                print(f"{words}\n{why}", flush=True)
+    finally:
+        print(f"{seed - first} cases ({', '.join(f'{path} {n}' for path, n in paths.items())}), {len(wrong)} wrong")
+    return wrong
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=540)
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    given, started = parser.parse_args(), time.time()
+    given = parser.parse_args()
     device.required()
-    paths, wrong, seed = {}, [], given.seed
-    while seed == given.seed or time.time() - started < given.seconds:
-        words, path, why = held(seed)
-        paths[path], seed = paths.get(path, 0) + 1, seed + 1
-        if why:
-            wrong.append(words)
-            print(f"{words}\n{why}", flush=True)
-    print(f"{seed - given.seed} cases ({', '.join(f'{path} {n}' for path, n in paths.items())}), {len(wrong)} wrong")
-    raise SystemExit(bool(wrong))
+    raise SystemExit(bool(soak(given.seed, given.seconds, device.Results("soak"))))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("tool", sanitizer.TOOLS)
 def test_the_command(tool):
-    made = sanitizer.command(tool, "python3", "/opt/compute-sanitizer")
+    made = sanitizer.command(tool, "python3", "/opt/compute-sanitizer", sanitizer.TESTED)
     at = made.index("python3")
     options = dict(zip(made[1:at:2], made[2:at:2]))
     assert made[0] == "/opt/compute-sanitizer" and options["--tool"] == tool
@@ -24,12 +24,12 @@ def test_the_command(tool):
 
 
 def test_another_tool_is_refused():
-    with pytest.raises(ValueError, match="'memchek', expected one of memcheck, racecheck"):
+    with pytest.raises(ValueError, match="'memchek', expected one of racecheck, memcheck"):
         sanitizer.command("memchek", "python3")
 
 
 def test_what_is_selected():
-    made = sanitizer.command("memcheck", sys.executable)
+    made = sanitizer.command("memcheck", sys.executable, what=sanitizer.TESTED)
     ran = made[made.index(sys.executable):]
     ran[ran.index("-p"):ran.index("-p") + 2] = ["--collect-only"]        # the plugin needs CuPy
     names = subprocess.run(ran, cwd=ROOT, capture_output=True, text=True, check=True).stdout
@@ -37,6 +37,26 @@ def test_what_is_selected():
     for name in ("[GRU-odd-float64-mask", "[LSTM, clip-odd-float32-lengths", "[GRU before-", "[SimpleRNN-odd-fp16",
                  "test_gpu_onchip.py::test_against_the_text[GRU-16-odd-lengths-True-fp32"):
         assert name in names
+
+
+def test_the_smallest_kernels_come_first(tmp_path, monkeypatch, capfd):
+    stub = tmp_path / sanitizer.PROGRAM
+    stub.write_text("#!/bin/sh\necho $*\n")
+    stub.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert sanitizer.main() == 0
+    ran = [line.split(" -m ")[1] for line in capfd.readouterr().out.splitlines() if line.startswith("--tool")]
+    assert ran[:3] == ["tests.bench.smallest"] * 3 and len(ran) == 6 and all("pytest" in one for one in ran[3:])
+
+
+@pytest.mark.kernels
+def test_the_smallest_kernels_run(capsys):
+    from tests.support import blas
+    from tests.bench import smallest
+    from tests.shim.double import with_kernels
+    with with_kernels(), blas.install():
+        smallest.run_all(sm=90)
+    assert capsys.readouterr().out.count("blocks: ran") == len(smallest.CASES)
 
 
 def test_arrays_are_allocations_of_their_own(monkeypatch):
