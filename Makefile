@@ -13,11 +13,15 @@ DEMO   = .venv/bin/rnnref verify --against onnxruntime --html report.html --repo
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:           # all targets share one .venv
+<<<<<<< ours
 .PHONY: help demo picture test kernels test-peers coverage package oldest test-gpu soak-gpu bench-gpu probe-gpu lint bench \
 	clean distclean
+=======
+.PHONY: help demo test kernels test-peers first-gpu test-gpu sanitize-gpu soak-gpu bench-gpu probe-gpu lint bench clean distclean
+>>>>>>> theirs
 
 help:  ## list the targets
-	@awk 'BEGIN { FS = ":.*##  *" } /^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk 'BEGIN { FS = ":.*##  *" } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/.verify  ## are onnxruntime's RNN, GRU and LSTM right?  Prints the verdict, writes report.html
 	$(DEMO) $(ARGS)
@@ -61,9 +65,15 @@ oldest:  ## tests with the oldest Python and NumPy that are supported: OLDEST=py
 # A machine with a card may hold nothing but a Python with CuPy: `make PY=python3 test-gpu` takes that as it is.
 GPU_NEEDS = $(if $(filter command,$(origin PY)),,.venv/.dev $(if $(CUDA),.venv/.cuda$(CUDA)))
 
+first-gpu: $(GPU_NEEDS)  ## all that a first run on a card must show, in 9 minutes: results.jsonl and a summary in OUT
+	@PY=$(PY) bash tests/bench/first_gpu.sh
+
 test-gpu: $(GPU_NEEDS)  ## tests on a CUDA device; CUDA=12 or CUDA=13 installs CuPy for it
 	@$(PY) -m tests.bench.device
-	$(PYTEST) tests/test_gpu.py tests/test_gpu_onchip.py tests/test_laws_gpu.py tests/test_gpu_golden.py tests/test_cudnn.py -m gpu $(ARGS)
+	$(PYTEST) tests/test_gpu.py tests/test_gpu_onchip.py tests/test_laws_gpu.py tests/test_gpu_golden.py tests/test_cudnn.py \
+		-m gpu -n 8 --dist worksteal -W default $(ARGS)
+
+sanitize-gpu: $(GPU_NEEDS)  ## kernels under compute-sanitizer on a CUDA device
 	@$(PY) -m tests.bench.sanitizer
 
 soak-gpu: $(GPU_NEEDS)  ## ten minutes of random shapes on a CUDA device, each held to the text in float64

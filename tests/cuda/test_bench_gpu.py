@@ -62,6 +62,24 @@ def test_the_soak_names_what_it_draws_and_what_is_wrong():
             assert "expected" in soak.held(0, largest=9)[2]
 
 
+def test_a_soak_names_its_seeds_first_and_survives_what_a_case_raises(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("OUT", str(tmp_path))
+    ends = iter(range(100))
+    monkeypatch.setattr(soak.time, "time", lambda: next(ends))
+
+    def case(seed):
+        if seed == 8:
+            raise rnnref.DeviceError("trial", "gone")
+        return f"seed {seed}: words", "onchip", "far off" if seed == 9 else None
+    results = device.Results("soak", lambda: {"card": "none"})
+    assert soak.soak(7, 3, results, case) == ["seed 8", "seed 9: words"]
+    said = capsys.readouterr().out.splitlines()
+    assert said[:2] == ["seed 7", "seed 8"] and said[-1] == "3 cases (onchip 2, raised 1), 2 wrong"
+    rows = [json.loads(line) for line in results.path.read_text().splitlines()]
+    assert results.path.parent == tmp_path and rows[0] == {"about": {"card": "none"}}
+    assert [row["wrong"] is None for row in rows[1:]] == [True, False, False]
+
+
 @pytest.mark.parametrize("what", (device.required, gpu.main, gpu_probe.main, soak.main))
 def test_without_a_device_it_says_so(what, monkeypatch):
     monkeypatch.setattr("sys.argv", ["bench"])
