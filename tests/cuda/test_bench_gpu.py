@@ -7,6 +7,7 @@ import pytest
 import rnnref
 from rnnref.cells import GRU, LSTM
 from tests.bench import device, gpu, gpu_probe, soak
+from tests.kernels.compile_check import Nvrtc, used
 from tests.kernels.faults import planted_text
 from tests.kernels.onchip import card
 from tests.shim.double import with_kernels
@@ -47,6 +48,17 @@ def test_every_row_can_be_measured(name, mode, kind, toys, capsys):
     assert one["microseconds a step"]["forward, ours"] == 250 / (2 if "two" in kind else 1)
     assert "torch failed: RuntimeError: there is no CUDA" in said
     json.dumps(one)
+
+
+@pytest.mark.kernels
+@pytest.mark.parametrize("sm", (75, 80, 90, 100))
+def test_what_the_probe_runs_can_be_compiled(sm):
+    text = gpu_probe.SOURCE.read_text() + "".join(
+        f"template __global__ void {name}<16>(float*, int{', int' * sends});\n" for name, sends in (
+            ("probe_cluster_barrier", 0), ("probe_cluster_exchange", 1), ("probe_cluster_bytes", 1))) * (sm >= 90)
+    log, ptx = Nvrtc().compile(text, (*gpu_probe.OPTIONS, f"-arch=sm_{sm}", "--ptxas-options=-v"))
+    assert not any(row["spilled"] for row in used(log).values())
+    assert ("st.async" in ptx) == (sm >= 90) and ("mma.sync" in ptx) == (sm >= 80)
 
 
 @pytest.mark.kernels

@@ -4,10 +4,14 @@ A variant is a list of edits of the package's own text, so the two cannot drift 
 there raises.
 """
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
+from rnnref.cells import GRU, LSTM
 from rnnref.cuda import launch, source
+
+from tests.bench.first import alone, results, smoke
 
 HERE = Path(__file__).parent
 
@@ -21,14 +25,13 @@ ASYNC = (
     Blocks::wait();
     if (BLOCKS > 1 && at.first_unit >= to.n) return;
     const int taking_part = parts(to.n, UNITS);
-    const int own_units = to.n - at.first_unit < UNITS ? to.n - at.first_unit : UNITS;
 """),
     # ahead
     ("onchip.cu", """#pragma unroll
       for (int j = 0; j < PAIRS; j++) {
         if (!at.here(j)) continue;
         step(at, j, sums + at.row(j) * COLUMNS + at.unit(j), pairs[j]);
-""", """      if (BLOCKS > 1 && more) Exchange<BLOCKS>::expect(i, own_units > 0 ? bytes_ahead<S>(at.rows, to.n) : 0);
+""", """      if (BLOCKS > 1 && more) Exchange<BLOCKS>::expect(i, bytes_ahead<S>(at.rows, to.n));
 #pragma unroll
       for (int j = 0; j < PAIRS; j++) {
         const bool here = at.here(j);
@@ -48,10 +51,13 @@ ASYNC = (
 """),
     ("onchip.cu", "      if (more) Blocks::wait();\n", "      if (more) Exchange<BLOCKS>::wait(i);\n"),
     # back
-    ("onchip.cu", "      A* next = given + (i + 1) % 2 * buffer + own;\n", """      A* next = given + (i + 1) % 2 * buffer + own;
+    ("onchip.cu", """      A* next = given + (i + 1) % 2 * buffer + own;
+""", """      A* next = given + (i + 1) % 2 * buffer + own;
+      const int own_units = to.n - at.first_unit < UNITS ? to.n - at.first_unit : UNITS;
       if (BLOCKS > 1) Exchange<BLOCKS>::expect(i, taking_part * at.rows * own_units * (int)sizeof(A));
 """),
-    ("onchip.cu", """        if (row < at.rows && column < to.n) Blocks::give(next + row * UNITS + column % UNITS, column / UNITS, part);
+    ("onchip.cu", """\
+        if (row < at.rows && column < to.n) Blocks::give(next + row * UNITS + column % UNITS, column / UNITS, part);
       });
       Blocks::arrive();
 """, """        if (row >= at.rows || column >= to.n) return;
@@ -96,3 +102,30 @@ def variant(name, *more):
             yield
         finally:
             launch.compile_kernel.cache_clear()
+
+
+on_chip = partial(smoke.Case, choice=smoke.CHIP)
+
+
+def cases(toys=False):
+    """{name: (variant, its case of the smoke test, whether it is timed)}"""
+    if toys:
+        return {f"{name}: LSTM, {mode}": (name, on_chip(LSTM(), (4, 3, 5, 24), mode, blocks=2), False)
+                for name in VARIANTS for mode in ("fp32", "bf16")}
+    few = ((LSTM(), 64, 512, ("bf16", "fp32", "tf32")), (LSTM(), 16, 512, ("fp32", "bf16")),
+           (LSTM(), 1, 256, ("fp32",)), (GRU(), 64, 512, ("bf16",)))
+    timed = {f"{name}: {cell.name} {B},{H}, {mode}": (name, on_chip(cell, (12, B, 32, H), mode), True)
+             for cell, B, H, modes in few for mode in modes for name in VARIANTS}
+    return timed | {f"async, blocks without units, {mode}": (
+        "async", on_chip(LSTM(), (12, 7, 5, 33), mode, blocks=16), False) for mode in ("fp32", "bf16")}
+
+
+def measure(case, name, what, is_timed, sm=None):
+    """Whether it is right, and how long its kernels take alone."""
+    with variant(name):
+        smoke.check(case, what, sm, "variants")
+        if is_timed:
+            _, B, _, H = what.size
+            found = alone.a_step(what.cell, B, H, what.mode)
+            results.add("variants", case=case, microseconds=found)
+            print(f"  us a step and before the first: {found}", flush=True)
