@@ -13,12 +13,8 @@ DEMO   = .venv/bin/rnnref verify --against onnxruntime --html report.html --repo
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:           # all targets share one .venv
-<<<<<<< ours
-.PHONY: help demo picture test kernels test-peers coverage package oldest test-gpu soak-gpu bench-gpu probe-gpu lint bench \
-	clean distclean
-=======
-.PHONY: help demo test kernels test-peers first-gpu test-gpu sanitize-gpu soak-gpu bench-gpu probe-gpu lint bench clean distclean
->>>>>>> theirs
+.PHONY: help demo picture test kernels test-peers coverage package oldest first-gpu test-gpu sanitize-gpu soak-gpu bench-gpu \
+	probe-gpu lint bench clean distclean
 
 help:  ## list the targets
 	@awk 'BEGIN { FS = ":.*##  *" } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -70,7 +66,7 @@ first-gpu: $(GPU_NEEDS)  ## all that a first run on a card must show, in 9 minut
 
 test-gpu: $(GPU_NEEDS)  ## tests on a CUDA device; CUDA=12 or CUDA=13 installs CuPy for it
 	@$(PY) -m tests.bench.device
-	$(PYTEST) tests/test_gpu.py tests/test_gpu_onchip.py tests/test_laws_gpu.py tests/test_gpu_golden.py tests/test_cudnn.py \
+	$(PYTEST) tests/gpu tests/tf1/test_tf1_cudnn.py \
 		-m gpu -n 8 --dist worksteal -W default $(ARGS)
 
 sanitize-gpu: $(GPU_NEEDS)  ## kernels under compute-sanitizer on a CUDA device

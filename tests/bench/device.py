@@ -6,10 +6,10 @@ import json
 import os
 import platform
 import statistics
+import subprocess
 import sys
 import time
 import warnings
-from contextlib import suppress
 from pathlib import Path
 
 
@@ -34,11 +34,22 @@ def required():
         sys.exit(f"There is no GPU to run this on.\n  {why}")
 
 
+def driver():
+    """The version of the driver; None where nvidia-smi does not say it."""
+    try:
+        said = subprocess.run(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"],
+                              capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return said.stdout.splitlines()[0].strip()
+
+
 def about():
     """What a measurement depends on."""
     import cupy
     runtime = cupy.cuda.runtime
-    said = {"card": runtime.getDeviceProperties(0)["name"].decode(), "driver's CUDA": runtime.driverGetVersion(),
+    said = {"card": runtime.getDeviceProperties(0)["name"].decode(), "driver": driver(),
+            "driver's CUDA": runtime.driverGetVersion(),
             "CUDA": runtime.runtimeGetVersion(), "cupy": cupy.__version__, "python": platform.python_version(),
             "sm": int(cupy.cuda.Device(0).compute_capability), "CUPY_TF32": os.environ.get("CUPY_TF32", "")}
     try:
@@ -84,8 +95,6 @@ def torch_twin(cell, p, dtype, layers=1, both=False, where="cuda"):
     direction.  Gates have the same order, matrices lie the other way."""
     import torch
     (I, _), (H, _) = p[0]["W"].shape, p[0]["R"].shape
-    with suppress(AttributeError):                # else torch copies weights of bfloat16 at every call, and warns
-        torch.backends.cudnn.CUDNN_TENSOR_DTYPES.add(torch.bfloat16)
     net = getattr(torch.nn, {"SimpleRNN": "RNN"}.get(cell.name, cell.name))(I, H, layers, bidirectional=both)
     for k, q in enumerate(p):
         suffix = f"l{k // (1 + both)}" + "_reverse" * (both and k % 2)

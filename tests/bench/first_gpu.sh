@@ -15,7 +15,7 @@ PY=${PY:-python3} LIMIT=${LIMIT:-540} TOYS=${TOYS:-}
 OUT=${OUT:-build/first}
 mkdir -p "$OUT" && OUT=$(cd "$OUT" && pwd) || exit 1
 export PY OUT PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 CUPY_TF32=0
-export PYTHONPATH="$PWD/tests:$PWD" CUPY_CACHE_DIR=${CUPY_CACHE_DIR:-$OUT/kernels}
+export PYTHONPATH="$PWD" CUPY_CACHE_DIR=${CUPY_CACHE_DIR:-$OUT/kernels}
 FIRST="-m tests.bench.first"
 SUMMARY=10                                        # seconds that are kept for it
 CORES=$(nproc)
@@ -73,7 +73,7 @@ $PY -c "import xdist" 2>/dev/null && pytest="$pytest -n 8 --dist worksteal"
 core="test_gpu_onchip or (against_the_text and odd and (float32 or mask)) or (test_modes and wide) or storage"
 core="$core or (every_bit and lengths) or (graphs and lengths) or two_directions or crosses or in_force or what_runs"
 core="$core or (against_cudnn and wide)"
-part tests 95 $pytest tests/test_gpu.py tests/test_gpu_onchip.py -k "$core"
+part tests 95 $pytest tests/gpu/test_gpu.py tests/gpu/test_gpu_onchip.py -k "$core"
 note tests "$(tail -n 1 "$OUT/tests.log" 2>/dev/null | head -c 200)"
 
 room=$(($(left) - 110))                           # for variants and tools
@@ -97,7 +97,7 @@ else
   note sanitizer "compute-sanitizer is not on PATH"
 fi
 
-part laws 600 $pytest tests/test_laws_gpu.py tests/test_gpu_golden.py \
+part laws 600 $pytest tests/gpu/test_laws_gpu.py tests/gpu/test_gpu_golden.py \
   -k "golden or (lengths and (LSTM or GRU or SimpleRNN))"
 note laws "$(tail -n 1 "$OUT/laws.log" 2>/dev/null | head -c 200)"
 kill $compiling 2>/dev/null

@@ -41,20 +41,29 @@ class Probe:
                 yield f"{name}, {groups} groups of {size} blocks", microseconds(run, TIMES)
 
     def clusters(self):
-        """The barrier of a cluster, and a step's exchange: everyone sends 64 numbers to everyone."""
+        """The barrier of a cluster, and a step's exchange with it or by bytes: all send 64 numbers to all."""
         from cupy_backends.cuda.api import driver
-        names = [f"{base}<{n}>" for base in ("probe_cluster_barrier", "probe_cluster_exchange") for n in (2, 4, 8, 16)]
+        names = [f"{base}<{n}>" for base in ("probe_cluster_barrier", "probe_cluster_exchange", "probe_cluster_bytes")
+                 for n in (2, 4, 8, 16)]
         module = self.cupy.RawModule(code=self.text, options=OPTIONS, name_expressions=names)
         for name in names:
             size, kernel = int(name.split("<")[1][:-1]), module.get_function(name)
             if size > 8:
                 driver.funcSetAttribute(kernel.kernel.ptr, NON_PORTABLE_CLUSTERS, 1)
-            args = (self.out, np.int32(TIMES), np.int32(64))[:3 if "exchange" in name else 2]
-            shared = 2 * size * 64 * 4 if "exchange" in name else 0
+            sends = "barrier" not in name
+            args = (self.out, np.int32(TIMES), np.int32(64))[:3 if sends else 2]
+            shared = 2 * size * 64 * 4 + 16 if sends else 0
             for count in (1, self.sms // size):
                 def run():
                     kernel((size * count,), (256,), args, shared_mem=shared)
                 yield f"{name} x {count}", microseconds(run, TIMES)
+
+    def chains(self):
+        """What a tensor instruction waits for the one before it: mma.cuh has four sums side by side for that."""
+        kernel, out = self.plain.get_function("probe_chains"), self.cupy.zeros(2, "i8")
+        kernel((1,), (32,), (out,))
+        for what, clocks in zip(("one chain", "four chains"), out.get()):
+            yield f"clocks of 32 tensor instructions, {what}", int(clocks)
 
     def broadcast(self):
         """Every processor reads the same numbers through the second cache."""
@@ -98,18 +107,19 @@ class Probe:
 def main():
     argparse.ArgumentParser(description=__doc__).parse_args()
     device.required()
-    found = {"about": device.about(), "microseconds": {}, "failed": {}}
-    print(*(f"{what}: {value}" for what, value in found["about"].items()), sep="\n")
-    probe = Probe()
-    for section in (probe.launches, probe.products_in_capture, probe.broadcast, probe.barriers, probe.clusters):
+    results, probe = device.Results("probe"), Probe()
+    print(*(f"{what}: {value}" for what, value in device.about().items()), sep="\n")
+    for section in (probe.launches, probe.products_in_capture, probe.chains, probe.broadcast, probe.barriers,
+                    probe.clusters):
         try:
             for what, value in section():
-                found["microseconds"][what] = value
-                print(f"{what}: {value:.3f} us", flush=True)
+                results.add(what=what, value=value)
+                print(f"{what}: {value:.3f}", flush=True)
         except Exception as e:                    # the other sections still say something; this one says why it cannot
-            found["failed"][section.__name__] = f"{type(e).__name__}: {str(e)[:300]}"
-            print(f"{section.__name__} failed: {found['failed'][section.__name__]}", flush=True)
-    print("written to", device.written("probe", found))
+            why = f"{type(e).__name__}: {str(e)[:300]}"
+            results.add(what=section.__name__, failed=why)
+            print(f"{section.__name__} failed: {why}", flush=True)
+    print("written to", results.path)
 
 
 if __name__ == "__main__":

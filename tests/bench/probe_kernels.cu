@@ -51,6 +51,33 @@ extern "C" __global__ void probe_empty(float* x) {
   if (x == nullptr) *x = 1;
 }
 
+// Clocks of 32 tensor instructions of one warp, each adding to the sum of the last, or to every fourth sum
+__device__ __forceinline__ long long clocks_of(float* d, int chains) {
+  const long long start = clock64();
+#pragma unroll
+  for (int j = 0; j < 32; j++) {
+    float* sum = d + (chains == 4 ? j % 4 * 4 : 0);
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+                 "{%0,%1,%2,%3}, {%4,%4,%4,%4}, {%4,%4}, {%0,%1,%2,%3};"
+                 : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3]) : "r"(0u));
+  }
+  float all = 0;
+#pragma unroll
+  for (int k = 0; k < 16; k++) all += d[k];
+  asm volatile("" ::"f"(all) : "memory");
+  return clock64() - start;
+}
+
+#if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
+extern "C" __global__ void probe_chains(long long* out) {
+  float d[16] = {};
+  for (int k = 0; k < 2; k++) {                   // what was loaded first does not count
+    out[0] = clocks_of(d, 1);
+    out[1] = clocks_of(d, 4);
+  }
+}
+#endif
+
 #if !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 900
 
 __device__ __forceinline__ void cluster_barrier() {
@@ -63,6 +90,43 @@ template <int size>
 __global__ void __cluster_dims__(size, 1, 1) probe_cluster_barrier(float* out, int times) {
   for (int i = 0; i < times; i++) cluster_barrier();
   if (times < 0) out[0] = 1;
+}
+
+// The same exchange by st.async: each block waits for the bytes of a step, not for the other blocks.
+template <int size>
+__global__ void __cluster_dims__(size, 1, 1) probe_cluster_bytes(float* out, int times, int count) {
+  extern __shared__ float held[];                 // [2, size, count], and two barriers behind it
+  const word barriers = (word)__cvta_generic_to_shared(held + 2 * size * count);
+  word rank;
+  asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
+  for (int k = threadIdx.x; k < 2 * size * count; k += blockDim.x) held[k] = 0;
+  if (threadIdx.x == 0) {
+    for (int k = 0; k < 2; k++)
+      asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(barriers + 8 * k) : "memory");
+    asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory");
+  }
+  cluster_barrier();
+  for (int i = 0; i < times; i++) {
+    const float x = held[(i & 1) * size * count + threadIdx.x % count];
+    __syncthreads();                              // all have read before any sends: whoever has our bytes may overwrite
+    const word to = (word)__cvta_generic_to_shared(held + ((i + 1) & 1) * size * count + rank * count);
+    const word barrier = barriers + 8 * (i & 1);
+    if (threadIdx.x == 0)
+      asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;"
+                   ::"r"(barrier), "r"(size * count * 4) : "memory");
+    for (int k = threadIdx.x; k < size * count; k += blockDim.x) {
+      word there, counts;
+      asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(there) : "r"(to + k % count * 4), "r"(k / count));
+      asm volatile("mapa.shared::cluster.u32 %0, %1, %2;" : "=r"(counts) : "r"(barrier), "r"(k / count));
+      asm volatile("st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.f32 [%0], %1, [%2];"
+                   ::"r"(there), "f"(x + 1), "r"(counts) : "memory");
+    }
+    for (word come = 0; !come;)
+      asm volatile("{ .reg .pred p; mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [%1], %2; "
+                   "selp.u32 %0, 1, 0, p; }" : "=r"(come) : "r"(barrier), "r"(i >> 1 & 1) : "memory");
+  }
+  if (threadIdx.x == 0) out[blockIdx.x] = held[0];
+  cluster_barrier();                              // none leaves while others may still send to it
 }
 
 // A step's exchange: every block sends `count` numbers to every block of its cluster, then the barrier.

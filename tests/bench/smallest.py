@@ -3,11 +3,11 @@
     python -m tests.bench.smallest        # under a tool, on a machine with a card
 """
 import numpy as np
-from tests.kernels.onchip import card
 
 import rnnref
 from rnnref.cells import GRU, LSTM
 from rnnref.tree import to
+from tests.kernels.onchip import card
 
 # cell, mode, blocks: by multiply-add and on tensor cores; one block, two, and so many that some have no unit
 CASES = (LSTM(), "fp32", 2), (GRU(), "bf16", 2), (LSTM(), "fp32", 1), (LSTM(), "bf16", 16)

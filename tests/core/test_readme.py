@@ -42,8 +42,10 @@ def test_a_table_needs_its_place():
 
 
 def test_every_test_of_a_card_is_run_on_one():
-    """The target names its files, because a machine with a card may lack what others import."""
+    """The target names folders and files, because a machine with a card may lack what other tests import."""
     target = re.search(r"^test-gpu:.*\n(?:\t.*\n)+", (ROOT / "Makefile").read_text(), re.M)[0]
-    marked = {path.name for path in (ROOT / "tests").glob("test_*.py")
-              if re.search(r"^(@pytest\.mark\.gpu|pytestmark = .*mark\.gpu)", path.read_text(), re.M)}
-    assert len(marked) >= 4 and marked == set(re.findall(r"tests/(\w+\.py)", target))
+    named = [ROOT / name for name in re.findall(r"(tests/\S+)", target)]
+    marked = [path for path in (ROOT / "tests").rglob("test_*.py")
+              if re.search(r"^(@pytest\.mark\.gpu|pytestmark = .*mark\.gpu)", path.read_text(), re.M)]
+    assert len(marked) >= 4 and all(path.exists() for path in named)
+    assert not [path for path in marked if path not in named and path.parent not in named]

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.bench import measured
 from tests.bench.first import cases, results, summary
 

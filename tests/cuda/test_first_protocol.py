@@ -2,6 +2,7 @@
 import re
 
 import pytest
+
 from tests.bench.first.protocol import Protocol, seen
 
 # units, units of a block, blocks: the last block has fewer; seven blocks have none; all are full

@@ -1,17 +1,17 @@
 """The exchange by bytes, which is no part of the package yet: its text on the CPU, in many orders of threads."""
-from tests.support import blas
 import numpy as np
 import pytest
+
+from rnnref.cells import GRU, LSTM
+from rnnref.check.tolerance import tolerance
 from tests.bench.first.variants import VARIANTS, variant
 from tests.kernels.compile_check import check
 from tests.kernels.instances import wholes
 from tests.kernels.onchip import card
-from tests.kernels.sequences import both_ways, max_difference, inputs
+from tests.kernels.sequences import both_ways, inputs, max_difference
 from tests.shim.double import with_kernels
 from tests.shim.hostsim import HostKernelError
-
-from rnnref.cells import GRU, LSTM
-from rnnref.check.tolerance import tolerance
+from tests.support import blas
 
 pytestmark = pytest.mark.kernels
 ORDERS = ("fifo", 1), ("lifo", 1), ("random", 1)

@@ -33,10 +33,8 @@ def doubles(stack):
     """CuPy's doubles in its place: kernels by g++, products by NumPy, graphs as lists of launches."""
     from types import SimpleNamespace
 
-    from tests.support import blas
-    from tests.support import stream_capture
-    from tests.support import strict
     from tests.shim.double import with_kernels
+    from tests.support import blas, stream_capture, strict
     for one in (with_kernels(), blas.install(), stream_capture.install()):
         stack.enter_context(one)
     from tests.bench import device

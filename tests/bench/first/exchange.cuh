@@ -1,12 +1,12 @@
 // A step's exchange between the blocks of a cluster without a barrier of the cluster: st.async and mbarrier.
 //
-// Each block has two buffers for what comes, used in turn, and beside each a barrier that counts bytes.  In a step a block
-// says how many bytes it expects, sends its own, and waits until all have come.  A block sends for step i + 1 after it
-// has waited for step i, so after every block has sent for step i, which is after it last read the buffer of step i + 1:
-// no block overruns another.  That holds for blocks which send in every step, so one without units takes no part: it
-// leaves, and nobody sends to it.
+// Each block has two buffers for what comes, used in turn, and beside each a barrier that counts bytes.  In a step a
+// block sets how many bytes it expects, sends its own, and waits until all have come.  It sends for step i + 1 after it
+// has waited for step i, so after every block has sent for step i, which each does after it last read the buffer of
+// step i + 1: no block overruns another.  That holds for blocks that send in every step, so one without units takes no
+// part: it leaves, and no block sends to it.
 //
-// Not part of the package, and not yet run on a device: the first run on a card measures it beside the package's barrier.
+// Not part of the package, and not yet run on a device: the first run on a card measures it beside the package's own.
 #pragma once
 #include "cluster.cuh"
 #ifndef __CUDACC__

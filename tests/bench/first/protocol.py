@@ -146,7 +146,8 @@ class Model:
         block, buffer = self.blocks[b], step % self.how.buffers
         block.reading[buffer][t] = step
         for sender in range(self.how.taking_part if step else 0):
-            if self.how.units_in(sender if not self.how.back else b) and block.step_of[buffer].get((sender, t)) != step - 1:
+            sends = self.how.units_in(b if self.how.back else sender)
+            if sends and block.step_of[buffer].get((sender, t)) != step - 1:
                 raise Fault("read before it had come")
             yield True
         del block.reading[buffer][t]

@@ -10,7 +10,6 @@ from unittest import mock
 
 from rnnref.cells import GRU, LSTM
 from rnnref.cuda import launch, source
-
 from tests.bench.first import alone, results, smoke
 
 HERE = Path(__file__).parent
