@@ -1,22 +1,27 @@
-"""The same function in the parameters of another cell.  (floor 4)"""
-from ..arrays import namespace
+"""Parameters of one cell as parameters of another that computes the same function."""
+from typing import Any, Collection, Optional
+
+from ..arrays import Array, namespace
+from ..elementwise import Activation
 from ..errors import NotSupported
 from .families import CONV_OPTIONS, RESET_REASON, traits
 
-_SCALED = ("W", "R", "b", "bR", "Wp")              # what enters the argument of a gate
+_Gates = dict[str, dict[str, Array]]              # parameter -> gate -> its block
+_SCALED = ("W", "R", "b", "bR", "Wp")             # what enters the argument of a gate
 
 
-def adapt(cell, p, other, separate=None):
+def adapt(cell: Any, p: dict[str, Array], other: Any,
+          separate: Optional[Collection[str]] = None) -> dict[str, Array]:
     """Parameters of `other` with which it computes what `cell` computes with `p`; outputs are equal, up to rounding.
 
         forget bias      what is added at run time here and stored there goes into b, and back
         two biases       bR joins b where they are only ever added; in n of a GRU with reset="after" r multiplies bR
         coupled gates    get blocks of their own: 1 - sigmoid(a) = sigmoid(-a)
         hard sigmoids    of other slopes: what enters the gates is rescaled
-        peepholes        none are peepholes of zero
+        peepholes        a cell without any has peepholes of zero
 
     separate   the gates whose bR is kept apart (None: all that `other` has)
-    Errors     NotSupported: whatever `other` cannot compute, by name
+    Errors     NotSupported: what `other` cannot compute, by name
 
     >>> import numpy as np, rnnref
     >>> theirs, ours = rnnref.cells.LSTM(forget_bias=1.0), rnnref.cells.LSTM()
@@ -33,7 +38,7 @@ def adapt(cell, p, other, separate=None):
     return _concatenate_gates(cell.name, q, other)
 
 
-def _split_by_gate(cell, p):
+def _split_by_gate(cell: Any, p: dict[str, Array]) -> _Gates:
     """{"W": {"i": …, "f": …}, "Wp": {"i": …}, "P": {"": …}}: parameters gate by gate."""
     q: dict = {"Wp": {}, "b": {}}
     for name, axes in cell.axes().items():
@@ -47,8 +52,8 @@ def _split_by_gate(cell, p):
     return q | {"b": q["b"] or {gate: namespace(row).zeros_like(row) for gate, row in one_row.items()}}
 
 
-def _check_comparable(who, a, b, other):
-    """Raise if the two differ in what no weights can make up for."""
+def _check_comparable(who: str, a: dict[str, Any], b: dict[str, Any], other: str) -> None:
+    """Raise if the two differ in options for which no weights can compensate."""
     if a.keys() != b.keys():
         raise NotSupported(who, f"cannot become a {other}: they compute different things")
     if a.get("reset") != b.get("reset"):
@@ -64,13 +69,13 @@ def _check_comparable(who, a, b, other):
                                ", only hard sigmoids are rescaled" if "hard_sigmoid" in a["gate"].name else ""))
 
 
-def _has_other_slope(one, two):
-    """Two hard sigmoids of which only the slope differs."""
-    return one.name == two.name == "hard_sigmoid" and one.beta == two.beta and one.clip is two.clip is None
+def _has_other_slope(a: Activation, b: Activation) -> bool:
+    """True for two hard sigmoids that differ in the slope only."""
+    return a.name == b.name == "hard_sigmoid" and a.beta == b.beta and a.clip is b.clip is None
 
 
-def _uncouple(who, q, a, b):
-    """Blocks of its own for a coupled gate."""
+def _uncouple(who: str, q: _Gates, a: dict[str, Any], b: dict[str, Any]) -> None:
+    """Give a coupled gate blocks of its own, if the other cell does not couple it."""
     if a.get("coupled") == b.get("coupled"):
         return
     gate = a["gate"]
@@ -87,8 +92,11 @@ def _uncouple(who, q, a, b):
         q["b"]["i"] = q["b"]["i"] - a["forget_bias"]
 
 
-def _rescale(q, a, b):
-    """hard_sigmoid(a x + 1/2) of one slope is that of the other at x a / b.  Returns a / b."""
+def _rescale(q: _Gates, a: dict[str, Any], b: dict[str, Any]) -> float:
+    """Scale what enters the gates, if hard sigmoids have other slopes: one of slope a is one of slope b at x a / b.
+
+    Returns a / b.
+    """
     if a.get("gate") == b.get("gate"):
         return 1
     factor = a["gate"].alpha / b["gate"].alpha
@@ -97,15 +105,16 @@ def _rescale(q, a, b):
     return factor
 
 
-def _shift_forget_bias(q, a, b, factor):
-    """What is added to f at run time."""
+def _shift_forget_bias(q: _Gates, a: dict[str, Any], b: dict[str, Any], factor: float) -> None:
+    """Add to the bias of f the difference of what the cells add at run time."""
     shift = factor * a.get("forget_bias", 0) - b.get("forget_bias", 0)
     if shift and "f" in q["b"]:
         q["b"]["f"] = q["b"]["f"] + shift
 
 
-def _merge_biases(who, q, a, b, separate):
-    """bR into b, where `other` does not keep it apart."""
+def _merge_biases(who: str, q: _Gates, a: dict[str, Any], b: dict[str, Any],
+                  separate: Optional[Collection[str]]) -> None:
+    """Add bR to b, where `other` does not keep it apart."""
     for gate, bias in q.get("bR", {}).items():
         if b["recurrent_bias"] and (separate is None or gate in separate):
             continue
@@ -119,8 +128,8 @@ def _merge_biases(who, q, a, b, separate):
         q["bR"][gate] = bias
 
 
-def _concatenate_gates(who, q, other):
-    """The parameters of `other`, whose blocks q holds; biases and peepholes that q lacks are zero."""
+def _concatenate_gates(who: str, q: _Gates, other: Any) -> dict[str, Array]:
+    """The parameters of `other` from their blocks; biases and peepholes that q lacks are zero."""
     p, b = {}, q.pop("b")
     xp = namespace(*b.values())
     zero = {gate: xp.zeros_like(block) for gate, block in b.items()}

@@ -7,7 +7,7 @@ from ..shapes import check_floating
 from .adapt import adapt
 from .families import cell_like, check_defaults, infer_cell, layout_of
 from .layouts import Layout
-from .places import LayoutPlaces, as_array, find_for_arrays, find_for_parameters, list_blocks, option_for
+from .places import LayoutPlaces, Places, as_array, find_for_arrays, find_for_parameters, list_blocks, option_for
 
 
 class Weights(NamedTuple):
@@ -95,7 +95,7 @@ def gradients(layout: Layout, dp: dict[str, Array], cell: Any) -> dict[str, Arra
     return places.to_theirs(dp)
 
 
-def _match_parameters(layout, p, cell):
+def _match_parameters(layout: Layout, p: dict[str, Array], cell: Any) -> tuple[dict[str, Array], Places]:
     p = {name: as_array(a) for name, a in p.items()}
     return p, find_for_parameters(cell, layout, tuple([(name, a.shape) for name, a in p.items()])).places
 

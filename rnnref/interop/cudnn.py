@@ -10,7 +10,7 @@ where each lies.
 """
 from dataclasses import dataclass
 from math import prod
-from typing import Iterator, NamedTuple, Optional, Sequence
+from typing import Any, Iterator, NamedTuple, Optional, Sequence
 
 import numpy
 
@@ -19,6 +19,7 @@ from ..errors import NotSupported, ShapeError, check_option
 from ..tree import leaves
 from .convert import dump, gates_with_own_bias, load
 from .families import cell_for, layout_of
+from .layouts import Layout
 from .places import BoundedCache, Places, arrays_of, as_array
 
 GATES = {"rnn_relu": "h", "rnn_tanh": "h", "lstm": "ifgo", "gru": "rzn"}
@@ -125,11 +126,11 @@ class Network:
         pieces = self._check_shapes(weights, biases)
         return namespace(*pieces).concatenate([a.reshape(-1) for a in pieces])
 
-    def _separate(self, pieces):
+    def _separate(self, pieces: list[Array]) -> tuple[list[Array], list[Array]]:
         n = len(list(self.matrices()))
         return pieces[:n], pieces[n:]
 
-    def _check_shapes(self, weights, biases):
+    def _check_shapes(self, weights: Sequence[Array], biases: Sequence[Array]) -> list[Array]:
         """All of them in order, if their shapes fit."""
         for what, arrays, expected in zip(("weights", "biases"), (weights, biases), self.canonical_shapes()):
             if [tuple(a.shape) for a in arrays] != expected:
@@ -152,7 +153,7 @@ class Network:
         return self._separate(list(pieces.values()))
 
 
-def _build_places(net):
+def _build_places(net: Network) -> Places:
     """Where the numbers of every piece lie among the parameters of all pseudo-layers."""
     blocks: dict = {}                             # our path -> its pieces, gate by gate
     for k, piece in enumerate(net.offsets()):
@@ -180,7 +181,7 @@ _TF_LAYOUTS = {"lstm": ("lstm", "tf1"), "gru": ("gru", "tf1 cudnn"), "rnn_tanh":
 _KINDS = {"W": 0, "R": 0, "b": 1, "bR": 1, "P": 2}         # kernels, biases, projections
 
 
-def _list_variables(net):
+def _list_variables(net: Network) -> tuple[list[str], list[str], list[str]]:
     """The names that TF gives the variables of one pseudo-layer: (kernels, biases, projections)."""
     names: tuple = ([], [], [])
     for name, row in arrays_of(layout_of(*_TF_LAYOUTS[net.mode])).items():
@@ -203,7 +204,7 @@ def tf_names(net: Network, scope: str = "") -> tuple[list[str], list[str], list[
     return names
 
 
-def _make_tf_cell(net):
+def _make_tf_cell(net: Network) -> tuple[Layout, Any, set[str]]:
     """The layout of TF's cell, the cell, and the gates that have a recurrent bias of their own."""
     family, framework = _TF_LAYOUTS[net.mode]
     layout = layout_of(family, framework)
@@ -211,7 +212,7 @@ def _make_tf_cell(net):
     return layout, cell, gates_with_own_bias(layout, cell)
 
 
-def _own_bias_mask(net, own, like):
+def _own_bias_mask(net: Network, own: set[str], like: Array) -> Array:
     """For each number of a bias, whether its gate has a recurrent bias of its own."""
     return namespace(like).asarray(numpy.repeat([g in own for g in net.gates], net.units))
 
@@ -259,6 +260,6 @@ def from_tf(net: Network, kernels: Sequence[Array], biases: Sequence[Array],
     return pieces
 
 
-def _refuse_skip(net):
+def _refuse_skip(net: Network) -> None:
     if net.skip:
         raise NotSupported(str(net), "skip=True as cells of TF 1", hint="they have an input matrix")

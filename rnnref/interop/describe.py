@@ -1,11 +1,12 @@
 """Prints which array of a framework is which gate, and the equations in which it stands."""
-from typing import Any, Collection, Iterator, Optional, Union
+from typing import Any, Collection, Iterable, Iterator, Optional, Union
 
 from ..arrays import Array
+from ..shapes import Size
 from .convert import gates_with_own_bias, match_arrays
 from .families import infer_cell, layout_of, traits
 from .layouts import Layout
-from .places import arrays_of, list_blocks
+from .places import Block, arrays_of, list_blocks
 
 GATE_MEANINGS = {"i": "input gate", "f": "forget gate", "g": "candidate (elsewhere j, c or z)", "o": "output gate",
                  "r": "reset gate", "z": "update gate (keeps the old h)", "n": "candidate (elsewhere h or c)",
@@ -41,7 +42,7 @@ def explain_weights(family: str, framework: Union[str, Layout], arrays: dict[str
     return "\n".join([title, "", *table, "", *write_equations(cell, gates_with_own_bias(layout, cell))])
 
 
-def _describe_arrays(layout, arrays, cell, sizes) -> Iterator[str]:
+def _describe_arrays(layout: Layout, arrays: dict[str, Array], cell: Any, sizes: dict[str, Size]) -> Iterator[str]:
     """A line for every array, and under it one for every block; tabs between columns."""
     width, blocks = max(map(len, arrays)), list(list_blocks(layout, cell, sizes))
     for name, row in arrays_of(layout).items():
@@ -50,7 +51,7 @@ def _describe_arrays(layout, arrays, cell, sizes) -> Iterator[str]:
             yield from (_describe_block(block, len(cell.gates) > 1) for block in blocks if block.theirs == name)
 
 
-def _describe_block(block, gated):
+def _describe_block(block: Block, gated: bool) -> str:
     """Where in their array, which of ours, which gate."""
     index = ", ".join(f"{s.start}:{s.stop}" if isinstance(s, slice) else str(s) for s in block.their_index)
     ours = block.ours + (f"_{block.gate}" if block.gate and gated and not block.ours.startswith("Wp") else "")
@@ -62,7 +63,7 @@ def _describe_block(block, gated):
     return f"    [{index}]\t{ours}{note}\t{gate}{unused}".rstrip()
 
 
-def _align_columns(lines):
+def _align_columns(lines: Iterable[str]) -> list[str]:
     """Columns, which tabs separate, under each other."""
     cut = [text.split("\t") for text in lines]
     widths = [max((len(cells[n]) for cells in cut if len(cells) > n + 1), default=0) for n in range(3)]
@@ -81,24 +82,24 @@ def write_equations(cell: Any, own: Optional[Collection[str]] = None) -> list[st
     return _write_gru(options, own) if "reset" in options else _write_lstm(cell, options, own)
 
 
-def _write_sum(options, gate, own, h="h"):
+def _write_sum(options: dict[str, Any], gate: str, own: Collection[str], h: str = "h") -> str:
     """The argument of a gate."""
     by = options["product"]
     return f"x{by}W_{gate} + {h}{by}R_{gate}" + f" + b_{gate}" * options["bias"] + f" + bR_{gate}" * (gate in own)
 
 
-def _write_gru(options, own):
+def _write_gru(options: dict[str, Any], own: Collection[str]) -> list[str]:
     r, z = (f"{gate} = {options['gate']}({_write_sum(options, gate, own)})" for gate in "rz")
     return [r, z, _write_candidate(options, "r", own), "h' = (1 - z) n + z h"]
 
 
-def _write_mgu(options, own):
+def _write_mgu(options: dict[str, Any], own: Collection[str]) -> list[str]:
     f = f"f = {options['gate']}({_write_sum(options, 'f', own)})"
     mixed = "f h + (1 - f) n" if options["keeps"] else "(1 - f) h + f n"
     return [f, _write_candidate(options, "f", own), f"h' = {mixed}"]
 
 
-def _write_candidate(options, reset, own):
+def _write_candidate(options: dict[str, Any], reset: str, own: Collection[str]) -> str:
     """The candidate, on whose h the gate `reset` acts."""
     n = _write_sum(options, "n", own, f"({reset} h)")
     if options["reset"] == "after":
@@ -106,7 +107,7 @@ def _write_candidate(options, reset, own):
     return f"n = {options['candidate']}({n})"
 
 
-def _write_lstm(cell, options, own):
+def _write_lstm(cell: Any, options: dict[str, Any], own: Collection[str]) -> list[str]:
     first = [_write_lstm_gate(options, gate, own) for gate in cell.gates if gate != "o"]
     coupled = {"input": ["i = 1 - f"], "forget": ["f = 1 - i"], None: []}[options["coupled"]]
     h = f"o {options['output']}(c')"
@@ -114,11 +115,11 @@ def _write_lstm(cell, options, own):
             f"h' = ({h}) P{_write_clip(options['projection_clip'])}" if options["projection"] else f"h' = {h}"]
 
 
-def _write_clip(clip):
+def _write_clip(clip: Optional[float]) -> str:
     return f", limited to +-{clip:g}" if clip else ""
 
 
-def _write_lstm_gate(options, gate, own):
+def _write_lstm_gate(options: dict[str, Any], gate: str, own: Collection[str]) -> str:
     argument = _write_sum(options, gate, own)
     if gate != "g" and options["peepholes"]:
         argument += f" + Wp{gate} c" + "'" * (gate == "o")

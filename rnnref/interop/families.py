@@ -74,7 +74,7 @@ _PLAIN = (bool, int, float, str, type(None))      # equal ones of the same type 
 
 
 @lru_cache(maxsize=256, typed=True)
-def _make_cell(layout, **options):
+def _make_cell(layout: Layout, **options: Any) -> Any:
     """The cell, the same object for the same options: what is known of a cell is known by the object."""
     cell = _FAMILIES[layout.family](**layout.options | options)
     default, actual = traits(_FAMILIES[layout.family](**layout.options)), traits(cell)
@@ -88,7 +88,7 @@ def _make_cell(layout, **options):
     return cell
 
 
-def _check_option(layout, name, value, default):
+def _check_option(layout: Layout, name: str, value: Any, default: Any) -> None:
     """Raise unless a layer of the framework can have this value."""
     key = next((key for key in layout.takes if name in key.split()), None)
     if key is None:
@@ -101,7 +101,7 @@ def _check_option(layout, name, value, default):
                            hint=_hard_sigmoid_hint(value, allowed))
 
 
-def _hard_sigmoid_hint(value, allowed):
+def _hard_sigmoid_hint(value: Any, allowed: tuple) -> str:
     if getattr(value, "name", "") != "hard_sigmoid" or not any(a.name == value.name for a in allowed):
         return ""
     return "its hard_sigmoid has another slope: convert with wanted={'gate': …} that one, and the gates are rescaled"
@@ -130,7 +130,7 @@ def traits(cell: Any) -> dict[str, Any]:
     return options
 
 
-def _conv_options(cell):
+def _conv_options(cell: Any) -> dict[str, Any]:
     """The convolutions of a ConvLSTM, as options of the catalog; {} if it is none."""
     x, h = cell.inputs, cell.recurrent
     if not (isinstance(x, Conv) and isinstance(h, Conv) and type(cell.rule) is LSTMRule and (x.W, h.W) == ("W", "R")

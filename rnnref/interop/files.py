@@ -2,7 +2,7 @@
 import re
 from os import PathLike
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Iterator, Optional, Union
 from zipfile import ZipFile
 
 import numpy
@@ -47,14 +47,14 @@ def pieces(source: Any, family: str, framework: Union[str, Layout], **options: A
             if not _has_other_gates(layout, arrays)}
 
 
-def _has_other_gates(layout, arrays):
+def _has_other_gates(layout: Layout, arrays: dict[str, Array]) -> bool:
     """True if R has the shape of 1, 3 or 4 gates where the layout has another number."""
     row = next(row for row in layout.rows if row.ours == "R")
     axes = dict(zip(row.axes.split()[::-1], getattr(arrays.get(row.theirs), "shape", ())[::-1]))
     return "G" in axes and "H" in axes and axes["G"] in [n * axes["H"] for n in (1, 3, 4) if n != len(layout.gates)]
 
 
-def _match_name(layout, full):
+def _match_name(layout: Layout, full: str) -> tuple[Optional[str], Optional[str]]:
     """The name of the table that `full` ends with, and what is around it; torch numbers layers behind the name."""
     for name in sorted(arrays_of(layout), key=len, reverse=True):
         stem = name.removesuffix("_l0")
@@ -65,7 +65,7 @@ def _match_name(layout, full):
     return None, None
 
 
-def _make_weights(layout, arrays, names, options):
+def _make_weights(layout: Layout, arrays: dict[str, Array], names: dict[str, str], options: dict) -> Weights:
     """The weights of a layer whose options are seen from the arrays alone, beside `options`."""
     if not any(row.ours in ("b", "bR") for name, row in arrays_of(layout).items() if name in arrays):
         layout = layout.without_bias()
@@ -89,7 +89,7 @@ def read(source: Union[dict, str, PathLike]) -> dict[str, Array]:
     return _READERS[path.suffix](path)
 
 
-def _flatten(tree, path=""):
+def _flatten(tree: Any, path: str = "") -> Iterator[tuple[str, Array]]:
     for name, leaf in tree.items():
         name = f"{path}/{name}" if path else str(name)
         if hasattr(leaf, "items"):
@@ -108,20 +108,20 @@ def to_numpy(name: str, leaf: Any) -> Array:
     return leaf.detach().cpu().numpy()
 
 
-def _read_npz(path):
+def _read_npz(path: Path) -> dict[str, Array]:
     with numpy.load(path, allow_pickle=False) as arrays:
         return dict(arrays)
 
 
-def _read_safetensors(path):
+def _read_safetensors(path: Path) -> dict[str, Array]:
     return import_optional("safetensors.numpy", "verify", f"reading {path.name}").load_file(path)
 
 
-def _read_h5(path, name=None):
+def _read_h5(path: Any, name: Optional[str] = None) -> dict[str, Array]:
     """Weights as Keras saves them; those of Keras 3 under names, which its files have replaced by numbers."""
     arrays: dict = {}
 
-    def visit(name, item):
+    def visit(name: str, item: Any) -> None:
         if hasattr(item, "shape"):
             arrays[name.removesuffix(":0")] = item[...]
     with import_optional("h5py", "verify", f"reading {name or path.name}").File(path) as file:
@@ -129,17 +129,17 @@ def _read_h5(path, name=None):
     return {_restore_keras_name(n, arrays): a for n, a in arrays.items()}
 
 
-def _restore_keras_name(name, arrays):
+def _restore_keras_name(name: str, arrays: dict[str, Array]) -> str:
     """"…/cell/vars/1" -> "…/cell/recurrent_kernel", if the first two there are the matrices of a recurrent cell."""
     group, _, number = name.rpartition("/")
-    both = [arrays.get(f"{group}/{n}") for n in "01"]
+    both: list[Any] = [arrays.get(f"{group}/{n}") for n in "01"]
     if not group.endswith("/vars") or any(a is None or a.ndim != 2 for a in both) or number not in "012":
         return name
     (_, n), (units, m) = both[0].shape, both[1].shape
     return f"{group[:-5]}/{_KERAS_VARS[int(number)]}" if n == m and m % units == 0 else name
 
 
-def _read_keras(path):
+def _read_keras(path: Path) -> dict[str, Array]:
     with ZipFile(path) as archive, archive.open("model.weights.h5") as file:
         return _read_h5(file, path.name)
 

@@ -78,7 +78,7 @@ _CUDNN_ROWS = (Row("kernel", "I G", "W", flat=True), Row("recurrent_kernel", "H 
                Row("bias", "G+G", "b", 0), Row("bias", "G+G", "bR", 1))
 
 
-def _one_matrix(kernel, bias, gates=None):
+def _one_matrix(kernel: str, bias: str, gates: Optional[str] = None) -> tuple[Row, ...]:
     """One matrix for [x, h], as TF 1 has it."""
     return (Row(kernel, "I+H G", "W", 0, gates), Row(kernel, "I+H G", "R", 1, gates), Row(bias, "G", "b", 0, gates))
 
@@ -115,7 +115,7 @@ _ANY, _BOTH_BIASES = None, {"recurrent_bias": True}
 _AFTER, _BEFORE = {"reset": "after"}, {"reset": "before"}
 
 
-def _takes(values, *options):
+def _takes(values: Optional[dict], *options: str) -> dict[str, Any]:
     """Options that take the activations `values`; two names in one string are one setting of theirs."""
     return {option: values if values is _ANY else tuple(values.values()) for option in options}
 

@@ -10,7 +10,7 @@ notations for such index arrays; the first is read here.
 from collections.abc import Callable, Hashable, Iterator
 from math import prod
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Union
 
 import numpy
 
@@ -62,7 +62,7 @@ class Places:
         return [name for name, mask in self.unplaced.items() if _select(ours[name], mask).any()]
 
 
-def _list_slices(shapes):
+def _list_slices(shapes: dict[str, tuple]) -> tuple[list[tuple[str, slice, tuple]], int]:
     """[(name, its slice of all arrays end to end, its shape)], and how many numbers these are."""
     slices, start = [], 0
     for name, shape in shapes.items():
@@ -71,18 +71,18 @@ def _list_slices(shapes):
     return slices, start
 
 
-def _slice(flat, slices):
+def _slice(flat: Array, slices: list[tuple[str, slice, tuple]]) -> dict[str, Array]:
     return {name: flat[here].reshape(shape) for name, here, shape in slices}
 
 
-def _gather(arrays, index):
+def _gather(arrays: list[Array], index: Array) -> Array:
     """The numbers at these positions of the arrays laid end to end, in the dtype of the first; zero at -1."""
     xp, dtype = namespace(*arrays), arrays[0].dtype
     flat = xp.concatenate([*[a.astype(dtype, copy=False).reshape(-1) for a in arrays], xp.zeros(1, dtype)])
     return flat[index if xp is numpy else xp.asarray(index)]
 
 
-def _select(a, mask):
+def _select(a: Array, mask: Array) -> Array:
     return a[namespace(a).asarray(mask)]
 
 
@@ -119,7 +119,7 @@ class BoundedCache:
                 self._drop_excess()
         return result
 
-    def _drop_excess(self):
+    def _drop_excess(self) -> None:
         excess = sum(result.count for result in self._results.values()) - self._capacity
         for key in list(self._results):
             if excess <= 0:
@@ -140,7 +140,7 @@ class Block(NamedTuple):
     gate: str                                     # "" where the array has no gate blocks
     flat: bool                                    # theirs holds the numbers of its transpose, row by row
 
-    def write_index(self, index, part):
+    def write_index(self, index: Array, part: Array) -> None:
         """The positions of our block into the index of their array."""
         axes = self.their_axes[::-1] if self.flat else self.their_axes
         part = part.transpose([self.our_axes.index(word) for word in axes])
@@ -154,20 +154,20 @@ class LayoutPlaces(NamedTuple):
     homeless: tuple                               # blocks of theirs for which the cell has no parameter
 
     @property
-    def count(self):
+    def count(self) -> int:
         return self.places.count
 
 
-def _find_for_arrays(cell, layout, shapes):
-    shapes = {name: ArraySpec(shape, None) for name, shape in shapes}
+def _find_for_arrays(cell: Any, layout: Layout, shapes: tuple[tuple[str, tuple], ...]) -> LayoutPlaces:
+    arrays = {name: ArraySpec(shape, None) for name, shape in shapes}
     check_gates(layout, cell)
-    _check_names(layout, shapes, cell)
-    sizes = infer_sizes(layout, shapes, cell)
-    _check_shapes(layout, shapes, cell, sizes)
-    return _build_places(layout, cell, sizes, list(shapes))
+    _check_names(layout, arrays, cell)
+    sizes = infer_sizes(layout, arrays, cell)
+    _check_shapes(layout, arrays, cell, sizes)
+    return _build_places(layout, cell, sizes, list(arrays))
 
 
-def _find_for_parameters(cell, layout, shapes):
+def _find_for_parameters(cell: Any, layout: Layout, shapes: tuple[tuple[str, tuple], ...]) -> LayoutPlaces:
     check_gates(layout, cell)
     p, axes = {name: ArraySpec(shape, None) for name, shape in shapes}, cell.axes()
     check_names(cell.name, "parameters", p, axes)
@@ -183,7 +183,7 @@ find_for_arrays = BoundedCache(_find_for_arrays)           # (cell, layout, ((th
 find_for_parameters = BoundedCache(_find_for_parameters)   # (cell, layout, ((our name, shape), ...)) -> LayoutPlaces
 
 
-def _build_places(layout, cell, sizes, names):
+def _build_places(layout: Layout, cell: Any, sizes: dict[str, Size], names: list[str]) -> LayoutPlaces:
     """The `LayoutPlaces` of those of their arrays that have these names."""
     shapes = cell.shapes(sizes["I"].n, sizes["U"].n)
     slices, count = _list_slices(shapes)
@@ -212,7 +212,7 @@ def list_blocks(layout: Layout, cell: Any, sizes: dict[str, Size]) -> Iterator[B
                         _our_axes(axes.get(ours, ""), row), gate, row.flat)
 
 
-def _expand_space(layout, cell, sizes):
+def _expand_space(layout: Layout, cell: Any, sizes: dict[str, Size]) -> tuple[Layout, dict[str, Size]]:
     """S written out, a word for each axis of the kernel, and their lengths: X Y Z, and X' Y' Z' of the kernel of h."""
     maps, rows = {"W": ("", cell.inputs), "R": ("'", getattr(cell, "recurrent", None))}, []
     for row in layout.rows:
@@ -238,21 +238,21 @@ def is_row_needed(layout: Layout, row: Row, cell: Any) -> bool:
     return any(_array_name(row.ours, gate) in cell.axes() for gate in _gates_in(layout, row) or [""])
 
 
-def _gates_in(layout, row):
+def _gates_in(layout: Layout, row: Row) -> str:
     """The gates whose blocks the row holds, in order; none in the matrix of a projection."""
     gated = "G" in row.axes.replace("+", " ").split() or _has_array_per_gate(row)
     return (row.gates or layout.gates) if gated else ""
 
 
-def _has_array_per_gate(row):
+def _has_array_per_gate(row: Row) -> bool:
     return "{g}" in row.theirs
 
 
-def _array_name(pattern, gate):
+def _array_name(pattern: str, gate: str) -> str:
     return pattern.replace("{g}", gate)
 
 
-def _our_index(cell, row, gate, U):
+def _our_index(cell: Any, row: Row, gate: str, U: int) -> Any:
     """Where the block of `gate` is in our array; None if our cell has no such gate."""
     if not gate or row.ours == "P":
         return ...
@@ -262,7 +262,7 @@ def _our_index(cell, row, gate, U):
     return ... if "{g}" in row.ours else (..., slice(n, n + U))
 
 
-def _their_index(word, row, sizes, start, U):
+def _their_index(word: str, row: Row, sizes: dict[str, Size], start: int, U: int) -> Union[int, slice]:
     """Where the block lies on the axis `word` of their array."""
     if word.isdigit():
         return row.part if int(word) > 1 else 0
@@ -273,27 +273,27 @@ def _their_index(word, row, sizes, start, U):
     return slice(offset + start, offset + start + length)
 
 
-def _their_axes(row):
+def _their_axes(row: Row) -> list[str]:
     """The axes of a block as it lies in their array; one gate block G is U long."""
     words = [w.split("+") for w in row.axes.split() if not w.isdigit()]
     names = [names[row.part if len(names) > 1 else 0] for names in words]
     return ["U" if n == "G" else n for n in names]
 
 
-def _our_axes(axes, row):
+def _our_axes(axes: str, row: Row) -> list[str]:
     """Our axes in the letters of a row: one gate block is U long, the axes of a kernel are its X Y Z."""
     space = iter([w for w in row.axes.split() if w[0] in "XYZ"])
     return ["U" if w == "G" else next(space, w) if w.isdigit() else w for w in axes.split()]
 
 
-def _row_sizes(layout, row, sizes):
+def _row_sizes(layout: Layout, row: Row, sizes: dict[str, Size]) -> dict[str, Size]:
     """The sizes of the axes of one row: G is as many blocks as its array has."""
     count, U = _count_blocks(layout, row), sizes["U"].n
     gates = " ".join(_gates_in(layout, row)) if count > 1 else ""
     return sizes | {"G": Size(count * U, f"{count} gates {gates} x {U}" if gates else "")}
 
 
-def _count_blocks(layout, row):
+def _count_blocks(layout: Layout, row: Row) -> int:
     return 1 if _has_array_per_gate(row) else max(1, len(_gates_in(layout, row)))
 
 
@@ -316,7 +316,7 @@ def option_for(parameter: str) -> str:
     return next((option for name, option in _MISSING_OPTIONS.items() if parameter.startswith(name)), "")
 
 
-def _check_names(layout, shapes, cell):
+def _check_names(layout: Layout, shapes: dict[str, ArraySpec], cell: Any) -> None:
     """Raise unless these are the arrays of the layout: all that the cell needs, and no others."""
     known = arrays_of(layout)
     unknown = [name for name in shapes if name not in known]
@@ -348,7 +348,7 @@ def infer_sizes(layout: Layout, arrays: dict[str, Any], cell: Any) -> dict[str, 
     return cell.sizes(max(0, W["I+H"] - (fixed or U)) if W["I"] is None else W["I"], U)
 
 
-def _matrix_sizes(layout, arrays, row, cell):
+def _matrix_sizes(layout: Layout, arrays: dict[str, Any], row: Row, cell: Any) -> list[dict]:
     """{axis: length} of the matrix of a row, as it came and transposed."""
     name = _array_name(row.theirs, (_gates_in(layout, row) or " ")[0])
     if name not in arrays:
@@ -368,7 +368,7 @@ def expected_shapes(layout: Layout, cell: Any, sizes: dict[str, Size]) -> dict[s
     return {name: resolve_shape(row.axes, _row_sizes(layout, row, sizes)) for name, row in arrays_of(layout).items()}
 
 
-def _check_shapes(layout, arrays, cell, sizes):
+def _check_shapes(layout: Layout, arrays: dict[str, Any], cell: Any, sizes: dict[str, Size]) -> None:
     layout, sizes = _expand_space(layout, cell, sizes)
     for name, row in arrays_of(layout).items():
         if name in arrays:

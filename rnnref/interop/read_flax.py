@@ -37,7 +37,7 @@ def read_flax_module(module: Any, params: Any = None) -> list[tuple[Weights, ...
     return [(_read_cell(module, params, ""),)]
 
 
-def _read_cell(cell, params, place):
+def _read_cell(cell: Any, params: dict, place: str) -> Weights:
     kind = type(cell).__name__
     if kind not in _FAMILIES:
         raise NotSupported("flax", f"a {kind}", known=" ".join(_FAMILIES))

@@ -28,7 +28,7 @@ def read_keras_layer(layer: Any) -> list[tuple[Weights, ...]]:
     return [(_read_cell(inner),) for inner in getattr(cell, "cells", [cell])]
 
 
-def _read_cell(cell):
+def _read_cell(cell: Any) -> Weights:
     kinds = [cls.__name__ for cls in type(cell).__mro__ if cls.__module__.startswith("keras.")]
     family = _FAMILIES.get(kinds[0])
     if family is None:

@@ -1,6 +1,7 @@
 """Reads the weights of the RNN, LSTM and GRU nodes of ONNX graphs."""
 from typing import Any, Optional
 
+from ..arrays import Array
 from ..errors import NotSupported, import_optional
 from .convert import Weights
 from .families import infer_cell, layout_of
@@ -31,7 +32,8 @@ def read_onnx_node(node: Any, initialisers: Any, cells: Optional[list] = None) -
                                   cells[n] if cells else None) for n in range(len(arrays["W"])))]
 
 
-def _read_direction(node, attributes, arrays, names, cell):
+def _read_direction(node: Any, attributes: dict, arrays: dict[str, Array], names: dict[str, str],
+                    cell: Any) -> Weights:
     family = node.op_type.lower()
     family += " before" if family == "gru" and not attributes.get("linear_before_reset") else ""
     layout = layout_of(family, "onnx", "B" in arrays)

@@ -27,7 +27,7 @@ def read_torch_module(module: Any) -> list[tuple[Weights, ...]]:
                   for suffix in ("", "_reverse")[:1 + module.bidirectional]) for n in range(module.num_layers)]
 
 
-def _read_direction(module, family, framework, suffix, options):
+def _read_direction(module: Any, family: str, framework: str, suffix: str, options: dict) -> Weights:
     layout = layout_of(family, framework, module.bias)
     cell = cell_for(family, layout, **options)
     names = {name: name.removesuffix("_l0") + suffix for name, row in arrays_of(layout).items()

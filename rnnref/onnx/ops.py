@@ -1,9 +1,13 @@
-"""The ONNX operators RNN, GRU and LSTM.  (floor 7)"""
+"""The ONNX operators RNN, GRU and LSTM as functions of arrays."""
+from typing import Any, Optional
+
+from ..arrays import Array
 from .node import run_op
-from .reading import TEXT
+from .reading import TEXT, Reading
 
 
-def rnn(X, W, R, B=None, sequence_lens=None, initial_h=None, *, reading=TEXT, **attributes):
+def rnn(X: Array, W: Array, R: Array, B: Optional[Array] = None, sequence_lens: Optional[Array] = None,
+        initial_h: Optional[Array] = None, *, reading: Reading = TEXT, **attributes: Any) -> tuple[Array, Array]:
     """The operator RNN.
 
         Ht = f(Xt Wi^T + Ht-1 Ri^T + Wbi + Rbi)
@@ -12,7 +16,7 @@ def rnn(X, W, R, B=None, sequence_lens=None, initial_h=None, *, reading=TEXT, **
                   -> Y [T, D, B, H], Y_h [D, B, H]; D is 2 if bidirectional, else 1
                   layout=1: X [B, T, I], initial_h [B, D, H] -> Y [B, T, D, H], Y_h [B, D, H]
     Attributes    by their ONNX names: activations, activation_alpha, activation_beta, clip, direction, hidden_size,
-                  layout; `reading` settles what the text leaves open
+                  layout; `reading` decides what the text leaves open
     Same as       cells.SimpleRNN(recurrent_bias=True) and run(...)
     Errors        ShapeError, DtypeError: an input that does not fit; NotSupported: an attribute, by its name
 
@@ -26,7 +30,8 @@ def rnn(X, W, R, B=None, sequence_lens=None, initial_h=None, *, reading=TEXT, **
     return run_op("RNN", inputs, attributes, reading, keep=False)[0]
 
 
-def gru(X, W, R, B=None, sequence_lens=None, initial_h=None, *, reading=TEXT, **attributes):
+def gru(X: Array, W: Array, R: Array, B: Optional[Array] = None, sequence_lens: Optional[Array] = None,
+        initial_h: Optional[Array] = None, *, reading: Reading = TEXT, **attributes: Any) -> tuple[Array, Array]:
     """The operator GRU.
 
         zt = f(Xt Wz^T + Ht-1 Rz^T + Wbz + Rbz)             rt = f(Xt Wr^T + Ht-1 Rr^T + Wbr + Rbr)
@@ -48,7 +53,9 @@ def gru(X, W, R, B=None, sequence_lens=None, initial_h=None, *, reading=TEXT, **
     return run_op("GRU", inputs, attributes, reading, keep=False)[0]
 
 
-def lstm(X, W, R, B=None, sequence_lens=None, initial_h=None, initial_c=None, P=None, *, reading=TEXT, **attributes):
+def lstm(X: Array, W: Array, R: Array, B: Optional[Array] = None, sequence_lens: Optional[Array] = None,
+         initial_h: Optional[Array] = None, initial_c: Optional[Array] = None, P: Optional[Array] = None, *,
+         reading: Reading = TEXT, **attributes: Any) -> tuple[Array, Array, Array]:
     """The operator LSTM.
 
         it = f(Xt Wi^T + Ht-1 Ri^T + Pi Ct-1 + Wbi + Rbi)   ct = g(Xt Wc^T + Ht-1 Rc^T + Wbc + Rbc)

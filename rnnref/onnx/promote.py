@@ -1,17 +1,20 @@
-"""A model in another floating dtype: the same numbers, and all that is computed of them, in `dtype`.  (floor 7)
+"""Promotes a model to another floating dtype: its weights, and all that is computed from them.
 
-A float32 model in float64 shows what its rounding did.
+A float32 model evaluated in float64 shows the effect of its rounding.
 """
+from collections.abc import Iterator
+from typing import Any
+
 import numpy
 from onnx import AttributeProto, NodeProto, TensorProto, TypeProto, helper, numpy_helper
 
-from ..arrays import is_floating
+from ..arrays import Array, is_floating
 
 _FLOATING_TYPES = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
-_DTYPE_ATTRIBUTES = ("to", "dtype")                      # attributes: of Cast, EyeLike, RandomNormal, ...
+_DTYPE_ATTRIBUTES = ("to", "dtype")               # of Cast, EyeLike, RandomNormal, ...
 
 
-def promote(model, dtype):
+def promote(model: Any, dtype: Any) -> Any:
     """A copy of the model (or graph) whose floating weights, constants, casts and declared types are `dtype`."""
     copy = type(model)()
     copy.CopyFrom(model)
@@ -28,23 +31,23 @@ def promote(model, dtype):
     return copy
 
 
-def _numbers_to_tensor(node, dtype):
-    """The value of a Constant as a tensor, where it is given as a number or a list: that says float32."""
+def _numbers_to_tensor(node: Any, dtype: Any) -> None:
+    """Replace the value of a Constant by a tensor, where it is a number or a list, which are float32."""
     for a in node.attribute:
         if a.name in ("value_float", "value_floats"):
             value = numpy.array(helper.get_attribute_value(a), dtype)
             a.CopyFrom(helper.make_attribute("value", numpy_helper.from_array(value)))
 
 
-def cast_input(a, dtype):
-    """An input as `promoted` expects it; integers, booleans and strings as they are."""
+def cast_input(a: Array, dtype: Any) -> Array:
+    """An input as a promoted model expects it; integers, booleans and strings as they are."""
     return a.astype(dtype) if is_floating(a.dtype) else a
 
 
-def _walk(message):
-    """The message and all that it holds: graphs, functions, subgraphs, attributes, tensors."""
+def _walk(message: Any) -> Iterator[Any]:
+    """The message and all inside it: graphs, functions, subgraphs, attributes, tensors."""
     yield message
     for field, value in message.ListFields():
         if field.message_type is not None:
-            for held in [value] if hasattr(value, "ListFields") else value:
-                yield from _walk(held)
+            for inner in [value] if hasattr(value, "ListFields") else value:
+                yield from _walk(inner)

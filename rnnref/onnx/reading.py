@@ -1,4 +1,4 @@
-"""What the operator text leaves open, as switches.  (floor 7)"""
+"""Readings of the operator text: switches for what it leaves open."""
 from dataclasses import dataclass, fields
 
 from ..errors import check_option
@@ -14,7 +14,7 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class Reading:
-    """One reading of the text of RNN, GRU and LSTM.  Defaults are its letter, and what engines do where it is silent.
+    """One reading of the text of RNN, GRU and LSTM.  Defaults follow its wording, and engines where it is silent.
 
     clip_output    The text clips "the input of activations", and h of `ot (.) h(Ct)` is an activation, so True.
                    False, as onnxruntime has it: h sees all of Ct.
@@ -22,9 +22,10 @@ class Reading:
                    as Keras has it and as a loop of no steps leaves it.  "zero": onnxruntime and OpenVINO.
     alpha          The values of activation_alpha and activation_beta "are consumed in the order of activation
                    functions".  "taker": by those functions that take one, as onnxruntime has it.  "position": the
-                   k-th is for the k-th function, and lost if that takes none.
-    coupled        input_forget "couples" the gates and does not say which one leads.  "forget": f = 1 - i, and the
-                   blocks of f are not read, as onnxruntime has it.  "input": i = 1 - f, as TensorFlow 1 has it.
+                   k-th is for the k-th function, and ignored if that takes none.
+    coupled        input_forget "couples" the gates and does not specify which one is computed from the other.
+                   "forget": f = 1 - i, and the blocks of f are not read, as onnxruntime has it.  "input": i = 1 - f,
+                   as TensorFlow 1 has it.
     missing_scale  A value that is not given is "the same as of corresponding ONNX operators".  "operator": theirs, and
                    for ScaledTanh, which has none there, 1 and 1.  "zero": 0 where onnxruntime has no default, which
                    is Affine, ThresholdedRelu and ScaledTanh.
@@ -41,7 +42,7 @@ class Reading:
     coupled: str = "forget"
     missing_scale: str = "operator"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in fields(self):
             check_option("Reading", field.name, getattr(self, field.name), CHOICES[field.name])
 

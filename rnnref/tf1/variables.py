@@ -80,20 +80,20 @@ def parse_row(name: str, text: str, gates: Union[str, dict] = "", **options: Any
     return Variable(name, lines, (len(text) - len(terms)) // 2, **{"start": _default_start(name)} | options)
 
 
-def _parse_term(text, gates):
+def _parse_term(text: str, gates: Union[str, dict]) -> _Term:
     unused, path, blocks, item = _TERM.findall(text)[0]
     letters = str(gates.get(path, gates[""]) if isinstance(gates, dict) else gates)
     return _Term(path, tuple(map(letters.index, blocks)), len(letters), int(item) if item else None, bool(unused))
 
 
-def _default_start(name):
+def _default_start(name: str) -> Union[float, str]:
     """TF's first value where a class has no other."""
     return 0.0 if name.split("/")[-1].startswith(("bias", "b_", "B")) else "glorot_uniform"
 
 
 def nest_rows(rows: list[Variable], scope: str = "", path: str = "") -> list[Variable]:
     """The same variables inside `scope`, of parameters at `path`."""
-    def nest(term):
+    def nest(term: _Term) -> _Term:
         return replace(term, path=f"{path}.{term.path}" if path else term.path)
     return [replace(r, name=f"{scope}/{r.name}" if scope else r.name,
                     terms=tuple(tuple(map(nest, line)) for line in r.terms)) for r in rows]
@@ -128,7 +128,7 @@ class VariablePlaces:
         return self.places.find_lost(dict(leaves(tree)))
 
 
-def _build_places(rows, shapes):
+def _build_places(rows: tuple, shapes: tuple) -> Places:
     starts, size = {}, 0
     for path, shape in shapes:
         starts[path] = numpy.arange(size, size + math.prod(shape)).reshape(shape)
@@ -143,13 +143,13 @@ def _build_places(rows, shapes):
 _find_places = BoundedCache(_build_places)
 
 
-def _index_variable(variable, starts):
+def _index_variable(variable: Variable, starts: dict[str, Array]) -> Array:
     lines = [numpy.concatenate([_index_term(term, starts) for term in line], -1) for line in variable.terms]
     index = numpy.concatenate(lines, -2) if len(lines) > 1 else lines[0]
     return index.reshape((1,) * variable.ones + index.shape)
 
 
-def _index_term(term, starts):
+def _index_term(term: _Term, starts: dict[str, Array]) -> Array:
     index = starts[term.path]
     if term.unused:
         return numpy.full(index.shape[-1:], -1)
@@ -160,7 +160,7 @@ def _index_term(term, starts):
     return index
 
 
-def _make_placeholders(shapes):
+def _make_placeholders(shapes: Any) -> Tree:
     """Arrays without values for the shapes that a cell declares: dicts, and tuples of such."""
     if isinstance(shapes, dict):
         return {name: _make_placeholders(shape) for name, shape in shapes.items()}
@@ -202,7 +202,7 @@ def check_variables(who: str, places: VariablePlaces, arrays: dict[str, Array]) 
 
 def draw_variables(rows: list[Variable], places: VariablePlaces, rng: Any, dtype: Any) -> dict[str, Array]:
     """{variable: first value}, as TF draws them."""
-    def draw(start, shape):
+    def draw(start: Any, shape: tuple) -> Array:
         a = numpy.full(shape, start) if isinstance(start, (int, float)) else get_initializer(start)(rng, shape)
         return numpy.asarray(a).astype(dtype)
     return {name: draw(r.start, places.indices[name].shape) for r in rows for name in r.names}
