@@ -4,7 +4,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from tests.support.cases import CELLS, B, I, T, case
 
 import rnnref
 from rnnref import cells
@@ -16,6 +15,7 @@ from rnnref.maps.dense import Dense
 from rnnref.rules.elman import ElmanRule
 from rnnref.shapes import signature
 from rnnref.tree import leaves
+from tests.support.cases import CELLS, B, I, T, case
 
 CALL = Call("numpy", (T, B, I), np.dtype("float32"))
 CARD = Call("cupy", (100, 64, 256), np.dtype("float32"), sm=90, units=512)

@@ -13,11 +13,11 @@ from rnnref.maps.dense import Dense
 from rnnref.rules import lstm
 from rnnref.testing.api import LawViolation, check_case, check_cell
 from rnnref.testing.case import masking_options
-from tests.loops import test_laws, test_laws_strict
 from tests.support import cases, strict
 from tests.support.damaged_cells import CELLS, KnowsItsRow, Leaky, NoGradientOfMemory
 from tests.support.damaged_core import (CORE, MASKS, a_value_is_asked_for, no_gradient_of_bias, numpy_by_name,
                                         zeros_of_the_host)
+from tests.support.on_device import assert_nothing_is_copied
 
 
 def broken(number, says, *args, **options):
@@ -86,8 +86,8 @@ def test_one_of_two_directions_is_held_to_account(monkeypatch):
 
 def test_names_of_parameters_are_held_to_account(monkeypatch):
     monkeypatch.setitem(cases.CELLS, "LSTM", (GatedCell(Dense("kernel", "b"), Dense("R"), lstm.LSTMRule()), None))
-    with pytest.raises(AssertionError, match="python tests.cases.py"):
-        test_laws.test_names_and_shapes_of_parameters()
+    with pytest.raises(AssertionError, match="python -m tests.support.cases"):
+        cases.assert_parameters_as_stored()
 
 
 @pytest.mark.parametrize("damage, says", ((numpy_by_name, "TypeError"), (zeros_of_the_host, "TypeError")))
@@ -102,4 +102,4 @@ def test_damage_that_a_gpu_would_see(damage, says, monkeypatch):
 def test_a_value_that_is_asked_for_is_counted(monkeypatch):
     a_value_is_asked_for(monkeypatch)
     with strict.install(), pytest.raises(AssertionError):
-        test_laws_strict.test_nothing_crosses_the_bus_and_every_bit_is_that_of_numpy("SimpleRNN tanh", "holes")
+        assert_nothing_is_copied(replace(cases.case("SimpleRNN tanh"), **masking_options((cases.T, cases.B))["holes"]))

@@ -14,7 +14,7 @@ from rnnref.testing import api
 from rnnref.testing.api import assert_close, check_case, draw_case
 from rnnref.testing.case import PLAIN
 from rnnref.tree import PerStep
-from tests.loops.test_loops import assert_near_wide, cast_all, upcast
+from tests.support.precision import cast_all, run_in_two_dtypes, upcast
 
 few = settings(max_examples=40)                   # of the profile in conftest.py, where they are the same every time
 
@@ -30,9 +30,9 @@ lstms = st.builds(lambda projection, limit, bR, bias, o: LSTM(
     projection=projection, projection_clip=limit if projection else None, recurrent_bias=bR,
     forget_bias=0.0 if o["coupled"] == "forget" else bias, **o),
     st.none() | st.integers(1, 4), limits, flags, st.sampled_from((0.0, 1.0, -0.5)), lstm_options)
-grus = st.builds(GRU, st.sampled_from(("after", "before")), flags, gate=names, candidate=names)
-rnns = st.builds(SimpleRNN, names, flags)
-norms = st.builds(LayerNormSimpleRNN, names, st.sampled_from((1e-5, 1e-3))) | st.builds(
+grus = st.builds(GRU, reset=st.sampled_from(("after", "before")), recurrent_bias=flags, gate=names, candidate=names)
+rnns = st.builds(SimpleRNN, activation=names, recurrent_bias=flags)
+norms = st.builds(LayerNormSimpleRNN, activation=names, epsilon=st.sampled_from((1e-5, 1e-3))) | st.builds(
     lambda o: GatedCell(Dense("W"), Dense("R"), layer_norm.LayerNormRule(lstm.LSTMRule(**o))), lstm_options)
 weight_norms = st.builds(lambda rule, bR: GatedCell(WeightNorm("W", "b", "V", "gain"),
                                                     WeightNorm("R", bR, "Vr", "gain_r"), rule),
@@ -89,6 +89,6 @@ def test_laws_past_the_end(case, padding):
 def test_dtypes(case, dtype, text):
     """float32 against float64, float64 against 80 bits."""
     wide = {"float32": "float64", "float64": "longdouble"}[dtype]
-    (out, grads), (ideal, ideal_grads) = assert_near_wide(cast_all(case, dtype), wide, dtype, **(PLAIN if text else {}))
+    (out, grads), (ideal, ideal_grads) = run_in_two_dtypes(cast_all(case, dtype), wide, **(PLAIN if text else {}))
     assert_close(upcast(out, wide), ideal, "steep", arithmetic=dtype)
     assert_close(upcast(grads, wide), ideal_grads, "gradient", arithmetic=dtype)

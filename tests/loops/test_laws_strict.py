@@ -1,20 +1,19 @@
-"""The laws with every array a strict double of CuPy's: nothing is converted, mixed, or taken to the host unasked."""
+"""The laws with every array a strict double of CuPy's: nothing is converted, mixed, or copied to the host."""
 from dataclasses import replace
 
 import pytest
 
 from rnnref.loops.run import run, run_back
-from rnnref.testing.api import assert_same
-from rnnref.testing.case import PLAIN, Trial, masking_options
+from rnnref.testing.case import Trial, masking_options
 from rnnref.testing.laws import LAWS, check_law
 from rnnref.tree import to
 from tests.support import strict
 from tests.support.cases import ACTIVATION_CELLS, BREAKS, CELLS, B, T, case
+from tests.support.on_device import assert_nothing_is_copied
 
 WAYS = masking_options((T, B))
 SETTINGS = ("lengths", True), ("holes", False)
 ALL = [(name, *way) for name in CELLS for way in (SETTINGS[:1] if name in ACTIVATION_CELLS else SETTINGS)]
-CHOICES = PLAIN, {}, {"recompute": True}, {"keep": False}, {"reverse": True}, {"padding": "repeat"}
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +30,7 @@ def on_device(name, where, **options):
 def test_laws(name, where, reverse):
     trial = Trial(on_device(name, where, reverse=reverse))
     for number in LAWS:
-        # differences take the most time: in one setting, for what is known to be NumPy's to the bit (below)
+        # differences take most of the time: in one setting, because every bit is known to be NumPy's (below)
         if number not in BREAKS.get(name, ()) and (number != 2 or where == "holes"):
             check_law(trial, number)
 
@@ -46,24 +45,8 @@ def test_laws_past_the_end(name, padding):
 
 @pytest.mark.parametrize("name, where", [(name, where) for name in CELLS for where in WAYS
                                          if where == "lengths" or name not in ACTIVATION_CELLS])
-def test_nothing_crosses_the_bus_and_every_bit_is_that_of_numpy(name, where):
-    one = replace(case(name), **WAYS[where])
-    d = Trial(one).d
-    p, xs, s, extra, lengths, mask = to("gpu", (one.p, one.xs, one.s, one.extra, one.lengths, one.mask))
-    dys, dnew = to("gpu", d)
-    for choice in CHOICES:
-        strict.counts.clear()
-        ys, new, tape = run(one.cell, p, xs, s, extra=extra, lengths=lengths, mask=mask, **choice)
-        grads = run_back(tape, dys, dnew) if tape is not None else None
-        # that lengths lie between 0 and T is the only question asked of values
-        assert strict.counts == ({"item": 1} if lengths is not None else {})
-        at_home, tape = one_run(one, **choice)
-        assert_same(to("cpu", (ys, new)), at_home, f"{choice}: results")
-        assert_same(to("cpu", grads), one.run_back(tape, d) if tape is not None else None, f"{choice}: gradients")
-
-
-def one_run(one, reverse=False, padding="zero", **choice):
-    return replace(one, reverse=reverse, padding=padding).run(**choice)
+def test_nothing_is_copied_and_every_bit_is_that_of_numpy(name, where):
+    assert_nothing_is_copied(replace(case(name), **WAYS[where]))
 
 
 def test_lengths_of_the_host_are_taken_along_once(double):

@@ -134,8 +134,8 @@ def test_two_layers_are_two_loops_of_kernels(kernels):
     one = draw_case(cell, None, None, None, None, I, U, T, B)
     p, xs, s = to("gpu", map_structure(lambda a: a.astype("float32"), (one.p, one.xs, one.s)))
     said = rnnref.explain(cell, xs, mode="tf32").splitlines()
-    assert {"layerwise: runs", "0 stepped: runs", "1 stepped: runs", "1 LSTM: CudaLSTM in its place"} <= {
-        *said} and sum("tf32, factors" in line for line in said) == 2
+    assert {"layerwise: runs", "0 stepped: runs", "1 stepped: runs", "1 LSTM: CUDA kernel"} <= {
+        *said} and sum("tf32, operands" in line for line in said) == 2
     kernels.clear()
     ys, new, tape = run(cell, p, xs, s, mode="tf32")
     run_back(tape, ys, new)

@@ -12,41 +12,19 @@ from rnnref.loops.plan import describe_call, plan
 from rnnref.loops.run import run, run_back
 from rnnref.testing.api import assert_close, assert_same
 from rnnref.testing.case import PLAIN, Trial, masking_options
-from rnnref.testing.laws import cast_floating
 from rnnref.tree import PerStep, leaves, map_structure
 from rnnref.wrappers.dropout import Masks
 from tests.support.cases import CELLS, B, I, T, case
+from tests.support.precision import cast_all, run_in_two_dtypes, upcast
 
 WAYS = masking_options((T, B))
-FIELDS = "p", "s", "xs", "extra"
-
-
-def cast_all(one, dtype):
-    """The case in a dtype; of 16 bits, each state in the one that the cell says."""
-    held = one.cell.zeros(one.size[1], one.cell.units(one.p), dtype=dtype)
-    s = map_structure(lambda a, z: a.astype(z.dtype), one.s, held)
-    return replace(one, s=s, **{f: map_structure(lambda a: cast_floating(a, dtype), getattr(one, f)) for f in ("p", "xs", "extra")})
-
-
-def upcast(tree, dtype):
-    return map_structure(lambda a: cast_floating(a, dtype), tree)
-
-
-def assert_near_wide(small, wide, dtype, **choice):
-    """Outcome of a case in its own dtype, and of the same numbers in a wider one, both in the wider one."""
-    truth = replace(small, **{f: upcast(getattr(small, f), wide) for f in FIELDS})
-    out, tape = small.run(**choice)
-    d = Trial(small).draw(out)
-    grads = small.run_back(tape, d)
-    ideal, tape_of_ideal = truth.run(**PLAIN)
-    return (out, grads), (ideal, truth.run_back(tape_of_ideal, upcast(d, wide)))
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_float32_and_float64_are_as_near_the_truth_as_the_table_says(name):
     for small, wide, choice in (("float32", "float64", {}), ("float64", "longdouble", PLAIN)):
         one = replace(cast_all(case(name), small), **WAYS["lengths"])
-        (out, grads), (ideal, ideal_grads) = assert_near_wide(one, wide, small, **choice)
+        (out, grads), (ideal, ideal_grads) = run_in_two_dtypes(one, wide, **choice)
         assert_close(upcast(out, wide), ideal, "steep", arithmetic=small)
         assert_close(upcast(grads, wide), ideal_grads, "gradient", arithmetic=small)
 
@@ -55,7 +33,7 @@ def test_float32_and_float64_are_as_near_the_truth_as_the_table_says(name):
 def test_16_bit_storage_keeps_dtypes_and_loses_no_more_than_storage_does(name):
     one = replace(cast_all(case(name), "float16"), **WAYS["lengths"])
     for choice in (PLAIN, {}):
-        (out, grads), truth = assert_near_wide(one, "float64", "float16", **choice)
+        (out, grads), truth = run_in_two_dtypes(one, "float64", **choice)
         assert {a.dtype.name for _, a in leaves((out[0], grads[0], grads[3]))} == {"float16"}
         for like, found in ((one.s, out[1]), (one.s, grads[1])):
             assert [a.dtype for _, a in leaves(found)] == [a.dtype for _, a in leaves(like)]

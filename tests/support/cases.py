@@ -1,6 +1,6 @@
 """Every cell with every option, small: what the laws are tried on.  A new cell or option gets a line here.
 
-`python tests/cases.py` writes tests/snapshots/parameters.json, the names and shapes of all their parameters.
+`python -m tests.support.cases` writes tests/snapshots/parameters.json, the names and shapes of all their parameters.
 """
 import json
 from pathlib import Path
@@ -155,6 +155,11 @@ def case(name):
 def parameters():
     """{case: {parameter: shape}}"""
     return {name: {path: list(a.shape) for path, a in leaves(case(name).p)} for name in CELLS}
+
+
+def assert_parameters_as_stored():
+    assert parameters() == json.loads(SNAPSHOT.read_text()), (
+        "names or shapes of parameters changed: if that is meant, store them: python -m tests.support.cases")
 
 
 if __name__ == "__main__":
