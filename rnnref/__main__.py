@@ -1,4 +1,4 @@
-"""python -m rnnref  (floor 12)"""
+"""`python -m rnnref`: the command `rnnref`."""
 import sys
 
 from .cli import main

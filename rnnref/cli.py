@@ -1,85 +1,133 @@
-"""The `rnnref` command: verify, explain, info.  Exit status 0: agrees, 1: differs, 2: asked wrongly, 3: our bug.
+"""The command `rnnref`: verify, explain, info.
 
-(floor 12)
+Exit status 0: agrees; 1: differs; 2: wrong arguments, or a file that cannot be read; 3: an error of rnnref itself.
 """
 import argparse
 import ast
 import os
+import re
 import sys
 import traceback
+from typing import Any, Callable, Iterable, NoReturn, Optional, Sequence
 
 import numpy
 
-from . import info
+from . import __version__, info
 from .errors import Error, import_optional
+from .options import suggest
 
 _OPS = ("RNN", "GRU", "LSTM")
 _ENGINES = ("onnxruntime", "onnx.reference", "torch", "keras")
+_STATUSES = """exit status:
+  0  everything agrees (verify), or the command succeeded
+  1  something differs, or was refused or not compared
+  2  wrong arguments, an unreadable or unwritable file, or a missing package
+  3  an error of rnnref itself"""
 
 
-def main(argv=None):
-    """Run one command; returns the exit status."""
-    asked = _make_parser().parse_args(argv)
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run one command and return its exit status."""
+    parser = _make_parser()
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words:
+        parser.print_help()
+        return 0
+    args, unknown = parser.parse_known_args(words)
+    if unknown:
+        args.parser.refuse_name("option", unknown[0].partition("=")[0], args.parser.option_names)
     try:
-        return asked.command(asked)
+        return args.command(args)
     except Error as error:
         print(f"rnnref: {error}", file=sys.stderr)
         return 2
-    except Exception:                             # not 1, which says that something was compared and differs
+    except Exception:                             # not 1, which means that a comparison found a difference
         traceback.print_exc()
-        print("rnnref: this is a mistake of rnnref itself", file=sys.stderr)
+        print("rnnref: this is an error of rnnref itself", file=sys.stderr)
         return 3
 
 
+# arguments
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that suggests one name for a misspelt one, in place of a list of all names."""
+
+    @property
+    def option_names(self) -> list[str]:
+        """The names of the options: --html, --json, ..."""
+        return [name for action in self._actions for name in action.option_strings if name.startswith("--")]
+
+    def refuse_name(self, what: str, name: str, known: Iterable[str]) -> NoReturn:
+        """Exit with the nearest name, or with all of them if none is near."""
+        hint = suggest(name, known) or f"choose from {', '.join(known)}"
+        self.error(f"unknown {what}: {name}; {hint}")
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            self.refuse_name(str(action.metavar).lower(), value, action.choices)
+
+
+_PARSER_OPTIONS: Any = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False,
+                        "epilog": _STATUSES}
+
+
 def _make_parser():
-    top = argparse.ArgumentParser(prog="rnnref", description="The reference for recurrent networks: is this engine "
-                                  "right, what is this cell, what is on this machine?")
-    commands = top.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    parser = _Parser(prog="rnnref", description="The reference for recurrent neural networks, forward and backward.",
+                     **_PARSER_OPTIONS)
+    parser.add_argument("--version", action="version", version=f"rnnref {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in (_add_verify, _add_explain, _add_info):
         add(commands)
-    return top
+    return parser
 
 
 def _add_verify(commands):
-    p = commands.add_parser("verify", help="hold a model or an engine to the reference",
-                            description="Hold the recurrent nodes of a model, or all that an engine does, to the "
-                            "reference.  Exit status 0: all agree, 1: not all, 2: asked wrongly.")
+    p = commands.add_parser("verify", help="compare a model or an engine with the reference", **_PARSER_OPTIONS,
+                            description="Compare the recurrent nodes of an ONNX model, or all that an engine does, "
+                            "with\nthe reference, and print a report.")
     what = p.add_mutually_exclusive_group(required=True)
-    what.add_argument("model", nargs="?", metavar="MODEL.onnx", help="a model; it is run by onnxruntime")
-    what.add_argument("--against", choices=_ENGINES, help="an engine, over a grid of options")
-    p.add_argument("--ops", type=_parse_operators, default=_OPS, metavar="RNN,GRU,LSTM", help="which operators of the grid")
-    p.add_argument("--inputs", metavar="F.npz", help="arrays for the inputs of the model; drawn if not given")
-    p.add_argument("--html", metavar="F", help="write the report as one page")
-    p.add_argument("--json", metavar="F", help="write the report as JSON")
-    p.add_argument("--seed", type=int, default=0, metavar="N", help="draw other numbers")
-    p.add_argument("--report-only", action="store_true", help="exit with 0 whatever is found")
-    p.set_defaults(command=_run_verify)
+    what.add_argument("model", nargs="?", metavar="MODEL.onnx", help="the model to check; onnxruntime runs it")
+    what.add_argument("--against", choices=_ENGINES, metavar="ENGINE",
+                      help=f"the engine to check over a grid of options: {', '.join(_ENGINES)}")
+    p.add_argument("--ops", type=_parse_operators, default=_OPS, metavar="NAMES",
+                   help="with --against: the operators to check (default: RNN,GRU,LSTM)")
+    p.add_argument("--inputs", metavar="FILE.npz",
+                   help="with MODEL.onnx: arrays for its inputs; random numbers for those that are not in the file")
+    p.add_argument("--html", metavar="FILE", help="write the report as an HTML page")
+    p.add_argument("--json", metavar="FILE", help="write the report as JSON; - prints it in place of the text")
+    p.add_argument("--seed", type=_parse_seed, default=0, metavar="N",
+                   help="the seed of the random numbers (default: 0)")
+    p.add_argument("--report-only", action="store_true", help="exit with 0 also if something differs")
+    p.set_defaults(command=_run_verify, parser=p)
 
 
 def _add_explain(commands):
-    p = commands.add_parser("explain", help="a cell: equations, parameters, what runs here")
-    p.add_argument("cell", metavar="CELL", help=f"one of {', '.join(info.CATALOG)}, in any case")
-    p.add_argument("options", nargs="*", type=_parse_option, metavar="NAME=VALUE", help="such as peepholes=True, reset=before")
-    p.add_argument("--units", type=_parse_positive, default=4, metavar="U", help="for the shapes (4)")
-    p.add_argument("--inputs", type=_parse_positive, default=3, metavar="I", help="for the shapes (3)")
-    p.set_defaults(command=_run_explain)
+    p = commands.add_parser("explain", help="print the equations and parameters of a cell, and how it runs here",
+                            description="Print the equations, parameters and weight layouts of a cell, and how it "
+                            "runs on\nthis machine.", **_PARSER_OPTIONS)
+    p.add_argument("cell", metavar="CELL", help=f"upper or lower case: {', '.join(info.CATALOG)}")
+    p.add_argument("options", nargs="*", type=_parse_option, metavar="NAME=VALUE",
+                   help="options of the cell, such as peepholes=True or reset=before")
+    p.add_argument("--units", type=_parse_positive, default=4, metavar="U", help="for the shapes (default: 4)")
+    p.add_argument("--inputs", type=_parse_positive, default=3, metavar="I", help="for the shapes (default: 3)")
+    p.set_defaults(command=_run_explain, parser=p)
 
 
 def _add_info(commands):
-    p = commands.add_parser("info", help="versions, back ends and devices")
-    p.set_defaults(command=_run_info)
+    p = commands.add_parser("info", help="print versions, array packages and devices",
+                            description="Print versions, array packages and devices.", **_PARSER_OPTIONS)
+    p.set_defaults(command=_run_info, parser=p)
 
 
 def _parse_operators(text):
-    """"LSTM,gru" -> the names as ONNX writes them, in its order."""
-    named = [name.strip().upper() for name in text.split(",")]
-    if not set(named) <= set(_OPS):
+    """"LSTM,gru" -> ("GRU", "LSTM"): the names as in ONNX, in the order of _OPS."""
+    names = [name.strip().upper() for name in text.split(",")]
+    if not set(names) <= set(_OPS):
         raise argparse.ArgumentTypeError(f"{text!r}: expected some of {','.join(_OPS)}")
-    return tuple(op for op in _OPS if op in named)
+    return tuple(op for op in _OPS if op in names)
 
 
 def _parse_option(text):
-    """"projection=2" -> ("projection", 2); what is no Python literal is a string."""
+    """"projection=2" -> ("projection", 2); a value that is not a Python literal is a string."""
     name, equals, value = text.partition("=")
     if not (name.isidentifier() and equals):
         raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=VALUE")
@@ -95,12 +143,13 @@ def _parse_positive(text):
     return int(text)
 
 
-def _print(what):
-    try:
-        print(what, flush=True)
-    except BrokenPipeError:                       # whoever reads has seen enough; what is left to do is done
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _parse_seed(text):
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected an integer, 0 or more")
+    return int(text)
 
+
+# commands
 
 def _run_explain(args):
     _print(info.describe_cell(args.cell, args.units, args.inputs, **dict(args.options)))
@@ -114,12 +163,42 @@ def _run_info(args):
 
 def _run_verify(args):
     report = _verify_model(args) if args.model else _verify_engine(args)
-    _print(report)
+    if args.json == "-":
+        _print(report.to_json())
+    else:
+        text = str(report)
+        _print(_add_colours(text) if has_colours(sys.stdout) else text)
     for write, path in ((report.to_html, args.html), (report.to_json, args.json)):
-        if path:
+        if path and path != "-":
             _write_file(write, path)
-            _print(f"written: {path}")
+            print(f"written: {path}", file=sys.stderr if args.json == "-" else sys.stdout)
     return 0 if report.ok or args.report_only else 1
+
+
+def _verify_model(args):
+    from .check import verify
+    from .check.random_inputs import draw_missing_inputs
+    inputs = draw_missing_inputs(args.model, _load_arrays(args.inputs), args.seed)
+    return verify(args.model, inputs, seed=args.seed, progress=make_progress())
+
+
+def _verify_engine(args):
+    from . import survey
+    run = survey.survey_framework if args.against in ("torch", "keras") else survey.survey
+    return run(args.against, args.ops, args.seed, make_progress())
+
+
+# files and output
+
+def _load_arrays(path):
+    """The arrays of a .npz file; {} without a path."""
+    if path is None:
+        return {}
+    try:
+        with numpy.load(path) as file:
+            return dict(file)
+    except (OSError, ValueError) as e:
+        raise Error("verify", f"{path} cannot be read: {e}") from None
 
 
 def _write_file(write, path):
@@ -129,38 +208,34 @@ def _write_file(write, path):
         raise Error("verify", f"{path} cannot be written: {e.strerror}") from None
 
 
-def _verify_model(args):
-    from .check import verify as hold
-    from .check.random_inputs import draw_missing_inputs
-    inputs = draw_missing_inputs(args.model, _load_arrays(args.inputs), args.seed)
-    return hold(args.model, inputs, seed=args.seed, progress=make_progress())
-
-
-def _load_arrays(path):
-    """What a .npz file holds."""
-    if path is None:
-        return {}
+def _print(text):
     try:
-        with numpy.load(path) as held:
-            return dict(held)
-    except (OSError, ValueError) as e:
-        raise Error("verify", f"{path} cannot be read: {e}") from None
+        print(text, flush=True)
+    except BrokenPipeError:                       # the reader, such as `head`, has closed the pipe: continue silently
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _verify_engine(args):
-    from .survey import survey
-    from .survey.frameworks import survey_framework
-    if args.against in ("torch", "keras"):
-        return survey_framework(args.against, args.ops, args.seed, make_progress())
-    return survey(args.against, args.ops, args.seed, make_progress())
-
-
-def make_progress():
-    """(iterable, what) -> iterable with a bar on stderr, where somebody looks at it."""
+def make_progress() -> Optional[Callable[[Iterable, str], Iterable]]:
+    """A function (iterable, what) -> iterable with a progress bar on stderr; None where stderr is not a terminal."""
     if not sys.stderr.isatty():
         return None
     tqdm = import_optional("tqdm", "verify", "verify").tqdm
     return lambda steps, what: tqdm(steps, desc=what, leave=False, file=sys.stderr)
+
+
+def has_colours(stream: Any) -> bool:
+    """True if a stream is a terminal that shows colours, and NO_COLOR (https://no-color.org) is not set."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+_COLOURS = {"ok": 32, "XX": 31, "--": 33, "??": 35}
+
+
+def _add_colours(text):
+    """The text of a report with its verdict in bold and the cells of its tables coloured by their marks."""
+    verdict, gap, rest = text.partition("\n\n")
+    rest = re.sub(r"(?<=  )(ok|XX|--|\?\?) \S+", lambda m: f"\033[{_COLOURS[m[1]]}m{m[0]}\033[0m", rest)
+    return f"\033[1m{verdict}\033[0m{gap}{rest}"
 
 
 if __name__ == "__main__":

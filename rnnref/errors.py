@@ -47,8 +47,10 @@ def import_optional(module: str, extra_name: str, who: str) -> Any:
     except ImportError as e:
         if e.name is None or e.name.partition(".")[0] != module.partition(".")[0]:
             raise                                 # installed, but broken: its own error tells more
-        raise MissingExtra(who, f"needs the package {module.partition('.')[0]}, which is not installed",
-                           fix=f'pip install "rnnref[{extra_name}]"') from None
+        package = module.partition(".")[0]
+        distribution = {"cupy": f"cupy-{extra_name}x"}.get(package, package)
+        raise MissingExtra(who, f"needs the package {package}, which is not installed",
+                           fix=f'pip install {distribution}; or in a clone: pip install ".[{extra_name}]"') from None
 
 
 def check_option(who: str, option: str, value: Any, allowed: Iterable) -> Any:

@@ -1,4 +1,4 @@
-"""What `rnnref explain` and `rnnref info` print: a cell in words, and what is on this machine.  (floor 12)"""
+"""The texts of `rnnref explain` and `rnnref info`: a description of a cell, and of this machine."""
 import os
 import platform
 import shutil
@@ -6,6 +6,7 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from inspect import cleandoc
+from typing import Any
 
 import numpy
 
@@ -15,51 +16,51 @@ from .interop import LAYOUTS, cell_like
 from .interop.describe import GATE_MEANINGS, write_equations
 from .interop.families import family_of
 from .loops.plan import KERNELS, explain
+from .options import suggest
 from .tree import leaves
 
-_PARAMETER_MEANINGS = {"W": "of the input", "R": "of h", "b": "bias", "bR": "bias of the recurrent product", "P": "output projection",
-        "gain": "gain of the norm", "shift": "shift after the norm", "gain_c": "gain of the norm of c",
-        "shift_c": "shift after the norm of c", "gain_r": "gain of what h gives", "V": "directions of W",
-        "Vr": "directions of R", "Z": "of the squashed input", "Wi": "input projection", "bi": "its bias",
-        "Rf": "of h of the window below", "period": "of each unit", "phase": "when its period starts",
-        "ratio_on": "the part of it that it is open", "Wh": "what heads are told", "bh": "its bias", "Wy": "output",
-        "by": "its bias", "reads0": "first reads", "focus0": "where heads look first", "memory0": "first memory"}
-LETTERS = {"I": "inputs", "U": "units", "H": "units of h"}
-_PACKAGES = {                                      # distribution: the extra that brings it
-    "onnx": "verify", "onnxruntime": "verify", "h5py": "verify", "safetensors": "verify", "tqdm": "verify",
-    "torch": "peers", "keras": "peers", "jax": "peers", "flax": "peers", "matplotlib": "plot",
-    "nbclient": "notebooks", "hypothesis": "dev", "pytest": "dev",
-}
+_PARAMETER_MEANINGS = {
+    "W": "weights of the input", "R": "weights of h", "b": "bias", "bR": "bias of the recurrent product",
+    "P": "output projection", "gain": "gain of the norm", "shift": "shift after the norm",
+    "gain_c": "gain of the norm of c", "shift_c": "shift after the norm of c", "gain_r": "gain of the recurrent part",
+    "V": "directions of W", "Vr": "directions of R", "Z": "weights of the projected input", "Wi": "input projection",
+    "bi": "bias of the input projection", "Rf": "weights of h of the lower window", "period": "period of each unit",
+    "phase": "time at which the period starts", "ratio_on": "open share of the period",
+    "Wh": "weights of the parameters of the heads", "bh": "bias of the parameters of the heads",
+    "Wy": "weights of the output", "by": "bias of the output", "reads0": "initial reads",
+    "focus0": "initial addresses of the heads", "memory0": "initial memory"}
+_PACKAGES = ("onnx", "onnxruntime", "h5py", "safetensors", "tqdm", "torch", "keras", "jax", "flax", "matplotlib",
+             "nbclient", "hypothesis", "pytest")
 _CUPY_PACKAGES = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
 
 
-def _find_cell(name, who="explain"):
-    """The constructor of a cell, whatever the case of its name."""
+def _find_cell(name):
+    """The constructor of a cell; upper and lower case are the same."""
     known = {n.lower(): f for n, f in CATALOG.items()}
     if name.lower() not in known:
-        raise NotSupported(who, f"no cell is called {name!r}", known=" ".join(CATALOG))
+        nearest = suggest(name, CATALOG)
+        raise NotSupported("explain", f"no cell is called {name!r}", fix=nearest,
+                           known="" if nearest else " ".join(CATALOG))
     return known[name.lower()]
 
 
-def describe_cell(name, units=4, inputs=3, **options):
-    """Everything that a user of one cell needs to know, as text."""
+def describe_cell(name: str, units: int = 4, inputs: int = 3, **options: Any) -> str:
+    """A cell as text: equations, parameters, state, weight layouts of other frameworks, and how it runs here."""
     make = _find_cell(name)
     options = options or EXAMPLES.get(make.__name__, {})
-    try:
-        cell = make(**options)
-    except TypeError as e:
-        raise NotSupported(make.__name__, str(e).partition(") ")[2], hint=f"rnnref explain {make.__name__}") from None
-    told = ", ".join(f"{n}={getattr(v, 'name', repr(v))}" for n, v in options.items())
+    cell = make(**options)
+    arguments = ", ".join(f"{n}={getattr(v, 'name', repr(v))}" for n, v in options.items())
     title, *parts = _split_docstring(make)
-    sections = {f"With {told}": _list_equations(cell) if options else [], "Parameters": _describe_parameters(cell, units, inputs),
-                "State": _describe_state(cell, units),
-                "Elsewhere: the order of gate blocks, and which of our parameters lie in which array": _describe_layouts(cell),
+    sections = {f"With {arguments}": _list_equations(cell) if options else [],
+                "Parameters": _describe_parameters(cell, units, inputs), "State": _describe_state(cell, units),
+                "Other frameworks: order of gate blocks, and their arrays (with the parameters above that they hold)":
+                _describe_layouts(cell),
                 "On this machine": explain(cell, numpy.zeros((1, 1, inputs), "float32")).splitlines()}
-    return "\n\n".join([f"{make.__name__}({told}): {title}", *parts, *_format_sections(sections)])
+    return "\n\n".join([f"{make.__name__}({arguments}): {title}", *parts, *_format_sections(sections)])
 
 
 def _format_sections(sections):
-    """Sections with their titles, but for those that are empty."""
+    """Sections with their titles, without the empty ones."""
     for title, lines in sections.items():
         lines = [f"    {line}".rstrip() for line in lines]
         if lines:
@@ -76,15 +77,15 @@ def _split_docstring(make):
 def _list_equations(cell):
     try:
         return write_equations(cell)
-    except Error:                                 # in none of the families: the docstring has them
+    except Error:                                 # not of a family with weight layouts: the docstring has them
         return []
 
 
 def _describe_parameters(cell, units, inputs):
-    """A line a parameter: its axes, its shape for so many units and inputs, and what it is."""
+    """A line for each parameter: axes, shape for these units and inputs, and meaning."""
     shapes, gates = cell.shapes(inputs, units), cell.gates
-    rows = [[n, f"[{', '.join(_format_axis(w, gates) for w in axes.split())}]", str(shapes[n]), _describe_parameter(n, axes, gates)]
-            for n, axes in cell.axes().items()]
+    rows = [[n, f"[{', '.join(_format_axis(w, gates) for w in axes.split())}]", str(shapes[n]),
+             _describe_parameter(n, axes, gates)] for n, axes in cell.axes().items()]
     yield from _align_columns([["", "", f"I={inputs}, U={units}", ""], *rows])
 
 
@@ -93,22 +94,23 @@ def _format_axis(word, gates):
 
 
 def _describe_parameter(name, axes, gates):
-    what = f"peephole of {name[2:]}" if name.startswith("Wp") else _PARAMETER_MEANINGS.get(name, "")
+    meaning = f"peephole of {name[2:]}" if name.startswith("Wp") else _PARAMETER_MEANINGS.get(name, "")
     blocks = axes.split()[-1] == "G" and len(gates) > 1
-    return "; ".join(filter(None, [what, f"gate blocks {' '.join(gates)}" if blocks else ""]))
+    return "; ".join(filter(None, [meaning, f"gate blocks {' '.join(gates)}" if blocks else ""]))
 
 
 def _describe_state(cell, units):
-    said = cell.rule.widths if isinstance(cell, TwoStage) else {}
+    widths = cell.rule.widths if isinstance(cell, TwoStage) else {}
     rows = [(path, ", ".join(["B", *map(str, a.shape[1:])])) for path, a in leaves(cell.zeros(1, units))]
-    yield from _align_columns([[path, *([f"[B, {said[path]}]"] if said else []), f"({shape})"] for path, shape in rows])
+    yield from _align_columns([[path, *([f"[B, {widths[path]}]"] if widths else []), f"({shape})"]
+                               for path, shape in rows])
     if len(cell.gates) > 1:
         yield ""
         yield from _align_columns([[g, GATE_MEANINGS[g]] for g in cell.gates])
 
 
 def _describe_layouts(cell):
-    """A line a framework: its order of gate blocks and its arrays, or why it cannot compute this."""
+    """A line for each framework: its order of gate blocks and its arrays, or why it cannot compute this cell."""
     try:
         family = family_of(cell)
     except Error:
@@ -119,37 +121,37 @@ def _describe_layouts(cell):
 
 
 def _describe_layout(layout, cell):
-    """"kernel (W R)  bias (b)": which of our parameters lie in which of their arrays."""
+    """"kernel (W R)  bias (b)": the arrays of a framework, with the parameters that each holds."""
     try:
         cell_like(layout, cell)
     except NotSupported as e:
         return f"cannot: {e.args[1]}"
-    mine, found = cell.axes(), {}
+    axes, arrays = cell.axes(), {}
     for row in layout.rows:
-        if any(row.ours.format(g=g) in mine for g in cell.gates):
-            held = found.setdefault(row.theirs.format(g="*"), {})
-            held[row.ours.format(g="*")] = None
-    return "  ".join(f"{theirs} ({' '.join(ours)})" for theirs, ours in found.items())
+        if any(row.ours.format(g=g) in axes for g in cell.gates):
+            arrays.setdefault(row.theirs.format(g="*"), {})[row.ours.format(g="*")] = None
+    return "  ".join(f"{array} ({' '.join(parameters)})" for array, parameters in arrays.items())
 
 
 def _align_columns(rows):
-    """Lines with their columns under each other."""
+    """Lines with aligned columns."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows)]
     return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths)).rstrip() for row in rows]
 
 
-def describe_machine():
-    """Versions, back ends and devices, without importing anything heavy."""
+def describe_machine() -> str:
+    """Versions, array packages and devices as text; no other framework is imported for it."""
     blas = numpy.show_config(mode="dicts")["Build Dependencies"]["blas"]
     rows = [["rnnref", version("rnnref")], ["python", f"{platform.python_version()} on {platform.platform()}"],
             ["numpy", f"{numpy.__version__} with {blas.get('name', 'an unknown BLAS')} {blas.get('version', '')}"]]
-    rows += [[name, _find_version(name) or f'not installed: pip install "rnnref[{extra}]"']
-             for name, extra in _PACKAGES.items()]
+    rows += [[name, _find_version(name) or f"not installed: pip install {name}"] for name in _PACKAGES]
     cupy = next((f"{name} {_find_version(name)}" for name in _CUPY_PACKAGES if _find_version(name)), "")
-    back_ends = [["numpy", "the text itself" + _list_kernels("numpy")],
-                 ["cupy", cupy + _list_kernels("cupy") if cupy else 'not installed: pip install "rnnref[cuda13]", or [cuda12]']]
-    return "\n\n".join(_format_sections({"Versions": _align_columns(rows), "Back ends": _align_columns(back_ends), "Devices": _list_devices()}))
+    packages = [["numpy", "every cell and loop" + _list_kernels("numpy")],
+                ["cupy", cupy + _list_kernels("cupy") if cupy else
+                 "not installed: pip install cupy-cuda13x (or cupy-cuda12x)"]]
+    return "\n\n".join(_format_sections({"Versions": _align_columns(rows), "Array packages": _align_columns(packages),
+                                         "Devices": _list_devices()}))
 
 
 def _find_version(name):
@@ -161,17 +163,18 @@ def _find_version(name):
 
 
 def _list_kernels(home):
-    """", twins of LSTM, GRU": what has a faster version there."""
-    names = [rule for where, rule in KERNELS if where == home]
-    return f"; twins of {', '.join(names)}" if names else "; no twins"
+    """"; kernels for LSTM, GRU": the rules that have a kernel of their own there."""
+    names = [rule.removesuffix("Rule") for where, rule in KERNELS if where == home]
+    return f"; kernels for {', '.join(names)}" if names else ""
 
 
 def _list_devices():
     yield f"cpu, {os.cpu_count()} cores ({platform.machine()}, {sys.byteorder} endian)"
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        yield "no GPU: nvidia-smi is not there"
+        yield "no GPU: nvidia-smi is not installed"
         return
-    asked = subprocess.run([tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"],
+    query = subprocess.run([tool, "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"],
                            capture_output=True, text=True, timeout=30)
-    yield from asked.stdout.strip().splitlines() or [f"no GPU: nvidia-smi says {asked.stderr.strip() or asked.stdout}"]
+    error = query.stderr.strip() or query.stdout.strip()
+    yield from query.stdout.strip().splitlines() or [f"no GPU: nvidia-smi answered: {error}"]

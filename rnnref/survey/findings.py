@@ -49,7 +49,7 @@ def write_headline(subject: str, ops: Sequence[str], findings: Sequence[Finding]
     conditions = list(dict.fromkeys(_name_affected(finding, ops) for finding in known))
     if len(conditions) > _MOST_CONDITIONS:
         conditions[_MOST_CONDITIONS - 1:] = [f"one of {len(conditions) - _MOST_CONDITIONS + 1} more findings applies"]
-    affected = f"; you are affected {join_words([f'if {c}' for c in conditions], 'or')}" if conditions else ""
+    affected = f"; you are affected {join_words([f'if {c}' for c in conditions], ', or')}" if conditions else ""
     if not any(r.verdict == "agrees" for r in compared):
         return f"{subject} {are} wrong in every case that could be compared{affected}."
     return f"{subject} {are} right except in {where}{affected}."
@@ -75,9 +75,10 @@ def _spell(n):
 
 
 def join_words(words: Sequence[str], conjunction: str) -> str:
-    """"a, b and c"."""
+    """"a, b and c"; with the conjunction ", and" "a, b, and c" of three or more."""
     *first, last = words
-    return f"{', '.join(first)} {conjunction} {last}" if first else last
+    conjunction = conjunction if len(first) > 1 and conjunction[0] == "," else f" {conjunction.lstrip(', ')}"
+    return f"{', '.join(first)}{conjunction} {last}" if first else last
 
 
 # departures

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 _WIDTH = 80
 _NO_BREAK_SPACE = "\u00a0"
 _MARKS = {"agrees": "ok", "differs": "XX", "refused": "--", "not comparable": "??"}
-_LEGEND = ("Options that depart: how many cases, and [the finding].  XX differ, -- refused, ?? not comparable; ok all "
+_LEGEND = ("Options that depart: how many cases, and [the finding]. XX differ, -- refused, ?? not comparable; ok all "
            "agree, with the largest error in float32 roundings:")
 
 
@@ -92,5 +92,5 @@ def _describe_agreement(survey, labels):
                      f"largest entry) or less; the worst is {worst.case.name}.")
     if labels:
         yield "Options that agree in all cases:"
-        whole = [label.replace(" ", _NO_BREAK_SPACE) for label in labels]
-        yield from (line.replace(_NO_BREAK_SPACE, " ") for line in _wrap(" · ".join(whole), "  ", "  "))
+        whole = [f"{label} ·".replace(" ", _NO_BREAK_SPACE) for label in labels]
+        yield from (line.replace(_NO_BREAK_SPACE, " ") for line in _wrap(" ".join(whole)[:-2], "  ", "  "))

@@ -71,7 +71,8 @@ def test_a_survey_of_onnxruntime_is_printed_and_written(capsys, tmp_path):
     assert out.splitlines()[-2:] == [f"written: {page}", f"written: {file}"]
     assert max(map(len, out.splitlines()[:-2])) <= 80
     found = json.loads(file.read_text())
-    assert found["headline"] == headline and escape(headline) in page.read_text() and not found["ok"] and found["counts"]["differs"] and found["findings"][0] in " ".join(out.split())
+    assert found["headline"] == headline and escape(headline) in page.read_text() and not found["ok"]
+    assert found["counts"]["differs"] and found["findings"][0] in " ".join(out.split())
     assert "<html" in page.read_text() and "onnxruntime" in page.read_text()
 
 
@@ -127,13 +128,14 @@ def test_a_misspelt_name_suggests_one_other(capsys, argv, nearest):
     (["verify", "m.onnx", "--against", "onnxruntime"], "not allowed with argument"),
     (["verify", "--against", "openvino"], "unknown engine: openvino; choose from onnxruntime, "),
     (["verify", "--against", "onnxruntime", "--ops", "LSTM,CONV"], "expected some of RNN,GRU,LSTM"),
-    (["verify", "--against", "onnxruntime", "--seed", "x"], "invalid int value: 'x'"),
+    (["verify", "--against", "onnxruntime", "--seed", "-1"], "argument --seed: "),
+    (["verify", "--against", "onnxruntime", "--seed", "x"], "'x': expected an integer, 0 or more"),
     (["verify", "nowhere.onnx"], "rnnref: verify: nowhere.onnx cannot be read: No such file"),
     (["explain"], "CELL"),
     (["explain", "Perceptron"], "rnnref: explain: no cell is called 'Perceptron'\n  known  SimpleRNN"),
     (["explain", "LSTM", "peepholes"], "expected NAME=VALUE"),
     (["explain", "GRU", "--frob", "3"], "unknown option: --frob"),
-    (["explain", "LSTM", "gates=9"], "rnnref: LSTM: got an unexpected keyword argument 'gates'"),
+    (["explain", "LSTM", "gates=9"], "rnnref: LSTM: no option is called gates"),
     (["explain", "GRU", "reset=later"], "rnnref: GRU: reset='later'"),
     (["explain", "GRU", "--units", "0"], "expected a positive integer"),
 ], ids=" ".join)
@@ -151,7 +153,7 @@ def test_a_report_that_cannot_be_written_is_an_error(capsys, survey_of, tmp_path
 @pytest.mark.parametrize("engine, package, brought_by", [
     ("onnxruntime", "onnxruntime", "verify"), ("onnx.reference", "onnx", "verify"), ("torch", "torch", "peers"),
     ("keras", "keras", "peers")])
-def test_a_missing_package_is_an_error_with_the_command_that_installs_it(capsys, monkeypatch, engine, package, brought_by):
+def test_a_missing_package_comes_with_its_install_command(capsys, monkeypatch, engine, package, brought_by):
     def missing(name, *rest):
         if name.partition(".")[0] == package:
             raise ModuleNotFoundError(f"No module named {name!r}", name=package)
@@ -160,7 +162,7 @@ def test_a_missing_package_is_an_error_with_the_command_that_installs_it(capsys,
     imported = importlib.import_module
     monkeypatch.setattr(importlib, "import_module", missing)
     status, _, err = run(capsys, "verify", "--against", engine)
-    assert status == 2 and f'pip install "rnnref[{brought_by}]"' in err
+    assert status == 2 and f'pip install {package}; or in a clone: pip install ".[{brought_by}]"' in err
     assert f"needs the package {package}, which is not installed" in err
 
 

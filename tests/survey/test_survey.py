@@ -130,7 +130,7 @@ def test_onnxruntime_departs_where_it_is_known_to(onnxruntime):
     assert "ThresholdedRelu has alpha=1" in scales and "no default is documented" in scales
     assert onnxruntime.headline == (
         "onnxruntime's RNN, GRU and LSTM are right except in three cases; you are affected if a node has a sequence of "
-        "length 0 with an initial state, if a node leaves out alpha or beta of Affine, ScaledTanh or ThresholdedRelu "
+        "length 0 with an initial state, if a node leaves out alpha or beta of Affine, ScaledTanh or ThresholdedRelu, "
         "or if an LSTM sets clip.")
 
 
