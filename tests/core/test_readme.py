@@ -11,9 +11,10 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 
-def test_examples_run():
-    found = doctest.DocTestParser().get_doctest(README, {}, "README.md", "README.md", 0)
-    assert len(found.examples) >= 10
+@pytest.mark.parametrize("name, examples", [("README.md", 10), ("rnnref/tf1/README.md", 6)])
+def test_examples_run(name, examples):
+    found = doctest.DocTestParser().get_doctest((ROOT / name).read_text(), {}, name, name, 0)
+    assert len(found.examples) >= examples
     assert doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(found).failed == 0
 
 

@@ -19,7 +19,8 @@ CALL = Call("cupy", (100, 64, 256), np.dtype("float32"), sm=90, units=512)
 
 def tables():
     """{name of the table: (the file that shows it, its text)}."""
-    return {"cells": (ROOT / "rnnref/cells/README.md", cells_table()), "golden": (ROOT / "README.md", golden_table()),
+    return {"cells": (ROOT / "rnnref/cells/README.md", cells_table()),
+            "golden": (ROOT / "rnnref/tf1/README.md", golden_table()),
             "floors": (ROOT / "CONTRIBUTING.md", list_floors(ROOT / "rnnref"))}
 
 
