@@ -1,4 +1,4 @@
-"""Layers with the names, arguments, defaults and weights of Keras 3.  (floor 7)
+"""Layers with the names, arguments, defaults and weights of Keras 3.
 
     y = layer(x)                       x [B, T, I]; also layer.forward(x, initial_state, mask, ...)
     dx, dstate = layer.backward(dy)    fills layer.grads

@@ -1,4 +1,4 @@
-"""What every layer is: the owner of its weights.  (floor 7)"""
+"""What every layer is: the owner of its weights."""
 from copy import deepcopy
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Two layers over the same sequence, one from each end.  (floor 7)"""
+"""Two layers over the same sequence, one from each end."""
 from ..arrays import namespace
 from ..errors import NotSupported, ShapeError, check_option
 from ..tree import map_structure
@@ -10,7 +10,7 @@ from .rnn import RNN
 from .stacked import common_dtype, set_each, split_masks
 
 _MERGE = {"concat": lambda y, back: namespace(y).concatenate([y, back], -1), "sum": lambda y, back: y + back,
-         "mul": lambda y, back: y * back, "ave": lambda y, back: (y + back) / 2}
+          "mul": lambda y, back: y * back, "ave": lambda y, back: (y + back) / 2}
 _MERGE_MODES = (*_MERGE, None)
 
 
@@ -49,7 +49,8 @@ class Bidirectional(Recurrent):
                 raise NotSupported("layers.Bidirectional", f"{name} is a {type(each).__name__}",
                                    known="RNN, SimpleRNN, LSTM, GRU")
         self.forward_layer = layer.fresh(name=_add_prefix("forward_", layer.name))
-        self.backward_layer = backward_layer or layer.fresh(name=_add_prefix("backward_", layer.name), go_backwards=True)
+        name = _add_prefix("backward_", layer.name)
+        self.backward_layer = backward_layer or layer.fresh(name=name, go_backwards=True)
         self.merge_mode = check_option("layers.Bidirectional", "merge_mode", merge_mode, _MERGE_MODES)
         for leaf in self.backward_layer.leaves():
             if not leaf.built:
@@ -134,7 +135,8 @@ class Bidirectional(Recurrent):
             return dy
         y, back = self.sides(ys)
         if self.merge_mode == "concat":
-            return (map_structure(lambda d, a: d[..., :a.shape[-1]], dy, y), map_structure(lambda d, a: d[..., a.shape[-1]:], dy, y))
+            return (map_structure(lambda d, a: d[..., :a.shape[-1]], dy, y),
+                    map_structure(lambda d, a: d[..., a.shape[-1]:], dy, y))
         if self.merge_mode == "mul":
             return map_structure(lambda d, b: d * b, dy, back), map_structure(lambda d, a: d * a, dy, y)
         return (dy, dy) if self.merge_mode == "sum" else (map_structure(lambda d: d / 2, dy),) * 2

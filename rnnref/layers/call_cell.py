@@ -1,4 +1,4 @@
-"""Cells written as for Keras: an object with call(inputs, states).  (floor 7)"""
+"""Cells written as for Keras: an object with call(inputs, states)."""
 from copy import copy
 from inspect import signature
 

@@ -1,4 +1,4 @@
-"""Cells that own their weights: what RNN holds, and single steps by themselves.  (floor 7)"""
+"""Cells that own their weights: what RNN holds, and single steps by themselves."""
 from typing import Any
 
 from .. import init

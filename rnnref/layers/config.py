@@ -1,4 +1,4 @@
-"""Configurations as plain data, and the names that Keras writes into its own.  (floor 7)"""
+"""Configurations as plain data, and the names that Keras writes into its own."""
 import re
 import sys
 from dataclasses import fields, is_dataclass
@@ -11,20 +11,21 @@ from ..interop.layouts import KERAS_ACTIVATIONS
 
 _ACTIVATIONS = KERAS_ACTIVATIONS | {None: KERAS_ACTIVATIONS["linear"]}
 _DEFAULTS = {"seed": None, "gain": 1.0, "input_axes": None, "output_axes": None, "mean": 0.0, "stddev": 0.05,
-            "minval": -0.05, "maxval": 0.05}      # of the initialisers of Keras, in ours of the same name too
+             "minval": -0.05, "maxval": 0.05}      # of the initialisers of Keras, in ours of the same name too
 
 
 def activation(who, option, what):
-    """An activation by its Keras name, or by one of ours (rnnref.scalar)."""
+    """An activation by its Keras name, or by one of ours (rnnref.elementwise)."""
     if what == "gelu":
         raise NotSupported(who, f"{option}='gelu': Keras means the exact one, with erf, which is not there",
                            fix="'gelu_tanh' is keras.activations.gelu(x, approximate=True)")
     if what is None or isinstance(what, str) and what in _ACTIVATIONS:
         return _ACTIVATIONS[what]
-    if isinstance(what, elementwise.Activation) or isinstance(what, str) and what in {*elementwise.ACTIVATIONS, *elementwise.ALIASES}:
+    ours = {*elementwise.ACTIVATIONS, *elementwise.ALIASES}
+    if isinstance(what, elementwise.Activation) or isinstance(what, str) and what in ours:
         return elementwise.get_activation(what)
     raise NotSupported(who, f"{option}={what!r}: not a name whose derivative is known",
-                       known=" ".join(sorted({*elementwise.ACTIVATIONS, *elementwise.ALIASES})))
+                       known=" ".join(sorted(ours)))
 
 
 def initialiser(who, option, what):

@@ -1,4 +1,4 @@
-"""GRU with Keras's names.  (floor 7)"""
+"""GRU with Keras's names."""
 from typing import Any
 
 from .. import cells

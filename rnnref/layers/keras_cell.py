@@ -1,4 +1,4 @@
-"""What SimpleRNNCell, LSTMCell and GRUCell share: options, weights and noise as Keras has them.  (floor 7)"""
+"""What SimpleRNNCell, LSTMCell and GRUCell share: options, weights and noise as Keras has them."""
 from typing import Any
 
 import numpy
@@ -24,7 +24,7 @@ class KerasCell(OwningCell):
     """The options of Keras's cells, which are attributes of the same names.
 
     activation, recurrent_activation   names of Keras; `hard_sigmoid` is that of Keras 3 (`hard_sigmoid@keras2` is the
-                            older), `leaky_relu` has its slope of 0.2, None is linear; ours too (rnnref.scalar)
+                            older), `leaky_relu` has its slope of 0.2, None is linear; ours too (rnnref.elementwise)
     use_bias                whether there is a bias
     *_initializer           names, or a function (rng, shape) -> array; drawn in Keras's shapes
     *_regularizer, *_constraint        None: nothing would apply them

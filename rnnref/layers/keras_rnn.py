@@ -1,4 +1,4 @@
-"""What SimpleRNN, LSTM and GRU share: their arguments, shared out between the cell and the loop.  (floor 7)"""
+"""What SimpleRNN, LSTM and GRU share: their arguments, shared out between the cell and the loop."""
 from ..errors import NotSupported, check_option
 from .config import snake
 from .rnn import RNN

@@ -1,4 +1,4 @@
-"""LSTM with Keras's names.  (floor 7)"""
+"""LSTM with Keras's names."""
 from typing import Any
 
 import numpy

@@ -1,4 +1,4 @@
-"""Nested data of users, as the trees that the core takes; states as Keras lists them.  (floor 7)
+"""Nested data of users, as the trees that the core takes; states as Keras lists them.
 
 Inputs are an array, or tuples, named tuples and dicts of arrays.  A list is numbers, as ever, but for states, gradients
 and sizes, where Keras has lists: there it is as good as a tuple.

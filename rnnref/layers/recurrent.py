@@ -1,4 +1,4 @@
-"""What RNN and Bidirectional share: the call of the loop, both ways, and the states between calls.  (floor 7)"""
+"""What RNN and Bidirectional share: the call of the loop, both ways, and the states between calls."""
 from typing import Any, NamedTuple
 
 from ..arrays import is_array, namespace

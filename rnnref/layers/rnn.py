@@ -1,4 +1,4 @@
-"""The layer that runs any cell over a sequence.  (floor 7)"""
+"""The layer that runs any cell over a sequence."""
 from ..cell import Cell
 from ..errors import NotSupported
 from .call_cell import CallCell

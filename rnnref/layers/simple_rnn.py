@@ -1,4 +1,4 @@
-"""SimpleRNN with Keras's names.  (floor 7)"""
+"""SimpleRNN with Keras's names."""
 from .. import cells
 from .keras_cell import KerasCell, collect_options
 from .keras_rnn import KerasRNN

@@ -1,4 +1,4 @@
-"""Several cells as one.  (floor 7)"""
+"""Several cells as one."""
 from ..errors import NotSupported, ShapeError
 from ..wrappers.stack import Stack
 from .cell import CellLayer

@@ -149,7 +149,7 @@ ERRORS = {
     "steps": (runs((XS[0], XS[1][:-1])), ShapeError,
               r"x\.1 has shape \(4, 4, 2, 4\), expected \(5, 4\) on the first.*\n.*from x\.0.*one sequence"),
     "rows": (runs({"audio": XS[0], "video": XS[1][:, :2]}, cell=DictCell()), ShapeError, r"x\.video has shape"),
-    "no arrays": (runs(()), ShapeError, r"x is \(\): there is no array"),
+    "no arrays": (runs(()), ShapeError, r"x is \(\): it holds no array"),
     "a list": (runs(list(XS)), DtypeError, "x is a list"),
     "a list inside": (runs((XS[0], [XS[1]])), DtypeError, r"x\.1 is a list"),
     "rows of the state": (runs(s=Pair(S.audio, S.video[:2])), ShapeError,

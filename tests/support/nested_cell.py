@@ -1,7 +1,7 @@
-"""A step that hears and sees: x, y and the state are pairs of an audio [B, n] and a video [B, n, m].
+"""Cells with nested data: x, y and the state are pairs of an audio [B, n] and a video [B, n, m].
 
-It is the nested cell of Keras's guide to RNNs, four times: as a cell of the core, the same with dicts and named tuples
-inside each other, as an object with `call`, and (in test_nested_keras.py) as a layer of Keras.
+It is the nested cell of Keras's guide to RNNs, in four forms: a cell of the core, the same with nested dicts and named
+tuples, an object with `call`, and (in test_nested_keras.py) a layer of Keras.
 
     a = x.audio kernel_1,   v = x.video kernel_2_3 (over two axes);   y = a, v;   state' = state + y
 """
@@ -86,7 +86,7 @@ class ForwardOnly(NestedCell):
 
 
 class CallOnly:
-    """The same as one writes it for Keras."""
+    """The same cell, written as for Keras."""
 
     def __init__(self, units=UNITS):
         self.state_size = list(units)

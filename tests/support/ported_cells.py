@@ -1,8 +1,8 @@
-"""RNN, LSTM and GRU as somebody would port them: a loop over steps, a product for each gate, exp for the sigmoid.
+"""Independent ports of RNN, LSTM and GRU: a loop over steps, a product for each gate, exp for the sigmoid.
 
-They share no line with rnnref, add up in another order, and take a fault each that ports have:
-"gates" (two blocks exchanged), "reset" (forgotten), "lengths" (ignored), "c" (h is made of the old c), "bias" (the
-recurrent one is left out), "late" (from step 4 on h is not squashed), "nan" (one entry of one step), "transposed" (R).
+They share no line with rnnref and sum in another order.  Each takes one fault that ports have: "gates" (two blocks
+exchanged), "reset" (left out), "lengths" (ignored), "c" (h from the old c), "bias" (no recurrent bias), "late" (no tanh
+from step 4 on), "nan" (one entry of one step), "transposed" (R).
 """
 import numpy as np
 
