@@ -119,7 +119,7 @@ class TwoStage(Cell):
     rule: Any                                     # names the gates and the state
     projection: Optional[int] = None              # units of h where it is not as wide as c
 
-    def forward(self, p, x, s, extra=None):
+    def forward(self, p: Tree, x: Tree, s: State, extra: Tree = None) -> tuple[Tree, State, Any]:
         try:
             ax, kx = self.inputs.forward(p, x)
             y, new, kept = self.step(p, ax, s)
@@ -128,7 +128,7 @@ class TwoStage(Cell):
             raise
         return y, new, Kept(kx, kept)
 
-    def backward(self, p, k, dy, dnew):
+    def backward(self, p: Tree, k: Any, dy: Tree, dnew: State) -> tuple[Tree, State, Tree, Tree]:
         dax, ds, deferred = self.step_backward(p, k.step, dy, dnew)
         dp = self.step_backward_p(p, deferred) | self.inputs.backward_p(p, k.inputs, dax)
         return self.inputs.backward_x(p, k.inputs, dax), ds, None, dp
@@ -162,14 +162,14 @@ class TwoStage(Cell):
         """The maps that the cell holds."""
         return [m for m in vars(self).values() if isinstance(m, Map)]
 
-    def prepare(self, p, extra=None):
+    def prepare(self, p: Tree, extra: Tree = None) -> tuple[Tree, Tree, Any]:
         kept = []
         for m in self.maps():
             p, k = m.prepare(p)
             kept.append(k)
         return p, extra, kept
 
-    def prepare_backward(self, p, kept, dp, dextra):
+    def prepare_backward(self, p: Tree, kept: Any, dp: Tree, dextra: Tree) -> tuple[Tree, Tree]:
         for m, k in zip(self.maps(), kept):
             dp = m.prepare_backward(p, k, dp)
         return dp, dextra
@@ -246,25 +246,25 @@ class GatedCell(TwoStage):
     recurrent: Any
     rule: Any
 
-    def axes(self):
+    def axes(self) -> dict[str, str]:
         return self.inputs.axes("I") | self.recurrent.axes("H", self.rule.recurrent_axis) | self.rule.axes()
 
-    def input_axes(self):
+    def input_axes(self) -> Iterator[tuple[Any, str]]:
         yield self.inputs, "I"
         yield self.recurrent, "H"
 
-    def step(self, p, ax, s):
+    def step(self, p: Tree, ax: Tree, s: State) -> tuple[Array, State, Any]:
         ah, kh = self.recurrent.forward(p, s[0])
         y, new, kr = self.rule.forward(p, upcast(ax), upcast(ah), map_structure(upcast, s))
         return cast(y, ax), map_structure(cast, new, s), KeptStep(kh, kr)
 
-    def step_backward(self, p, k, dy, dnew):
+    def step_backward(self, p: Tree, k: Any, dy: Array, dnew: State) -> tuple[Tree, State, Any]:
         dax, dah, (dh, *rest), dr = self.rule.backward(p, k.rule, upcast(dy), map_structure(upcast, dnew))
         dax, dah = cast(dax, dy), cast(dah, dy)
         dh = add(upcast(self.recurrent.backward_x(p, k.recurrent, dah)), dh)
         return dax, map_structure(cast, type(dnew)(dh, *rest), dnew), (k.recurrent, dah, dr)
 
-    def step_backward_p(self, p, deferred):
+    def step_backward_p(self, p: Tree, deferred: Any) -> Tree:
         kh, dah, dr = deferred
         return self.recurrent.backward_p(p, kh, dah) | sum_to_parameters(p, dr)
 
@@ -285,29 +285,29 @@ class ProjectedCell(TwoStage):
     clip: Optional[float] = None                  # limits the projected h; no gradient where it was clipped
 
     @property
-    def inputs(self):
+    def inputs(self) -> Any:
         return self.cell.inputs
 
     @property
-    def rule(self):
+    def rule(self) -> Any:
         return self.cell.rule
 
-    def axes(self):
+    def axes(self) -> dict[str, str]:
         return self.cell.axes() | self.map.axes("U", "H")
 
-    def maps(self):
+    def maps(self) -> list:
         return [*self.cell.maps(), self.map]
 
-    def input_axes(self):
+    def input_axes(self) -> Iterator[tuple[Any, str]]:
         return self.cell.input_axes()
 
-    def step(self, p, ax, s):
+    def step(self, p: Tree, ax: Tree, s: State) -> tuple[Array, State, Any]:
         full, new, k = self.cell.step(p, ax, s)
         y, km = self.map.forward(p, full)
         y = cast(clip(y, self.clip), y) if self.clip else y                  # NumPy gives float32 for bfloat16
         return y, type(s)(y, *new[1:]), (k, km, y if self.clip else None)
 
-    def step_backward(self, p, kept, dy, dnew):
+    def step_backward(self, p: Tree, kept: Any, dy: Array, dnew: State) -> tuple[Tree, State, Any]:
         k, km, clipped = kept
         dh = dy + dnew[0]
         dh = dclip(clipped, self.clip, dh) if self.clip else dh
@@ -316,7 +316,7 @@ class ProjectedCell(TwoStage):
         dax, ds, deferred = self.cell.step_backward(p, k, dfull, inner)
         return dax, ds, (deferred, km, dh)
 
-    def step_backward_p(self, p, deferred):
+    def step_backward_p(self, p: Tree, deferred: Any) -> Tree:
         inner, km, dh = deferred
         return self.cell.step_backward_p(p, inner) | self.map.backward_p(p, km, dh)
 
@@ -336,7 +336,7 @@ def vjp(cell: CellContract, p: Tree, x: Tree, s: State, extra: Tree = None) -> t
     q, e, prepared = cell.prepare(p, extra)
     y, new, kept = cell.forward(q, x, s, e)
 
-    def back(dy, dnew):
+    def back(dy: Tree, dnew: State) -> tuple[Tree, State, Tree, Tree]:
         dx, ds, de, dq = cell.backward(q, kept, dy, dnew)
         dp, de = cell.prepare_backward(p, prepared, dq, de)
         return dx, ds, de, dp

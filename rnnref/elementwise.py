@@ -45,13 +45,13 @@ def where(condition: Array, a: Any, b: Any) -> Array:
     return namespace(condition).where(condition, a, b)
 
 
-def softmax(x):
+def softmax(x: Array) -> Array:
     """exp(x) over its sum along the last axis; the largest x is taken off first, so that nothing overflows."""
     e = namespace(x).exp(x - x.max(-1, keepdims=True))
     return e / e.sum(-1, keepdims=True)
 
 
-def dsoftmax(y, dy):
+def dsoftmax(y: Array, dy: Array) -> Array:
     return y * (dy - (dy * y).sum(-1, keepdims=True))
 
 
@@ -174,7 +174,7 @@ class Activation:
         dx = pair.backward(x if pair.needs == "x" else y, dy, self.alpha, self.beta)
         return dclip(kept, self.clip, dx) if self.clip else dx
 
-    def __str__(self):
+    def __str__(self) -> str:
         options = [f"{n}={getattr(self, n):g}" for n in ("alpha", "beta", "clip") if getattr(self, n) is not None]
         return f"{self.name}({', '.join(options)})" if options else self.name
 

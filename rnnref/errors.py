@@ -14,7 +14,7 @@ class Error(Exception):
         super().__init__(who, what)
         self.notes = {name: note for name, note in notes.items() if note}
 
-    def __str__(self):
+    def __str__(self) -> str:
         who, what = self.args
         return "\n".join([f"{who}: {what}", *(f"  {name:6} {note}" for name, note in self.notes.items())])
 

@@ -59,7 +59,7 @@ def identity(rng: Any, shape: tuple) -> Array:
     return numpy.eye(*shape)
 
 
-def _compute_fans(shape):
+def _compute_fans(shape: tuple) -> tuple:
     if len(shape) < 2:
         return (shape or (1,)) * 2
     field = prod(shape[:-2])
@@ -97,14 +97,14 @@ def parameters(cell: SizedCell, n_in: Any, units: Any, rng: numpy.random.Generat
     return _draw(draw, cell, rng, cell.axes(), cell.shapes(n_in, units), dtype)
 
 
-def _draw(draw, cell, rng, axes, shapes, dtype):
+def _draw(draw: Callable, cell: Any, rng: Any, axes: Any, shapes: Any, dtype: Any) -> Tree:
     if isinstance(axes, tuple):
         return tuple(_draw(draw, c, rng, a, s, dtype) for c, a, s in zip(cell.cells, axes, shapes))
     p = {name: draw(cell, rng, name, axes[name], shapes[name]) for name in axes}
     return map_structure(lambda a: a.astype(dtype), p)
 
 
-def _draw_period(rng, shape):
+def _draw_period(rng: Any, shape: tuple) -> Array:
     """Log-uniform from 1 to 1000, the range of steps that units are to span (Neil et al. 2016)."""
     return numpy.exp(rng.uniform(0, numpy.log(1000), shape))
 
@@ -115,7 +115,7 @@ _SPECIAL_PARAMETERS = {                           # parameters of PhasedCell: no
 }
 
 
-def _draw_keras(cell, rng, name, axes, shape):
+def _draw_keras(cell: Any, rng: Any, name: str, axes: str, shape: tuple) -> Array:
     if name in _SPECIAL_PARAMETERS:
         return _SPECIAL_PARAMETERS[name](rng, shape)
     if axes == "G" and name == "R":               # a unit sees no past but its own
@@ -129,7 +129,7 @@ def _draw_keras(cell, rng, name, axes, shape):
     return numpy.ones(shape) if name.startswith("gain") else numpy.zeros(shape)
 
 
-def _make_forget_bias(cell, rng, shape):
+def _make_forget_bias(cell: Any, rng: Any, shape: tuple) -> Array:
     """Zero, but one in the block of the forget gate (Jozefowicz et al. 2015)."""
     gates = getattr(cell, "gates", "")
     b = numpy.zeros(shape)
@@ -139,7 +139,7 @@ def _make_forget_bias(cell, rng, shape):
     return b
 
 
-def _draw_torch(cell, rng, name, axes, shape):
+def _draw_torch(cell: Any, rng: Any, name: str, axes: str, shape: tuple) -> Array:
     if name in _SPECIAL_PARAMETERS:
         return _SPECIAL_PARAMETERS[name](rng, shape)
     units = shape[-1] // (len(cell.gates) if axes.endswith("G") else 1)

@@ -20,5 +20,5 @@ def dnormalise(n: Array, rstd: Array, dn: Array) -> Array:
     return ((dn - dn.mean(-1, keepdims=True) - n * (dn * n).mean(-1, keepdims=True)) * rstd).reshape(shape)
 
 
-def _split_blocks(a, blocks):
+def _split_blocks(a: Array, blocks: int) -> Array:
     return a.reshape(*a.shape[:-1], blocks, a.shape[-1] // blocks)

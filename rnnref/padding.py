@@ -56,7 +56,7 @@ def drepeat(dys: Tree, live: Optional[Array], reverse: bool) -> Tree:
     return map_structure(lambda a: _sweep(a, live, reverse, forwards=False), dys)
 
 
-def _sweep(a, live, reverse, forwards):
+def _sweep(a: Array, live: Optional[Array], reverse: bool, forwards: bool) -> Array:
     if live is None:
         return a
     xp, order = namespace(a), range(len(a))

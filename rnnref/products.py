@@ -25,13 +25,13 @@ def find_parts(cell: Any) -> list:
 
 
 @lru_cache(None)
-def _collect_class_vars(cls):
+def _collect_class_vars(cls: type) -> dict:
     """Maps and cells among the class variables: no field, so nothing takes their place, but they multiply."""
     return {name: value for one in reversed(cls.__mro__) for name, value in vars(one).items()
             if isinstance(value, (Map, Cell, tuple))}
 
 
-def _find_parts_in(value):
+def _find_parts_in(value: Any) -> list:
     if isinstance(value, tuple):
         return [part for item in value for part in _find_parts_in(item)]
     # rules and activations are pointwise

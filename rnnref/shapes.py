@@ -30,7 +30,7 @@ def resolve_shape(axes: str, sizes: dict) -> tuple[int, ...]:
     return tuple(int(w) if w.isdigit() else sum(_resolve_axis(n, sizes) for n in w.split("+")) for w in axes.split())
 
 
-def _resolve_axis(word, sizes):
+def _resolve_axis(word: str, sizes: dict) -> int:
     letter, _, groups = word.partition("/")
     return sizes[letter].n // int(groups or 1)
 
@@ -48,11 +48,11 @@ def expect(who: str, name: str, a: Any, axes: str, sizes: dict) -> None:
                      hint=_suggest_cause(tuple(a.shape), want, axes, sizes))
 
 
-def _format_origin(size):
+def _format_origin(size: Size) -> str:
     return f" ({size.origin})" if size.origin else ""
 
 
-def _suggest_cause(got, want, axes, sizes):
+def _suggest_cause(got: tuple, want: tuple, axes: str, sizes: dict) -> str:
     """The probable cause of a wrong shape in words, or ""."""
     words = axes.split()
     if len(got) == 2 and got == want[::-1]:

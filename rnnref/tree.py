@@ -74,7 +74,7 @@ def stack(trees: Sequence[Tree]) -> Tree:
     """Steps [...] to sequences [T, ...]; an array that occurs twice in every step is stacked once."""
     done = {}
 
-    def one(*arrays):
+    def one(*arrays: Array) -> Array:
         same = tuple(map(id, arrays))
         if same not in done:
             done[same] = namespace(*arrays).stack(arrays)

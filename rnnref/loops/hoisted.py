@@ -3,21 +3,23 @@
 The input product is computed once for all steps before the loop, the products of parameter gradients once after it;
 only the recurrent product and the rule remain inside.
 """
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
-from ..cell import Kept, TwoStage
-from ..tree import apply_mask, choose, select_step, stack
+from ..arrays import Array
+from ..cell import Kept, State, TwoStage
+from ..tree import Tree, apply_mask, choose, select_step, stack
 from .scan import list_steps, select_mask
 
 
 class Tape(NamedTuple):
     cell: Any; p: Any; kx: Any; keeps: list; live: Any; order: range
 
-    def kept(self, t):
+    def kept(self, t: int) -> Any:
         return Kept(select_step(self.kx, t), self.keeps[t])
 
 
-def refuses(cell, call):
+def refuses(cell: Any, call: Any) -> Optional[str]:
+    """None, or why this path cannot run the cell, in words."""
     if not isinstance(cell, TwoStage):
         return f"{type(cell).__name__} has no input map that does not wait for the state"
     if call.extra is not None:
@@ -25,7 +27,8 @@ def refuses(cell, call):
     return "recompute keeps states alone, this path keeps the input product" if call.keep == "states" else None
 
 
-def forward(cell, p, xs, s, extra=None, live=None, reverse=False, keep=True):
+def forward(cell: Any, p: Tree, xs: Tree, s: State, extra: Tree = None, live: Optional[Array] = None,
+            reverse: bool = False, keep: Any = True) -> tuple[Tree, State, Optional[Tape]]:
     order = list_steps(xs, reverse)
     ys, keeps = [None] * len(order), [None] * len(order)
     axs, kx = cell.inputs.forward(p, apply_mask(live, xs))                  # one product for all steps
@@ -37,9 +40,9 @@ def forward(cell, p, xs, s, extra=None, live=None, reverse=False, keep=True):
     return stack(ys), s, Tape(cell, p, kx, keeps, live, order) if keep else None
 
 
-def backward(tape, dys, ds):
+def backward(tape: Tape, dys: Tree, ds: State) -> tuple[Tree, State, Tree, Tree]:
     cell, p, kx, keeps, live, order = tape
-    back = [None] * len(order)
+    back: list = [None] * len(order)
     for t in reversed(order):
         now = select_mask(live, t)
         dax, dold, deferred = cell.step_backward(p, keeps[t], apply_mask(now, dys[t]), apply_mask(now, ds))

@@ -5,12 +5,14 @@ or run in kernels for whole sequences.
 """
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Iterator, Optional
 
-from ..cell import find_missing
+from ..arrays import Array
+from ..cell import State, find_missing
+from ..tree import Tree
 from ..wrappers.stack import Stack
 from . import scan
-from .plan import MODULES, PATHS, load_path
+from .plan import MODULES, PATHS, Call, load_path
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +20,7 @@ class Tape:
     plans: tuple; tapes: tuple
     p: Any; xs: Any; s: Any; extra: Any; live: Any; reverse: bool     # the arguments of forward
 
-    def kept(self, t):
+    def kept(self, t: int) -> Any:
         """What every layer kept; where some row is dead at step t, what the plain loop keeps.
 
         The intermediates of dead rows carry no meaning, and the two loops differ in them: here each layer sees zeros,
@@ -30,18 +32,18 @@ class Tape:
         return self.plain.kept(t)
 
     @cached_property
-    def plain(self):
+    def plain(self) -> Any:
         """The tape of a second forward run, step by step: made only if `kept` is called for a step with dead rows."""
         return scan.forward(_rebuild_stack(self.plans), self.p, self.xs, self.s, self.extra, self.live, self.reverse,
                             "states")[2]
 
 
-def _rebuild_stack(plans):
+def _rebuild_stack(plans: tuple) -> Stack:
     """The stack again, with the kernels that the plans have put into it."""
     return Stack(tuple(_rebuild_stack(plan.cell) if plan.path == "layerwise" else plan.cell for plan in plans))
 
 
-def split_call(cell, call):
+def split_call(cell: Any, call: Call) -> Iterator[tuple[Any, Call]]:
     """Every layer and its call: its inputs are what the layer below gives."""
     units = call.units if isinstance(call.units, tuple) else (call.units,) * len(cell.cells)
     for one, e, u in zip(cell.cells, cell.extra_per_cell(call.extra), units):
@@ -49,7 +51,7 @@ def split_call(cell, call):
         call = call._replace(shape=(*call.shape[:2], *call.shape[2:-1], _output_width(one, u)))
 
 
-def _output_width(cell, units):
+def _output_width(cell: Any, units: Any) -> Optional[int]:
     """How wide the output is; None: not known."""
     if type(cell) is Stack:
         return _output_width(cell.cells[-1], units[-1] if isinstance(units, tuple) else units)
@@ -61,7 +63,8 @@ def _output_width(cell, units):
         return None
 
 
-def refuses(cell, call):
+def refuses(cell: Any, call: Call) -> Optional[str]:
+    """None, or why this path cannot run the cell, in words."""
     if type(cell) is not Stack:
         return f"{type(cell).__name__} is not a stack of layers"
     layers = list(split_call(cell, call))
@@ -75,7 +78,8 @@ def refuses(cell, call):
     return None
 
 
-def forward(plans, p, xs, s, extra=None, live=None, reverse=False, keep=True):
+def forward(plans: tuple, p: Tree, xs: Tree, s: State, extra: Tree = None, live: Optional[Array] = None,
+            reverse: bool = False, keep: Any = True) -> tuple[Tree, State, Optional[Tape]]:
     new, tapes, ys = [], [], xs
     for plan, q, state, e in zip(plans, p, s, extra or (None,) * len(plans)):
         ys, state, tape = load_path(plan.path).forward(plan.cell, q, ys, state, e, live, reverse, keep)
@@ -84,7 +88,7 @@ def forward(plans, p, xs, s, extra=None, live=None, reverse=False, keep=True):
     return ys, tuple(new), Tape(plans, tuple(tapes), p, xs, s, extra, live, reverse) if keep else None
 
 
-def backward(tape, dys, ds):
+def backward(tape: Tape, dys: Tree, ds: State) -> tuple[Tree, State, Tree, Tree]:
     back = []
     for plan, one, d in reversed(list(zip(tape.plans, tape.tapes, ds))):
         dys, *rest = load_path(plan.path).backward(one, dys, d)

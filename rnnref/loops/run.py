@@ -1,5 +1,5 @@
 """The one entry to all loops: `run` over a sequence, `run_back` through it."""
-from typing import Any, NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional
 
 from ..arrays import Array, cast, is_array, is_cupy, namespace
 from ..cell import CellContract, State, find_missing, name_of
@@ -24,7 +24,7 @@ class Tape(NamedTuple):
         """The intermediates of step t, under the same names whichever path ran."""
         return self.tape.kept(t)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """One line, without the arrays."""
         T, B = first_leaf(self.like[0]).shape[:2]
         return f"<Tape of {name_of(self.cell)}: {T} steps of {B} rows, path {self.path!r}>"
@@ -110,23 +110,23 @@ def run_back(tape: Optional[Tape], dys: Tree = None, ds: Optional[State] = None)
     return dxs, ds, dextra, map_structure(lambda a, d: cast(d, a), p, dp)
 
 
-def _cast_gradient(d, dtype):
+def _cast_gradient(d: Array, dtype: Any) -> Array:
     """A gradient in the dtype of what it belongs to, if numbers of that dtype have one."""
     return d if d.dtype == dtype or dtype.kind in "iub" else d.astype(dtype)
 
 
-def _translate_device_errors(f, cell, where):
+def _translate_device_errors(f: Callable, cell: Any, where: Tree) -> Callable:
     """`f`; if the arrays are on a GPU, with errors of the device raised as those of rnnref."""
     if not is_cupy(first_leaf(where)):
         return f
 
-    def g(*args):
+    def g(*args: Any) -> Any:
         with resolve_name("cuda.errors").translate_errors(name_of(cell)):
             return f(*args)
     return g
 
 
-def _check_gradients(who, dp, p):
+def _check_gradients(who: str, dp: Tree, p: Tree) -> None:
     """Check that dp has exactly the names and shapes of p; otherwise a parameter would silently never be trained."""
     got, want = dict(leaves(dp)), dict(leaves(p))
     if got.keys() != want.keys():
@@ -138,7 +138,8 @@ def _check_gradients(who, dp, p):
                                   f"{a.shape}")
 
 
-def _check_arguments(cell, p, xs, s, extra, lengths, mask):
+def _check_arguments(cell: Any, p: Tree, xs: Tree, s: State, extra: Tree, lengths: Any,
+                     mask: Any) -> tuple[State, Optional[Array]]:
     """The first state and where rows are live; raise unless all arguments fit each other."""
     name = name_of(cell)
     _check_sequences(name, xs)
@@ -164,7 +165,7 @@ def make_initial_state(cell: Any, x: Array, units: Any) -> State:
     return cell.zeros(lead, units, namespace(x), x.dtype)
 
 
-def _check_sequences(name, xs):
+def _check_sequences(name: str, xs: Tree) -> None:
     """Raise unless all of xs are arrays with as many steps and rows as the first."""
     if next(leaves(xs), None) is None:
         raise ShapeError(name, f"x is {xs!r}: it holds no array")
@@ -183,7 +184,7 @@ def _check_sequences(name, xs):
                              axes=f"T, B = {like.shape[:2]} (from x.{origin}): all arrays of x belong to one sequence")
 
 
-def _map_directions(f, cell, ys, live, reverse):
+def _map_directions(f: Callable, cell: Any, ys: Tree, live: Optional[Array], reverse: bool) -> Tree:
     """`f` of the outputs; of two directions the second runs the other way."""
     if isinstance(cell, Bidirectional):
         return tuple(f(y, live, back) for y, back in zip(ys, (reverse, not reverse)))

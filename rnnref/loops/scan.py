@@ -3,13 +3,13 @@
 In reverse, positions past a row's length come first and leave the state as it was, so right-padded batches need no
 gather and outputs come back aligned with the inputs.
 """
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
-from ..arrays import upcast
-from ..cell import Cell, name_of
+from ..arrays import Array, upcast
+from ..cell import Cell, State, name_of
 from ..errors import ShapeError
 from ..products import find_parts
-from ..tree import PerStep, add, apply_mask, choose, first_leaf, leaves, map_structure, select_step, stack
+from ..tree import PerStep, Tree, add, apply_mask, choose, first_leaf, leaves, map_structure, select_step, stack
 
 
 class Tape(NamedTuple):
@@ -18,16 +18,18 @@ class Tape(NamedTuple):
     keeps: list                                   # the intermediates of each step, otherwise
     live: Any; order: range
 
-    def kept(self, t):
+    def kept(self, t: int) -> Any:
         return self.keeps[t] if self.states[t] is None else self.forward(t)[2]
 
-    def forward(self, t):
+    def forward(self, t: int) -> tuple:
+        """Step t again, where states alone were kept."""
         now = select_mask(self.live, t)
         x, extra = apply_mask(now, select_step(self.xs, t)), select_extra(self.extra, t, now)
         return self.cell.forward(self.p, x, self.states[t], extra)
 
 
-def refuses(cell, call):
+def refuses(cell: Any, call: Any) -> Optional[str]:
+    """None, or why this path cannot run the cell, in words."""
     for part in find_parts(cell):
         if getattr(type(part), "forward", Cell.forward) is Cell.forward:
             where = "" if part is cell else f" inside of {type(cell).__name__}"
@@ -36,7 +38,8 @@ def refuses(cell, call):
     return None
 
 
-def forward(cell, p, xs, s, extra=None, live=None, reverse=False, keep=True):
+def forward(cell: Any, p: Tree, xs: Tree, s: State, extra: Tree = None, live: Optional[Array] = None,
+            reverse: bool = False, keep: Any = True) -> tuple[Tree, State, Optional[Tape]]:
     """xs [T, B, ...], live [T, B] or None -> ys [T, B, ...], the last state, a tape.
 
     keep: True (all intermediates), "states" (forward runs again on the way back) or False (no tape).
@@ -56,7 +59,7 @@ def forward(cell, p, xs, s, extra=None, live=None, reverse=False, keep=True):
     return stack(ys), s, Tape(cell, p, xs, extra, states, keeps, live, order) if keep else None
 
 
-def backward(tape, dys, ds):
+def backward(tape: Tape, dys: Tree, ds: State) -> tuple[Tree, State, Tree, Tree]:
     """Gradients of the inputs, of the first state, of `extra` (summed over time) and of the parameters."""
     dxs, dextra, dp = [None] * len(tape.order), None, None
     for t in reversed(tape.order):
@@ -68,7 +71,7 @@ def backward(tape, dys, ds):
     return stack(dxs), ds, dextra, dp
 
 
-def _check_state_structure(cell, new, s):
+def _check_state_structure(cell: Any, new: State, s: State) -> None:
     """Raise unless the new state has the structure of the old one: a common mistake in a first cell of one's own."""
     got, want = ([path for path, _ in leaves(tree)] for tree in (new, s))
     if got != want:
@@ -78,17 +81,17 @@ def _check_state_structure(cell, new, s):
                          hint="states are tuples, named tuples or dicts of arrays" * isinstance(new, list))
 
 
-def list_steps(xs, reverse):
+def list_steps(xs: Tree, reverse: bool) -> range:
     """The steps in the order of the loop."""
     T = len(first_leaf(xs))
     return range(T)[::-1] if reverse else range(T)
 
 
-def select_mask(live, t):
+def select_mask(live: Optional[Array], t: int) -> Optional[Array]:
     """`live` of step t [B], or None."""
     return None if live is None else live[t]
 
 
-def select_extra(extra, t, now):
+def select_extra(extra: Tree, t: int, now: Optional[Array]) -> Tree:
     """`extra` with each `PerStep` replaced by its array of step t, zero in dead rows."""
     return map_structure(lambda e: apply_mask(now, e.steps[t]) if isinstance(e, PerStep) else e, extra)

@@ -125,8 +125,10 @@ CASES = {
     "mask of numbers": (spoil(mask=np.ones((T, B))), DtypeError, ["mask has dtype float64, expected bool"]),
     "lengths and mask": (spoil(mask=np.ones((T, B), bool), lengths=[1] * B), NotSupported, ["both lengths and mask"]),
     "unknown policy": (spoil(padding="keep"), NotSupported, ["padding='keep'", "'zero', 'repeat', 'free'"]),
-    "free with a mask": (spoil(padding="free", mask=np.ones((T, B), bool)), NotSupported, ["padding='free' with a mask"]),
-    "no such path": (spoil(paths=("bidirectional",)), NotSupported, ["no path can run it", "bidirectional", "one direction"]),
+    "free with a mask": (spoil(padding="free", mask=np.ones((T, B), bool)), NotSupported,
+                         ["padding='free' with a mask"]),
+    "no such path": (spoil(paths=("bidirectional",)), NotSupported,
+                     ["no path can run it", "bidirectional", "one direction"]),
     "extra for a cell without": (spoil(extra=Masks()), NotSupported, ["extra=Masks(…): this cell takes none"]),
     "extra of a Dropout": (spoil(cell=cells.Dropout(cells.LSTM()), extra=np.ones((B, I))), ShapeError,
                            ["Dropout(LSTM)", "extra is a ndarray, expected Masks"]),
@@ -140,12 +142,14 @@ CASES = {
     "dys in float32": (back(dys=lambda a: a.astype("f4")), DtypeError, ["dys has dtype float32, expected float64"]),
     "ds of another structure": (back(ds=lambda a: a.h), ShapeError, ["ds holds", "['c', 'h']"]),
     "no backward": (spoil(cell=NoBackward()), NotSupported, ["NoBackward", "no backward"]),
-    "unknown activation": (calls(lambda: cells.SimpleRNN(activation="tahn")), NotSupported, ["'tahn' is not known", "tanh"]),
+    "unknown activation": (calls(lambda: cells.SimpleRNN(activation="tahn")), NotSupported,
+                           ["'tahn' is not known", "tanh"]),
     "a function as activation": (calls(lambda: cells.LSTM(gate=np.tanh)), NotSupported, ["not a name", "sigmoid"]),
     "hard_sigmoid": (calls(lambda: cells.GRU(gate="hard_sigmoid")), NotSupported, ["keras2", "keras3", "0.2 x + 0.5"]),
     "alpha for tanh": (calls(lambda: get_activation("tanh", alpha=2.0)), NotSupported, ["'tanh' takes no alpha, 2.0"]),
     "negative clip": (calls(lambda: get_activation("tanh", clip=-1.0)), NotSupported, ["clip=-1.0", "positive"]),
-    "unknown reset": (calls(lambda: cells.GRU(reset="between")), NotSupported, ["reset='between'", "'after', 'before'"]),
+    "unknown reset": (calls(lambda: cells.GRU(reset="between")), NotSupported,
+                      ["reset='between'", "'after', 'before'"]),
     "unknown coupling": (calls(lambda: cells.LSTM(coupled=True)), NotSupported, ["coupled=True", "'input', 'forget'"]),
     "coupled forget bias": (calls(lambda: cells.LSTM(coupled="forget", forget_bias=1.0)), NotSupported,
                             ["forget_bias=1.0", "f is 1 - i"]),
@@ -208,7 +212,8 @@ def as_read_only(a):
 
 
 @pytest.mark.parametrize("form", [as_fortran, as_strided, as_read_only])
-@pytest.mark.parametrize("cell", [cells.LSTM(), cells.GRU(reset="before"), cells.SimpleRNN()], ids=["LSTM", "GRU", "RNN"])
+@pytest.mark.parametrize("cell", [cells.LSTM(), cells.GRU(reset="before"), cells.SimpleRNN()],
+                         ids=["LSTM", "GRU", "RNN"])
 def test_odd_memory_is_fine(form, cell):
     """Fortran order, strides and read-only arrays are not bad input."""
     g = Given(cell)

@@ -18,15 +18,16 @@ CALL = Call("numpy", (5, 2, 3), np.dtype("float64"))
 
 
 @pytest.mark.parametrize("cell", (
-    Stack((LSTM(), BOTH)), Stack((BOTH, LSTM())), Stack((GRU(), Stack((GRU(), Dropout(BOTH))))), Parallel((LSTM(), BOTH)),
+    Stack((LSTM(), BOTH)), Stack((BOTH, LSTM())), Stack((GRU(), Stack((GRU(), Dropout(BOTH))))),
+    Parallel((LSTM(), BOTH)),
     Dropout(BOTH), InputProjection(Residual(BOTH), size=4),
 ))
 @pytest.mark.parametrize("choice", ({}, {"paths": ("plain", "bidirectional"), "kernels": False}))
 def test_two_directions_inside_of_a_cell(cell, choice):
     with pytest.raises(rnnref.NotSupported, match="no path can run it") as found:
         plan(cell, CALL, **choice)
-    assert found.value.notes["plain"].endswith("has no forward: it is not one step in time, run it by itself, and what "
-                                              "follows on its outputs")
+    assert found.value.notes["plain"].endswith(
+        "has no forward: it is not one step in time, run it by itself, and what follows on its outputs")
     assert "Bidirectional inside of" in found.value.notes["plain"]
 
 

@@ -47,7 +47,7 @@ def test_what_is_broken_on_purpose_is_broken(name):
 
 
 @pytest.mark.parametrize("where, padding, reverse", (("lengths", "repeat", True), ("holes", "repeat", False),
-                                                  ("lengths", "free", False), ("lengths", "free", True)))
+                                                     ("lengths", "free", False), ("lengths", "free", True)))
 @pytest.mark.parametrize("name", NAMES)
 def test_laws_past_the_end(name, where, padding, reverse):
     one = trial(name, where, padding=padding, reverse=reverse)

@@ -20,8 +20,9 @@ few = settings(max_examples=40)                   # of the profile in conftest.p
 
 GROWS = {"exponential"}                           # a recurrence of it has no end
 limits = st.none() | st.sampled_from((0.3, 1.0))
-activations = st.builds(lambda name, limit: get_activation(name, ACTIVATIONS[name].alpha, ACTIVATIONS[name].beta, clip=limit),
-                        st.sampled_from(sorted(set(ACTIVATIONS) - GROWS)), limits)
+activations = st.builds(
+    lambda name, limit: get_activation(name, ACTIVATIONS[name].alpha, ACTIVATIONS[name].beta, clip=limit),
+    st.sampled_from(sorted(set(ACTIVATIONS) - GROWS)), limits)
 names = st.sampled_from(("sigmoid", "tanh", "hard_sigmoid@keras2", "softsign", "swish")) | activations
 flags = st.booleans()
 lstm_options = st.fixed_dictionaries({"peepholes": flags, "gate": names, "candidate": names, "output": names,
@@ -69,7 +70,7 @@ def dropouts(draw):
     masks = some_masks(draw, size.T, size.B, size.I, inner.width(size.U))
     where = draw(api.maskings(size.T, size.B))
     return replace(draw_case(Dropout(inner), None, None, None, masks, size.I, size.U, size.T, size.B,
-                         draw(st.integers(0, 999))), **where, reverse=draw(flags))
+                             draw(st.integers(0, 999))), **where, reverse=draw(flags))
 
 
 @few

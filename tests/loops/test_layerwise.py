@@ -108,7 +108,8 @@ def test_what_live_rows_kept_needs_no_second_run():
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("where, reverse", (("everywhere", False), ("lengths", True), ("holes", False)))
-@pytest.mark.parametrize("cells, stepped", (((LSTM(), LSTM()), 2), ((LSTM(peepholes=True), GRU(reset="before"), GRU()), 3),
+@pytest.mark.parametrize("cells, stepped", (((LSTM(), LSTM()), 2),
+                                            ((LSTM(peepholes=True), GRU(reset="before"), GRU()), 3),
                                             ((Stack((LSTM(), SimpleRNN())), Dropout(GRU())), 2)),
                          ids=("two", "three", "nested"))
 def test_laws_in_kernels(cells, stepped, where, reverse, kernels):
@@ -168,6 +169,7 @@ def test_masks_of_every_step_reach_their_layer():
     cell, extra = CELLS["all together"]
     assert any(isinstance(e, PerStep) for _, e in leaves(extra))
     one = replace(case("all together"), **WAYS["lengths"])
-    other = replace(one, extra=map_structure(lambda e: PerStep(e.steps[::-1]) if isinstance(e, PerStep) else e, one.extra))
+    other = replace(one, extra=map_structure(
+        lambda e: PerStep(e.steps[::-1]) if isinstance(e, PerStep) else e, one.extra))
     assert_close(other.run()[0], other.run(**PLAIN)[0], "path")
     assert abs(other.run()[0][0] - one.run()[0][0]).max() > 1e-3

@@ -102,7 +102,8 @@ def masks_by_multiplication_in_a_path(patch):
 
 
 def inputs_of_the_padding_are_read(patch):        # and reach the weights through kept intermediates
-    patch.setattr(hoisted, "apply_mask", lambda live, a: a if getattr(a, "shape", ())[-1:] == (3,) else apply_mask(live, a))
+    patch.setattr(hoisted, "apply_mask", lambda live, a: (
+        a if getattr(a, "shape", ())[-1:] == (3,) else apply_mask(live, a)))
 
 
 def states_go_on_in_the_padding(patch):
@@ -215,7 +216,8 @@ def a_kernel_that_is_wrong(patch):
 
 # Damage that only a GPU, or its strict double, would see.
 def numpy_by_name(patch):
-    patch.setattr(scan, "apply_mask", lambda live, tree: map_structure(lambda a: np.where(expand_mask(live, a), a, 0), tree))
+    patch.setattr(scan, "apply_mask", lambda live, tree: map_structure(
+        lambda a: np.where(expand_mask(live, a), a, 0), tree))
 
 
 def zeros_of_the_host(patch):

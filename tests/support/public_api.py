@@ -10,8 +10,9 @@ from pathlib import Path
 
 SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "api.json"
 COMMAND = "python -m tests.support.public_api"
-PACKAGES = ("rnnref", "rnnref.cells", "rnnref.init", "rnnref.maps", "rnnref.rules", "rnnref.wrappers", "rnnref.interop",
-            "rnnref.onnx", "rnnref.tf1", "rnnref.layers", "rnnref.check", "rnnref.survey", "rnnref.testing", "rnnref.plot")
+PACKAGES = ("rnnref", "rnnref.cells", "rnnref.init", "rnnref.maps", "rnnref.rules", "rnnref.wrappers",
+            "rnnref.interop", "rnnref.onnx", "rnnref.tf1", "rnnref.layers", "rnnref.check", "rnnref.survey",
+            "rnnref.testing", "rnnref.plot")
 
 
 def list_public_names(module):
