@@ -7,11 +7,8 @@ Each part of cases runs them in processes of their own (cases.py).  --toys: smal
 import argparse
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[2]))
-
-from tests.bench.first import cases, results  # noqa: E402
+from tests.bench.first import cases, results
 
 PARTS = "environment", "compile", "smoke", "bench", "variants", "note", "summary"
 
@@ -33,9 +30,10 @@ def doubles(stack):
     """CuPy's doubles in its place: kernels by g++, products by NumPy, graphs as lists of launches."""
     from types import SimpleNamespace
 
+    from tests.kernels.onchip import card
     from tests.shim.double import with_kernels
     from tests.support import blas, stream_capture, strict
-    for one in (with_kernels(), blas.install(), stream_capture.install()):
+    for one in (with_kernels(), blas.install(), stream_capture.install(), card(sm=90)):
         stack.enter_context(one)
     from tests.bench import device
     strict.ndarray.device = SimpleNamespace(id=0, compute_capability="90")
