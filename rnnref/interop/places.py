@@ -20,7 +20,7 @@ from ..errors import NotSupported, ShapeError
 from ..shapes import ArraySpec, Size, check_names, expect, resolve_shape
 from .layouts import Layout, Row
 
-_CACHED_NUMBERS = 2 ** 23                         # the most index numbers that one cache holds: 64 MB
+_CACHED_NUMBERS = 2 ** 25                         # the most index numbers that one cache holds: 128 MB
 
 
 class Places:
@@ -40,8 +40,10 @@ class Places:
         self.shapes = shapes
         self._ours, n = _list_slices(shapes)
         self._theirs, m = _list_slices({name: index.shape for name, index in indices.items()})
-        self._from_ours = numpy.concatenate([numpy.empty(0, numpy.intp), *(a.ravel() for a in indices.values())])
-        self._from_theirs = numpy.full(n, -1)
+        dtype = numpy.int32 if max(n, m) < 2 ** 31 else numpy.int64
+        flat = [numpy.empty(0, dtype), *[index.astype(dtype).ravel() for index in indices.values()]]
+        self._from_ours = numpy.concatenate(flat)
+        self._from_theirs = numpy.full(n, -1, dtype)
         placed = numpy.flatnonzero(self._from_ours >= 0)
         self._from_theirs[self._from_ours[placed]] = placed
         self.indices = _slice(self._from_ours, self._theirs)

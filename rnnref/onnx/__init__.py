@@ -1,9 +1,9 @@
 """The ONNX operators RNN, GRU and LSTM: every attribute and input of opset 22, and their gradients.
 
-    rnn, gru, lstm       on arrays, by the names of the operator text
+    rnn, gru, lstm       on arrays, by the names of the specification
     run_op, back_op      the same with a tape, and the gradients of every input
     cell_of              the cell and the parameters that a node stands for
-    Reading              one reading of the operator text, where that is ambiguous; TEXT, ONNXRUNTIME
+    Reading              one reading of the specification, where that is ambiguous; TEXT, ONNXRUNTIME
     prepare, run_model, run_node, is_compatible, supports_device, Backend
                          an onnx.backend.base.Backend: these need the package onnx
 """

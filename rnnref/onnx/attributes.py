@@ -12,7 +12,7 @@ from .reading import Reading
 
 class Operator(NamedTuple):
     """What one operator has of its own."""
-    gates: str                                    # the blocks of W, R and B, in the letters and the order of the text
+    gates: str                                    # the blocks of W, R and B, in the letters and the order of ONNX
     activations: tuple                            # the default, for one direction
     own: Optional[str] = None                     # the attribute that no other has
     states: tuple = ("initial_h",)
@@ -27,7 +27,7 @@ _DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
 
 
 class Function(NamedTuple):
-    """An activation of the operator text."""
+    """An activation function of ONNX."""
     ours: str                                     # its name in rnnref
     alpha: Optional[float] = None                 # the default; None: it takes none
     beta: Optional[float] = None
@@ -103,7 +103,7 @@ def _make_activations(op: str, attributes: dict[str, Any], count: int, reading: 
 
 
 def _check_names(who: str, names: Any, default: tuple, count: int) -> list[str]:
-    """The names as the text spells them, as many as there must be."""
+    """The names as the specification spells them, as many as there must be."""
     unknown = [name for name in names if name.lower() not in CANONICAL_NAMES]
     if unknown:
         raise NotSupported(who, f"activations: {', '.join(map(repr, unknown))} is not known", known=" ".join(FUNCTIONS))

@@ -100,7 +100,7 @@ class PreparedModel(BackendRep):
 class Backend(Base):
     """onnx.backend.base.Backend, so `onnx.backend.test.BackendTest(rnnref.onnx)` runs it.
 
-    reading   what the operator text leaves open (`rnnref.onnx.Reading`)
+    reading   what the specification leaves open (`rnnref.onnx.Reading`)
     dtype     "float64" or "float32": every weight, constant, cast and floating input in it, so a float32 model is
               evaluated in float64; None: as the model declares
     """

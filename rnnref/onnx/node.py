@@ -35,7 +35,7 @@ def run_op(op: str, inputs: dict[str, Optional[Array]], attributes: Optional[dic
     """The operator `op` on `inputs` by name (None: not given) -> (Y, Y_h) or (Y, Y_h, Y_c), and a tape for `back_op`.
 
     attributes   by their ONNX names
-    reading      what the operator text leaves open
+    reading      what the specification leaves open
     keep         False: no tape
     Errors       ShapeError, DtypeError, DeviceError: an input that does not fit; NotSupported: an attribute, by name
 

@@ -16,7 +16,7 @@ def rnn(X: Array, W: Array, R: Array, B: Optional[Array] = None, sequence_lens: 
                   -> Y [T, D, B, H], Y_h [D, B, H]; D is 2 if bidirectional, else 1
                   layout=1: X [B, T, I], initial_h [B, D, H] -> Y [B, T, D, H], Y_h [B, D, H]
     Attributes    by their ONNX names: activations, activation_alpha, activation_beta, clip, direction, hidden_size,
-                  layout; `reading` decides what the text leaves open
+                  layout; `reading` decides what the specification leaves open
     Same as       cells.SimpleRNN(recurrent_bias=True) and run(...)
     Errors        ShapeError, DtypeError: an input that does not fit; NotSupported: an attribute, by its name
 

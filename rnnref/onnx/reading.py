@@ -1,4 +1,4 @@
-"""Readings of the operator text: switches for what it leaves open."""
+"""Readings of the specification of RNN, GRU and LSTM: switches for what it leaves open."""
 from dataclasses import dataclass, fields
 
 from ..errors import check_option
@@ -14,9 +14,11 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class Reading:
-    """One reading of the text of RNN, GRU and LSTM.  Defaults follow its wording, and engines where it is silent.
+    """One reading of the specification of RNN, GRU and LSTM.
 
-    clip_output    The text clips "the input of activations", and h of `ot (.) h(Ct)` is an activation, so True.
+    Defaults follow its wording, and what engines do where it is silent.
+
+    clip_output    It clips "the input of activations", and h of `ot (.) h(Ct)` is an activation, so True.
                    False, as onnxruntime has it: h sees all of Ct.
     empty_row      Y_h is "the last output value"; a row of length 0 has none.  "initial": the state that it came with,
                    as Keras has it and as a loop of no steps leaves it.  "zero": onnxruntime and OpenVINO.
@@ -30,8 +32,9 @@ class Reading:
                    for ScaledTanh, which has none there, 1 and 1.  "zero": 0 where onnxruntime has no default, which
                    is Affine, ThresholdedRelu and ScaledTanh.
 
-    Nothing is known to differ in three more places where the text is silent: Y is zero past the end of a row, backward
-    outputs stay beside the inputs that they have read, and names of activations may be written in any case.
+    No engine is known to differ in three more places where the specification is silent: Y is zero past the end of a
+    row, backward outputs stay beside the inputs that they have read, and names of activations may be written in any
+    case.
 
     >>> Reading(empty_row="zero")
     Reading(clip_output=True, empty_row='zero', alpha='taker', coupled='forget', missing_scale='operator')

@@ -1,4 +1,4 @@
-"""How many Python functions a verification calls: what is looked up again and again shows here before it shows in time."""
+"""How many Python functions a verification calls: repeated look-ups show here before they show in time."""
 import cProfile
 import pstats
 

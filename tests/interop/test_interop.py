@@ -1,4 +1,4 @@
-"""Other people's weights: exact round trips, and conversions that compute the same."""
+"""Weights of other frameworks: exact round trips, and conversions that compute the same."""
 from itertools import permutations
 
 import numpy as np
@@ -74,7 +74,7 @@ def test_every_pair(family, source, target):
     arrays, wanted = dump(theirs, p, cell), {}
     why = refusal(family, source, target) if family != "rnn" else ""
     if "keras2" in (source, target) and family != "rnn":
-        wanted = {"gate": cell.rule.gate}         # a default that differs has to be said
+        wanted = {"gate": cell.rule.gate}         # a default that differs must be given
         with pytest.raises(NotSupported, match=f"{DEFAULT}|which it does not have"):
             convert(arrays, source, target, family)
     if why:
@@ -103,7 +103,7 @@ def test_chain(family):
     assert_close(outputs(cell, load(LAYOUTS[family, at], arrays, cell)), outputs(cell, p))
 
 
-# family, source, its options, target, what is wanted of it
+# family, source, its options, target, options of the target
 OPTED = {
     "runtime forget bias": ("lstm", "tf1", {"forget_bias": 2.5}, "tf1", {"forget_bias": 0.0}),
     "to a runtime forget bias": ("lstm", "torch", {}, "tf1", {"forget_bias": -1.0}),
@@ -129,15 +129,15 @@ OPTED = {
 
 @pytest.mark.parametrize("name", OPTED)
 def test_options(name):
-    family, source, told, target, wanted = OPTED[name]
+    family, source, options, target, wanted = OPTED[name]
     theirs, other = LAYOUTS[family, source], LAYOUTS[family, target]
-    cell = cell_for(family, source, **told)
+    cell = cell_for(family, source, **options)
     p = draw_parameters(cell, theirs)
     new = cell_like(other, cell, **wanted)
-    q = load(other, convert(dump(theirs, p, cell), source, target, family, told, wanted), new)
+    q = load(other, convert(dump(theirs, p, cell), source, target, family, options, wanted), new)
     ys, dxs = outputs(cell, p)
     assert_close(outputs(new, q)[0], ys)
-    if "cell_clip" not in told:                   # the block kernel has another gradient there on purpose
+    if "cell_clip" not in options:                   # the block kernel has another gradient there on purpose
         assert_close(outputs(new, q)[1], dxs)
 
 

@@ -7,7 +7,7 @@ import pytest
 from rnnref import NotSupported, ShapeError, cells
 from rnnref.interop import LAYOUTS, adapt, cell_for, cell_like, convert, dump, explain_weights, load, weights_of
 from rnnref.testing.assertions import assert_close, assert_same
-from tests.interop.test_interop_peers import flax_gradients, keras_gradients, random
+from tests.support.peer_gradients import draw_like, flax_gradients, keras_gradients
 from tests.support.weights import arrays_of, draw_parameters, outputs, run_layers
 
 os.environ.setdefault("KERAS_BACKEND", "torch")   # before they are imported, in the tests
@@ -45,8 +45,8 @@ def of_keras(**options):
 
 
 REFUSALS = {
-    "padding not said": (lambda: convert(arrays_of("conv lstm", "flax"), "flax", "keras", "conv lstm"),
-                         ["padding=same as the source has it, the default is valid", "wanted={'padding': 'same'}"]),
+    "padding not given": (lambda: convert(arrays_of("conv lstm", "flax"), "flax", "keras", "conv lstm"),
+                          ["padding=same as the source has it, the default is valid", "wanted={'padding': 'same'}"]),
     "valid in flax": (lambda: convert(of_keras(), "keras", "flax", "conv lstm"), ["flax conv lstm: padding=valid"]),
     "strides in flax": (lambda: cell_for("conv lstm", "flax", strides=(2,)), ["flax conv lstm: strides=(2,)"]),
     "two kernels": (lambda: cell_for("conv lstm", "keras", recurrent_kernel=(5,)), ["recurrent_kernel=(5,)"]),
@@ -63,10 +63,10 @@ REFUSALS = {
 
 @pytest.mark.parametrize("name", REFUSALS)
 def test_refusal(name):
-    call, said = REFUSALS[name]
+    call, pieces = REFUSALS[name]
     with pytest.raises(NotSupported) as caught:
         call()
-    for piece in said:
+    for piece in pieces:
         assert piece in str(caught.value), str(caught.value)
 
 
@@ -82,9 +82,9 @@ def test_a_kernel_of_another_size():
 
 
 def test_equations():
-    said = explain_weights("conv lstm", "keras", of_keras(kernel=(3, 2))).splitlines()
-    assert "kernel            (3, 2, 3, 16)  axes S I G" in said
-    assert said[-6:-4] == ["i = sigmoid(x * W_i + h * R_i + b_i)", "f = sigmoid(x * W_f + h * R_f + b_f)"]
+    table = explain_weights("conv lstm", "keras", of_keras(kernel=(3, 2))).splitlines()
+    assert "kernel            (3, 2, 3, 16)  axes S I G" in table
+    assert table[-6:-4] == ["i = sigmoid(x * W_i + h * R_i + b_i)", "f = sigmoid(x * W_f + h * R_f + b_f)"]
     assert explain_weights("mgu", "flax", arrays_of("mgu", "flax")).splitlines()[-3:] == [
         "f = sigmoid(x W_f + h R_f + b_f)", "n = tanh(x W_n + b_n + f (h R_n + bR_n))", "h' = f h + (1 - f) n"]
 
@@ -129,10 +129,10 @@ def test_keras(dims, name):
 @peers
 def test_keras_refusals():
     layers = pytest.importorskip("keras").layers
-    for told, said in (({"dilation_rate": 2}, "dilation_rate="),
-                       ({"data_format": "channels_first"}, "data_format=")):
-        with pytest.raises(NotSupported, match=said):
-            weights_of(built(layers.ConvLSTM1D(U, 2, **told), (4, 4)))
+    for options, message in (({"dilation_rate": 2}, "dilation_rate="),
+                             ({"data_format": "channels_first"}, "data_format=")):
+        with pytest.raises(NotSupported, match=message):
+            weights_of(built(layers.ConvLSTM1D(U, 2, **options), (4, 4)))
 
 
 LINEN = {
@@ -147,11 +147,11 @@ LINEN = {
 @pytest.mark.parametrize("name", LINEN)
 def test_linen(name):
     jax, linen = pytest.importorskip("jax"), pytest.importorskip("flax.linen")
-    sizes, told, extent = LINEN[name]
-    told = {n: getattr(jax.nn, f) if isinstance(f, str) else f for n, f in told.items()}
-    module = linen.RNN(getattr(linen, name.replace(",", " ").split()[0])(*sizes, **told))
+    sizes, options, extent = LINEN[name]
+    options = {n: getattr(jax.nn, f) if isinstance(f, str) else f for n, f in options.items()}
+    module = linen.RNN(getattr(linen, name.replace(",", " ").split()[0])(*sizes, **options))
     shapes = module.init(jax.random.key(0), np.zeros((B, T, *extent, I), "f4"))
-    params = random(jax, shapes, "float32")["params"]
+    params = draw_like(jax, shapes, "float32")["params"]
     compare(weights_of(module, params),
             flax_gradients(jax, lambda p, x: module.apply({"params": p}, x), params), (*extent, I), (*extent, U))
 
@@ -159,9 +159,9 @@ def test_linen(name):
 @peers
 def test_linen_refusals():
     linen = pytest.importorskip("flax.linen")
-    for told, said in (({"strides": (2,)}, r"strides=\(2,\)"), ({"padding": "VALID"}, "padding=valid"),
-                       ({"padding": ((1, 1),)}, "padding=")):
-        with pytest.raises(NotSupported, match=said):
-            weights_of(linen.ConvLSTMCell(U, (3,), **told), arrays_of("conv lstm", "flax"))
+    for options, message in (({"strides": (2,)}, r"strides=\(2,\)"), ({"padding": "VALID"}, "padding=valid"),
+                             ({"padding": ((1, 1),)}, "padding=")):
+        with pytest.raises(NotSupported, match=message):
+            weights_of(linen.ConvLSTMCell(U, (3,), **options), arrays_of("conv lstm", "flax"))
     with pytest.raises(NotSupported, match="MGUCell.reset_gate=False"):
         weights_of(linen.MGUCell(U, reset_gate=False), {})

@@ -1,4 +1,4 @@
-"""What cannot be converted is refused by name, and arrays that are not those of the layer are told apart."""
+"""What cannot be converted is refused by name, and arrays that are not those of the layer are distinguished."""
 import numpy as np
 import pytest
 
@@ -72,10 +72,10 @@ REFUSALS = {
 
 @pytest.mark.parametrize("name", REFUSALS)
 def test_refusal(name):
-    call, said = REFUSALS[name]
+    call, pieces = REFUSALS[name]
     with pytest.raises(NotSupported) as caught:
         call()
-    for piece in said:
+    for piece in pieces:
         assert piece in str(caught.value), str(caught.value)
 
 
@@ -128,10 +128,10 @@ WRONG = {
 
 @pytest.mark.parametrize("name", WRONG)
 def test_wrong_arrays(name):
-    call, said = WRONG[name]
+    call, pieces = WRONG[name]
     with pytest.raises(ShapeError) as caught:
         call()
-    for piece in said:
+    for piece in pieces:
         assert piece in str(caught.value), str(caught.value)
 
 

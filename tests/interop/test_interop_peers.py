@@ -8,6 +8,7 @@ from rnnref import NotSupported, ShapeError
 from rnnref.interop import FLAX_ACTIVATIONS, cell_for, convert, pieces, weights_of
 from rnnref.interop.layouts import KERAS_ACTIVATIONS
 from rnnref.testing.assertions import assert_close, assert_same
+from tests.support.peer_gradients import draw_like, flax_gradients, keras_gradients
 from tests.support.weights import run_layers
 
 os.environ.setdefault("KERAS_BACKEND", "torch")   # before they are imported, by the fixtures
@@ -46,29 +47,6 @@ def built(layer):
     rng = np.random.default_rng(5)
     layer.set_weights([rng.normal(size=a.shape) / 2 for a in layer.get_weights()])
     return layer
-
-
-def keras_gradients(keras, layer):
-    """The gradients of a layer on either back end that has them by itself."""
-    names = [w.path for w in layer.trainable_weights]
-
-    def on_torch(x, dy):
-        import torch
-        x = torch.tensor(x, requires_grad=True)
-        y = layer(x)
-        y.backward(torch.tensor(dy))
-        return y.detach().numpy(), x.grad.numpy(), {w.path: w.value.grad.numpy() for w in layer.trainable_weights}
-
-    def on_jax(x, dy):
-        import jax
-        values = [[w.value for w in group] for group in (layer.trainable_weights, layer.non_trainable_variables)]
-
-        def f(trainable, x):
-            return layer.stateless_call(trainable, values[1], x)[0]
-        y, back = jax.vjp(f, values[0], x)
-        dp, dx = back(jax.numpy.asarray(dy))
-        return np.asarray(y), np.asarray(dx), dict(zip(names, map(np.asarray, dp)))
-    return {"torch": on_torch, "jax": on_jax}[keras.backend.backend()]
 
 
 KERAS_LAYERS = {
@@ -141,26 +119,6 @@ def jax():
     return jax
 
 
-def random(jax, tree, dtype):
-    leaves, structure = jax.tree.flatten(tree)
-    rng = np.random.default_rng(6)
-    return jax.tree.unflatten(structure, [jax.numpy.asarray(rng.normal(size=a.shape) / 2, dtype) for a in leaves])
-
-
-def flat(tree, path=()):
-    for name, a in tree.items():
-        yield from flat(a, (*path, name)) if hasattr(a, "items") else [("/".join((*path, name)), np.asarray(a))]
-
-
-def flax_gradients(jax, f, params, plain=dict):
-    """The gradients of f(params, x)."""
-    def theirs(x, dy):
-        y, back = jax.vjp(f, params, jax.numpy.asarray(x))
-        dp, dx = back(jax.numpy.asarray(dy))
-        return np.asarray(y), np.asarray(dx), dict(flat(plain(dp)))
-    return theirs
-
-
 LINEN = {
     "SimpleCell": {}, "LSTMCell": {}, "OptimizedLSTMCell": {}, "GRUCell": {},
     "LSTMCell of others": {"gate_fn": "hard_sigmoid", "activation_fn": "softplus"},
@@ -174,7 +132,7 @@ def test_linen(jax, name, dtype):
     with jax.enable_x64(dtype == "float64"):
         module = linen.RNN(getattr(linen, name.split()[0])(U, param_dtype=dtype, **functions))
         shapes = module.init(jax.random.key(0), np.zeros((B, T, I), dtype))
-        params = random(jax, shapes, dtype)["params"]
+        params = draw_like(jax, shapes, dtype)["params"]
         compare(weights_of(module, params), flax_gradients(jax, lambda p, x: module.apply({"params": p}, x), params),
                 U, dtype)
 
@@ -182,7 +140,7 @@ def test_linen(jax, name, dtype):
 def test_linen_both_ways(jax):
     from flax import linen
     module = linen.Bidirectional(linen.RNN(linen.GRUCell(U)), linen.RNN(linen.LSTMCell(U)))
-    params = random(jax, module.init(jax.random.key(0), np.zeros((B, T, I), "float32")), "float32")
+    params = draw_like(jax, module.init(jax.random.key(0), np.zeros((B, T, I), "float32")), "float32")
     layers = weights_of(module, params)
     assert [w.layout.family for w in layers[0]] == ["gru", "lstm"]
     compare(layers, flax_gradients(jax, lambda p, x: module.apply({"params": p}, x), params["params"]), 2 * U)
@@ -196,7 +154,7 @@ def test_nnx(jax, name, dtype):
     with jax.enable_x64(dtype == "float64"):
         cell = getattr(nnx, name)(I, U, dtype=dtype, param_dtype=dtype, rngs=nnx.Rngs(0))
         graph, state = nnx.split(nnx.RNN(cell))
-        state, start = random(jax, state, dtype), cell.initialize_carry((B, I), nnx.Rngs(0))
+        state, start = draw_like(jax, state, dtype), cell.initialize_carry((B, I), nnx.Rngs(0))
 
         def f(state, x):
             return nnx.merge(graph, state)(x, initial_carry=start)

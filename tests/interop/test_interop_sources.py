@@ -9,7 +9,7 @@ from rnnref.interop import cell_for, explain_weights, pieces, read_onnx_node
 from rnnref.testing.assertions import assert_same
 from tests.support.weights import arrays_of
 
-EXPLAINED = {                                     # cases of people who asked which array is which
+EXPLAINED = {                                     # cases of questions on the web: which array is which
     "keras#3088": ("lstm", "keras", ["[0:3, 4:8]    W_f  forget gate", "f = sigmoid(x W_f + h R_f + b_f)"]),
     "tensorflow#14223": ("lstm", "tf1", ["[0:3, 8:12]   W_f  forget gate", "[3:7, 8:12]   R_f", "h R_f + b_f + 1)"]),
     "onnx": ("lstm", "onnx", ["[0, 4:8, 0:3]    W_o transposed  output gate", "[0, 24:28]       bR_f"]),
@@ -23,9 +23,9 @@ EXPLAINED = {                                     # cases of people who asked wh
 
 @pytest.mark.parametrize("name", EXPLAINED)
 def test_explain_weights(name):
-    family, framework, said = EXPLAINED[name]
+    family, framework, pieces_ = EXPLAINED[name]
     text = explain_weights(family, framework, arrays_of(family, framework))
-    for piece in said:
+    for piece in pieces_:
         assert piece in text, text
 
 

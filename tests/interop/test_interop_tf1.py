@@ -24,10 +24,10 @@ ELSEWHERE = {"num_units", "num_proj", "use_peepholes", "use_peephole", "state_is
 
 def options(family, kwargs):
     """The options of our cell for the arguments of theirs."""
-    told = {OURS[name]: value for name, value in kwargs.items() if name in OURS}
-    told |= {name: kwargs["activation"] for name in ACTIVATION[family]} if "activation" in kwargs else {}
+    ours = {OURS[name]: value for name, value in kwargs.items() if name in OURS}
+    ours |= {name: kwargs["activation"] for name in ACTIVATION[family]} if "activation" in kwargs else {}
     assert kwargs.keys() <= OURS.keys() | ELSEWHERE | {"activation"}
-    return told
+    return ours
 
 
 def is_ours(path):

@@ -1,4 +1,4 @@
-"""Index arrays between the arrays of a framework and ours: built once, bounded, and read on the device of the arrays."""
+"""Index arrays between the arrays of a framework and ours: built once, bounded, read on the device of the arrays."""
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 

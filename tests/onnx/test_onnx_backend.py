@@ -246,8 +246,8 @@ def test_what_is_refused_by_name(what):
 
 
 def test_rnnref_onnx_needs_no_onnx_until_asked():
-    said = "import sys, rnnref; rnnref.onnx.lstm; sys.exit('onnx' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", said]).returncode == 0
+    code = "import sys, rnnref; rnnref.onnx.lstm; sys.exit('onnx' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_without_onnx_the_message_says_what_to_install(monkeypatch):

@@ -1,4 +1,4 @@
-"""The ONNX operators: an independent reading of the text, finite differences, and what is refused."""
+"""The ONNX operators: an independent reading of the specification, finite differences, and what is refused."""
 from functools import cache
 
 import numpy as np
@@ -67,9 +67,9 @@ def test_a_switch_changes_what_it_is_about_and_as_the_reading_says(ours, value, 
 @pytest.mark.parametrize("name, alpha, beta", [("Affine", 0, 0), ("ThresholdedRelu", 0, None), ("ScaledTanh", 0, 0),
                                                ("LeakyRelu", 0.01, None), ("HardSigmoid", 0.2, 0.5), ("Elu", 1, None)])
 def test_scales_that_are_missing_in_the_other_reading(name, alpha, beta):
-    said = {"activation_alpha": [alpha]} | ({} if beta is None else {"activation_beta": [beta]})
+    scales = {"activation_alpha": [alpha]} | ({} if beta is None else {"activation_beta": [beta]})
     assert_same(rnn(**inputs_for("RNN"), activations=[name], reading=Reading(missing_scale="zero")),
-                rnn(**inputs_for("RNN"), activations=[name], **said))
+                rnn(**inputs_for("RNN"), activations=[name], **scales))
 
 
 def loss(outputs, weights):

@@ -1,4 +1,4 @@
-"""A layer of Keras and ours made of the same text, called alike, and everything that comes out compared."""
+"""A layer of Keras and one of ours, made by the same constructor and called alike: all results are compared."""
 import numpy as np
 
 import rnnref.layers as ours
@@ -40,7 +40,7 @@ class Pair:
         return fill(lambda a: self.normal(a.shape), self.ours.states_of(zeros))
 
     def agree(self, initial_state=None, back=True, **call):
-        """One call of both, and the way back: everything that comes out is as near as rounding allows."""
+        """One call of both, and the backward pass: everything that comes out is as near as rounding allows."""
         import torch
         x, *given = fill(lambda a: torch.tensor(a, requires_grad=True), [self.x, initial_state or []])
         out = fill(lambda a: a, self.theirs(x, initial_state=given[0] or None, **call))
@@ -50,8 +50,8 @@ class Pair:
             return
         dout = fill(lambda a: self.normal(a.shape), out)
         loss = sum((a * torch.tensor(d)).sum() for a, d in zip(flat(out), flat(dout)))
-        wanted = [x, *flat(given), *(v.value for v in self.theirs.trainable_variables)]
-        want = torch.autograd.grad(loss, wanted, allow_unused=True, materialize_grads=True)
+        sources = [x, *flat(given), *(v.value for v in self.theirs.trainable_variables)]
+        want = torch.autograd.grad(loss, sources, allow_unused=True, materialize_grads=True)
         dx, dstate = self.back(dout)
         assert_close([dx, *flat(dstate if given[0] else []), *self.ours.get_grads()], fill(array, want), "gradient")
 
@@ -93,7 +93,7 @@ def pair(theirs, family, dtype, **options):
     return Pair(theirs, layer(name, **fixed, **options), dtype)
 
 
-# one text for both: of keras.layers and of rnnref.layers
+# constructors for both: keras.layers and of rnnref.layers
 CONFIGURED = {
     "lstm": lambda L: L.LSTM(4, activation="relu", unit_forget_bias=False, return_sequences=True, dtype="float64"),
     "gru": lambda L: L.GRU(4, reset_after=False, dropout=0.5, seed=3, name="mine", recurrent_initializer="zeros"),

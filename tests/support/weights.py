@@ -1,4 +1,4 @@
-"""Weights as each framework has them, drawn: what the tests of interop share."""
+"""Random weights in the layout of each framework, and runs of the layers that they are for."""
 import numpy as np
 
 import rnnref
