@@ -1,4 +1,4 @@
-"""Cells beyond the common three: what they refuse and in which words, and where one equals another."""
+"""Cells beyond the common three: what they refuse, with which message, and where one equals another."""
 import re
 from pathlib import Path
 
@@ -21,13 +21,13 @@ def normal(*shape, seed=0):
     return np.random.default_rng(seed).normal(size=shape) * 0.5
 
 
-def drawn(cell, n_in=I, units=U, **changes):
+def draw_parameters(cell, n_in=I, units=U, **changes):
     rng = np.random.default_rng(1)
     return init.parameters(cell, n_in, units, rng, "float64",
                            lambda cell, rng, name, axes, shape: rng.normal(size=shape) * 0.5) | changes
 
 
-# cell, its number of inputs, x, the first state, parameters that are spoiled, the error, pieces of its message
+# cell, number of inputs, x, first state, parameters that are replaced, error, parts of its message
 BAD = {
     "a line without channels": (LINE, I, normal(T, B, 5), None, {}, ShapeError,
                                 ["x has shape (4, 2, 5), expected 4 axes", '"T B X I"']),
@@ -65,10 +65,10 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_what_does_not_fit_is_said(name):
-    cell, n_in, x, s, spoiled, error, pieces = BAD[name]
+def test_arguments_that_do_not_fit(name):
+    cell, n_in, x, s, changes, error, pieces = BAD[name]
     with pytest.raises(error) as e:
-        rnnref.run(cell, drawn(cell, n_in) | spoiled, x, s)
+        rnnref.run(cell, draw_parameters(cell, n_in) | changes, x, s)
     assert all(piece in str(e.value) for piece in pieces), str(e.value)
 
 
@@ -85,7 +85,7 @@ def test_what_does_not_fit_is_said(name):
     (lambda: cells.PhasedCell(cells.LSTM(projection=2)), ["projection", "open together"]),
     (lambda: cells.DensePeepholes(rule=lstm.LSTMRule(peepholes=True)), ["forget_bias, gate"]),
 ))
-def test_what_cannot_be_is_refused_by_name(make, pieces):
+def test_options_that_are_refused(make, pieces):
     with pytest.raises(NotSupported) as e:
         make()
     assert all(piece in str(e.value) for piece in pieces), str(e.value)
@@ -96,9 +96,9 @@ def both_ways(cell, p, x, s=None):
     return ys, new, rnnref.run_back(tape, np.cos(np.arange(ys.size)).reshape(ys.shape))
 
 
-def test_a_kernel_of_one_place_is_an_lstm_at_every_place():
+def test_a_kernel_of_one_is_an_lstm_at_every_place():
     conv, x = cells.ConvLSTM(kernel=(1,)), normal(T, B, 5, I)
-    p = drawn(conv)
+    p = draw_parameters(conv)
     ys, new, (dxs, _, _, dp) = both_ways(conv, p, x)
     flat = p | {"W": p["W"][0], "R": p["R"][0]}
     want, last, (dwant, _, _, dq) = both_ways(cells.LSTM(), flat, x.reshape(T, B * 5, I))
@@ -107,9 +107,9 @@ def test_a_kernel_of_one_place_is_an_lstm_at_every_place():
     assert_close({n: a.reshape(dq[n].shape) for n, a in dp.items()}, dq, "path")
 
 
-def test_groups_are_an_lstm_of_blocks_on_the_diagonal():
+def test_groups_are_an_lstm_with_block_diagonal_matrices():
     cell, x = cells.GLSTM(groups=2), normal(T, B, 4)
-    p = drawn(cell, 4)
+    p = draw_parameters(cell, 4)
     whole = {n: np.concatenate([column for g in range(4) for column in columns(p[n], g)], -1) for n in "WR"}
     assert_close(both_ways(cell, p, x)[:2], both_ways(cells.LSTM(), whole | {"b": p["b"]}, x)[:2], "path")
 
@@ -123,9 +123,9 @@ def columns(a, g):
         yield column
 
 
-def test_a_diagonal_is_a_matrix_with_nothing_beside_it():
+def test_a_diagonal_map_is_a_diagonal_matrix():
     cell, x = cells.IndyLSTM(), normal(T, B, I)
-    p = drawn(cell)
+    p = draw_parameters(cell)
     R = np.concatenate([np.diag(r) for r in np.split(p["R"], 4)], -1)
     assert_close(both_ways(cell, p, x)[:2], both_ways(cells.LSTM(), p | {"R": R}, x)[:2], "path")
 
@@ -133,7 +133,7 @@ def test_a_diagonal_is_a_matrix_with_nothing_beside_it():
 @pytest.mark.parametrize("reset", ("before", "after"))
 def test_a_diagonal_gru_has_one_reset_only(reset):
     cell, x = cells.IndyGRU(), normal(T, B, I)
-    p = drawn(cell)
+    p = draw_parameters(cell)
     R = np.concatenate([np.diag(r) for r in np.split(p["R"], 3)], -1)
     full = cells.GRU(reset=reset, recurrent_bias=False)
     assert_close(both_ways(cell, p, x)[:2], both_ways(full, p | {"R": R}, x)[:2], "path")
@@ -141,20 +141,20 @@ def test_a_diagonal_gru_has_one_reset_only(reset):
 
 def test_an_echo_state_network_without_leak_is_a_simple_rnn():
     cell, x = cells.ESN(), normal(T, B, I)
-    p = drawn(cell)
+    p = draw_parameters(cell)
     assert_close(both_ways(cell, p, x), both_ways(cells.SimpleRNN(), p, x), "path")
 
 
-def test_first_values_of_a_phased_lstm_can_run():
+def test_a_phased_lstm_runs_from_its_first_values():
     cell = cells.PhasedLSTM()
     p = init.parameters(cell, (1, I), U, np.random.default_rng(0), "float64")
     ys, _, _ = both_ways(cell, p, (np.cumsum(np.ones((T, B, 1)), 0), normal(T, B, I)))
     assert (p["period"] >= 1).all() and np.isfinite(ys).all() and (p["ratio_on"] == 0.1).all()
 
 
-def test_a_first_state_has_the_places_that_are_left():
+def test_a_first_state_has_the_places_of_the_output():
     cell = cells.ConvLSTM(kernel=(3, 2), strides=(2, 1), padding="valid")
-    ys, new, _ = rnnref.run(cell, drawn(cell), normal(T, B, 7, 5, I))
+    ys, new, _ = rnnref.run(cell, draw_parameters(cell), normal(T, B, 7, 5, I))
     assert ys.shape == (T, B, 3, 4, U) and new.c.shape == (B, 3, 4, U)
 
 

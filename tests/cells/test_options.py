@@ -1,4 +1,4 @@
-"""Options of cells and wrappers are given by name: what a call that does not fit is answered, over all public ones."""
+"""Options of cells and wrappers are given by name: errors of calls that do not fit, over all public cells."""
 import inspect
 from types import ModuleType
 
