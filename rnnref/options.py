@@ -54,7 +54,7 @@ def _merge_rule_options(signature: inspect.Signature, rule: Optional[type]) -> i
     """The signature with the fields of `rule` in the place of its `**options`."""
     given = {name: p for name, p in signature.parameters.items() if p.kind is not inspect.Parameter.VAR_KEYWORD}
     if rule:
-        given |= {f.name: inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY,
+        given |= {f.name: inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, annotation=f.type,
                                             default=inspect.Parameter.empty if f.default is MISSING else f.default)
                   for f in fields(rule) if f.name not in given}
     return signature.replace(parameters=list(given.values()))

@@ -66,7 +66,8 @@ def LSTM(*, projection: Optional[int] = None, projection_clip: Optional[float] =
                   (2000); peepholes: Gers & Schmidhuber (2000); projection: Sak, Senior & Beaufays (2014)
     Same as       torch.nn.LSTM (recurrent_bias=True, projection=proj_size), Keras LSTM, TF 1 LSTMCell
                   (forget_bias=1.0), flax OptimizedLSTMCell, ONNX LSTM
-    Differs from  the papers: the first has scaled logistic functions in the place of tanh
+    Differs from  the papers: the first has scaled logistic functions in the place of tanh; here all gates see the
+                  same h
     Errors        NotSupported: an option or an activation that is not known, or two options that exclude each other
 
     >>> import numpy as np

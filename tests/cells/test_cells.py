@@ -39,7 +39,7 @@ BAD = {
                                ["state.h has shape (2, 4), expected 3 axes", '"B X H"']),
     "a kernel wider than x": (cells.ConvLSTM(kernel=(7,), recurrent_kernel=(3,), padding="valid"), I,
                               normal(T, B, 5, I), None, {}, ShapeError,
-                                     ["5 places", "the kernel has: 7", 'padding="same"']),
+                              ["5 places", "the kernel has: 7", 'padding="same"']),
     "a highway that does not fit": (cells.IntersectionRNN(), I, normal(T, B, I), None, {}, ShapeError,
                                     ["x goes into the output", "3 inputs meet 4 units"]),
     "inputs that cannot be cut": (cells.GLSTM(groups=2), I, normal(T, B, I), None, {}, ShapeError,
