@@ -1,14 +1,14 @@
-"""Arrays on a GPU: kernels written by hand, and what launches them.  (floor 5)
+"""CUDA kernels for one time step, their launches from Python through CuPy, and what the device allows.
 
-    a rule          scalar.cuh rule.cuh, and elman gru lstm limited.cuh: twins of rules/, of one number at a time
-    one step        rows.cuh pointwise.cu reset_before.cu; pointwise.py before.py; twins.py: rules that are kernels
-    step by step    stepped.py (tier 1), step_gated.py step_projected.py step_before.py, series.py
-    as a graph      graphed.py, capture.py lending.py blas.py
-    on chip         onchip.py (tier 2), whole.py tiling.py; onchip.cu fma.cuh mma.cuh cluster.cuh
-    for both        sequence.py: what is kept of a sequence, and what stands before and after the loop
-    which of them   choose.py limits.py; texts.py: what C++ calls what Python does
-    products        products.py modes.py; grouped.py patches.py: of other maps than Dense
-    a launch        source.py launch.py hold.py; trouble.py: what may go wrong, in words
+    rules            elementwise.cuh, rule.cuh; elman, gru, lstm, limited.cuh: the rules of rnnref/rules, for one number
+    one step         rows.cuh, pointwise.cu, reset_before.cu: the kernels; pointwise.py, reset_before.py: their calls
+    which kernels    kernel_table.py: rules that have one, and their names in C++; rule_kernels.py: the classes that
+                     replace rules and cells
+    matrix products  matmul.py: cuBLAS, and dense maps; grouped.py, conv.py: other maps; precision.py: math modes
+    launches         source.py: one source for the compiler; launch.py: compiled kernels and their arguments;
+                     step_launches.py: arguments for every step of a loop, prepared before it
+    the device       devices.py: limits of each compute capability; errors.py: errors of CuPy and CUDA in words
+    on chip          onchip.cu, fma.cuh, mma.cuh, cluster.cuh: kernels of whole sequences, for cuda_loops/onchip.py
 
-Nothing here imports CuPy before an array of it has come in.  Not yet run on a device.
+No module imports CuPy before it is given an array of CuPy's.  Not yet run on a device.
 """

@@ -1,8 +1,8 @@
-"""Which rules have a kernel, and what C++ calls what Python does.  (floor 5)
+"""The rules that have a kernel, and the C++ names of their structs, options and intermediates.
 
-A further rule is a page: its header beside its Python text, and a row here.
+A further rule needs its header beside this file, with the names and the order of the Python rule, and a row here.
 """
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, NamedTuple, Optional
 
 from ..rules import elman, gru, limited, lstm
 
@@ -10,18 +10,20 @@ _POINTER = "P"
 
 
 class KernelRow(NamedTuple):
+    """What the kernels know of one rule."""
     header: str
-    cpp: Callable                                 # rule, "float" -> the struct, with its template arguments
-    kept: str                                     # what the buffer holds, in the order of the struct Kept
-    views: Callable                               # those views, states before and after -> the rule's own Kept
-    activations: dict                             # option -> the only one that the text has
-    reads_h: bool = False                          # it sees the old h itself
+    cpp: Callable                                 # (rule, "float") -> the struct in C++, with its template arguments
+    kept: str                                     # what the buffer of intermediates holds, in the order of struct Kept
+    views: Callable                               # (views of it, state before, state after) -> the rule's own Kept
+    activations: dict[str, str]                   # option -> the only activation that the kernel has
+    reads_h: bool = False                         # the rule reads the old h itself, not only through its map
     has_c: bool = False
-    fields: tuple = (("none", "i4"),)             # options of the struct and their types; A is the arithmetic
-    options: Callable = lambda rule, pointer: (0,)
+    fields: tuple = (("none", "i4"),)             # options in the struct and their types; A is that of arithmetic
+    options: Callable = lambda rule, pointers: (0,)       # (rule, {parameter: address}) -> their values
 
     @property
-    def stored(self):
+    def kept_count(self) -> int:
+        """How many numbers of a unit are kept."""
         return len(self.kept.split())
 
 
@@ -47,33 +49,39 @@ def _lstm_cpp(rule, A):
     return f"LSTM<{A}, rnnref::{(rule.coupled or 'none').upper()}>"
 
 
-def _lstm_options(rule, pointer):
-    peepholes = (pointer.get(name, 0) for name in ("Wpi", "Wpf", "Wpo"))
+def _lstm_options(rule, pointers):
+    peepholes = (pointers.get(name, 0) for name in ("Wpi", "Wpf", "Wpo"))
     return rule.forget_bias, rule.cell_clip or 0, rule.cell_clip_gradient == "through", *peepholes
 
 
-KERNEL_TABLE: dict = {
-    elman.ElmanRule: KernelRow("elman.cuh", lambda rule, A: f"Elman<{A}>", "h", _elman_kept, {"activation": "tanh"}),
-    gru.GRURule: KernelRow("gru.cuh", lambda rule, A: f"GRU<{A}>", "r z n hn", _gru_kept,
-                  {"gate": "sigmoid", "candidate": "tanh"}, reads_h=True),
-    limited.LimitedRule: KernelRow("limited.cuh", lambda rule, A: f"Limited<{A}>", "h", _limited_kept, {},
-                          fields=(("limit", "A"),), options=lambda rule, pointer: (rule.clip or 0,)),
-    lstm.LSTMRule: KernelRow("lstm.cuh", _lstm_cpp, "i f g o tc", _lstm_kept,
-                    {"gate": "sigmoid", "candidate": "tanh", "output": "tanh"}, has_c=True,
-                    fields=(("forget_bias", "A"), ("cell_clip", "A"), ("through", "i4"),
+KERNEL_TABLE: dict[type, KernelRow] = {
+    elman.ElmanRule: KernelRow(
+        "elman.cuh", lambda rule, A: f"Elman<{A}>", "h", _elman_kept, {"activation": "tanh"}),
+    gru.GRURule: KernelRow(
+        "gru.cuh", lambda rule, A: f"GRU<{A}>", "r z n hn", _gru_kept, {"gate": "sigmoid", "candidate": "tanh"},
+        reads_h=True),
+    limited.LimitedRule: KernelRow(
+        "limited.cuh", lambda rule, A: f"Limited<{A}>", "h", _limited_kept, {}, fields=(("limit", "A"),),
+        options=lambda rule, pointers: (rule.clip or 0,)),
+    lstm.LSTMRule: KernelRow(
+        "lstm.cuh", _lstm_cpp, "i f g o tc", _lstm_kept, {"gate": "sigmoid", "candidate": "tanh", "output": "tanh"},
+        has_c=True, fields=(("forget_bias", "A"), ("cell_clip", "A"), ("through", "i4"),
                             *((name, _POINTER) for name in ("Wpi", "Wpf", "Wpo"))), options=_lstm_options),
 }
 
 
-def kernel_row_of(rule):
-    """The row of a rule or of its twin.  None for any other class, a subclass too: it may say something else."""
+def kernel_row_of(rule: Any) -> Any:
+    """The KernelRow of a rule or of the class that replaces it on a GPU; None for all others.
+
+    A subclass has none either: it may compute something else.
+    """
     return KERNEL_TABLE.get(vars(type(rule)).get("plain", type(rule)))
 
 
-def refuses_activations(who, options, activations):
-    """The kernels have one activation for each place, written out."""
+def refuses_activations(who: str, options: Any, activations: dict[str, str]) -> Optional[str]:
+    """None, or which activation of `options` the kernels do not have."""
     for option, name in activations.items():
-        has: Any = getattr(options, option)
-        if has.name != name or has.clip:          # neither of the two has another parameter
-            return f"{option}={str(has)!r}: the kernels of {who} have {name} only"
+        activation: Any = getattr(options, option)
+        if activation.name != name or activation.clip:          # tanh and sigmoid have no other parameter
+            return f"{option}={str(activation)!r}: the kernels of {who} have {name} only"
     return None

@@ -1,11 +1,13 @@
-"""Rules, and the cell that no rule says, with one kernel for each of their pointwise parts.  (floor 5)
+"""Rules and cells whose pointwise parts are one CUDA kernel each.
 
-A twin has the options and the results of its plain text and is chosen by `fused.plan` for arrays on the GPU.
+Each class has the options and the results of the one that it replaces, its `plain`; `loops.plan` chooses it for arrays
+on a GPU.
 """
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar, Optional
 
-from ..arrays import cast, upcast
+from ..arrays import Array, cast, upcast
+from ..cell import State
 from ..cells.gru_before import GRUBefore
 from ..rules.elman import ElmanRule
 from ..rules.gru import GRURule
@@ -15,13 +17,15 @@ from . import pointwise, reset_before
 
 
 class KernelRule:
-    """What is the same for all rules."""
+    """A rule whose forward and backward are one launch each."""
     refuses = staticmethod(pointwise.refuses)
 
-    def forward(self, p, ax, ah, s):
+    def forward(self, p: dict, ax: Array, ah: Any, s: State) -> tuple[Array, State, Any]:
+        """pointwise.forward."""
         return pointwise.forward(self, p, ax, ah, s)
 
-    def backward(self, p, k, dy, d):
+    def backward(self, p: dict, k: Any, dy: Optional[Array], d: State) -> tuple[Array, Array, State, dict]:
+        """pointwise.backward."""
         return pointwise.backward(self, p, k, dy, d)
 
 
@@ -33,11 +37,13 @@ class CudaElmanRule(KernelRule, ElmanRule):
 @dataclass(frozen=True)
 class CudaGRURule(KernelRule, GRURule):
     plain: ClassVar = GRURule
+    name = GRURule().name
 
 
 @dataclass(frozen=True)
 class CudaLSTMRule(KernelRule, LSTMRule):
     plain: ClassVar = LSTMRule
+    name = LSTMRule().name
 
 
 @dataclass(frozen=True)
@@ -45,14 +51,14 @@ class CudaGRUBefore(GRUBefore):
     plain: ClassVar = GRUBefore
     refuses = staticmethod(reset_before.refuses)
 
-    def step(self, p, ax, s):
+    def step(self, p: dict, ax: Array, s: State) -> tuple[Array, State, Any]:
         ag, gates = self.recurrent.forward(self.block_parameters(p, 0, 2), s.h)
         rh, kept = reset_before.reset(ax, ag, s.h)
         an, new = self.recurrent.forward(self.block_parameters(p, 2, 3), rh)
         y, h = reset_before.renew(ax, an, s.h, kept)
         return y, type(s)(h), reset_before.kept_views(kept, s.h, gates, new)
 
-    def step_backward(self, p, k, dy, dnew):
+    def step_backward(self, p: dict, k: Any, dy: Array, dnew: State) -> tuple[Array, State, Any]:
         dax = reset_before.renew_backward(k, k.h0, dy, dnew.h)
         dg, dn = reset_before.split_gates(dax)
         drh = self.recurrent.backward_x(self.block_parameters(p, 2, 3), k.new, dn)

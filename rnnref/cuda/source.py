@@ -1,87 +1,99 @@
-"""One source for the compiler, headers put in where they are included.  (floor 5)
+"""The CUDA source of kernels: one text for the compiler, with headers inserted where they are included.
 
-CuPy's cache on disk knows the text that it is given and not the files which that text includes, so it includes none.
-Kernels are `extern "C"` functions of one instance each, rather than name expressions of a template: modules with name
+CuPy's cache on disk is keyed by the text that CuPy is given and not by files which that text includes, so it includes
+none.  Kernels are `extern "C"` functions of one instance each, not name expressions of a template: modules with name
 expressions are cached from CuPy 14.1 on only, and not with every driver.
 """
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Iterable, NamedTuple
 
 _HERE = Path(__file__).parent
 CPP_TYPES = {"float64": "double", "float32": "float", "float16": "half", "bfloat16": "bfloat16"}
-THREADS = 128                                     # of a block
+THREADS = 128                                     # of a block of the kernels for one step
 
 
 class Kernel(NamedTuple):
-    """One instance: a struct of arguments that says step(row, unit), for these types."""
-    file: str                                     # where the struct is
+    """One kernel of a single step: a struct of arguments with a method step(row, unit), for these types."""
+    file: str                                     # which defines the struct
     args: str                                     # its name
-    A: str; S: str; W: str                        # arithmetic, what the next product takes, what products give (dtypes)
-    rule: str = ""                                # what is inside, if it is a template of a rule: "GRU<float>"
-    header: str = ""
+    A: str; S: str; W: str                        # dtypes: of arithmetic, operands of the next product, products
+    rule: str = ""                                # the C++ rule, if the struct is a template of one: "GRU<float>"
+    header: str = ""                              # which defines the rule
 
     @property
-    def name(self):
-        """`lstm_input_forward_float_half`: a name in C."""
-        words = self.rule.replace("rnnref::", "").replace("<", " ").replace(",", " ").replace(">", " ").split()
-        words = [w for w in words if w not in ("NONE", CPP_TYPES[self.A])] + [self.args, CPP_TYPES[self.S], CPP_TYPES[self.W]]
-        return "_".join(words).lower()
+    def name(self) -> str:
+        """A name in C, such as `lstm_input_forward_float_half`."""
+        words = [word for word in _split_rule(self.rule) if word not in ("NONE", CPP_TYPES[self.A])]
+        return "_".join([*words, self.args, CPP_TYPES[self.S], CPP_TYPES[self.W]]).lower()
 
     @property
-    def struct(self):
+    def struct(self) -> str:
+        """The type of its arguments in C++."""
         types = ", ".join(qualify(CPP_TYPES[t]) for t in (self.A, self.S, self.W))
         return f"rnnref::{self.args}<{f'rnnref::{self.rule}, ' if self.rule else ''}{types}>"
 
-    def entry(self):
+    def entry(self) -> str:
+        """The definition of the kernel in C++."""
         return (f'extern "C" __global__ void __launch_bounds__({THREADS}) {self.name}({self.struct} args) '
                 "{ rnnref::each(args, args.to); }\n")
 
 
 class SequenceKernel(NamedTuple):
-    """One instance of a whole sequence: a struct of arguments for each of two directions that says run()."""
+    """One kernel of a whole sequence: a struct of arguments with a method run(), for each of two directions."""
     way: str                                      # "Ahead" or "Back"
-    A: str; S: str; W: str                        # names in C++
+    A: str; S: str; W: str                        # names of types in C++, as in Kernel
     rule: str
     header: str
-    tiling: Any
-    product: tuple                                # the numbers of its template
+    tiling: Any                                   # cuda_loops.tiling.Tiling
+    product: tuple                                # the numbers of the template of its product
     file: str = "onchip.cu"
 
     @property
-    def name(self):
-        """`lstm_ahead_fma_16x32_8w_...`: a name in C."""
-        t, rule = self.tiling, self.rule.replace("rnnref::", "").replace("<", " ").replace(",", " ").replace(">", " ")
-        words = [w for w in rule.split() if w not in ("NONE", self.A)] + [
-            self.way, t.engine, f"{t.blocks}x{t.units}", f"{t.warps}w", f"{t.held}h", f"{t.split}s", f"{t.at_a_time}r",
-            f"{t.pairs}p", self.S, self.W]
+    def name(self) -> str:
+        """A name in C, such as `lstm_ahead_fma_16x32_8w_...`."""
+        t = self.tiling
+        words = [word for word in _split_rule(self.rule) if word not in ("NONE", self.A)] + [
+            self.way, t.engine, f"{t.blocks}x{t.units}", f"{t.warps}w", f"{t.register_count}h", f"{t.split}s",
+            f"{t.rows_at_once}r", f"{t.pairs}p", self.S, self.W]
         return "_".join(words).lower()
 
     @property
-    def struct(self):
+    def struct(self) -> str:
+        """The type of the arguments of one direction in C++."""
         t, (A, S, W) = self.tiling, map(qualify, (self.A, self.S, self.W))
         numbers = ", ".join(map(str, self.product))
         product = f"rnnref::Fma<{A}, {S}, {numbers}>" if t.engine == "fma" else f"rnnref::Mma<{S}, {numbers}>"
         return f"rnnref::{self.way}<rnnref::{self.rule}, {product}, {A}, {S}, {W}, {t.blocks}, {t.units}, {t.pairs}>"
 
-    def entry(self):
+    def entry(self) -> str:
+        """The definition of the kernel in C++."""
         t = self.tiling
         cluster = f"__cluster_dims__({t.blocks}, 1, 1) " if t.blocks > 1 else ""
         return (f'extern "C" __global__ void {cluster}__launch_bounds__({t.threads}, 1) {self.name}('
                 f"const __grid_constant__ rnnref::Both<{self.struct}> both) {{ both.each[blockIdx.y].run(); }}\n")
 
 
-def qualify(name):
+def _split_rule(rule: str) -> list[str]:
+    """The words of a C++ rule: "LSTM<float, rnnref::INPUT>" -> LSTM, float, INPUT."""
+    for mark in ("rnnref::", "<", ",", ">"):
+        rule = rule.replace(mark, " ")
+    return rule.split()
+
+
+def qualify(name: str) -> str:
+    """The C++ type of that name, with its namespace."""
     return name if name in ("float", "double") else f"rnnref::{name}"
 
 
 @lru_cache(None)
-def read(file):
+def read(file: str) -> str:
+    """The text of a CUDA file of this folder."""
     return (_HERE / file).read_text()
 
 
-def inline_includes(file, seen):
-    """The text of a file with what it includes in the place of the including, each once."""
+def inline_includes(file: str, seen: set[str]) -> str:
+    """The text of a file, each include replaced by the included file the first time; `seen` has the files so far."""
     if file in seen:
         return ""
     seen.add(file)
@@ -94,8 +106,8 @@ def inline_includes(file, seen):
     return "".join(lines)
 
 
-def assemble(kernels):
-    """The one source of these kernels."""
-    seen: set = set()
-    files = dict.fromkeys(f for k in kernels for f in (k.header, k.file) if f)
+def assemble(kernels: Iterable[Any]) -> str:
+    """One source with these kernels and all that they include."""
+    kernels, seen = list(kernels), set[str]()
+    files = dict.fromkeys(file for kernel in kernels for file in (kernel.header, kernel.file) if file)
     return "".join(inline_includes(file, seen) for file in files) + "\n" + "".join(k.entry() for k in kernels)

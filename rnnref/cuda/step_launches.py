@@ -1,78 +1,85 @@
-"""Launches of a loop, made ready before it.  (floor 5)
+"""Kernel arguments for every step of a loop, prepared before the loop starts.
 
-A step may take a few microseconds on the card, and looking at its arrays from Python takes a hundred.  So only the
-first step is looked at, by the function that launches its kernel; all others are the same, with every array that has an
-axis of time moved on.
+A step may take a few microseconds on the card, and checking its arrays in Python takes a hundred.  So only the first
+step is checked, by the function that launches its kernel; the arguments of all others are the same, with the addresses
+of every array that has a time axis moved on.
 """
+from typing import Any, Callable, Optional, Sequence
+
 import numpy
 
+from ..arrays import Array
 from ..errors import Error
 from .devices import geometry
-from .launch import as_bytes, compile_kernel, pack_arguments
+from .launch import LaunchArrays, as_bytes, compile_kernel, pack_arguments
 
 
-def prepare_launches(f, order, live, inputs, out):
-    """What f(..., live=, out=, launch=) launches, for every step of `order`: a function of t.
+def prepare_launches(f: Callable, order: Sequence[int], live: Optional[Array], inputs: dict, out: dict
+                     ) -> Callable[[int], None]:
+    """A function of t that launches what f(..., live=, out=, launch=) launches, for every step t of `order`.
 
-    given: what it takes; out: where its results go.  Both are {name: (an array with an axis of time, where in it the
-    first step has its part)}, the names those of the kernel's struct; an array of fewer steps is used in turn, and None
-    is not there.
+    inputs, out: the arguments and the results of f, {name: (an array with a time axis, the index of the first step in
+    it)} with the names of the kernel's struct.  An array of fewer steps is used cyclically; None is left out.
     """
     launches, first = StepLaunches(), order[0]
     f(**_select_step(inputs), live=None if live is None else live[first], out=_select_step(out), launch=launches.record)
-    return launches.over(len(order), first, {name: a for name, (a, _) in (inputs | out).items()} | {"live": live})
+    return launches.fill(len(order), first, {name: a for name, (a, _) in (inputs | out).items()} | {"live": live})
 
 
-def _select_step(arrays):
+def _select_step(arrays: dict) -> dict:
     return {name: a[k % len(a)] for name, (a, k) in arrays.items() if a is not None}
 
 
-def as_constant(a):
-    """What is the same for every step, its numbers end to end."""
-    return a.reshape(1, *a.shape), 0               # a[None] would have no stride
+def as_constant(a: Array) -> tuple[Array, int]:
+    """An array that is the same at every step, in the form of `prepare_launches`."""
+    return a.reshape(1, *a.shape), 0              # a[None] would have no stride
 
 
 class StepLaunches:
-    """The launches of one kernel for each step.
+    """The launches of one kernel, one for each step.
 
-    Give `record` to a function in the place of a launch, for one step; `over` then makes those of all steps.
+    `record` takes the place of `launch` for the first step; `fill` then makes the launches of all steps.
     """
+    kernel: Any
+    arrays: LaunchArrays
+    first: Array
 
-    def record(self, kernel, hold, fields=(), options=()):
-        self.kernel, self.hold = kernel, hold
-        self.one = pack_arguments(kernel, hold, fields, options)
+    def record(self, kernel: Any, arrays: LaunchArrays, fields: tuple = (), options: tuple = ()) -> None:
+        """Keep what `launch` would launch."""
+        self.kernel, self.arrays = kernel, arrays
+        self.first = pack_arguments(kernel, arrays, fields, options)
 
-    def over(self, steps, first, moving):
-        """A function of t, the launch of that step.
+    def fill(self, steps: int, first: int, moving: dict) -> Callable[[int], None]:
+        """A function of t that launches step t.
 
-        moving: {field of the struct: an array with an axis of time}; `first` is the step that was recorded.
+        moving: {field of the struct: an array with a time axis}; `first` is the step that was recorded.
         """
-        if not (self.hold.rows and self.hold.n):
+        if not (self.arrays.rows and self.arrays.n):
             return lambda t: None
-        table = numpy.repeat(self.one.reshape(1), steps)
+        table = numpy.repeat(self.first.reshape(1), steps)
         for name, a in moving.items():
             part = table["to"] if name == "live" else table
             if a is not None and part[name][0]:
                 part[name] = step_addresses(a, steps, find_step(name, a, int(part[name][0])) - first)
-        table, hold = as_bytes(table), self.hold  # whose arrays live as long as the launches
+        table, arrays = as_bytes(table), self.arrays
         args = [(table[t:t + 1].reshape(()),) for t in range(steps)]
-        run, (grid, block) = compile_kernel(self.kernel), geometry(hold.rows, hold.n)
+        run, (grid, block) = compile_kernel(self.kernel), geometry(arrays.rows, arrays.n)
 
-        def launch(t, held=hold):
+        def launch(t, held=arrays):               # arrays must live as long as the launches that have their addresses
             run(grid, block, args[t])
         return launch
 
 
-def find_step(name, a, address):
-    """Which of the arrays in `a` is at that address."""
-    k, off = divmod(address - a.data.ptr, a.strides[0])
-    if off or not 0 <= k < len(a):
+def find_step(name: str, a: Array, address: int) -> int:
+    """The index k for which a[k] lies at that address."""
+    k, offset = divmod(address - a.data.ptr, a.strides[0])
+    if offset or not 0 <= k < len(a):
         raise Error("stepped", f"{name} of the first step is a copy: the steps after it cannot be found",
                     fix="please report it")
     return k
 
 
-def step_addresses(a, steps, shift=0):
-    """Where the array of every step begins.  With fewer than there are steps they are used in turn."""
+def step_addresses(a: Array, steps: int, shift: int = 0) -> list[int]:
+    """The addresses of a[t + shift] for every step t, cyclically where the array has fewer steps."""
     first, count, size = a.data.ptr, len(a), a.strides[0]
     return [first + (t + shift) % count * size for t in range(steps)]

@@ -1,174 +1,183 @@
-"""The decision rule: which tier a sequence runs in, and why not in a faster one.  Pure functions of numbers.  (floor 5)
+"""The fastest way to run a sequence on a GPU, by estimates, and why no faster one: pure functions of numbers.
 
-    tier 3  groups of blocks over the whole card hold R, with a barrier in each group        not built
-    tier 2  clusters of blocks hold R, each for some rows of the batch (tiling.py says how)
-    tier 1  stepped: a product and a pointwise kernel for each step
-    tier 0  the text as it is written, on CuPy, with a kernel for each rule that has one
+    clusters  clusters of blocks hold R, each for some rows of the batch (tiling.py)          path "onchip"
+    groups    groups of blocks over the whole card hold R, with a barrier in each group       not implemented
+    stepped   a product and a pointwise kernel for each step                                  path "stepped"
+    plain     the plain code on CuPy, with a kernel for each rule that has one                all other paths
 
-Holding R on chip wins where a step is too short for two launches and R is small enough.  Where that is, is estimated
-from data sheets and from what others have published; we have measured none of it yet.
+Holding R on chip is faster where a step is too short for two launches and R is small enough.  Where that is, is
+estimated from data sheets and from published measurements; no estimate has been checked on a device yet.
 
-Tier 3 is for R of 9 to 24 MB, too large for a cluster and still small for a card.  It stands and falls with the time of
-a barrier through the second cache (published: 1 to 1.5 microseconds, of a step of 3 to 5) and with how fast h comes
-from there.  `make probe-gpu` measures both; until it has, tier 1 runs these sizes.
+Groups are for R of 9 to 24 MB, too large for a cluster and still small enough for a card.  Whether they pay depends on
+the time of a barrier through the L2 cache (published: 1 to 1.5 microseconds, of a step of 3 to 5) and on how fast h is
+read from there.  `make probe-gpu` measures both; until it has, these sizes run stepped.
 """
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 from ..cuda.devices import find_nearest_sm
 from ..cuda.precision import MODES
 from ..cuda.source import CPP_TYPES
-from .tiling import DOUBLE_SLOWDOWN, ITEM_SIZES, PROCESSORS, Task, choose_tiling, estimate_microseconds
+from .tiling import DOUBLE_SLOWDOWN, ITEM_SIZES, PROCESSORS, Task, Tiling, choose_tiling, estimate_microseconds
 
-_BUILT = (2, 1, 0)
-MIN_STEPS = 8                                         # fewer are not worth loading R
-PROCESSOR_BYTES = 350 << 10                                  # bytes of R that a multiprocessor holds: registers and shared memory
-MAX_GROUP = 66                                        # the largest group: at least two of them
-_MAX_ROWS = 32                                         # of a group on the way back: it sends gradients of all gates round
-_BUSY = 64 << 10                                   # B H from which products in float32 keep the card busy by themselves
-TIER_NAMES = {3: "groups of the whole card", 2: "clusters", 1: "stepped", 0: "the text"}
+# {method: its name in messages}, from the fastest
+METHODS = {"clusters": "clusters of blocks", "groups": "groups of blocks over the whole card",
+           "stepped": "step by step", "plain": "plain code"}
+_IMPLEMENTED = ("clusters", "stepped", "plain")
+MIN_STEPS = 8                                     # shorter sequences are not worth loading R
+PROCESSOR_BYTES = 350 << 10                       # of R in one multiprocessor: its registers and shared memory
+MAX_GROUP = 66                                    # blocks of the largest group: a card runs at least two
+_MAX_ROWS = 32                                    # of a group backward: it exchanges gradients of all gates
+_BUSY = 64 << 10                                  # B H from which products in float32 keep the card busy by themselves
 
-# Of an H100: 1e12 operations a second of products with few rows, by what is multiplied; bytes a second of the second
-# cache; microseconds of one kernel after the other.  HOST: an estimate of what the two launches of a
-# step take in Python, CuPy and the driver.
+# Of an H100: 1e12 operations a second of products with few rows, by the type of the operands; bytes a second of the L2
+# cache; microseconds between kernels that follow each other.  HOST: estimated microseconds of the two launches of a
+# step in Python, CuPy and the driver.
 RATES = {"double": 30, "float": 47, "tf32": 220, "half": 385, "bfloat16": 385}
 CACHE_RATE, LAUNCH_MICROSECONDS, HOST = 5.5e12, 1.3, 10
 
 
 class Problem(NamedTuple):
-    """All that the rule looks at."""
+    """All that the choice depends on."""
     T: int; B: int; I: int
-    H: Any                                        # None: not said
+    H: Any                                        # None: not known
     gates: int
     dtype: str
     mode: str = "fp32"
-    sm: Any = None                                # compute capability times ten; None: not said
-    back: bool = True                             # gradients are wanted
-    unfit: Any = None                             # why stepped and faster tiers cannot run this cell, in words
+    sm: Any = None                                # compute capability times ten; None: not known
+    back: bool = True                             # gradients are needed
+    why_unfit: Optional[str] = None               # why kernels for whole sequences cannot run this cell
     directions: int = 1
-    clusters: tuple = ()                          # how many run at once, as the card has answered: see occupancy.py
+    clusters: tuple = ()                          # how many run at once, as the driver reports: see occupancy.py
 
     @property
-    def operand_type(self):
-        """What is multiplied, by its name in C++."""
+    def operand_type(self) -> str:
+        """The type of the operands of products, by its name in C++."""
         return "tf32" if self.mode == "tf32" else CPP_TYPES[MODES[self.mode].operands or self.dtype]
 
     @property
-    def itemsize(self):
+    def itemsize(self) -> int:
+        """Bytes of an operand."""
         return ITEM_SIZES[self.operand_type]
 
     @property
-    def held(self):
+    def weight_bytes(self) -> int:
         """Bytes of R."""
         return self.gates * self.H * self.H * self.itemsize
 
-    def task(self, way):
+    def task(self, way: str) -> Task:
+        """The task of a cluster, "Ahead" or "Back"."""
         A = "double" if self.dtype == "float64" else "float"
-        return Task(way, self.gates, self.H, self.B * self.directions, A, self.operand_type, find_nearest_sm(self.sm),
-                    clusters=self.clusters)
+        sm = find_nearest_sm(self.sm) or 0
+        return Task(way, self.gates, self.H, self.B * self.directions, A, self.operand_type, sm, clusters=self.clusters)
 
 
 class Choice(NamedTuple):
-    tier: int
-    why_not: dict                                 # faster tier -> the reason in words
-    blocks: int = 0                               # that hold R together, in tiers 2 and 3
-    ways: tuple = ()                              # of tier 2: the tilings ahead and back; None back: stepped is faster
+    """The result of `choose`."""
+    method: str                                   # of METHODS
+    why_not: dict[str, str]                       # faster method -> the reason
+    blocks: int = 0                               # that hold R together, in clusters or groups
+    tilings: tuple[Optional[Tiling], ...] = ()    # of clusters, forward and backward; None: stepping back is faster
 
 
 @lru_cache(4096)
-def choose(problem, tiers=_BUILT):
-    """The fastest tier that can run it.
+def choose(problem: Problem, methods: tuple[str, ...] = _IMPLEMENTED) -> Choice:
+    """The fastest of `methods` that can run the problem.
 
     >>> choose(Problem(100, 64, 256, 512, 4, "float32", sm=90)).blocks
     16
-    >>> choose(Problem(100, 64, 256, 512, 4, "float32", sm=80)).why_not[2]
-    'clusters of blocks came with compute capability 9.0, this card has 8.0; R is 4.2 MB, too large for one block'
+    >>> choose(Problem(100, 64, 256, 512, 4, "float32", sm=80)).why_not["clusters"]
+    'clusters of blocks need compute capability 9.0, this card has 8.0; R is 4.2 MB, too large for one block'
     """
-    why_not: dict = {}
-    for tier, rule in ((2, plan_clusters), (3, _plan_groups)):
-        why, blocks, *ways = rule(problem)
-        if why is None and tier in tiers:
-            return Choice(tier, why_not, blocks, *ways)
-        why_not[tier] = why or f"not built: R would lie in {blocks} of its blocks"
-    if problem.unfit:
-        return Choice(0, why_not | {1: problem.unfit})
-    return Choice(1, why_not)
+    why_not: dict[str, str] = {}
+    for method, plan in (("clusters", plan_clusters), ("groups", _plan_groups)):
+        why, blocks, *tilings = plan(problem)
+        if why is None and method in methods:
+            return Choice(method, why_not, blocks, *tilings)
+        why_not[method] = why or f"not implemented: R would need {blocks} blocks"
+    if problem.why_unfit:
+        return Choice("plain", why_not | {"stepped": problem.why_unfit})
+    return Choice("stepped", why_not)
 
 
-def plan_clusters(problem):
-    """Why R is not held by clusters, or None; by how many blocks each; and the tilings, ahead and back."""
+def plan_clusters(problem: Problem) -> tuple:
+    """Why clusters cannot hold R, or None; the blocks of each; and the tilings, forward and backward."""
     why = _refuses_onchip(problem)
     if why:
         return why, 0
-    ahead, back = (choose_tiling(problem.task(way)) for way in ("Ahead", "Back"))
-    if ahead is None:
-        size = f"R is {_format_megabytes(problem.held)}, too large for"
+    forward, backward = (choose_tiling(problem.task(way)) for way in ("Ahead", "Back"))
+    if forward is None:
+        size = f"R is {_format_megabytes(problem.weight_bytes)}, too large for"
         if problem.sm < 90:
-            return (f"clusters of blocks came with compute capability 9.0, this card has {problem.sm / 10}; "
+            return (f"clusters of blocks need compute capability 9.0, this card has {problem.sm / 10}; "
                     f"{size} one block"), 0
         return f"{size} the registers and shared memory of a cluster", 0
-    here, there = estimate_microseconds(ahead, problem.task("Ahead")), stepped(problem)
-    if here > there:
-        return f"a step would take {here:.1f} microseconds, stepped {there:.1f} (estimates)", 0
-    if back is not None and estimate_microseconds(back, problem.task("Back")) > there:
-        back = None
-    return None, ahead.blocks, (ahead, back)
+    onchip, by_steps = estimate_microseconds(forward, problem.task("Ahead")), stepped(problem)
+    if onchip > by_steps:
+        return f"a step would take {onchip:.1f} microseconds, stepped {by_steps:.1f} (estimates)", 0
+    if backward is not None and estimate_microseconds(backward, problem.task("Back")) > by_steps:
+        backward = None
+    return None, forward.blocks, (forward, backward)
 
 
-def estimate_step(problem):
-    """The estimate of what one stepped step, of all directions, takes on the card, in microseconds."""
-    work, words = 2 * problem.B * problem.held / problem.itemsize, problem.B * problem.H * problem.itemsize
-    slower = DOUBLE_SLOWDOWN.get(find_nearest_sm(problem.sm), 32) / 2 if problem.operand_type == "double" else 1
-    product = max(work * slower / RATES[problem.operand_type] / 1e6, problem.held / CACHE_RATE * 1e6)
+def estimate_step(problem: Problem) -> float:
+    """Estimated microseconds of one stepped step, of all directions, on the card."""
+    work = 2 * problem.B * problem.weight_bytes / problem.itemsize
+    words = problem.B * problem.H * problem.itemsize
+    slower = 1.0
+    if problem.operand_type == "double":
+        slower = DOUBLE_SLOWDOWN.get(problem.task("Ahead").sm, 32) / 2
+    product = max(work * slower / RATES[problem.operand_type] / 1e6, problem.weight_bytes / CACHE_RATE * 1e6)
     return problem.directions * (2 * LAUNCH_MICROSECONDS + product + words * (2 * problem.gates + 4) / CACHE_RATE * 1e6)
 
 
-def stepped(problem):
-    """The same with the host, which launches the next step while the card works: the slower of the two counts."""
+def stepped(problem: Problem) -> float:
+    """The same with the host, which launches the next step while the card computes: the larger of both times."""
     return max(estimate_step(problem), problem.directions * HOST)
 
 
-def _plan_groups(problem):
-    """The same for groups of blocks over the whole card."""
+def _plan_groups(problem: Problem) -> tuple:
+    """Why groups of blocks over the whole card cannot hold R, or None; and the blocks of each."""
     why = _refuses_onchip(problem)
     if why:
         return why, 0
     if problem.sm < 80:
         return f"its barrier needs compute capability 8.0, this card has {problem.sm / 10}", 0
-    size = -(-problem.held // PROCESSOR_BYTES)
+    size = -(-problem.weight_bytes // PROCESSOR_BYTES)
     if size > MAX_GROUP:
-        return f"R is {_format_megabytes(problem.held)}, the largest group of {MAX_GROUP} blocks holds {_format_megabytes(MAX_GROUP * PROCESSOR_BYTES)}", 0
+        return (f"R is {_format_megabytes(problem.weight_bytes)}, the largest group of {MAX_GROUP} blocks holds "
+                f"{_format_megabytes(MAX_GROUP * PROCESSOR_BYTES)}"), 0
     if problem.mode == "fp32" and problem.B * problem.H >= _BUSY:
         return f"B H is {problem.B * problem.H}: from {_BUSY} on products in {problem.dtype} keep the card busy", 0
     if problem.back and problem.B * size > _MAX_ROWS * PROCESSORS[90]:
         rows = -(-problem.B * size // PROCESSORS[90])
-        return f"on the way back a group would have {rows} rows, at most {_MAX_ROWS}: more to send than to compute", 0
+        return f"on the way back a group would have {rows} rows, at most {_MAX_ROWS}: the exchange takes too long", 0
     return None, size
 
 
-def _refuses_onchip(problem):
-    """What both need."""
-    if problem.unfit:
-        return problem.unfit
+def _refuses_onchip(problem: Problem) -> Optional[str]:
+    """None, or why R cannot be held on chip, in clusters or in groups."""
+    if problem.why_unfit:
+        return problem.why_unfit
     if problem.T < MIN_STEPS:
-        return f"{problem.T} steps, under {MIN_STEPS} loading R is not won back"
+        return f"{problem.T} steps, with fewer than {MIN_STEPS} loading R takes longer than it saves"
     if problem.H is None:
-        return "whether R would fit is open, as the number of units is not said"
+        return "whether R fits is not known without the number of units"
     if problem.sm is None:
-        return "whether the card could is open, as its compute capability is not said"
+        return "the compute capability of the card is not known"
     if find_nearest_sm(problem.sm) is None:
-        return f"nothing is known of cards of compute capability {problem.sm / 10}"
+        return f"there are no data of cards of compute capability {problem.sm / 10}"
     return None
 
 
-def _format_megabytes(n):
+def _format_megabytes(n: int) -> str:
     return f"{n / 1e6:.1f} MB"
 
 
-def problem_of(cell, call, unfit):
-    """What a `fused.Call` says of a cell of two maps and a rule, or of two such, one for each direction."""
+def problem_of(cell: Any, call: Any, why_unfit: Optional[str]) -> Problem:
+    """The problem of a `Call` with a cell of two maps and a rule, or with two such cells, one for each direction."""
     T, B, *_, I = call.shape
-    each = cell.cells if hasattr(cell, "cells") else (cell,)
+    cells = cell.cells if hasattr(cell, "cells") else (cell,)
     units = call.units[0] if isinstance(call.units, tuple) and call.units else call.units
-    return Problem(T, B, I, units if isinstance(units, int) else None, len(getattr(each[0], "gates", "")),
-                   call.dtype.name, call.mode, call.sm, bool(call.keep), unfit, len(each), call.clusters)
+    return Problem(T, B, I, units if isinstance(units, int) else None, len(getattr(cells[0], "gates", "")),
+                   call.dtype.name, call.mode, call.sm, bool(call.keep), why_unfit, len(cells), call.clusters)

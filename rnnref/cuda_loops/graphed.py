@@ -1,135 +1,254 @@
-"""Tier 1 as CUDA graphs: the loop of stepped.py recorded once each way, and launched as a whole.  (floor 5)
+"""The path `graphed`: the steps of the stepped path captured once as a CUDA graph each way, and launched as a whole.
 
     run(cell, p, xs, paths=("graphed", "bidirectional"))            only where it is asked for: see stepped.py
 
-What stands before and after the loop is as it is there, and so is every bit.  A graph has addresses in it.  So for each
-kind of sequence (cell and its options, sizes, dtype, direction, lengths or not, keep, card and stream) there is a set:
-all arrays of the loop, with the graphs that read and write them.  A call copies weights, states, lengths and gradients
-in, and outputs and states out.
+The products before and after the loop are those of the stepped path, and results agree to the bit.  A graph contains
+addresses, and CuPy cannot exchange them.  So for each kind of sequence (cell and its options, sizes, dtype, direction,
+lengths or not, keep, device and stream) there is a GraphedLoop: all arrays of the loop, and the graphs that read and
+write them.  A call copies weights, states, lengths and gradients in, and outputs and states out.
 
-A set is lent to a tape and is its memory; when the tape is dropped the next sequence of that kind takes it.  The first
-call of a kind, and each with one tape more alive than ever before, records, which takes as long as several calls.  Of
-sets that are lent to nobody SETS are kept on the card; `clear()` gives them up.
+A GraphedLoop is lent to a tape, whose memory it is; when the tape is freed, the next sequence of that kind gets it.
+The first call of a kind captures, which takes as long as several calls, and so does each call with more tapes alive
+than ever before.  Of the idle loops the last _POOL_SIZE are kept on the device; `clear()` frees them.
+
+Work that copies to the host or waits for it cannot be captured, nor can CuPy's matrix products (cublas.py).
 """
 import atexit
-from typing import Any, NamedTuple
+from contextlib import contextmanager
+from threading import RLock
+from typing import Any, Callable, Iterator, NamedTuple, Optional
+from weakref import finalize
 
-from ..arrays import namespace
+from ..arrays import Array, namespace
 from ..cuda import pointwise, precision
-from ..cuda.errors import translate_errors
-from ..cuda.hold import arithmetic_dtype
-from ..cuda.launch import check_on_device
-from ..tree import map_structure
+from ..cuda.errors import translate_error, translate_errors
+from ..cuda.launch import arithmetic_dtype, check_on_device
+from ..errors import Error, NotSupported, import_optional
+from ..tree import Tree, map_structure
 from . import cublas, stepped
-from .capture import WHO, CapturedGraph, _current_stream, _in_stream_order
-from .lending import Pool
 from .stepped import core_cell, prepare_backward_steps, prepare_forward_steps, step_module_of
 from .tapes import allocate_outputs, copy_final_state, project_inputs, set_first_state
 
-_POOL_SIZE = 8                                          # two layers of two directions, twice
+_WHO = "graphed"
+_PER_THREAD_STREAM = 2                            # its address in CUDA
+_CUBLAS_LOCK = RLock()                            # a handle of cuBLAS has one stream at a time
+
+
+class Pool:
+    """A pool of expensive objects, returned when their users are garbage-collected.
+
+    At most `capacity` idle objects are kept; the one idle for longest is dropped first.  Each has a `key`.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity, self.idle, self.lock = capacity, [], RLock()
+
+    def lend(self, key: Any, make: Callable[[Any], Any]) -> Any:
+        """An idle object with this key, or make(key)."""
+        with self.lock:
+            for thing in reversed(tuple(self.idle)):
+                # garbage collection during this loop may return another object, which drops this one
+                if thing.key == key and thing in self.idle:
+                    self.idle.remove(thing)
+                    return thing
+        return make(key)
+
+    def reclaim_after(self, user: Any, thing: Any) -> None:
+        """Return `thing` to the pool when `user` is garbage-collected; `thing` must hold no reference to it."""
+        finalize(user, self.reclaim, thing).atexit = False
+
+    def reclaim(self, thing: Any) -> None:
+        """Return `thing` to the pool."""
+        with self.lock:
+            self.idle.append(thing)
+            del self.idle[:max(0, len(self.idle) - self.capacity)]
+
+    def clear(self) -> None:
+        """Drop all idle objects."""
+        with self.lock:
+            self.idle.clear()
+
+
+_POOL_SIZE = 8                                    # two layers of two directions, twice
 POOL = Pool(_POOL_SIZE)
 clear = POOL.clear
-atexit.register(clear)                            # while CUDA is still there
+atexit.register(clear)                            # before CUDA is unloaded
 
 
-def refuses(cell, call):
-    """None, or why this cell is not run by a graph."""
+def refuses(cell: Any, call: Any) -> Optional[str]:
+    """None, or why this path does not run this cell."""
     return stepped.refuses(cell, call) or cublas.why_no_capture()
 
 
 class _Key(NamedTuple):
-    """All that changes the recorded work."""
+    """All that the captured work depends on."""
     cell: Any; order: range; shapes: tuple; dtype: Any; masked: Any; keep: bool; device: int; stream: int
 
 
-def forward(cell, p, xs, s, extra=None, live=None, reverse=False, keep=True):
+def forward(cell: Any, p: Tree, xs: Array, s: Any, extra: Tree = None, live: Optional[Array] = None,
+            reverse: bool = False, keep: Any = True) -> tuple[Array, Any, Optional["Tape"]]:
     """xs [T, B, I], live [T, B] or None -> ys [T, B, H], the last state, a tape."""
-    with translate_errors(WHO):
-        cupy, order = check_on_device(WHO, xs), range(len(xs))[::-1 if reverse else 1]
+    with translate_errors(_WHO):
+        cupy, order = check_on_device(_WHO, xs), range(len(xs))[::-1 if reverse else 1]
         key = _Key(cell, order, tuple(a.shape for a in s), xs.dtype, None if live is None else live.shape, bool(keep),
-                  xs.device.id, _current_stream(cupy).ptr)
-        held = POOL.lend(key, lambda key: GraphedLoop(key, p, xs, s))
-        kx = held.take(p, xs, s, live)
-        held.ahead.launch()
-        tape = Tape(held, p, kx, s)
-        ys = tape.inner.beside(tape.inner.hs, 1) if held.ys is None else held.ys
-        return ys.copy(), copy_final_state(tape.inner), tape if keep else None
+                   xs.device.id, _current_stream(cupy).ptr)
+        loop = POOL.lend(key, lambda key: GraphedLoop(key, p, xs, s))
+        kx = loop.load_inputs(p, xs, s, live)
+        loop.forward_graph.launch()
+        tape = Tape(loop, p, kx, s)
+        ys = tape.loop_tape.select_states(tape.loop_tape.hs, 1) if loop.ys is None else loop.ys
+        return ys.copy(), copy_final_state(tape.loop_tape), tape if keep else None
 
 
-def _matrix_names(cell):
-    """The names of what its steps multiply by."""
-    return [m.W for m in step_module_of(cell).maps(cell)]
-
-
-def backward(tape, dys, ds):
+def backward(tape: "Tape", dys: Array, ds: Any) -> tuple:
     """Gradients of the inputs, of the first state, None, and of the parameters."""
-    with translate_errors(WHO):
-        check_on_device(WHO, dys)
-        held = tape.held
-        held.capture_backward()
-        with _in_stream_order(held.stream):
-            held.take_back(tape.inner.p, dys, ds)
-            held.back.launch()
-            d = map_structure(lambda a: a.copy(), held.d)
-            return step_module_of(held.key.cell).finished(tape.inner, *held.grads, d)
+    with translate_errors(_WHO):
+        check_on_device(_WHO, dys)
+        loop = tape.loop
+        loop.capture_backward()
+        with _in_stream_order(loop.stream):
+            loop.load_gradients(tape.loop_tape.p, dys, ds)
+            loop.backward_graph.launch()
+            d = map_structure(lambda a: a.copy(), loop.d)
+            return step_module_of(loop.key.cell).collect_gradients(tape.loop_tape, *loop.grads, d)
 
 
 class Tape:
-    """What a set holds of one sequence.  The set goes back when this is dropped."""
+    """The tape of one sequence, whose arrays are those of a GraphedLoop; it is returned when the tape is freed."""
 
-    def __init__(self, held, p, kx, s):
-        self.held, self.inner = held, held.tape._replace(p=p, kx=kx, like=s)
-        POOL.reclaim_after(self, held)
+    def __init__(self, loop: "GraphedLoop", p: Tree, kx: Any, s: Any) -> None:
+        self.loop, self.loop_tape = loop, loop.tape._replace(p=p, kx=kx, like=s)
+        POOL.reclaim_after(self, loop)
 
-    def kept(self, t):
-        """Copies: the next sequence is written over what it was."""
-        return map_structure(lambda a: a.copy(), self.inner.kept(t))
+    def kept(self, t: int) -> Any:
+        """The intermediates of step t: copies, as the next sequence overwrites the arrays."""
+        return map_structure(lambda a: a.copy(), self.loop_tape.kept(t))
 
 
 class GraphedLoop:
-    """All arrays of one loop, and its graphs: that of the way back from when it is first wanted."""
-    live: Any; back: Any = None
-    dys: Any; d: Any; grads: Any                  # of the way back: what comes in, that of the state, and of gates
+    """All arrays of one loop, and its graphs; that of the way back is captured when it is first needed."""
+    live: Any
+    backward_graph: Any = None
+    dys: Any; d: Any; grads: Any                  # backward: gradients of the outputs, the state and the gates
 
-    def __init__(self, key, p, xs, s):
-        xp, cell = namespace(xs), core_cell(key.cell)
-        m, A, T, B = cell.recurrent, arithmetic_dtype(WHO, key.dtype), len(key.order), xs.shape[1:-1]
+    def __init__(self, key: _Key, p: dict, xs: Array, s: Any) -> None:
+        xp, cell, step = namespace(xs), core_cell(key.cell), step_module_of(key.cell)
+        m, A, T, B = cell.recurrent, arithmetic_dtype(_WHO, key.dtype), len(key.order), xs.shape[1:-1]
         self.key, self.stream, self.sm = key, _current_stream(xp), precision.architecture(xs)
         self.p = {name: xp.empty(p[name].shape, A) for name in pointwise.parameter_names(cell.rule)}
         self.p |= {m.b: xp.empty(p[m.b].shape, key.dtype)} if m.b else {}
         self.live = None if key.masked is None else xp.zeros(key.masked, bool)
         self.ax = xp.empty((T, *B, p[m.W].shape[-1]), key.dtype)
-        self.tape = step_module_of(key.cell).opened(key.cell, self.p, None, s, self.live, key.order, key.keep,
-                                             self.ax)._replace(like=None)
-        self.weights = {name: xp.empty(p[name].shape, self.tape.matmul_states.dtype) for name in _matrix_names(key.cell)}
+        tape = step.allocate_tape(key.cell, self.p, None, s, self.live, key.order, key.keep, self.ax)
+        self.tape = tape._replace(like=None)
+        self.weights = {m.W: xp.empty(p[m.W].shape, tape.matmul_states.dtype) for m in step.list_maps(key.cell)}
         self.ys = allocate_outputs(self.tape, self.ax)
-        self.ahead = CapturedGraph(lambda ours: prepare_forward_steps(self.tape, self.weights, self.ax, self.ys, ours), key.device,
-                              self.sm)
+        self.forward_graph = CapturedGraph(lambda handle: prepare_forward_steps(
+            self.tape, self.weights, self.ax, self.ys, handle), key.device, self.sm)
 
-    def capture_backward(self):
-        """On the stream of the set, whose workspace it uses."""
-        if self.back is not None:
+    def capture_backward(self) -> None:
+        """Capture the way back, if it has not been, on the stream of the loop, whose workspace it uses."""
+        if self.backward_graph is not None:
             return
         with self.stream:
-            self.grads = step_module_of(self.key.cell).gradients(self.tape)
-            self.dys = self.tape.beside(self.tape.hs, 1).copy()
+            self.grads = step_module_of(self.key.cell).allocate_gradients(self.tape)
+            self.dys = self.tape.select_states(self.tape.hs, 1).copy()
             self.d = map_structure(lambda a: a.copy(), self.tape.state(0))
-            self.back = CapturedGraph(lambda ours: prepare_backward_steps(self.tape, self.weights, self.dys, self.d, self.grads, ours),
-                                 self.key.device, self.sm)
+            self.backward_graph = CapturedGraph(lambda handle: prepare_backward_steps(
+                self.tape, self.weights, self.dys, self.d, self.grads, handle), self.key.device, self.sm)
 
-    def take(self, p, xs, s, live):
-        """Everything that a call brings, and x W; what the way back of that needs."""
+    def load_inputs(self, p: dict, xs: Array, s: Any, live: Optional[Array]) -> Any:
+        """Copy the arguments of a call in, and x W; return the intermediates of the input map."""
         self.load_parameters(p)
         if live is not None:
             self.live[...] = live
         set_first_state(self.tape, s)
         return project_inputs(core_cell(self.key.cell), p, xs, live, self.ax)[1]
 
-    def load_parameters(self, p):
+    def load_parameters(self, p: dict) -> None:
+        """Copy the parameters in."""
         for name, a in (*self.weights.items(), *self.p.items()):
             a[...] = p[name]
 
-    def take_back(self, p, dys, ds):
+    def load_gradients(self, p: dict, dys: Array, ds: Any) -> None:
+        """Copy the parameters and the gradients of outputs and last state in."""
         self.load_parameters(p)
-        for a, given in zip((self.dys, *self.d), (dys, *ds)):
-            a[...] = given
+        for target, a in zip((self.dys, *self.d), (dys, *ds)):
+            target[...] = a
+
+
+def _current_stream(cupy: Any) -> Any:
+    """The current stream; NotSupported for the default stream of the thread, whose address names none."""
+    stream = cupy.cuda.get_current_stream()
+    if stream.ptr == _PER_THREAD_STREAM:
+        raise NotSupported(_WHO, "the current stream is the default one of the thread, another in every thread",
+                           fix="with cupy.cuda.Stream(): ..., or paths=(\"stepped\", \"bidirectional\")")
+    return stream
+
+
+class CapturedGraph:
+    """A graph of all launches of make(handle)() on the current stream; handle: a `cublas.Handle` for its products."""
+
+    def __init__(self, make: Callable[[Any], Callable[[], None]], device: int, sm: Optional[int]) -> None:
+        cupy = import_optional("cupy", "cuda13", _WHO)
+        stream = _current_stream(cupy)
+        self.workspace = cublas.get_workspace(device, stream, sm)
+        with _CUBLAS_LOCK:
+            handle = cublas.get_handle(device)
+            self.work = make(handle)              # holds the arrays of its launches
+            handle.set_stream(stream, self.workspace)
+            self.work()                           # compiles and loads the kernels, which is not possible during capture
+            self.graph = capture_graph(cupy, self.work, handle, self.workspace)
+
+    def launch(self) -> None:
+        """Launch the graph on the current stream."""
+        self.graph.launch()
+
+
+def capture_graph(cupy: Any, work: Callable[[], None], handle: Any, workspace: Any) -> Any:
+    """The graph of `work`, captured on a new stream: a failure leaves the streams of the caller usable."""
+    stream = cupy.cuda.Stream(non_blocking=True)
+    with stream:
+        handle.set_stream(stream, workspace)
+        stream.begin_capture()
+        try:
+            work()
+        except BaseException as e:
+            end_error = _abandon_capture(stream)
+            if isinstance(e, Error) or not isinstance(e, Exception):
+                raise
+            raise _capture_error(e, end_error) from e
+        try:
+            return stream.end_capture()
+        except Exception as e:
+            raise _capture_error(e, "") from e
+
+
+def _abandon_capture(stream: Any) -> str:
+    """End a capture that cannot be completed; return the error of CUDA, if any."""
+    try:
+        stream.end_capture()
+    except Exception as e:
+        return f"{type(e).__name__}: {e}"
+    return ""
+
+
+def _capture_error(e: Exception, end_error: str) -> Exception:
+    """The error to raise for an error during capture."""
+    fix = 'paths=("stepped", "bidirectional") runs it step by step'
+    return translate_error(_WHO, e) or Error(_WHO, "the loop could not be captured as a CUDA graph",
+                                             error=f"{type(e).__name__}: {e}", end=end_error, fix=fix)
+
+
+@contextmanager
+def _in_stream_order(stream: Any) -> Iterator[None]:
+    """Run the block on the current stream, after the work that `stream` has so far and before its later work."""
+    current = _current_stream(import_optional("cupy", "cuda13", _WHO))
+    if current.ptr == stream.ptr:
+        yield
+        return
+    current.wait_event(stream.record())
+    try:
+        yield
+    finally:
+        stream.wait_event(current.record())

@@ -1,103 +1,118 @@
-"""What a step launches where the cell is two maps and a rule.  (floor 5)
+"""The launches of one step where the cell is two maps and a rule.
 
-    ahead    h R, added to x W where the rule sees only the sum; one kernel: gates, c, h, the output
-    back     one kernel: gradients of gates and of c; one product: dh += dah R'
+    forward    h R, added to x W where the rule reads only the sum; one kernel: gates, c, h, the output
+    backward   one kernel: gradients of gates and of c; one product: dh += dah R'
 """
-from typing import Any
+from typing import Any, Callable, Optional
 
-from ..arrays import namespace
+from ..arrays import Array, namespace
 from ..cuda import pointwise
 from ..cuda.kernel_table import kernel_row_of
 from ..cuda.matmul import prepare_matmuls
 from ..cuda.step_launches import as_constant, prepare_launches
-from . import tapes
-from .tapes import mode_of
+from .tapes import allocate_gradients, allocate_tape, collect_gradients, mode_of, refuses
 
-_RING_STEPS = 16                                         # steps whose recurrent bias is written in one launch
+__all__ = ["allocate_gradients", "allocate_tape", "collect_gradients", "list_maps", "prepare_backward",
+           "prepare_forward", "refuses"]
+_RING_STEPS = 16                                  # steps whose recurrent bias is written in one launch
+Launch = Callable[[int], None]
 
-refuses, allocate_tape, allocate_gradients, collect_gradients = tapes.refuses, tapes.allocate_tape, tapes.allocate_gradients, tapes.collect_gradients
 
-
-def list_maps(cell):
+def list_maps(cell: Any) -> tuple:
+    """The maps whose weights a step multiplies by."""
     return (cell.recurrent,)
 
 
-def prepare_forward(tape, weights, ax, ys, cublas_handle=None):
+def prepare_forward(tape: Any, weights: dict, ax: Array, ys: Optional[Array], cublas_handle: Any = None
+                    ) -> tuple[Launch, ...]:
+    """Functions of t: the launches of a step forward, in order."""
     first = tape.order[0]
-    was, now = tape.places(first)
-    return prepare_recurrent_forward(tape, weights, ax, {"h0": (tape.hs, was)},
-                        {"h": (tape.hs, now), "y": (ys, first), "sent": (tape.sent, now)}, cublas_handle)
+    before, after = tape.state_indices(first)
+    out = {"h": (tape.hs, after), "y": (ys, first), "sent": (tape.sent, after)}
+    return prepare_recurrent_forward(tape, weights, ax, {"h0": (tape.hs, before)}, out, cublas_handle)
 
 
-def prepare_recurrent_forward(tape, weights, ax, inputs, out, cublas_handle):
-    """From h through R and the rule.  given, out: what the kernel takes and gives beside gates, c and what is kept."""
+def prepare_recurrent_forward(tape: Any, weights: dict, ax: Array, inputs: dict, out: dict, cublas_handle: Any
+                              ) -> tuple[Launch, ...]:
+    """The product h R and the rule.
+
+    inputs, out: the arguments and results of the kernel beside gates, c and intermediates, as in `prepare_launches`.
+    """
     ring, first = Ring(tape, ax), tape.order[0]
-    (was, now), target = tape.places(first), ax if ring.arrays is None else ring.arrays
-    multiply = prepare_matmuls(tape.matmul_states, weights[tape.cell.recurrent.W], target, mode_of(tape.cell), ring.adds, len(ax),
-                        tape.places(0)[0], cublas_handle)
-    inputs = inputs | {"ax": (ax, first), "ah": (ring.arrays, first), "c0": (tape.cs, was)}
-    out = out | {"c": (tape.cs, now), "kept": (tape.kept_buffer, first)}
+    (before, after), target = tape.state_indices(first), ax if ring.arrays is None else ring.arrays
+    multiply = prepare_matmuls(tape.matmul_states, weights[tape.cell.recurrent.W], target, mode_of(tape.cell),
+                               ring.adds, len(ax), tape.state_indices(0)[0], cublas_handle)
+    inputs = inputs | {"ax": (ax, first), "ah": (ring.arrays, first), "c0": (tape.cs, before)}
+    out = out | {"c": (tape.cs, after), "kept": (tape.kept_buffer, first)}
     return ring.fill, multiply, prepare_rule_forward(tape, tape.cell.rule, inputs, out)
 
 
-def prepare_rule_forward(tape, rule, inputs, out):
-    """The launches of a rule.  given, out: see `series`."""
+def prepare_rule_forward(tape: Any, rule: Any, inputs: dict, out: dict) -> Launch:
+    """The launches of a rule forward.  inputs, out: as in `prepare_launches`."""
     def step(ax, live, out, launch, ah=None, h0=None, c0=None):
         pointwise.forward(rule, tape.p, ax, ah, _make_state(rule, h0, c0), live, out, "kept" in out, launch)
     return prepare_launches(step, tape.order, tape.live, inputs, out)
 
 
-def _make_state(rule, h, c):
+def _make_state(rule: Any, h: Optional[Array], c: Optional[Array]) -> Any:
     return rule.State(*(h, c)[:len(rule.State._fields)])
 
 
 class Ring:
-    """Where h R goes, and its bias.
+    """The target of the product h R, with the recurrent bias in it.
 
-    A rule that sees only the sum gets h R added to x W in place, where the bias is already.  Another gets h R in an
-    array of its own, into which its bias is written for some steps at a time: then `arrays` are these.
+    Where the rule reads only the sum, h R is added to x W in place, which has the bias already, and `arrays` is None.
+    Otherwise h R goes to `arrays`: one, or with a bias some that are used in turn, so that the bias of several steps
+    is written by one launch.
     """
 
     arrays: Any = None
     bias: Any = None
 
-    def __init__(self, tape, ax):
+    def __init__(self, tape: Any, ax: Array) -> None:
         rule, b, self.first = tape.cell.rule, tape.cell.recurrent.b, tape.order[0]
         if not rule.is_additive:
             self.bias = tape.p[b] if b else None
             self.arrays = namespace(ax).empty((_RING_STEPS if b else 1, *ax.shape[1:]), ax.dtype)
         self.adds = rule.is_additive or self.bias is not None
 
-    def fill(self, t):
-        """Before step t."""
+    def fill(self, t: int) -> None:
+        """Before step t: write the bias, if it is due."""
         if self.bias is not None and (t - self.first) % _RING_STEPS == 0:
             self.arrays[...] = self.bias
 
 
-def prepare_backward(tape, weights, dys, d, grads, cublas_handle=None):
-    both = {name: as_constant(a) for name, a in zip(("dh", "dc"), d)}
-    return (prepare_gates_backward(tape, {"dy": (dys, tape.order[-1])} | both, both, grads),
+def prepare_backward(tape: Any, weights: dict, dys: Array, d: Any, grads: Any, cublas_handle: Any = None
+                     ) -> tuple[Launch, ...]:
+    """Functions of t: the launches of a step back, in order."""
+    state = {name: as_constant(a) for name, a in zip(("dh", "dc"), d)}
+    return (prepare_gates_backward(tape, {"dy": (dys, tape.order[-1])} | state, state, grads),
             prepare_recurrent_backward(tape, weights, d.h, grads[1], cublas_handle))
 
 
-def prepare_gates_backward(tape, inputs, out, grads):
-    """From what the rule gave to its gates.  given, out: the gradients that the kernel takes and gives beside these."""
+def prepare_gates_backward(tape: Any, inputs: dict, out: dict, grads: Any) -> Launch:
+    """From the gradients of the rule's results to those of its gates.
+
+    inputs, out: the gradients that the kernel reads and writes beside these, as in `prepare_launches`.
+    """
     (dax, dah, dp), last = grads, tape.order[-1]
-    was, now = tape.places(last)
-    inputs = inputs | {"kept": (tape.kept_buffer, last), "h0": (tape.hs, was), "c0": (tape.cs, was), "c": (tape.cs, now)}
-    return prepare_rule_backward(tape, tape.cell.rule, inputs, out | {"dax": (dax, last), "dah": (dah, last), "dp": (dp, last)})
+    before, after = tape.state_indices(last)
+    inputs = inputs | {"kept": (tape.kept_buffer, last), "h0": (tape.hs, before), "c0": (tape.cs, before),
+                       "c": (tape.cs, after)}
+    out = out | {"dax": (dax, last), "dah": (dah, last), "dp": (dp, last)}
+    return prepare_rule_backward(tape, tape.cell.rule, inputs, out)
 
 
-def prepare_rule_backward(tape, rule, inputs, out):
-    """The launches of a rule on the way back."""
+def prepare_rule_backward(tape: Any, rule: Any, inputs: dict, out: dict) -> Launch:
+    """The launches of a rule backward.  inputs, out: as in `prepare_launches`."""
     def step(kept, dy, live, out, launch, dh=None, dc=None, h0=None, c0=None, c=None):
         k = pointwise.kept_views(rule, kept, _make_state(rule, h0, c0), _make_state(rule, None, c))
         pointwise.backward(rule, tape.p, k, dy, _make_state(rule, dh, dc), live, out, launch)
     return prepare_launches(step, tape.order[::-1], tape.live, inputs, out)
 
 
-def prepare_recurrent_backward(tape, weights, dh, dah, cublas_handle):
-    """From the gates to h: in the place of what dh was, or added to what the kernel left there."""
+def prepare_recurrent_backward(tape: Any, weights: dict, dh: Array, dah: Array, cublas_handle: Any) -> Launch:
+    """From the gates to h: dah R' replaces dh, or is added where the kernel left a part of the gradient there."""
     adds = kernel_row_of(tape.cell.rule).reads_h or tape.live is not None
-    return prepare_matmuls(dah, weights[tape.cell.recurrent.W].T, as_constant(dh)[0], mode_of(tape.cell), adds, len(tape.order), 0,
-                    cublas_handle)
+    return prepare_matmuls(dah, weights[tape.cell.recurrent.W].T, as_constant(dh)[0], mode_of(tape.cell), adds,
+                           len(tape.order), 0, cublas_handle)

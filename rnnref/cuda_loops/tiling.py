@@ -1,66 +1,69 @@
-"""How a block holds its part of R and how a step is dealt out to its threads: pure functions of numbers.  (floor 5)
+"""How a block holds its part of R, and how a step is divided among its threads: pure functions of numbers.
 
-Every tiling that fits a card is given an estimated time for one step, and the shortest is taken.  The rates are those
-of data sheets and of published measurements on an H100, none was measured by us yet: they choose, they promise nothing.
+Every tiling that fits a card gets an estimated time of one step, and the shortest is taken.  The rates are those of
+data sheets and of published measurements on an H100; none has been measured here yet, so they serve to compare
+tilings and are no predictions.
 """
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Iterator, NamedTuple, Optional
 
 from ..cuda.devices import CARDS
 
 ITEM_SIZES = {"double": 8, "float": 4, "tf32": 4, "half": 2, "bfloat16": 2}         # bytes, by the names in C++
 BLOCKS = (1, 2, 4, 8, 16)                         # of a cluster
-MAX_CLUSTER = {90: 16, 100: 16}                        # blocks of a cluster; 8 where nothing else is said, 1 before 9.0
+MAX_CLUSTER = {90: 16, 100: 16}                   # blocks of a cluster; 8 for those not listed, 1 before 9.0
 WARPS = (4, 6, 8, 12, 16)
 SPLITS = (32, 16, 8, 4)                           # lanes that share a sum
-ROWS = (1, 2, 4)                                  # at a time, by multiply-add
+ROWS = (1, 2, 4)                                  # at once, by multiply-add
 PROCESSORS = {75: 72, 80: 108, 86: 84, 89: 128, 90: 132, 100: 148, 120: 170}   # of the largest card of its kind
-# {compute capability: {blocks of a cluster: clusters at once}}, as cards have answered; none has been asked yet
-MEASURED: dict = {}
-DOUBLE_SLOWDOWN = {80: 2, 90: 2, 100: 2}                   # times as long as in float; 32 where nothing else is said
-_OTHER_REGISTERS = {"Ahead": 48, "Back": 88}                # registers of a thread beside those that hold R, sums and pairs
-_MAX_SHARE = 8                                  # columns of a lane, tiles of a warp: compilers give up on more
+# {compute capability: {blocks of a cluster: clusters at once}}, as drivers have reported; none has been asked yet
+MEASURED: dict[int, dict[int, int]] = {}
+DOUBLE_SLOWDOWN = {80: 2, 90: 2, 100: 2}          # time in double over that in float; 32 for those not listed
+_OTHER_REGISTERS = {"Ahead": 48, "Back": 88}      # of a thread beside those that hold R, sums and pairs
+_MAX_SHARE = 8                                    # columns of a lane, tiles of a warp: with more, compilers spill
 _GIGAHERTZ = 1.7
-_BARRIER_MICROSECONDS = {1: 0.03, 2: 0.25, 4: 0.25, 8: 0.3, 16: 0.35}                       # microseconds
-_LATENCY_CLOCKS = 600                                        # clocks of a step in which one thing waits for another
-_REMOTE_BYTES_PER_CLOCK = 32                                       # bytes a clock that a processor sends to others
-_TF32_PENALTY = 1.1                                        # tf32 is a permission: what is exact and nearly as fast goes first
-_MMA_CLOCKS = 0.85                                        # clocks of a processor for one tensor instruction
+_BARRIER_MICROSECONDS = {1: 0.03, 2: 0.25, 4: 0.25, 8: 0.3, 16: 0.35}
+_LATENCY_CLOCKS = 600                             # of a step, in which one operation waits for another
+_REMOTE_BYTES_PER_CLOCK = 32                      # that a multiprocessor sends to others
+_TF32_PENALTY = 1.1                               # tf32 only permits rounding: exact products nearly as fast come first
+_MMA_CLOCKS = 0.85                                # of a multiprocessor, for one tensor instruction
 
 
 class Task(NamedTuple):
-    """One way of a sequence, as a cluster sees it."""
+    """A sequence forward or backward, as the kernel of a cluster computes it."""
     way: str                                      # "Ahead" or "Back"
     gates: int; n: int; rows: int                 # rows: of all directions together
-    A: str; S: str                                # arithmetic and what is multiplied, in C++
+    A: str; S: str                                # types of arithmetic and of operands, in C++
     sm: int
-    carried: int = 24                             # registers for the state of a row's unit
-    clusters: tuple = ()                          # ((blocks of a cluster, how many run at once), ...); (): not asked
+    state_registers: int = 24                     # of a thread, for the state of one row and unit
+    clusters: tuple = ()                          # ((blocks of a cluster, how many run at once), ...); (): not known
 
 
 class Tiling(NamedTuple):
-    """What the text of a kernel depends on, and `group`, on which it does not."""
-    engine: str                                   # "fma", or "mma" on tensor cores
+    """The sizes on which the source of a kernel depends, and `group`, on which it does not depend."""
+    engine: str                                   # "fma" (multiply-add), or "mma" (tensor cores)
     blocks: int                                   # of a cluster
     units: int                                    # of a block
     warps: int                                    # of a block
     split: int                                    # lanes that share one sum (fma)
-    held: int                                     # numbers, or fragments, of a column that are in registers
-    at_a_time: int                                # rows
-    pairs: int                                    # of a row and a unit that one thread has
+    register_count: int                           # numbers, or fragments, of a column that are in registers
+    rows_at_once: int
+    pairs: int                                    # of a row and a unit, for each thread
     group: int                                    # rows of a cluster
 
     @property
-    def threads(self):
+    def threads(self) -> int:
+        """Threads of a block."""
         return 32 * self.warps
 
     @property
-    def padded(self):
-        return _round_up(self.group, self.at_a_time)
+    def padded_rows(self) -> int:
+        """Rows of a cluster, rounded up to a multiple of those computed at once."""
+        return _round_up(self.group, self.rows_at_once)
 
 
 class Share(NamedTuple):
-    """What one warp or lane has of a product, as fma.cuh and mma.cuh count it."""
+    """The part of a product that one lane (fma.cuh) or warp (mma.cuh) computes."""
     columns: int; depth: int                      # of the block
     C: int                                        # columns of a lane, or tiles of a warp
     K: int                                        # numbers, or fragments, of each
@@ -69,149 +72,155 @@ class Share(NamedTuple):
     rest: int                                     # bytes of R in shared memory
 
 
-def _round_up(a, to):
+def _round_up(a: int, to: int) -> int:
     return -(-a // to) * to
 
 
-def compute_share(t, task):
-    own, all_units = task.gates * t.units, t.blocks * t.units
-    columns, depth = (own, all_units) if task.way == "Ahead" else (all_units, own)
+def compute_share(t: Tiling, task: Task) -> Share:
+    """The share of the product of this tiling."""
+    gate_columns, all_units = task.gates * t.units, t.blocks * t.units
+    columns, depth = (gate_columns, all_units) if task.way == "Ahead" else (all_units, gate_columns)
     if t.engine == "fma":
         C, K = -(-columns // (t.warps * (32 // t.split))), -(-depth // t.split)
         return Share(columns, depth, C, K, 1 << (C - 1).bit_length(), K * t.split,
-                     t.warps * C * (K - t.held) * 32 * ITEM_SIZES[task.A])
+                     t.warps * C * (K - t.register_count) * 32 * ITEM_SIZES[task.A])
     in_word = 4 // ITEM_SIZES[task.S]
     C, K = -(-columns // (16 * t.warps)), -(-depth // (8 * in_word))
-    return Share(columns, depth, C, K, C, (K * 8 + 4) * in_word, t.warps * C * (K - t.held) * 512)
+    return Share(columns, depth, C, K, C, (K * 8 + 4) * in_word, t.warps * C * (K - t.register_count) * 512)
 
 
-def product_arguments(t, task):
-    """The numbers of the template that does it."""
-    one = compute_share(t, task)
-    return (one.columns, one.depth, t.warps, *((t.split,) if t.engine == "fma" else ()), t.held, t.at_a_time)
+def product_arguments(t: Tiling, task: Task) -> tuple[int, ...]:
+    """The numbers of the C++ template of the product."""
+    share = compute_share(t, task)
+    split = (t.split,) if t.engine == "fma" else ()
+    return share.columns, share.depth, t.warps, *split, t.register_count, t.rows_at_once
 
 
-def count_shared_bytes(t, task):
-    """Bytes of shared memory of a block: the rest of R, and what the steps hand on."""
-    one, S, A = compute_share(t, task), ITEM_SIZES[task.S], ITEM_SIZES[task.A]
+def count_shared_bytes(t: Tiling, task: Task) -> int:
+    """Bytes of shared memory of a block: what of R is not in registers, and the vectors and sums of a step."""
+    share, S, A = compute_share(t, task), ITEM_SIZES[task.S], ITEM_SIZES[task.A]
     ahead = task.way == "Ahead"
-    vectors = (2 if ahead else 1) * t.padded * one.stride * S
-    return one.rest + vectors + t.padded * (one.columns if ahead else 2 * t.blocks * t.units) * A
+    vectors = (2 if ahead else 1) * t.padded_rows * share.stride * S
+    return share.rest + vectors + t.padded_rows * (share.columns if ahead else 2 * t.blocks * t.units) * A
 
 
-def count_registers(t, task):
-    """Of a thread, for R; and for all else as far as one can say beforehand."""
-    one, words = compute_share(t, task), ITEM_SIZES[task.A] // 4
-    others = _OTHER_REGISTERS[task.way] + task.carried * t.pairs * words
+def count_registers(t: Tiling, task: Task) -> tuple[int, int]:
+    """Registers of a thread: for R, and an estimate of all others."""
+    share, words = compute_share(t, task), ITEM_SIZES[task.A] // 4
+    others = _OTHER_REGISTERS[task.way] + task.state_registers * t.pairs * words
     if t.engine == "fma":
-        return one.C * t.held * words, others + t.at_a_time * one.P * words
-    others += 48 if task.sm >= 120 else 32 if task.sm >= 100 else 0            # as their compilers like it
-    return one.C * t.held * 4, others + t.at_a_time // 8 * one.C * (4 if task.way == "Ahead" else 10)
+        return share.C * t.register_count * words, others + t.rows_at_once * share.P * words
+    others += 48 if task.sm >= 120 else 32 if task.sm >= 100 else 0            # as their compilers use
+    return share.C * t.register_count * 4, others + t.rows_at_once // 8 * share.C * (4 if task.way == "Ahead" else 10)
 
 
-def max_registers(t):
-    """Of a thread, so that a block has room on its processor."""
+def max_registers(t: Tiling) -> int:
+    """Registers that a thread may have, so that a block fits on its multiprocessor."""
     return min(255, 65536 // t.threads // 8 * 8)
 
 
-def estimate_clocks(t, task):
-    """Of a processor, for one step of one cluster: what Parts has after the barrier, nothing hidden yet."""
-    one, A = compute_share(t, task), ITEM_SIZES[task.A] // 4
-    rows, warps, turns = t.padded, t.warps, t.padded // t.at_a_time
+def estimate_clocks(t: Tiling, task: Task) -> tuple[float, ...]:
+    """Clocks of a multiprocessor for one step of one cluster: the parts of StepTime after the barrier, none hidden."""
+    share, A = compute_share(t, task), ITEM_SIZES[task.A] // 4
+    rows, warps, turns = t.padded_rows, t.warps, t.padded_rows // t.rows_at_once
+    arithmetic: float
     if t.engine == "fma":
         slower = DOUBLE_SLOWDOWN.get(task.sm, 32) if task.A == "double" else 1
-        arithmetic = rows * -(-warps // 4) * one.C * one.K * slower   # four schedulers, each with its warps
-        exchanged = rows * warps * (one.P - 1 + max(0, (t.split // one.P).bit_length() - 1)) * A
-        moved = (rows * warps * one.K + turns * warps * one.C * (one.K - t.held)) * A + exchanged
+        arithmetic = rows * -(-warps // 4) * share.C * share.K * slower       # four schedulers, each with its warps
+        exchanged = rows * warps * (share.P - 1 + max(0, (t.split // share.P).bit_length() - 1)) * A
+        moved = (rows * warps * share.K + turns * warps * share.C * (share.K - t.register_count)) * A + exchanged
     else:
-        arithmetic = rows // 8 * -(-warps // 4) * 4 * one.C * one.K * _MMA_CLOCKS
-        moved = rows // 8 * warps * one.K * 2 + turns * warps * one.C * (one.K - t.held) * 4
+        arithmetic = rows // 8 * -(-warps // 4) * 4 * share.C * share.K * _MMA_CLOCKS
+        moved = rows // 8 * warps * share.K * 2 + turns * warps * share.C * (share.K - t.register_count) * 4
     sent = t.group * task.n * (ITEM_SIZES[task.S] if task.way == "Ahead" else ITEM_SIZES[task.A])
     return _LATENCY_CLOCKS, arithmetic, moved, 120 * t.pairs, sent / _REMOTE_BYTES_PER_CLOCK if t.blocks > 1 else 0
 
 
-def cluster_sizes(sm):
-    """How many blocks a cluster may have."""
-    widest = 1 if sm < 90 else MAX_CLUSTER.get(sm, 8)
-    return [b for b in BLOCKS if b <= widest]
+def cluster_sizes(sm: int) -> list[int]:
+    """The numbers of blocks that a cluster may have."""
+    largest = 1 if sm < 90 else MAX_CLUSTER.get(sm, 8)
+    return [blocks for blocks in BLOCKS if blocks <= largest]
 
 
-def at_once(task, blocks):
-    """How many clusters of so many blocks run at the same time: as this card has answered, else another of its kind,
-    else as many as the multiprocessors of the data sheet would allow, were they all in one group."""
+def at_once(task: Task, blocks: int) -> int:
+    """How many clusters of so many blocks run at once.
+
+    As the driver of this card reports, else that of another card of its kind, else as many as the multiprocessors of
+    the data sheet would allow if all were in one group.
+    """
     counts = dict(task.clusters) or MEASURED.get(task.sm, {})
     return counts.get(blocks, max(1, PROCESSORS[task.sm] // blocks))
 
 
-def _count_waves(t, task):
-    """How many clusters run one after the other in the same place, as the card has no room for all."""
+def _count_waves(t: Tiling, task: Task) -> int:
+    """How many clusters run one after the other in the same place, where the card has no room for all at once."""
     return -(-(-(-task.rows // t.group)) // at_once(task, t.blocks))
 
 
-def estimate_microseconds(t, task):
-    """The estimate of one step."""
+def estimate_microseconds(t: Tiling, task: Task) -> float:
+    """The estimated time of one step."""
     waiting, arithmetic, moved, pointwise, exchange = estimate_clocks(t, task)
-    in_turn = waiting + max(arithmetic, moved) + pointwise + exchange
-    return _count_waves(t, task) * (_BARRIER_MICROSECONDS[t.blocks] + in_turn / _GIGAHERTZ / 1e3)
+    clocks = waiting + max(arithmetic, moved) + pointwise + exchange
+    return _count_waves(t, task) * (_BARRIER_MICROSECONDS[t.blocks] + clocks / _GIGAHERTZ / 1e3)
 
 
 class StepTime(NamedTuple):
-    """Microseconds of one step.  Arithmetic and shared memory work side by side: the shorter of the two is 0."""
+    """Microseconds of one step.  Arithmetic and shared memory work in parallel: the shorter of the two is 0."""
     barrier: float
-    waiting: float                                # for what was asked for before: latency
-    arithmetic: float; shared: float              # of the product; what it reads from and moves through shared memory
+    waiting: float                                # latency
+    arithmetic: float; shared: float              # of the product; its reads and moves through shared memory
     pointwise: float                              # the rule
     exchange: float                               # with other blocks
 
 
-def estimate_parts(t, task):
-    """The same, taken apart: they sum to `microseconds`.
+def estimate_parts(t: Tiling, task: Task) -> StepTime:
+    """The estimated time of one step by its parts, whose sum is `estimate_microseconds`.
 
     >>> task = Task("Ahead", 4, 512, 16, "float", "float", 90)
-    >>> StepTime(*(round(one, 2) for one in estimate_parts(choose_tiling(task), task)))
-    Parts(barrier=0.35, waiting=0.35, arithmetic=0.0, shared=0.83, pointwise=0.07, exchange=0.08)
+    >>> StepTime(*(round(part, 2) for part in estimate_parts(choose_tiling(task), task)))
+    StepTime(barrier=0.35, waiting=0.35, arithmetic=0.0, shared=0.83, pointwise=0.07, exchange=0.08)
     """
     waiting, arithmetic, moved, *rest = estimate_clocks(t, task)
     longer = (arithmetic, 0) if arithmetic >= moved else (0, moved)
-    spent = (one / _GIGAHERTZ / 1e3 for one in (waiting, *longer, *rest))
-    return StepTime(*(_count_waves(t, task) * one for one in (_BARRIER_MICROSECONDS[t.blocks], *spent)))
+    spent = (clocks / _GIGAHERTZ / 1e3 for clocks in (waiting, *longer, *rest))
+    return StepTime(*(_count_waves(t, task) * time for time in (_BARRIER_MICROSECONDS[t.blocks], *spent)))
 
 
-def _has_room(t, task):
-    one, card = compute_share(t, task), CARDS[task.sm]
-    held, others = count_registers(t, task)
-    return (one.P <= _MAX_SHARE and held + others <= max_registers(t) and count_shared_bytes(t, task) <= card.shared
-            and t.threads <= card.threads_per_processor)
+def _has_room(t: Tiling, task: Task) -> bool:
+    share, card = compute_share(t, task), CARDS[task.sm]
+    return (share.P <= _MAX_SHARE and sum(count_registers(t, task)) <= max_registers(t)
+            and count_shared_bytes(t, task) <= card.shared and t.threads <= card.threads_per_processor)
 
 
-def _list_candidates(task):
-    """Every tiling with as much of R in registers as they have room for."""
+def _list_candidates(task: Task) -> Iterator[Tiling]:
+    """Every tiling, each with as much of R in registers as they have room for."""
     tensor = task.S in ("tf32", "half", "bfloat16")
     for blocks in (b for b in cluster_sizes(task.sm) if at_once(task, b)):
-        units, together = _round_up(-(-task.n // blocks), 4), at_once(task, blocks)
-        fair = max(1, -(-task.rows // together))                      # rows of a cluster if all run at the same time
+        units = _round_up(-(-task.n // blocks), 4)
+        fair = max(1, -(-task.rows // at_once(task, blocks)))         # rows of a cluster if all run at the same time
         for warps in WARPS:
             for group in {min(fair, limit) for limit in (1, 2, 4, 8, 16, 32, 64)}:
                 pairs = -(-group * units // (32 * warps))
                 if pairs > 4:
                     continue
                 if tensor and task.sm >= 80:
-                    for at_a_time in (8, 16):
-                        yield fill_registers(Tiling("mma", blocks, units, warps, 1, 0, at_a_time, pairs, group), task)
+                    for rows in (8, 16):
+                        yield fill_registers(Tiling("mma", blocks, units, warps, 1, 0, rows, pairs, group), task)
                 for split in SPLITS:
-                    for at_a_time in ROWS:
-                        yield fill_registers(Tiling("fma", blocks, units, warps, split, 0, at_a_time, pairs, group), task)
+                    for rows in ROWS:
+                        yield fill_registers(Tiling("fma", blocks, units, warps, split, 0, rows, pairs, group), task)
 
 
-def fill_registers(t, task):
-    one, (_, others) = compute_share(t, task), count_registers(t, task)
-    each = one.C * (4 if t.engine == "mma" else ITEM_SIZES[task.A] // 4)
-    return t._replace(held=max(0, min(one.K, (max_registers(t) - others) // each)))
+def fill_registers(t: Tiling, task: Task) -> Tiling:
+    """The tiling with as much of R in registers as they have room for."""
+    share, (_, others) = compute_share(t, task), count_registers(t, task)
+    each = share.C * (4 if t.engine == "mma" else ITEM_SIZES[task.A] // 4)
+    return t._replace(register_count=max(0, min(share.K, (max_registers(t) - others) // each)))
 
 
 @lru_cache(4096)
-def choose_tiling(task):
-    """The tiling with the shortest step, or None if none fits.
+def choose_tiling(task: Task) -> Optional[Tiling]:
+    """The tiling with the shortest estimated step, or None if none fits.
 
     >>> t = choose_tiling(Task("Ahead", 4, 512, 16, "float", "float", 90))
     >>> t.engine, t.blocks, t.units, t.group

@@ -32,6 +32,7 @@ KERNELS = {("cupy", name): f"cuda.rule_kernels:Cuda{name}" for name in (
     "ElmanRule", "GRURule", "LSTMRule", "GRUBefore")}
 KERNEL_MAPS = {("cupy", name): f"cuda.{module}:Cuda{name}" for name, module in (
     ("Dense", "matmul"), ("WeightNorm", "matmul"), ("Grouped", "grouped"), ("Conv", "conv"))}
+CUDA_KERNEL, CUBLAS = "CUDA kernel", "cuBLAS product"     # notes on what replaces a rule and a map
 ON_GPU = {"onchip": "R held on chip", "stepped": "products and kernels, step by step",
           "graphed": "products and kernels, step by step, launched as one CUDA graph"}
 
@@ -57,7 +58,7 @@ def describe_call(xs: Tree, extra: Tree = None, ragged: bool = False, keep: Any 
     sm, clusters = None, ()
     if home == "cupy":
         sm = resolve_name("cuda.precision").architecture(like)
-        clusters = resolve_name("cuda.occupancy").clusters(like)
+        clusters = resolve_name("cuda_loops.occupancy").clusters(like)
     extra, shape = map_structure(lambda _: True, extra), tuple(like.shape)
     if s is not None and not is_floating(like.dtype):                 # indices into a table
         like = first_leaf(s)
@@ -139,7 +140,8 @@ def _plan(cell, call, paths, kernels, missing):
 def _plan_parts(cell, call, path, paths, kernels):
     """What runs inside of a path: the cell with its kernels, or a plan for each direction or layer."""
     if path in _PATHS_OF_PARTS:
-        return tuple(plan(part, part_call, paths, kernels) for part, part_call in load_path(path).split_call(cell, call))
+        parts = load_path(path).split_call(cell, call)
+        return tuple(plan(part, part_call, paths, kernels) for part, part_call in parts)
     chosen = _replace_with_kernels(cell, call.home, [], call.mode) if kernels else cell
     if call.home == "cupy":
         _refuse_mode(chosen, call)
@@ -215,7 +217,7 @@ def _find_kernel(part, home, notes):
     if type(part) is not vars(kernel).get("plain", type(part)):       # a class from elsewhere with the same name
         return None
     why = kernel.refuses(part)
-    note = key[1], why or f"{kernel.__name__} in its place"
+    note = getattr(part, "name", key[1]), why or (CUDA_KERNEL if key in KERNELS else CUBLAS)
     if note not in notes:                         # once for all maps
         notes.append(note)
     return None if why else kernel

@@ -11,7 +11,7 @@ import numpy
 from ..arrays import Array, asnumpy, is_floating
 from ..cell import State, find_missing, name_of
 from ..errors import NotSupported
-from ..loops.plan import PATHS, describe_call, plan
+from ..loops.plan import CUBLAS, CUDA_KERNEL, PATHS, describe_call, plan
 from ..loops.run import run, run_back
 from ..tree import PerStep, Tree, first_leaf, map_structure, to
 
@@ -134,9 +134,8 @@ def _describe_run(cell, call, choice):
         notes = plan(cell, call, **choice).notes
     except NotSupported:                          # every one of these paths refuses this cell
         return None
-    forms = {"runs": "{0}", "in its place": "{1}"}
-    return ", ".join(form.format(what, became.split()[0]) for what, became in notes
-                     for end, form in forms.items() if became.endswith(end))
+    forms = {"runs": "{0}", CUDA_KERNEL: "{0}: {1}", CUBLAS: "{0}: {1}"}
+    return ", ".join(forms[became].format(what, became) for what, became in notes if became in forms)
 
 
 def draw_case(cell: Any, p: Tree = None, s: Tree = None, xs: Tree = None, extra: Tree = None, n_in: Any = 3,

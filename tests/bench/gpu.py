@@ -2,7 +2,7 @@
 
 Times are medians in milliseconds by CUDA events, after a warm-up.  `forward` keeps nothing, `training` is forward and
 backward.  In bf16 and fp16 torch's arrays have 16 bits; ours have 32 (`ours`) or 16 (`ours 16`), c and gates 32 always.
-`ours` is what the plan chooses; beside it are tier 1 and tier 1 as CUDA graphs: `graphed/stepped` is what these gain.
+`ours` is what the plan chooses; beside it are the stepped loop and the same as CUDA graphs: `graphed/stepped` is what these gain.
 `products` are the matrix products of the loop and nothing else, called from the same host: no stepped loop is faster.
 Of a step there are microseconds, with the estimates that the plan goes by.
 """
@@ -172,8 +172,9 @@ def a_step(net, mode, times):
     problem = choice.Problem(T, B, I, H, len(net.cell.gates), "float32", mode, device.about()["sm"],
                              directions=1 + net.both)
     chosen = choice.choose(problem)
-    said = {"path": choice.TIER_NAMES[chosen.tier], "estimates": {"floor": floor(problem), "stepped": choice.estimate_step(problem)}}
-    for way, t in zip(("Ahead", "Back"), chosen.ways):
+    said = {"path": chosen.method,
+            "estimates": {"floor": floor(problem), "stepped": choice.estimate_step(problem)}}
+    for way, t in zip(("Ahead", "Back"), chosen.tilings):
         if t is not None:
             said["estimates"][way] = estimate_microseconds(t, problem.task(way))
             said[way] = t._asdict()

@@ -38,7 +38,7 @@ def idle_card():
     cublas = SimpleNamespace(gemmEx=lambda *args: None, **dict.fromkeys(names, 0))
     backend = cublas, dict.fromkeys(matmul._CUDA_TYPES, 0), lambda: 1
     with strict.install() as cupy, mock.patch.object(cupy, "RawModule", lambda **given: module, create=True), \
-            mock.patch.object(matmul, "backend", lambda: backend):
+            mock.patch.object(matmul, "load_cublas", lambda: backend):
         launch.compile_kernel.cache_clear()
         yield cupy
     launch.compile_kernel.cache_clear()

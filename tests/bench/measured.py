@@ -3,7 +3,7 @@
     python -m tests.bench.measured build/first            # of a first run or a probe: the folder that OUT named
     python -m tests.bench.measured build/first --store    # and stored in tests/bench/results, a file for card and day
 
-The constants of rnnref/cuda/tiling.py and choose.py are then replaced by hand by those printed here, with the name of
+The constants of rnnref/cuda_loops/tiling.py and choice.py are then replaced by hand by those printed here, with the name of
 the file in their comment; tests/table.py and the tests of tilings show what changes with them.
 """
 import argparse
@@ -45,10 +45,10 @@ def constants(rows):
     """(where, the constant as it is, as measured) of all that was measured."""
     measured = barriers(rows)
     if measured:
-        yield "tiling.BARRIER", tiling._BARRIER_MICROSECONDS, {1: tiling._BARRIER_MICROSECONDS[1], **measured}
+        yield "tiling._BARRIER_MICROSECONDS", tiling._BARRIER_MICROSECONDS, {1: tiling._BARRIER_MICROSECONDS[1], **measured}
     for row in rows:
         if row.get("what") == "node of a graph" and "value" in row:
-            yield "choose.NODE", choice.LAUNCH_MICROSECONDS, round(row["value"], 2)
+            yield "choice.LAUNCH_MICROSECONDS", choice.LAUNCH_MICROSECONDS, round(row["value"], 2)
 
 
 def steps(rows):

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 PROGRAM, TOOLS = "compute-sanitizer", ("racecheck", "memcheck", "synccheck")
 FOUND, SECONDS = 86, 120                          # its exit status if it found something; how long each tool may take
-TESTS = "tests/test_gpu.py", "tests/test_gpu_onchip.py"
+TESTS = "tests/gpu/test_gpu.py", "tests/gpu/test_gpu_onchip.py"
 # odd sizes, rows that end early or are masked, forward and backward; and 16 bits, in the products and throughout
 SELECTED = ("(against_the_text and odd and float32 and lengths) or (against_the_text and odd and float64 and mask)"
             " or (modes and odd and fp16) or (storage and float16 and not bfloat16)"

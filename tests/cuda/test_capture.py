@@ -47,7 +47,7 @@ def test_a_capture_that_fails_is_explained(what, seen, monkeypatch):  # noqa: F8
     want = results(args, **STEPPED)
     with monkeypatch.context() as patch:
         during(patch, fault)
-        with pytest.raises(rnnref.Error, match="could not be recorded as a CUDA graph") as caught:
+        with pytest.raises(rnnref.Error, match="could not be captured as a CUDA graph") as caught:
             results(args, **GRAPHED)
         assert says in str(caught.value) and "stepped" in str(caught.value) and caught.value.__cause__
     assert stream_capture.Stream.captured is None and stream_capture.current().ptr == 0 and not graphed.POOL.idle
@@ -105,7 +105,7 @@ def test_cublas_that_is_not_loaded(there, monkeypatch):
 def test_an_array_that_is_gone_is_noticed(seen):  # noqa: F811
     """A graph holds none of what it reads and writes: the set does."""
     tape = rnnref.run(*given("LSTM"), **GRAPHED)[2]
-    graph = tape.tape.held.ahead.graph
+    graph = tape.tape.loop.forward_graph.graph
     graph.launch()
     del tape
     graphed.clear()
@@ -116,9 +116,9 @@ def test_an_array_that_is_gone_is_noticed(seen):  # noqa: F811
 def test_kernels_hold_the_arrays_that_no_product_reads(seen):  # noqa: F811
     """What the double looks for is every address in the arguments of a kernel."""
     tape = rnnref.run(*given("LSTM, peepholes"), **GRAPHED)[2]
-    held = tape.tape.held
-    owners = [a() for _, some in held.ahead.graph.nodes for a in some]
-    for a in (held.tape.kept_buffer, held.tape.cs, *held.p.values()):
+    loop = tape.tape.loop
+    owners = [a() for _, some in loop.forward_graph.graph.nodes for a in some]
+    for a in (loop.tape.kept_buffer, loop.tape.cs, *loop.p.values()):
         assert any(a._a is owner or a._a.base is owner for owner in owners)
 
 

@@ -21,22 +21,22 @@ from tests.kernels.instances import kernels
 
 
 class Mine(LSTMRule):
-    """A user's rule, which may say anything."""
+    """A user's rule, which may compute something else."""
 
 
 @pytest.mark.parametrize("rule", (ElmanRule(), GRURule(), LSTMRule(), LSTMRule(peepholes=True, cell_clip=3, coupled="input"),
                                   rule_kernels.CudaLSTMRule(forget_bias=1.0), rule_kernels.CudaGRURule(), rule_kernels.CudaElmanRule()))
 def test_what_the_kernels_can_do(rule):
     assert pointwise.refuses(rule) is None
-    assert pointwise.kept_shape(rule, (4, 3), 7) == (4, 3, {"Elman": 1, "GRU": 4, "LSTM": 5}[pointwise.plain_name(rule)], 7)
+    assert pointwise.kept_shape(rule, (4, 3), 7) == (4, 3, {"SimpleRNN": 1, "GRU": 4, "LSTM": 5}[rule.name], 7)
 
 
 @pytest.mark.parametrize("rule, why", (
-    (ElmanRule("relu"), "activation='relu': the kernels of Elman have tanh only"),
+    (ElmanRule("relu"), "activation='relu': the kernels of SimpleRNN have tanh only"),
     (GRURule(gate="hard_sigmoid@keras2"), "gate='hard_sigmoid(alpha=0.2, beta=0.5)': the kernels of GRU have sigmoid only"),
     (LSTMRule(candidate=get_activation("tanh", clip=1.0)), "candidate='tanh(clip=1)': the kernels of LSTM have tanh only"),
     (LSTMRule(output="linear"), "output='linear': the kernels of LSTM have tanh only"),
-    (LayerNormRule(LSTMRule()), "no kernel has been written for NormOfSum"),
+    (LayerNormRule(LSTMRule()), "no kernel has been written for LayerNormLSTM"),
     (Mine(), "no kernel has been written for Mine")))
 def test_what_is_refused_is_said(rule, why):
     assert pointwise.refuses(rule) == why
@@ -50,17 +50,18 @@ def test_the_cell_with_the_reset_before_is_judged_by_its_rule():
     assert "no kernel has been written for LSTM" in reset_before.refuses(GRUBefore(rule=LSTMRule()))
 
 
-@pytest.mark.parametrize("entry", [e for e in plan.KERNELS.values() if e.startswith("cuda.twins:")])
-def test_a_twin_is_its_rule_by_another_name(entry):
-    twin = plan.resolve_name(entry)
-    made = twin(**vars(twin.plain()))
-    assert isinstance(made, twin.plain) and twin.refuses(made.plain()) is None
-    assert all(getattr(made, name) == value for name, value in vars(twin.plain()).items())
+@pytest.mark.parametrize("entry", [e for e in plan.KERNELS.values() if e.startswith("cuda.rule_kernels:")])
+def test_a_kernel_class_has_the_options_and_the_name_of_its_plain_class(entry):
+    kernel = plan.resolve_name(entry)
+    made = kernel(**vars(kernel.plain()))
+    assert isinstance(made, kernel.plain) and kernel.refuses(made.plain()) is None
+    assert made.name == kernel.plain().name
+    assert all(getattr(made, name) == value for name, value in vars(kernel.plain()).items())
 
 
 def test_nothing_of_cupy_is_imported():
-    code = ("import sys, rnnref.cuda.twins as t, rnnref.cuda.before, rnnref.cells\n"
-            "t.CudaLSTM.refuses(t.CudaLSTM()), t.CudaGRUBefore.refuses(rnnref.cells.GRU('before'))\n"
+    code = ("import sys, rnnref.cuda.rule_kernels as k, rnnref.cuda.reset_before, rnnref.cells\n"
+            "k.CudaLSTMRule.refuses(k.CudaLSTMRule()), k.CudaGRUBefore.refuses(rnnref.cells.GRU(reset='before'))\n"
             "assert 'cupy' not in sys.modules")
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -77,16 +78,16 @@ def test_the_source_is_one_text_that_includes_nothing():
 
 @pytest.mark.parametrize("rule", kernel_table.KERNEL_TABLE)
 def test_a_row_names_what_the_header_has(rule):
-    text = kernel_table.KERNEL_TABLE[rule]
-    header = source.read(text.header)
-    own = header[header.index(f"struct {rule.__name__} {{"):]
-    assert re.search(r"struct Kept \{ A ([^;]*);", own)[1].replace(",", "").startswith(text.kept)
-    assert f"stored = {text.stored}" in own and ("sees_h = true" in own[:900]) is text.reads_h
-    assert ("has_c = true" in own[:900]) is text.has_c is ("c" in rule.State._fields)
+    row = kernel_table.KERNEL_TABLE[rule]
+    header, struct = source.read(row.header), row.cpp(rule(), "A").partition("<")[0]
+    own = header[header.index(f"struct {struct} {{"):]
+    assert re.search(r"struct Kept \{ A ([^;]*);", own)[1].replace(",", "").startswith(row.kept)
+    assert f"stored = {row.kept_count}" in own and ("sees_h = true" in own[:900]) is row.reads_h
+    assert ("has_c = true" in own[:900]) is row.has_c is ("c" in rule.State._fields)
     declared = own[:own.index("static constexpr")]
-    assert [declared.index(f"{name}") for name, _ in text.fields] == sorted(
-        declared.index(f"{name}") for name, _ in text.fields)
-    assert set(text.activations) == {name for name in ("activation", "gate", "candidate", "output")
+    assert [declared.index(f"{name}") for name, _ in row.fields] == sorted(
+        declared.index(f"{name}") for name, _ in row.fields)
+    assert set(row.activations) == {name for name in ("activation", "gate", "candidate", "output")
                                      if hasattr(rule(), name)}
 
 
@@ -148,7 +149,7 @@ SAID = (
      "[ctk]"),
     (RuntimeError("Failed to find CUDA headers. Please install the CUDA Toolkit"), MissingExtra, "headers", "[ctk]"),
     (CompileException("nvrtc: error: invalid value for --gpu-architecture"), NotSupported, "architecture", "CUDA 12"),
-    (CompileException("k.cu(7): error: identifier \"x\" is undefined"), Error, "does not take the text", "kernels=False"),
+    (CompileException("k.cu(7): error: identifier \"x\" is undefined"), Error, "rejects the source", "kernels=False"),
     (CUDADriverError("CUDA_ERROR_NO_BINARY_FOR_GPU: no kernel image is available"), NotSupported, "not compiled",
      "CUDA 12"),
     (CUDARuntimeError("cudaErrorInsufficientDriver: driver version is insufficient"), DeviceError, "driver",
@@ -180,7 +181,7 @@ def test_other_errors_stay_as_they_are(raised):
 
 def test_arrays_must_be_on_the_current_gpu(cupy, monkeypatch):
     a = np.zeros((2, 12), "float32")
-    monkeypatch.setattr(pointwise, "lacking", lambda: None)
+    monkeypatch.setattr(pointwise, "why_no_compiler", lambda: None)
     with pytest.raises(DeviceError, match="a kernel was given a ndarray"):
         pointwise.forward(GRURule(), {}, a, a, GRURule.State(a[:, :4]))
     on = cupy.asarray(a)

@@ -10,7 +10,7 @@ import pytest
 from tests.bench import measured
 from tests.bench.first import cases, results, summary
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "tests" / "bench" / "first_gpu.sh"
 
 

@@ -9,7 +9,7 @@ import rnnref
 from rnnref.cells import LSTM
 from rnnref.cuda import step_launches
 from rnnref.cuda.precision import MODES
-from rnnref.cuda_loops import capture, graphed, stepped
+from rnnref.cuda_loops import graphed, stepped
 from rnnref.cuda_loops.cublas import why_no_capture
 from rnnref.loops.plan import Call
 from rnnref.loops.run import run, run_back
@@ -98,8 +98,8 @@ def test_dtypes(name, dtype, seen):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_kind_is_recorded_once(name, seen, monkeypatch):
     """Whatever the weights, inputs, lengths and gradients are: they are copied in."""
-    recorded, ran = [], capture.capture_graph
-    monkeypatch.setattr(capture, "captured", lambda *args: recorded.append(ran(*args)) or recorded[-1])
+    recorded, ran = [], graphed.capture_graph
+    monkeypatch.setattr(graphed, "capture_graph", lambda *args: recorded.append(ran(*args)) or recorded[-1])
     masks = [WAYS[where]["mask"] for where in ("holes", "left")]
     for seed, mask in enumerate(masks):
         cell, p, xs, s = given(name, seed=seed)
@@ -120,7 +120,7 @@ def test_the_host_launches_once_each_way(seen, monkeypatch):
     args = given("LSTM")
     results(args, **GRAPHED)
     seen.log.clear()
-    monkeypatch.setattr(step_launches, "Launches", None)                    # nothing is looked at again
+    monkeypatch.setattr(step_launches, "StepLaunches", None)                    # nothing is looked at again
     results(args, **GRAPHED)
     assert seen.log == [("launch", 0)] * 2
 
@@ -165,24 +165,24 @@ def test_a_set_goes_back_when_its_tape_is_dropped(seen):
     try:
         tape = run(*given("LSTM"), **GRAPHED)[2]
         assert not graphed.POOL.idle
-        held = tape.tape.held
+        loop = tape.tape.loop
         del tape
-        assert graphed.POOL.idle == [held]
+        assert graphed.POOL.idle == [loop]
         tape = run(*given("LSTM", seed=1), **GRAPHED)[2]
-        assert tape.tape.held is held and not graphed.POOL.idle
+        assert tape.tape.loop is loop and not graphed.POOL.idle
         run(*given("LSTM"), keep=False, **GRAPHED)
-        assert [held.key.keep for held in graphed.POOL.idle] == [False]
+        assert [loop.key.keep for loop in graphed.POOL.idle] == [False]
     finally:
         gc.enable()
 
 
 def test_the_pool_is_bounded(seen, monkeypatch):
-    monkeypatch.setattr(graphed.POOL, "most", 2)
+    monkeypatch.setattr(graphed.POOL, "capacity", 2)
     cell, p, xs, s = given("LSTM")
     for steps in (3, 4, 5, 3, 6):
         run(cell, p, xs[:steps], s, keep=False, **GRAPHED)
         assert len(graphed.POOL.idle) <= 2
-    assert [len(held.key.order) for held in graphed.POOL.idle] == [3, 6]
+    assert [len(loop.key.order) for loop in graphed.POOL.idle] == [3, 6]
     graphed.clear()
     assert not graphed.POOL.idle
     gc.collect()
@@ -202,7 +202,7 @@ def test_what_is_recorded_apart():
                  ((cell, p, xs, s), {"kernels": False})]
         tapes = [run(*args, **options, **GRAPHED) for args, options in calls for _ in range(2)]
         assert_same(*(to("cpu", run(*calls[-1][0], **calls[-1][1], **c)[:2]) for c in (GRAPHED, STEPPED)))
-        keys = [held.key for held in graphed.POOL.idle] + [t.tape.held.key for *_, t in tapes if t]
+        keys = [loop.key for loop in graphed.POOL.idle] + [t.tape.loop.key for *_, t in tapes if t]
         assert len(set(keys)) == len(calls)
 
 
@@ -225,14 +225,14 @@ def test_streams(seen):
     grads = run_back(tape, ys, new)
     assert_same((to("cpu", (ys, new)), to("cpu", grads)), want)
     assert seen.log == [("record", one.ptr), ("wait", 0), ("launch", 0), ("record", 0), ("wait", one.ptr)]
-    held = tape.tape.held
+    loop = tape.tape.loop
     del tape
-    assert run(*args, **GRAPHED)[2].tape.held is not held
+    assert run(*args, **GRAPHED)[2].tape.loop is not loop
     with one:
-        assert run(*args, **GRAPHED)[2].tape.held is held
+        assert run(*args, **GRAPHED)[2].tape.loop is loop
         run(*args, keep=False, **GRAPHED)
     # one workspace for all graphs of a stream
-    rooms = [(held.stream.ptr, g.room) for held in graphed.POOL.idle for g in (held.ahead, held.back) if g]
+    rooms = [(loop.stream.ptr, g.workspace) for loop in graphed.POOL.idle for g in (loop.forward_graph, loop.backward_graph) if g]
     assert [stream for stream, _ in rooms] == [0, one.ptr, one.ptr, one.ptr]
     assert len(set(rooms)) == len({room for _, room in rooms}) == 2
 
@@ -249,8 +249,8 @@ def test_it_runs_only_when_asked_for(seen):
     cell, p, xs, s = given("LSTM")
     assert "graphed" not in rnnref.explain(cell, xs)
     assert rnnref.explain(cell, xs, **GRAPHED).splitlines()[:2] == [
-        "graphed: runs", "tier: 1, products and kernels step by step, launched as one CUDA graph"]
-    with pytest.raises(rnnref.NotSupported, match="no kernel has been written for NormOfSum"):
+        "graphed: runs", "on the GPU: products and kernels, step by step, launched as one CUDA graph"]
+    with pytest.raises(rnnref.NotSupported, match="no kernel has been written for LayerNormLSTM"):
         run(*given("LSTM on a norm of the sum"), paths=("graphed",))
 
 
@@ -265,4 +265,4 @@ def test_without_capture_it_is_refused(monkeypatch):
         call = Call("cupy", (T, B, I), np.dtype("float32"))
         assert stepped.refuses(LSTM(), call) is None and "captures no streams" in graphed.refuses(LSTM(), call)
     monkeypatch.setattr("sys.platform", "win32")
-    assert why_no_capture() == "cuBLAS is looked for by its name on Linux, this is win32"
+    assert why_no_capture() == "cuBLAS is loaded by its name on Linux, this is win32"

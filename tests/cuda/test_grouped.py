@@ -35,7 +35,7 @@ def test_laws(name, where, reverse, kernels):
     trial = Trial(replace(case(name), **WAYS[where], reverse=reverse, device="gpu"))
     for number in (1, 3, 4, 5, 6, 7, 8, 9):
         check_law(trial, number)
-    assert any("CudaGrouped" in ran for ran in trial.outcomes)
+    assert any("Grouped: cuBLAS" in ran for ran in trial.outcomes)
 
 
 @pytest.mark.parametrize("groups, blocks, i, o, lead", ((1, 1, 3, 2, (4,)), (2, 4, 2, 3, (5, 3)), (3, 1, 4, 2, (1,)),
@@ -81,7 +81,7 @@ def test_modes(mode, arithmetic, kernels):
 def test_what_runs_is_said(kernels):
     call = Call("cupy", (T, B, 4), np.dtype("float32"), sm=90, units=6)
     said = rnnref.explain(GLSTM(groups=2), call, mode="tf32").splitlines()
-    assert "Grouped: CudaGrouped in its place" in said and "hoisted: runs" in said
+    assert "Grouped: cuBLAS product" in said and "hoisted: runs" in said
     assert "stepped: the map Grouped is not a product of matrices" in said
     made = plan(GLSTM(groups=2), call, mode="tf32").cell
     assert made.inputs == CudaGrouped("W", "b", 2, 4, "tf32") and made.recurrent == CudaGrouped("R", None, 2, 4, "tf32")

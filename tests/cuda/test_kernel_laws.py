@@ -31,8 +31,8 @@ def cupy():
         yield module
 
 
-def twins_of(trial):
-    return [words for words in trial.choices if "Cuda" in words]
+def runs_with_kernels(trial):
+    return [path for path in trial.choices if "CUDA kernel" in path]
 
 
 def by_kernels(thing):
@@ -59,7 +59,7 @@ def test_the_cells_that_everybody_uses_are_among_them():
 @pytest.mark.parametrize("name, where, reverse", WITH_LENGTHS + WITH_HOLES)
 def test_laws(name, where, reverse):
     trial = Trial(replace(case(name), **WAYS[where], reverse=reverse, device="gpu"))
-    assert twins_of(trial)
+    assert runs_with_kernels(trial)
     for number in LAWS:
         if number not in BREAKS.get(name, ()):
             check_law(trial, number)
@@ -104,8 +104,8 @@ def test_storage(name, dtype):
 
 def test_what_runs_is_said(cupy, monkeypatch):
     x = cupy.zeros((2, 3, 4), "float32")
-    assert "LSTM: CudaLSTM in its place" in explain(LSTM(), x)
-    assert "GRUBefore: CudaGRUBefore in its place" in explain(GRU(reset="before"), x)
+    assert "LSTM: CUDA kernel" in explain(LSTM(), x)
+    assert "GRU: CUDA kernel" in explain(GRU(reset="before"), x)
     assert "GRU: gate='swish': the kernels of GRU have sigmoid only" in explain(GRU(gate="swish"), x)
     assert "the kernels of GRU have tanh only" in explain(GRU(reset="before", candidate="relu"), x)
     monkeypatch.delattr(cupy, "RawModule")

@@ -8,8 +8,8 @@ import pytest
 
 import rnnref
 from rnnref.cells import LSTM
-from rnnref.cuda import occupancy, precision
-from rnnref.cuda_loops import onchip, tiling
+from rnnref.cuda import precision
+from rnnref.cuda_loops import occupancy, onchip, tiling
 from rnnref.cuda_loops.choice import Problem, choose
 from rnnref.cuda_loops.tiling import Task, _count_waves, at_once, cluster_sizes
 from rnnref.loops.plan import Call, describe_call
@@ -67,7 +67,7 @@ def card(monkeypatch):
             get_function=lambda name: function), raising=False)
         monkeypatch.setattr(cupy.cuda, "Device", Device, raising=False)
         monkeypatch.setattr(strict.ndarray, "device", Device())
-        occupancy.ask.cache_clear()
+        occupancy.count_clusters.cache_clear()
 
         def made(answers):
             lib = Driver(answers)
@@ -75,7 +75,7 @@ def card(monkeypatch):
             lib.function, lib.allowed = function, allowed
             return lib
         yield made
-        occupancy.ask.cache_clear()
+        occupancy.count_clusters.cache_clear()
 
 
 def test_a_card_is_asked_once_for_every_size_with_blocks_that_fill_a_multiprocessor(card):
@@ -83,7 +83,7 @@ def test_a_card_is_asked_once_for_every_size_with_blocks_that_fill_a_multiproces
     assert [occupancy.clusters(x) for _ in range(3)] == [tuple(ANSWERS.items())] * 3
     assert lib.asked == [(4711, 227 << 10, blocks) for blocks in (1, 2, 4, 8, 16)]
     assert lib.function.max_dynamic_shared_size_bytes == 227 << 10 and lib.allowed == [(4711, 14, 1)]
-    occupancy.ask(1, 90)                          # another card
+    occupancy.count_clusters(1, 90)                          # another card
     assert len(lib.asked) == 10
 
 
@@ -98,10 +98,10 @@ def test_cards_without_clusters_are_not_asked_and_others_for_what_they_have(sm, 
 
 def test_a_size_that_cannot_be_is_none_and_other_errors_are_warned_of(card):
     card(ANSWERS | {16: 912})
-    assert dict(occupancy.ask(0, 90))[16] == 0
+    assert dict(occupancy.count_clusters(0, 90))[16] == 0
     card(ANSWERS | {8: 999})
     with pytest.warns(RuntimeWarning, match="clusters of 8 blocks run at once .CUDA error 999"):
-        assert 8 not in dict(occupancy.ask(1, 90))
+        assert 8 not in dict(occupancy.count_clusters(1, 90))
 
 
 def test_the_answer_reaches_the_plan(card):
@@ -111,13 +111,13 @@ def test_the_answer_reaches_the_plan(card):
     assert (call.sm, dict(call.clusters)) == (90, ANSWERS)
     said = dict(line.split(": ", 1) for line in rnnref.explain(LSTM(), call).splitlines())
     assert said["clusters at once"] == (
-        "132 of 1 block, 66 of 2 blocks, 29 of 4 blocks, 14 of 8 blocks, 7 of 16 blocks, as the card's driver says")
+        "132 of 1 block, 66 of 2 blocks, 29 of 4 blocks, 14 of 8 blocks, 7 of 16 blocks, as the driver reports")
     s = rnnref.to("gpu", LSTM().zeros(64, 512))
     assert onchip._problem_of_arrays([(LSTM(), None, s, False)], xs, True).clusters == call.clusters
     # 8 clusters of 16 blocks have 8 rows each; 7 have 10, so that all run at the same time
     problem = Problem(100, 64, 256, 512, 4, "float32", sm=90)
-    assert [t.group for t in choose(problem).ways] == [8, 8]
-    assert [t.group for t in choose(problem._replace(clusters=call.clusters)).ways] == [10, 10]
+    assert [t.group for t in choose(problem).tilings] == [8, 8]
+    assert [t.group for t in choose(problem._replace(clusters=call.clusters)).tilings] == [10, 10]
 
 
 TASK = Task("Ahead", 4, 256, 33, "float", "float", 90)
@@ -136,7 +136,7 @@ def test_a_size_of_which_no_cluster_fits_is_not_taken():
     assert tiling.choose_tiling(task._replace(clusters=((8, 16), (16, 0)))) is None
     assert tiling.choose_tiling(task._replace(n=256, clusters=((8, 16), (16, 0)))).blocks == 8
     none = Problem(100, 1, 256, 512, 4, "float32", sm=90, clusters=tuple((b, 0) for b in cluster_sizes(90)))
-    assert choose(none).tier == 1 and "too large for the registers and shared memory" in choose(none).why_not[2]
+    assert choose(none).method == "stepped" and "too large for the registers and shared memory" in choose(none).why_not["clusters"]
 
 
 def test_a_measured_card_stands_for_others_of_its_kind_until_they_are_asked(monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 import rnnref
 from rnnref.cells import GRU, LSTM, Bidirectional, SimpleRNN
 from rnnref.check.tolerance import tolerance
-from rnnref.cuda_loops import choice, stepped, whole
+from rnnref.cuda_loops import choice, onchip, stepped
 from rnnref.loops.plan import describe_call, plan
 from rnnref.loops.run import run, run_back
 from rnnref.testing.assertions import assert_close, assert_same
@@ -115,15 +115,15 @@ def test_a_row_does_not_depend_on_the_others(name, mode, kernels):
 def test_inference_keeps_nothing(name, kernels, monkeypatch):
     cell, (given, mask, d) = CELLS[name][0], inputs(CELLS[name][0], 13, 5)
     want, told = both_ways(cell, given, mask, d, **PATH), []
-    launch = whole.launch_sequence
-    monkeypatch.setattr(whole, "launch", lambda ones, *rest: told.append(ones) or launch(ones, *rest))
+    launch = onchip.launch_sequence
+    monkeypatch.setattr(onchip, "launch_sequence", lambda ones, *rest: told.append(ones) or launch(ones, *rest))
     assert_same(both_ways(cell, given, mask, d, keep=False, **PATH)[:2], want[:2])
     assert {name for name, a in told[0][0].arrays.items() if a is not None and a.ndim > 2} == {"ax", "y"}
 
 
 def test_two_directions_are_one_launch(kernels, monkeypatch):
-    told, launch = [], whole.launch_sequence
-    monkeypatch.setattr(whole, "launch", lambda ones, *rest: told.append(len(ones)) or launch(ones, *rest))
+    told, launch = [], onchip.launch_sequence
+    monkeypatch.setattr(onchip, "launch_sequence", lambda ones, *rest: told.append(len(ones)) or launch(ones, *rest))
     for cells in ((GRU(), GRU()), (LSTM(peepholes=True), LSTM(peepholes=True, forget_bias=0.5))):
         cell = Bidirectional(cells)
         parts = [inputs(one, 9, 5, seed=k) for k, one in enumerate(cells)]
@@ -159,10 +159,10 @@ def test_it_goes_back_step_by_step_where_that_is_faster(kernels, monkeypatch):
     cell, (given, mask, d) = LSTM(), inputs(LSTM(), 7, 3)
     want, went = both_ways(cell, given, mask, d, **PATH), []
     one_way = choice.plan_clusters
-    monkeypatch.setattr(choice, "clusters", lambda problem: (*one_way(problem)[:2], (one_way(problem)[2][0], None)))
+    monkeypatch.setattr(choice, "plan_clusters", lambda problem: (*one_way(problem)[:2], (one_way(problem)[2][0], None)))
     forget()
     back = stepped.run_backward
-    monkeypatch.setattr(stepped, "back", lambda *given: went.append(1) or back(*given))
+    monkeypatch.setattr(stepped, "run_backward", lambda *given: went.append(1) or back(*given))
     near(both_ways(cell, given, mask, d, **PATH), want, "float32")
     assert went
     p, xs, s = to("gpu", given)
@@ -194,7 +194,7 @@ def test_it_is_the_first_choice_and_says_what_it_does(kernels):
     given, mask, d = inputs(LSTM(), 7, 3)
     p, xs, s = to("gpu", given)
     said = dict(plan(LSTM(), describe_call(xs, s=s)).notes)
-    assert said["onchip"] == "runs" and said["tier"] == "2, R held on chip"
+    assert said["onchip"] == "runs" and said["on the GPU"] == "R held on chip"
     for way in ("forward kernel", "backward kernel"):
         for words in ("multiply-add; 2 blocks of", "units for 1 of 3 rows", "registers of a thread", "of shared memory",
                       "microseconds a step (estimate)"):
@@ -202,15 +202,15 @@ def test_it_is_the_first_choice_and_says_what_it_does(kernels):
 
 
 @pytest.mark.parametrize("cell, change, says", (
-    (GRU(reset="before"), {}, "GRUBefore is not two maps and a rule: not built yet"),
+    (GRU(reset="before"), {}, "GRUBefore is not two maps and a rule (GatedCell): not implemented"),
     (SimpleRNN(activation="relu"), {}, "activation='relu'"),
-    (LSTM(), {"keep": "states"}, "recompute keeps states only"),
+    (LSTM(), {"keep": "states"}, "recompute keeps states alone"),
     (LSTM(), {"home": "numpy"}, "arrays are in main memory"),
-    (LSTM(), {"sm": 80, "units": 512}, "clusters of blocks came with compute capability 9.0, this card has 8.0"),
+    (LSTM(), {"sm": 80, "units": 512}, "clusters of blocks need compute capability 9.0, this card has 8.0"),
     (LSTM(), {"units": 2048}, "R is 67.1 MB, too large for the registers and shared memory of a cluster"),
-    (Bidirectional((LSTM(), GRU())), {"units": (7, 7)}, "two directions with cells of two kinds or sizes"),
-    (Bidirectional((LSTM(), LSTM())), {"units": (7, 8)}, "two directions with cells of two kinds or sizes"),
-    (Bidirectional((LSTM(), LSTM(projection=2))), {"units": (7, 7)}, "Projected is not two maps and a rule"),
+    (Bidirectional((LSTM(), GRU())), {"units": (7, 7)}, "cells of two kinds or sizes need two launches"),
+    (Bidirectional((LSTM(), LSTM())), {"units": (7, 8)}, "cells of two kinds or sizes need two launches"),
+    (Bidirectional((LSTM(), LSTM(projection=2))), {"units": (7, 7)}, "ProjectedCell is not two maps and a rule (GatedCell)"),
     (Bidirectional((LSTM(), LSTM())), {"home": "numpy"}, "arrays are in main memory"),
 ))
 def test_refusals(cell, change, says, kernels):

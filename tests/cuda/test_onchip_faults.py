@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from rnnref.check.tolerance import tolerance
-from rnnref.cuda_loops import whole
+from rnnref.cuda_loops import onchip
 from rnnref.testing.case import PLAIN
 from tests.kernels import sanitized
 from tests.kernels.faults import planted_text
@@ -50,8 +50,8 @@ def test_a_fault_is_seen(name, right):
 
 
 def test_too_little_shared_memory_is_seen(right, monkeypatch):
-    shared = whole.count_shared_bytes
-    monkeypatch.setattr(whole, "shared", lambda t, task: shared(t, task) - 4)
+    shared = onchip.count_shared_bytes
+    monkeypatch.setattr(onchip, "count_shared_bytes", lambda t, task: shared(t, task) - 4)
     assert "shared memory was written past its end" in seen("fma", False, right)
 
 

@@ -33,7 +33,7 @@ def near(got, want, arithmetic):
 SHAPES = (
     ((1,), 1, 1, {}), ((1,), 33, 5, {}), ((2,), 3, 7, {}), ((2,), 13, 2, {"WARPS": (1,)}),
     ((4,), 21, 9, {"ROWS": (4,)}),
-    ((8,), 29, 3, {}), ((16,), 61, 2, {}), ((2,), 40, 6, {"OTHERS": {"Ahead": 215, "Back": 215}}),
+    ((8,), 29, 3, {}), ((16,), 61, 2, {}), ((2,), 40, 6, {"_OTHER_REGISTERS": {"Ahead": 215, "Back": 215}}),
     ((2,), 17, 70, {"PROCESSORS": {90: 4}, "WARPS": (2,)}), ((4,), 3, 2, {}))
 
 
@@ -50,7 +50,7 @@ def test_sizes(name, blocks, n, rows, limits, kernels):
 @pytest.mark.parametrize("mode, arithmetic", (("tf32", "tf32"), ("fp16", "float16"), ("bf16", "bfloat16")))
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("blocks, n, rows, limits", (
-    ((1,), 9, 3, {}), ((2,), 37, 11, {}), ((8,), 50, 2, {}), ((2,), 40, 9, {"OTHERS": {"Ahead": 200, "Back": 200}})))
+    ((1,), 9, 3, {}), ((2,), 37, 11, {}), ((8,), 50, 2, {}), ((2,), 40, 9, {"_OTHER_REGISTERS": {"Ahead": 200, "Back": 200}})))
 def test_tensor_cores(name, mode, arithmetic, blocks, n, rows, limits, kernels):
     """The same factors are rounded to the same digits as by the products of the stepped path."""
     cell, (given, mask, d) = CELLS[name][0], inputs(CELLS[name][0], n, rows)
@@ -79,7 +79,7 @@ def chosen(cell, given, mode="fp32", keep=True):
     """The tilings ahead and back."""
     p, xs, s = to("gpu", given)
     call = describe_call(xs, keep=keep, s=s)._replace(mode=mode)
-    return choice.choose(choice.problem_of(cell, call, None)).ways
+    return choice.choose(choice.problem_of(cell, call, None)).tilings
 
 
 @settings(max_examples=60, deadline=None)

@@ -268,7 +268,7 @@ def test_the_convolution_is_its_text(lead, options, dtype, cublas):
 
 def test_what_runs_is_said(cublas):
     said = rnnref.explain(ConvLSTM(kernel=(3,)), CALL._replace(shape=(T, B, 4, I)), mode="tf32").splitlines()
-    assert {"Conv: CudaConv in its place", "hoisted: runs",
-            "mode: tf32, factors rounded to 10 bits of mantissa, summed in float32"} <= {*said}
+    assert {"Conv: cuBLAS product", "hoisted: runs",
+            "mode: tf32, operands rounded to 10 bits of mantissa, summed in float32"} <= {*said}
     made = plan(Attention(ConvLSTM(kernel=(3,)), length=2), CALL, mode="tf32").cell
     assert {m.mode for m in (made.input_map, made.memory, made.query, made.output_map, made.cell.inputs)} == {"tf32"}

@@ -51,9 +51,9 @@ def test_the_smallest_kernels_come_first(tmp_path, monkeypatch, capfd):
 
 @pytest.mark.kernels
 def test_the_smallest_kernels_run(capsys):
-    from tests.support import blas
     from tests.bench import smallest
     from tests.shim.double import with_kernels
+    from tests.support import blas
     with with_kernels(), blas.install():
         smallest.run_all(sm=90)
     assert capsys.readouterr().out.count("blocks: ran") == len(smallest.CASES)

@@ -8,7 +8,7 @@ import pytest
 import rnnref
 from rnnref.cells import GRU, LSTM, ProjectedCell, SimpleRNN
 from rnnref.cuda import pointwise
-from rnnref.cuda.hold import LaunchArrays
+from rnnref.cuda.launch import LaunchArrays
 from rnnref.cuda.step_launches import find_step
 from rnnref.cuda_loops import stepped
 from rnnref.loops.plan import Call, plan
@@ -188,9 +188,9 @@ def test_product_refuses(cublas):
     a = cupy.asarray(np.ones((3, 3), "float32"))
     with pytest.raises(rnnref.DeviceError, match="main memory"):
         matmul(a.get(), a.get())
-    with pytest.raises(rnnref.ShapeError, match="factors have shapes"):
+    with pytest.raises(rnnref.ShapeError, match="the operands have shapes"):
         matmul(a, a[:2])
-    with pytest.raises(rnnref.ShapeError, match="side by side"):
+    with pytest.raises(rnnref.ShapeError, match="adjacent"):
         matmul(a, a, out=a.T)
     with pytest.raises(rnnref.DtypeError, match="expected one dtype"):
         matmul(a, a.astype("float64"))
@@ -214,7 +214,7 @@ def test_modes_that_are_refused_on_the_gpu(kernels):
             (call._replace(dtype=np.dtype("float16")), {"mode": "bf16"}, "it is for float32 and bfloat16"),
             (call._replace(dtype=np.dtype("float32"), sm=75), {"mode": "tf32"},
              "compute capability 8.0, this card has 7.5"),
-            (call._replace(dtype=np.dtype("float32")), {"mode": "tf32", "kernels": False}, "kernels=False is the text")):
+            (call._replace(dtype=np.dtype("float32")), {"mode": "tf32", "kernels": False}, "with kernels=False the products are CuPy's own")):
         with pytest.raises(rnnref.NotSupported, match=says):
             plan(LSTM(), call, **choice)
 
@@ -228,19 +228,19 @@ def test_without_cublas_a_mode_is_refused_and_nothing_else():
 
 
 @pytest.mark.parametrize("cell, change, says", (
-    (CELLS["Dropout, no masks"][0], {}, "Dropout is not two maps and a rule: not built yet"),
+    (CELLS["Dropout, no masks"][0], {}, "Dropout is not two maps and a rule (GatedCell): not implemented"),
     (GRU(reset="before", gate="swish"), {}, "gate='swish': the kernels of GRU have sigmoid only"),
     (LSTM(projection=2, candidate="relu"), {}, "candidate='relu': the kernels of LSTM have tanh only"),
-    (ProjectedCell(GRU(), projection=2), {}, "GRU sees the old h itself, which is not as wide when it is projected"),
+    (ProjectedCell(GRU(), projection=2), {}, "GRU reads the old h itself, whose width changes when it is projected"),
     (ProjectedCell(GRU(reset="before"), projection=2), {}, "GRUBefore is not two maps and a rule"),
-    (ProjectedCell(LSTM(), projection=2, map=Dense("P", "bP")), {}, "the projection has a bias: not built yet"),
-    (ProjectedCell(LSTM(), projection=2, map=Diagonal("P")), {}, "the map Diagonal is not a product of matrices"),
+    (ProjectedCell(LSTM(), projection=2, map=Dense("P", "bP")), {}, "a projection with a bias is not implemented"),
+    (ProjectedCell(LSTM(), projection=2, map=Diagonal("P")), {}, "the map Diagonal is not a matrix product"),
     (GRU(reset="before"), {"home": "numpy"}, "arrays are in main memory"),
-    (LSTM(projection=2), {"keep": "states"}, "recompute keeps states only"),
+    (LSTM(projection=2), {"keep": "states"}, "recompute keeps states alone"),
     (GRU(reset="before"), {"extra": True}, "takes no extra"),
     (SimpleRNN(activation="relu"), {}, "activation='relu'"),
-    (CELLS["LSTM on a norm of the sum"][0], {}, "no kernel has been written for NormOfSum"),
-    (LSTM(), {"keep": "states"}, "recompute keeps states only"),
+    (CELLS["LSTM on a norm of the sum"][0], {}, "no kernel has been written for LayerNormLSTM"),
+    (LSTM(), {"keep": "states"}, "recompute keeps states alone"),
     (LSTM(), {"extra": True}, "takes no extra"),
     (LSTM(), {"dtype": np.dtype("longdouble")}, "cuBLAS has no"),
 ))
@@ -253,7 +253,7 @@ def test_refusals(cell, change, says):
 def test_the_host_looks_at_the_first_step_only(kernels, monkeypatch):
     """What a step costs on the host does not grow with what Python would have to look at."""
     seen = []
-    monkeypatch.setattr(pointwise, "Hold", lambda *args: seen.append(args) or LaunchArrays(*args))
+    monkeypatch.setattr(pointwise, "LaunchArrays", lambda *args: seen.append(args) or LaunchArrays(*args))
     both("LSTM", where="lengths", **GPU)
     assert len(seen) == 2
 

@@ -44,8 +44,8 @@ def test_what_is_dealt_out_is_all_there_is_and_fits_its_card(task):
     one = compute_share(t, task)
     assert t.blocks * t.units >= task.n and t.pairs * t.threads >= t.group * t.units and 1 <= t.group <= task.rows
     across = 16 * t.warps if t.engine == "mma" else t.warps * (32 // t.split)
-    assert across * one.C >= one.columns and 0 <= t.held <= one.K
-    assert t.engine == "fma" or (task.S != "float" and task.sm >= 80 and t.at_a_time % 8 == 0)
+    assert across * one.C >= one.columns and 0 <= t.register_count <= one.K
+    assert t.engine == "fma" or (task.S != "float" and task.sm >= 80 and t.rows_at_once % 8 == 0)
     assert t.blocks <= (1 if task.sm < 90 else 16 if task.sm in (90, 100) else 8)
     grid = -(-task.rows // t.group) * t.blocks, 2
     assert why_no_launch(CARDS[task.sm], grid, (t.threads, 1), count_shared_bytes(t, task)) is None

@@ -89,7 +89,7 @@ def test_what_runs_is_what_is_said(name):
     cell, _, xs, *_ = case(name, "odd")
     said = rnnref.explain(cell, to("gpu", xs), **BY_STEPS).splitlines()
     assert "stepped: runs" in said and any(line.startswith("mode: fp32") for line in said)
-    assert ("Dense: CudaDense in its place" in said) and any("Cuda" in line and "Dense" not in line for line in said)
+    assert "Dense: cuBLAS product" in said and any(line.endswith(": CUDA kernel") for line in said)
 
 
 @pytest.mark.parametrize("mode", ARITHMETIC)

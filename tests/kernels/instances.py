@@ -3,7 +3,7 @@ import numpy as np
 
 from rnnref.cuda import pointwise, reset_before
 from rnnref.cuda.kernel_table import kernel_row_of
-from rnnref.cuda_loops import whole
+from rnnref.cuda_loops import onchip
 from rnnref.cuda_loops.tiling import Task, choose_tiling
 from rnnref.rules.elman import ElmanRule
 from rnnref.rules.gru import GRURule
@@ -57,4 +57,4 @@ def both_ways(rule, S, rows, n, sm):
         task = Task(way, len(rule.gates), n, rows, "double" if S == "double" else "float", S, sm)
         t = choose_tiling(task)
         if t is not None:
-            yield whole.make_kernel(rule, task, t, W), t, task
+            yield onchip.make_kernel(rule, task, t, W), t, task

@@ -2,8 +2,8 @@
 from contextlib import contextmanager
 from unittest import mock
 
-from rnnref.cuda import occupancy, precision
-from rnnref.cuda_loops import choice, tiling
+from rnnref.cuda import precision
+from rnnref.cuda_loops import choice, occupancy, tiling
 from rnnref.loops import plan
 
 
@@ -14,10 +14,10 @@ def card(blocks=tiling.BLOCKS, sm=90, **limits):
     sm: of the card; None: of the one that there is.  limits: constants of tiling.py to take in the place of its own.
     """
     limits = {"BLOCKS": tuple(blocks), **limits}
-    real, ask = precision.architecture, occupancy.ask
+    real, ask = precision.architecture, occupancy.count_clusters
     with mock.patch.object(precision, "architecture", lambda a: sm or real(a)), \
-            mock.patch.object(occupancy, "ask", lambda *card: () if sm else ask(*card)), \
-            mock.patch.multiple(choice, STEPS=1, NODE=1e3), mock.patch.multiple(tiling, **limits):
+            mock.patch.object(occupancy, "count_clusters", lambda *card: () if sm else ask(*card)), \
+            mock.patch.multiple(choice, MIN_STEPS=1, LAUNCH_MICROSECONDS=1e3), mock.patch.multiple(tiling, **limits):
         forget()
         yield
     forget()

@@ -12,9 +12,9 @@ from tests.kernels.onchip import card
 # (cell, mode, what of the tiling is not as it would be on a card): by multiply-add with half of R in shared memory, on
 # tensor cores, and there with most of R in shared memory
 CASES = {"fma": (LSTM(peepholes=True), "fp32", {"PROCESSORS": {90: 2}, "SPLITS": (8,), "ROWS": (1,), "WARPS": (4,),
-                                                "OTHERS": {"Ahead": 221, "Back": 225}}),
+                                                "_OTHER_REGISTERS": {"Ahead": 221, "Back": 225}}),
          "mma": (GRU(), "bf16", {"PROCESSORS": {90: 2}, "ROWS": ()}),
-         "mma, rest": (GRU(), "tf32", {"PROCESSORS": {90: 2}, "ROWS": (), "OTHERS": {"Ahead": 222, "Back": 216}})}
+         "mma, rest": (GRU(), "tf32", {"PROCESSORS": {90: 2}, "ROWS": (), "_OTHER_REGISTERS": {"Ahead": 222, "Back": 216}})}
 SIZES = 29, 5, 4                                  # units, rows, steps: units that fill no block, rows no cluster
 ORDERS = ("fifo", 1), ("lifo", 1), ("random", 1), ("random", 2)
 PATH = {"paths": ("onchip",)}

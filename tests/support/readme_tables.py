@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from rnnref.cells import CATALOG, EXAMPLES
-from rnnref.loops.plan import KERNEL_MAPS, Call, plan
+from rnnref.loops.plan import CUDA_KERNEL, Call, plan
 from tests.support.floors import list_floors
 from tests.tf1.test_golden_tf1 import FILES, Arrays, check_file
 
 ROOT = Path(__file__).parents[2]
-MAPS = [name for _, name in KERNEL_MAPS]          # GPU versions of maps carry a math mode, they fuse nothing
 PATHS = {"onchip": "on chip", "stepped": "stepped"}
 CALL = Call("cupy", (100, 64, 256), np.dtype("float32"), sm=90, units=512)
 
@@ -44,8 +43,8 @@ def on_a_gpu(name, make):
     chosen = plan(make(**EXAMPLES.get(name, {})), CALL)
     if chosen.path in PATHS:
         return PATHS[chosen.path]
-    rules = [what for what, became in chosen.notes if became.endswith("in its place") and what not in MAPS]
-    return f"kernel for {rules[0].removesuffix('Rule')}" if rules else "plain"
+    rules = [what for what, became in chosen.notes if became == CUDA_KERNEL]
+    return f"kernel for {rules[0]}" if rules else "plain"
 
 
 def golden_table():

@@ -277,7 +277,7 @@ def forget(cublas, graphed):
     """What is kept from one call to the next."""
     graphed.clear()
     cublas.get_handle.cache_clear()
-    cublas.library.cache_clear()
+    cublas.load_library.cache_clear()
     cublas.WORKSPACES.clear()                       # a tape of another test may still live
     from rnnref.cuda import matmul
     matmul.load_cublas.cache_clear()

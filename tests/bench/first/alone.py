@@ -6,7 +6,7 @@ from unittest import mock
 import numpy as np
 
 import rnnref
-from rnnref.cuda_loops import whole
+from rnnref.cuda_loops import onchip
 
 SPIN = """extern "C" __global__ void spin(long long clocks) {
   const long long start = clock64();
@@ -21,10 +21,10 @@ def timed(times):
     """Launches inside append (way, start, end).  The card is kept busy until both events and the kernel are on the
     stream, so nothing of the host is between them."""
     import cupy
-    spin, ready = cupy.RawModule(code=SPIN, options=("-std=c++17",)).get_function("spin"), whole._configure
+    spin, configure = cupy.RawModule(code=SPIN, options=("-std=c++17",)).get_function("spin"), onchip._configure
 
     def timing(which, *args):
-        kernel = ready(which, *args)
+        kernel = configure(which, *args)
 
         def launch(*how, **more):
             start, end = cupy.cuda.Event(), cupy.cuda.Event()
@@ -34,7 +34,7 @@ def timed(times):
             end.record()
             times.append((which.way, start, end))
         return launch
-    with mock.patch.object(whole, "ready", timing):
+    with mock.patch.object(onchip, "_configure", timing):
         yield
 
 

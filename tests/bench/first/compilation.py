@@ -3,7 +3,7 @@ import multiprocessing
 import time
 
 from rnnref.cuda import launch
-from rnnref.cuda_loops import choice, whole
+from rnnref.cuda_loops import choice, onchip
 from tests.bench.first import results, smoke, timing
 from tests.kernels.instances import dtype, kernels
 from tests.kernels.onchip import card
@@ -13,9 +13,9 @@ def of_sequence(cell, size, dtype_, mode, sm):
     """The kernels of a whole sequence, as the plan chooses them."""
     one, directions = (cell.cells[0], 2) if hasattr(cell, "cells") else (cell, 1)
     problem = choice.Problem(*size, len(getattr(one, "gates", "")), dtype_, mode, sm, directions=directions)
-    for way, t in zip(("Ahead", "Back"), choice.choose(problem).ways):
+    for way, t in zip(("Ahead", "Back"), choice.choose(problem).tilings):
         if t is not None:
-            yield whole.make_kernel(one.rule, problem.task(way), t, dtype(dtype_))
+            yield onchip.make_kernel(one.rule, problem.task(way), t, dtype(dtype_))
 
 
 def wanted(sm):
