@@ -1,31 +1,40 @@
-"""Results that are kept from one call to the next, because neither the cell nor the shapes have changed.
+"""Decorators that keep results from one call to the next, for cells that cannot change.
 
-A cell counts as the object that it is.  Two that compare equal may still compute differently: a forget bias of 1.0
-leaves float32 as it is, the equal numpy.float64(1.0) does not.
+Cells are compared by identity.  Two that are equal may still compute differently: a forget bias of 1.0 leaves float32
+as it is, the equal numpy.float64(1.0) does not.
 """
 from dataclasses import fields, is_dataclass
 from functools import lru_cache, wraps
-from typing import Any
+from typing import Any, Callable
 
 import numpy
 
 from .shapes import signature
 
-FIXED = (bool, int, float, complex, str, bytes, type, type(None), numpy.generic, numpy.dtype)
+_CONSTANT_TYPES = (bool, int, float, complex, str, bytes, type, type(None), numpy.generic, numpy.dtype)
 
 
-def is_constant(thing):
-    """Whether nothing in it can change: a frozen dataclass, a tuple or a plain value, all the way down."""
+def is_constant(thing: Any) -> bool:
+    """True if nothing in it can change: a frozen dataclass, a tuple or a plain value, at every depth."""
     if isinstance(thing, tuple):
         return all(map(is_constant, thing))
     if is_dataclass(thing) and not isinstance(thing, type):
         frozen = getattr(type(thing), "__dataclass_params__").frozen
         return frozen and all(is_constant(getattr(thing, f.name)) for f in fields(thing))
-    return isinstance(thing, FIXED)
+    return isinstance(thing, _CONSTANT_TYPES)
 
 
-class Identity:
-    """An object as a key, equal to itself alone.  It holds the object: no other can come to have its id."""
+def is_hashable(value: Any) -> bool:
+    """True if `value` can be the key of a dict."""
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+class _Identity:
+    """An object as a key that equals no other object.  It holds the object, so its id stays in use."""
     __slots__ = "thing",
 
     def __init__(self, thing):
@@ -38,63 +47,55 @@ class Identity:
         return self.thing is other.thing
 
 
-class Changeable(Exception):
-    """The thing may be another when it is asked about again."""
+class _NotConstant(Exception):
+    """The object can change, so no result for it is kept."""
 
 
-def is_hashable(value):
-    try:
-        hash(value)
-    except TypeError:
-        return False
-    return True
+def memoize(maxsize: int) -> Callable:
+    """A decorator that keeps the last `maxsize` results of f(thing, *args), where `thing` is constant.
 
-
-def remember(most: int) -> Any:
-    """A decorator: the last `most` results of f(thing, *args) are kept, for things that are constant.
-
-    args are compared by their values.  Where they have no hash, or the thing can change, f is called each time; what it
-    raises is never kept.  Threads may call it side by side.
+    `thing` is compared by identity, args by their values.  Where args cannot be hashed or `thing` can change, f is
+    called each time; exceptions are never kept.  Safe in several threads.
     """
     def decorate(f):
-        @lru_cache(most)
-        def known(one, *args):
-            if not is_constant(one.thing):
-                raise Changeable                  # so that it is not held either
-            return f(one.thing, *args)
+        @lru_cache(maxsize)
+        def cached(key, *args):
+            if not is_constant(key.thing):
+                raise _NotConstant                # an exception leaves nothing in the cache, not even the object
+            return f(key.thing, *args)
 
         @wraps(f)
         def call(thing, *args):
             if is_hashable(args):
                 try:
-                    return known(Identity(thing), *args)
-                except Changeable:
+                    return cached(_Identity(thing), *args)
+                except _NotConstant:
                     pass
             return f(thing, *args)
-        setattr(call, "cache", known)
+        setattr(call, "cache", cached)
         return call
     return decorate
 
 
-def remember_passed(most: int) -> Any:
-    """A decorator of check(thing, *args), which raises or returns: what has passed is not checked again.
+def memoize_check(maxsize: int) -> Callable:
+    """A decorator of check(thing, *args), which raises or returns: arguments that have passed are not checked again.
 
-    The check may look at nothing in its arguments but what is in their `signature`, and return nothing else.  All that
-    passed is forgotten when it becomes more than `most`.
+    The check may read of its arguments only what `shapes.signature` has of them, and its result may depend on nothing
+    else.  When more than `maxsize` have passed, all are forgotten.
     """
     def decorate(check):
         passed: dict = {}
 
         @wraps(check)
-        def once(thing, *args, **named):
-            asked = Identity(thing), signature(args), signature(named)
-            result = passed.get(asked)
+        def call(thing, *args, **options):
+            key = _Identity(thing), signature(args), signature(options)
+            result = passed.get(key)
             if result is None:
-                result = check(thing, *args, **named)
+                result = check(thing, *args, **options)
                 if is_constant(thing):
-                    if len(passed) >= most:
+                    if len(passed) >= maxsize:
                         passed.clear()
-                    passed[asked] = result
+                    passed[key] = result
             return result
-        return once
+        return call
     return decorate

@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterator, NamedTuple, Optional, Protocol
 import numpy
 
 from .arrays import Array, cast, namespace, upcast
-from .cache import remember_passed
+from .cache import memoize_check
 from .elementwise import clip, dclip
 from .errors import NotSupported, ShapeError
 from .maps.dense import Dense, Map
@@ -212,7 +212,7 @@ class TwoStage(Cell):
         """Each map, and the axis letter of its input."""
         yield self.inputs, "I"
 
-    @remember_passed(4096)
+    @memoize_check(4096)
     def check(self, p: Tree, x: Tree, s: State, extra: Tree = None, lead: str = "B") -> ArraySpec:
         seen, rows, places, n_in = infer_sizes(self.name, x, lead, self.inputs)
         dtype = x.dtype if hasattr(x, "dtype") else first_leaf(x).dtype

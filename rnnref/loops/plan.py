@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any, NamedTuple, Optional, Union
 
 from ..arrays import is_floating, namespace
-from ..cache import remember
+from ..cache import memoize
 from ..cell import name_of
 from ..errors import NotSupported, check_option
 from ..maps.dense import Map
@@ -117,7 +117,7 @@ def _missing_libraries(call):
         "cuda.launch:why_no_compiler", "cuda.precision:why_no_cublas", "cuda_loops.cublas:why_no_capture"))
 
 
-@remember(1024)
+@memoize(1024)
 def _plan(cell, call, paths, kernels, missing):
     """The plan.  missing: not used here, but another plan is made when it changes."""
     why = call.mode != "fp32" and resolve_name("cuda.precision").refuses(call, kernels)

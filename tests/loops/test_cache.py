@@ -1,4 +1,4 @@
-"""What is kept from call to call: plans and passed checks, by the cell itself, and never for one that can change."""
+"""Plans and passed checks are kept from call to call, by identity of the cell, and never for one that can change."""
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 
@@ -7,7 +7,7 @@ import pytest
 
 import rnnref
 from rnnref import cells
-from rnnref.cache import is_constant, remember, remember_passed
+from rnnref.cache import is_constant, memoize, memoize_check
 from rnnref.cell import TwoStage
 from rnnref.cells import GRU, LSTM, SimpleRNN
 from rnnref.loops.plan import PATHS, Call, _plan, plan
@@ -22,21 +22,21 @@ CARD = Call("cupy", (100, 64, 256), np.dtype("float32"), sm=90, units=512)
 
 
 @dataclasses.dataclass(eq=False)
-class Changing(TwoStage):
-    """What a cell should not be: its options can be set."""
+class Mutable(TwoStage):
+    """A cell whose options can be set, unlike those of rnnref."""
     inputs: object
     recurrent: object = Dense("R")
     rule: object = ElmanRule()
 
 
-def test_plans_are_kept_for_the_same_cell_and_question():
+def test_plans_are_kept_for_the_same_cell_and_arguments():
     cell = LSTM()
     assert plan(cell, CALL) is plan(cell, CALL) is plan(cell, CALL, list(PATHS))
-    assert len({id(plan(cell, *asked)) for asked in ((CALL,), (CALL, ("plain",)), (CALL, PATHS, False))}) == 3
+    assert len({id(plan(cell, *args)) for args in ((CALL,), (CALL, ("plain",)), (CALL, PATHS, False))}) == 3
     assert plan(cell, CALL._replace(keep=False)).arguments[1].keep is False
 
 
-def test_cells_that_are_equal_are_not_the_same():
+def test_equal_cells_have_plans_of_their_own():
     plain, wide = LSTM(forget_bias=1.0), LSTM(forget_bias=np.float64(1.0))
     assert plain == wide and hash(plain) == hash(wide)
     for cell in (plain, wide):
@@ -44,7 +44,7 @@ def test_cells_that_are_equal_are_not_the_same():
 
 
 def test_a_cell_that_can_change_is_planned_each_time():
-    cell = Changing(Dense("W"))
+    cell = Mutable(Dense("W"))
     before = plan(cell, CARD)
     cell.inputs = Dense("V")
     assert (before.cell.inputs.W, plan(cell, CARD).cell.inputs.W) == ("W", "V")
@@ -52,28 +52,28 @@ def test_a_cell_that_can_change_is_planned_each_time():
 
 @pytest.mark.parametrize("thing, constant", (
     (LSTM(), True), (cells.Bidirectional((LSTM(), GRU())), True), ((1, "a", None, 2.0, np.float32(1), int), True),
-    (Changing(Dense("W")), False), (cells.Bidirectional((Changing(Dense("W")),) * 2), False), ([1], False),
+    (Mutable(Dense("W")), False), (cells.Bidirectional((Mutable(Dense("W")),) * 2), False), ([1], False),
     (np.ones(2), False), (lambda: 0, False), (object(), False)))
-def test_what_is_constant(thing, constant):
+def test_is_constant(thing, constant):
     assert is_constant(thing) is constant
 
 
-def test_what_is_kept_is_bounded_and_errors_are_not_kept():
-    asked = []
+def test_results_are_bounded_and_errors_are_not_kept():
+    calls = []
 
-    @remember(3)
+    @memoize(3)
     def f(cell, n):
-        asked.append(n)
+        calls.append(n)
         return 1 / n
     cell = LSTM()
     for n in (1, 2, 1, 3, 4, 5, 1):
         assert f(cell, n) == 1 / n
-    assert asked == [1, 2, 3, 4, 5, 1] and f.cache.cache_info().currsize == 3
+    assert calls == [1, 2, 3, 4, 5, 1] and f.cache.cache_info().currsize == 3
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             f(cell, 0)
     f([cell], 1), f([cell], 1), f(cell, 1), f((cell,), 1)
-    assert asked[6:] == [0, 0, 1, 1, 1]
+    assert calls[6:] == [0, 0, 1, 1, 1]
     assert _plan.cache.cache_info().maxsize == 1024
 
 
@@ -84,28 +84,28 @@ def test_arguments_without_a_hash_are_planned_each_time():
 
 
 def test_plans_are_safe_in_eight_threads():
-    """More questions than are kept, asked at the same time in several orders: the answers are those of one thread."""
+    """More plans than are kept, made at the same time in several orders, equal those of one thread."""
     made = [make() for make in (LSTM, GRU, SimpleRNN, lambda: cells.Bidirectional((LSTM(), GRU())))]
-    asked = [(cell, CALL._replace(shape=(t, B, I))) for t in range(400) for cell in made]
-    want = [_plan.__wrapped__(cell, call, PATHS, True, False) for cell, call in asked]
+    calls = [(cell, CALL._replace(shape=(t, B, I))) for t in range(400) for cell in made]
+    want = [_plan.__wrapped__(cell, call, PATHS, True, False) for cell, call in calls]
 
-    def ask(seed):
-        order = np.random.default_rng(seed).permutation(len(asked))
-        return all(plan(*asked[k]) == want[k] for k in order)
+    def compare(seed):
+        order = np.random.default_rng(seed).permutation(len(calls))
+        return all(plan(*calls[k]) == want[k] for k in order)
     with ThreadPoolExecutor(8) as pool:
-        assert all(pool.map(ask, range(8)))
+        assert all(pool.map(compare, range(8)))
     assert _plan.cache.cache_info().currsize <= 1024
 
 
-def test_notes_are_made_when_they_are_asked_for(monkeypatch):
+def test_notes_are_made_when_they_are_read(monkeypatch):
     from rnnref.cuda_loops import onchip
 
     def describe(cell, call):
-        raise AssertionError("nobody has asked")
+        raise AssertionError("notes were not read")
     monkeypatch.setattr(onchip, "describe_kernels", describe)
     made = plan(LSTM(), CARD)
     assert made.path == "onchip"
-    with pytest.raises(AssertionError, match="nobody has asked"):
+    with pytest.raises(AssertionError, match="notes were not read"):
         made.notes
 
 
@@ -121,20 +121,20 @@ def changed(tree, path, change, at=""):
 
 CHANGES = {"an integer dtype": lambda a: a.astype("i4"), "another dtype": lambda a: a.astype("f2"),
            "longer": lambda a: np.concatenate([a, a[..., :1]], -1), "an axis more": lambda a: a[None],
-           "a list": lambda a: a.tolist(), "None": lambda a: None, "turned": lambda a: a.T,
-           "an outline": lambda a: rnnref.shapes.ArraySpec(a.shape, a.dtype)}
+           "a list": lambda a: a.tolist(), "None": lambda a: None, "transposed": lambda a: a.T,
+           "a specification": lambda a: rnnref.shapes.ArraySpec(a.shape, a.dtype)}
 
 
-def outcome(check, cell, *given):
+def outcome(check, cell, *args):
     try:
-        return check(cell, *given)
-    except Exception as e:                        # whatever it is, it has to be the same
+        return check(cell, *args)
+    except Exception as e:                        # of whatever class: it has to be the same
         return type(e), str(e)
 
 
 @pytest.mark.parametrize("name", [name for name, (cell, _) in CELLS.items() if type(cell).check is TwoStage.check])
-def test_what_was_passed_once_lets_nothing_else_pass(name):
-    """Each argument changed in each way: what the check answers after others have passed is its first answer."""
+def test_a_passed_check_lets_nothing_else_pass(name):
+    """Each argument changed in each way: the check's result after others have passed is that of its first call."""
     one = case(name)
     cell, x = one.cell, rnnref.tree.map_structure(lambda a: a[0], one.xs)
     given = {"p": one.p, "x": x, "s": one.s}
@@ -154,7 +154,7 @@ def test_arguments_that_passed_are_not_checked_again():
     seen = []
 
     class Shape(LSTM().__class__):
-        @remember_passed(2)
+        @memoize_check(2)
         def check(self, p, x):
             seen.append((p, x))
             return 1
