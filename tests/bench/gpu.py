@@ -121,7 +121,7 @@ def calls(net, mode):
     some = {"products": partial(net.products, mode), "torch": partial(net.torchs, mode)}
     some["ours"] = lambda: [partial(f, mode=mode) for f in net.ours()]
     for how in ("stepped", "graphed"):
-        some[f"ours, {how}"] = lambda path=f"cuda.{how}": [
+        some[f"ours, {how}"] = lambda path=how: [
             partial(f, mode=mode, paths=(path, "bidirectional")) for f in net.ours()]
     if mode in NARROW:
         some["ours 16"] = lambda: [partial(f) for f in net.ours(dtype_by_name(NARROW[mode]))]
