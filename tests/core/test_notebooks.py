@@ -1,7 +1,7 @@
 """The notebooks run as they are stored, still say what is stored, and their checks know right from wrong.
 
-    python tests/test_notebooks.py       runs them and stores what they say now, with g++ and without a GPU
-    python tests/test_notebooks.py 06    the same of those whose names begin so
+    python -m tests.core.test_notebooks       runs them and stores what they say now, with g++ and without a GPU
+    python -m tests.core.test_notebooks 06    the same of those whose names begin so
 
 A cell tagged `varies` may say something else on another machine.  One tagged `kernels` too is held to its words where
 there is g++; without, the NumPy text stands in for the kernels, and that is how `make test` runs it on every machine.
@@ -20,7 +20,7 @@ import pytest
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NAMES = ["01_a_loop_and_a_cell", "02_backward_through_time", "06_from_rule_to_kernel"]
-REFRESH = "if the new text is right, store it: python tests/test_notebooks.py"
+REFRESH = "if the new text is right, store it: python -m tests.core.test_notebooks"
 
 SECONDS = 60                                      # for one cell
 BYTES = 400_000                                   # of one notebook with its pictures
