@@ -276,7 +276,7 @@ CORE = (
     (kept_of_another_step, GRU(reset="before"), 9, "hoisted: kept("),
     (recompute_without_the_mask, SimpleRNN(), 9, "recompute: results"),
     (inference_forgets_the_last_step, LSTM(), 9, "hoisted, keep=False: results"),
-    (a_kernel_that_is_wrong, Stack((SimpleRNN(), LSTM())), 9, "Fast, 1 hoisted: "),
+    (a_kernel_that_is_wrong, Stack((SimpleRNN(), LSTM())), 9, "CUDA kernel, 1 hoisted: "),
     (layers_go_the_other_way, Stack((SimpleRNN(), LSTM())), 9, "layerwise, 0 hoisted, 1 hoisted: "),
     (gradients_pass_a_layer_by, Stack((LSTM(), GRU())), 9, "layerwise, 0 hoisted, 1 hoisted: d"),
     (dead_rows_of_layers_as_they_ran, Stack((SimpleRNN(), GRU())), 9, "0 hoisted, 1 hoisted: kept("),

@@ -23,8 +23,10 @@ def list_public_names(module):
 
 
 def is_ours(module, value):
+    """Whether a package re-exports it from another module of rnnref, or a module defines it."""
     owner = getattr(value, "__module__", None) or module.__name__
-    return not inspect.ismodule(value) and owner.partition(".")[0] == "rnnref"
+    is_reexported = hasattr(module, "__path__") and owner.partition(".")[0] == "rnnref"
+    return not inspect.ismodule(value) and (is_reexported or owner == module.__name__)
 
 
 def describe_api():
