@@ -1,4 +1,4 @@
-"""TensorFlow 1.x: its cells, wrappers and loops under its names, with its arguments, variables and states.
+"""The cells, wrappers and loops of TensorFlow 1.15, with its names, arguments, variables and states, and gradients.
 
     cell = tf1.LSTMCell(5).load_variables(checkpoint)           # or .build(inputs=3)
     outputs, (c, h) = result = tf1.dynamic_rnn(cell, x, sequence_length=[4, 2])
@@ -23,3 +23,18 @@ from .special_cells import (BidirectionalGridLSTMCell, GridLSTMCell, NTMCell, NT
 from .states import LSTMStateTuple
 from .wrappers import (AttentionCellWrapper, DeviceWrapper, DropoutWrapper, EmbeddingWrapper, HighwayWrapper,
                        InputProjectionWrapper, MultiRNNCell, OutputProjectionWrapper, ResidualWrapper)
+
+__all__ = ["AttentionCellWrapper", "BasicLSTMCell", "BasicRNNCell", "BidirectionalGridLSTMCell", "CFNCell", "CLASSES",
+           "Conv1DLSTMCell", "Conv2DLSTMCell", "Conv3DLSTMCell", "ConvLSTMCell", "CoupledInputForgetGateLSTMCell",
+           "CudnnCompatibleGRUCell", "CudnnCompatibleLSTMCell", "CudnnGRU", "CudnnLSTM",
+           "CudnnParamsFormatConverterGRU", "CudnnParamsFormatConverterLSTM", "CudnnParamsFormatConverterRelu",
+           "CudnnParamsFormatConverterTanh", "CudnnRNNRelu", "CudnnRNNTanh", "DeviceWrapper", "DropoutWrapper",
+           "EmbeddingWrapper", "FusedRNNCellAdaptor", "GLSTMCell", "GRUBlockCell", "GRUBlockCellV2", "GRUCell",
+           "Gradients", "GridLSTMCell", "HighwayWrapper", "IndRNNCell", "IndyGRUCell", "IndyLSTMCell",
+           "InputProjectionWrapper", "IntersectionRNNCell", "LSTMBlockCell", "LSTMBlockFusedCell", "LSTMCell",
+           "LSTMStateTuple", "LayerNormBasicLSTMCell", "LayerNormLSTMCell", "MinimalRNNCell", "MultiRNNCell",
+           "NASCell", "NTMCell", "NTMControllerState", "OutputProjectionWrapper", "PhasedLSTMCell", "RNNCell",
+           "ResidualWrapper", "Result", "SRUCell", "TimeFreqLSTMCell", "TimeReversedFusedRNN", "UGRNNCell",
+           "WeightNormLSTMCell", "bidirectional_dynamic_rnn", "dynamic_rnn", "raw_rnn", "scope_of",
+           "stack_bidirectional_dynamic_rnn", "stack_bidirectional_rnn", "static_bidirectional_rnn", "static_rnn",
+           "static_state_saving_rnn"]

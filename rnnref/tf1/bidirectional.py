@@ -1,73 +1,86 @@
-"""Two directions, alone and stacked.  In a padded row only its own steps are turned round."""
-from ..arrays import namespace
+"""The bidirectional loops of TF 1, and stacks of them.
+
+The backward cell reads the live steps of each row in reverse.
+"""
+from typing import Any, Callable, Optional, Sequence
+
+from ..arrays import Array, namespace
 from ..errors import ShapeError
-from ..tree import add
-from .cell import Gradients, Result, sum_gradients
+from ..tree import Tree, add
+from .cell import Gradients, Result, RNNCell, sum_gradients
 from .loops import refuse_scope, run_cell, stack_gradients, stack_steps, swap_batch_and_time, unstack_steps
 
+Pair = tuple[Any, Any]                            # forward and backward
 
-def _run_both(fw, bw, xs, states, lengths, dtype, extra):
-    """Both directions over [T, B, ...]: a pair of outputs, a pair of states, and the way back."""
-    runs = [run_cell(cell, xs, s, lengths, turned, dtype, e)
-            for cell, s, turned, e in zip((fw, bw), states, (False, True), extra or (None, None))]
+
+def _run_both(fw: RNNCell, bw: RNNCell, xs: Tree, states: Pair, lengths: Any, dtype: Any,
+              extra: Optional[Pair]) -> tuple[Pair, Pair, Callable]:
+    """Both directions over xs [T, B, ...]: the pair of outputs, the pair of final states, and the backward pass."""
+    runs = [run_cell(cell, xs, s, lengths, reverse, dtype, e)
+            for cell, s, reverse, e in zip((fw, bw), states, (False, True), extra or (None, None))]
     ys, new, backs = zip(*runs)
 
-    def back(dys, dstates):
-        d = zip(dys or (None, None), dstates or (None, None))
-        (dx, ds, dv), (dx2, ds2, dv2) = (b(*both) for b, both in zip(backs, d))
+    def back(dys: Any, dstates: Any) -> tuple[Tree, Pair, dict]:
+        pairs = zip(dys or (None, None), dstates or (None, None))
+        (dx, ds, dv), (dx2, ds2, dv2) = (run_back(*pair) for run_back, pair in zip(backs, pairs))
         return add(dx, dx2), (ds, ds2), sum_gradients(dv, dv2)
     return ys, new, back
 
 
-def bidirectional_dynamic_rnn(cell_fw, cell_bw, inputs, sequence_length=None, initial_state_fw=None,
-                              initial_state_bw=None, dtype=None, parallel_iterations=None, swap_memory=False,
-                              time_major=False, scope=None, *, extra=None):
-    """((outputs forwards, backwards), (state forwards, backwards)): both beside their inputs."""
+def bidirectional_dynamic_rnn(cell_fw: RNNCell, cell_bw: RNNCell, inputs: Tree, sequence_length: Any = None,
+                              initial_state_fw: Tree = None, initial_state_bw: Tree = None, dtype: Any = None,
+                              parallel_iterations: Any = None, swap_memory: bool = False, time_major: bool = False,
+                              scope: None = None, *, extra: Optional[Pair] = None) -> Result:
+    """((outputs forward, backward), (final state forward, backward)); outputs are at the steps of their inputs."""
     refuse_scope("bidirectional_dynamic_rnn", scope)
-    ys, new, back = _run_both(cell_fw, cell_bw, swap_batch_and_time(inputs, time_major), (initial_state_fw, initial_state_bw),
-                         sequence_length, dtype, extra)
+    ys, new, back = _run_both(cell_fw, cell_bw, swap_batch_and_time(inputs, time_major),
+                              (initial_state_fw, initial_state_bw), sequence_length, dtype, extra)
 
-    def backward(dys, dstates):
+    def backward(dys: Any, dstates: Any) -> Gradients:
         dxs, ds, dv = back(dys and [swap_batch_and_time(d, time_major) for d in dys], dstates)
         return Gradients(swap_batch_and_time(dxs, time_major), ds, dv)
     return Result((tuple(swap_batch_and_time(y, time_major) for y in ys), new), backward)
 
 
-def static_bidirectional_rnn(cell_fw, cell_bw, inputs, initial_state_fw=None, initial_state_bw=None, dtype=None,
-                             sequence_length=None, scope=None, *, extra=None):
-    """(a list of outputs [forwards, backwards], state forwards, state backwards)."""
+def static_bidirectional_rnn(cell_fw: RNNCell, cell_bw: RNNCell, inputs: Sequence[Tree], initial_state_fw: Tree = None,
+                             initial_state_bw: Tree = None, dtype: Any = None, sequence_length: Any = None,
+                             scope: None = None, *, extra: Optional[Pair] = None) -> Result:
+    """(list of outputs [forward, backward], final state forward, final state backward)."""
     refuse_scope("static_bidirectional_rnn", scope)
     ys, (fw, bw), back = _run_concatenated(cell_fw, cell_bw, stack_steps("static_bidirectional_rnn", inputs),
-                                (initial_state_fw, initial_state_bw), sequence_length, dtype, extra)
+                                           (initial_state_fw, initial_state_bw), sequence_length, dtype, extra)
 
-    def backward(dys, dfw, dbw):
+    def backward(dys: Any, dfw: Tree, dbw: Tree) -> Gradients:
         dxs, ds, dv = back(stack_gradients(dys), (dfw, dbw))
         return Gradients(_unstack_gradients(dxs, len(inputs)), ds, dv)
     return Result((unstack_steps(ys, len(inputs)), fw, bw), backward)
 
 
-def _unstack_gradients(dxs, steps):
-    """Whole numbers have no gradient."""
+def _unstack_gradients(dxs: Tree, steps: int) -> Optional[list]:
+    """A list over time; None for integer inputs, which have no gradient."""
     return None if dxs is None else unstack_steps(dxs, steps)
 
 
-def _run_concatenated(fw, bw, xs, states, lengths, dtype, extra):
-    """`both` with one output, forwards and backwards end to end."""
+def _run_concatenated(fw: RNNCell, bw: RNNCell, xs: Tree, states: Pair, lengths: Any, dtype: Any,
+                      extra: Optional[Pair]) -> tuple[Array, Pair, Callable]:
+    """`_run_both` with one output: forward and backward, concatenated."""
     (y, y2), new, back = _run_both(fw, bw, xs, states, lengths, dtype, extra)
     n = y.shape[-1]
 
-    def split_back(dys, dstates):
+    def split_back(dys: Array, dstates: Any) -> tuple[Tree, Pair, dict]:
         return back(None if dys is None else (dys[..., :n], dys[..., n:]), dstates)
     return namespace(y).concatenate([y, y2], -1), new, split_back
 
 
-def _run_stack(who, cells_fw, cells_bw, xs, states_fw, states_bw, lengths, dtype, extra):
-    """Layers of two directions, each over both outputs of the one below."""
+def _run_stack(who: str, cells_fw: Sequence[RNNCell], cells_bw: Sequence[RNNCell], xs: Tree, states_fw: Any,
+               states_bw: Any, lengths: Any, dtype: Any, extra: Any) -> tuple[Array, tuple, Callable]:
+    """Bidirectional layers, each over the concatenated outputs of the layer below."""
     if len(cells_fw) != len(cells_bw) or not cells_fw:
-        raise ShapeError(who, f"{len(cells_fw)} cells forwards and {len(cells_bw)} backwards, expected as many")
-    for name, given in (("initial_states_fw", states_fw), ("initial_states_bw", states_bw)):
-        if given is not None and len(given) != len(cells_fw):
-            raise ShapeError(who, f"{name} holds {len(given)}, expected {len(cells_fw)}, one for each layer")
+        raise ShapeError(who, f"got {len(cells_fw)} cells forward and {len(cells_bw)} backward, expected the same "
+                              f"number of both, at least 1")
+    for name, states in (("initial_states_fw", states_fw), ("initial_states_bw", states_bw)):
+        if states is not None and len(states) != len(cells_fw):
+            raise ShapeError(who, f"{name} has {len(states)} states, expected {len(cells_fw)}, one for each layer")
     none = (None,) * len(cells_fw)
     news, backs = [], []
     for fw, bw, s, s2, e in zip(cells_fw, cells_bw, states_fw or none, states_bw or none, extra or none):
@@ -75,40 +88,44 @@ def _run_stack(who, cells_fw, cells_bw, xs, states_fw, states_bw, lengths, dtype
         news.append(new)
         backs.append(back)
 
-    def down(d, dfw, dbw):
+    def back_stack(d: Array, dfw: Any, dbw: Any) -> tuple[Tree, tuple, dict]:
         ds, dv = [], []
-        for one, *dstates in reversed(list(zip(backs, dfw or none, dbw or none))):
-            d, dstate, dvars = one(d, dstates)
+        for run_back, *dstates in reversed(list(zip(backs, dfw or none, dbw or none))):
+            d, dstate, dvars = run_back(d, dstates)
             ds.append(dstate)
             dv.append(dvars)
         return d, tuple(zip(*reversed(ds))), sum_gradients(*dv)
-    return xs, tuple(zip(*news)), down
+    return xs, tuple(zip(*news)), back_stack
 
 
-def stack_bidirectional_rnn(cells_fw, cells_bw, inputs, initial_states_fw=None, initial_states_bw=None, dtype=None,
-                            sequence_length=None, scope=None, *, extra=None):
-    """(a list of outputs of the last layer, states forwards, states backwards), the states a tuple over layers."""
+def stack_bidirectional_rnn(cells_fw: Sequence[RNNCell], cells_bw: Sequence[RNNCell], inputs: Sequence[Tree],
+                            initial_states_fw: Any = None, initial_states_bw: Any = None, dtype: Any = None,
+                            sequence_length: Any = None, scope: None = None, *, extra: Any = None) -> Result:
+    """(list of the last layer's outputs, final states forward, final states backward); states are tuples over layers.
+    """
     refuse_scope("stack_bidirectional_rnn", scope)
     who = "stack_bidirectional_rnn"
-    ys, (fw, bw), back = _run_stack(who, cells_fw, cells_bw, stack_steps(who, inputs), initial_states_fw, initial_states_bw,
-                                 sequence_length, dtype, extra)
+    ys, (fw, bw), back = _run_stack(who, cells_fw, cells_bw, stack_steps(who, inputs), initial_states_fw,
+                                    initial_states_bw, sequence_length, dtype, extra)
 
-    def backward(dys, dfw, dbw):
+    def backward(dys: Any, dfw: Any, dbw: Any) -> Gradients:
         dxs, ds, dv = back(stack_gradients(dys), dfw, dbw)
         return Gradients(_unstack_gradients(dxs, len(inputs)), ds, dv)
     return Result((unstack_steps(ys, len(inputs)), fw, bw), backward)
 
 
-def stack_bidirectional_dynamic_rnn(cells_fw, cells_bw, inputs, initial_states_fw=None, initial_states_bw=None,
-                                    dtype=None, sequence_length=None, parallel_iterations=None, time_major=False,
-                                    scope=None, swap_memory=False, *, extra=None):
-    """The same of one array of inputs, laid out as in dynamic_rnn."""
+def stack_bidirectional_dynamic_rnn(cells_fw: Sequence[RNNCell], cells_bw: Sequence[RNNCell], inputs: Tree,
+                                    initial_states_fw: Any = None, initial_states_bw: Any = None, dtype: Any = None,
+                                    sequence_length: Any = None, parallel_iterations: Any = None,
+                                    time_major: bool = False, scope: None = None, swap_memory: bool = False, *,
+                                    extra: Any = None) -> Result:
+    """`stack_bidirectional_rnn` over one array of inputs, in the layout of `dynamic_rnn`."""
     refuse_scope("stack_bidirectional_dynamic_rnn", scope)
     ys, (fw, bw), back = _run_stack("stack_bidirectional_dynamic_rnn", cells_fw, cells_bw,
-                                 swap_batch_and_time(inputs, time_major), initial_states_fw, initial_states_bw,
-                                 sequence_length, dtype, extra)
+                                    swap_batch_and_time(inputs, time_major), initial_states_fw, initial_states_bw,
+                                    sequence_length, dtype, extra)
 
-    def backward(dys, dfw, dbw):
+    def backward(dys: Any, dfw: Any, dbw: Any) -> Gradients:
         dxs, ds, dv = back(swap_batch_and_time(dys, time_major), dfw, dbw)
         return Gradients(swap_batch_and_time(dxs, time_major), ds, dv)
     return Result((swap_batch_and_time(ys, time_major), fw, bw), backward)

@@ -1,33 +1,35 @@
-"""A cell of TF 1: one of our cells, with TF's arguments, TF's variables and TF's order of states.
+"""The base class of TF 1's cells: a cell of rnnref with TF's arguments, variables and order of states.
 
-Each class is declared by a function of TF's arguments that returns `Parts`; nothing is computed here.
+Each class is declared by a function of TF's arguments that returns a `CellSpec`; nothing is computed here.
 """
 import inspect
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import Any, Callable, Iterable, NamedTuple, Optional
 
 import numpy
 
-from ..arrays import namespace
+from ..arrays import Array, namespace
 from ..cell import vjp
 from ..errors import NotSupported, ShapeError
-from ..tree import add, first_leaf, to, zeros_like
+from ..tree import Tree, add, first_leaf, to, zeros_like
 from . import states
 from .variables import VariablePlaces, check_variables, draw_variables, find_variables, infer_inputs, join_scope
 
 
 @dataclass
 class CellSpec:
-    """What a class is made of."""
-    core: Any                                     # our cell, or a function of the width of x that returns it
-    units: Any                                    # its number of units
-    rows: list                                    # where its parameters lie
-    form: Any = "h"                               # its state
-    children: tuple = ()                          # the cells that it holds
-    notes: dict = field(default_factory=dict)     # what else the class needs to know
+    """The parts of a cell of TF."""
+    core: Any                                     # the cell of rnnref
+    units: Any                                    # its number of units, or a tuple of them for each cell of a stack
+    rows: list                                    # the `Variable`s of its parameters
+    form: Any = "h"                               # its state, see `tf1.states`
+    children: tuple = ()                          # the cells inside
+    notes: dict = field(default_factory=dict)     # what only some classes need, such as output_size
 
-    def child_input(self, k, x, p):
-        """What tells the masks of the k-th child the shape of its inputs: notes["feeds"] says how wide they are."""
+    def child_input(self, k: int, x: Tree, p: Tree) -> Tree:
+        """An array of the shape of the inputs of child k, for its masks; notes["feeds"](k, width of x) is their width.
+        """
         feeds, like = self.notes.get("feeds"), first_leaf(x)
         width = feeds(k, like.shape[-1]) if feeds else None
         if width is None:
@@ -37,229 +39,241 @@ class CellSpec:
         xp = namespace(like)
         return xp.broadcast_to(xp.zeros((), dtype), (*lead, width))
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for child in self.children:
             if child.spec_for_width is not None:
-                raise NotSupported(child.name, "inside another cell", hint="how many windows it has is seen from its x")
+                raise NotSupported(child.name, "inside another cell",
+                                   hint="its number of windows depends on the width of its x")
 
 
 class Gradients(NamedTuple):
-    """As the inputs and the state were given; `variables` under TF's names."""
-    inputs: Any; state: Any; variables: dict
+    """Gradients of a loss: inputs and state in the form in which they were given, variables by TF's names."""
+    inputs: Tree; state: Tree; variables: dict
 
 
 class Result(tuple):
-    """What TF returns, and the way back: `outputs, state = result`;  `result.backward(d_outputs, d_state)`.
+    """The tuple that TF returns, with a backward pass: `outputs, state = result`."""
+    back: Callable[..., Gradients]
 
-    Gradients that are left out, or None, are zero.
-    """
-    back: Any
-
-    def __new__(cls, items, back):
+    def __new__(cls, items: Iterable, back: Callable[..., Gradients]) -> "Result":
         self = super().__new__(cls, items)
         self.back = back
         return self
 
-    def backward(self, *d):
+    def backward(self, *d: Tree) -> Gradients:
+        """backward(d_outputs, d_state): the gradients; those of results that are left out, or None, are zero."""
         if len(d) > len(self):
-            raise ShapeError("backward", f"{len(d)} gradients are given, and there are {len(self)} results")
+            raise ShapeError("backward", f"got {len(d)} gradients, expected at most {len(self)}, one for each result")
         return self.back(*d, *(None,) * (len(self) - len(d)))
 
 
 class RNNCell:
-    """What tf.nn.rnn_cell.RNNCell has.  `variables` are theirs; `p` is ours, made of them."""
-    parts: CellSpec
-    declare: Any                                  # TF's arguments -> Parts
-    signature: Any
-    fused = False
-    spec_for_width: Any = None                              # what its parts are for an x of this width, if that depends on it
+    """tf.nn.rnn_cell.RNNCell.  `p` are the parameters of rnnref, read from TF's variables."""
+    spec: CellSpec
+    declare: Callable[..., CellSpec]              # of TF's arguments
+    __signature__: inspect.Signature              # of these
+    is_fused = False                              # True: it is called with a whole sequence
+    spec_for_width: Any = None                    # width of x -> CellSpec, where the cell depends on it
 
-    def __init__(self, *args, **kwargs):
-        bound = self.signature.bind(*args, **kwargs)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        bound = self.__signature__.bind(*args, **kwargs)
         bound.apply_defaults()
         self.arguments = dict(bound.arguments)
         extra = self.arguments.pop("kwargs", {})
-        self.parts = self.declare(**self.arguments, **extra)
-        self.scope, self.p, self.idle = None, None, {}
+        self.spec = self.declare(**self.arguments, **extra)
+        self.scope: Any = None
+        self.p: Any = None
+        self.unused: dict = {}                    # variables that the cell does not use
 
     @property
-    def name(self):
+    def name(self) -> str:
+        """The name of the class."""
         return type(self).__name__
 
     @property
-    def core(self):
-        return self.parts.core
+    def core(self) -> Any:
+        """The cell of rnnref."""
+        return self.spec.core
 
     @property
-    def like(self):
-        """Our state for a batch of one."""
+    def like(self) -> Tree:
+        """The state of rnnref for a batch of one."""
         return self.zeros(1)
 
-    def zeros(self, batch, xp=numpy, dtype="float32"):
-        """Our state to start from."""
-        space = self.parts.notes.get("space", ())
-        return self.core.zeros((batch, *space) if space else batch, self.parts.units, xp, dtype)
+    def zeros(self, batch: int, xp: ModuleType = numpy, dtype: Any = "float32") -> Tree:
+        """The initial state of rnnref."""
+        space = self.spec.notes.get("space", ())
+        return self.core.zeros((batch, *space) if space else batch, self.spec.units, xp, dtype)
 
     @property
-    def state_size(self):
-        return states.compute_sizes(self.parts.form, self.like)
+    def state_size(self) -> Any:
+        """The widths of the state, in its structure."""
+        return states.compute_sizes(self.spec.form, self.like)
 
     @property
-    def output_size(self):
-        if "output_size" in self.parts.notes:
-            return self.parts.notes["output_size"]
-        return self.core.width(self.parts.units)
+    def output_size(self) -> Any:
+        """The width of the outputs."""
+        if "output_size" in self.spec.notes:
+            return self.spec.notes["output_size"]
+        return self.core.width(self.spec.units)
 
-    def zero_state(self, batch_size, dtype):
-        """The state to start from, beside the variables."""
+    def zero_state(self, batch_size: int, dtype: Any) -> Tree:
+        """The initial state, on the device of the variables."""
         xp = numpy if self.p is None else namespace(first_leaf(self.p))
-        return states.state_to_tf(self.parts.form, self.zeros(batch_size, xp, dtype))
+        return self.state_to_tf(self.zeros(batch_size, xp, dtype))
 
-    def to(self, where):
-        """Its variables on the "cpu" or on the "gpu": inputs and states are to lie beside them."""
+    def to(self, where: str) -> "RNNCell":
+        """Move the variables to the "cpu" or the "gpu", where inputs and states must be too."""
         self.p = to(where, self.require_parameters())
         return self
 
-    def get_config(self):
-        """TF's arguments: cells that it holds as {"class_name", "config"}."""
+    def get_config(self) -> dict:
+        """TF's arguments as a dict; cells among them are {"class_name", "config"}."""
         return {name: _to_config(value) for name, value in self.arguments.items()}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict) -> "RNNCell":
+        """The cell of a config."""
         return cls(**{name: _from_config(value) for name, value in config.items()})
 
     # variables
 
-    def load_variables(self, arrays, scope=None):
-        """Take its variables out of a checkpoint, {name: array}.
+    def load_variables(self, arrays: dict[str, Array], scope: Optional[str] = None) -> "RNNCell":
+        """Take the variables from a checkpoint, {name: array}.
 
-        scope  what stands before its own names, "rnn" for those of dynamic_rnn; None: wherever they are found
+        scope  the prefix of their names, "rnn" for those of dynamic_rnn; None: the only one that fits
         """
-        other = self.parts.notes.get("without")
-        if other and not any(f"/{name}".endswith("/" + self.parts.rows[0].name) for name in arrays):
-            self.parts = other
-        rows = self.parts.rows
+        other = self.spec.notes.get("without")
+        if other and not any(f"/{name}".endswith("/" + self.spec.rows[0].name) for name in arrays):
+            self.spec = other
+        rows = self.spec.rows
         self.scope, found = find_variables(arrays, [name for r in rows for name in r.names], scope, self.name)
-        step = self.parts.notes.get("inputs of", 1)
-        n_in = infer_inputs(rows, self.core.shapes, self.parts.units, found, self.name, step)
-        said = self.parts.notes.get("input_size")
-        if said not in (None, n_in):
-            raise ShapeError(self.name, f"its variables are for {n_in} inputs, and input_size={said}",
-                             hint="TF never looks at input_size")
-        self.places = VariablePlaces(rows, self.core.shapes(n_in, self.parts.units))
+        step = self.spec.notes.get("inputs of", 1)
+        n_in = infer_inputs(rows, self.core.shapes, self.spec.units, found, self.name, step)
+        declared = self.spec.notes.get("input_size")
+        if declared not in (None, n_in):
+            raise ShapeError(self.name, f"its variables are for {n_in} inputs, and input_size={declared}",
+                             hint="TF ignores input_size")
+        self.places = VariablePlaces(rows, self.core.shapes(n_in, self.spec.units))
         check_variables(self.name, self.places, found)
-        self.idle = {name: found[name] for name, index in self.places.indices.items() if (index < 0).any()}
+        self.unused = {name: found[name] for name, index in self.places.indices.items() if (index < 0).any()}
         self.p = self.places.to_parameters(found)
         return self
 
     @property
-    def non_trainable_variables(self):
-        """The names of those that are not to be trained."""
-        return [join_scope(self.scope or "", name) for r in self.parts.rows if not r.trainable for name in r.names]
+    def non_trainable_variables(self) -> list[str]:
+        """The names of the variables that are not trained."""
+        return [join_scope(self.scope or "", name) for r in self.spec.rows if not r.trainable for name in r.names]
 
-    def build(self, inputs, dtype=None, seed=None, scope=""):
-        """First values for so many inputs, as TF draws them; dtype: that of the cell, or float32."""
+    def build(self, inputs: int, dtype: Any = None, seed: Any = None, scope: str = "") -> "RNNCell":
+        """Draw the variables for this number of inputs as TF does; dtype: that of the cell, or float32."""
         dtype = dtype or self.arguments.get("dtype") or "float32"
-        other = self.parts.notes.get("without")
-        if other and inputs == self.parts.units:  # as wide as that, x needs no projection
-            self.parts = other
-        rows = self.parts.rows
-        places = VariablePlaces(rows, self.core.shapes(inputs, self.parts.units))
-        return self.load_variables({join_scope(scope, name): a for name, a in draw_variables(
-            rows, places, numpy.random.default_rng(seed), dtype).items()}, scope)
+        other = self.spec.notes.get("without")
+        if other and inputs == self.spec.units:   # an x of that width needs no projection
+            self.spec = other
+        rows = self.spec.rows
+        places = VariablePlaces(rows, self.core.shapes(inputs, self.spec.units))
+        drawn = draw_variables(rows, places, numpy.random.default_rng(seed), dtype)
+        return self.load_variables({join_scope(scope, name): a for name, a in drawn.items()}, scope)
 
-    def dump_variables(self):
-        """{TF's name: array}; loading them gives back the same bits."""
-        left = self.places.find_lost(self.require_parameters())
-        if left:
-            raise NotSupported(self.name, f"{' '.join(left)} not zero where TF has no place for it")
-        held = self.places.to_variables(to("cpu", self.p))
-        return {join_scope(self.scope, name): self.idle.get(name, a) for name, a in held.items()}
+    def dump_variables(self) -> dict[str, Array]:
+        """{TF's name: array}; loading them gives the same parameters to the last bit."""
+        lost = self.places.find_lost(self.require_parameters())
+        if lost:
+            raise NotSupported(self.name, f"{' '.join(lost)} not zero where TF has no place for it")
+        arrays = self.places.to_variables(to("cpu", self.p))
+        return {join_scope(self.scope, name): self.unused.get(name, a) for name, a in arrays.items()}
 
-    def gradients(self, dp):
-        """Of our parameters -> of their variables; those that the cell does not use have none."""
-        return {join_scope(self.scope, name): d for name, d in self.places.to_variables(dp).items() if name not in self.idle}
+    def gradients(self, dp: Tree) -> dict[str, Array]:
+        """{TF's name: gradient} from gradients of the parameters; variables that the cell does not use have none."""
+        gradients = self.places.to_variables(dp)
+        return {join_scope(self.scope, name): d for name, d in gradients.items() if name not in self.unused}
 
-    def require_parameters(self):
+    def require_parameters(self) -> Tree:
+        """The parameters; an error if there are none yet."""
         if self.p is None:
             raise NotSupported(self.name, "its variables have no values", fix="load_variables(arrays) or build(inputs)")
         return self.p
 
     # states and masks
 
-    def ours(self, state):
-        return states.state_from_tf(self.parts.form, state, self.like, self.name)
+    def state_from_tf(self, state: Tree) -> Tree:
+        """A state of TF -> the state of rnnref."""
+        return states.state_from_tf(self.spec.form, state, self.like, self.name)
 
-    def theirs(self, state):
-        return states.state_to_tf(self.parts.form, state)
+    def state_to_tf(self, state: Tree) -> Tree:
+        """A state of rnnref -> the state of TF."""
+        return states.state_to_tf(self.spec.form, state)
 
-    def draw(self, x, steps):
-        """What our cell takes as its `extra` when none is given: the masks of dropout, drawn."""
+    def draw_masks(self, x: Tree, steps: Optional[int]) -> Any:
+        """The `extra` of the core where none is given: random masks for dropout.  steps=None: for one step."""
         return draw_child_masks(self, x, steps)
 
     # one step
 
-    def __call__(self, inputs, state, scope=None, extra=None):
-        """output, new_state = cell(inputs, state); the way back is `backward(d_output, d_state)` of both together."""
+    def __call__(self, inputs: Tree, state: Tree, scope: None = None, extra: Any = None) -> Result:
+        """output, new_state = cell(inputs, state), with `backward(d_output, d_new_state)`."""
         self._refuse_scope(scope)
         self.check_inputs(inputs)
-        extra = self.draw(inputs, None) if extra is None else extra
-        (y, new), back = vjp(self.core, self.require_parameters(), inputs, self.ours(state), extra)
+        extra = self.draw_masks(inputs, None) if extra is None else extra
+        (y, new), back = vjp(self.core, self.require_parameters(), inputs, self.state_from_tf(state), extra)
 
-        def backward(dy, dnew):
-            dnew = zeros_like(new) if dnew is None else self.ours(dnew)
+        def backward(dy: Tree, dnew: Tree) -> Gradients:
+            dnew = zeros_like(new) if dnew is None else self.state_from_tf(dnew)
             dx, ds, _, dp = back(zeros_like(y) if dy is None else dy, dnew)
-            return Gradients(dx, self.theirs(ds), self.gradients(dp))
-        return Result((y, self.theirs(new)), backward)
+            return Gradients(dx, self.state_to_tf(ds), self.gradients(dp))
+        return Result((y, self.state_to_tf(new)), backward)
 
-    def check_inputs(self, x):
-        """Its parts for inputs of this width, which lie beside its variables."""
+    def check_inputs(self, x: Tree) -> None:
+        """Raise unless x is on the device of the variables; adapt the spec to its width where it depends on it."""
         namespace(first_leaf(x), first_leaf(self.require_parameters()))
         if self.spec_for_width is not None:
-            self.parts = self.spec_for_width(first_leaf(x).shape[-1])
+            self.spec = self.spec_for_width(first_leaf(x).shape[-1])
 
-    def _refuse_scope(self, scope):
+    def _refuse_scope(self, scope: Any) -> None:
         if scope is not None:
-            raise NotSupported(self.name, f"scope={scope!r}", hint="names are given by load_variables(arrays, scope)")
+            raise NotSupported(self.name, f"scope={scope!r}", hint="load_variables(arrays, scope) sets the names")
 
 
-def draw_child_masks(cell, x, steps):
-    """The masks of the cells inside, each for inputs as wide as its own."""
-    found = tuple(child.draw(cell.parts.child_input(k, x, cell.p), steps) for k, child in enumerate(cell.parts.children))
-    if all(e is None for e in found):
+def draw_child_masks(cell: RNNCell, x: Tree, steps: Optional[int]) -> Any:
+    """The masks of the cells inside, each for the width of its own inputs; None if no cell has masks."""
+    masks = tuple(child.draw_masks(cell.spec.child_input(k, x, cell.p), steps)
+                  for k, child in enumerate(cell.spec.children))
+    if all(m is None for m in masks):
         return None
-    return found if len(found) > 1 or "several" in cell.parts.notes else found[0]
+    return masks if len(masks) > 1 or "several" in cell.spec.notes else masks[0]
 
 
-def _to_config(value):
+def _to_config(value: Any) -> Any:
     if isinstance(value, RNNCell):
         return {"class_name": value.name, "config": value.get_config()}
     return [_to_config(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
-def _from_config(value):
+def _from_config(value: Any) -> Any:
     if isinstance(value, dict) and value.keys() == {"class_name", "config"}:
         return CLASSES[value["class_name"]].from_config(value["config"])
     return [_from_config(v) for v in value] if isinstance(value, list) else value
 
 
-CLASSES: dict = {}
+CLASSES: dict[str, Any] = {}                      # by name, for from_config
 
 
-def cell_class(function=None, *, base=RNNCell):
-    """A class of the name and with the arguments of `function`, which returns its `Parts`."""
+def cell_class(function: Optional[Callable[..., CellSpec]] = None, *, base: type = RNNCell) -> Any:
+    """Decorator: a class with the name and the arguments of `function`, which returns its `CellSpec`."""
     if function is None:
         return lambda f: cell_class(f, base=base)
-    body = {"declare": staticmethod(function), "signature": inspect.signature(function), "__doc__": function.__doc__,
+    signature = inspect.signature(function).replace(return_annotation=inspect.Signature.empty)
+    body = {"declare": staticmethod(function), "__signature__": signature, "__doc__": function.__doc__,
             "__module__": function.__module__}
     CLASSES[function.__name__] = made = type(function.__name__, (base,), body)
     return made
 
 
-def sum_gradients(*trees):
-    """The sum of gradients of variables, some of which may be the same ones."""
-    out: dict = {}
-    for tree in trees:
-        for name, d in tree.items():
-            out[name] = add(out[name], d) if name in out else d
-    return out
+def sum_gradients(*gradients: dict) -> dict:
+    """The sum of dicts {name: gradient}, which may have different names."""
+    total: dict = {}
+    for by_name in gradients:
+        for name, d in by_name.items():
+            total[name] = add(total[name], d) if name in total else d
+    return total

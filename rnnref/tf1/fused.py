@@ -1,6 +1,8 @@
-"""Cells over a whole sequence, time first: `cell(inputs, initial_state, dtype, sequence_length)`."""
+"""Fused cells: cells that are called with a whole sequence [T, B, I]."""
+from typing import Any, Optional
+
 from ..errors import NotSupported, ShapeError
-from ..tree import first_leaf
+from ..tree import Tree, first_leaf
 from .cell import CellSpec, Gradients, Result, RNNCell, cell_class
 from .core_cells import make_block_lstm, refuse_reuse
 from .loops import run_cell, stack_gradients, stack_steps, unstack_steps
@@ -8,47 +10,53 @@ from .variables import nest_rows
 
 
 class _FusedBase(RNNCell):
-    """A cell that is called with [T, B, I]."""
-    fused = True
+    """A cell that is called with a sequence: cell(inputs, initial_state, dtype, sequence_length)."""
+    is_fused = True
 
-    def __call__(self, inputs, initial_state=None, dtype=None, sequence_length=None, scope=None, *, extra=None):
-        """(outputs [T, B, H], the last state): zero, and the state of the last step, past the end of a row."""
+    def __call__(self, inputs: Tree, initial_state: Tree = None, dtype: Any = None,
+                 sequence_length: Any = None, scope: None = None, *, extra: Any = None) -> Result:
+        """(outputs [T, B, H], final state); after the end of a row outputs are zero and the state stays."""
         self._refuse_scope(scope)
-        several = isinstance(inputs, (list, tuple))
-        if several and "lists" not in self.parts.notes:
+        is_list = isinstance(inputs, (list, tuple))
+        if is_list and "lists" not in self.spec.notes:
             raise ShapeError(self.name, f"inputs is a {type(inputs).__name__}, expected one array [T, B, I]",
                              fix="numpy.stack(inputs)")
-        xs, turned = stack_steps(self.name, inputs) if several else inputs, "turned" in self.parts.notes
-        ys, state, back = run_cell(self, xs, initial_state, sequence_length, turned, dtype, extra)
+        xs, reverse = stack_steps(self.name, inputs) if is_list else inputs, "reverse" in self.spec.notes
+        ys, state, back = run_cell(self, xs, initial_state, sequence_length, reverse, dtype, extra)
         steps = len(first_leaf(xs))
 
-        def backward(dys, dstate):
-            dxs, ds, dv = back(stack_gradients(dys) if several else dys, dstate)
-            return Gradients(unstack_steps(dxs, steps) if several else dxs, ds, dv)
-        return Result((unstack_steps(ys, steps) if several else ys, state), backward)
+        def backward(dys: Any, dstate: Tree) -> Gradients:
+            dxs, ds, dv = back(stack_gradients(dys) if is_list else dys, dstate)
+            return Gradients(unstack_steps(dxs, steps) if is_list else dxs, ds, dv)
+        return Result((unstack_steps(ys, steps) if is_list else ys, state), backward)
 
 
 @cell_class(base=_FusedBase)
-def LSTMBlockFusedCell(num_units, forget_bias=1.0, cell_clip=None, use_peephole=False, reuse=None, dtype=None,
-                       name="lstm_fused_cell"):
+def LSTMBlockFusedCell(num_units: int, forget_bias: float = 1.0, cell_clip: Optional[float] = None,
+                       use_peephole: bool = False, reuse: Any = None, dtype: Any = None,
+                       name: str = "lstm_fused_cell") -> CellSpec:
     """LSTMBlockCell over a whole sequence."""
     refuse_reuse("LSTMBlockFusedCell", reuse)
     return make_block_lstm(name, num_units, forget_bias, cell_clip, use_peephole)
 
 
 @cell_class(base=_FusedBase)
-def FusedRNNCellAdaptor(cell, use_dynamic_rnn=False):
-    """A cell over a whole sequence, in static_rnn or dynamic_rnn, which compute the same; a list gives a list."""
-    return CellSpec(cell.core, cell.parts.units, nest_rows(cell.parts.rows, "rnn"), cell.parts.form, (cell,),
-                 {"lists": True, "output_size": cell.output_size})
+def FusedRNNCellAdaptor(cell: RNNCell, use_dynamic_rnn: bool = False) -> CellSpec:
+    """A cell over a whole sequence; a list of inputs gives a list of outputs.
+
+    use_dynamic_rnn chooses between two loops of TF that compute the same, and is ignored here.
+    """
+    return CellSpec(cell.core, cell.spec.units, nest_rows(cell.spec.rows, "rnn"), cell.spec.form, (cell,),
+                    {"lists": True, "output_size": cell.output_size})
 
 
 @cell_class(base=_FusedBase)
-def TimeReversedFusedRNN(cell):
-    """A fused cell over the steps of each row from its last to its first; outputs lie beside their inputs."""
-    if not cell.fused:
-        raise NotSupported("TimeReversedFusedRNN", f"{cell.name} takes one step", fix="FusedRNNCellAdaptor around it")
-    notes = dict(cell.parts.notes)
-    if notes.pop("turned", None) is None:         # turned twice is as it was
-        notes["turned"] = True
-    return CellSpec(cell.core, cell.parts.units, cell.parts.rows, cell.parts.form, cell.parts.children, notes)
+def TimeReversedFusedRNN(cell: RNNCell) -> CellSpec:
+    """A fused cell over the live steps of each row in reverse; outputs are at the steps of their inputs."""
+    if not cell.is_fused:
+        raise NotSupported("TimeReversedFusedRNN", f"{cell.name} takes one step",
+                           fix=f"TimeReversedFusedRNN(FusedRNNCellAdaptor({cell.name}(...)))")
+    notes = dict(cell.spec.notes)
+    if notes.pop("reverse", None) is None:        # the reverse of a reverse is the forward direction
+        notes["reverse"] = True
+    return CellSpec(cell.core, cell.spec.units, cell.spec.rows, cell.spec.form, cell.spec.children, notes)

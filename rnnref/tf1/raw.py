@@ -1,28 +1,30 @@
-"""raw_rnn: a loop whose inputs, states and outputs a function of the user makes."""
-from typing import Any, NamedTuple
+"""raw_rnn: the loop of TF 1 in which a function of the user makes inputs, states and outputs."""
+from typing import Any, Callable, NamedTuple, Optional
 
-from ..arrays import namespace
+from ..arrays import Array, namespace
 from ..errors import NotSupported, ShapeError
-from ..tree import add, apply_mask, choose, first_leaf, map_structure, stack, zeros_like
-from .cell import Gradients, Result, sum_gradients
+from ..tree import Tree, add, apply_mask, choose, first_leaf, map_structure, stack, zeros_like
+from .cell import Gradients, Result, RNNCell, sum_gradients
 from .loops import refuse_scope
 
 
 class _Step(NamedTuple):
-    """What one call of the loop function was given, and the way back through the cell before it."""
-    time: int; output: Any; state: Any; loop: Any
-    back: Any; finished: Any                      # of rows that were finished before the step
+    """The arguments of one call of the loop function, and the backward pass of the cell before it."""
+    time: int; output: Tree; state: Tree; loop: Tree
+    back: Callable[..., Gradients]
+    finished: Array                               # [B]: True where the row was finished before the step
 
 
-def raw_rnn(cell, loop_fn, parallel_iterations=None, swap_memory=False, scope=None, *, loop_back=None, extra=None):
-    """(what was emitted [steps, B, …], the last state, the last loop state).
+def raw_rnn(cell: RNNCell, loop_fn: Callable, parallel_iterations: Any = None, swap_memory: bool = False,
+            scope: None = None, *, loop_back: Optional[Callable] = None, extra: None = None) -> Result:
+    """(emitted values [steps, B, ...], final state, final loop state).
 
-    loop_fn(time, output, state, loop_state) -> finished [B], next input, next state, what is emitted, next loop state;
-              at time 0 the three are None, and it returns the first of each, and shapes (arrays without the batch)
-              in the place of what is emitted
+    loop_fn(time, output, state, loop_state) -> finished [B], next input, next state, emitted value, next loop state;
+              at time 0 its other arguments are None, and it returns the initial values, and shapes (arrays without
+              the batch) in the place of the emitted value
     loop_back(time, output, state, loop_state, (d_input, d_state, d_emitted, d_loop_state)) -> d_output, d_state,
-              d_loop_state, and a dict of gradients of what loop_fn sees besides, which are summed over the steps and
-              returned as `inputs`; without it the loop runs forwards, and its backward says so
+              d_loop_state, and a dict of gradients of other arrays that loop_fn uses, which are summed over the steps
+              and returned as `inputs`; without loop_back there is no backward pass
 
     A row that was finished before a step emits zero and keeps its state; the loop state is never masked.
     """
@@ -30,32 +32,33 @@ def raw_rnn(cell, loop_fn, parallel_iterations=None, swap_memory=False, scope=No
     if not callable(loop_fn):
         raise NotSupported("raw_rnn", f"loop_fn is a {type(loop_fn).__name__}, expected a function")
     finished, x, state, shape, loop = loop_fn(0, None, None, None)
-    here = namespace(first_leaf(cell.require_parameters())).asarray         # `finished` may be a list; it is used beside the arrays
-    finished, emitted, steps = here(finished), [], []
+    asarray = namespace(first_leaf(cell.require_parameters())).asarray          # `finished` may be a list
+    finished, emitted, steps = asarray(finished), [], []
     while not finished.all():
         if extra is not None:
-            raise NotSupported("raw_rnn", "extra", hint="how many steps there are is known at the end")
+            raise NotSupported("raw_rnn", "extra", hint="the number of steps is only known after the last one")
         output, after = result = cell(x, state)
-        now, x, following, emit, following_loop = loop_fn(len(steps) + 1, output, after, loop)
+        ends, x, following, emit, following_loop = loop_fn(len(steps) + 1, output, after, loop)
         steps.append(_Step(len(steps) + 1, output, after, loop, result.back, finished))
         emitted.append(apply_mask(~finished, emit))
         state, loop = choose(~finished, following, state), following_loop
-        finished = finished | here(now)
+        finished = finished | asarray(ends)
     if not steps:
         raise ShapeError("raw_rnn", "every row is finished before the first step",
                          fix="tf.nn.raw_rnn runs no step either, and has nothing to stack")
     end = (state, loop)
 
-    def backward(dys, dstate, dloop):
+    def backward(dys: Tree, dstate: Tree, dloop: Tree) -> Gradients:
         if loop_back is None:
-            raise NotSupported("raw_rnn", "loop_fn has no way back: it runs, but it cannot be trained",
+            raise NotSupported("raw_rnn", "backward without loop_back, the backward pass of loop_fn",
                                fix="loop_back(time, output, state, loop_state, d) -> d_output, d_state, d_loop, {}")
         return _run_back(steps, loop_back, emitted, end, dys, dstate, dloop)
     return Result((stack(emitted), state, loop), backward)
 
 
-def _run_back(steps, loop_back, emitted, end, dys, dstate, dloop):
-    """The way back, from the last step to the call at time 0."""
+def _run_back(steps: list[_Step], loop_back: Callable, emitted: list, end: tuple, dys: Tree, dstate: Tree,
+              dloop: Tree) -> Gradients:
+    """The backward pass, from the last step to the call at time 0."""
     dstate = zeros_like(end[0]) if dstate is None else dstate
     dloop = zeros_like(end[1]) if dloop is None and end[1] is not None else dloop
     dx, seen, variables = None, {}, {}

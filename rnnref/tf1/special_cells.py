@@ -1,35 +1,38 @@
-"""The cells of tf.contrib.rnn that are more than a rule and two maps."""
+"""The cells of tf.contrib.rnn that are not one rule and two maps: PhasedLSTM, TimeFreqLSTM, GridLSTM, NTM."""
 from collections import namedtuple
 from functools import lru_cache
 from math import log
+from typing import Any, Callable, Optional, Sequence
 
 import numpy
 
 from .. import cells
+from ..arrays import Array
 from ..errors import NotSupported, ShapeError
 from ..rules.lstm import LSTMRule
 from .cell import CellSpec, RNNCell, cell_class
 from .core_cells import make_rows, refuse_reuse
-from .states import CH, Flat, nest_form as under_state
-from .variables import nest_rows
+from .states import CH, Flat, nest_form
+from .variables import Variable, nest_rows
 from .wrappers import find_inner_path
 
 NTMControllerState = namedtuple("NTMControllerState", "controller_state read_vector_list w_list M time")
 
 
 @cell_class
-def PhasedLSTMCell(num_units, use_peepholes=False, leak=0.001, ratio_on=0.1, trainable_ratio_on=True,
-                   period_init_min=1.0, period_init_max=1000.0, reuse=None):
-    """The LSTM whose units are each open for a part of their period; inputs are (time [B, 1], x).
+def PhasedLSTMCell(num_units: int, use_peepholes: bool = False, leak: float = 0.001, ratio_on: float = 0.1,
+                   trainable_ratio_on: bool = True, period_init_min: float = 1.0, period_init_max: float = 1000.0,
+                   reuse: Any = None) -> CellSpec:
+    """The LSTM whose units are open for a part of their period only; inputs are (time [B, 1], x).
 
-    The gradient of the period is TF's, which leaves out that mod(z, period) depends on it.
+    The gradient of the period is that of TF, which treats mod(z, period) as independent of the period.
     """
     refuse_reuse("PhasedLSTMCell", reuse)
     core = cells.PhasedCell(cells.DensePeepholes() if use_peepholes else cells.LSTM(), leak=leak, period_gradient="tf1")
     of_c = ("; C[if]", "; C[o]") if use_peepholes else ("", "")
     drawn: list = []
 
-    def period(rng, shape):
+    def period(rng: Any, shape: tuple) -> Array:
         drawn[:] = [numpy.exp(rng.uniform(log(period_init_min), log(period_init_max), shape))]
         return drawn[0]
     gates, scope = {"": "ifgo", "C": "ifo"}, "phased_lstm_cell"
@@ -43,43 +46,50 @@ def PhasedLSTMCell(num_units, use_peepholes=False, leak=0.001, ratio_on=0.1, tra
 
 
 class _WindowedBase(RNNCell):
-    """A cell that learns from the width of x how many windows there are."""
+    """A cell whose number of windows depends on the width of x."""
 
     @property
-    def state_size(self):
-        """What TF says, which is wrong unless there is one window."""
-        return 2 * self.parts.units
+    def state_size(self) -> int:
+        """The value of TF, which is right for one window only."""
+        return 2 * self.spec.units
 
     @property
-    def output_size(self):
-        return self.parts.units
+    def output_size(self) -> int:
+        """The value of TF, which is right for one window only."""
+        return self.spec.units
 
-    def zero_state(self, batch_size, dtype):
-        if self.parts.notes["width"] is None:
-            raise NotSupported(self.name, "zero_state before an x was seen", hint="in TF it cannot be used either: its "
-                               "state_size is that of one window", fix="give no initial_state, or one of [c_0, h_0, …]")
+    def zero_state(self, batch_size: int, dtype: Any) -> Array:
+        """The initial state for as many windows as the last x had."""
+        if self.spec.notes["width"] is None:
+            raise NotSupported(self.name, "zero_state before the first x", hint="its size depends on the width of x; "
+                               "TF has the size of one window here",
+                               fix="leave out initial_state, or use [c_0, h_0, ...]")
         return super().zero_state(batch_size, dtype)
 
-    def spec_for_width(self, width):
+    def spec_for_width(self, width: int) -> CellSpec:
+        """The spec for an x of this width."""
         return self.declare(**self.arguments, width=width)
 
 
 @cell_class(base=_WindowedBase)
-def TimeFreqLSTMCell(num_units, use_peepholes=False, cell_clip=None, initializer=None, num_unit_shards=1,
-                     forget_bias=1.0, feature_size=None, frequency_skip=1, reuse=None):
-    """The LSTM whose weights slide over windows of the features.  Its state is [c_0, h_0, c_1, h_1, …].
+def TimeFreqLSTMCell(num_units: int, use_peepholes: bool = False, cell_clip: Optional[float] = None,
+                     initializer: Any = None, num_unit_shards: int = 1, forget_bias: float = 1.0,
+                     feature_size: Optional[int] = None, frequency_skip: int = 1, reuse: Any = None) -> CellSpec:
+    """The LSTM whose weights slide over windows of the features.  Its state is [c_0, h_0, c_1, h_1, ...].
 
-    As many windows as fit in x; state_size and output_size are those of one window, as TF has them.  `initializer` is
-    taken and not used, there as here.
+    There are as many windows as fit in x; state_size and output_size are those of one window, as in TF.  `initializer`
+    has no effect, as in TF.
     """
-    raise NotImplementedError("see timefreq")
+    raise NotImplementedError("replaced by _make_time_freq_lstm, which has one more argument")
 
 
-def _make_time_freq_lstm(num_units, use_peepholes, cell_clip, initializer, num_unit_shards, forget_bias, feature_size,
-             frequency_skip, reuse, width=None):
+def _make_time_freq_lstm(num_units: int, use_peepholes: bool, cell_clip: Optional[float], initializer: Any,
+                         num_unit_shards: int, forget_bias: float, feature_size: Optional[int], frequency_skip: int,
+                         reuse: Any, width: Optional[int] = None) -> CellSpec:
     refuse_reuse("TimeFreqLSTMCell", reuse)
     if feature_size is None:
-        raise NotSupported("TimeFreqLSTMCell", "feature_size=None", fix="give it: TF fails with None at the first step")
+        raise NotSupported("TimeFreqLSTMCell", "feature_size=None",
+                           fix="set feature_size; with None TF fails at the first step")
     if width is not None and width < feature_size:
         raise ShapeError("TimeFreqLSTMCell", f"x has {width} inputs, fewer than feature_size={feature_size}")
     n = 1 if width is None else int((width - feature_size) / frequency_skip) + 1
@@ -95,10 +105,11 @@ def _make_time_freq_lstm(num_units, use_peepholes, cell_clip, initializer, num_u
 TimeFreqLSTMCell.declare = staticmethod(_make_time_freq_lstm)
 
 
-def _make_grid_lstm(num_units, use_peepholes, share_time_frequency_weights, cell_clip, num_unit_shards, forget_bias, feature_size,
-         frequency_skip, num_frequency_blocks, start_freqindex_list, end_freqindex_list, couple_input_forget_gates,
-         **options):
-    """The cell of one direction, and its rows without a scope."""
+def _make_grid_lstm(num_units: int, use_peepholes: bool, share_time_frequency_weights: bool,
+                    cell_clip: Optional[float], num_unit_shards: int, forget_bias: float, feature_size: Any,
+                    frequency_skip: Any, num_frequency_blocks: Any, start_freqindex_list: Any, end_freqindex_list: Any,
+                    couple_input_forget_gates: bool, **options: Any) -> tuple[Any, list[Variable]]:
+    """The cell of one direction, and its variables without a scope."""
     gates = "igo" if couple_input_forget_gates else "ifgo"
     order = "igo" if couple_input_forget_gates else "igfo"
     _check_blocks(feature_size, frequency_skip, num_frequency_blocks, start_freqindex_list, end_freqindex_list)
@@ -110,7 +121,7 @@ def _make_grid_lstm(num_units, use_peepholes, share_time_frequency_weights, cell
     for b in range(len(num_frequency_blocks)):
         for w in ways:
             rows += make_rows("", gates, {f"W_{w}_{b}_{{k}}": f"W{w}{b}[{order}]; R{w}{b}[{order}]"},
-                           shards=num_unit_shards)
+                              shards=num_unit_shards)
             rows += make_rows("", gates, {f"B_{w}_{b}": f"b{w}{b}[{order}]"})
             rows += make_rows("", gates, {
                 f"W_{g.upper()}_diag_{ {'f': 'freq', 't': 'time'}[w] }{of}_{b}": f"Wp{g}_{w}{of}{b}"
@@ -118,11 +129,11 @@ def _make_grid_lstm(num_units, use_peepholes, share_time_frequency_weights, cell
     return core, rows
 
 
-def _check_blocks(feature, skip, counts, starts, ends):
-    """Raise where TF would: windows that do not fill their block."""
+def _check_blocks(feature: Any, skip: Any, counts: Any, starts: Any, ends: Any) -> None:
+    """Raise as TF does if the windows do not fill their block."""
     if feature is None or skip is None or not counts:
         raise NotSupported("GridLSTMCell", f"feature_size={feature}, frequency_skip={skip}, "
-                                           f"num_frequency_blocks={counts}", fix="give all three")
+                                           f"num_frequency_blocks={counts}", fix="set all three")
     if not starts and len(counts) != 1:
         raise NotSupported("GridLSTMCell", f"num_frequency_blocks={counts} without start_freqindex_list")
     for n, start, end in zip(counts, starts or (), ends or ()):
@@ -131,8 +142,8 @@ def _check_blocks(feature, skip, counts, starts, ends):
             raise NotSupported("GridLSTMCell", f"{n} windows in the block from {start} to {end}, where {fit} fit")
 
 
-def _name_states(counts, prefix="", path=""):
-    """The names and the leaves of the states of all windows."""
+def _name_states(counts: Any, prefix: str = "", path: str = "") -> tuple[list[str], list[str]]:
+    """The names of the states of all windows, and their leaves."""
     names, leaves = [], []
     for b, count in enumerate(counts):
         for q in range(count):
@@ -142,15 +153,16 @@ def _name_states(counts, prefix="", path=""):
 
 
 @lru_cache
-def _make_tuple_class(name, fields):
-    """One type for all cells with the same windows."""
+def _make_tuple_class(name: str, fields: tuple[str, ...]) -> Any:
+    """The same class for all cells with the same windows."""
     return namedtuple(name, fields)
 
 
 class _GridBase(RNNCell):
-    """A grid without a list of starts, whose windows must fill x."""
+    """A grid whose windows must fill x if it has no list of starts."""
 
-    def check_inputs(self, x):
+    def check_inputs(self, x: Array) -> None:
+        """Raise unless x has the right number of windows."""
         super().check_inputs(x)
         a, n = self.arguments, x.shape[-1]
         fit = int((n - a["feature_size"]) / a["frequency_skip"]) + 1
@@ -160,63 +172,80 @@ class _GridBase(RNNCell):
 
 
 @cell_class(base=_GridBase)
-def GridLSTMCell(num_units, use_peepholes=False, share_time_frequency_weights=False, cell_clip=None, initializer=None,
-                 num_unit_shards=1, forget_bias=1.0, feature_size=None, frequency_skip=None, num_frequency_blocks=None,
-                 start_freqindex_list=None, end_freqindex_list=None, couple_input_forget_gates=False,
-                 state_is_tuple=True, reuse=None):
-    """The LSTM over time and frequency.  With state_is_tuple=False every block reads the states of the first, as TF
-    does.  `initializer` is taken and not used, there as here."""
+def GridLSTMCell(num_units: int, use_peepholes: bool = False, share_time_frequency_weights: bool = False,
+                 cell_clip: Optional[float] = None, initializer: Any = None, num_unit_shards: int = 1,
+                 forget_bias: float = 1.0, feature_size: Optional[int] = None, frequency_skip: Optional[int] = None,
+                 num_frequency_blocks: Optional[Sequence[int]] = None,
+                 start_freqindex_list: Optional[Sequence[int]] = None,
+                 end_freqindex_list: Optional[Sequence[int]] = None, couple_input_forget_gates: bool = False,
+                 state_is_tuple: bool = True, reuse: Any = None) -> CellSpec:
+    """The LSTM over time and frequency.
+
+    With state_is_tuple=False every block reads the states of the first block, as in TF.  `initializer` has no effect,
+    as in TF.
+    """
     refuse_reuse("GridLSTMCell", reuse)
-    core, rows = _make_grid_lstm(num_units, use_peepholes, share_time_frequency_weights, cell_clip, num_unit_shards, forget_bias,
-                      feature_size, frequency_skip, num_frequency_blocks, start_freqindex_list, end_freqindex_list,
-                      couple_input_forget_gates, reads="own" if state_is_tuple else "first")
+    core, rows = _make_grid_lstm(num_units, use_peepholes, share_time_frequency_weights, cell_clip, num_unit_shards,
+                                 forget_bias, feature_size, frequency_skip, num_frequency_blocks, start_freqindex_list,
+                                 end_freqindex_list, couple_input_forget_gates,
+                                 reads="own" if state_is_tuple else "first")
     names, leaves = _name_states(num_frequency_blocks)
     form = _make_tuple_class("GridLSTMStateTuple", tuple(names))(*leaves) if state_is_tuple else Flat(tuple(leaves))
     return CellSpec(core, num_units, nest_rows(rows, "grid_lstm_cell"), form)
 
 
 @cell_class(base=_GridBase)
-def BidirectionalGridLSTMCell(num_units, use_peepholes=False, share_time_frequency_weights=False, cell_clip=None,
-                              initializer=None, num_unit_shards=1, forget_bias=1.0, feature_size=None,
-                              frequency_skip=None, num_frequency_blocks=None, start_freqindex_list=None,
-                              end_freqindex_list=None, couple_input_forget_gates=False, backward_slice_offset=0,
-                              reuse=None):
-    """Two grids, of which one takes the windows of each block from the last to the first."""
+def BidirectionalGridLSTMCell(num_units: int, use_peepholes: bool = False, share_time_frequency_weights: bool = False,
+                              cell_clip: Optional[float] = None, initializer: Any = None, num_unit_shards: int = 1,
+                              forget_bias: float = 1.0, feature_size: Optional[int] = None,
+                              frequency_skip: Optional[int] = None,
+                              num_frequency_blocks: Optional[Sequence[int]] = None,
+                              start_freqindex_list: Optional[Sequence[int]] = None,
+                              end_freqindex_list: Optional[Sequence[int]] = None,
+                              couple_input_forget_gates: bool = False, backward_slice_offset: int = 0,
+                              reuse: Any = None) -> CellSpec:
+    """Two grids; the second reads the windows of each block in reverse."""
     refuse_reuse("BidirectionalGridLSTMCell", reuse)
-    given = (num_units, use_peepholes, share_time_frequency_weights, cell_clip, num_unit_shards, forget_bias,
-             feature_size, frequency_skip, num_frequency_blocks, start_freqindex_list, end_freqindex_list,
-             couple_input_forget_gates)
-    ahead, rows = _make_grid_lstm(*given)
-    back, _ = _make_grid_lstm(*given, backwards=True, offset=backward_slice_offset)
+    arguments = (num_units, use_peepholes, share_time_frequency_weights, cell_clip, num_unit_shards, forget_bias,
+                 feature_size, frequency_skip, num_frequency_blocks, start_freqindex_list, end_freqindex_list,
+                 couple_input_forget_gates)
+    forward, rows = _make_grid_lstm(*arguments)
+    backward, _ = _make_grid_lstm(*arguments, backwards=True, offset=backward_slice_offset)
     names, leaves = [sum(both, []) for both in zip(_name_states(num_frequency_blocks, "fwd_", "0."),
                                                    _name_states(num_frequency_blocks, "bwd_", "1."))]
     scope = "bidirectional_grid_lstm_cell"
-    return CellSpec(cells.Parallel((ahead, back)), num_units,
-                 nest_rows(rows, f"{scope}/fwd", "0") + nest_rows(rows, f"{scope}/bwd", "1"),
-                 _make_tuple_class("BidirectionalGridLSTMStateTuple", tuple(names))(*leaves))
+    return CellSpec(cells.Parallel((forward, backward)), num_units,
+                    nest_rows(rows, f"{scope}/fwd", "0") + nest_rows(rows, f"{scope}/bwd", "1"),
+                    _make_tuple_class("BidirectionalGridLSTMStateTuple", tuple(names))(*leaves))
 
 
 class _NTMBase(RNNCell):
-    """An NTM, whose output is as wide as x unless output_dim says otherwise."""
+    """An NTM whose outputs are as wide as x if output_dim is None."""
 
-    def load_variables(self, arrays, scope=None):
-        found = [a.shape[-1] for name, a in arrays.items() if f"/{name}".endswith("/ntm_cell/output_kernel")]
-        return self.wide(found[0] if len(found) == 1 else None, super().load_variables, arrays, scope)
+    def load_variables(self, arrays: dict[str, Array], scope: Optional[str] = None) -> RNNCell:
+        """Take the variables from a checkpoint, as `RNNCell.load_variables` does."""
+        widths = [a.shape[-1] for name, a in arrays.items() if f"/{name}".endswith("/ntm_cell/output_kernel")]
+        return self._with_width(widths[0] if len(widths) == 1 else None, super().load_variables, arrays, scope)
 
-    def build(self, inputs, *args, **kwargs):
-        return self.wide(inputs, super().build, inputs, *args, **kwargs)
+    def build(self, inputs: int, *args: Any, **kwargs: Any) -> RNNCell:
+        """Draw the variables, as `RNNCell.build` does."""
+        return self._with_width(inputs, super().build, inputs, *args, **kwargs)
 
-    def wide(self, width, then, *args, **kwargs):
+    def _with_width(self, width: Optional[int], then: Callable[..., RNNCell], *args: Any, **kwargs: Any) -> RNNCell:
+        """then(*args, **kwargs) with outputs of this width, unless output_dim sets it."""
         if self.arguments["output_dim"] is None:
-            self.parts = self.declare(**self.arguments | {"output_dim": width or 1})
+            self.spec = self.declare(**self.arguments | {"output_dim": width or 1})
         return then(*args, **kwargs)
 
 
 @cell_class(base=_NTMBase)
-def NTMCell(controller, memory_size, memory_vector_dim, read_head_num, write_head_num, shift_range=1, output_dim=None,
-            clip_value=20, dtype="float32", name=None):
-    """The neural Turing machine around a controller.  Its state holds `time`, a whole number: at 0 the learned first
-    values are taken in the place of what the state holds."""
+def NTMCell(controller: RNNCell, memory_size: int, memory_vector_dim: int, read_head_num: int, write_head_num: int,
+            shift_range: int = 1, output_dim: Optional[int] = None, clip_value: float = 20, dtype: Any = "float32",
+            name: Optional[str] = None) -> CellSpec:
+    """The neural Turing machine around a controller.
+
+    Its state has `time`, an integer; at time 0 the learned initial values are used in the place of the state.
+    """
     if clip_value != 20:
         raise NotSupported("NTMCell", f"clip_value={clip_value}", known="20, TF's default")
     core = cells.NTM(controller.core, slots=memory_size, vector=memory_vector_dim, outputs=output_dim or 1,
@@ -227,9 +256,9 @@ def NTMCell(controller, memory_size, memory_vector_dim, read_head_num, write_hea
     table |= {f"initial_read_vector_{k}": f"1 reads0{{{k}}}" for k in range(read_head_num)}
     table |= {f"initial_address_weights_{k}": f"1 focus0{{{k}}}" for k in range(heads)}
     rows = make_rows(scope, "", table | {"memory": "memory0"})
-    rows += nest_rows(controller.parts.rows, scope, find_inner_path(core, controller.core))
+    rows += nest_rows(controller.spec.rows, scope, find_inner_path(core, controller.core))
     form = NTMControllerState(
-        under_state(controller.parts.form, "controller"), tuple(f"reads {k}" for k in range(read_head_num)),
+        nest_form(controller.spec.form, "controller"), tuple(f"reads {k}" for k in range(read_head_num)),
         tuple(f"focus {k}" for k in range(heads)), "memory", "time #")
-    return CellSpec(core, controller.parts.units, rows, form, (controller,),
-                 {"feeds": lambda k, width: width + read_head_num * memory_vector_dim})
+    return CellSpec(core, controller.spec.units, rows, form, (controller,),
+                    {"feeds": lambda k, width: width + read_head_num * memory_vector_dim})

@@ -12,7 +12,7 @@ import pytest
 from rnnref import tf1
 from rnnref.cuda import launch
 from tests.support import golden_runs, strict
-from tests.tf1.test_golden_tf1 import FILES, check_file
+from tests.support.golden_checks import FILES, check_file
 
 
 def config(path):

@@ -1,4 +1,4 @@
-"""A file of a recorded run of TensorFlow 1, read and run again by the names in its `config`."""
+"""Recorded runs of TensorFlow 1, read from files and run again by the names in their `config`."""
 import json
 from types import SimpleNamespace
 
@@ -11,7 +11,7 @@ from rnnref.tf1.loops import flatten_state
 from rnnref.tf1.states import LSTMStateTuple
 from rnnref.tree import map_structure, stack, to
 
-# Functions that the files name
+# The functions whose names are in the files
 FUNCTIONS = {
     "half_in_minus_two_out": (lambda i, o: 0.5 * i - 2 * o, lambda i, o, d: (0.5 * d, -2 * d)),
     "in_times_out": (lambda i, o: i * o, lambda i, o, d: (d * o, d * i)),
@@ -24,17 +24,17 @@ def make_cells(described):
     """The cell, or the list of cells, of a `config`."""
     if isinstance(described, list):
         return [make_cells(one) for one in described]
-    kwargs = {name: make_cells(value) if nested(value) else FUNCTIONS[value] if name in NAMED and value else value
+    kwargs = {name: make_cells(value) if has_cell(value) else FUNCTIONS[value] if name in NAMED and value else value
               for name, value in described["kwargs"].items()}
     return getattr(tf1, described["class"])(**kwargs)
 
 
-def nested(value):
-    return isinstance(value, dict) and "class" in value or isinstance(value, list) and any(map(nested, value))
+def has_cell(value):
+    return isinstance(value, dict) and "class" in value or isinstance(value, list) and any(map(has_cell, value))
 
 
 class Arrays:
-    """The arrays of a file, which knows what was asked for."""
+    """The arrays of a file, and the names of those that were read."""
 
     def __init__(self, path):
         with np.load(path, allow_pickle=False) as file:
@@ -67,16 +67,16 @@ def like(structure, arrays):
     """A list of arrays in the structure of a state of TF; the structure may be a named tuple."""
     arrays = iter(arrays)
 
-    def filled(node):
+    def fill(node):
         if isinstance(node, (tuple, list)):
-            items = [filled(item) for item in node]
+            items = [fill(item) for item in node]
             return type(node)(*items) if hasattr(node, "_fields") else tuple(items)
         return next(arrays)
-    return filled(structure)
+    return fill(structure)
 
 
 class Case:
-    """What a file says to run, on the "cpu" or the "gpu": there the cells, and what `given` and its like return."""
+    """The run that a file describes, on the "cpu" or the "gpu", where the cells and all arrays are."""
 
     def __init__(self, path, where="cpu"):
         self.arrays, self.where = Arrays(path), where
@@ -84,11 +84,12 @@ class Case:
         self.loop, self.options = self.config["loop"], self.config["loop_kwargs"]
         self.lengths = self.given("in/sequence_length")
         described = self.config["kwargs"] if self.config["class"] is None else self.config
-        self.cells = [make_cells(described)] if self.config["class"] else [make_cells(described["fw"]), make_cells(described["bw"])]
+        parts = [described] if self.config["class"] else [described["fw"], described["bw"]]
+        self.cells = [make_cells(part) for part in parts]
         self.load()
 
     def load(self):
-        """Every variable goes to exactly one cell, and comes out of it as it was."""
+        """Load every variable into exactly one cell, and check that the cell dumps the same bits."""
         variables, dumped = self.arrays.under("var"), {}
         for way, several in zip(("fw", "bw"), self.cells):
             for layer, cell in enumerate(several if isinstance(several, list) else [several]):
@@ -99,11 +100,11 @@ class Case:
             np.testing.assert_array_equal(dumped[name], a, strict=True, err_msg=name)
 
     def given(self, name):
-        """The array, or the tuple of arrays, or None where there is none."""
+        """The array, or the tuple of arrays, or None."""
         return to(self.where, self.arrays.one(name))
 
     def state(self, kind, form):
-        """The state of one kind, in the structure of `form`; None where there is none."""
+        """The state of one kind, in the structure of `form`, or None."""
         leaves = to(self.where, tuple(self.arrays.leaves(f"{kind}/state")))
         return like(form, leaves) if leaves else None
 
@@ -111,23 +112,23 @@ class Case:
     def form(self):
         """Something with the structure of the state."""
         def of(cell):
-            return tuple(of(c) for c in cell) if isinstance(cell, list) else cell.parts.form
+            return tuple(of(c) for c in cell) if isinstance(cell, list) else cell.spec.form
         return of(self.cells[0]) if len(self.cells) == 1 else tuple(map(of, self.cells))
 
     def extra(self):
-        """The masks of the file, for the one cell that takes some."""
+        """The masks of the file, for the one cell that has masks."""
         found: dict = {}
         for name in [n for n in self.arrays.all if n.startswith(("mask/", "noise/"))]:
             kind, sort, leaf, *step = name.split("/")
             if kind == "mask":
                 found.setdefault(sort, {}).setdefault(int(leaf), {})[int(step[0]) if step else None] = self.arrays[name]
-            else:                                 # what the mask was made of
+            else:                                 # the random numbers from which TF made the mask
                 assert f"mask/{sort}/{leaf}" in self.arrays and self.arrays[name] is not None
         return given_to(self.cells[0], {sort: {k: to(self.where, self.mask(steps)) for k, steps in leaves.items()}
                                         for sort, leaves in found.items()}) if found else None
 
     def mask(self, steps):
-        """[T, B, n], or [B, n] where it is the same at every step, or there is one step."""
+        """[T, B, n], or [B, n] for a single step."""
         if None not in steps:
             return np.stack([steps[t] for t in range(len(steps))]) if self.loop != "cell_step" else steps[0]
         x = rnnref.tree.first_leaf(self.arrays.one("in/x"))
@@ -136,14 +137,14 @@ class Case:
 
 
 def given_to(cell, kinds):
-    """The `extra` of a cell, for masks of the only cell in it that takes some."""
+    """The `extra` of a cell, for masks of the only cell in it that has masks."""
     if hasattr(cell, "masks"):
-        if "state" in kinds:                      # the mask of a leaf that is not dropped is recorded all the same
+        if "state" in kinds:                      # masks of leaves that are not dropped are recorded too
             kinds["state"] = {k: m for k, m in kinds["state"].items() if cell.list_dropped()[k][1]}
         return cell.masks(**{sort: leaves if sort == "state" else leaves[0] for sort, leaves in kinds.items()})
-    found = [given_to(child, kinds) for child in cell.parts.children]
-    assert sum(e is not None for e in found) <= 1, "whose masks are these?"
-    return tuple(found) if "several" in cell.parts.notes else found[0] if found else None
+    found = [given_to(child, kinds) for child in cell.spec.children]
+    assert sum(e is not None for e in found) <= 1, "more than one cell has masks"
+    return tuple(found) if "several" in cell.spec.notes else found[0] if found else None
 
 
 # loops: each (case, x, state) -> outputs, states, and a function from gradients of these to `Gradients`
@@ -165,7 +166,7 @@ def by_step(case, x, state):
 
 
 def by_list(case, x, state):
-    """A loop over a list."""
+    """A loop of TF over a list of inputs."""
     loop, kwargs = getattr(tf1, case.loop), {"sequence_length": case.lengths, "dtype": case.config["dtype"]}
     extra = case.extra()
     given = {} if extra is None else {"extra": extra}
@@ -191,7 +192,7 @@ def by_array(case, x, state):
 
 
 def starts(case, state):
-    """The first state under the names of the arguments of the loop."""
+    """The initial state, by the names of the arguments of the loop."""
     if len(case.cells) == 1:
         return {"initial_state": state}
     name = "initial_states_" if "stack" in case.loop else "initial_state_"
@@ -256,7 +257,8 @@ def raw_feedback(x, state, lengths):
         if output is None:
             return time >= lengths, x, state, (np.zeros(1), np.zeros(1)), xp.zeros(len(x))
         emit = 2 * output, output.sum(1, keepdims=True)
-        return time >= lengths, xp.tanh(output[:, :n]) + 0.1 * time, map_structure(ninth, after), emit, loop + output.sum(1)
+        following = xp.tanh(output[:, :n]) + 0.1 * time
+        return time >= lengths, following, map_structure(ninth, after), emit, loop + output.sum(1)
 
     def backward(time, output, after, loop, d):
         if output is None:

@@ -9,7 +9,8 @@ import numpy as np
 from rnnref.cells import CATALOG, EXAMPLES
 from rnnref.loops.plan import CUDA_KERNEL, Call, plan
 from tests.support.floors import list_floors
-from tests.tf1.test_golden_tf1 import FILES, Arrays, check_file
+from tests.support.golden_checks import FILES, check_file
+from tests.support.golden_runs import Arrays
 
 ROOT = Path(__file__).parents[2]
 PATHS = {"onchip": "on chip", "stepped": "stepped"}

@@ -1,4 +1,4 @@
-"""What the recorded runs do not say of `rnnref.tf1`: loops by hand, first values, configs, masks, refusals."""
+"""`rnnref.tf1` beyond the recorded runs: cells called in a loop, initial values, configs, masks, errors."""
 import json
 
 import numpy as np
@@ -8,8 +8,8 @@ import rnnref
 from rnnref import tf1
 from rnnref.testing.assertions import assert_same
 from rnnref.tf1.loops import flatten_state
+from tests.support.golden_checks import FILES
 from tests.support.golden_runs import Arrays, Case, make_cells, sequence
-from tests.tf1.test_golden_tf1 import FILES
 
 RNG = np.random.default_rng(3)
 T, B, D, U = 4, 2, 3, 5
@@ -27,7 +27,7 @@ def inputs(case):
 
 
 @pytest.mark.parametrize("path", ALONE, ids=lambda path: path.stem)
-def test_a_loop_by_hand_is_the_loop_to_the_bit(path):
+def test_calling_the_cell_in_a_loop_gives_the_same_bits(path):
     case = Case(path)
     (cell,), xs, state = case.cells, inputs(case), case.state("in", case.form)
     xs = xs[:1] if case.config["kwargs"].get("skip_connection") else xs
@@ -63,8 +63,7 @@ def test_the_last_output_is_the_state(name):
     assert not outputs[1, 2:].any()
 
 
-def test_every_name_is_there():
-    """Those of SYSTEMS.md that are not classes of a file."""
+def test_public_names_without_a_recorded_run():
     for name in ("CudnnLSTM CudnnGRU CudnnRNNTanh CudnnRNNRelu DeviceWrapper static_rnn dynamic_rnn raw_rnn "
                  "static_state_saving_rnn static_bidirectional_rnn bidirectional_dynamic_rnn stack_bidirectional_rnn "
                  "stack_bidirectional_dynamic_rnn LSTMStateTuple CudnnParamsFormatConverterRelu").split():
@@ -86,7 +85,7 @@ def test_a_cell_is_made_again_from_its_config(config):
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=lambda config: config["id"])
-def test_first_values_and_variables_to_the_bit(config):
+def test_variables_are_dumped_and_loaded_bit_for_bit(config):
     width = config["shapes"]["x"][-1][-1]
     cell = make_cells(config).build(width, "float64", seed=0)
     want = {name.removeprefix("rnn/") for name in config["shapes"]["var"]}
@@ -100,7 +99,7 @@ def test_first_values_and_variables_to_the_bit(config):
     assert_same(again.p, cell.p)
 
 
-def test_first_values_are_those_of_tf():
+def test_initial_values_are_those_of_tf():
     cell = tf1.LSTMCell(50, use_peepholes=True).build(30, seed=1)
     v = cell.dump_variables()
     assert not v["lstm_cell/bias"].any() and v["lstm_cell/kernel"].dtype == np.float32
@@ -118,7 +117,7 @@ def test_first_values_are_those_of_tf():
     assert (high["carry_b"] == 2).all() and (high["transform_b"] == -2).all()
 
 
-def test_what_is_not_trained_is_named():
+def test_non_trainable_variables():
     assert tf1.PhasedLSTMCell(2, trainable_ratio_on=False).non_trainable_variables == ["phased_lstm_cell/ratio_on"]
     assert tf1.PhasedLSTMCell(2).non_trainable_variables == []
 
@@ -129,7 +128,7 @@ def test_what_is_not_trained_is_named():
     (lambda n: tf1.CoupledInputForgetGateLSTMCell(4, num_proj=3, num_unit_shards=n or 1, num_proj_shards=n or 1),
      {"coupled_input_forget_gate_lstm_cell/W_0": 6, "coupled_input_forget_gate_lstm_cell/W_P_0": 4})))
 def test_variables_in_blocks_of_rows(make, names):
-    """TF's shards: the first ones are a row longer where the rows cannot be shared out."""
+    """TF's shards: the first ones have one row more if the rows cannot be divided evenly."""
     whole, cut = make(None).build(D, "float64", seed=0), make(3)
     v, parts = whole.dump_variables(), {}
     for name, a in v.items():
@@ -162,7 +161,7 @@ def test_a_scope_is_found_or_named():
 
 def test_a_list_of_states_for_the_layers():
     cells = [tf1.GRUCell(4).build(D, "float64", seed=0) for _ in "ab"]
-    with pytest.raises(rnnref.ShapeError, match="1 cells forwards and 2 backwards"):
+    with pytest.raises(rnnref.ShapeError, match="1 cells forward and 2 backward"):
         tf1.stack_bidirectional_rnn(cells[:1], cells, [np.ones((B, D))] * 2)
 
 
@@ -177,7 +176,7 @@ def test_nested_states_and_outputs_of_zero_state():
     assert tf1.Conv1DLSTMCell((4, 3), 2, (3,)).zero_state(2, "float32").c.shape == (2, 4, 2)
 
 
-def test_raw_rnn_without_a_way_back_runs_forwards():
+def test_raw_rnn_without_loop_back_runs_forward_only():
     cell = tf1.GRUCell(U).build(D, "float64", seed=0)
     xs = RNG.normal(size=(T, B, D))
 
@@ -188,11 +187,11 @@ def test_raw_rnn_without_a_way_back_runs_forwards():
     emitted, state, _ = result = tf1.raw_rnn(cell, loop)
     outputs, last = tf1.dynamic_rnn(cell, xs, time_major=True)
     assert_same((emitted, state), (outputs, last))
-    with pytest.raises(rnnref.NotSupported, match="no way back"):
+    with pytest.raises(rnnref.NotSupported, match="backward without loop_back"):
         result.backward(np.ones_like(emitted))
 
 
-def test_unwanted_gradients_may_be_left_out():
+def test_gradients_that_are_left_out_are_zero():
     cell = tf1.LSTMCell(U).build(D, "float64", seed=0)
     xs = list(RNG.normal(size=(T, B, D)))
     one = tf1.static_rnn(cell, xs)
@@ -218,9 +217,9 @@ STEP = np.ones((B, D))
     (lambda: tf1.LSTMBlockFusedCell(U).build(D)([STEP]), rnnref.ShapeError, "expected one array"),
     (lambda: tf1.TimeReversedFusedRNN(tf1.GRUCell(U)), rnnref.NotSupported, "takes one step"),
     (lambda: tf1.MultiRNNCell([tf1.TimeFreqLSTMCell(U, feature_size=2)]), rnnref.NotSupported, "inside another cell"),
-    (lambda: tf1.TimeFreqLSTMCell(U, feature_size=2).zero_state(B, "float32"), rnnref.NotSupported, "before an x"),
+    (lambda: tf1.TimeFreqLSTMCell(U, feature_size=2).zero_state(B, "float32"), rnnref.NotSupported, "before the first"),
     (lambda: tf1.TimeFreqLSTMCell(U), rnnref.NotSupported, "feature_size=None"),
-    (lambda: tf1.GridLSTMCell(U), rnnref.NotSupported, "give all three"),
+    (lambda: tf1.GridLSTMCell(U), rnnref.NotSupported, "set all three"),
     (lambda: tf1.GridLSTMCell(U, feature_size=2, frequency_skip=1, num_frequency_blocks=[1, 2]), rnnref.NotSupported,
      "without start_freqindex_list"),
     (lambda: tf1.GridLSTMCell(U, feature_size=2, frequency_skip=1, num_frequency_blocks=[3], start_freqindex_list=[0],
@@ -234,7 +233,7 @@ STEP = np.ones((B, D))
     (lambda: tf1.GRUBlockCell(4, 4), rnnref.NotSupported, "give one of the two"),
     (lambda: tf1.MultiRNNCell([]), rnnref.NotSupported, "cells is empty"),
     (lambda: tf1.AttentionCellWrapper(tf1.NTMCell(tf1.GRUCell(4), 6, 4, 1, 1), 2), rnnref.NotSupported,
-     "holds more than vectors"),
+     "more than vectors"),
 ))
 def test_refusals(what, error, says):
     with pytest.raises(error, match=says):

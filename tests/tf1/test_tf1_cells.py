@@ -25,12 +25,13 @@ def test_masks_are_drawn_from_the_seed():
 
 def test_masks_of_tf():
     cell = tf1.DropoutWrapper(tf1.LSTMCell(400), 0.5, 0.25, 0.75, seed=0)
-    m = cell.draw(np.ones((T, 300, D)), T)
+    m = cell.draw_masks(np.ones((T, 300, D)), T)
     assert m.s.c is None and m.h is None and m.cell is None            # c of an LSTM is not dropped
     for mask, keep in ((m.x, 0.5), (m.y, 0.25), (m.s.h, 0.75)):
         assert set(np.unique(mask.steps)) == {0, 1 / keep}
         assert abs(mask.steps.mean() - 1) < 0.02 * (1 + 20 * (mask is m.x))
-    same = tf1.DropoutWrapper(tf1.GRUCell(9), 0.5, 0.5, 0.5, True, D, "float64", seed=0).draw(np.ones((T, B, D)), T)
+    cell = tf1.DropoutWrapper(tf1.GRUCell(9), 0.5, 0.5, 0.5, True, D, "float64", seed=0)
+    same = cell.draw_masks(np.ones((T, B, D)), T)
     for mask in (same.x, same.y, same.s.h):                            # one for all steps and all rows
         assert (mask.steps == mask.steps[0, 0]).all() if hasattr(mask, "steps") else (mask == mask[0]).all()
 
@@ -54,7 +55,7 @@ def test_which_arrays_of_a_state_are_dropped():
         drop.masks(state={0: np.ones((B, U))})
 
 
-# cells in cells, which TF's users had and the files have not
+# cells in cells that the recorded runs do not have
 
 def lstm(n=U):
     return tf1.LSTMCell(n)
@@ -87,7 +88,7 @@ def test_gradients_of_cells_in_cells_are_differences(name, lengths):
     v = {n: RNG.normal(size=a.shape) * 0.5 for n, a in cell.dump_variables().items()}
     cell.load_variables(v)
     x, start = RNG.normal(size=(3, T, D)), cell.zero_state(3, "float64")
-    extra = cell.draw(x.swapaxes(0, 1), T)
+    extra = cell.draw_masks(x.swapaxes(0, 1), T)
 
     def ran(x, v):
         return tf1.dynamic_rnn(cell.load_variables(v), x, lengths, start, extra=extra)
@@ -117,7 +118,7 @@ DEVICE = {
 
 @pytest.mark.parametrize("name", DEVICE)
 def test_on_a_device(name):
-    """On a strict double of CuPy: nothing crosses unasked, and the numbers are the same."""
+    """On a strict double of CuPy: nothing is copied implicitly, and the numbers are the same."""
     x, here = RNG.normal(size=(B, T, D)), DEVICE[name]().build(D, "float64", seed=0)
     want = tf1.dynamic_rnn(here, x, [T, 2])
     dy = RNG.normal(size=want[0].shape)

@@ -96,14 +96,14 @@ def test_batch_first_and_dropout_between_layers():
     assert abs(change - (g * v).sum()) <= tolerance("difference", "float64") * np.linalg.norm(g) * np.linalg.norm(v)
 
 
-def test_what_layers_say():
+def test_modes_and_shapes_of_layers():
     made = tf1.CudnnLSTM(2, U, direction="bidirectional")
     assert (made.rnn_mode, made.num_dirs, made.state_shape(7)) == ("lstm", 2, ([4, 7, U], [4, 7, U]))
     assert tf1.CudnnLSTM(1, U, num_proj=2).state_shape(7) == ([1, 7, 2], [1, 7, U])
     assert tf1.CudnnGRU(1, U).state_shape(7) == ([1, 7, U],)
     assert made.build(D).canonical_weight_shapes[:5] == [(U, D)] * 4 + [(U, U)]
-    assert not tf1.CudnnGRU(1, U, input_mode="auto_select").network(D).skip
-    assert tf1.CudnnGRU(1, U, input_mode="auto_select").network(U).skip
+    assert not tf1.CudnnGRU(1, U, input_mode="auto_select").build(D).net.skip
+    assert tf1.CudnnGRU(1, U, input_mode="auto_select").build(U).net.skip
 
 
 @pytest.mark.parametrize("what, error, says", (
