@@ -4,7 +4,7 @@
     python -m tests.core.test_notebooks 06    the same of those whose names begin so
 
 A cell tagged `varies` may say something else on another machine.  One tagged `kernels` too is held to its words where
-there is g++; without, the NumPy text stands in for the kernels, and that is how `make test` runs it on every machine.
+there is g++; without, the NumPy code stands in for the kernels, and that is how `make test` runs it on every machine.
 """
 import ast
 import base64
@@ -29,7 +29,7 @@ PRINTED = 2e-4                                    # notebooks print four decimal
 KERNEL = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
           "language_info": {"name": "python"}}
 ALLOWED = {"numpy", "matplotlib", "rnnref"} | set(sys.stdlib_module_names)
-FOUND = {"cupy", "strict", "shim"}                # what the notebook of kernels looks for, and does without
+FOUND = {"cupy", "tests"}                         # what the notebook of kernels looks for, and does without
 STRICT = ("import warnings; warnings.simplefilter('error'); "             # in our code, not in that of the kernel
           "warnings.filterwarnings('default', module='ipykernel|IPython|jupyter|zmq|tornado|asyncio|traitlets')")
 NUMBER = re.compile(r"[-+]?\d+\.?\d*(?:e[-+]?\d+)?")
@@ -122,11 +122,11 @@ def test_says_what_is_stored(pair):
             assert_same_text(said(now), said(then), where)
 
 
-def test_without_a_compiler_the_text_stands_in(pair):
+def test_without_a_compiler_numpy_stands_in(pair):
     name, _, fresh = pair
     tagged = [said(cell) for cell in code_of(fresh) if "kernels" in cell.metadata.get("tags", [])]
     if tagged:
-        assert "the NumPy text stands in for the kernels" in tagged[0]
+        assert "the NumPy code stands in for the kernels" in tagged[0]
         assert not any("False" in text or "WRONG" in text for text in tagged)
 
 

@@ -82,6 +82,6 @@ def test_what_runs_is_said(kernels):
     call = Call("cupy", (T, B, 4), np.dtype("float32"), sm=90, units=6)
     said = rnnref.explain(GLSTM(groups=2), call, mode="tf32").splitlines()
     assert "Grouped: cuBLAS product" in said and "hoisted: runs" in said
-    assert "stepped: the map Grouped is not a product of matrices" in said
+    assert "stepped: the map Grouped is not a matrix product" in said
     made = plan(GLSTM(groups=2), call, mode="tf32").cell
     assert made.inputs == CudaGrouped("W", "b", 2, 4, "tf32") and made.recurrent == CudaGrouped("R", None, 2, 4, "tf32")

@@ -137,7 +137,7 @@ def test_whole_sequences_are_checked_as_they_are_launched(monkeypatch):
     assert wrong == [] and len(table) == 1
     with planted_text("onchip.cu", "if (p.dead) return;\n    A r[G];", "A r[G]; volatile A far[300]; far[0] = 0; "
                       "for (int q = 0; q < 300; q++) far[q] = q; p.x[0] += far[to.n];"):
-        monkeypatch.setattr("kernels.compile_check.shared", lambda t, task: 1 << 20)
+        monkeypatch.setattr("tests.kernels.compile_check.count_shared_bytes", lambda t, task: 1 << 20)
         wrong = check([90], [], lambda sm: [found for found in wholes(sm) if "elman_ahead_fma" in found[0].name][:1])[1]
     assert len(wrong) == 2 and "bytes of stack" in wrong[0] and "1048576 bytes of shared memory, at most" in wrong[1]
 
