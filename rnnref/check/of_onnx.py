@@ -115,10 +115,10 @@ def find_nodes(model: Any, inputs: dict[str, Array], reading: Reading | None = N
                            hint="nodes inside Loop, If and Scan are not searched")
     from ..onnx import prepare
     prepared = prepare(model, reading=reading or TEXT)
-    known = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer} | prepared.named(inputs)
+    known = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer} | prepared.name_inputs(inputs)
     needed = dict.fromkeys(name for node in found for name in node.input)
     names = [name for name in needed if name and name not in known]
-    values = known | dict(zip(names, prepared.evaluator.run(names, prepared.named(inputs)) if names else ()))
+    values = known | dict(zip(names, prepared.evaluator.run(names, prepared.name_inputs(inputs)) if names else ()))
     return [Node(node.name or f"{node.op_type} -> {next(filter(None, node.output))}", node,
                  {name: values[name] for name in node.input if name}) for node in found]
 

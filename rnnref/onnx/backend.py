@@ -80,9 +80,10 @@ class PreparedModel(BackendRep):
         """inputs: a list in the order of the model's, a dict by name, or one array -> a tuple of outputs."""
         if kwargs:
             raise NotSupported("run", f"{', '.join(kwargs)}: not an option")
-        return tuple(self.evaluator.run(None, self._by_name(inputs)))
+        return tuple(self.evaluator.run(None, self.name_inputs(inputs)))
 
-    def _by_name(self, inputs: Any) -> dict[str, Array]:
+    def name_inputs(self, inputs: Any) -> dict[str, Array]:
+        """{input name: array} of a dict, a sequence or one array."""
         if isinstance(inputs, numpy.ndarray):
             inputs = [inputs]
         if not isinstance(inputs, dict):
