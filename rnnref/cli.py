@@ -8,13 +8,16 @@ import os
 import re
 import sys
 import traceback
-from typing import Any, Callable, Iterable, NoReturn, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterable, NoReturn, Optional, Sequence
 
 import numpy
 
 from . import __version__, info
 from .errors import Error, import_optional
 from .options import suggest
+
+if TYPE_CHECKING:
+    from .check import Report
 
 _OPS = ("RNN", "GRU", "LSTM")
 _ENGINES = ("onnxruntime", "onnx.reference", "torch", "keras")
@@ -70,7 +73,7 @@ _PARSER_OPTIONS: Any = {"formatter_class": argparse.RawDescriptionHelpFormatter,
                         "epilog": _STATUSES}
 
 
-def _make_parser():
+def _make_parser() -> _Parser:
     parser = _Parser(prog="rnnref", description="The reference for recurrent neural networks, forward and backward.",
                      **_PARSER_OPTIONS)
     parser.add_argument("--version", action="version", version=f"rnnref {__version__}")
@@ -80,7 +83,7 @@ def _make_parser():
     return parser
 
 
-def _add_verify(commands):
+def _add_verify(commands: Any) -> None:
     p = commands.add_parser("verify", help="compare a model or an engine with the reference", **_PARSER_OPTIONS,
                             description="Compare the recurrent nodes of an ONNX model, or all that an engine does, "
                             "with\nthe reference, and print a report.")
@@ -100,7 +103,7 @@ def _add_verify(commands):
     p.set_defaults(command=_run_verify, parser=p)
 
 
-def _add_explain(commands):
+def _add_explain(commands: Any) -> None:
     p = commands.add_parser("explain", help="print the equations and parameters of a cell, and how it runs here",
                             description="Print the equations, parameters and weight layouts of a cell, and how it "
                             "runs on\nthis machine.", **_PARSER_OPTIONS)
@@ -112,13 +115,13 @@ def _add_explain(commands):
     p.set_defaults(command=_run_explain, parser=p)
 
 
-def _add_info(commands):
+def _add_info(commands: Any) -> None:
     p = commands.add_parser("info", help="print versions, array packages and devices",
                             description="Print versions, array packages and devices.", **_PARSER_OPTIONS)
     p.set_defaults(command=_run_info, parser=p)
 
 
-def _parse_operators(text):
+def _parse_operators(text: str) -> tuple[str, ...]:
     """"LSTM,gru" -> ("GRU", "LSTM"): the names as in ONNX, in the order of _OPS."""
     names = [name.strip().upper() for name in text.split(",")]
     if not set(names) <= set(_OPS):
@@ -126,7 +129,7 @@ def _parse_operators(text):
     return tuple(op for op in _OPS if op in names)
 
 
-def _parse_option(text):
+def _parse_option(text: str) -> tuple[str, Any]:
     """"projection=2" -> ("projection", 2); a value that is not a Python literal is a string."""
     name, equals, value = text.partition("=")
     if not (name.isidentifier() and equals):
@@ -137,13 +140,13 @@ def _parse_option(text):
         return name, value
 
 
-def _parse_positive(text):
+def _parse_positive(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r}: expected a positive integer")
     return int(text)
 
 
-def _parse_seed(text):
+def _parse_seed(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r}: expected an integer, 0 or more")
     return int(text)
@@ -151,17 +154,17 @@ def _parse_seed(text):
 
 # commands
 
-def _run_explain(args):
+def _run_explain(args: argparse.Namespace) -> int:
     _print(info.describe_cell(args.cell, args.units, args.inputs, **dict(args.options)))
     return 0
 
 
-def _run_info(args):
+def _run_info(args: argparse.Namespace) -> int:
     _print(info.describe_machine())
     return 0
 
 
-def _run_verify(args):
+def _run_verify(args: argparse.Namespace) -> int:
     report = _verify_model(args) if args.model else _verify_engine(args)
     if args.json == "-":
         _print(report.to_json())
@@ -175,14 +178,14 @@ def _run_verify(args):
     return 0 if report.ok or args.report_only else 1
 
 
-def _verify_model(args):
+def _verify_model(args: argparse.Namespace) -> "Report":
     from .check import verify
     from .check.random_inputs import draw_missing_inputs
     inputs = draw_missing_inputs(args.model, _load_arrays(args.inputs), args.seed)
     return verify(args.model, inputs, seed=args.seed, progress=make_progress())
 
 
-def _verify_engine(args):
+def _verify_engine(args: argparse.Namespace) -> "Report":
     from . import survey
     run = survey.survey_framework if args.against in ("torch", "keras") else survey.survey
     return run(args.against, args.ops, args.seed, make_progress())
@@ -190,7 +193,7 @@ def _verify_engine(args):
 
 # files and output
 
-def _load_arrays(path):
+def _load_arrays(path: Optional[str]) -> dict[str, numpy.ndarray]:
     """The arrays of a .npz file; {} without a path."""
     if path is None:
         return {}
@@ -201,14 +204,14 @@ def _load_arrays(path):
         raise Error("verify", f"{path} cannot be read: {e}") from None
 
 
-def _write_file(write, path):
+def _write_file(write: Callable[[str], Any], path: str) -> None:
     try:
         write(path)
     except OSError as e:
         raise Error("verify", f"{path} cannot be written: {e.strerror}") from None
 
 
-def _print(text):
+def _print(text: str) -> None:
     try:
         print(text, flush=True)
     except BrokenPipeError:                       # the reader, such as `head`, has closed the pipe: continue silently
@@ -231,7 +234,7 @@ def has_colours(stream: Any) -> bool:
 _COLOURS = {"ok": 32, "XX": 31, "--": 33, "??": 35}
 
 
-def _add_colours(text):
+def _add_colours(text: str) -> str:
     """The text of a report with its verdict in bold and the cells of its tables coloured by their marks."""
     verdict, gap, rest = text.partition("\n\n")
     rest = re.sub(r"(?<=  )(ok|XX|--|\?\?) \S+", lambda m: f"\033[{_COLOURS[m[1]]}m{m[0]}\033[0m", rest)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from inspect import cleandoc
-from typing import Any
+from typing import Any, Callable, Iterable, Iterator, Sequence
 
 import numpy
 
@@ -34,7 +34,7 @@ _PACKAGES = ("onnx", "onnxruntime", "h5py", "safetensors", "tqdm", "torch", "ker
 _CUPY_PACKAGES = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
 
 
-def _find_cell(name):
+def _find_cell(name: str) -> Callable:
     """The constructor of a cell; upper and lower case are the same."""
     known = {n.lower(): f for n, f in CATALOG.items()}
     if name.lower() not in known:
@@ -59,7 +59,7 @@ def describe_cell(name: str, units: int = 4, inputs: int = 3, **options: Any) ->
     return "\n\n".join([f"{make.__name__}({arguments}): {title}", *parts, *_format_sections(sections)])
 
 
-def _format_sections(sections):
+def _format_sections(sections: dict[str, Iterable[str]]) -> Iterator[str]:
     """Sections with their titles, without the empty ones."""
     for title, lines in sections.items():
         lines = [f"    {line}".rstrip() for line in lines]
@@ -67,21 +67,21 @@ def _format_sections(sections):
             yield "\n".join([title, *lines])
 
 
-def _split_docstring(make):
+def _split_docstring(make: Callable) -> list[str]:
     """The docstring in parts, without its example."""
-    text = cleandoc(make.__doc__).partition("\n>>> ")[0].rstrip()
+    text = cleandoc(make.__doc__ or "").partition("\n>>> ")[0].rstrip()
     title, _, rest = text.partition("\n")
     return [title, *rest.strip("\n").split("\n\n")]
 
 
-def _list_equations(cell):
+def _list_equations(cell: Any) -> list[str]:
     try:
         return write_equations(cell)
     except Error:                                 # not of a family with weight layouts: the docstring has them
         return []
 
 
-def _describe_parameters(cell, units, inputs):
+def _describe_parameters(cell: Any, units: int, inputs: int) -> Iterator[str]:
     """A line for each parameter: axes, shape for these units and inputs, and meaning."""
     shapes, gates = cell.shapes(inputs, units), cell.gates
     rows = [[n, f"[{', '.join(_format_axis(w, gates) for w in axes.split())}]", str(shapes[n]),
@@ -89,17 +89,17 @@ def _describe_parameters(cell, units, inputs):
     yield from _align_columns([["", "", f"I={inputs}, U={units}", ""], *rows])
 
 
-def _format_axis(word, gates):
+def _format_axis(word: str, gates: Sequence[str]) -> str:
     return f"{len(gates)}U" if word == "G" and len(gates) > 1 else "U" if word == "G" else word
 
 
-def _describe_parameter(name, axes, gates):
+def _describe_parameter(name: str, axes: str, gates: Sequence[str]) -> str:
     meaning = f"peephole of {name[2:]}" if name.startswith("Wp") else _PARAMETER_MEANINGS.get(name, "")
     blocks = axes.split()[-1] == "G" and len(gates) > 1
     return "; ".join(filter(None, [meaning, f"gate blocks {' '.join(gates)}" if blocks else ""]))
 
 
-def _describe_state(cell, units):
+def _describe_state(cell: Any, units: int) -> Iterator[str]:
     widths = cell.rule.widths if isinstance(cell, TwoStage) else {}
     rows = [(path, ", ".join(["B", *map(str, a.shape[1:])])) for path, a in leaves(cell.zeros(1, units))]
     yield from _align_columns([[path, *([f"[B, {widths[path]}]"] if widths else []), f"({shape})"]
@@ -109,7 +109,7 @@ def _describe_state(cell, units):
         yield from _align_columns([[g, GATE_MEANINGS[g]] for g in cell.gates])
 
 
-def _describe_layouts(cell):
+def _describe_layouts(cell: Any) -> Iterator[str]:
     """A line for each framework: its order of gate blocks and its arrays, or why it cannot compute this cell."""
     try:
         family = family_of(cell)
@@ -120,7 +120,7 @@ def _describe_layouts(cell):
     yield from _align_columns(lines)
 
 
-def _describe_layout(layout, cell):
+def _describe_layout(layout: Any, cell: Any) -> str:
     """"kernel (W R)  bias (b)": the arrays of a framework, with the parameters that each holds."""
     try:
         cell_like(layout, cell)
@@ -133,7 +133,7 @@ def _describe_layout(layout, cell):
     return "  ".join(f"{array} ({' '.join(parameters)})" for array, parameters in arrays.items())
 
 
-def _align_columns(rows):
+def _align_columns(rows: Iterable[list[str]]) -> list[str]:
     """Lines with aligned columns."""
     rows = list(rows)
     widths = [max(map(len, column)) for column in zip(*rows)]
@@ -154,7 +154,7 @@ def describe_machine() -> str:
                                          "Devices": _list_devices()}))
 
 
-def _find_version(name):
+def _find_version(name: str) -> str:
     """The version of a distribution, or ""."""
     try:
         return version(name)
@@ -162,13 +162,13 @@ def _find_version(name):
         return ""
 
 
-def _list_kernels(home):
+def _list_kernels(home: str) -> str:
     """"; kernels for LSTM, GRU": the rules that have a kernel of their own there."""
     names = [rule.removesuffix("Rule") for where, rule in KERNELS if where == home]
     return f"; kernels for {', '.join(names)}" if names else ""
 
 
-def _list_devices():
+def _list_devices() -> Iterator[str]:
     yield f"cpu, {os.cpu_count()} cores ({platform.machine()}, {sys.byteorder} endian)"
     tool = shutil.which("nvidia-smi")
     if tool is None:

@@ -6,7 +6,7 @@ of its name, so they stay the same when cases are added or removed.  All are flo
 """
 import zlib
 from itertools import combinations, product
-from typing import Any, Iterable, Iterator, NamedTuple
+from typing import Any, Callable, Iterable, Iterator, NamedTuple, Optional
 
 import numpy as np
 
@@ -62,14 +62,14 @@ class _Option(NamedTuple):
     omissions: tuple = ()                         # inputs and attributes left out
 
 
-def _activation_attributes(functions):
+def _activation_attributes(functions: list[str]) -> dict:
     """The attributes for these functions; all alpha and beta differ, so that exchanged values are noticed."""
     lists = {key: [values[n] + k / 32 for k, n in enumerate(functions) if n in values]
              for key, values in SCALES.items()}
     return {"activations": list(functions), **{key: values for key, values in lists.items() if values}}
 
 
-def _mixed_activations(op, direction):
+def _mixed_activations(op: str, direction: str) -> dict:
     forward, reverse = _MIXED[op]
     lists = {"forward": forward, "reverse": reverse, "bidirectional": forward + reverse}
     return _activation_attributes(lists[direction])
@@ -100,7 +100,7 @@ def generate_cases(ops: Iterable[str] = OPS, seed: int = 0, per_slot: bool = Tru
         yield from _vary_sizes(op, seed)
 
 
-def _combine_options(op):
+def _combine_options(op: str) -> Iterator[tuple[str, list[_Option]]]:
     """(label, options): none, every option alone, every pair, and all at once."""
     table = _OPTIONS | _OWN_OPTIONS[op]
     for count in (0, 1, 2):
@@ -110,7 +110,7 @@ def _combine_options(op):
     yield "all at once", [table[label] for label in together]
 
 
-def _vary_activations(op, per_slot):
+def _vary_activations(op: str, per_slot: bool) -> Iterator[tuple[str, str, list[_Option], _Sizes]]:
     """(label, slot, options, sizes): every function in every slot, the default in the others."""
     slots = "fgh"[:len(_DEFAULTS[op])]
     for slot, name in product(slots if per_slot else slots[-1], _FUNCTIONS):
@@ -121,21 +121,22 @@ def _vary_activations(op, per_slot):
             yield label, slot, [_Option(_choose_activations(functions, with_scales))], _Sizes(weight=0.25)
 
 
-def _choose_activations(functions, with_scales=True):
+def _choose_activations(functions: list[str], with_scales: bool = True) -> Callable[[str, str], dict]:
     """The activations of one direction, for each direction, as a function of operator and direction."""
-    def attributes(op, direction):
+    def attributes(op: str, direction: str) -> dict:
         names = functions * _count_directions(direction)
         return _activation_attributes(names) if with_scales else {"activations": names}
     return attributes
 
 
-def _vary_lists(op, seed):
+def _vary_lists(op: str, seed: int) -> Iterator[Case]:
     """Activation lists that are easily misread."""
-    def other_case(op, direction):
+    def other_case(op: str, direction: str) -> dict:
         mixed = _mixed_activations(op, direction)
         return mixed | {"activations": [n.lower() if k % 2 else n.upper() for k, n in enumerate(mixed["activations"])]}
 
-    def too_few(op, direction):                   # one value, for the first function that takes one; others: defaults
+    def too_few(op: str, direction: str) -> dict:
+        # one value, for the first function that takes one; the others have their defaults
         names = (["HardSigmoid", "Elu", "LeakyRelu"][:len(_DEFAULTS[op])]) * _count_directions(direction)
         return {"activations": names, "activation_alpha": [0.375], "activation_beta": [0.25]}
 
@@ -143,7 +144,7 @@ def _vary_lists(op, seed):
     yield from _expand(op, "fewer scales than takers", [_Option(too_few)], seed)
 
 
-def _vary_sizes(op, seed):
+def _vary_sizes(op: str, seed: int) -> Iterator[Case]:
     """Other sizes, empty rows, NaN in the padding, no hidden_size, and a part of the outputs."""
     initial = [_Option(extra_inputs="h")]
     yield from _expand(op, "one row", initial, seed, _Sizes(batch=1), lengths=("whole",))
@@ -156,7 +157,9 @@ def _vary_sizes(op, seed):
         yield from _expand(op, f"only {' and '.join(outputs)} requested", [], seed, outputs=outputs)
 
 
-def _expand(op, label, options, seed, sizes=_Sizes(), traits=(), lengths=LENGTHS, outputs=None, poison=False):
+def _expand(op: str, label: str, options: list[_Option], seed: int, sizes: _Sizes = _Sizes(), traits: Any = (),
+            lengths: tuple[str, ...] = LENGTHS, outputs: Optional[tuple[str, ...]] = None,
+            poison: bool = False) -> Iterator[Case]:
     """The options in every direction, with every kind of sequence_lens."""
     for direction, kind in product(DIRECTIONS, lengths):
         all_traits = {"direction": direction, "lengths": kind, **dict(traits)}
@@ -178,7 +181,8 @@ def _expand(op, label, options, seed, sizes=_Sizes(), traits=(), lengths=LENGTHS
         yield swap_batch_and_time(case) if attributes.get("layout") else case
 
 
-def _draw_inputs(rng, op, direction, sizes, extra_inputs):
+def _draw_inputs(rng: np.random.Generator, op: str, direction: str, sizes: _Sizes,
+                 extra_inputs: str) -> dict[str, Array]:
     """Random arrays for X, W, R, B and the extra inputs.
 
     All inputs are drawn, also those that are not returned: so the others are the same with and without them.
@@ -195,7 +199,7 @@ def _draw_inputs(rng, op, direction, sizes, extra_inputs):
     return {n: a for n, a in arrays.items() if n in present}
 
 
-def _make_lengths(kind, sizes):
+def _make_lengths(kind: str, sizes: _Sizes) -> Array:
     """sequence_lens.  With an empty row no row is full, so that the last steps are padding in all rows."""
     shares = {"ragged": (1.0, 0.3, 0.8, 0.15), "empty row": (0.5, 0.0, 0.8, 0.3), "all empty": (0.0,)}[kind]
     return np.array([round(sizes.time * shares[b % len(shares)]) for b in range(sizes.batch)], np.int32)
@@ -207,9 +211,9 @@ def swap_batch_and_time(case: Case) -> Case:
     return case._replace(inputs=swapped)
 
 
-def _list_outputs(op):
+def _list_outputs(op: str) -> tuple[str, ...]:
     return ("Y", *(f"Y_{s}" for s in _STATES[op]))
 
 
-def _count_directions(direction):
+def _count_directions(direction: str) -> int:
     return 2 if direction == "bidirectional" else 1

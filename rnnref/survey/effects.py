@@ -26,7 +26,7 @@ def to_time_first(case: Case) -> Case:
 
 def leave_out(*names: str) -> CaseEffect:
     """The case without these inputs and attributes; None where it has none of them."""
-    def effect(case):
+    def effect(case: Case) -> Optional[Case]:
         if not any(n in case.inputs or n in case.attributes for n in names):
             return None
         inputs, attributes = ({n: v for n, v in d.items() if n not in names} for d in (case.inputs, case.attributes))
@@ -43,7 +43,7 @@ def exchange_initial_states(case: Case) -> Case:
 
 def zero_missing_scales(*attributes: str) -> CaseEffect:
     """The case with 0 for every value that activation_alpha or activation_beta leaves out."""
-    def effect(case):
+    def effect(case: Case) -> Optional[Case]:
         names, lists = case.attributes.get("activations", []), {}
         for attribute in attributes:
             values = list(case.attributes.get(attribute, []))
@@ -69,7 +69,7 @@ def repeat_activations(case: Case) -> Optional[Case]:
 
 def zero_bias_half(half: int) -> CaseEffect:
     """The case with zeros in the first or the second half of B, [Wb, Rb]."""
-    def effect(case):
+    def effect(case: Case) -> Optional[Case]:
         if "B" not in case.inputs:
             return None
         B = case.inputs["B"].copy()
@@ -78,14 +78,14 @@ def zero_bias_half(half: int) -> CaseEffect:
     return effect
 
 
-def _split_blocks(name, a, op):
+def _split_blocks(name: str, a: Array, op: str) -> Array:
     """An array of weights as [directions, blocks, ...]; B has the gates twice."""
     return a.reshape(len(a), {"P": 3, "B": 2 * GATES[op]}.get(name, GATES[op]), -1, *a.shape[2:])
 
 
 def reorder_blocks(names: str, order: list[int]) -> CaseEffect:
     """The case with the gate blocks of an engine that reads block order[k] in the place of block k."""
-    def effect(case):
+    def effect(case: Case) -> Optional[Case]:
         new = {}
         for name in set(names) & set(case.inputs):
             a = _split_blocks(name, case.inputs[name], case.op)
@@ -109,7 +109,7 @@ def complement_gate(case: Case) -> Optional[Case]:
 
 # effects on outputs
 
-def _find_direction(case, which):
+def _find_direction(case: Case, which: str) -> Optional[int]:
     """The index of the direction "forward" or "reverse"; None where the case does not have it."""
     direction = case.attributes.get("direction", "forward")
     if direction == "bidirectional":
@@ -123,24 +123,24 @@ def get_lengths(case: Case) -> Array:
     return np.asarray(case.inputs.get("sequence_lens", [T] * B))
 
 
-def _live_mask(case):
+def _live_mask(case: Case) -> Array:
     """[T, B, 1]: True where t < length of the row."""
     return (np.arange(len(case.inputs["X"]))[:, None] < get_lengths(case))[:, :, None]
 
 
-def _reverse_rows(a, lengths):
+def _reverse_rows(a: Array, lengths: Array) -> Array:
     """[T, B, ...] with the live steps of every row in reverse order; the padding stays."""
     t = np.arange(len(a))[:, None]
     source = np.where(t < lengths, lengths - 1 - t, t)
     return a[source, np.arange(a.shape[1])]
 
 
-def _select_direction(outputs, d):
+def _select_direction(outputs: Outputs, d: int) -> Outputs:
     """Y [T, B, H] and states [B, H] of direction d."""
     return {n: a[:, d] if n == "Y" else a[d] for n, a in outputs.items()}
 
 
-def _replace_direction(outputs, d, values):
+def _replace_direction(outputs: Outputs, d: int, values: Outputs) -> Outputs:
     """The outputs with those of direction d replaced by `values`: Y [T, B, H] and states [B, H]."""
     new = {n: a.copy() for n, a in outputs.items()}
     for n, a in values.items():
@@ -155,7 +155,7 @@ def exchange_directions(outputs: Outputs, case: Case, run: Run) -> Outputs:
 
 def reverse_reading(which: str) -> OutputEffect:
     """One direction computed over the live steps in the opposite order."""
-    def effect(outputs, case, run):
+    def effect(outputs: Outputs, case: Case, run: Run) -> Outputs:
         d, lengths = _find_direction(case, which), get_lengths(case)
         if d is None:
             return outputs
@@ -167,7 +167,7 @@ def reverse_reading(which: str) -> OutputEffect:
 
 def reverse_output(which: str) -> OutputEffect:
     """One direction whose live outputs in Y are in the opposite order; the states are right."""
-    def effect(outputs, case, run):
+    def effect(outputs: Outputs, case: Case, run: Run) -> Outputs:
         d = _find_direction(case, which)
         if d is None:
             return outputs

@@ -111,7 +111,7 @@ def _make_fault(key: str, phrase: str, topic: str, **options: Any) -> Fault:
     return Fault(key, phrase, topic, **{"quote": _QUOTES[topic], "condition": describe_use(topic)} | options)
 
 
-def _list_reading_faults():
+def _list_reading_faults() -> Iterator[Fault]:
     """The other readings of the specification that rnnref.onnx.Reading knows."""
     for switch, (default, *others) in CHOICES.items():
         for value in others:
@@ -121,7 +121,7 @@ def _list_reading_faults():
                         reading={switch: value})
 
 
-def _list_input_faults(op):
+def _list_input_faults(op: str) -> Iterator[Fault]:
     """An input or an attribute that is ignored, or used in the place of another."""
     for name in OPTIONAL:
         dependents = (name, "activation_alpha", "activation_beta") if name == "activations" else (name,)
@@ -139,7 +139,7 @@ def _list_input_faults(op):
                           case=lambda case: case._replace(attributes=case.attributes | {"linear_before_reset": 1}))
 
 
-def _list_scale_faults():
+def _list_scale_faults() -> Iterator[Fault]:
     for names in (["activation_alpha"], ["activation_beta"], ["activation_alpha", "activation_beta"]):
         parts = " and ".join(n.removeprefix("activation_") for n in names)
         yield _make_fault(f"{parts}=0 where left out", f"takes {parts} as 0 where left out", OMITTED_SCALES,
@@ -149,7 +149,7 @@ def _list_scale_faults():
                       case=repeat_activations)
 
 
-def _list_direction_faults():
+def _list_direction_faults() -> Iterator[Fault]:
     for which, wrong in (("forward", "last"), ("reverse", "first")):
         condition = f"has a {which} direction"
         yield _make_fault(f"{which} from the {wrong} step", f"starts the {which} direction at the {wrong} step",
@@ -163,7 +163,7 @@ def _list_direction_faults():
                       condition="is bidirectional", outputs=exchange_directions)
 
 
-def _list_padding_faults():
+def _list_padding_faults() -> Iterator[Fault]:
     condition = "has a sequence shorter than the batch"
     for key, phrase, quote, effect in (
             ("reverse starts in the padding", "starts the reverse direction in the padding", True, start_in_padding),
@@ -176,7 +176,7 @@ def _list_padding_faults():
                           **({} if quote else {"quote": ""}))
 
 
-def _list_weight_faults(op):
+def _list_weight_faults(op: str) -> Iterator[Fault]:
     for half, name in enumerate(("first (Wb)", "second (Rb)")):
         yield _make_fault(f"B without its {name} half", f"ignores the {name} half of B", "B", quote="",
                           case=zero_bias_half(half))

@@ -61,7 +61,7 @@ def write_refusals(engine: str, findings: Sequence[Finding]) -> str:
     return f"{engine} refuses, with an error: {'; '.join(topics)}." if topics else ""
 
 
-def _name_affected(finding, ops):
+def _name_affected(finding: Finding, ops: Sequence[str]) -> str:
     """"a node has P", or "an LSTM sets clip" where it concerns some of the operators."""
     affected = _list_operators(finding.details["groups"])
     articles = [f"{'a' if op == 'GRU' else 'an'} {op}" for op in affected]
@@ -70,7 +70,7 @@ def _name_affected(finding, ops):
     return f"{nodes} {condition}" if condition else f"you use {nodes}"
 
 
-def _spell(n):
+def _spell(n: int) -> str:
     return _COUNTS[n] if n < len(_COUNTS) else str(n)
 
 
@@ -99,12 +99,13 @@ def find_departures(engine: str, by_group: Groups) -> Iterator[Finding]:
                       largest=_largest_error(alone or differ), condition=_write_condition(fault, differ))
 
 
-def _write_condition(fault, differ):
+def _write_condition(fault: Fault, differ: list[Result]) -> str:
     functions = _find_scaled(fault, differ) or ["an activation"]
     return fault.condition.format(functions=join_words(functions, "or"))
 
 
-def _write_sentence(engine, fault, differ, groups, cases, alone, partners):
+def _write_sentence(engine: str, fault: Fault, differ: list[Result], groups: list[str], cases: int, alone: list[Result],
+                    partners: list[str]) -> str:
     together = f", {len(differ) - len(alone)} of them only together with {', '.join(partners)}" if partners else ""
     quote = f'The specification of {fault.topic}: "…{fault.quote}…".' if fault.quote else \
         "The specification leaves this open."
@@ -114,24 +115,24 @@ def _write_sentence(engine, fault, differ, groups, cases, alone, partners):
             f"{fault.remedy}{together}. {quote}{_describe_defaults(fault, differ)}")
 
 
-def _make_title(topic, groups):
+def _make_title(topic: str, groups: Sequence[str]) -> str:
     """"LSTM, clip": the operators, and the topic or the simplest group of options that shows it."""
     simplest = min(groups, key=lambda group: group.count("+"))
     return f"{', '.join(_list_operators(groups))}, {topic or simplest.partition(' ')[2]}"
 
 
-def _find_scaled(fault, results):
+def _find_scaled(fault: Fault, results: list[Result]) -> list[str]:
     """The functions whose alpha or beta was left out."""
     return sorted({n for r in results for n in r.case.attributes.get("activations", [])
                    if fault.topic == OMITTED_SCALES and n in ALPHA})
 
 
-def _describe_scales(fault, results):
+def _describe_scales(fault: Fault, results: list[Result]) -> str:
     names = _find_scaled(fault, results)
     return f" ({', '.join(names)})" if names else ""
 
 
-def _describe_defaults(fault, results):
+def _describe_defaults(fault: Fault, results: list[Result]) -> str:
     """The defaults that ONNX documents for the alpha and beta that were left out."""
     known = {n: _find_onnx_default(n) for n in _find_scaled(fault, results)} if find_spec("onnx") else {}
     parts = [f"{n} has {known[n]}" for n in known if known[n]]
@@ -142,12 +143,12 @@ def _describe_defaults(fault, results):
     return f" {'; '.join(parts)}." if parts else ""
 
 
-def _describe_own_scales(function):
+def _describe_own_scales(function: str) -> str:
     scales = zip(("alpha", "beta"), FUNCTIONS[function][1:])
     return ", ".join(f"{part}={value:g}" for part, value in scales if value is not None)
 
 
-def _find_onnx_default(function):
+def _find_onnx_default(function: str) -> str:
     """"alpha=0.2, beta=0.5" as ONNX has it, "" where it has no operator of that name."""
     onnx = import_optional("onnx", "verify", "survey")
     if not onnx.defs.has(function):
@@ -172,7 +173,7 @@ def find_unexplained(engine: str, by_group: Groups) -> Iterator[Finding]:
                           largest=_largest_error(differ))
 
 
-def _describe_condition(results):
+def _describe_condition(results: list[Result]) -> str:
     """", always and only with lengths: empty row", if one trait separates the cases that differ from the others."""
     for trait in results[0].case.traits:
         bad, good = ({r.case.traits[trait] for r in results if (r.verdict == "differs") == differs}
@@ -213,14 +214,14 @@ def _classify_agreement(truth: Truth, case: Case, outputs: Outputs, faults: tupl
     return ""
 
 
-def _describe_rewrite(instead, agree):
+def _describe_rewrite(instead: str, agree: Counter) -> str:
     if not instead:
         return ""
     more = f", {agree['with faults']} more with the departures above" if agree["with faults"] else ""
     return f" Rewritten {instead}, {agree['directly']} of {agree.total()} agree{more}."
 
 
-def _collect_faults(results, op):
+def _collect_faults(results: Sequence[Result], op: str) -> tuple[Fault, ...]:
     """The faults that explain any case of an operator."""
     return tuple({fault.key: fault for r in results if r.case.op == op for fault in r.faults}.values())
 
@@ -243,26 +244,26 @@ def find_ignored(engine: str, sensitivities: Sequence[Sensitivity], results: Seq
                       [f"{op} {name}" for op in ops], topic=name, condition=describe_use(name))
 
 
-def _largest_error(results):
+def _largest_error(results: list[Result]) -> float:
     return max((r.distance.error for r in results), default=0.0)
 
 
-def _describe_largest_error(results):
+def _describe_largest_error(results: list[Result]) -> str:
     """The largest finite difference, and whether there are NaN or other shapes."""
     finite = [r.distance.error for r in results if np.isfinite(r.distance.error)]
     others = ["NaN or in shape"] if len(finite) < len(results) else []
     return " or by ".join([f"{max(finite):.2g}"] * bool(finite) + others)
 
 
-def _list_groups(results):
+def _list_groups(results: list[Result]) -> list[str]:
     return list(dict.fromkeys(r.case.group for r in results))
 
 
-def _list_operators(groups):
+def _list_operators(groups: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(group.split()[0] for group in groups))
 
 
-def _count(n, noun):
+def _count(n: int, noun: str) -> str:
     """"1 case", "2 cases"."""
     return f"{n} {noun}{'' if n == 1 else 's'}"
 

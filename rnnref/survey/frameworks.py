@@ -2,7 +2,7 @@
 import os
 from importlib.util import find_spec
 from itertools import product
-from typing import Optional, Sequence
+from typing import Any, Iterator, Optional, Sequence
 
 from ..check.report import Report
 from ..check.verify import verify
@@ -29,7 +29,7 @@ def survey_framework(name: str, ops: Sequence[str], seed: int = 0, progress: Opt
     return Report(f"A grid of {len(layers)} {name} layers", rows, common, findings)
 
 
-def _list_torch_layers(ops, seed):
+def _list_torch_layers(ops: Sequence[str], seed: int) -> Iterator[tuple[str, Any, tuple, dict]]:
     torch = import_optional("torch", "peers", "verify")
     torch.manual_seed(seed)
     for op in ops:
@@ -43,7 +43,7 @@ def _list_torch_layers(ops, seed):
         yield "RNN, nonlinearity=relu", torch.nn.RNN(I, H, nonlinearity="relu"), (T, B, I), {}
 
 
-def _list_keras_layers(ops, seed):
+def _list_keras_layers(ops: Sequence[str], seed: int) -> Iterator[tuple[str, Any, tuple, dict]]:
     if find_spec("tensorflow") is None:           # the default back end of Keras
         os.environ.setdefault("KERAS_BACKEND", "torch" if find_spec("torch") else "jax")
     keras = import_optional("keras", "peers", "verify")
@@ -60,6 +60,6 @@ def _list_keras_layers(ops, seed):
         yield "GRU, reset_after=False", layer, (B, T, I), {}
 
 
-def _format_label(op, layers, both, lengths):
+def _format_label(op: str, layers: int, both: bool, lengths: Optional[Sequence[int]]) -> str:
     return ", ".join([op, f"{layers} layer{'s' * (layers > 1)}", *(["both directions"] if both else []),
                       *([f"lengths {' '.join(map(str, lengths))}"] if lengths else [])])

@@ -33,16 +33,16 @@ def _list_rewrites() -> Iterator[_Rewrite]:
                    _add_default_scales)
 
 
-def _normalize_names(case):
+def _normalize_names(case: Case) -> Optional[Case]:
     names = case.attributes.get("activations", [])
     return _set_attributes(case, activations=[CANONICAL_NAMES.get(n.lower(), n) for n in names]) if names else None
 
 
-def _add_hidden_size(case):
+def _add_hidden_size(case: Case) -> Optional[Case]:
     return _set_attributes(case, hidden_size=case.inputs["R"].shape[-1])
 
 
-def _add_default_scales(case):
+def _add_default_scales(case: Case) -> Optional[Case]:
     names = [CANONICAL_NAMES.get(n.lower(), n) for n in case.attributes.get("activations", [])]
     lists = {}
     for part in ("alpha", "beta"):
@@ -53,7 +53,7 @@ def _add_default_scales(case):
     return _set_attributes(case, **lists)
 
 
-def _set_attributes(case, **attributes):
+def _set_attributes(case: Case, **attributes: Any) -> Optional[Case]:
     """The case with these attributes, or None if it has them already."""
     new = case.attributes | attributes
     return None if new == case.attributes else case._replace(attributes=new)
@@ -80,13 +80,13 @@ def explain_refusal(engine: Engine, case: Case) -> Refusal:
     return Refusal("")
 
 
-def _list_dependents(name):
+def _list_dependents(name: str) -> tuple[str, ...]:
     """The inputs and attributes that are left out together with `name`."""
     return {"activations": ("activations", "activation_alpha", "activation_beta"),
             "initial_h": ("initial_h", "initial_c")}.get(name, (name,))
 
 
-def _try_engine(engine, case):
+def _try_engine(engine: Engine, case: Case) -> Optional[Outputs]:
     try:
         return engine(case)
     except RefusalError:
@@ -115,12 +115,13 @@ def measure_sensitivities(engine: Engine, truth: Truth, results: Sequence[Result
     return [_measure_sensitivity(engine, truth, op, name, by_group) for (op, name), by_group in groups.items()]
 
 
-def _measure_sensitivity(engine, truth, op, name, by_group):
-    effect = leave_out(*_list_dependents(name))
+def _measure_sensitivity(engine: Engine, truth: Truth, op: str, name: str,
+                         by_group: dict[str, list[Result]]) -> Sensitivity:
+    effect: Any = leave_out(*_list_dependents(name))
     fault, counts, largest = Fault(f"left out: {name}", "", case=effect), Counter(), 0.0
     for results in by_group.values():
         for case, got in ((r.case, r.got) for r in results if r.got is not None):
-            expected: Any = truth.outputs(case, (fault,))
+            expected = truth.outputs(case, (fault,))
             change = expected and _measure_change(truth.outputs(case), expected, case)
             new = change and change > _THRESHOLD and _try_engine(engine, effect(case))
             if new:
@@ -131,6 +132,6 @@ def _measure_sensitivity(engine, truth, op, name, by_group):
     return Sensitivity(op, name, counts[True], counts.total(), largest)
 
 
-def _measure_change(a, b, case):
+def _measure_change(a: Any, b: Any, case: Case) -> float:
     """The change of the outputs relative to their largest entry, in the output that changes most."""
     return max(max_difference(a[n], b[n]) / max(1, max_magnitude(a[n])) for n in case.outputs)

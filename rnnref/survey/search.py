@@ -43,16 +43,16 @@ class Distance(NamedTuple):
 class Result(NamedTuple):
     """One case and what the engine returned for it."""
     case: Case
-    got: Optional[Outputs] = None                 # None where the engine refused the case
+    got: Any = None                               # the outputs; None where the engine refused the case
     refusal: str = ""                             # its error message
-    distance: Optional[Distance] = None
+    distance: Any = None                          # a Distance; None where the engine refused the case
     verdict: str = "agrees"
     faults: tuple[Fault, ...] = ()                # under which engine and reference agree, where they differ
 
 
 def make_reference(dtype: str) -> Callable[[Case, dict], Outputs]:
     """The operators of rnnref in one dtype: run(case, reading) -> {output name: array}."""
-    def run(case, reading):
+    def run(case: Case, reading: dict) -> Outputs:
         inputs = {n: a if n == "sequence_lens" else a.astype(dtype) for n, a in case.inputs.items()}
         outputs, _ = run_op(case.op, inputs, case.attributes, Reading(**reading), keep=False)
         return dict(zip(("Y", "Y_h", "Y_c"), outputs))
@@ -65,7 +65,7 @@ class Truth:
     def __init__(self) -> None:
         self._cache: dict = {}
 
-    def outputs(self, case: Case, faults: Faults = (), dtype: str = "float64") -> Optional[Outputs]:
+    def outputs(self, case: Case, faults: Faults = (), dtype: str = "float64") -> Any:
         """The outputs with these faults; None where a fault does not apply to the case."""
         key = (case.name, tuple(fault.key for fault in faults), dtype)
         if key not in self._cache:
@@ -85,13 +85,12 @@ class Truth:
         return max((self._measure_output(case, name, got[name], expected[name], faults) for name in case.outputs),
                    key=lambda d: d.error / d.budget)
 
-    def _measure_output(self, case, name, got, expected, faults):
+    def _measure_output(self, case: Case, name: str, got: Array, expected: Array, faults: Faults) -> Distance:
         error, largest = max_difference(got, expected), max(1, max_magnitude(expected))
         budget, own_error = absolute_tolerance("output", "float32", largest), 0.0
         # With faults, the reference's own error is only computed where it can decide.
         if not faults or budget < error < CHAOS_THRESHOLD * largest:
-            single: Any = self.outputs(case, faults, "float32")
-            own_error = max_difference(single[name], expected)
+            own_error = max_difference(self.outputs(case, faults, "float32")[name], expected)
         return Distance(error, max(budget, FACTOR * own_error), largest, own_error < CHAOS_THRESHOLD * largest)
 
 
@@ -135,7 +134,7 @@ class Search:
         """The fewest faults of a group that explain one of its cases."""
         return self._drop_unneeded([result], faults)
 
-    def _explains(self, results, faults):
+    def _explains(self, results: Sequence[Result], faults: Faults) -> bool:
         """True if engine and reference with these faults agree on every result."""
         for result in results:
             distance = self.truth.distance(result.case, result.got, faults)
@@ -143,26 +142,26 @@ class Search:
                 return False
         return True
 
-    def _rank_adopted(self, chosen, op, operator):
+    def _rank_adopted(self, chosen: dict, op: dict, operator: str) -> list[Fault]:
         """The faults that explain other groups of the same operator, the most frequent first."""
         found = Counter(fault for group, faults in chosen.items() if op[group] == operator for fault in faults)
         return [fault for fault, _ in found.most_common()]
 
-    def _combine_adopted(self, results, adopted):
+    def _combine_adopted(self, results: Sequence[Result], adopted: Faults) -> tuple[Fault, ...]:
         """The fewest of the faults adopted elsewhere that explain this group together, or ()."""
         faults = tuple(adopted)
         if len(faults) < 2 or not self._explains(results, faults):
             return ()
         return self._drop_unneeded(results, faults)
 
-    def _drop_unneeded(self, results, faults):
+    def _drop_unneeded(self, results: Sequence[Result], faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
         for fault in faults:
             fewer = tuple(other for other in faults if other is not fault)
             if fewer and self._explains(results, fewer):
                 faults = fewer
         return faults
 
-    def _find_pair(self, results, adopted, candidates):
+    def _find_pair(self, results: Sequence[Result], adopted: Faults, candidates: Faults) -> tuple[Fault, ...]:
         few = [fault for fault in candidates if not fault.single_only]
         for pair in [*product(adopted, candidates), *combinations(few, 2)]:
             if pair[0] is not pair[1] and self._explains(results, pair):

@@ -10,7 +10,7 @@ from ..check.tolerance import tolerance
 from .cases import OPS, Case, Outputs, generate_cases
 from .findings import (find_departures, find_ignored, find_refusals, find_unexplained, join_words, locate_divergence,
                        write_headline, write_refusals)
-from .probe import Sensitivity, measure_sensitivities
+from .probe import Engine, Sensitivity, measure_sensitivities
 from .search import FACTOR, Result, Search, Truth, Watch
 from .text import render_text
 
@@ -80,18 +80,18 @@ def survey(engine: Union[str, Callable[[Case], Outputs]] = "onnxruntime", ops: S
                   _collect_facts(engine, seed, sensitivities), findings, name, ops, results, sensitivities)
 
 
-def _run_case(truth, run, case):
+def _run_case(truth: Truth, run: Engine, case: Case) -> Result:
     """The `Result` of one case."""
     try:
         got = run(case)
     except RefusalError as refusal:
         return Result(case, refusal=str(refusal), verdict="refused")
-    distance = truth.distance(case, got)
+    distance: Any = truth.distance(case, got)
     verdict = "agrees" if distance.agrees else "differs"
     return Result(case, got, "", distance, verdict if distance.comparable else "not comparable")
 
 
-def _explain(truth, results, watch):
+def _explain(truth: Truth, results: list[Result], watch: Watch) -> list[Result]:
     """The results, with the faults that explain those that differ."""
     by_group, search = _group_compared(results), Search(truth, {r.case.op for r in results})
     differing = {group: members for group, members in by_group.items() if members[0].verdict == "differs"}
@@ -100,7 +100,7 @@ def _explain(truth, results, watch):
             for r in results]
 
 
-def _group_compared(results):
+def _group_compared(results: list[Result]) -> dict[str, list[Result]]:
     """{group: the results that agree or differ}; those that differ come first."""
     groups: dict = {}
     for result in sorted(results, key=lambda r: r.verdict != "differs"):
@@ -109,7 +109,7 @@ def _group_compared(results):
     return groups
 
 
-def _make_row(truth, result):
+def _make_row(truth: Truth, result: Result) -> Row:
     case, d = result.case, result.distance
     if d is None:
         return Row(case.name, case.group, verdict=result.verdict, note=result.refusal)
@@ -121,7 +121,7 @@ def _make_row(truth, result):
     return Row(case.name, case.group, d.error, d.budget, result.verdict, where, note)
 
 
-def _collect_facts(engine, seed, sensitivities):
+def _collect_facts(engine: Any, seed: int, sensitivities: list[Sensitivity]) -> dict[str, Any]:
     """The versions and the method."""
     packages = {"onnxruntime": ["onnxruntime", "onnx"], "onnx.reference": ["onnx"]}.get(str(engine), [])
     used: dict[str, list] = {}

@@ -3,6 +3,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Iterator
 
 from ..check.report import format_facts
+from .search import Result
 
 if TYPE_CHECKING:
     from .survey import Survey
@@ -33,18 +34,18 @@ def render_text(survey: "Survey") -> Iterator[str]:
     yield from ("", *format_facts(survey.facts, _WIDTH))
 
 
-def _wrap(text, first="", rest=""):
+def _wrap(text: str, first: str = "", rest: str = "") -> list[str]:
     """The text in lines of at most 80 columns; lines end at spaces, and in words that are longer than a line."""
     return wrap(text, _WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
 
 
-def _count_explained(survey):
+def _count_explained(survey: "Survey") -> str:
     differ = [result for result in survey.results if result.verdict == "differs"]
     explained = sum(bool(r.faults) for r in differ)
     return f"; findings explain {explained} of the {len(differ)} that differ" if differ else ""
 
 
-def _group_by_option(survey):
+def _group_by_option(survey: "Survey") -> dict[str, dict[str, str]]:
     """{option: {operator: the cell of the grid}}."""
     numbers: dict = {}
     for n, finding in enumerate(survey.findings, 1):
@@ -60,7 +61,7 @@ def _group_by_option(survey):
     return cells
 
 
-def _format_cell(results, numbers):
+def _format_cell(results: list[Result], numbers: list[str]) -> str:
     """"XX 3/9 [1,2]": of 9 cases, 3 differ because of findings 1 and 2; "ok 2.4": all agree within 2.4 roundings."""
     counts = {verdict: sum(r.verdict == verdict for r in results) for verdict in _MARKS if verdict != "agrees"}
     parts = [f"{_MARKS[verdict]} {n}/{len(results)}" for verdict, n in counts.items() if n]
@@ -69,7 +70,7 @@ def _format_cell(results, numbers):
     return " ".join([*parts, *([f"[{','.join(numbers)}]"] if numbers else [])])
 
 
-def _format_grid(cells):
+def _format_grid(cells: dict[str, dict[str, str]]) -> Iterator[str]:
     """A line for each option, with a column for each operator; long options are wrapped."""
     ops = list(dict.fromkeys(op for row in cells.values() for op in row))
     widths = [max(len(op), *(len(row.get(op, "")) for row in cells.values())) for op in ops]
@@ -82,7 +83,7 @@ def _format_grid(cells):
         yield f"  {last:<{wide}}{columns}".rstrip()
 
 
-def _describe_agreement(survey, labels):
+def _describe_agreement(survey: "Survey", labels: list[str]) -> Iterator[str]:
     """Which options agree in all cases, and how well."""
     agree = [r for r in survey.results if r.verdict == "agrees"]
     if not agree:

@@ -70,7 +70,7 @@ class Result(tuple):
 class RNNCell:
     """tf.nn.rnn_cell.RNNCell.  `p` are the parameters of rnnref, read from TF's variables."""
     spec: CellSpec
-    declare: Callable[..., CellSpec]              # of TF's arguments
+    _declare: Callable[..., CellSpec]              # of TF's arguments
     __signature__: inspect.Signature              # of these
     is_fused = False                              # True: it is called with a whole sequence
     spec_for_width: Any = None                    # width of x -> CellSpec, where the cell depends on it
@@ -80,7 +80,7 @@ class RNNCell:
         bound.apply_defaults()
         self.arguments = dict(bound.arguments)
         extra = self.arguments.pop("kwargs", {})
-        self.spec = self.declare(**self.arguments, **extra)
+        self.spec = self._declare(**self.arguments, **extra)
         self.scope: Any = None
         self.p: Any = None
         self.unused: dict = {}                    # variables that the cell does not use
@@ -264,7 +264,7 @@ def cell_class(function: Optional[Callable[..., CellSpec]] = None, *, base: type
     if function is None:
         return lambda f: cell_class(f, base=base)
     signature = inspect.signature(function).replace(return_annotation=inspect.Signature.empty)
-    body = {"declare": staticmethod(function), "__signature__": signature, "__doc__": function.__doc__,
+    body = {"_declare": staticmethod(function), "__signature__": signature, "__doc__": function.__doc__,
             "__module__": function.__module__}
     CLASSES[function.__name__] = made = type(function.__name__, (base,), body)
     return made

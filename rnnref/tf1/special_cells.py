@@ -68,7 +68,7 @@ class _WindowedBase(RNNCell):
 
     def spec_for_width(self, width: int) -> CellSpec:
         """The spec for an x of this width."""
-        return self.declare(**self.arguments, width=width)
+        return self._declare(**self.arguments, width=width)
 
 
 @cell_class(base=_WindowedBase)
@@ -102,7 +102,7 @@ def _make_time_freq_lstm(num_units: int, use_peepholes: bool, cell_clip: Optiona
     return CellSpec(core, num_units, rows, form, notes={"width": width})
 
 
-TimeFreqLSTMCell.declare = staticmethod(_make_time_freq_lstm)
+TimeFreqLSTMCell._declare = staticmethod(_make_time_freq_lstm)
 
 
 def _make_grid_lstm(num_units: int, use_peepholes: bool, share_time_frequency_weights: bool,
@@ -234,7 +234,7 @@ class _NTMBase(RNNCell):
     def _with_width(self, width: Optional[int], then: Callable[..., RNNCell], *args: Any, **kwargs: Any) -> RNNCell:
         """then(*args, **kwargs) with outputs of this width, unless output_dim sets it."""
         if self.arguments["output_dim"] is None:
-            self.spec = self.declare(**self.arguments | {"output_dim": width or 1})
+            self.spec = self._declare(**self.arguments | {"output_dim": width or 1})
         return then(*args, **kwargs)
 
 
