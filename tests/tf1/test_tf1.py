@@ -150,8 +150,8 @@ def test_a_scope_is_found_or_named():
     assert_same(tf1.LSTMCell(U).load_variables(both, "bw").dump_variables(),
                 {n: a for n, a in both.items() if n.startswith("bw")})
     half = {"lstm_cell/kernel": v["lstm_cell/kernel"]}
-    for given, says in ((both, "2 scopes"), ({}, "no scopes"), (half, "no scopes")):
-        with pytest.raises(rnnref.ShapeError, match=says):
+    for given, message in ((both, "2 scopes"), ({}, "no scopes"), (half, "no scopes")):
+        with pytest.raises(rnnref.ShapeError, match=message):
             tf1.LSTMCell(U).load_variables(given)
     with pytest.raises(rnnref.ShapeError, match="rnn/lstm_cell/kernel rnn/lstm_cell/bias missing"):
         tf1.LSTMCell(U).load_variables(v, "rnn")
@@ -204,7 +204,7 @@ def test_gradients_that_are_left_out_are_zero():
 STEP = np.ones((B, D))
 
 
-@pytest.mark.parametrize("what, error, says", (
+@pytest.mark.parametrize("what, error, message", (
     (lambda: tf1.LSTMCell(U)(STEP, None), rnnref.Error, "have no values|the state is a NoneType"),
     (lambda: tf1.LSTMCell(U, reuse=True), rnnref.NotSupported, "reuse=True"),
     (lambda: tf1.LSTMCell(U, activation=np.tanh), rnnref.NotSupported, "its derivative is not known"),
@@ -235,6 +235,6 @@ STEP = np.ones((B, D))
     (lambda: tf1.AttentionCellWrapper(tf1.NTMCell(tf1.GRUCell(4), 6, 4, 1, 1), 2), rnnref.NotSupported,
      "more than vectors"),
 ))
-def test_refusals(what, error, says):
-    with pytest.raises(error, match=says):
+def test_refusals(what, error, message):
+    with pytest.raises(error, match=message):
         what()
