@@ -168,6 +168,7 @@ def test_a_list_of_states_for_the_layers():
 def test_nested_states_and_outputs_of_zero_state():
     cell = tf1.MultiRNNCell([tf1.LSTMCell(5, num_proj=2), tf1.GRUCell(4)])
     assert cell.state_size == (tf1.LSTMStateTuple(5, 2), 4) and cell.output_size == 4
+    assert cell.state_size[0].h == 2                                   # a named tuple, as in TF
     zero = cell.zero_state(3, "float32")
     assert zero[0].h.shape == (3, 2) and zero[1].shape == (3, 4) and zero[1].dtype == np.float32
     assert tf1.LSTMCell(5, state_is_tuple=False, num_proj=2).state_size == 7
