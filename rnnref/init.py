@@ -79,7 +79,7 @@ def get_initializer(what: Union[str, Callable]) -> Callable:
     return INITIALIZERS[what]
 
 
-def parameters(cell: SizedCell, n_in: Any, units: Any, rng: numpy.random.Generator, dtype: Any = "float32",
+def parameters(cell: SizedCell, n_in: Any, units: Any, rng: "numpy.random.Generator", dtype: Any = "float32",
                scheme: Union[str, Callable] = "keras") -> Tree:
     """Parameters of a cell for `n_in` inputs and this number of units, drawn as frameworks draw them.
 

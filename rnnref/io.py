@@ -1,6 +1,5 @@
 """Trees of arrays saved to .npz files, and loaded from them."""
 import os
-import tempfile
 from typing import Any
 
 import numpy
@@ -16,6 +15,8 @@ def save(path: Any, tree: Tree) -> None:
     The file is written under a temporary name in the same folder and renamed when it is complete, so that an
     interruption at any point leaves the previous file whole.
     """
+    import tempfile                               # here: importing it takes longer than any module of rnnref
+
     arrays: dict[str, Any] = {name: asnumpy(a) for name, a in leaves(tree)}
     folder, name = os.path.split(os.path.abspath(path))
     with tempfile.NamedTemporaryFile(dir=folder, prefix=name + ".", suffix=".part", delete=False) as part:
