@@ -1,6 +1,6 @@
-// Blocks that run together, and the shared memory of each: what a kernel of clusters needs of the machine.
+// Clusters of blocks: their barrier, and access to the shared memory of each other.
 //
-// A cluster of one block is a block, and needs no card that has clusters.
+// A cluster of one block is a block, and runs on cards without clusters.
 #pragma once
 #include "elementwise.cuh"
 
@@ -19,7 +19,7 @@ __device__ __forceinline__ unsigned rank_in_cluster() {
 }
 __device__ __forceinline__ void cluster_arrive() { asm volatile("barrier.cluster.arrive.release;" ::: "memory"); }
 __device__ __forceinline__ void cluster_wait() { asm volatile("barrier.cluster.wait.acquire;" ::: "memory"); }
-// The value where `mine` is, in the shared memory of another block
+// The value at the address of `mine`, in the shared memory of another block
 __device__ __forceinline__ unsigned in_block(const void* mine, unsigned rank) {
   unsigned at = (unsigned)__cvta_generic_to_shared(mine);
   asm volatile("mapa.shared::cluster.u32 %0, %0, %1;" : "+r"(at) : "r"(rank));
@@ -51,8 +51,8 @@ template <class T> void send(T* mine, unsigned rank, T value) {
 __device__ __forceinline__ void send(half* mine, unsigned rank, half x) { send(&mine->bits, rank, x.bits); }
 __device__ __forceinline__ void send(bfloat16* mine, unsigned rank, bfloat16 x) { send(&mine->bits, rank, x.bits); }
 
-// Every thread of the cluster arrives, and what it wrote before is seen by all who have waited.  What it writes between
-// the two is not waited for.
+// Every thread of the cluster arrives; its writes before that are visible to all threads that have waited.  Writes
+// between arriving and waiting are not waited for.
 template <int BLOCKS> struct Cluster {
   static __device__ __forceinline__ unsigned rank() { return BLOCKS > 1 ? rank_in_cluster() : 0; }
   static __device__ __forceinline__ void arrive() { if (BLOCKS > 1) cluster_arrive(); }
@@ -66,7 +66,7 @@ template <int BLOCKS> struct Cluster {
   }
 };
 
-// The index of the thread, read anew: what follows from it is computed where it is needed, not kept in registers
+// The index of the thread, read anew, so that values derived from it are not kept in registers
 __device__ __forceinline__ int this_thread() {
 #ifdef __CUDACC__
   int index;
@@ -79,12 +79,12 @@ __device__ __forceinline__ int this_thread() {
 
 constexpr int parts(int whole, int size) { return (whole + size - 1) / size; }
 
-// How many of so many numbers side by side are read at once: as many as 16 bytes hold and as go into it
+// How many of so many adjacent numbers are read at once: the most that fit in 16 bytes and divide their number
 template <class A> constexpr int wordful(int count) {
   return count % 4 == 0 && sizeof(A) == 4 ? 4 : count % 2 == 0 ? 2 : 1;
 }
 
-// The nearest number that is stored as S
+// The nearest number that S can represent
 template <class S, class A> __device__ __forceinline__ A rounded(A x) {
   S s;
   cast(x, s);

@@ -1,6 +1,7 @@
 // Functions of one number, each beside its derivative, and the types that numbers are stored in.
-// Twin of scalar.py and of the dtype rules of arrays.py.  C++17 for NVRTC, nvcc and a host compiler; nothing of CUDA is
-// included.  There is one overload for each type and none for others, so that nothing becomes double unseen.
+// As in rnnref/elementwise.py and the dtype rules of rnnref/arrays.py.  C++17 for NVRTC, nvcc and a host compiler; no
+// header of CUDA is included.  There is one overload for each type and none for others, so that nothing is
+// silently computed in double.
 #pragma once
 #ifdef __CUDACC__
 #define RNNREF __device__ __forceinline__
@@ -23,14 +24,14 @@ RNNREF float tanh(float x) { return ::tanhf(x); }
 RNNREF double tanh(double x) { return ::tanh(x); }
 template <class A> RNNREF A dtanh(A y, A dy) { return dy * (1 - y * y); }
 
-// 1 / (1 + exp(-x)) with exp of what is not positive: it never overflows, and keeps its digits near 0
+// 1 / (1 + exp(-x)) with exp of -|x|: it never overflows, and keeps its digits near 0
 template <class A> RNNREF A sigmoid(A x) {
   const A e = exp(x < 0 ? x : -x), r = 1 / (1 + e);
   return x < 0 ? e * r : r;
 }
 template <class A> RNNREF A dsigmoid(A y, A dy) { return dy * y * (1 - y); }
 
-// x where |x| < limit, else the limit with its sign; NaN stays
+// x where |x| < limit, else the limit with its sign; NaN stays NaN
 template <class A> RNNREF A clip(A x, A limit) { return x > limit ? limit : x < -limit ? -limit : x; }
 template <class A> RNNREF A dclip(A x, A limit, A dy) { return x < limit && x > -limit ? dy : A(0); }
 

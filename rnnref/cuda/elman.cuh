@@ -1,4 +1,4 @@
-// The simple RNN.  Twin of rules/elman.py.
+// The simple RNN, as in rnnref/rules/elman.py.
 #pragma once
 #include "rule.cuh"
 
@@ -6,7 +6,7 @@ namespace rnnref {
 
 // h' = tanh(ax + ah)
 template <class A> struct Elman {
-  int none;                                       // a struct of nothing has no size that all compilers agree on
+  int none;                                       // the size of an empty struct differs between compilers
 
   static constexpr int gates = 1, stored = 1, weights = 0;
   static constexpr bool sums = true, sees_h = false, has_c = false;
@@ -22,7 +22,7 @@ template <class A> struct Elman {
 
   RNNREF State<A> backward(int, const Kept& k, A dy, State<A> d, A* dax, A*, A*) const {
     dax[0] = dtanh(k.h, dy + d.h);
-    return {0, 0};                                // the old h is seen through the recurrent map alone
+    return {0, 0};                                // the old h acts through the recurrent map alone
   }
 };
 

@@ -7,8 +7,8 @@ namespace rnnref {
 // out[column] = sum over k of M[column, k] v[k], for k < DEPTH.
 //
 // A warp has COLUMNS / WARPS columns.  SPLIT of its lanes share the sum over k: each has every SPLIT-th run of RUN
-// numbers, for C columns of its own; HELD numbers of a column are in registers, the rest in shared memory.  ROWS vectors
-// at a time.  The sum is taken in the same order for every vector, whatever the others are.
+// numbers, for C columns of its own; HELD numbers of a column are in registers, the rest in shared memory.  ROWS
+// vectors at a time.  The order of the sum is the same for every vector, whatever the others are.
 template <class A, class S, int COLUMNS, int DEPTH, int WARPS_, int SPLIT, int HELD, int ROWS_> struct Fma {
   static constexpr int WARPS = WARPS_, ROWS = ROWS_, ACROSS = 32 / SPLIT;
   static constexpr int C = parts(COLUMNS, WARPS * ACROSS), K = parts(DEPTH, SPLIT), MORE = K - HELD;
@@ -21,7 +21,7 @@ template <class A, class S, int COLUMNS, int DEPTH, int WARPS_, int SPLIT, int H
 
   A held[C][HELD > 0 ? HELD : 1];
   A* rest;
-  int part, first;                                // which share of the sum; its first column
+  int part, first;                                // its share of the sum; its first column
 
   template <class Matrix> __device__ __forceinline__ void load(unsigned char* shared, const Matrix& matrix) {
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
@@ -51,7 +51,7 @@ template <class A, class S, int COLUMNS, int DEPTH, int WARPS_, int SPLIT, int H
 #pragma unroll
         for (int q = 0; q < WIDE; q++) put(c + q % DOWN, j + i + q % ON, rounded<S>(x[q]));
       }
-      if ((i + ON) * C % 16 == 0 || i + ON == RUN) __syncwarp();     // no load goes past it: some at a time, not all
+      if ((i + ON) * C % 16 == 0 || i + ON == RUN) __syncwarp();     // no load moves across it: some at a time, not all
     }
   }
   __device__ __forceinline__ void put(int c, int j, A x) {
@@ -90,7 +90,7 @@ template <class A, class S, int COLUMNS, int DEPTH, int WARPS_, int SPLIT, int H
     }
   }
 
-  // Lanes exchange halves of what they have until each has its share of the sums whole: P - 1 exchanges, not 5 P
+  // Lanes exchange halves of their sums until each has complete sums of its share: P - 1 exchanges, not 5 P
   template <class Out> __device__ __forceinline__ void spread(A* a, int row, const Out& out) const {
     int mine = first;
 #pragma unroll
@@ -108,7 +108,7 @@ template <class A, class S, int COLUMNS, int DEPTH, int WARPS_, int SPLIT, int H
         a[0] += __shfl_xor_sync(0xffffffffu, a[0], bit);
       }
     }
-    if (SPLIT > P && part % (SPLIT / P)) return;  // another lane has the same
+    if (SPLIT > P && part % (SPLIT / P)) return;  // another lane has the same sum
 #pragma unroll
     for (int c = 0; c < (P > SPLIT ? P / SPLIT : 1); c++)
       if (mine + c - first < C) out(row, mine + c, a[c]);

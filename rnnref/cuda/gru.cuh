@@ -1,5 +1,5 @@
 // GRU with the reset after the product, and the pointwise parts of the one with the reset before it.
-// Twins of rules/gru.py and cells/gru_before.py.
+// As in rnnref/rules/gru.py and rnnref/cells/gru_before.py.
 #pragma once
 #include "rule.cuh"
 
@@ -56,7 +56,7 @@ template <class A> struct GRUBefore {
     dn = dtanh(k.n, dh * (1 - k.z));
   }
 
-  static RNNREF A reset_back(const Kept& k, A dh, A drh, A& dr) {            // -> dh0 without what comes through R
+  static RNNREF A reset_back(const Kept& k, A dh, A drh, A& dr) {            // -> dh0 without the part through R
     dr = dsigmoid(k.r, drh * k.h0);
     return dh * k.z + drh * k.r;
   }

@@ -1,4 +1,4 @@
-// A sum, limited.  Twin of rules/limited.py.
+// A clipped sum, as in rnnref/rules/limited.py.
 #pragma once
 #include "rule.cuh"
 
@@ -6,7 +6,7 @@ namespace rnnref {
 
 // h' = clip(ax + ah)
 template <class A> struct Limited {
-  A limit;                                        // 0 is none
+  A limit;                                        // 0: none
 
   static constexpr int gates = 1, stored = 1, weights = 0;
   static constexpr bool sums = true, sees_h = false, has_c = false;

@@ -1,4 +1,4 @@
-// LSTM with peepholes, coupled gates and a clipped cell.  Twin of rules/lstm.py.
+// LSTM with peepholes, coupled gates and a clipped cell, as in rnnref/rules/lstm.py.
 #pragma once
 #include "rule.cuh"
 
@@ -8,7 +8,7 @@ enum Coupled { NONE, INPUT, FORGET };             // coupled=None; "input": i = 
 
 // i, f, o = sigmoid(a_i, a_f + forget_bias, a_o);  g = tanh(a_g);  c' = f c + i g;  h' = o tanh(c')
 template <class A, Coupled coupled> struct LSTM {
-  A forget_bias, cell_clip;                       // cell_clip: 0 is none
+  A forget_bias, cell_clip;                       // cell_clip: 0: none
   int through;                                    // cell_clip_gradient == "through"
   const A *Wpi, *Wpf, *Wpo;                       // [n], or null without peepholes
 
@@ -34,11 +34,11 @@ template <class A, Coupled coupled> struct LSTM {
 
   RNNREF void recall(Kept& k, State<A> before, State<A> after) const {
     k.c0 = before.c;
-    k.c = after.c;                                // 0 where nothing looks at it: no peepholes, no clip
+    k.c = after.c;                                // 0 where it is not read: no peepholes, no clip
   }
 
   RNNREF State<A> backward(int u, const Kept& k, A dy, State<A> d, A* dax, A*, A* dp) const {
-    const A dh = dy + d.h;                        // h leaves twice: as output and as state
+    const A dh = dy + d.h;                        // h has two uses: output and state
     dax[O] = dsigmoid(k.o, dh * k.tc);
     A dc = d.c + dtanh(k.tc, dh * k.o) + peep(Wpo, u, dax[O]);
     if (cell_clip > 0 && !through) dc = dclip(k.c, cell_clip, dc);
@@ -46,7 +46,7 @@ template <class A, Coupled coupled> struct LSTM {
     if (coupled == INPUT) df = df - di;
     if (coupled == FORGET) di = di - df;
     dax[G] = dtanh(k.g, dc * k.i);
-    A seen = 0;                                   // by the peepholes of i and f
+    A seen = 0;                                   // gradient through the peepholes of i and f
     if (coupled != INPUT) {
       dax[I] = dsigmoid(k.i, di);                 // ... and of their arguments
       seen += peep(Wpi, u, dax[I]);

@@ -1,4 +1,4 @@
-// The same product on tensor cores: mma.sync, 16 columns of the matrix with 8 vectors, sums in float.
+// The product of fma.cuh on tensor cores: mma.sync, 16 columns of the matrix with 8 vectors, sums in float.
 #pragma once
 #include "cluster.cuh"
 
@@ -61,7 +61,7 @@ template <class S> void mma(float* d, const unsigned* a, const unsigned* b, S ki
 }
 #endif
 
-// A number that no compiler can compute again later from what it was made of, which would have to be kept as well
+// A number that compilers must keep: they cannot compute it again from operands, which would have to be kept too
 __device__ __forceinline__ unsigned settled(unsigned x) {
 #ifdef __CUDACC__
   return __shfl_sync(0xffffffffu, x, threadIdx.x % 32);
@@ -71,15 +71,15 @@ __device__ __forceinline__ unsigned settled(unsigned x) {
 }
 
 // out[column] = sum over k of M[column, k] v[k].  A warp has TILES times 16 columns; HELD of the fragments of a tile are
-// in registers, the rest in shared memory.  ROWS vectors at a time, each by itself a column of the product: what the
-// others are does not matter to it.
+// in registers, the rest in shared memory.  ROWS vectors at a time, each a column of the product: its result does not
+// depend on the others.
 template <class S, int COLUMNS, int DEPTH, int WARPS_, int HELD, int ROWS_> struct Mma {
   static constexpr int WARPS = WARPS_, ROWS = ROWS_, EIGHTS = ROWS / 8;
   static constexpr int IN_WORD = 4 / (int)sizeof(S), STEP = 8 * IN_WORD;
   static constexpr int TILES = parts(COLUMNS, 16 * WARPS), K = parts(DEPTH, STEP), MORE = K - HELD;
   static constexpr int WORDS = K * 8 + 4, STRIDE = WORDS * IN_WORD;          // 4 more: eight vectors, 32 banks
   static constexpr int REST = WARPS * TILES * MORE * 32 * 16;
-  // An instruction waits for the one whose sum it adds to, 33 clocks on an H100: four sums at least are under way
+  // An instruction waits for the one whose sum it adds to, 33 clocks on an H100: at least four sums are in progress
   static constexpr int CHAINS = parts(4, EIGHTS * TILES);
   static_assert(MORE >= 0 && ROWS % 8 == 0, "a tiling that does not fit");
   struct __align__(16) Four { unsigned word[4]; };
@@ -87,7 +87,7 @@ template <class S, int COLUMNS, int DEPTH, int WARPS_, int HELD, int ROWS_> stru
   Four held[TILES][HELD > 0 ? HELD : 1];
   Four* rest;
 
-  // Eight lanes read units side by side: whole sectors of memory, one number at a time
+  // Eight lanes read adjacent units: whole sectors of memory, one number at a time
   template <class Matrix> __device__ __forceinline__ void load(unsigned char* shared, const Matrix& matrix) {
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     rest = reinterpret_cast<Four*>(shared) + warp * TILES * MORE * 32 + lane;
@@ -95,7 +95,7 @@ template <class S, int COLUMNS, int DEPTH, int WARPS_, int HELD, int ROWS_> stru
     for (int j = 0; j < HELD; j++) {
 #pragma unroll
       for (int tile = 0; tile < TILES; tile++) held[tile][j] = four(matrix, warp * TILES + tile, j);
-      if ((j + 1) % parts(4, TILES) == 0) __syncwarp();        // no load goes past it: a few at a time, not all at once
+      if ((j + 1) % parts(4, TILES) == 0) __syncwarp();        // no load moves across it: a few at a time, not all
     }
     for (int j = HELD; j < K; j++)
       for (int tile = 0; tile < TILES; tile++)

@@ -1,12 +1,13 @@
-// A whole sequence in one launch: R stays where it is multiplied, in the registers and shared memory of a cluster.
+// A whole sequence in one launch: R stays in the registers and shared memory of a cluster.
 //
-// A cluster of BLOCKS blocks runs some rows of the batch, each block UNITS units of them.  A block holds R[:, gates of its
-// units].  Ahead, it needs all of h and gives sums for its own gates: h goes to all blocks of the cluster, once a step.
-// Back, it has the gradients of its own gates and gives part of that of every h: each part goes to the block that has the
-// unit, which adds the parts in the order of the blocks.  (Sending the gradients of gates instead would be `gates` times
-// as much.)  One barrier of the cluster a step; what memory is to hold is written between arriving and waiting.
+// A cluster of BLOCKS blocks runs some rows of the batch, each block UNITS units of them.  A block holds R[:, gates of
+// its units].  Ahead, it needs all of h and computes sums for its own gates: h is sent to all blocks of the cluster, once a
+// step.  Back, it has the gradients of its own gates and computes a part of that of every h: each part is sent to the
+// block that has the unit, which adds the parts in the order of the blocks.  (Sending the gradients of gates instead
+// would be `gates` times as much.)  One barrier of the cluster a step; results are written to global memory between
+// arriving and waiting.
 //
-// Types: W what memory holds, S what is multiplied, E what of S memory holds, A the arithmetic.
+// Types: W of arrays in global memory, S of operands, E of operands in global memory, A of arithmetic.
 // A thread has up to PAIRS pairs of a row and a unit, and their state in registers.
 #include "rows.cuh"
 #include "rule.cuh"
@@ -28,7 +29,7 @@ struct Sequence {
   }
 };
 
-// Which rows and units a block has, and where pair i of a thread is
+// The rows and units of a block, and the place of pair i of a thread
 template <int BLOCKS, int UNITS, int THREADS> struct Part {
   int first_row, rows, padded, first_unit, n;
 
@@ -45,7 +46,7 @@ template <int BLOCKS, int UNITS, int THREADS> struct Part {
   __device__ __forceinline__ bool here(int i) const { return row(i) < rows && first_unit + unit(i) < n; }
 };
 
-// Numbers that lie side by side and are read at once
+// Adjacent numbers that are read at once
 template <int N, class W> struct __align__(N * sizeof(W)) Word {
   W x[N];
   template <class A> __device__ __forceinline__ void widen(A* to) const {
@@ -54,13 +55,13 @@ template <int N, class W> struct __align__(N * sizeof(W)) Word {
   }
 };
 
-// The gates of a block's units of R [rows, G, n], of which those of one gate lie side by side.  By reference, so that
+// The gates of a block's units of R [rows, G, n], of which those of one gate are adjacent.  By reference, so that
 // compilers read arguments again where they need them and keep nothing that follows from them in registers.
 template <class W> struct PartOfR {
   const W* const& R;
   const int &first_unit, &n;
 
-  // Whether N units side by side are always one word of memory
+  // True if N adjacent units are always one word of memory
   template <int N> __device__ __forceinline__ bool lies_in_words() const {
     return n % N == 0 && (unsigned long long)R % sizeof(Word<N, W>) == 0;
   }
@@ -84,7 +85,7 @@ template <class W, int G, int UNITS> struct OfAhead : PartOfR<W> {
   }
 };
 
-// Back it is the other way round
+// Back, the depth is the gates of the block's units, and the columns are all units
 template <class W, int G, int UNITS> struct OfBack : PartOfR<W> {
   static constexpr bool ALONG_DEPTH = true;
   using PartOfR<W>::first_unit;
@@ -185,7 +186,7 @@ template <class Rule, class Product, class A, class S, class W, int BLOCKS, int 
 #pragma unroll
     for (int g = 0; g < G; g++) r[g] = sums[g * UNITS] + p.b[g];
     p.s = rule.forward(at.first_unit + at.unit(i), p.x, r, p.s, p.k);
-    p.s.h = rounded<W>(p.s.h);                    // as memory has it
+    p.s.h = rounded<W>(p.s.h);                    // as it is in global memory
   }
 
   __device__ __forceinline__ void store(const Mine& at, int i, int t, bool more, const Pair& p) const {
@@ -324,7 +325,7 @@ template <class Rule, class Product, class A, class S, class W, int BLOCKS, int 
   }
 };
 
-// Two directions side by side: blockIdx.y says which
+// The arguments of two directions; blockIdx.y is the index
 template <class One> struct Both {
   One each[2];
 };

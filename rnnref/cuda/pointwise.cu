@@ -1,7 +1,7 @@
 // One step of any rule, forward and backward: indexing only, the equations are in the rule.
 //
-// A dead row copies its state and says zero; on the way back its gates get zero and the gradient of its state passes.
-// Types: W what products give and states carry, S what the next product takes, A the arithmetic.
+// A dead row copies its state and outputs zero; backward its gates get zero and the gradient of its state passes.
+// Types: W of results of products and of states, S of operands of the next product, A of arithmetic.
 #include "rows.cuh"
 #include "rule.cuh"
 

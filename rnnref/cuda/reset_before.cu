@@ -1,11 +1,11 @@
-// The pointwise parts of a GRU with the reset before the product, two on the way out and two on the way back.
+// The pointwise parts of a GRU with the reset before the product, two forward and two backward.
 // Arrays with three blocks have them in the order r z n.  Types and dead rows are those of pointwise.cu.
 #include "rows.cuh"
 #include "gru.cuh"
 
 namespace rnnref {
 
-// r, z and what the second product takes: r h
+// r, z and the operand of the second product, r h
 template <class A, class S, class W> struct Reset {
   typedef GRUBefore<A> Rule;
   const W *ax, *ag, *h0;                          // ag: the product h R, [rows, 2, n]
@@ -76,7 +76,7 @@ template <class A, class S, class W> struct RenewBack {
   }
 };
 
-// dr, and the gradient of the old state without what comes through R
+// dr, and the gradient of the old state without the part through R
 template <class A, class S, class W> struct ResetBack {
   typedef GRUBefore<A> Rule;
   const A* kept;

@@ -1,8 +1,8 @@
-// Which thread does what, and how it reads and writes: shared by the kernels of one step.
+// The indices of each thread, and its reads and writes: shared by the kernels of one step.
 //
-// Arrays are [rows, blocks, n] end to end.  A thread does one unit of one row at a time and strides over both axes of
-// its grid, so any launch gives the same bits.  A null pointer is zero where it is read; where it is to be written to,
-// the result is not wanted.
+// Arrays are [rows, blocks, n], contiguous.  A thread computes one unit of one row at a time and strides over both axes
+// of its grid, so any launch gives the same bits.  A null pointer is zero where it is read; where it would be written
+// to, the result is not needed.
 #pragma once
 #include "elementwise.cuh"
 
