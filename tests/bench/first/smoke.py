@@ -22,7 +22,7 @@ LARGE = (("LSTM", 64, 512), ("LSTM", 16, 512), ("LSTM", 1, 256), ("GRU", 64, 512
 CELLS = {"LSTM": LSTM(), "GRU": GRU(), "SimpleRNN": SimpleRNN(), "LSTM, peepholes": LSTM(peepholes=True),
          "LSTM, coupled": LSTM(coupled="forget", recurrent_bias=True),
          "LSTM, clip": LSTM(cell_clip=0.3, peepholes=True),
-         "GRU before": GRU("before"), "LSTM, projected": LSTM(projection=20)}
+         "GRU before": GRU(reset="before"), "LSTM, projected": LSTM(projection=20)}
 PLAIN = tuple(CELLS)[:3]
 
 
