@@ -19,7 +19,8 @@ from .tree import PerStep, to
 __version__ = "0.1.0"
 
 LATER = {"layers": "layers", "tf1": "tf1", "onnx": "onnx", "interop": "interop", "check": "check", "testing": "testing",
-         "plot": "plot", "verify": "check:verify"}          # upper floors, imported when they are first named
+         "plot": "plot", "verify": "check:verify", "ops": "ops",
+         "Record": "record:Record"}          # upper floors, imported when they are first named
 
 
 def __getattr__(name):
