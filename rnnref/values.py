@@ -52,7 +52,7 @@ def perform(op: Op, args: tuple, options: dict) -> Any:
     except (ValueError, TypeError) as error:
         raise _explain(op, data, error) from error
     if not recorded:
-        return y
+        return numpy.asarray(y) if isinstance(y, numpy.generic) else y
     backward = op.backward
     if backward is None:
         return record.add(y, None, ())

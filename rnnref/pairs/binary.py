@@ -3,6 +3,7 @@ from math import e, log
 from typing import Any, Callable
 
 from ..arrays import is_array, namespace
+from ..errors import NotSupported
 from .table import Op, constant, fit, shape_of
 
 
@@ -77,7 +78,9 @@ def trunc(xp: Any, a: Any) -> Any:
     return xp.sign(a) * xp.floor(abs(a))
 
 
-def where(condition, x1, x2):
+def where(condition, x1=None, x2=None):
+    if x1 is None or x2 is None:
+        raise NotSupported("ops.where", "a condition alone", fix="ops.nonzero(condition)")
     xp = namespace(condition, x1, x2)
     if not is_array(x1) and not is_array(x2):     # numbers as Keras reads them, and not as float64
         floats = isinstance(x1, float) or isinstance(x2, float)

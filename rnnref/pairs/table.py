@@ -63,7 +63,7 @@ class Op:
             args, given = args[1:], {self.options[0]: args[0], **options}
         elif isinstance(self.arrays, int):
             given = self._named(args, options)
-            args = tuple(given.pop(name) for name in self.names[:self.arrays])
+            args = tuple(given.pop(name, None) for name in self.names[:self.arrays])
         elif self.arrays == "list":
             given = self._named(args, options)
             args = tuple(given.pop(self.names[0]))
