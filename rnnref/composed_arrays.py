@@ -379,7 +379,11 @@ def nanvar(x: Array, axis: Any = None, keepdims: bool = False) -> Array:
     >>> nanvar([2.0, 4.0, float("nan")])
     array(1., dtype=float32)
     """
-    return nanmean(table.square(table.subtract(x, nanmean(x, axis, True))), axis, keepdims)
+    x = convert_to_tensor(x)
+    live = table.logical_not(table.isnan(x))      # NaN is replaced before it is squared: its gradient is 0
+    off = table.where(live, table.subtract(table.where(live, x, 0.0), nanmean(x, axis, True)), 0.0)
+    count = table.cast(table.sum(live, axis, keepdims), x.dtype)
+    return table.divide(table.sum(table.square(off), axis, keepdims), count)
 
 
 @composed

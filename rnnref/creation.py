@@ -173,8 +173,8 @@ def linspace(start: Any, stop: Any, num: int = 50, endpoint: bool = True, retste
     >>> linspace(0, 1, 3)
     array([0. , 0.5, 1. ], dtype=float32)
     """
-    found = numpy.linspace(start, stop, num, endpoint, True, None, axis)
-    made = found[0].astype(dtype or "float32")
+    found: Any = numpy.linspace(start, stop, num, endpoint=endpoint, retstep=True, axis=axis)
+    made: Any = found[0].astype(dtype or "float32")
     return (made, found[1]) if retstep else made
 
 

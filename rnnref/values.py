@@ -106,8 +106,8 @@ def _explain(op: Op, data: list, error: Exception) -> Exception:
     if isinstance(error, (Error, IndexError)):
         return error
     given = " and ".join(f"{tuple(a.shape)} {a.dtype}" if hasattr(a, "shape") else repr(a) for a in data)
-    kind = ShapeError if isinstance(error, ValueError) else TypeError
-    return kind(f"ops.{op.name}", f"{error}") if not given else kind(f"ops.{op.name}", f"of {given}: {error}")
+    what = f"of {given}: {error}" if given else str(error)
+    return ShapeError(f"ops.{op.name}", what) if isinstance(error, ValueError) else TypeError(f"ops.{op.name}: {what}")
 
 
 class Arraylike:

@@ -49,7 +49,7 @@ def d_exponent(xp, x1, x2, dy):                   # there is a slope by the expo
 
 
 def no_nan(xp, x1, x2):
-    zero = x2 == 0
+    zero = xp.equal(x2, 0)
     return xp.where(zero, 0, x1 / xp.where(zero, 1, x2))
 
 

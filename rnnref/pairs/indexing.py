@@ -119,7 +119,7 @@ def d_scatter_update(kept, dy, wanted=(True, False, True)):
     dx = dy
     if reduction is None and wanted[0]:
         dx = dy.copy()
-        dx[key] = 0
+        dx[key] = namespace(dy).zeros((), dy.dtype)
     return dx, None, dy[key].reshape(shape) if wanted[2] else None
 
 
