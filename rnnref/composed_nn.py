@@ -2,7 +2,8 @@
 from typing import Any, Optional
 
 from .arrays import namespace
-from .composed_arrays import composed, norm
+from .composed_arrays import composed
+from .composed_reductions import norm
 from .creation import convert_to_tensor
 from .errors import NotSupported, ShapeError
 from .values import functions as table, numbers

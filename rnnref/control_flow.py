@@ -128,8 +128,9 @@ def associative_scan(f: Callable, elems: Any, reverse: bool = False, axis: int =
 
 
 class custom_gradient:
-    """A function with a gradient of its own: f(*args) returns y and grad(*args, upstream=dy) -> one gradient for each
-    argument.  Use it as a decorator.
+    """A decorator for a function with a gradient of its own.
+
+    f(*args) returns y and grad(*args, upstream=dy) -> one gradient for each argument.
 
     >>> import numpy
     >>> @custom_gradient

@@ -17,7 +17,7 @@ Dtypes promote as in NumPy.  Lists and numbers are float32, int32 or bool, as in
 from inspect import isfunction
 from typing import Any
 
-from . import composed_arrays, composed_nn, control_flow, creation
+from . import composed_arrays, composed_nn, composed_reductions, control_flow, creation
 from .errors import NotSupported
 from .pairs import TABLE
 from .pairs.examples import EXAMPLES
@@ -69,7 +69,7 @@ def _documented(name: str, function: Any) -> Any:
 
 def _provided() -> dict[str, Any]:
     found = {name: _documented(name, getattr(functions, name)) for name in TABLE}
-    for module in (creation, composed_arrays, composed_nn, control_flow):
+    for module in (creation, composed_arrays, composed_reductions, composed_nn, control_flow):
         found |= {name: f for name, f in vars(module).items() if not name.startswith("_") and (
             isfunction(f) and f.__module__ == module.__name__ and name != "composed" or name == "custom_gradient")}
     return found | {name: found[of] for name, of in ALIASES.items()}

@@ -15,9 +15,9 @@ from .values import Arraylike, numbers
 
 ORDER = count()
 
-# How long an axis of unknown length is in a trial run: the first axis, and any other.  A run in each of two sizes shows
-# which axes of the results depend on them.  Larger pairs are tried where the smaller do not fit: a window that is
-# longer than the axis, a reshape that needs a multiple.
+# How long an unknown axis of an input is in a trial run: the first axis, and any other.  A run in each of two sizes
+# shows which axes of the results depend on them.  Larger pairs are tried where the smaller do not fit: a window that
+# is longer than the axis, a reshape that needs a multiple.
 SIZES = (((2, 7), (3, 18)), ((12, 48), (24, 96)), ((60, 240), (120, 360)))
 
 
@@ -27,6 +27,7 @@ class Call:
     def __init__(self, f: Callable, args: tuple, options: dict):
         self.f, self.args, self.options, self.order = f, args, options, next(ORDER)
         self.outs: Any = None
+        self.seen: dict = {}                      # {size: the shapes of the results in that trial run}
 
     @property
     def needs(self) -> list:
@@ -57,6 +58,7 @@ class Symbol(Arraylike):
     def __init__(self, shape: Sequence, dtype: Any = "float32", call: Optional[Call] = None,
                  name: Optional[str] = None):
         self._shape, self._dtype, self.call, self.name = tuple(shape), numpy.dtype(dtype), call, name
+        self.place = 0                            # among the results of `call`
 
     shape = property(lambda self: self._shape)
     dtype = property(lambda self: self._dtype)
@@ -71,7 +73,7 @@ class Symbol(Arraylike):
         return self._concrete("data")
 
     def _concrete(self, what: str) -> Any:
-        raise NotSupported("Symbol", f"{what} of {self.name or self!r}: it has no numbers yet",
+        raise NotSupported("Symbol", f"{what} of {self.name or repr(self)}: it has no numbers yet",
                            fix="a layer, or a model with its own call, sees arrays and may branch on them")
 
     @staticmethod
@@ -96,6 +98,9 @@ def called(f: Callable, args: tuple, options: dict) -> Any:
     call = Call(f, args, options)
     small, large = _seen(call)
     outs = [_symbol(call, a, b) for a, b in zip(flatten(small), flatten(large), strict=True)]
+    for k, s in enumerate(outs):
+        if isinstance(s, Symbol):
+            s.place = k
     call.outs = unflatten(small, outs)
     return call.outs
 
@@ -105,8 +110,8 @@ def _seen(call: Call) -> tuple:
     unknown = any(None in s.shape for s in call.needs)
     for sizes in SIZES:
         try:
-            found = tuple(_trial(call, *size) for size in (sizes if unknown else sizes[:1] * 2))
-        except ShapeError:
+            found = tuple(_trial(call, size) for size in (sizes if unknown else sizes[:1] * 2))
+        except ValueError:                        # every ShapeError is one
             if sizes is SIZES[-1] or not unknown:
                 raise
         else:
@@ -115,13 +120,37 @@ def _seen(call: Call) -> tuple:
     raise AssertionError("the last sizes return or raise")
 
 
-def _trial(call: Call, first: int, other: int) -> Any:
+def _trial(call: Call, size: tuple) -> Any:
+    """What a call gives for stand-ins, after the calls that it needs have been tried in this size."""
+    for earlier in _untried(call, size):
+        _trial_alone(earlier, size)
+    return _trial_alone(call, size)
+
+
+def _untried(call: Call, size: tuple) -> list:
+    """The calls before this one that have not been tried in this size, in order."""
+    found, todo = {}, list(call.needs)
+    while todo:
+        before = todo.pop().call
+        if before is not None and size not in before.seen and before.order not in found:
+            found[before.order] = before
+            todo += before.needs
+    return [found[k] for k in sorted(found)]
+
+
+def _trial_alone(call: Call, size: tuple) -> Any:
+    first, other = size
+
     def stand_in(a):
         if not isinstance(a, Symbol):
             return a
-        return numpy.zeros([n if n is not None else other if k else first for k, n in enumerate(a.shape)], a.dtype)
-    with Record(keep=False, probing=True), numpy.errstate(all="ignore"):
-        return numbers(call.run(stand_in))
+        shape = a.call.seen[size][a.place] if a.call is not None else [
+            n if n is not None else other if k else first for k, n in enumerate(a.shape)]
+        return record.constant(numpy.zeros(shape, a.dtype))
+    with Record(keep=False, probing=True) as record, numpy.errstate(all="ignore"):
+        y = numbers(call.run(stand_in))
+    call.seen[size] = [getattr(a, "shape", None) for a in flatten(y)]
+    return y
 
 
 def _symbol(call: Call, a: Any, b: Any) -> Any:
@@ -143,6 +172,8 @@ def calls_between(inputs: Any, outputs: Any) -> list:
     >>> x = Symbol((None, 3), name="x")
     >>> calls_between(x, (x * 2).sum(axis=1))
     [<Call of multiply>, <Call of sum>]
+
+    Raises ShapeError if they depend on other inputs too.
     """
     given, found = {id(s) for s in flatten(inputs)}, {}
     todo = [s for s in flatten(outputs) if isinstance(s, Symbol)]
@@ -151,7 +182,7 @@ def calls_between(inputs: Any, outputs: Any) -> list:
         if id(s) in given:
             continue
         if s.call is None:
-            raise ShapeError("Model", f"the outputs depend on {s.name or s!r}, which is not among the inputs")
+            raise ShapeError("Model", f"the outputs depend on {s.name or repr(s)}, which is not among the inputs")
         if s.call.order not in found:
             found[s.call.order] = s.call
             todo += s.call.needs

@@ -103,7 +103,7 @@ def _from_numbers(op: Op, a: Any) -> Any:
 
 def _explain(op: Op, data: list, error: Exception) -> Exception:
     """What went wrong in an operation, with the shapes of its arguments."""
-    if isinstance(error, (Error, IndexError)):
+    if isinstance(error, Error):
         return error
     given = " and ".join(f"{tuple(a.shape)} {a.dtype}" if hasattr(a, "shape") else repr(a) for a in data)
     what = f"of {given}: {error}" if given else str(error)
@@ -328,7 +328,7 @@ def _respelled(function: Callable, found: Callable, args: tuple, options: dict) 
             positional += a
         elif p.kind is p.VAR_KEYWORD:
             named |= a
-        elif any(isinstance(leaf, Arraylike) or is_array(leaf) for leaf in flatten(a)) or p.default is p.empty:
+        elif p.default is p.empty or p.kind is p.POSITIONAL_ONLY:
             positional.append(a)
         elif a is not p.default:
             named[RENAMED.get(name, {}).get(key, key)] = a

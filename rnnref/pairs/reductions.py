@@ -111,8 +111,9 @@ def logsumexp(x, axis=None, keepdims=False):
     top = xp.where(xp.isfinite(top), top, 0)      # of nothing but -infinity: -infinity, and no NaN
     e = xp.exp(x - top)
     whole = e.sum(axis=axis, keepdims=True)
-    share = e / xp.where(whole > 0, whole, 1)
-    return _dropped(xp.log(whole) + top, axis, keepdims), (share, (x.shape, axis, keepdims))
+    nothing = whole == 0
+    y = xp.where(nothing, -xp.inf, xp.log(xp.where(nothing, 1, whole)) + top).astype(x.dtype)
+    return _dropped(y, axis, keepdims), (e / xp.where(nothing, 1, whole), (x.shape, axis, keepdims))
 
 
 def softmax(x, axis=-1):

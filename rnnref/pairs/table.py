@@ -43,6 +43,12 @@ class Op:
         return self.names[int(self.arrays):]
 
     @cached_property
+    def _complete(self) -> bool:
+        """Whether arrays alone will do."""
+        known = inspect.signature(self.forward).parameters
+        return all(known[name].default is not inspect.Parameter.empty for name in self.options)
+
+    @cached_property
     def signature(self) -> inspect.Signature:
         """The signature that users see."""
         kinds, found = inspect.Parameter, []
@@ -56,7 +62,7 @@ class Op:
 
     def bind(self, args: tuple, options: dict) -> tuple:
         """What the user gave, as arrays and options.  Raises NotSupported for an option that there is not."""
-        if len(args) == self.arrays and not options:
+        if len(args) == self.arrays and not options and self._complete:
             return args, options
         given = options
         if self.arrays == "after" and self.options[0] not in options:

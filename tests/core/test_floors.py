@@ -18,7 +18,7 @@ FLOORS = {
     "arrays": 0, "tree": 0, "shapes": 0, "errors": 0, "scalar": 0, "norms": 0, "nest": 0,
     "maps": 1, "rules": 1, "store": 1, "pairs": 1,
     "cell": 2, "init": 2, "record": 2, "values": 2, "symbols": 2, "ops": 2, "creation": 2,
-    "composed_arrays": 2, "composed_nn": 2, "control_flow": 2,
+    "composed_arrays": 2, "composed_reductions": 2, "composed_nn": 2, "control_flow": 2,
     "wrappers": 3,
     "cells": 4, "own": 4,
     "interop": 5, "plain": 5, "hoisted": 5, "padding": 5, "cpu": 5, "cuda": 5,
