@@ -123,10 +123,8 @@ class Record:
         back   back(dys, wanted) -> one gradient for each of `ins`.  dys: an array for each floating array of y, from
                left to right; wanted: for each of `ins` whether its gradient is asked for, else None will do
         """
-        if all(n is None for n in ins):
-            return map_structure(lambda a: self.wrap(a, None), y)
-        outs: list = []
-        values = map_structure(lambda a: self.wrap(a, outs), y)
+        outs: Optional[list] = None if all(n is None for n in ins) else []
+        values = self.wrap(y, outs) if is_array(y) else map_structure(lambda a: self.wrap(a, outs), y)
         if outs:
             self._entries.append((back, tuple(ins), outs, who))
         return values

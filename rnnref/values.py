@@ -19,6 +19,8 @@ from .pairs.table import Op
 
 CURRENT: ContextVar = ContextVar("record", default=None)          # the open record, one in each thread
 
+PLAIN = {int, float, bool, str, slice, type(None), type(Ellipsis)}
+
 
 def perform(op: Op, args: tuple, options: dict) -> Any:
     """An operation of the table on arrays, values, weights and symbols, as they come.
@@ -42,7 +44,7 @@ def perform(op: Op, args: tuple, options: dict) -> Any:
             a = _from_numbers(op, a)
         data.append(a)
         ins.append(n)
-    if options:
+    if options and not all(map(_is_plain, options.values())):
         symbol = next((a for a in flatten(options) if isinstance(a, Arraylike) and a.is_symbol), None)
         if symbol is not None:
             return _call(symbol, op, arrays, options)
@@ -78,6 +80,11 @@ functions: Any = SimpleNamespace(**{op.name: operation(op) for op in TABLE.value
 def _call(symbol: "Arraylike", op: Op, arrays: tuple, options: dict) -> Any:
     args, options = op.spell(arrays, options)
     return symbol._call(getattr(functions, op.name, None) or operation(op), args, options)
+
+
+def _is_plain(a: Any) -> bool:
+    """Whether an option is one that surely holds no value."""
+    return type(a) in PLAIN or type(a) in (tuple, list) and all(type(item) in PLAIN for item in a)
 
 
 def _settle(op: Op, record: Any, a: Any) -> Any:

@@ -1,9 +1,7 @@
 """Pairs of products: matmul, and sums over indices."""
-from typing import Any
-
 import numpy
 
-from ..arrays import namespace
+from ..arrays import namespace, as_matrix
 from ..errors import NotSupported
 from .table import Op, fit
 
@@ -23,14 +21,10 @@ def d_matmul(kept, dy, wanted=(True, True)):
     if wanted[0]:
         da = fit(dy @ v.swapaxes(-1, -2), u.shape).reshape(a.shape)
     if wanted[1] and v.ndim == 2:                 # all rows in one product
-        db = (_rows(u).T @ _rows(dy)).reshape(b.shape)
+        db = (as_matrix(u).T @ as_matrix(dy)).reshape(b.shape)
     elif wanted[1]:
         db = fit(u.swapaxes(-1, -2) @ dy, v.shape).reshape(b.shape)
     return da, db
-
-
-def _rows(a: Any) -> Any:
-    return a.reshape(int(numpy.prod(a.shape[:-1])), a.shape[-1])
 
 
 def einsum(*operands, subscripts):

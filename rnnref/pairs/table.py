@@ -43,10 +43,16 @@ class Op:
         return self.names[int(self.arrays):]
 
     @cached_property
-    def _complete(self) -> bool:
-        """Whether arrays alone will do."""
+    def _required(self) -> frozenset:
+        """The options without a default."""
         known = inspect.signature(self.forward).parameters
-        return all(known[name].default is not inspect.Parameter.empty for name in self.options)
+        return frozenset(name for name in self.options if known[name].default is inspect.Parameter.empty)
+
+    def _by_position(self, n: int, options: dict) -> bool:
+        """Whether the first n options by position, and these by name, are all that is needed and nothing else."""
+        first = self.options[:n]
+        return all(name in self.options and name not in first for name in options) and all(
+            name in first or name in options for name in self._required)
 
     @cached_property
     def signature(self) -> inspect.Signature:
@@ -62,8 +68,9 @@ class Op:
 
     def bind(self, args: tuple, options: dict) -> tuple:
         """What the user gave, as arrays and options.  Raises NotSupported for an option that there is not."""
-        if len(args) == self.arrays and not options and self._complete:
-            return args, options
+        n = self.arrays
+        if isinstance(n, int) and n <= len(args) <= len(self.names) and self._by_position(len(args) - n, options):
+            return args[:n], {**dict(zip(self.options, args[n:])), **options}    # as nearly all are, and quickly
         given = options
         if self.arrays == "after" and self.options[0] not in options:
             args, given = args[1:], {self.options[0]: args[0], **options}
