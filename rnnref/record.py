@@ -62,7 +62,8 @@ class Record:
         self.serial = next(SERIAL)
         self.losses: list = []
         self.weights: dict = {}                   # {key: (array, number)}
-        self._strict = bound is not None
+        self.strict = bound is not None
+        self.find_unplaced: list = []                      # (layer, kept) of a strict record: what those layers have yet to leave
         self._entries: list = []
         self._likes: list = [None]                # (shape, dtype) of the array with each number
         self._leaves: set = set()
@@ -110,7 +111,7 @@ class Record:
             return a, None
         found = self.weights.get(a.key)
         if found is None:
-            if self._strict:
+            if self.strict:
                 raise NotSupported("Record", f"the weight {a.name} is not one of this layer: its gradient would be "
                                    "lost", fix="make the layer that owns it an attribute of the layer that calls it")
             found = self.weights[a.key] = a.data, self._leaf_number(a.data)

@@ -6,6 +6,7 @@
 """
 from ..wrappers.dropout import Masks
 from .base import Layer
+from .weight import Weight
 from .bidirectional import Bidirectional
 from .call_cell import CallCell
 from .cell import CellLayer, CoreCell

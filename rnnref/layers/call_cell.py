@@ -9,7 +9,7 @@ from ..cell import Cell
 from ..errors import DtypeError, NotSupported, ShapeError
 from ..shapes import ArraySpec
 from ..tree import first_leaf, leaves
-from .base import Layer
+from .old_base import Layer
 from .cell import OwningCell
 from .nested import map_shapes, as_lists, output_shapes, one_step, cast_outputs, pack_like, stand_in, with_batch
 

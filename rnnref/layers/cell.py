@@ -7,7 +7,7 @@ from ..cell import Cell, vjp
 from ..errors import NotSupported, ShapeError
 from ..loops.run import make_initial_state
 from ..tree import first_leaf, leaves, map_structure
-from .base import Layer, Owner
+from .old_base import Layer, Owner
 from .nested import map_shapes, cast_inputs, as_lists, pack_like, sizes_of, stand_in
 
 

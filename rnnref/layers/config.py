@@ -3,10 +3,14 @@ import re
 import sys
 from dataclasses import fields, is_dataclass
 from importlib import import_module
+from inspect import signature
 
-from .. import init, elementwise
+import numpy
+
+from .. import init, initializers, elementwise
+from ..arrays import is_array, is_floating
 from ..cell import Cell
-from ..errors import NotSupported
+from ..errors import DtypeError, NotSupported, ShapeError
 from ..interop.layouts import KERAS_ACTIVATIONS
 
 _ACTIVATIONS = KERAS_ACTIVATIONS | {None: KERAS_ACTIVATIONS["linear"]}
@@ -34,6 +38,45 @@ def initialiser(who, option, what):
     if not callable(name) and name not in init.INITIALIZERS:
         raise NotSupported(who, f"{option}={what!r}", known=" ".join(sorted(init.INITIALIZERS)))
     return init.get_initializer(name)
+
+
+def draw(who, initializer, rng, shape, dtype):
+    """First values; `initializer` is a name, an object of rnnref.initializers or a function, of (rng, shape) as in
+    rnnref.init or of (shape, dtype) as in Keras."""
+    f = initializers.get(initializer)
+    if isinstance(f, initializers.Initializer):
+        return f(shape, dtype, rng=rng)
+    by_rng = next(iter(signature(f).parameters)) in ("rng", "generator")
+    a = numpy.asarray(f(rng, shape) if by_rng else f(shape, dtype=dtype))
+    if a.shape != shape:
+        raise ShapeError(who, f"the initializer gave shape {a.shape}, expected {shape}")
+    return a.astype(dtype)
+
+
+def taken(who, name, a, dtype):
+    """Numbers of any dtype, also in lists, as an array of `dtype`."""
+    if isinstance(a, (list, tuple)):
+        try:
+            a = numpy.asarray(a)
+        except ValueError:
+            raise ShapeError(who, f"{name} is a list whose rows differ in length") from None
+    if not is_array(a):
+        raise DtypeError(who, f"{name} is a {type(a).__name__}, expected a NumPy or CuPy array")
+    if a.dtype.kind not in "fiub" and not is_floating(a.dtype):
+        raise DtypeError(who, f"{name} has dtype {a.dtype}, expected numbers")
+    return a.astype(dtype) if a.dtype != dtype else a
+
+
+def floating(who, dtype):
+    """The name of a floating dtype; None is float32."""
+    try:
+        found = numpy.dtype("float32" if dtype is None else dtype)
+    except TypeError:
+        raise NotSupported(who, f"dtype={dtype!r}: not the name of a dtype",
+                           hint="a layer computes in one dtype; policies such as mixed_float16 are not there") from None
+    if not is_floating(found):
+        raise NotSupported(who, f"dtype={found.name!r}, expected a floating dtype")
+    return found.name
 
 
 def snake(name):

@@ -8,7 +8,7 @@ from ..errors import NotSupported, ShapeError, check_option
 from ..shapes import expect, resolve_shape
 from ..wrappers.gate_dropout import GateDropout
 from ..wrappers.dropout import Masks
-from .base import refuse_training, cast_array
+from .old_base import refuse_training, taken
 from .cell import OwningCell
 from .config import activation, initialiser
 
@@ -97,7 +97,7 @@ class KerasCell(OwningCell):
         return [theirs[name] for name in self.weight_names]
 
     def take(self, arrays):
-        theirs = {name: cast_array(self.who, name, a, self.dtype) for name, a in zip(self.weight_names, arrays)}
+        theirs = {name: taken(self.who, name, a, self.dtype) for name, a in zip(self.weight_names, arrays)}
         kernel = theirs["kernel"]
         n_in = self.n_in if self.built else len(kernel) if kernel.ndim else 0
         sizes = self.bare.sizes(n_in, self.units)
@@ -137,12 +137,12 @@ class KerasCell(OwningCell):
     def end_to_end(self, name, masks, xp):
         """Masks of the gates in the order of Keras, as one array in the order of ours."""
         if masks is None or not isinstance(masks, (list, tuple)):
-            return masks if masks is None else xp.asarray(cast_array(self.who, name, masks, self.dtype))
+            return masks if masks is None else xp.asarray(taken(self.who, name, masks, self.dtype))
         theirs, ours = self.layout.gates, self.core.gates
         if len(masks) != len(ours):
             raise ShapeError(self.who, f"{name} is a list of {len(masks)}, expected {len(ours)}",
                              axes=f"one for each gate, in the order of Keras: {' '.join(theirs)}")
-        arrays = [xp.asarray(cast_array(self.who, name, masks[theirs.index(g)], self.dtype)) for g in ours]
+        arrays = [xp.asarray(taken(self.who, name, masks[theirs.index(g)], self.dtype)) for g in ours]
         return xp.concatenate(arrays, -1)
 
     def get_config(self):

@@ -8,7 +8,7 @@ import numpy
 from ..arrays import cast, is_array
 from ..errors import ShapeError
 from ..tree import map_structure, zeros_like
-from .base import cast_array
+from .old_base import taken
 
 
 def _is_nested(a):
@@ -20,7 +20,7 @@ def _is_nested(a):
 def cast_inputs(who, name, a, dtype):
     """What the user gives for x, every array in `dtype`."""
     if not _is_nested(a):
-        return cast_array(who, name, a, dtype)
+        return taken(who, name, a, dtype)
     if isinstance(a, dict):
         return {k: cast_inputs(who, f"{name}.{k}", item, dtype) for k, item in a.items()}
     items = [cast_inputs(who, f"{name}.{k}", item, dtype) for k, item in zip(getattr(a, "_fields", range(len(a))), a)]
@@ -66,7 +66,7 @@ def pack_like(who, what, given, like):
     if isinstance(like, dict):
         return _pack_dict(who, what, given, like)
     if not isinstance(like, tuple):
-        a = cast_array(who, what, given, like.dtype)
+        a = taken(who, what, given, like.dtype)
         if a.shape != like.shape:
             raise ShapeError(who, f"{what} has shape {a.shape}, expected {like.shape}")
         return a

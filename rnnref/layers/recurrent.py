@@ -5,7 +5,7 @@ from ..arrays import is_array, namespace
 from ..errors import ShapeError
 from ..loops.run import run, run_back, make_initial_state
 from ..tree import first_leaf, leaves, map_structure, zeros_like
-from .base import Layer
+from .old_base import Layer
 from .nested import cast_inputs, as_lists, pack_like, shapes_of
 
 

@@ -19,7 +19,7 @@ FLOORS = {
     "maps": 1, "rules": 1, "store": 1, "pairs": 1,
     "cell": 2, "init": 2, "record": 2, "values": 2, "symbols": 2, "ops": 2, "creation": 2,
     "composed_arrays": 2, "composed_reductions": 2, "composed_nn": 2, "control_flow": 2,
-    "wrappers": 3,
+    "wrappers": 3, "regularizers": 3, "constraints": 3, "initializers": 3, "activations": 3,
     "cells": 4, "own": 4,
     "interop": 5, "plain": 5, "hoisted": 5, "padding": 5, "cpu": 5, "cuda": 5,
     "run": 6, "fused": 6, "bidirectional": 6, "layerwise": 6,

@@ -1,0 +1,98 @@
+"""Weights as handles, and the names of layers."""
+from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import Lock
+from typing import Any, Callable, Iterator, Optional
+
+import numpy
+
+from ..arrays import is_array, namespace
+from ..errors import ShapeError
+from ..values import Arraylike
+from .config import snake
+
+SCOPE: ContextVar = ContextVar("scope", default=())       # the names of the layers whose build or call is running
+_COUNTS: dict = {}
+_LOCK = Lock()
+
+
+class Weight(Arraylike):
+    """A handle for an array that a layer owns: a variable of Keras, with its name, shape and order of columns.
+
+    owner          the layer; its array stands in `owner._values[name]`
+    trainable      whether it gets a gradient; never while the layer is not trainable
+    regularizer    what is added to the loss for it; constraint: what an optimizer puts in its place after an update
+    path           "lstm/lstm_cell/kernel", the names of the layers around it first
+
+    Where it is used as an array, that is recorded in the open record.
+
+    >>> import numpy as np
+    >>> from rnnref.layers import Layer
+    >>> w = Layer(name="mine").add_weight((2,), "ones", name="scale")
+    >>> w.assign([1, 2])
+    >>> w.path, w.shape, w.numpy(), np.exp(w - w)
+    ('mine/scale', (2,), array([1., 2.], dtype=float32), array([1., 1.], dtype=float32))
+    """
+
+    def __init__(self, owner: Any, name: str, trainable: bool = True, regularizer: Optional[Callable] = None,
+                 constraint: Optional[Callable] = None):
+        self.owner, self.name, self._trainable = owner, name, trainable
+        self.regularizer, self.constraint = regularizer, constraint
+        self.key = object()                       # a copy of the layer has another
+
+    data = property(lambda self: self.owner._values[self.name])
+    value = data
+    path = property(lambda self: f"{self.owner.path}/{self.name}")
+
+    def __repr__(self) -> str:
+        return f"<Weight {self.path} {tuple(self.shape)} {self.dtype}>"
+
+    @property
+    def trainable(self) -> bool:
+        return self._trainable and self.owner.trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+
+    def assign(self, a: Any) -> None:
+        """Put a copy of `a` in its place, in its dtype and where it lies."""
+        old, a = self.data, a.data if isinstance(a, Arraylike) else a
+        a = a if is_array(a) else numpy.asarray(a)
+        if a.shape != old.shape:
+            raise ShapeError(self.path, f"assigned an array of shape {a.shape}, expected {old.shape}")
+        new = a if namespace(a) is namespace(old) else namespace(old).asarray(a)
+        new = new.astype(old.dtype)               # a copy, always
+        self.owner._values = self.owner._values | {self.name: new}
+
+    def assign_add(self, a: Any) -> None:
+        """Add `a` to it."""
+        self.assign(self.data + (a.data if isinstance(a, Arraylike) else a))
+
+    def assign_sub(self, a: Any) -> None:
+        """Subtract `a` from it."""
+        self.assign(self.data - (a.data if isinstance(a, Arraylike) else a))
+
+
+def unique_name(name: str) -> str:
+    """The name of the next layer of this class: lstm, lstm_1, lstm_2 ... as Keras counts."""
+    name = snake(name)
+    with _LOCK:
+        n = _COUNTS[name] = _COUNTS.get(name, -1) + 1
+    return f"{name}_{n}" if n else name
+
+
+def clear_names() -> None:
+    """Let the next layer of every class be called without a number again."""
+    with _LOCK:
+        _COUNTS.clear()
+
+
+@contextmanager
+def inside(layer: Any) -> Iterator[None]:
+    """What is built inside has a path that starts with this layer's."""
+    token = SCOPE.set((*SCOPE.get(), layer.name))
+    try:
+        yield
+    finally:
+        SCOPE.reset(token)
