@@ -1,4 +1,4 @@
-"""Layers with the names, arguments, defaults and weights of Keras 3.  (floor 7)
+"""Layers with the names, arguments, defaults and weights of Keras 3.
 
     y = layer(x)                       x [B, T, I]; also layer.forward(x, initial_state, mask, ...)
     dx, dstate = layer.backward(dy)    fills layer.grads
@@ -6,12 +6,12 @@
 """
 from ..wrappers.dropout import Masks
 from .base import Layer
-from .weight import Weight
 from .bidirectional import Bidirectional
 from .call_cell import CallCell
-from .cell import CellLayer, CoreCell
+from .cell import CellLayer, CoreCell, TfCell
 from .gru import GRU, GRUCell
 from .lstm import LSTM, LSTMCell
 from .rnn import RNN
 from .simple_rnn import SimpleRNN, SimpleRNNCell
 from .stacked import StackedRNNCells
+from .weight import Weight

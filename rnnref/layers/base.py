@@ -87,7 +87,7 @@ class Layer:
 
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
-        if "build" in vars(cls):
+        if cls.build is not Layer.build and not hasattr(cls.build, "__wrapped__"):
             cls.build = _completing(cls.build)
         if "compute_mask" in vars(cls):
             cls.supports_masking = True
@@ -395,12 +395,22 @@ class Layer:
         weights = list(weights)
         if not all(layer.built for layer in self._all_layers()):
             self._build_from(weights)
-        held = self.weights
-        if len(weights) != len(held):
-            raise ShapeError(self.who, f"{len(weights)} weights, expected {len(held)}",
+        self._count(weights)
+        taken = [configs.taken(self.who, w.name, a, w.dtype) for w, a in zip(self.weights, weights)]
+        for w, a in zip(self.weights, taken):
+            w.owner._check_weight(w.name, a)
+        for w, a in zip(self.weights, taken):
+            w.assign(a)
+
+    def _count(self, weights: list) -> None:
+        if len(weights) != len(self.weight_names):
+            raise ShapeError(self.who, f"{len(weights)} weights, expected {len(self.weight_names)}",
                              names=" ".join(self.weight_names))
-        for w, a in zip(held, weights):
-            w.assign(configs.taken(self.who, w.name, a, w.dtype))
+
+    def _check_weight(self, name: str, a: Any) -> None:
+        """Raise unless an array fits in the place of a weight."""
+        if a.shape != self._values[name].shape:
+            raise ShapeError(self.who, f"{name} has shape {a.shape}, expected {self._values[name].shape}")
 
     def _build_from(self, weights: list) -> None:
         """Build for weights of these shapes, if they tell the number of inputs."""
@@ -425,6 +435,9 @@ class Layer:
             return
         with _BUILDING:
             if not self.built:
+                for a in flatten(args[:1]):
+                    if not hasattr(a, "shape"):
+                        configs.taken(self.who, "x", a, self.dtype)            # which says what it is
                 shapes = [_shapes(a) for a in args]
                 self.build(*(shapes + [None] * _plan(type(self)).shapes)[:_plan(type(self)).shapes])
                 if self._on_gpu(args):
@@ -525,6 +538,8 @@ def _sort(plan: _Plan, args: tuple, options: dict) -> tuple:
             options = {**options, **dict(zip(plan.order[k:], args[k:]))}
             args = args[:k]
             break
+    if args and isinstance(args[0], list) and not any(hasattr(a, "shape") for a in flatten(args[0])):
+        args = configs.taken("layers", "x", args[0], None), *args[1:]          # numbers in lists
     if not options:
         return args, options, None, None
     options = dict(options)

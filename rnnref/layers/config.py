@@ -54,7 +54,7 @@ def draw(who, initializer, rng, shape, dtype):
 
 
 def taken(who, name, a, dtype):
-    """Numbers of any dtype, also in lists, as an array of `dtype`."""
+    """Numbers of any dtype, also in lists, as an array of `dtype`; None: as they are."""
     if isinstance(a, (list, tuple)):
         try:
             a = numpy.asarray(a)
@@ -64,7 +64,7 @@ def taken(who, name, a, dtype):
         raise DtypeError(who, f"{name} is a {type(a).__name__}, expected a NumPy or CuPy array")
     if a.dtype.kind not in "fiub" and not is_floating(a.dtype):
         raise DtypeError(who, f"{name} has dtype {a.dtype}, expected numbers")
-    return a.astype(dtype) if a.dtype != dtype else a
+    return a if dtype is None or a.dtype == dtype else a.astype(dtype)
 
 
 def floating(who, dtype):

@@ -1,4 +1,4 @@
-"""Nested data of users, as the trees that the core takes; states as Keras lists them.  (floor 7)
+"""Nested data of users, as the trees that the core takes; states as Keras lists them.
 
 Inputs are an array, or tuples, named tuples and dicts of arrays.  A list is numbers, as ever, but for states, gradients
 and sizes, where Keras has lists: there it is as good as a tuple.
@@ -7,14 +7,28 @@ import numpy
 
 from ..arrays import cast, is_array
 from ..errors import ShapeError
+from ..nest import flatten
 from ..tree import map_structure, zeros_like
-from .old_base import taken
+from .config import taken
 
 
 def _is_nested(a):
     """Whether inputs are more than one array: a tuple of numbers is one, a tuple that holds an array is not."""
     return isinstance(a, dict) or isinstance(a, tuple) and (
         hasattr(a, "_fields") or any(is_array(item) or _is_nested(item) for item in a))
+
+
+def listless(x):
+    """Lists of arrays as tuples: to the core a list is numbers."""
+    if isinstance(x, (list, tuple)) and any(is_array(a) or isinstance(a, (list, tuple, dict)) for a in x) and not \
+            hasattr(x, "_fields") and any(map(holds_arrays, x)):
+        return tuple(map(listless, x))
+    return x
+
+
+def holds_arrays(a):
+    """Whether there is an array in a nest."""
+    return any(map(is_array, flatten(a)))
 
 
 def cast_inputs(who, name, a, dtype):
@@ -60,7 +74,7 @@ def sizes_of(state):
 
 
 def pack_like(who, what, given, like):
-    """What the user gives for `like`: lists, tuples or dicts; None is zeros, a bare array a list of one."""
+    """What the user gives for `like`: lists, tuples or dicts; None is zeros, a bare array or a dict a list of one."""
     if given is None:
         return zeros_like(like)
     if isinstance(like, dict):

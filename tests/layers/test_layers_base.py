@@ -6,7 +6,6 @@ import pytest
 
 from rnnref import Error, NotSupported, Record, ShapeError, ops
 from rnnref.layers import Layer, Weight
-from rnnref.layers.weight import clear_names
 from rnnref.symbols import Symbol
 from rnnref.testing.api import assert_close, assert_same
 
@@ -51,11 +50,6 @@ class Around(Layer):
 
     def call(self, x):
         return self.inner(x)
-
-
-@pytest.fixture(autouse=True)
-def names():
-    clear_names()
 
 
 def by_hand(layer, x, scale=1.0):

@@ -36,8 +36,7 @@ class Pair:
 
     def states(self):
         """A random array for each state, in the structure that Keras has."""
-        zeros = self.ours.core.zeros(B, self.ours.units, dtype=self.dtype)
-        return fill(lambda a: self.normal(a.shape), self.ours.states_of(zeros))
+        return fill(lambda a: self.normal(a.shape), self.ours.get_initial_state(B))
 
     def agree(self, initial_state=None, back=True, **call):
         """One call of both, and the way back: everything that comes out is as near as rounding allows."""
