@@ -99,14 +99,14 @@ def GLSTM(groups=1, projection=None, projection_clip=None, bias=True, **options)
 
 
 def ConvLSTM(kernel=(3,), recurrent_kernel=None, strides=(), padding="same", bias=True, recurrent_bias=False,
-             **options):
+             dilation=(), **options):
     """An LSTM at every place of a line, a plane or a volume, whose products are convolutions.
 
         the equations of LSTM with x * W and h * R for the products
 
     Shapes        x [B, *S, I], state (h [B, *S', U], c [B, *S', U]), W [*kernel, I, 4U], R [*kernel, U, 4U], b [4U],
                   gate blocks i f g o; S has as many axes as `kernel`, S' is S unless strides or padding="valid" make
-                  it smaller: both concern x alone
+                  it smaller: these and dilation concern x alone
     Options       recurrent_kernel=None (that of x), recurrent_bias=False (True: bR [4U]), and those of LSTM; peepholes
                   are [U], the same at every place
     Paper         Shi et al., "Convolutional LSTM network" (2015), eq. 3; without its peepholes unless asked for
@@ -123,7 +123,7 @@ def ConvLSTM(kernel=(3,), recurrent_kernel=None, strides=(), padding="same", bia
     >>> cell.zeros((5, 8, 9), 2).h.shape
     (5, 8, 9, 2)
     """
-    inputs = Conv("W", "b" if bias else None, tuple(kernel), strides, padding)
+    inputs = Conv("W", "b" if bias else None, tuple(kernel), strides, padding, dilation)
     recurrent = Conv("R", "bR" if recurrent_bias else None, tuple(recurrent_kernel or kernel))
     return GatedCell(inputs, recurrent, LSTMRule(**options))
 

@@ -117,7 +117,8 @@ def _conv_options(cell):
             and (x.b in ("b", None)) and (h.b in ("bR", None)) and h == Conv("R", h.b, h.kernel)):
         return {}
     return {"kernel": x.kernel, "recurrent_kernel": None if h.kernel == x.kernel else h.kernel,
-            "strides": x.strides if max(x.strides) > 1 else (), "padding": x.padding}
+            "strides": x.strides if max(x.strides) > 1 else (), "padding": x.padding,
+            "dilation": x.dilation if max(x.dilation) > 1 else ()}
 
 
 def family_of(cell):

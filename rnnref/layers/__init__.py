@@ -9,9 +9,11 @@ from .base import Layer
 from .bidirectional import Bidirectional
 from .call_cell import CallCell
 from .cell import CellLayer, CoreCell, TfCell
+from .conv_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell
 from .gru import GRU, GRUCell
 from .lstm import LSTM, LSTMCell
 from .rnn import RNN
 from .simple_rnn import SimpleRNN, SimpleRNNCell
 from .stacked import StackedRNNCells
+from .time_distributed import TimeDistributed, Wrapper
 from .weight import Weight

@@ -475,6 +475,7 @@ class Layer:
 
         custom_objects   {class name: class} for classes that are not rnnref's
         """
+        config = configs.of_keras2(config)
         return cls(**{name: configs.deserialize(value, custom_objects) for name, value in config.items()})
 
     def config_of(self, *names):

@@ -218,6 +218,11 @@ class CallCell(CellLayer):
     def who(self):
         return f"layers.RNN({type(self.cell).__name__})"
 
+    @property
+    def bare_state(self):
+        """Whether it has one state, which Keras returns without a list where the cell is one of several."""
+        return isinstance(self.cell.state_size, int) and not hasattr(self.cell, "get_initial_state")
+
     state_size = property(lambda self: self.cell.state_size)
     output_size = property(lambda self: self.core.width(None))
     weight_names = property(lambda self: list(self.under_our_names()))

@@ -117,12 +117,29 @@ def deserialize(value, custom_objects=None):
     module, name, config = value.get("module") or "", value["class_name"], value.get("config") or {}
     if name == "DTypePolicy":
         return config["name"]
-    if module == "keras.initializers":
+    if module == "keras.initializers" and not hasattr(initializers, name):
         return _keras_initialiser(name, config)
     found = (custom_objects or {}).get(name) or _find_class(module, name)
     if hasattr(found, "from_config"):
-        return found.from_config(config, custom_objects)
+        told = {"custom_objects": custom_objects} if "custom_objects" in signature(found.from_config).parameters else {}
+        return found.from_config(config, **told)
     return found(**{key: deserialize(item, custom_objects) for key, item in config.items()})
+
+
+def of_keras2(config):
+    """A configuration of Keras 2 as one of Keras 3; any other as it is.
+
+    Keras 2 is seen from `time_major=False`, which it always writes and nobody else, or from initializers that name no
+    module.  Its hard_sigmoid is 0.2 x + 0.5.
+    """
+    inits = [value for name, value in config.items() if name.endswith("_initializer") and isinstance(value, dict)]
+    if config.get("time_major") is not False and not any("module" not in value for value in inits):
+        return config
+    config = {name: "hard_sigmoid@keras2" if name.endswith("activation") and value == "hard_sigmoid" else value
+              for name, value in config.items() if (name, value) != ("time_major", False)}
+    if "batch_input_shape" in config:
+        config["batch_shape"] = config.pop("batch_input_shape")
+    return config
 
 
 def _keras_initialiser(name, config):
@@ -135,7 +152,9 @@ def _keras_initialiser(name, config):
 
 def _find_class(module, name):
     """A class of ours: a layer by its name alone, anything else from its module if that is in rnnref."""
-    layers = sys.modules[__package__]
+    layers, root = sys.modules[__package__], __package__.partition(".")[0]
+    if module.startswith("keras.") and module.partition(".")[2] in ("regularizers", "constraints", "initializers"):
+        module = f"{root}.{module.partition('.')[2]}"
     if module.partition(".")[0] in ("keras", "") or module.startswith(__package__ + "."):
         module = __package__ if hasattr(layers, name) else module
     if module.partition(".")[0] == __package__.partition(".")[0]:

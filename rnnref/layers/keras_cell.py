@@ -31,7 +31,7 @@ class KerasCell:
     *_constraint            of rnnref.constraints, or a function of the weight: applied by the optimizer
     dropout, recurrent_dropout         share of zeros in the masks on x and on h, from 0 to below 1, while training
     seed                    of the weights and of the masks; None: other ones every time
-    implementation          1: a mask on x for each gate; 2: one for all.  Masks on the h of an LSTM or a GRU are always
+    implementation          1: a mask on x for each gate; 2, 0: one for all.  Masks on the h of an LSTM or a GRU are always
                             one for each gate.  It has no other meaning: what runs is `rnnref.explain`'s to say
     name, dtype             "float32" if not said; inputs are cast to it
 
@@ -45,7 +45,7 @@ class KerasCell:
 
     def _take_options(self, options, implementation=2, **base):
         self.options, self.units = tuple(options), options["units"]
-        self.implementation = check_option(f"layers.{type(self).__name__}", "implementation", implementation, (1, 2))
+        self.implementation = check_option(f"layers.{type(self).__name__}", "implementation", implementation, (0, 1, 2))
         super().__init__(seed=options["seed"], **base)           # type: ignore[call-arg]
         vars(self).update(options)
         for name in options:

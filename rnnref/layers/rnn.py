@@ -82,7 +82,6 @@ class RNN(Layer):
     Cell: Any = None                              # the class of the cell, where the layer has its arguments
     mode: str = "fp32"                            # how precise products on a GPU are, in every call: `cuda.modes`
     carried: Any = None                           # the state that the next call starts with
-    use_cudnn: Any = "auto"
     _call_order = ("x", "initial_state", "mask", "training")
 
     def __init__(self, cell, return_sequences=False, return_state=False, go_backwards=False, stateful=False,
@@ -101,7 +100,8 @@ class RNN(Layer):
         loop = {option: options.pop(option) for option in LOOP}
         base = {option: of_cell.pop(option) for option in ("input_shape", "input_dim", "batch_shape")
                 if option in of_cell}
-        self.use_cudnn = check_option(self.who, "use_cudnn", options.pop("use_cudnn", "auto"), ("auto", True, False))
+        if "use_cudnn" in options:
+            self.use_cudnn = check_option(self.who, "use_cudnn", options.pop("use_cudnn"), ("auto", True, False))
         activity_regularizer = options.pop("activity_regularizer")
         cell = self.Cell(**options, **of_cell, dtype=dtype, name=snake(self.Cell.__name__))
         RNN.__init__(self, cell, **loop, zero_output_for_mask=zero_output_for_mask, time_major=time_major, name=name,
@@ -178,7 +178,7 @@ class RNN(Layer):
     def loop(self, p, x, initial_state=None, constants=None, mask=None, training=False, noise=None, keep=True,
              lengths=None, masks=None, mode=None):
         """y, the last state of the core, and what `loop_back` needs, whatever the options say is to be returned."""
-        if self.use_cudnn is True:
+        if getattr(self, "use_cudnn", "auto") is True:
             raise NotSupported(self.who, "use_cudnn=True: there is no cuDNN here",
                                fix="'auto'; rnnref.explain(layer.core, x) says what runs, and why nothing faster")
         x = self._sequence(x)
@@ -273,11 +273,13 @@ class RNN(Layer):
         loop = time | self.config_of(*LOOP, "zero_output_for_mask")
         if self.Cell is None:
             return super().get_config() | loop | self.config_of("cell")
-        cudnn = {} if self.use_cudnn == "auto" else {"use_cudnn": self.use_cudnn}
-        return (self.cell.get_config() | {"activity_regularizer": None} | super().get_config() | loop | cudnn)
+        told = getattr(self, "use_cudnn", "auto")
+        cudnn = {} if told == "auto" else {"use_cudnn": told}        # Keras does not write it
+        return self.cell.get_config() | {"activity_regularizer": None} | super().get_config() | loop | cudnn
 
 
 def of_cell(name):
+    """`name` of the cell as an attribute of the layer."""
     return property(lambda layer: getattr(layer.cell, name), doc=f"`{name}` of the cell")
 
 

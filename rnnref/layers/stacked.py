@@ -10,7 +10,8 @@ from .nested import output_shapes
 
 
 class StackedRNNCells(CellLayer):
-    """One cell on the other in one loop; as in Keras, states are a list of one list for each cell.
+    """One cell on the other in one loop; as in Keras, states are a list of one list for each cell, and without that
+    inner list for a cell of your own with one state.
 
     Shapes        x [B, I]; y of the last cell; params and grads are tuples, weights lie end to end
     Same as       Keras StackedRNNCells; RNN([cell, cell]) makes one
@@ -79,7 +80,8 @@ class StackedRNNCells(CellLayer):
         return Stack(cores), extra if any(e is not None for e in extra) else None
 
     def to_list(self, state):
-        return [cell.to_list(s) for cell, s in zip(self.cells, state)]
+        each = [cell.to_list(s) for cell, s in zip(self.cells, state)]
+        return [s[0] if getattr(cell, "bare_state", False) else s for cell, s in zip(self.cells, each)]
 
     def from_list(self, who, what, given, like):
         if given is not None and (not isinstance(given, (list, tuple)) or len(given) != len(self.cells)):

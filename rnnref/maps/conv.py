@@ -12,19 +12,21 @@ from .dense import Map, add_bias
 class Conv(Map):
     """Cross-correlation of x [..., *S, C] with W [*kernel, C, G], channels last, a step of `strides` in each axis.
 
-    padding  "same": as many places as x has (with strides: divided by them, rounded up), zeros around, the odd one
-             behind, as TensorFlow has it; "valid": only where the kernel lies inside x
+    padding   "same": as many places as x has (with strides: divided by them, rounded up), zeros around, the odd one
+              behind, as TensorFlow has it; "valid": only where the kernel lies inside x
+    dilation  how far apart in x the places are that neighbours in the kernel see; 1 in each axis if not given
     """
     W: str
     b: Optional[str] = None
     kernel: tuple = (3,)
     strides: tuple = ()                           # (): 1 in each axis
     padding: str = "same"
+    dilation: tuple = ()
     own_products = "patches of x and W"
 
     def __post_init__(self):
         check_option("Conv", "padding", self.padding, ("same", "valid"))
-        for name in ("kernel", "strides"):
+        for name in ("kernel", "strides", "dilation"):
             given = getattr(self, name)
             given = tuple(given or (1,) * self.space)
             if len(given) != self.space or not 1 <= self.space <= 3 or min(given) < 1:
@@ -36,16 +38,21 @@ class Conv(Map):
     def space(self):
         return len(self.kernel)
 
+    @property
+    def reach(self):
+        """How many places of x the kernel spans in each axis."""
+        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation))
+
     def axes(self, i, o="G"):
         return {self.W: " ".join([*map(str, self.kernel), i, o])} | ({self.b: o} if self.b else {})
 
     def places(self, extent):
         if self.padding == "same":
             return tuple(-(-n // s) for n, s in zip(extent, self.strides))
-        if any(n < k for n, k in zip(extent, self.kernel)):
+        if any(n < k for n, k in zip(extent, self.reach)):
             raise ShapeError("Conv", f"x has {' x '.join(map(str, extent))} places, fewer than the kernel has: "
-                                     f"{' x '.join(map(str, self.kernel))}", fix='padding="same" puts zeros around')
-        return tuple((n - k) // s + 1 for n, k, s in zip(extent, self.kernel, self.strides))
+                                     f"{' x '.join(map(str, self.reach))}", fix='padding="same" puts zeros around')
+        return tuple((n - k) // s + 1 for n, k, s in zip(extent, self.reach, self.strides))
 
     def forward(self, p, x):
         W = p[self.W]
@@ -79,7 +86,7 @@ class Conv(Map):
         """Zeros before and behind in each axis."""
         if self.padding == "valid":
             return ((0, 0),) * self.space
-        axes = zip(extent, self.places(extent), self.kernel, self.strides)
+        axes = zip(extent, self.places(extent), self.reach, self.strides)
         total = [max((m - 1) * s + k - n, 0) for n, m, k, s in axes]
         return tuple((n // 2, n - n // 2) for n in total)
 
@@ -95,6 +102,6 @@ class Conv(Map):
 
     def offsets(self, extent):
         """An index for each entry of the kernel: where it lies at all places at once."""
-        spans = [[slice(k, k + (m - 1) * s + 1, s) for k in range(n)]
-                 for n, m, s in zip(self.kernel, self.places(extent), self.strides)]
+        spans = [[slice(k * d, k * d + (m - 1) * s + 1, s) for k in range(n)]
+                 for n, m, s, d in zip(self.kernel, self.places(extent), self.strides, self.dilation)]
         return [(..., *at, slice(None)) for at in product(*spans)]

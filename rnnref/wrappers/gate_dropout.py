@@ -10,6 +10,7 @@ from typing import Any
 from ..arrays import namespace
 from ..cell import TwoStage
 from ..errors import NotSupported, ShapeError
+from ..maps.conv import Conv
 from ..maps.dense import Dense, Map
 from ..shapes import Size, expect, check_floating
 from .dropout import Masks
@@ -24,6 +25,13 @@ class MaskedMap(Map):
     map: Any
     mask: str
     own_products = ""
+
+    @property
+    def space(self):
+        return self.map.space
+
+    def places(self, extent):
+        return self.map.places(extent)
 
     def axes(self, i, o="G"):
         return self.map.axes(i, o) | {self.mask: "B G"}
@@ -72,10 +80,11 @@ class GateDropout(TwoStage):
 
     Shapes        `extra` is Masks(x, h): each [B, N] for all gates, or [B, G N], one for each gate in the order of
                   `cell.gates`; x and h are masked if `on` names them.  Masks get no gradient.
-    Same as       Keras SimpleRNN, LSTM, GRU with dropout and recurrent_dropout
+                  Of a ConvLSTM they have its places too: [B, *S, N] or [B, *S, G N].
+    Same as       Keras SimpleRNN, LSTM, GRU, ConvLSTM with dropout and recurrent_dropout
     Differs from  Dropout, which masks h before anything sees it: the same for one mask, except that a GRU's z h is
                   masked too
-    Errors        NotSupported: a cell that is no gated cell of two Dense maps; ShapeError: masks that do not fit
+    Errors        NotSupported: a cell that is no gated cell of two Dense or Conv maps; ShapeError: masks that do not fit
 
     >>> import numpy as np, rnnref
     >>> cell = GateDropout(rnnref.cells.SimpleRNN("linear"), on="x")
@@ -89,8 +98,8 @@ class GateDropout(TwoStage):
     own_products = ""
 
     def __post_init__(self):
-        if not all(isinstance(getattr(self.cell, name, None), Dense) for name in _MAPS.values()):
-            raise NotSupported("GateDropout", f"{type(self.cell).__name__} is no gated cell of two Dense maps",
+        if not all(isinstance(getattr(self.cell, name, None), (Dense, Conv)) for name in _MAPS.values()):
+            raise NotSupported("GateDropout", f"{type(self.cell).__name__} is no gated cell of two Dense or Conv maps",
                                fix="rnnref.cells.Dropout masks what goes into any cell")
 
     @cached_property
@@ -141,13 +150,14 @@ class GateDropout(TwoStage):
             raise ShapeError(self.name, f"extra is {_describe_extra(extra)}, expected Masks({', '.join(self.on)})",
                              fix="None in the place of one masks nothing: say so in `on`")
         y = self.cell.check(p, x, s, None, lead)
-        rows = dict(zip(lead.split(), map(Size, x.shape)))
         for a, like in (("x", x), ("h", s[0])):
             if a in self.on:
                 mask, n = getattr(extra, a), like.shape[-1]
                 check_floating(self.name, f"extra.{a}", mask, x.dtype)
                 wide = len(self.gates) if mask.ndim and mask.shape[-1] != n else 1
-                expect(self.name, f"extra.{a}", mask, "B N", rows | {"N": Size(
+                rows = like.shape[len(lead.split()) - 1 if a == "x" else 0:-1]
+                sizes = {f"S{k}" if k else "B": Size(m) for k, m in enumerate(rows)}
+                expect(self.name, f"extra.{a}", mask, " ".join([*sizes, "N"]), sizes | {"N": Size(
                     n * wide, f"{n} as what it masks, or {len(self.gates)} x {n}, one for each gate")})
         return y
 
