@@ -23,7 +23,7 @@ _INPUT_MAPS, _RECURRENT_MAPS = (Dense("W", "b"), Dense("W")), (Dense("R", "bR"),
 RESET_REASON = ("the reset acts before the product with R in one and after it in the other: n is another function of h, and "
          "no weights make them equal")
 _BIAS_OPTIONS = ("bias", "recurrent_bias")                                             # say how the weights are held
-CONV_OPTIONS = ("kernel", "recurrent_kernel", "strides", "padding")                  # of a convolution
+CONV_OPTIONS = ("kernel", "recurrent_kernel", "strides", "padding", "dilation")      # of a convolution
 _FRAMEWORK_OPTIONS = ("forget_bias", "reset", "cell_clip_gradient", *_BIAS_OPTIONS)                   # each framework has its own
 
 

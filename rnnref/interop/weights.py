@@ -162,13 +162,11 @@ def read_conv_options(cell):
     for name, known in refused.items():
         if getattr(cell, name, known) != known:
             raise NotSupported(type(cell).__name__, f"{name}={getattr(cell, name)!r}", known=f"{name}={known!r}")
-    if max(getattr(cell, "dilation_rate", (1,))) > 1:
-        raise NotSupported(type(cell).__name__, f"dilation_rate={cell.dilation_rate}", known="1")
     if not isinstance(cell.padding, str):
         raise NotSupported(type(cell).__name__, f"padding={cell.padding!r}", known="'SAME'")
-    strides = tuple(cell.strides or ())
-    return {"kernel": tuple(cell.kernel_size), "padding": cell.padding.lower(),
-            "strides": strides if max(strides, default=1) > 1 else ()}
+    spread = {"strides": tuple(cell.strides or ()), "dilation": tuple(getattr(cell, "dilation_rate", ()))}
+    return {"kernel": tuple(cell.kernel_size), "padding": cell.padding.lower()} | {
+        name: n for name, n in spread.items() if max(n, default=1) > 1}
 
 
 _FLAX_FAMILIES = {"SimpleCell": "rnn", "LSTMCell": "lstm", "OptimizedLSTMCell": "lstm", "GRUCell": "gru",
