@@ -1,5 +1,4 @@
 """Configurations as plain data, and the names that Keras writes into its own.  (floor 7)"""
-import re
 import sys
 from dataclasses import fields, is_dataclass
 from importlib import import_module
@@ -7,15 +6,13 @@ from inspect import signature
 
 import numpy
 
-from .. import init, initializers, elementwise
+from .. import constraints, initializers, regularizers, elementwise
 from ..arrays import is_array, is_floating
 from ..cell import Cell
 from ..errors import DtypeError, NotSupported, ShapeError
 from ..interop.layouts import KERAS_ACTIVATIONS
 
 _ACTIVATIONS = KERAS_ACTIVATIONS | {None: KERAS_ACTIVATIONS["linear"]}
-_DEFAULTS = {"seed": None, "gain": 1.0, "input_axes": None, "output_axes": None, "mean": 0.0, "stddev": 0.05,
-            "minval": -0.05, "maxval": 0.05}      # of the initialisers of Keras, in ours of the same name too
 
 
 def activation(who, option, what):
@@ -32,25 +29,16 @@ def activation(who, option, what):
 
 
 def initialiser(who, option, what):
-    """A function (rng, shape) -> array by its Keras name; a function stays as it is."""
-    name = snake(what) if isinstance(what, str) else what
-    name = {"uniform": "random_uniform", "normal": "random_normal"}.get(name, name) if isinstance(name, str) else name
-    if not callable(name) and name not in init.INITIALIZERS:
-        raise NotSupported(who, f"{option}={what!r}", known=" ".join(sorted(init.INITIALIZERS)))
-    return init.get_initializer(name)
+    """An initializer, as `rnnref.initializers.get` takes it; errors name the option."""
+    try:
+        return initializers.get(what)
+    except NotSupported as error:
+        raise NotSupported(who, f"{option}={what!r}", **error.notes) from None
 
 
 def draw(who, initializer, rng, shape, dtype):
-    """First values; `initializer` is a name, an object of rnnref.initializers or a function, of (rng, shape) as in
-    rnnref.init or of (shape, dtype) as in Keras."""
-    f = initializers.get(initializer)
-    if isinstance(f, initializers.Initializer):
-        return f(shape, dtype, rng=rng)
-    by_rng = next(iter(signature(f).parameters)) in ("rng", "generator")
-    a = numpy.asarray(f(rng, shape) if by_rng else f(shape, dtype=dtype))
-    if a.shape != shape:
-        raise ShapeError(who, f"the initializer gave shape {a.shape}, expected {shape}")
-    return a.astype(dtype)
+    """First values of a weight."""
+    return initializers.draw(who, initializer, shape, dtype, rng)
 
 
 def taken(who, name, a, dtype):
@@ -79,19 +67,13 @@ def floating(who, dtype):
     return found.name
 
 
-def snake(name):
-    """LSTMCell -> lstm_cell
-
-    >>> snake("SimpleRNN"), snake("GRU"), snake("GlorotUniform"), snake("StackedRNNCells")
-    ('simple_rnn', 'gru', 'glorot_uniform', 'stacked_rnn_cells')
-    """
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
-
-
 def serialize(value):
     """A value as plain data: layers and cells by class name and configuration, as Keras writes them."""
     if isinstance(value, (list, tuple)):
         return [serialize(item) for item in value]
+    for module in (initializers, regularizers, constraints):
+        if type(value) in module.MEMBERS:
+            return module.serialize(value)
     if hasattr(value, "get_config"):
         return _with_class_name(value, value.get_config())
     if is_dataclass(value) and not isinstance(value, type):
@@ -117,8 +99,6 @@ def deserialize(value, custom_objects=None):
     module, name, config = value.get("module") or "", value["class_name"], value.get("config") or {}
     if name == "DTypePolicy":
         return config["name"]
-    if module == "keras.initializers" and not hasattr(initializers, name):
-        return _keras_initialiser(name, config)
     found = (custom_objects or {}).get(name) or _find_class(module, name)
     if hasattr(found, "from_config"):
         told = {"custom_objects": custom_objects} if "custom_objects" in signature(found.from_config).parameters else {}
@@ -140,14 +120,6 @@ def of_keras2(config):
     if "batch_input_shape" in config:
         config["batch_shape"] = config.pop("batch_input_shape")
     return config
-
-
-def _keras_initialiser(name, config):
-    for option, value in config.items():
-        if option not in _DEFAULTS or value != _DEFAULTS[option]:
-            raise NotSupported("from_config", f"{name}({option}={value!r}): initialisers are known by name only",
-                               fix="give a function (rng, shape) -> array, and set_weights for given values")
-    return snake(name)
 
 
 def _find_class(module, name):

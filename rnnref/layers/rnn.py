@@ -3,14 +3,14 @@ from typing import Any, NamedTuple, Optional
 
 from ..arrays import is_array, namespace
 from ..errors import NotSupported, ShapeError, check_option
+from ..identifiers import snake
 from ..nest import flatten
 from ..loops.run import run, run_back, make_initial_state
 from ..tree import first_leaf, leaves, map_structure, zeros_like
 from .base import Layer
 from .cell import as_given, check_inputs, under
-from .config import snake
 from .nested import cast_inputs, listless, one_step, pack_like, shapes_of
-from .stacked import as_layer, common_dtype
+from .stacked import as_layer, common_dtype, takes_constants
 
 LOOP = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")
 OF_CELL = ("units", "activation", "recurrent_activation", "use_bias", "unit_forget_bias", "reset_after", "dropout",
@@ -110,9 +110,10 @@ class RNN(Layer):
     def _sublayers(self):
         return {"cell": self.cell}
 
-    def build(self, input_shape):
+    def build(self, input_shape, initial_state_shape=None, constants_shape=None):
         if not self.cell.built:
-            self.cell.build(one_step(input_shape))
+            told = {} if constants_shape is None else {"constants_shape": constants_shape}
+            self.cell.build(one_step(input_shape), **(told if takes_constants(self.cell) else {}))
 
     def _build_from(self, weights):
         self.cell._build_from(weights)

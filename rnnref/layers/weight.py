@@ -8,8 +8,8 @@ import numpy
 
 from ..arrays import is_array, namespace
 from ..errors import ShapeError
+from ..identifiers import snake
 from ..values import Arraylike
-from .config import snake
 
 SCOPE: ContextVar = ContextVar("scope", default=())       # the names of the layers whose build or call is running
 _COUNTS: dict = {}

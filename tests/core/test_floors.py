@@ -16,6 +16,7 @@ LINES = 400
 # from its own folder; files in none share one folder, and there only what is not above.
 FLOORS = {
     "arrays": 0, "tree": 0, "shapes": 0, "errors": 0, "scalar": 0, "norms": 0, "nest": 0,
+    "identifiers": 0,
     "maps": 1, "rules": 1, "store": 1, "pairs": 1,
     "cell": 2, "init": 2, "record": 2, "values": 2, "symbols": 2, "ops": 2, "creation": 2,
     "composed_arrays": 2, "composed_reductions": 2, "composed_nn": 2, "control_flow": 2,
