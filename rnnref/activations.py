@@ -125,8 +125,8 @@ _PAIRS[gelu] = TABLE["gelu"], {"approximate": False}
 
 
 class _Recorded(NamedTuple):
-    """What an activation without a pair keeps: its record, and the values in it."""
-    record: Any; x: Any; y: Any; weights: dict
+    """What an activation without a pair keeps: its record, the values in it, and what layers have yet to leave."""
+    record: Any; x: Any; y: Any; weights: dict; find_unplaced: tuple
 
 
 def forward(f: Callable, x: Array, weights: Optional[dict] = None, training: bool = False, keep: bool = True) -> tuple:
@@ -148,7 +148,7 @@ def forward(f: Callable, x: Array, weights: Optional[dict] = None, training: boo
     if not isinstance(y, Arraylike):
         raise NotSupported("activations", f"{f!r} gave a {type(y).__name__}: its gradient would be lost",
                            fix="write it with functions of NumPy or of rnnref.ops")
-    return y.data, _Recorded(record, v, y, weights)
+    return y.data, _Recorded(record, v, y, weights, tuple(record.find_unplaced))
 
 
 def backward(f: Callable, kept: Any, dy: Array) -> tuple:

@@ -6,7 +6,7 @@ from inspect import signature
 
 import numpy
 
-from .. import constraints, initializers, regularizers, elementwise
+from .. import activations, constraints, initializers, regularizers, elementwise
 from ..arrays import is_array, is_floating
 from ..cell import Cell
 from ..errors import DtypeError, NotSupported, ShapeError
@@ -43,7 +43,7 @@ def draw(who, initializer, rng, shape, dtype):
 
 def taken(who, name, a, dtype):
     """Numbers of any dtype, also in lists, as an array of `dtype`; None: as they are."""
-    if isinstance(a, (list, tuple)):
+    if isinstance(a, (list, tuple, numpy.generic)):
         try:
             a = numpy.asarray(a)
         except ValueError:
@@ -99,6 +99,8 @@ def deserialize(value, custom_objects=None):
     module, name, config = value.get("module") or "", value["class_name"], value.get("config") or {}
     if name == "DTypePolicy":
         return config["name"]
+    if name == "function":
+        return activations.deserialize(value, custom_objects)
     found = (custom_objects or {}).get(name) or _find_class(module, name)
     if hasattr(found, "from_config"):
         told = {"custom_objects": custom_objects} if "custom_objects" in signature(found.from_config).parameters else {}
