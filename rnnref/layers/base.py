@@ -218,9 +218,10 @@ class Layer:
 
     def _enter_pair(self, plan, record, args, options, mask, training):
         """The pair as one entry of the record."""
-        leaves = flatten(args)
-        held = [record.of(a) for a in leaves]
-        data = tuple(a for a, _ in held) if len(leaves) == len(args) else unflatten(args, [a for a, _ in held])
+        nested = any(isinstance(a, (list, tuple, dict)) for a in args)
+        held = [record.of(a) for a in (flatten(args) if nested else args)]
+        data = tuple(a for a, _ in held)
+        data = unflatten(args, data) if nested else data
         weights = record.remedy(self, self.named_weights)
         own = [record.of(w) for w in weights.values()]
         p = {path: a for path, (a, _) in zip(weights, own)}

@@ -96,10 +96,10 @@ class Bidirectional(Layer):
     def _sublayers(self):
         return {"forward_layer": self.forward_layer, "backward_layer": self.backward_layer}
 
-    def build(self, input_shape):
+    def build(self, input_shape, initial_state_shape=None, constants_shape=None):
         for layer in self.both:
             if not layer.built:
-                layer.build(input_shape)
+                layer.build(input_shape, constants_shape=constants_shape)
 
     def _build_from(self, weights):
         n = len(self.forward_layer.weight_names)

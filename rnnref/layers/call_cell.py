@@ -7,7 +7,7 @@ import numpy
 from ..arrays import is_array, is_floating
 from ..cell import Cell
 from ..errors import DtypeError, NotSupported, ShapeError
-from ..nest import flatten
+from ..nest import flatten, map_structure
 from ..record import Record, paused
 from ..shapes import ArraySpec
 from ..tree import first_leaf, leaves, map_structure
@@ -260,10 +260,10 @@ class CallCell(CellLayer):
         if "cell" in vars(self) and not isinstance(self.cell, Layer):
             vars(self.cell).update(arrays)
 
-    def build(self, input_shape):
+    def build(self, input_shape, constants_shape=None):
         shapes = map_shapes(with_batch, input_shape)
         if isinstance(self.cell, Layer):
-            self._build_layer(shapes)
+            self._build_layer(shapes, constants_shape)
         else:
             before = set(vars(self.cell))
             if hasattr(self.cell, "build"):
@@ -274,7 +274,7 @@ class CallCell(CellLayer):
                 setattr(self.cell, name, a.astype(self.dtype))
         self.n_in = self.core.n_in(map_shapes(stand_in, one_step(shapes)))
 
-    def _build_layer(self, shapes):
+    def _build_layer(self, shapes, constants_shape):
         """Build the cell and the layers that its call meets: they have to be there before the first step."""
         cell = self.cell
         if self.seed is not None:
@@ -282,11 +282,14 @@ class CallCell(CellLayer):
         if not cell.built:
             cell.build(shapes)
         if cell._sublayers():
-            x = map_shapes(lambda s: numpy.zeros((2, *s[1:]), self.dtype), shapes)
             with Record(keep=False, probing=True) as record, numpy.errstate(all="ignore"), inside(cell):
+                def stand_ins(shapes):
+                    return map_shapes(lambda s: record.constant(numpy.zeros((2, *s[1:]), self.dtype)), shapes)
                 told = {"training": False} if self.takes("training") else {}
-                cell.call(map_structure(record.constant, x), [record.constant(a) for a in flatten(as_lists(
-                    self.core.zeros(2, dtype=self.dtype)))], **told)
+                if constants_shape is not None:
+                    told["constants"] = stand_ins(constants_shape)
+                cell.call(stand_ins(shapes), map_structure(record.constant, as_lists(
+                    self.core.zeros(2, dtype=self.dtype))), **told)
 
     def _forget(self, stream=None):
         """What build made is no more."""

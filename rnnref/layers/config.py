@@ -119,6 +119,9 @@ def of_keras2(config):
         return config
     config = {name: "hard_sigmoid@keras2" if name.endswith("activation") and value == "hard_sigmoid" else value
               for name, value in config.items() if (name, value) != ("time_major", False)}
+    for kind in ("initializer", "regularizer", "constraint"):
+        config |= {name: {"module": f"keras.{kind}s", **value} for name, value in config.items()
+                   if name.endswith(f"_{kind}") and isinstance(value, dict)}
     if "batch_input_shape" in config:
         config["batch_shape"] = config.pop("batch_input_shape")
     return config

@@ -47,10 +47,11 @@ class StackedRNNCells(CellLayer):
     weight_names = property(lambda self: [name for cell in self.cells for name in cell.weight_names])
     n_in: Any = property(lambda self: self.cells[0].n_in)
 
-    def build(self, input_shape):
+    def build(self, input_shape, constants_shape=None):
+        told = {} if constants_shape is None else {"constants_shape": constants_shape}
         for cell in self.cells:
             if not cell.built:
-                cell.build(input_shape)
+                cell.build(input_shape, **(told if takes_constants(cell) else {}))
             input_shape = output_shapes(cell.output_size)
 
     def _build_from(self, weights):
@@ -104,6 +105,9 @@ class StackedRNNCells(CellLayer):
 
 
 def takes_constants(cell):
+    """Whether a cell, or one of several, has a call(inputs, states, constants)."""
+    if isinstance(cell, StackedRNNCells):
+        return any(map(takes_constants, cell.cells))
     return isinstance(cell, CallCell) and cell.takes("constants")
 
 
