@@ -6,26 +6,23 @@
 A class that writes `call(*args)` instead has both from a record of it.  What is not pure is in three other methods:
 `draw` reads generators and carried states, `leave` writes what a call leaves behind, `build` makes the weights.
 """
-import warnings
 from copy import deepcopy
-from functools import lru_cache, wraps
-from inspect import Parameter, signature
-from threading import RLock
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Optional
 
 import numpy
 
 from .. import constraints, regularizers
-from ..arrays import asnumpy, is_array, is_floating, make_transfer, namespace
-from ..errors import Error, NotSupported, ShapeError
-from ..nest import align, flatten, map_structure, unflatten
-from ..record import Record, paused
+from ..arrays import asnumpy, is_array, make_transfer, namespace
+from ..errors import Error, ShapeError
+from ..nest import flatten, map_structure
+from ..record import Record
 from ..symbols import Symbol, called, is_symbolic
-from ..values import CURRENT, Value, functions, masks, numbers
+from ..values import CURRENT, Value, numbers
 from . import config as configs
-from .weight import SCOPE, Weight, inside, unique_name
+from .calls import BUILDING, Recorded, completing, enter, has_pair, plan_of, record_call, sort
+from .nested import map_shapes, shape_of
+from .weight import Weight, all_layers, free_name, named_weights, unique_name
 
-_BUILDING = RLock()                               # a layer is built once, whichever thread is first
 _OWN = ("_values", "_handles", "_given", "_grads", "_losses", "tape")       # attributes that hold no layers
 
 
@@ -43,8 +40,8 @@ class Layer:
         grads        the gradients by the last `backward`, the same tree: overwritten each time, never added to
 
     A layer of one's own defines `build(input_shape)`, which makes weights with `add_weight`, and either `call`, written
-    with NumPy's functions or rnnref.ops, or the pair `apply` and `apply_back`; beside them, as need be, `draw`, `leave`,
-    `compute_mask`.  Other layers may be attributes, alone or in lists and dicts.
+    with NumPy's functions or rnnref.ops, or the pair `apply` and `apply_back`; beside them, as need be, `draw`,
+    `leave`, `compute_mask`.  Other layers may be attributes, alone or in lists and dicts.
 
     Outside of a record `backward(dy)` goes back through the last call; a layer used twice keeps what the second left.
 
@@ -61,6 +58,8 @@ class Layer:
     """
     supports_masking = False                      # the mask of the inputs is that of the outputs
     built = False
+    _values: Any; _handles: Any; _losses: Any; _given: Any
+    activity_regularizer: Any; name: str; dtype: Any; weight_rng: Any; noise_rng: Any
     tape: Any = None                              # what the last call with arrays left for backward
     _call_order: tuple = ()                       # names of what a call takes by position, if not those of apply
     _path: Optional[str] = None
@@ -88,7 +87,7 @@ class Layer:
     def __init_subclass__(cls, **options):
         super().__init_subclass__(**options)
         if cls.build is not Layer.build and not hasattr(cls.build, "__wrapped__"):
-            cls.build = _completing(cls.build)
+            cls.build = completing(cls.build)     # type: ignore[method-assign]
         if "compute_mask" in vars(cls):
             cls.supports_masking = True
 
@@ -104,8 +103,12 @@ class Layer:
     def build(self, input_shape: Any) -> None:
         """Make the weights for inputs of this shape: (None, T, I), or a nest of such."""
 
-    def call(self, *args):
-        raise NotImplementedError(f"{self.who} has neither call nor apply and apply_back")
+    def call(self, *args, **options):
+        """What a call computes, of values; of a class with a pair, its pair."""
+        if not has_pair(type(self)):
+            raise NotImplementedError(f"{self.who} has neither call nor apply and apply_back")
+        record, plan = CURRENT.get(), plan_of(type(self), as_pair=True)
+        return self._forward_pair(plan, args, options) if record is None else enter(self, record, args, options, plan)
 
     def draw(self, training, *args):
         """What is random in this call, and the state that it starts from: `noise` of apply."""
@@ -119,38 +122,32 @@ class Layer:
         """The mask of the outputs, from the inputs and their mask."""
         return mask if self.supports_masking else None
 
-    # the pair, from a record of `call`
+    # the pair; of a class with `call` alone, from a record of it
 
     def apply(self, p, *args, mask=None, training=False, noise=None, keep=True, **options):
-        held = self.named_weights()
-        with Record(keep, bool(training), {w.key: p[path] for path, w in held.items()}) as record:
-            values = map_structure(lambda a: record.leaf(a) if is_array(a) else a, args)
-            y = self._enter(record, values, options | ({} if mask is None else {"mask": mask}))
-        return numbers(y), _Recorded(record, values, y, held, tuple(record.find_unplaced))
+        return record_call(self, p, args, mask, training, keep, options)
 
     def apply_back(self, p, kept, dy, wanted=None):
-        found = kept.record.backward(kept.y, unflatten(kept.y, align(kept.y, dy, self.who)))
-        dargs = map_structure(lambda a: found[a] if isinstance(a, Value) else None, kept.args)
-        return dargs, {path: found[w] for path, w in kept.weights.items() if w.trainable}
+        return kept.backward(dy)
 
     # calls
 
     def __call__(self, *args, **options):
         record = CURRENT.get()
         if record is not None:
-            return self._enter(record, args, options)
+            return enter(self, record, args, options, plan_of(type(self)))
         if is_symbolic((args, options)):
-            array_args, _ = _sort(_plan(type(self)), args, options)[:2]
-            self._build_for(array_args)
+            self._build_for(sort(plan_of(type(self)), args, options)[0])
             return called(self, args, options)
         return self.forward(*args, **options)
 
     def forward(self, *args, keep=True, **options):
         """The layer on arrays; keep=False: inference, nothing is left for backward."""
-        plan = _plan(type(self))
-        if not plan.is_pair:
-            return self._forward_recorded(args, options, keep)
-        args, options, mask, training = _sort(plan, args, options)
+        plan = plan_of(type(self))
+        return (self._forward_pair if plan.is_pair else self._forward_recorded)(plan, args, options, keep)
+
+    def _forward_pair(self, plan, args, options, keep=True):
+        args, options, mask, training = sort(plan, args, options)
         self._build_for(args)
         p, training = {path: w.data for path, w in self.named_weights().items()}, bool(training)
         noise = self.draw(training, *args)
@@ -162,99 +159,25 @@ class Layer:
             self._add_activity(y)
         return y
 
-    def _forward_recorded(self, args, options, keep):
+    def _forward_recorded(self, plan, args, options, keep):
         with Record(keep) as record:
             args, options = map_structure(lambda a: record.leaf(a) if is_array(a) else a, (args, options))
-            y = self._enter(record, args, options)
-        self.tape = (None, _Recorded(record, args, y, self.named_weights(), ())) if keep else None
+            y = enter(self, record, args, options, plan)
+        self.tape = (None, Recorded(record, args, y, self.named_weights(), self.who, ())) if keep else None
         return numbers(y)
 
     def backward(self, *dy):
         """Gradients of what the last call with arrays was given; `grads` are those of the weights."""
         p, kept = self.recorded()
         dy = dy[0] if len(dy) == 1 else dy
-        dargs, self._grads = (Layer if p is None else type(self)).apply_back(self, p, kept, dy)
+        dargs, self._grads = kept.backward(dy) if p is None else self.apply_back(p, kept, dy)
         return dargs[0] if len(dargs) == 1 else dargs
 
     def recorded(self):
-        """What the last call with arrays left for backward."""
         if self.tape is None:
             raise Error(self.who, "backward before forward: there is nothing to go back through",
                         fix="call forward first, without keep=False")
         return self.tape
-
-    # in a record
-
-    def _enter(self, record, args, options):
-        plan = _plan(type(self))
-        args, options, mask, training = _sort(plan, args, options)
-        self._build_for(args)
-        training = record.training if training is None else bool(training)
-        mask = masks(args[0]) if mask is None and args else numbers(mask)
-        if plan.is_pair:
-            y = self._enter_pair(plan, record, args, options, mask, training)
-        else:
-            y = self._enter_call(plan, record, args, options, mask, training)
-        if self.activity_regularizer is not None:
-            self._add_activity(y)
-        if mask is None and not plan.makes_masks:
-            return y
-        return self._with_mask(y, mask, args)
-
-    def _enter_call(self, plan, record, args, options, mask, training):
-        def value(a):
-            a = Value(a, record.serial) if is_array(a) else a
-            if isinstance(a, Value) and a.dtype.name != self.dtype and is_floating(a.dtype):
-                return Value((b := functions.cast(a, self.dtype)).data, record.serial, b.number, a.mask)
-            return a
-        outer, token = record.training, SCOPE.set((*SCOPE.get(), self.name))
-        record.training = training
-        try:
-            told = {name: a for name, a in (("training", training), ("mask", mask)) if name in plan.controls}
-            return self.call(*map_structure(value, args), **told, **map_structure(value, options))
-        finally:
-            record.training = outer
-            SCOPE.reset(token)
-
-    def _enter_pair(self, plan, record, args, options, mask, training):
-        """The pair as one entry of the record."""
-        nested = any(isinstance(a, (list, tuple, dict)) for a in args)
-        held = [record.of(a) for a in (flatten(args) if nested else args)]
-        data = tuple(a for a, _ in held)
-        data = unflatten(args, data) if nested else data
-        weights = record.remedy(self, self.named_weights)
-        own = [record.of(w) for w in weights.values()]
-        p = {path: a for path, (a, _) in zip(weights, own)}
-        ins = [n for _, n in (*held, *own)]
-        with paused():
-            noise = self.draw(training, *data)
-            y, kept = self.apply(p, *data, mask=mask, training=training, noise=noise,
-                                 keep=record.keep and any(n is not None for n in ins), **numbers(options))
-            if record.strict:
-                record.find_unplaced.append((self, kept))
-            elif not record.probing:
-                self.leave(kept)
-        likes = None if is_array(y) else map_structure(lambda a: is_array(a) and is_floating(a.dtype), y)
-
-        def back(dys, wanted):
-            dy = dys[0] if likes is None else unflatten(likes, _fill(flatten(likes), dys))
-            dargs, dp = (self.apply_back(p, kept, dy, _by_argument(data, wanted)) if plan.wanted
-                         else self.apply_back(p, kept, dy))
-            return [*align(data, dargs[:len(data)], self.who), *(dp.get(path) for path in weights)]
-        return record.add(y, back, ins, self.name)
-
-    def _with_mask(self, y, mask, args):
-        with paused():
-            found = self.compute_mask(numbers(args[0]), mask)
-        if found is None:
-            if mask is not None and not self.supports_masking:
-                warnings.warn(f"layer {self.name!r} ({type(self).__name__}) was given a mask and does not support it: "
-                              "later layers do not see it", stacklevel=4)
-            return y
-        leaves = flatten(y)
-        every = [found] * len(leaves) if is_array(found) else align(y, found, f"{self.who}.compute_mask")
-        return unflatten(y, [Value(a.data, a.record, a.number, m) if isinstance(a, Value) and a.mask is None else a
-                             for a, m in zip(leaves, every)])
 
     # losses
 
@@ -280,7 +203,7 @@ class Layer:
         """What regularizers of its weights, and the last call of it and of the layers in it, add to the loss."""
         record = CURRENT.get()
         found = [w.regularizer(w) for w in self.trainable_weights if w.regularizer is not None]
-        for layer in self._all_layers():
+        for layer in all_layers(self):
             serial, losses = layer._losses
             if record is None or serial == record.serial:
                 found += losses if record is not None else numbers(losses)
@@ -297,7 +220,7 @@ class Layer:
         regularizer     of rnnref.regularizers, or a function of the weight; what it gives is added to the losses
         constraint      of rnnref.constraints, or a function of the weight, applied after each update
         """
-        name = _free(name or "variable", self._handles)
+        name = free_name(name or "variable", self._handles)
         dtype = self.dtype if dtype is None else numpy.dtype(dtype).name
         shape = () if shape is None else (shape,) if hasattr(shape, "__index__") else tuple(shape)
         a = configs.draw(f"{self.who}.{name}", initializer or "glorot_uniform", self.weight_rng, shape, dtype)
@@ -330,26 +253,7 @@ class Layer:
                 found |= {f"{name}.{k}": a for k, a in enumerate(flatten(value)) if isinstance(a, Layer)}
         return found
 
-    def _all_layers(self) -> list:
-        """This layer and all that are in it, each once."""
-        found, todo = {}, [self]
-        while todo:
-            layer = todo.pop()
-            if id(layer) not in found:
-                found[id(layer)] = layer
-                todo += reversed(layer._sublayers().values())
-        return list(found.values())
-
-    def named_weights(self) -> dict:
-        """{path: weight}, each once: its own, trainable ones first, then those of the layers that it holds."""
-        found, seen = {}, set()
-        for prefix, layer in (("", None), *((f"{name}.", layer) for name, layer in self._sublayers().items())):
-            held = sorted(self._handles.items(), key=_is_state) if layer is None else layer.named_weights().items()
-            for path, w in held:
-                if w.key not in seen:
-                    seen.add(w.key)
-                    found[prefix + path] = w
-        return found
+    _all_layers, named_weights = all_layers, named_weights
 
     weights = property(lambda self: list(self.named_weights().values()))
     variables = weights
@@ -379,7 +283,6 @@ class Layer:
         return p
 
     def _flat(self, tree: Any) -> dict:
-        """The way back."""
         return tree
 
     def get_weights(self) -> list:
@@ -394,7 +297,7 @@ class Layer:
     def set_weights(self, weights: Any) -> None:
         """The weights from such a list."""
         weights = list(weights)
-        if not all(layer.built for layer in self._all_layers()):
+        if not all(layer.built for layer in all_layers(self)):
             self._build_from(weights)
         self._count(weights)
         taken = [configs.taken(self.who, w.name, a, w.dtype) for w, a in zip(self.weights, weights)]
@@ -424,7 +327,7 @@ class Layer:
     def to(self, where: str) -> "Layer":
         """Move the weights to the "cpu" or the "gpu"; returns the layer."""
         move = make_transfer(where)
-        for layer in self._all_layers():
+        for layer in all_layers(self):
             layer._values = {name: move(a) for name, a in layer._values.items()}
         return self
 
@@ -434,24 +337,20 @@ class Layer:
         """Build for such arguments, with the weights where they are."""
         if self.built:
             return
-        with _BUILDING:
+        with BUILDING:
             if not self.built:
                 for a in flatten(args[:1]):
                     if not hasattr(a, "shape"):
                         configs.taken(self.who, "x", a, self.dtype)            # which says what it is
-                shapes = [_shapes(a) for a in args]
-                self.build(*(shapes + [None] * _plan(type(self)).shapes)[:_plan(type(self)).shapes])
-                if self._on_gpu(args):
+                shapes = [map_structure(shape_of, a) for a in args]
+                self.build(*(shapes + [None] * plan_of(type(self)).shapes)[:plan_of(type(self)).shapes])
+                arrays = [a.data if isinstance(a, Value) else a for a in flatten(args) if not isinstance(a, Symbol)]
+                if namespace(*arrays) is not numpy:
                     self.to("gpu")
-
-    @staticmethod
-    def _on_gpu(args):
-        return namespace(*(a.data if isinstance(a, Value) else a for a in flatten(args)
-                           if not isinstance(a, Symbol))) is not numpy
 
     def compute_output_shape(self, *input_shape: Any) -> Any:
         """The shape of the outputs, None where any length will do; builds the layer if need be."""
-        symbols = [_each_shape(lambda s: Symbol(s, self.dtype), shape) for shape in input_shape]
+        symbols = [map_shapes(lambda s: Symbol(s, self.dtype), shape) for shape in input_shape]
         return map_structure(lambda s: s.shape, self(*symbols))
 
     # configuration, copies
@@ -462,12 +361,7 @@ class Layer:
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = configs.serialize(self.activity_regularizer)
         if type(self).get_config is Layer.get_config and type(self).__init__ is not Layer.__init__:
-            args, options = self._given           # of a class that does not write its own
-            bound = signature(type(self).__init__).bind(self, *args, **options)
-            given = dict(list(bound.arguments.items())[1:])
-            given |= given.pop(next((n for n, a in signature(type(self).__init__).parameters.items()
-                                     if a.kind is Parameter.VAR_KEYWORD), ""), {})
-            config |= {name: configs.serialize(value) for name, value in given.items()}
+            config |= configs.arguments_of(self)
         return config
 
     @classmethod
@@ -486,7 +380,7 @@ class Layer:
         """The same layer without weights, states and what it kept, with some attributes changed."""
         new = deepcopy(self, {id(self.tape): None, id(self._grads): None})
         vars(new).update(changes)
-        for layer in new._all_layers():
+        for layer in all_layers(new):
             layer._forget()
         return new
 
@@ -500,112 +394,3 @@ class Layer:
     def _start_generators(self):
         seeds = numpy.random.SeedSequence(self.seed, spawn_key=self._stream)
         self.weight_rng, self.noise_rng = (numpy.random.default_rng(s) for s in seeds.spawn(2))
-
-
-class _Recorded(NamedTuple):
-    """What the pair of a `call` keeps: its record, and the values in it."""
-    record: Any; args: Any; y: Any; weights: dict; find_unplaced: tuple
-
-
-class _Plan(NamedTuple):
-    """How the methods of a class are called."""
-    is_pair: bool                                 # it has apply and apply_back of its own
-    order: tuple                                  # names of what a call takes by position
-    arrays: tuple                                 # those among them that apply takes by position
-    controls: tuple                                   # which of training and mask `call` takes
-    shapes: int                                   # how many shapes build takes
-    wanted: bool                                  # whether apply_back takes `wanted`
-    makes_masks: bool
-
-
-@lru_cache(None)
-def _plan(cls: type) -> _Plan:
-    is_pair = cls.apply is not Layer.apply
-    names = _positional(cls.apply)[2:] if is_pair else _positional(cls.call)[1:]
-    told = tuple(n for n in ("training", "mask") if not is_pair and n in signature(cls.call).parameters)
-    order = cls._call_order or names
-    return _Plan(is_pair, order, tuple(n for n in names if n not in ("training", "mask")), told,
-                 len(_positional(cls.build)) - 1, "wanted" in signature(cls.apply_back).parameters,
-                 cls.compute_mask is not Layer.compute_mask)
-
-
-def _positional(f: Callable) -> tuple:
-    return tuple(n for n, p in signature(f).parameters.items() if p.kind is Parameter.POSITIONAL_OR_KEYWORD)
-
-
-def _sort(plan: _Plan, args: tuple, options: dict) -> tuple:
-    """The arguments of a call: those that are arrays by position, the others by name, mask and training."""
-    for k, name in enumerate(plan.order[:len(args)]):
-        if name in ("mask", "training"):
-            options = {**options, **dict(zip(plan.order[k:], args[k:]))}
-            args = args[:k]
-            break
-    if args and isinstance(args[0], list) and not any(hasattr(a, "shape") for a in flatten(args[0])):
-        args = configs.taken("layers", "x", args[0], None), *args[1:]          # numbers in lists
-    if not options:
-        return args, options, None, None
-    options = dict(options)
-    mask, training = options.pop("mask", None), options.pop("training", None)
-    if plan.is_pair or not args:
-        while any(name in options for name in plan.arrays[len(args):]):
-            args = (*args, options.pop(plan.arrays[len(args)], None))
-    return args, options, mask, training
-
-
-def _fill(floating: list, dys: list) -> list:
-    """Gradients of the floating leaves in their places, None elsewhere."""
-    given = iter(dys)
-    return [next(given) if is_floating else None for is_floating in floating]
-
-
-def _by_argument(args: tuple, wanted: list) -> tuple:
-    """For each of the arguments, nests of arrays, whether a gradient in it is asked for."""
-    if not any(isinstance(a, (list, tuple, dict)) for a in args):
-        return tuple(wanted[:len(args)])
-    given = iter(wanted)
-    return tuple(any([next(given) for _ in flatten(a)]) for a in args)
-
-
-def _completing(build: Callable) -> Callable:
-    """`build` of a class, with what is done around it."""
-    @wraps(build)
-    def whole(self, *args, **options):
-        if self._in_build:                        # called by that of a subclass
-            return build(self, *args, **options)
-        with _BUILDING:
-            self._path, self._in_build = "/".join((*SCOPE.get(), self.name)), True
-            try:
-                with inside(self):
-                    build(self, *args, **options)
-            finally:
-                self._in_build = False
-            self.built = True
-    return whole
-
-
-def _is_state(item: tuple) -> bool:
-    """Whether a weight was never to be trained, a moving average for example."""
-    return not item[1]._trainable
-
-
-def _free(name: str, taken: dict) -> str:
-    """The name, with a number behind it if it is taken."""
-    found, n = name, 0
-    while found in taken:
-        n += 1
-        found = f"{name}_{n}"
-    return found
-
-
-def _shapes(a: Any) -> Any:
-    """The shapes of a nest of arrays, for any batch."""
-    return map_structure(lambda x: (None, *x.shape[1:]) if hasattr(x, "shape") else None, a)
-
-
-def _each_shape(f: Callable, shape: Any) -> Any:
-    """`f` of every shape in a nest of them."""
-    if isinstance(shape, dict):
-        return {k: _each_shape(f, s) for k, s in shape.items()}
-    if all(n is None or hasattr(n, "__index__") for n in shape):
-        return f(tuple(shape))
-    return type(shape)(_each_shape(f, s) for s in shape)

@@ -95,8 +95,8 @@ class _CalledCell(Cell):
             if extra is not None:
                 es = [record.leaf(a) for a in extra] if isinstance(extra, tuple) else record.leaf(extra)
             own = {} if isinstance(self.cell, Layer) else {
-                name: Value(*record.weights[w.key][:1], record.serial, record.weights[w.key][1])
-                for name, w in self.weights.items()}
+                name: Value(a, record.serial, number) for name, w in self.weights.items()
+                for a, number in [record.weights[w.key]]}
             given = self.parted(self.holding(own).call(xs, as_lists(ss), **self.controls(es)))
         return record, xs, ss, es, given
 

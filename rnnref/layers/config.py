@@ -2,7 +2,7 @@
 import sys
 from dataclasses import fields, is_dataclass
 from importlib import import_module
-from inspect import signature
+from inspect import Parameter, signature
 
 import numpy
 
@@ -140,3 +140,13 @@ def _find_class(module, name):
             return found
     raise NotSupported("from_config", f"class {name!r} of {module or 'no module'} is not known",
                        fix=f'from_config(config, custom_objects={{"{name}": {name}}})')
+
+
+def arguments_of(layer):
+    """The arguments of the constructor as they were given, for a class without a get_config of its own."""
+    args, options = layer._given
+    made_by = signature(type(layer).__init__)
+    bound = made_by.bind(layer, *args, **options)
+    given = dict(list(bound.arguments.items())[1:])
+    more = next((name for name, a in made_by.parameters.items() if a.kind is Parameter.VAR_KEYWORD), "")
+    return {name: serialize(value) for name, value in (given | given.pop(more, {})).items() if name != more}

@@ -32,7 +32,8 @@ class ConvLSTMCell(KerasCell, CellLayer):
     vectors = False
     own_masks = True
     unit_forget_bias: Any; rank: Any; kernel_size: Any; strides: Any; dilation_rate: Any; padding: Any
-    spatial = None                                # how many places x has in each axis
+    data_format: Any
+    spatial: Any = None                              # how many places x has in each axis
 
     def __init__(self, rank, filters, kernel_size, strides=1, padding="valid", data_format=None, dilation_rate=1,
                  activation="tanh", recurrent_activation="sigmoid", use_bias=True, kernel_initializer="glorot_uniform",
@@ -144,8 +145,8 @@ def layer_of_rank(rank):
     space = " ".join("XYZ"[:rank])
     ConvLSTM.__doc__ = f"""ConvLSTM over sequences with {rank} ax{"is" if rank == 1 else "es"} of space.
 
-    Shapes        x [B, T, {space}, I], or [B, T, I, {space}] with data_format="channels_first"; y is like a step of x with
-                  `filters` channels, or like x with return_sequences; two states, h and c, like y of one step
+    Shapes        x [B, T, {space}, I], or [B, T, I, {space}] with data_format="channels_first"; y is like a step of x
+                  with `filters` channels, or like x with return_sequences; two states, h and c, like y of one step
     Options       those of the cell are `ConvLSTMCell`'s and `KerasCell`'s, those of the loop `RNN`'s
     Same as       Keras ConvLSTM{rank}D
 

@@ -3,7 +3,7 @@ from typing import Any
 
 import numpy
 
-from .. import constraints, initializers, interop, regularizers
+from .. import constraints, interop, regularizers
 from ..arrays import namespace
 from ..errors import NotSupported, ShapeError, check_option
 from ..shapes import expect, resolve_shape
@@ -31,8 +31,8 @@ class KerasCell:
     *_constraint            of rnnref.constraints, or a function of the weight: applied by the optimizer
     dropout, recurrent_dropout         share of zeros in the masks on x and on h, from 0 to below 1, while training
     seed                    of the weights and of the masks; None: other ones every time
-    implementation          1: a mask on x for each gate; 2, 0: one for all.  Masks on the h of an LSTM or a GRU are always
-                            one for each gate.  It has no other meaning: what runs is `rnnref.explain`'s to say
+    implementation          1: a mask on x for each gate; 2, 0: one for all.  Masks on the h of an LSTM or a GRU are
+                            always one for each gate.  It has no other meaning: `rnnref.explain` says what runs
     name, dtype             "float32" if not said; inputs are cast to it
 
     A single step draws new masks; `draw_masks` gives some to hand to several steps, or to look at.
@@ -41,7 +41,8 @@ class KerasCell:
     family: str                                   # in the tables of interop
     own_masks = False                             # a mask on x for each gate, whatever `implementation` says
     units: Any; use_bias: Any; dropout: Any; recurrent_dropout: Any
-    who: Any; dtype: Any; n_in: Any; core: Any; options: Any; noise_rng: Any; weight_rng: Any; add_weight: Any
+    who: Any; dtype: Any; n_in: Any; core: Any; options: Any; noise_rng: Any
+    add_weight: Any; config_of: Any; _count: Any
 
     def _take_options(self, options, implementation=2, **base):
         self.options, self.units = tuple(options), options["units"]

@@ -8,7 +8,7 @@ import numpy
 from ..arrays import cast, is_array
 from ..errors import ShapeError
 from ..nest import flatten
-from ..tree import map_structure, zeros_like
+from ..tree import zeros_like
 from .config import taken
 
 
@@ -145,6 +145,6 @@ def output_shapes(sizes):
     return (None, sizes)
 
 
-def shapes_of(xs):
-    """The shapes of sequences that lie time first, as [B, T, ...]."""
-    return map_structure(lambda a: (a.shape[1], a.shape[0], *a.shape[2:]), xs)
+def shape_of(a):
+    """The shape of an array, for any batch."""
+    return (None, *a.shape[1:]) if hasattr(a, "shape") else None

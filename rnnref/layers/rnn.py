@@ -9,7 +9,7 @@ from ..loops.run import run, run_back, make_initial_state
 from ..tree import first_leaf, leaves, map_structure, zeros_like
 from .base import Layer
 from .cell import as_given, check_inputs, under
-from .nested import cast_inputs, listless, one_step, pack_like, shapes_of
+from .nested import cast_inputs, listless, one_step, pack_like
 from .stacked import as_layer, common_dtype, takes_constants
 
 LOOP = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")

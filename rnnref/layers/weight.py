@@ -96,3 +96,37 @@ def inside(layer: Any) -> Iterator[None]:
         yield
     finally:
         SCOPE.reset(token)
+
+
+def all_layers(layer: Any) -> list:
+    """A layer and all that are in it, each once."""
+    found: dict = {}
+    todo = [layer]
+    while todo:
+        one = todo.pop()
+        if id(one) not in found:
+            found[id(one)] = one
+            todo += reversed(one._sublayers().values())
+    return list(found.values())
+
+
+def named_weights(layer: Any) -> dict:
+    """{path: weight} of a layer and of those in it, each once; its own trainable ones first."""
+    found, seen = {}, set()
+    own = sorted(layer._handles.items(), key=lambda item: not item[1]._trainable)
+    inner = [(f"{name}.{path}", w) for name, one in layer._sublayers().items()
+             for path, w in one.named_weights().items()]
+    for path, w in (*own, *inner):
+        if w.key not in seen:
+            seen.add(w.key)
+            found[path] = w
+    return found
+
+
+def free_name(name: str, taken: dict) -> str:
+    """The name, with a number behind it if it is taken."""
+    found, n = name, 0
+    while found in taken:
+        n += 1
+        found = f"{name}_{n}"
+    return found

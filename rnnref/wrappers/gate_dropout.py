@@ -84,7 +84,7 @@ class GateDropout(TwoStage):
     Same as       Keras SimpleRNN, LSTM, GRU, ConvLSTM with dropout and recurrent_dropout
     Differs from  Dropout, which masks h before anything sees it: the same for one mask, except that a GRU's z h is
                   masked too
-    Errors        NotSupported: a cell that is no gated cell of two Dense or Conv maps; ShapeError: masks that do not fit
+    Errors        NotSupported: a cell that is no gated cell of Dense or Conv maps; ShapeError: masks that do not fit
 
     >>> import numpy as np, rnnref
     >>> cell = GateDropout(rnnref.cells.SimpleRNN("linear"), on="x")

@@ -239,3 +239,15 @@ def test_messages():
         Affine(2, dtype="int32")
     with pytest.raises(ShapeError, match="the initializer gave shape"):
         Layer().add_weight((2,), lambda rng, shape: np.zeros(3))
+
+
+def test_a_class_derived_from_one_with_a_pair_may_have_a_call():
+    class Doubled(Affine):
+        def call(self, x):
+            return 2 * super().call(x)
+    layer = Doubled(3, dtype="float64")
+    y = layer(X)
+    w, b = layer.get_weights()
+    assert_close(y, 2 * (X @ w + b), "path")
+    assert_close(layer.backward(np.ones_like(y)), 2 * np.ones_like(y) @ w.T, "path")
+    assert_same(Affine.call(layer, X), X @ w + b)

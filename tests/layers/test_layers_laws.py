@@ -120,7 +120,8 @@ def test_shapes_are_seen_without_arrays(name):
 @each_layer
 def test_configurations_go_round(name):
     layer, args = made(name)
-    again = type(layer).from_config(layer.get_config(), custom_objects={"Recorded": Recorded, "Pointwise": Pointwise})
+    own = {"Recorded": Recorded, "Pointwise": Pointwise}
+    again = type(layer).from_config(layer.get_config(), custom_objects=own)
     assert again.get_config() == layer.get_config()
     call(again, args)
     again.set_weights(layer.get_weights())
@@ -144,8 +145,8 @@ def test_on_the_strict_double(name, cupy):
     assert_close([rnnref.asnumpy(found[w]) for w in layer.weights], home, "path")
 
 
-@pytest.mark.parametrize("name", ["lstm return_sequences", "gru return_sequences", "bidirectional mul", "a cell with call", "stack",
-                                  "conv lstm 2d"])
+@pytest.mark.parametrize("name", ["lstm return_sequences", "gru return_sequences", "bidirectional mul",
+                                  "a cell with call", "stack", "conv lstm 2d"])
 def test_one_layer_in_eight_threads_gives_the_same_bits(name):
     layer, args = made(name)
     found: list = [None] * 8
