@@ -4,6 +4,7 @@ A name ("glorot_uniform", "GlorotUniform"), a class, a configuration as Keras wr
 """
 import inspect
 import re
+from threading import Lock
 from typing import Any, Callable, Optional, Sequence
 
 from .errors import NotSupported
@@ -17,6 +18,24 @@ def snake(name: str) -> str:
     """
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+_COUNTS: dict = {}
+_LOCK = Lock()
+
+
+def unique_name(name: str) -> str:
+    """The name of the next object of this class: lstm, lstm_1, lstm_2 ... as Keras counts layers and operations."""
+    name = snake(name)
+    with _LOCK:
+        n = _COUNTS[name] = _COUNTS.get(name, -1) + 1
+    return f"{name}_{n}" if n else name
+
+
+def clear_names() -> None:
+    """Let the next object of every class be called without a number again."""
+    with _LOCK:
+        _COUNTS.clear()
 
 
 class Configured:

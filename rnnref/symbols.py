@@ -9,6 +9,7 @@ import numpy
 
 from .arrays import is_array
 from .errors import NotSupported, ShapeError
+from .identifiers import unique_name
 from .nest import align, flatten, map_structure, unflatten
 from .record import Record
 from .values import Arraylike, numbers
@@ -22,10 +23,15 @@ SIZES = (((2, 7), (3, 18)), ((12, 48), (24, 96)), ((60, 240), (120, 360)))
 
 
 class Call:
-    """`f` of arguments with symbols among them; `outs` is the nest of symbols of what it gives."""
+    """`f` of arguments with symbols among them; `outs` is the nest of symbols of what it gives.
+
+    name     that of the layer; operations are counted: add, add_1, add_2 ...
+    index    how many calls of the same layer with symbols came before
+    """
 
     def __init__(self, f: Callable, args: tuple, options: dict):
-        self.f, self.args, self.options, self.order = f, args, options, next(ORDER)
+        self.f, self.args, self.options, self.order, self.index = f, args, options, next(ORDER), 0
+        self.name = getattr(f, "name", None) or unique_name(getattr(f, "__name__", type(f).__name__))
         self.outs: Any = None
         self.seen: dict = {}                      # {size: the shapes of the results in that trial run}
 
@@ -34,19 +40,25 @@ class Call:
         """The symbols among the arguments."""
         return [a for a in flatten((self.args, self.options)) if isinstance(a, Symbol)]
 
+    @property
+    def input(self) -> Any:
+        """The symbol among the arguments; a list if there are several."""
+        needs = self.needs
+        return needs[0] if len(needs) == 1 else needs
+
     def run(self, value: Callable) -> Any:
         """What `f` gives for value(a) in the place of every argument a."""
         return self.f(*map_structure(value, self.args), **map_structure(value, self.options))
 
     def __repr__(self) -> str:
-        name = getattr(self.f, "name", None) or getattr(self.f, "__name__", None) or type(self.f).__name__
-        return f"<Call of {name}>"
+        return f"<Call of {getattr(self.f, 'name', None) or getattr(self.f, '__name__', self.name)}>"
 
 
 class Symbol(Arraylike):
     """A place for an array of this shape, None where any length will do.
 
-    call   what it comes from; None for an input
+    call     what it comes from; None for an input
+    layer    the layer that an input stands for, if there is one
 
     >>> import numpy
     >>> x = Symbol((None, 3))
@@ -59,6 +71,7 @@ class Symbol(Arraylike):
                  name: Optional[str] = None):
         self._shape, self._dtype, self.call, self.name = tuple(shape), numpy.dtype(dtype), call, name
         self.place = 0                            # among the results of `call`
+        self.layer: Any = None
 
     shape = property(lambda self: self._shape)
     dtype = property(lambda self: self._dtype)

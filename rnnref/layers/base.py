@@ -19,11 +19,9 @@ from ..record import Record
 from ..symbols import Symbol, called, is_symbolic
 from ..values import CURRENT, Value, numbers
 from . import config as configs
-from .calls import BUILDING, Recorded, completing, enter, has_pair, plan_of, record_call, sort
+from .calls import BUILDING, Recorded, SymbolicCalls, completing, enter, has_pair, plan_of, record_call, sort
 from .nested import map_shapes, shape_of
-from .weight import Weight, all_layers, free_name, named_weights, unique_name
-
-_OWN = ("_values", "_handles", "_given", "_grads", "_losses", "tape")       # attributes that hold no layers
+from .weight import Weight, all_layers, free_name, named_weights, sublayers, unique_name
 
 
 class Layer:
@@ -66,11 +64,14 @@ class Layer:
     _grads: Any = None
     _in_build = False
     _stream: tuple = ()                           # draws other numbers from the same seed
+    _calls: SymbolicCalls
+    _built_for: tuple = ()                        # the shapes of the arguments of the call that built it
+    _autocast = True                              # whether `call` is given floating arrays in the layer's dtype
 
     def __new__(cls, *args, **options):
         self = super().__new__(cls)
         self._given = args, options               # what get_config writes for classes without their own
-        self._values, self._handles, self._losses = {}, {}, (None, [])
+        self._values, self._handles, self._losses, self._calls = {}, {}, (None, []), SymbolicCalls()
         return self
 
     def __init__(self, *, name=None, dtype=None, trainable=True, activity_regularizer=None, seed=None,
@@ -138,7 +139,7 @@ class Layer:
             return enter(self, record, args, options, plan_of(type(self)))
         if is_symbolic((args, options)):
             self._build_for(sort(plan_of(type(self)), args, options)[0])
-            return called(self, args, options)
+            return self._calls.add(called(self, args, options))
         return self.forward(*args, **options)
 
     def forward(self, *args, keep=True, **options):
@@ -245,13 +246,7 @@ class Layer:
 
     def _sublayers(self) -> dict:
         """{attribute: layer} in the order in which they became attributes; of those in lists and dicts "cells.0"."""
-        found = {}
-        for name, value in vars(self).items():
-            if isinstance(value, Layer):
-                found[name] = value
-            elif isinstance(value, (list, tuple, dict)) and name not in _OWN:
-                found |= {f"{name}.{k}": a for k, a in enumerate(flatten(value)) if isinstance(a, Layer)}
-        return found
+        return sublayers(self)
 
     _all_layers, named_weights = all_layers, named_weights
 
@@ -342,6 +337,7 @@ class Layer:
                 for a in flatten(args[:1]):
                     if not hasattr(a, "shape"):
                         configs.taken(self.who, "x", a, self.dtype)            # which says what it is
+                self._built_for = tuple(map_structure(lambda a: getattr(a, "shape", None), a) for a in args)
                 shapes = [map_structure(shape_of, a) for a in args]
                 self.build(*(shapes + [None] * plan_of(type(self)).shapes)[:plan_of(type(self)).shapes])
                 arrays = [a.data if isinstance(a, Value) else a for a in flatten(args) if not isinstance(a, Symbol)]
@@ -350,8 +346,13 @@ class Layer:
 
     def compute_output_shape(self, *input_shape: Any) -> Any:
         """The shape of the outputs, None where any length will do; builds the layer if need be."""
-        symbols = [map_shapes(lambda s: Symbol(s, self.dtype), shape) for shape in input_shape]
-        return map_structure(lambda s: s.shape, self(*symbols))
+        symbols = tuple(map_shapes(lambda s: Symbol(s, self.dtype), shape) for shape in input_shape)
+        self._build_for(symbols)
+        return map_structure(lambda s: s.shape, called(self, symbols, {}))
+
+    # what the first call with symbols was given, and what it gave
+    input = property(lambda self: self._calls.first(self.who).input)
+    output = property(lambda self: self._calls.first(self.who).outs)
 
     # configuration, copies
 

@@ -9,8 +9,10 @@ from threading import RLock
 from typing import Any, Callable, NamedTuple
 
 from ..arrays import is_array, is_floating
+from ..errors import Error
 from ..nest import align, flatten, map_structure, unflatten
 from ..record import Record, paused
+from ..symbols import Symbol
 from ..values import Value, functions, masks, numbers
 from .config import taken
 from .weight import SCOPE, inside
@@ -102,7 +104,7 @@ def enter(layer: Any, record: Any, args: tuple, options: dict, plan: Plan) -> An
 def _enter_call(layer, plan, record, args, options, mask, training):
     def value(a):
         a = Value(a, record.serial) if is_array(a) else a
-        if isinstance(a, Value) and a.dtype.name != layer.dtype and is_floating(a.dtype):
+        if layer._autocast and isinstance(a, Value) and a.dtype.name != layer.dtype and is_floating(a.dtype):
             b = functions.cast(a, layer.dtype)
             return Value(b.data, record.serial, b.number, a.mask)
         return a
@@ -192,6 +194,27 @@ def _by_argument(args: tuple, wanted: list) -> tuple:
         return tuple(wanted[:len(args)])
     given = iter(wanted)
     return tuple(any([next(given) for _ in flatten(a)]) for a in args)
+
+
+class SymbolicCalls(list):
+    """The calls of a layer with symbols.  A copy of the layer has none."""
+
+    def add(self, outs: Any) -> Any:
+        """The call that gave these symbols; returns them."""
+        call = next(s.call for s in flatten(outs) if isinstance(s, Symbol))
+        call.index = len(self)
+        self.append(call)
+        return outs
+
+    def first(self, who: str) -> Any:
+        """The first call; raises if there is none."""
+        if not self:
+            raise Error(who, "it has neither input nor output: it was not called with symbols",
+                        fix="layer(rnnref.Input(shape)), or a model of such")
+        return self[0]
+
+    def __deepcopy__(self, memo: dict) -> "SymbolicCalls":
+        return SymbolicCalls()
 
 
 def completing(build: Callable) -> Callable:

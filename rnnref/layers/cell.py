@@ -192,9 +192,18 @@ class TfCell(CellLayer):
     Its variables, if it has them, are the first weights; masks of its dropout act in every call, as in TF 1.
     """
 
+    drawn = False                                 # whether its variables were not there before
+
     def __init__(self, cell, seed=None, **base):
         self.cell, self.units = cell, cell.parts.units
         super().__init__(seed=seed, **base)
+
+    @classmethod
+    def of(cls, cell):
+        """The one layer that a cell is called through while its calls are recorded."""
+        if cell.layer is None:
+            cell.layer = cls(cell)
+        return cell.layer
 
     core = property(lambda self: self.cell.core)
     state_size = property(lambda self: self.cell.state_size)
@@ -202,10 +211,30 @@ class TfCell(CellLayer):
 
     def build(self, input_shape):
         self.n_in = self.core.n_in(map_shapes(stand_in, input_shape))
-        if self.cell.p is None:
+        self.drawn = self.cell.p is None
+        if self.drawn:
             self.cell.build(self.n_in, self.dtype, int(self.weight_rng.integers(2 ** 31)))
         for path, a in leaves(self.cell.p):
             self._hold(path, a.astype(self.dtype))
+
+    def _sublayers(self):
+        return {}
+
+    # the arrays stand in the cell alone, whose variables are then those that were trained
+
+    @property
+    def _values(self):
+        return dict(leaves(self.cell.p)) if self._handles else {}
+
+    @_values.setter
+    def _values(self, arrays):
+        if arrays:
+            self.cell.p = self._tree({**dict(leaves(self.cell.p)), **arrays})
+
+    def _forget(self, stream=None):
+        super()._forget(stream)
+        if self.drawn:
+            self.cell.p = None
 
     def _tree(self, p):
         paths = (path for path, _ in leaves(self.cell.p))

@@ -1,19 +1,17 @@
 """Weights as handles, and the names of layers."""
 from contextlib import contextmanager
 from contextvars import ContextVar
-from threading import Lock
 from typing import Any, Callable, Iterator, Optional
 
 import numpy
 
 from ..arrays import is_array, namespace
 from ..errors import ShapeError
-from ..identifiers import snake
+from ..identifiers import clear_names, unique_name  # noqa: F401
+from ..nest import flatten
 from ..values import Arraylike
 
 SCOPE: ContextVar = ContextVar("scope", default=())       # the names of the layers whose build or call is running
-_COUNTS: dict = {}
-_LOCK = Lock()
 
 
 class Weight(Arraylike):
@@ -74,20 +72,6 @@ class Weight(Arraylike):
         self.assign(self.data - (a.data if isinstance(a, Arraylike) else a))
 
 
-def unique_name(name: str) -> str:
-    """The name of the next layer of this class: lstm, lstm_1, lstm_2 ... as Keras counts."""
-    name = snake(name)
-    with _LOCK:
-        n = _COUNTS[name] = _COUNTS.get(name, -1) + 1
-    return f"{name}_{n}" if n else name
-
-
-def clear_names() -> None:
-    """Let the next layer of every class be called without a number again."""
-    with _LOCK:
-        _COUNTS.clear()
-
-
 @contextmanager
 def inside(layer: Any) -> Iterator[None]:
     """What is built inside has a path that starts with this layer's."""
@@ -96,6 +80,31 @@ def inside(layer: Any) -> Iterator[None]:
         yield
     finally:
         SCOPE.reset(token)
+
+
+OWN = {"_values", "_handles", "_given", "_grads", "_losses", "tape", "_calls", "_built_for"}         # no layers in these
+
+
+def sublayers(layer: Any) -> dict:
+    """{attribute: layer} of the attributes of a layer that are layers; of those in lists and dicts "cells.0"."""
+    found: dict = {}
+    for name, value in vars(layer).items():
+        if isinstance(value, (list, tuple, dict)):
+            if name not in OWN:
+                found |= {f"{name}.{k}": one for k, a in enumerate(flatten(value)) if (one := layer_in(a)) is not None}
+        elif (one := layer_in(value)) is not None:
+            found[name] = one
+    return found
+
+
+def layer_in(a: Any) -> Any:
+    """The layer that an attribute is, or that holds the variables of a cell of rnnref.tf1; else None."""
+    if hasattr(type(a), "named_weights"):
+        return a
+    if not hasattr(type(a), "load_variables"):
+        return None
+    from .cell import TfCell  # which is made of this module
+    return TfCell.of(a)
 
 
 def all_layers(layer: Any) -> list:

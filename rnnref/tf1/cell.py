@@ -11,7 +11,9 @@ import numpy
 from ..arrays import namespace
 from ..cell import vjp
 from ..errors import NotSupported, ShapeError
+from ..symbols import is_symbolic
 from ..tree import add, first_leaf, to, zeros_like
+from ..values import CURRENT
 from . import states
 from .variables import Places, draw_variables, check_variables, infer_inputs, join_scope, find_variables
 
@@ -72,6 +74,7 @@ class RNNCell:
     declare: Any                                  # TF's arguments -> Parts
     signature: Any
     fused = False
+    layer: Any = None                             # the one that calls in a record go through
     spec_for_width: Any = None                              # what its parts are for an x of this width, if that depends on it
 
     def __init__(self, *args, **kwargs):
@@ -202,6 +205,8 @@ class RNNCell:
     def __call__(self, inputs, state, scope=None, extra=None):
         """output, new_state = cell(inputs, state); the way back is `backward(d_output, d_state)` of both together."""
         self._refuse_scope(scope)
+        if CURRENT.get() is not None or is_symbolic((inputs, state)):
+            return self._recorded(inputs, state, extra)
         self.check_inputs(inputs)
         extra = self.draw(inputs, None) if extra is None else extra
         (y, new), back = vjp(self.core, self.require_parameters(), inputs, self.ours(state), extra)
@@ -211,6 +216,14 @@ class RNNCell:
             dx, ds, _, dp = back(zeros_like(y) if dy is None else dy, dnew)
             return Gradients(dx, self.theirs(ds), self.gradients(dp))
         return Result((y, self.theirs(new)), backward)
+
+    def _recorded(self, inputs, state, extra):
+        """The step as an entry of the open record, or as a call of symbols."""
+        if self.layer is None:
+            raise NotSupported(self.name, "called in a record, and no layer holds its variables: their gradients would "
+                               "be lost", fix="make it an attribute of the Model or Layer in whose call it is used")
+        y, new = self.layer(inputs, list(state) if isinstance(state, tuple) else state, masks=extra)
+        return y, state._make(new) if hasattr(state, "_make") else tuple(new) if isinstance(state, tuple) else new
 
     def check_inputs(self, x):
         """Its parts for inputs of this width, which lie beside its variables."""
