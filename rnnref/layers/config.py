@@ -1,8 +1,9 @@
 """Configurations as plain data, and the names that Keras writes into its own.  (floor 7)"""
 import sys
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 from inspect import Parameter, signature
+from typing import Any
 
 import numpy
 
@@ -15,17 +16,37 @@ from ..interop.layouts import KERAS_ACTIVATIONS
 _ACTIVATIONS = KERAS_ACTIVATIONS | {None: KERAS_ACTIVATIONS["linear"]}
 
 
+@dataclass(frozen=True)
+class FunctionActivation(elementwise.Activation):
+    """A function of an array as an activation of the core: its slope is that of a record of it, made on the way back.
+    No kernel knows it."""
+    function: Any = None
+
+    def forward(self, x):
+        return activations.forward(self.function, x, keep=False)[0], x
+
+    def backward(self, y, kept, dy):
+        _, recorded = activations.forward(self.function, kept)
+        return activations.backward(self.function, recorded, dy)[0]
+
+
 def activation(who, option, what):
-    """An activation by its Keras name, or by one of ours (rnnref.scalar)."""
-    if what == "gelu":
-        raise NotSupported(who, f"{option}='gelu': Keras means the exact one, with erf, which is not there",
-                           fix="'gelu_tanh' is keras.activations.gelu(x, approximate=True)")
-    if what is None or isinstance(what, str) and what in _ACTIVATIONS:
+    """The activation of the core, by its Keras name, by one of ours (rnnref.scalar), or by a function of an array."""
+    if isinstance(what, str) and what in _ACTIVATIONS or what is None:
         return _ACTIVATIONS[what]
     if isinstance(what, elementwise.Activation) or isinstance(what, str) and what in {*elementwise.ACTIVATIONS, *elementwise.ALIASES}:
         return elementwise.get_activation(what)
-    raise NotSupported(who, f"{option}={what!r}: not a name whose derivative is known",
-                       known=" ".join(sorted({*elementwise.ACTIVATIONS, *elementwise.ALIASES})))
+    try:
+        function = activations.get(what)
+    except NotSupported:
+        raise NotSupported(who, f"{option}={what!r}: not a name whose derivative is known",
+                           known=" ".join(sorted({*elementwise.ACTIVATIONS, *elementwise.ALIASES}))) from None
+    name = next((f.__name__ for f in activations.MEMBERS if f is function), "")
+    if name in _ACTIVATIONS:
+        return _ACTIVATIONS[name]
+    if function is activations.hard_sigmoid_keras2:
+        return elementwise.get_activation("hard_sigmoid@keras2")
+    return FunctionActivation(f"function {getattr(function, '__name__', type(function).__name__)}", function=function)
 
 
 def initialiser(who, option, what):
@@ -71,6 +92,8 @@ def serialize(value):
     """A value as plain data: layers and cells by class name and configuration, as Keras writes them."""
     if isinstance(value, (list, tuple)):
         return [serialize(item) for item in value]
+    if any(value is f for f in activations.MEMBERS):
+        return activations.serialize(value)
     for module in (initializers, regularizers, constraints):
         if type(value) in module.MEMBERS:
             return module.serialize(value)

@@ -23,7 +23,8 @@ class KerasCell:
     """The options of Keras's cells, which are attributes of the same names; for a `CellLayer`.
 
     activation, recurrent_activation   names of Keras; `hard_sigmoid` is that of Keras 3 (`hard_sigmoid@keras2` is the
-                            older), `leaky_relu` has its slope of 0.2, None is linear; ours too (rnnref.scalar)
+                            older), `leaky_relu` has its slope of 0.2, None is linear; ours too (rnnref.scalar); a
+                            function of an array, written with NumPy's functions or rnnref.ops
     use_bias                whether there is a bias
     *_initializer           names, objects of rnnref.initializers, or a function (rng, shape) or (shape, dtype) ->
                             array; drawn in Keras's shapes
@@ -55,7 +56,7 @@ class KerasCell:
             elif name.endswith("_constraint"):
                 setattr(self, name, constraints.get(options[name]))
             elif name.endswith("_initializer"):
-                initialiser(self.who, name, options[name])
+                setattr(self, name, initialiser(self.who, name, options[name]))
         self._check_options()
 
     def _check_options(self):

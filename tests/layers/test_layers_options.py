@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from tests.support.layer_cases import HOLES, SEQ, STATE, B, I, Recorded, T, U, X, random
 
-from rnnref import NotSupported, Record, ShapeError, ops, tf1
+from rnnref import NotSupported, Record, ShapeError, activations, ops, tf1
 from rnnref.layers import (GRU, LSTM, RNN, Bidirectional, ConvLSTM1D, ConvLSTM2D, ConvLSTMCell, GRUCell, Layer,
                            LSTMCell, SimpleRNN, TimeDistributed, Weight)
 from rnnref.testing.api import assert_close, assert_same
@@ -94,6 +94,27 @@ def test_a_handle_of_a_gru_is_in_the_layout_of_keras():
     grads = layer.grads
     got = np.split(record.backward(loss)[bias], 3, 1)
     assert_same([grads["b"], grads["bR"]], list(np.concatenate([got[1], got[0], got[2]], 1)))
+
+
+# activations
+
+@pytest.mark.parametrize("function", [lambda a: a * ops.sigmoid(a), np.tanh, "softmax", "gelu"],
+                         ids=["own", "numpy", "softmax", "gelu"])
+def test_functions_as_activations(function):
+    layer = GRU(U, function, np.tanh, dtype="float64", seed=0, **SEQ)
+    y = layer(X)
+    dx, _ = layer.backward(np.ones_like(y))
+    v = random(X.shape, 1)
+    at = [layer(X + e * v).sum() for e in (1e-6, -1e-6)]
+    assert abs((at[0] - at[1]) / 2e-6 - (dx * v).sum()) < 1e-8 * np.linalg.norm(dx) * np.linalg.norm(v)
+
+
+def test_functions_are_what_their_names_say():
+    for one, other in ((activations.tanh, "tanh"), (activations.relu, "relu"), (np.tanh, "tanh"),
+                       (lambda a: a * ops.sigmoid(a), "silu"), (activations.hard_sigmoid, "hard_sigmoid")):
+        layers = [LSTM(U, one, seed=0, dtype="float64"), LSTM(U, other, seed=0, dtype="float64")]
+        assert_close(layers[0](X), layers[1](X), "path")
+    assert LSTM(U, activations.tanh).get_config()["activation"] == "tanh"
 
 
 # masks that travel
