@@ -4,7 +4,11 @@
     dx, dstate = layer.backward(dy)    fills layer.grads
     layer.set_weights(keras_layer.get_weights())
 """
+from typing import Any
+
+from ..errors import NotSupported
 from ..wrappers.dropout import Masks
+from .absent import ABSENT
 from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from .attention import AdditiveAttention, Attention
 from .base import Layer
@@ -28,3 +32,10 @@ from .simple_rnn import SimpleRNN, SimpleRNNCell
 from .stacked import StackedRNNCells
 from .time_distributed import TimeDistributed, Wrapper
 from .weight import Weight
+
+
+def __getattr__(name: str) -> Any:
+    if name in ABSENT:
+        why, fix = ABSENT[name]
+        raise NotSupported(f"layers.{name}", why, fix=fix)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -37,6 +37,7 @@ class SimpleRNN(RNN):
     Shapes        x [B, T, I]; y [B, U], or [B, T, U] with return_sequences; one state h [B, U]
     Options       those of the cell are `KerasCell`'s, those of the loop `RNN`'s
     Same as       Keras SimpleRNN
+    Differs from  Keras 3.15, which takes activity_regularizer and does nothing with it
 
     >>> import numpy as np
     >>> layer = SimpleRNN(4, return_sequences=True)

@@ -65,8 +65,9 @@ def test_a_step_of_a_convolution(theirs):
 @pytest.mark.parametrize("name", ["SimpleRNN", "LSTM", "GRU"])
 def test_losses_and_their_gradients(theirs, name):
     import torch
-    told = {"kernel_regularizer": "l2", "recurrent_regularizer": "l1", "bias_regularizer": "l1",
-            "activity_regularizer": "l2"}
+    told = {"kernel_regularizer": "l2", "recurrent_regularizer": "l1", "bias_regularizer": "l1"}
+    if name != "SimpleRNN":                       # where Keras takes activity_regularizer and forgets it
+        told["activity_regularizer"] = "l2"
     both = Pair(theirs, lambda L, dtype: getattr(L, name)(U, dtype=dtype, **told, **SEQ), "float64")
     both.theirs(both.x)
     want = both.theirs.losses

@@ -4,8 +4,8 @@ from functools import partial
 import numpy as np
 
 from rnnref import cells, ops, tf1
-from rnnref.layers import (GRU, LSTM, RNN, Bidirectional, ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, GRUCell, Layer, LSTMCell,
-                           SimpleRNN, SimpleRNNCell, StackedRNNCells, TimeDistributed)
+from rnnref.layers import (GRU, LSTM, RNN, Bidirectional, ConvLSTM1D, ConvLSTM2D, ConvLSTM3D, ConvLSTMCell, GRUCell,
+                           Layer, LSTMCell, SimpleRNN, SimpleRNNCell, StackedRNNCells, TimeDistributed)
 
 B, T, I, U = 3, 5, 4, 3
 SEQ, STATE, BACK = ({name: True} for name in ("return_sequences", "return_state", "go_backwards"))
@@ -130,6 +130,9 @@ TABLE = {
     "conv lstm 2d": (conv(2, dilation_rate=2, **BACK), [(B, 3, 4, 5, 2)]),
     "conv lstm 2d, first": (conv(2, data_format="channels_first", padding="same", **SEQ, **STATE),
                             [(B, 2, 2, 3, 4)]),
+    "conv lstm step, channels first": (
+        lambda: ConvLSTMCell(2, 3, 2, data_format="channels_first", **FLOAT64),
+        [(B, 2, 4, 5), [(B, 3, 3, 4), (B, 3, 3, 4)]]),
     "conv lstm 3d": (conv(3, padding="same"), [(B, 2, 2, 3, 2, 2)]),
 }
 
