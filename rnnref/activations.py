@@ -78,10 +78,21 @@ def relu(x: Array, negative_slope: float = 0.0, max_value: Optional[float] = Non
     return y - negative_slope * ops.relu(threshold - x) if negative_slope else y
 
 
+def hard_sigmoid_keras2(x: Array) -> Array:
+    """0.2 x + 0.5 clipped to [0, 1]: what Keras 2 calls hard_sigmoid, here "hard_sigmoid@keras2".
+
+    >>> hard_sigmoid_keras2([-3.0, 1.0])
+    array([0. , 0.7], dtype=float32)
+    """
+    return ops.clip(0.2 * ops.convert_to_tensor(x) + 0.5, 0, 1)
+
+
 _FAMILY = Family("activations", (
     relu, leaky_relu, relu6, softmax, celu, elu, selu, softplus, softsign, squareplus, soft_shrink, sparse_plus, silu,
     gelu, glu, tanh, tanh_shrink, threshold, sigmoid, sparse_sigmoid, exponential, hard_sigmoid, hard_silu, hard_tanh,
-    hard_shrink, linear, mish, log_softmax, log_sigmoid, sparsemax), {"swish": silu, "hard_swish": hard_silu})
+    hard_shrink, linear, mish, log_softmax, log_sigmoid, sparsemax),
+    {"swish": silu, "hard_swish": hard_silu, "hard_sigmoid@keras2": hard_sigmoid_keras2,
+     "hard_sigmoid@keras3": hard_sigmoid})
 MEMBERS = _FAMILY.members
 
 
@@ -104,6 +115,8 @@ def serialize(activation: Any) -> Any:
     """
     if any(activation is f for f in _FAMILY.members):
         return activation.__name__
+    if activation is hard_sigmoid_keras2:
+        return "hard_sigmoid@keras2"
     return _FAMILY.serialize(activation)
 
 

@@ -33,7 +33,8 @@ class GlobalAveragePooling1D(Layer):
         time = _time(self, x)
         if mask is None:
             return ops.mean(x, time, self.keepdims)
-        live = (mask if mask.dtype == bool else mask != 0)[:, :, None] if time == 1 else mask[:, None]
+        live = mask if mask.dtype == bool else mask != 0
+        live = live[:, :, None] if time == 1 else live[:, None]
         total = ops.sum(ops.where(live, x, 0), time, self.keepdims)
         return total / live.sum(time, keepdims=self.keepdims).astype(x.dtype)
 

@@ -186,3 +186,12 @@ def test_masks_are_dropped_with_a_warning_as_in_keras(make):
         b(z)
     with Record() as record, pytest.warns(UserWarning, match="does not support"):
         assert masks(a(record.constant(X.astype("float32"), LIVE))) is None
+
+
+def test_every_name_of_keras_is_there_or_refused():
+    import keras
+
+    from rnnref.layers.absent import ABSENT
+    names = {name for name in dir(keras.layers) if not name.startswith("_")}
+    assert not names - set(ABSENT) - set(vars(ours)) - {"Input", "InputLayer"}            # of models
+    assert not set(ABSENT) & set(vars(ours)) and not set(ABSENT) - names

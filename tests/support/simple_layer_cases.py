@@ -32,6 +32,7 @@ LIVE = np.array([[1, 0, 1, 1, 0], [0, 1, 1, 0, 1], [1, 1, 1, 1, 1]], bool)
 OTHER = np.array([[1, 1, 0, 1, 0], [0, 1, 0, 1, 1], [0, 1, 1, 1, 1]], bool)
 QUERY, VALUE, KEY = normal(B, T, I), normal(B, S, I), normal(B, S, I)
 SEEN = np.arange(S) < np.array([[6], [2], [4]])
+FAR = apart(3, B, T, I)
 TRAINING, MASK, MASKS = {"training": True}, {"mask": LIVE}, {"mask": [LIVE, OTHER]}
 QV = {"mask": [LIVE, SEEN]}
 CAUSAL = {"use_causal_mask": True}
@@ -74,6 +75,7 @@ CASES = {
     "BatchNormalization training": Case(lambda L, **o: L.BatchNormalization(momentum=0.7, **o), X, TRAINING),
     "BatchNormalization rows": Case(lambda L, **o: L.BatchNormalization(epsilon=0.1, **o), ROWS, TRAINING),
     "BatchNormalization masked": Case(lambda L, **o: L.BatchNormalization(momentum=0.7, **o), X, TRAINING | MASK),
+    "BatchNormalization far from 0": Case(lambda L, **o: L.BatchNormalization(**o), 50 + X, TRAINING | MASK, False),
     "BatchNormalization axis": Case(lambda L, **o: L.BatchNormalization(1, **o), X, TRAINING),
     "BatchNormalization axis masked": Case(lambda L, **o: L.BatchNormalization(1, **o), X, TRAINING | MASK),
     "BatchNormalization bare": Case(lambda L, **o: L.BatchNormalization(center=False, scale=False, **o), X, TRAINING),
@@ -113,10 +115,10 @@ CASES = {
     "Multiply": Case(lambda L, **o: L.Multiply(**o), [X, Y]),
     "Multiply masked": Case(lambda L, **o: L.Multiply(**o), [X, Y], MASKS),
     "Multiply half masked": Case(lambda L, **o: L.Multiply(**o), [X, Y], {"mask": [LIVE, None]}),
-    "Maximum": Case(lambda L, **o: L.Maximum(**o), [X, Y]),
-    "Maximum masked": Case(lambda L, **o: L.Maximum(**o), [X, Y, QUERY], {"mask": [LIVE, OTHER, LIVE]}),
-    "Minimum masked": Case(lambda L, **o: L.Minimum(**o), [X, Y], MASKS),
-    "Minimum half masked": Case(lambda L, **o: L.Minimum(**o), [X, Y], {"mask": [None, OTHER]}),
+    "Maximum": Case(lambda L, **o: L.Maximum(**o), [FAR[0], FAR[1]]),
+    "Maximum masked": Case(lambda L, **o: L.Maximum(**o), list(FAR), {"mask": [LIVE, OTHER, LIVE]}),
+    "Minimum masked": Case(lambda L, **o: L.Minimum(**o), [FAR[0], FAR[1]], MASKS),
+    "Minimum half masked": Case(lambda L, **o: L.Minimum(**o), [FAR[0], FAR[1]], {"mask": [None, OTHER]}),
     "Concatenate": Case(lambda L, **o: L.Concatenate(**o), [X, normal(B, T, 2)], {"mask": [LIVE, None]}),
     "Concatenate time": Case(lambda L, **o: L.Concatenate(1, **o), [X, Y], MASKS),
     "Dot": Case(lambda L, **o: L.Dot(1, **o), [ROWS, normal(B, I)]),
@@ -127,9 +129,9 @@ CASES = {
     "GlobalAveragePooling1D masked": Case(lambda L, **o: L.GlobalAveragePooling1D(keepdims=True, **o), X, MASK),
     "GlobalAveragePooling1D channels_first": Case(
         lambda L, **o: L.GlobalAveragePooling1D("channels_first", **o), X.swapaxes(1, 2), MASK),
-    "GlobalMaxPooling1D": Case(lambda L, **o: L.GlobalMaxPooling1D(**o), X),
+    "GlobalMaxPooling1D": Case(lambda L, **o: L.GlobalMaxPooling1D(**o), FAR[0]),
     "GlobalMaxPooling1D channels_first": Case(
-        lambda L, **o: L.GlobalMaxPooling1D("channels_first", True, **o), X.swapaxes(1, 2)),
+        lambda L, **o: L.GlobalMaxPooling1D("channels_first", True, **o), FAR[0].swapaxes(1, 2)),
     "Attention": Case(lambda L, **o: L.Attention(**o), [QUERY, VALUE]),
     "Attention scale": Case(lambda L, **o: L.Attention(True, **o), [QUERY, VALUE, KEY], QV),
     "Attention causal": Case(lambda L, **o: L.Attention(**o), [QUERY, VALUE, KEY], QV | CAUSAL),
@@ -151,9 +153,8 @@ def made(name, dtype="float64"):
     case = CASES[name]
     layer, rng = case.make(L, dtype=dtype), np.random.default_rng(1)
     layer(arguments(name, dtype), **case.options)
-    noise = [0.3 * rng.normal(size=w.shape) for w in layer.weights]
-    layer.set_weights([w.numpy() + (abs(a) if w.name == "moving_variance" else a)
-                       for w, a in zip(layer.weights, noise)])
+    drawn = [rng.normal(size=w.shape) for w in layer.weights]
+    layer.set_weights([0.5 + abs(a) if w.name == "moving_variance" else a for w, a in zip(layer.weights, drawn)])
     return layer
 
 
