@@ -5,6 +5,7 @@
     run, run_back     a sequence: run(cell, p, xs) -> ys, s', tape;  run_back(tape, dys, ds') -> dxs, ds, dextra, dp
     explain           which path of execution runs, and why nothing faster
     layers            layers with Keras's names, arguments and weights
+    ops, Record       operations with gradients, and the record of a computation of them: record.backward(loss)
     verify            is this implementation right?  verify(candidate, x) -> report: a torch module, a Keras layer,
                       an ONNX model, a function
     assert_matches    the same for a test: raises where verify reports a difference
@@ -30,19 +31,20 @@ from .loops.run import run, run_back
 from .tree import PerStep as PerStep, to
 
 if TYPE_CHECKING:
-    from . import check as check, interop, layers, onnx, plot, survey as survey, testing, tf1
+    from . import check as check, interop, layers, onnx, ops, plot, survey as survey, testing, tf1
     from .check.verify import assert_matches, verify
+    from .record import Record
 
 __version__ = "0.1.0"
 
-__all__ = ["assert_matches", "cells", "explain", "init", "interop", "layers", "load", "onnx", "plot", "run", "run_back",
+__all__ = ["Record", "assert_matches", "cells", "explain", "init", "interop", "layers", "load", "onnx", "ops", "plot", "run", "run_back",
            "save", "testing", "tf1", "to", "verify"]
 
 _ALSO_PUBLIC = ("DeviceError", "DtypeError", "Error", "MissingExtra", "NotSupported", "PerStep", "ShapeError",
                 "__version__", "asnumpy", "check", "namespace", "survey", "vjp")
 # Imported when first used: they import much that a forward pass does not need.
-_LAZY = {name: name for name in ("check", "interop", "layers", "onnx", "plot", "survey", "testing", "tf1")}
-_LAZY |= {name: f"check:{name}" for name in ("assert_matches", "verify")}
+_LAZY = {name: name for name in ("check", "interop", "layers", "onnx", "ops", "plot", "survey", "testing", "tf1")}
+_LAZY |= {name: f"check:{name}" for name in ("assert_matches", "verify")} | {"Record": "record:Record"}
 
 
 def __getattr__(name: str) -> Any:

@@ -4,7 +4,7 @@ import pytest
 
 from rnnref import DtypeError, NotSupported, ShapeError, run, run_back
 from rnnref.layers import GRU, LSTM, RNN, Bidirectional, Layer
-from rnnref.testing.api import assert_same, check_cell
+from rnnref.testing.api import assert_close, assert_same, check_cell
 from rnnref.tree import map_structure
 from tests.support.layer_cases import make_layer
 from tests.support.nested_cell import (BATCH, FIRST, MASK, NAMED, SEQ, STATE, STEPS, UNITS, XS, CallOnly, CallTrained,
@@ -30,14 +30,19 @@ def test_an_object_with_call_is_the_cell():
 
 
 def test_what_only_runs_says_so_when_it_is_to_be_trained():
-    for one, says in ((RNN(ForwardOnly(), units=UNITS),
-                       r"ForwardOnly: has no backward.*\n.*write backward\(p, kept, dy, ds'\)"),
-                      (RNN(CallOnly()), r"CallOnly: has call but no backward: it runs, but it cannot be trained\n"
-                                        r".*write backward\(inputs, states, doutputs, dstates\)"),
-                      (RNN(OfLayer(2)), "OfLayer: has call but no backward")):
-        y = one(X if not isinstance(one.cell.units, int) else X[0])
-        with pytest.raises(NotSupported, match=says):
-            one.backward(y)
+    one = RNN(ForwardOnly(), units=UNITS)
+    y = one(X)
+    with pytest.raises(NotSupported, match=r"ForwardOnly: has no backward.*\n.*write backward\(p, kept, dy, ds'\)"):
+        one.backward(y)
+
+
+def test_call_alone_is_recorded():
+    """The same numbers as with a backward by hand."""
+    one, other = call_layer(**SEQ, **STATE), call_layer(CallOnly(), **SEQ, **STATE)
+    y, *states = one(X, FIRST, mask=MASK)
+    assert_close(list(other(X, FIRST, mask=MASK)), [y, *states], "path")
+    assert_close((other.backward(y, states), other.grads), (one.backward(y, states), one.grads), "path")
+    check_cell(other.core, other.params, xs=XS, breaks={9: "kept is a record, and no tree of arrays"})
 
 
 class OfLayer(Layer):
@@ -149,7 +154,7 @@ ERRORS = {
     "steps": (runs((XS[0], XS[1][:-1])), ShapeError,
               r"x\.1 has shape \(4, 4, 2, 4\), expected \(5, 4\) on the first.*\n.*from x\.0.*one sequence"),
     "rows": (runs({"audio": XS[0], "video": XS[1][:, :2]}, cell=DictCell()), ShapeError, r"x\.video has shape"),
-    "no arrays": (runs(()), ShapeError, r"x is \(\): it holds no array"),
+    "no arrays": (runs(()), ShapeError, r"x is \(\): there is no array"),
     "a list": (runs(list(XS)), DtypeError, "x is a list"),
     "a list inside": (runs((XS[0], [XS[1]])), DtypeError, r"x\.1 is a list"),
     "rows of the state": (runs(s=Pair(S.audio, S.video[:2])), ShapeError,
@@ -185,7 +190,7 @@ ERRORS = {
     "call gives a narrow state": (both_ways(Gives((np.ones((4, 3)), [np.ones((4, 2))]))), ShapeError,
                                   r"the state that call gave\.0 has shape \(4, 2\), expected \(4, 3\)"),
     "backward gives nothing": (both_ways(Gives()), ShapeError, r"backward gave a NoneType\n.*backward\(inputs, states"),
-    "backward forgets": (both_ways(Gives(back=NO_WEIGHT)), ShapeError, "gradients of nothing, expected those of w"),
+    "backward forgets": (both_ways(Gives(back=NO_WEIGHT)), ShapeError, "gradients of nothing, expected of w"),
     "backward of a shape": (both_ways(Gives(back=[np.zeros((4, 2)), *NO_WEIGHT[1:]])), ShapeError,
                             r"dinputs of backward has shape \(4, 2\), expected \(4, 3\)"),
     "config of call": (lambda: RNN(Gives()).get_config(), NotSupported, "get_config"),
