@@ -139,7 +139,7 @@ _PAIRS[gelu] = TABLE["gelu"], {"approximate": False}
 
 class _Recorded(NamedTuple):
     """What an activation without a pair keeps: its record, the values in it, and what layers have yet to leave."""
-    record: Any; x: Any; y: Any; weights: dict; find_unplaced: tuple
+    record: Any; x: Any; y: Any; weights: dict; pending: tuple
 
 
 def forward(f: Callable, x: Array, weights: Optional[dict] = None, training: bool = False, keep: bool = True) -> tuple:
@@ -161,7 +161,7 @@ def forward(f: Callable, x: Array, weights: Optional[dict] = None, training: boo
     if not isinstance(y, Arraylike):
         raise NotSupported("activations", f"{f!r} gave a {type(y).__name__}: its gradient would be lost",
                            fix="write it with functions of NumPy or of rnnref.ops")
-    return y.data, _Recorded(record, v, y, weights, tuple(record.find_unplaced))
+    return y.data, _Recorded(record, v, y, weights, tuple(record.pending))
 
 
 def backward(f: Callable, kept: Any, dy: Array) -> tuple:

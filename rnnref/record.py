@@ -63,7 +63,7 @@ class Record:
         self.losses: list = []
         self.weights: dict = {}                   # {key: (array, number)}
         self.strict = bound is not None
-        self.find_unplaced: list = []                      # (layer, kept) of those that have yet to leave something, if strict
+        self.pending: list = []                      # (layer, kept) of those that have yet to leave something, if strict
         self._entries: list = []
         self._likes: list = [None]                # (shape, dtype) of the array with each number
         self._leaves: set = set()
@@ -148,7 +148,7 @@ class Record:
         self._leaves.add(len(self._likes) - 1)
         return len(self._likes) - 1
 
-    def remedy(self, who: Any, f: Callable) -> Any:
+    def once(self, who: Any, f: Callable) -> Any:
         """f(), computed once for the object `who` while there is this record."""
         if id(who) not in self._found:
             self._found[id(who)] = who, f()       # `who` is held, or another object could get its id
@@ -225,7 +225,7 @@ class _Sums:
     """{number: gradient} while a record is walked.  Only arrays that were made here are changed in place."""
 
     def __init__(self, likes: list):
-        self.likes, self.is_additive, self.owned = likes, {}, set()
+        self.likes, self.sums, self.owned = likes, {}, set()
         self.given: list = []                     # arrays of the caller
 
     def add(self, n: int, d: Any, who: str) -> None:
@@ -236,35 +236,35 @@ class _Sums:
             raise ShapeError(who, f"a gradient has shape {d.shape}, expected {shape}")
         if isinstance(d, Part):
             if n not in self.owned:
-                old = self.is_additive.get(n)
-                self.is_additive[n] = (namespace(d.d).zeros(shape, _wide(d.d.dtype)) if old is None
+                old = self.sums.get(n)
+                self.sums[n] = (namespace(d.d).zeros(shape, _wide(d.d.dtype)) if old is None
                                 else old.astype(_wide(old.dtype)))                  # a copy
             self.owned.add(n)
-            d.add_to(self.is_additive[n])
+            d.add_to(self.sums[n])
         elif n in self.owned:
-            self.is_additive[n][...] += d
-        elif n in self.is_additive:
-            old = self.is_additive[n]
-            self.is_additive[n] = _as_array((old.astype("float32") if old.dtype.itemsize == 2 else old) + d)
+            self.sums[n][...] += d
+        elif n in self.sums:
+            old = self.sums[n]
+            self.sums[n] = _as_array((old.astype("float32") if old.dtype.itemsize == 2 else old) + d)
             self.owned.add(n)
         else:
-            self.is_additive[n] = d
+            self.sums[n] = d
 
     def pop(self, n: int, kept: Optional[set]) -> Any:
         """The sum in the dtype of what it is the gradient of, or None."""
-        d = self.is_additive.get(n)
+        d = self.sums.get(n)
         if d is None:
             return None
         if kept is None or n not in kept:
-            del self.is_additive[n]
+            del self.sums[n]
         self.owned.discard(n)                     # whoever is given it may hand it on
         return d if d.dtype == self.likes[n][1] else d.astype(self.likes[n][1])
 
     def finish(self, numbers: set) -> dict:
         """The gradients of these numbers; no two share memory, with each other or with what the caller gave."""
         found, seen = {}, {id(d) for d in self.given}
-        for n in numbers & self.is_additive.keys():
-            d = self.is_additive[n]
+        for n in numbers & self.sums.keys():
+            d = self.sums[n]
             if d.dtype != self.likes[n][1]:
                 d = d.astype(self.likes[n][1])
             elif n not in self.owned and (id(d) in seen or getattr(d, "base", None) is not None):

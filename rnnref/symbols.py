@@ -90,7 +90,7 @@ class Symbol(Arraylike):
                            fix="a layer, or a model with its own call, sees arrays and may branch on them")
 
     @staticmethod
-    def _call(f: Callable, args: tuple, options: dict) -> Any:
+    def make_call(f: Callable, args: tuple, options: dict) -> Any:
         """What makes a call of an operation; see `called`."""
         return called(f, args, options)
 

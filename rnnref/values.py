@@ -79,7 +79,7 @@ functions: Any = SimpleNamespace(**{op.name: operation(op) for op in TABLE.value
 
 def _call(symbol: "Arraylike", op: Op, arrays: tuple, options: dict) -> Any:
     args, options = op.spell(arrays, options)
-    return symbol._call(getattr(functions, op.name, None) or operation(op), args, options)
+    return symbol.make_call(getattr(functions, op.name, None) or operation(op), args, options)
 
 
 def _is_plain(a: Any) -> bool:
@@ -179,7 +179,7 @@ class Arraylike:
         return self.data
 
     @staticmethod
-    def _call(f: Callable, args: tuple, options: dict) -> Any:
+    def make_call(f: Callable, args: tuple, options: dict) -> Any:
         """Of a symbol: the symbols of f(*args, **options)."""
         raise NotImplementedError
 

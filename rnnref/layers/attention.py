@@ -108,8 +108,8 @@ def attend(layer: Any, inputs: Any, mask: Any, return_scores: bool, is_causal: b
     seen = None if seen is None else _true(seen)[:, None]
     if is_causal:
         xp = namespace(numbers(scores))
-        padding = xp.arange(scores.shape[-2])[:, None] >= xp.arange(scores.shape[-1])
-        seen = padding if seen is None else seen & padding
+        past = xp.arange(scores.shape[-2])[:, None] >= xp.arange(scores.shape[-1])
+        seen = past if seen is None else seen & past
     if seen is not None:
         scores = ops.where(seen, scores, scores - (65504.0 if scores.dtype == "float16" else 1e9))
     weights = ops.softmax(scores, -1)

@@ -116,7 +116,7 @@ class Layer:
 
     def leave(self, kept) -> None:
         """Write what this call leaves behind: moving averages, the last state."""
-        for layer, its in getattr(kept, "left", ()):
+        for layer, its in getattr(kept, "pending", ()):
             layer.leave(its)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:

@@ -10,7 +10,7 @@ from ..errors import DtypeError, NotSupported, ShapeError
 from ..nest import flatten, map_structure
 from ..record import Record, paused
 from ..shapes import ArraySpec
-from ..tree import first_leaf, leaves, map_structure
+from ..tree import first_leaf, leaves, map_structure as map_tree
 from ..values import Value, numbers
 from .base import Layer
 from .cell import CellLayer
@@ -91,7 +91,7 @@ class _CalledCell(Cell):
         """One step in a record of its own: its weights stand for p there."""
         bound = {w.key: p[name] for name, w in self.weights.items()}
         with Record(self.keep, bool(self.options.get("training")), bound) as record:
-            xs, ss, es = map_structure(record.leaf, x), map_structure(record.leaf, s), extra
+            xs, ss, es = map_tree(record.leaf, x), map_tree(record.leaf, s), extra
             if extra is not None:
                 es = [record.leaf(a) for a in extra] if isinstance(extra, tuple) else record.leaf(extra)
             own = {} if isinstance(self.cell, Layer) else {
@@ -112,7 +112,7 @@ class _CalledCell(Cell):
         new = new if isinstance(new, (list, tuple)) else [new]
         dnew = as_lists(dnew)
         found = record.backward([y, list(new)], [like_list(dy, y), [like_list(d, a) for d, a in zip(dnew, new)]])
-        dx, ds = (map_structure(lambda v: or_zero(found[v], v.data), tree) for tree in (xs, ss))
+        dx, ds = (map_tree(lambda v: or_zero(found[v], v.data), tree) for tree in (xs, ss))
         dextra = None if es is None else tuple(or_zero(found[e], e.data) for e in es) if isinstance(
             es, list) else or_zero(found[es], es.data)
         return dx, ds, dextra, {name: or_zero(found[w], p[name]) for name, w in self.weights.items()}

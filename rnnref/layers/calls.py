@@ -124,7 +124,7 @@ def _enter_pair(layer, plan, record, args, options, mask, training):
     held = [record.of(a) for a in (flatten(args) if nested else args)]
     data = tuple(a for a, _ in held)
     data = unflatten(args, data) if nested else data
-    weights = record.remedy(layer, layer.named_weights)
+    weights = record.once(layer, layer.named_weights)
     own = [record.of(w) for w in weights.values()]
     p = {path: a for path, (a, _) in zip(weights, own)}
     ins = [n for _, n in (*held, *own)]
@@ -133,7 +133,7 @@ def _enter_pair(layer, plan, record, args, options, mask, training):
         y, kept = layer.apply(p, *data, mask=mask, training=training, noise=noise,
                               keep=record.keep and any(n is not None for n in ins), **numbers(options))
         if record.strict:
-            record.find_unplaced.append((layer, kept))
+            record.pending.append((layer, kept))
         elif not record.probing:
             layer.leave(kept)
     likes = None if is_array(y) else map_structure(lambda a: is_array(a) and is_floating(a.dtype), y)
@@ -164,7 +164,7 @@ class Recorded(NamedTuple):
     """What the pair of a `call` keeps: its record, and the values in it."""
     record: Any; args: Any; y: Any; weights: dict
     who: str
-    find_unplaced: tuple                                   # (layer, kept) of layers inside that have yet to leave something
+    pending: tuple                                   # (layer, kept) of layers inside that have yet to leave something
 
     def backward(self, dy: Any) -> tuple:
         """The gradients of the arguments, nested as they are, and {path: gradient} of the weights."""
@@ -179,7 +179,7 @@ def record_call(layer: Any, p: dict, args: tuple, mask: Any, training: bool, kee
     with Record(keep, bool(training), {w.key: p[path] for path, w in held.items()}) as record:
         values = map_structure(lambda a: record.leaf(a) if is_array(a) else a, args)
         y = enter(layer, record, values, options | ({} if mask is None else {"mask": mask}), plan_of(type(layer)))
-    return numbers(y), Recorded(record, values, y, held, layer.who, tuple(record.find_unplaced))
+    return numbers(y), Recorded(record, values, y, held, layer.who, tuple(record.pending))
 
 
 def _fill(floating: list, dys: list) -> list:

@@ -195,7 +195,7 @@ class TfCell(CellLayer):
     drawn = False                                 # whether its variables were not there before
 
     def __init__(self, cell, seed=None, **base):
-        self.cell, self.units = cell, cell.parts.units
+        self.cell, self.units = cell, cell.spec.units
         super().__init__(seed=seed, **base)
 
     @classmethod
@@ -250,21 +250,22 @@ class TfCell(CellLayer):
         x = first_leaf(listless(x))
         rows = (len(x),) if steps is None else (steps, len(x))
         xp = namespace(x)
-        return self.cell.draw(map_structure(lambda n: xp.broadcast_to(xp.zeros((), self.dtype), (*rows, n)), self.n_in), steps)
+        like = map_structure(lambda n: xp.broadcast_to(xp.zeros((), self.dtype), (*rows, n)), self.n_in)
+        return self.cell.draw_masks(like, steps)
 
     def to_list(self, state):
-        theirs = self.cell.theirs(state)
+        theirs = self.cell.state_to_tf(state)
         return list(theirs) if isinstance(theirs, tuple) else [theirs]
 
     def from_list(self, who, what, given, like):
         if given is None:
             return zeros_like(like)
-        form = self.cell.theirs(like)
+        form = self.cell.state_to_tf(like)
         if is_array(form):
             given = given[0] if isinstance(given, (list, tuple)) else given
         else:
             given = pack_like(who, what, given, form)
-        return self.cell.ours(given)
+        return self.cell.state_from_tf(given)
 
     def get_config(self):
         return super().get_config() | {"cell": {"class_name": self.cell.name, "config": self.cell.get_config(),

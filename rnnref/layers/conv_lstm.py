@@ -84,7 +84,7 @@ class ConvLSTMCell(KerasCell, CellLayer):
         return with_forget_bias(self, super()._draw, name, rng, shape)
 
     def _places(self):
-        return self.core.inputs.places(self.spatial)
+        return self.core.inputs.output_extent(self.spatial)
 
     def _mask_shapes(self, batch):
         return (batch, *self.spatial, self.n_in), (batch, *self._places(), self.units)

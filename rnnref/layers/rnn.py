@@ -131,7 +131,7 @@ class RNN(Layer):
         return {f"cell.{path}": a for path, a in self.cell._flat(tree).items()}
 
     @property
-    def padding(self):
+    def _padding_policy(self):
         """What outputs are at dead steps."""
         return "zero" if self.zero_output_for_mask else "repeat"
 
@@ -188,8 +188,9 @@ class RNN(Layer):
         core, extra = self.cell.running(like.shape[1], namespace(like), training, drawn if masks is None else masks,
                                         constants, keep)
         s, back = self._start(p, initial_state, carried, make_initial_state(core, like, self.cell.units), keep)
-        ys, new, tape = run(core, self._tree(p), x, s, extra, lengths, self._live(mask, like),
-                            bool(self.go_backwards), self.padding, keep, mode=mode or self.mode)
+        ys, new, tape = run(core, self._tree(p), x, s, lengths=lengths, mask=self._live(mask, like),
+                            reverse=bool(self.go_backwards), padding=self._padding_policy, extra=extra, keep=keep,
+                            mode=mode or self.mode)
         y = as_returned(ys, self.go_backwards, self.return_sequences)
         y = self._timed(self.cell.outward(y, 2)) if self.return_sequences else self.cell.outward(y)
         return y, new, Loop(tape, ys, y, new, back, (initial_state, constants))

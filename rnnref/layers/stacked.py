@@ -138,7 +138,7 @@ def is_call(cell):
 
 def is_tf(cell):
     """Whether it is a cell of rnnref.tf1, a module beside this one."""
-    return hasattr(cell, "load_variables") and hasattr(cell, "parts")
+    return hasattr(cell, "load_variables") and hasattr(cell, "spec")
 
 
 def as_layer(cell, units=None, seed=None, dtype=None):

@@ -11,7 +11,7 @@ from rnnref.errors import NotSupported
 from rnnref.nest import flatten, map_structure
 from tests.support.cases_ops import CASES
 
-NAMES = (Path(__file__).parent / "snapshots" / "keras_ops.txt").read_text().split()    # of Keras 3.15.1
+NAMES = (Path(__file__).parents[1] / "snapshots" / "keras_ops.txt").read_text().split()    # of Keras 3.15.1
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -311,7 +311,7 @@ def test_masks_travel_with_values():
 def test_computed_once():
     calls = []
     record, who = Record(), object()
-    assert record.remedy(who, lambda: calls.append(1) or 5) == record.remedy(who, lambda: 6) == 5 and calls == [1]
+    assert record.once(who, lambda: calls.append(1) or 5) == record.once(who, lambda: 6) == 5 and calls == [1]
 
 
 def test_threads_have_a_record_each_and_the_same_bits():

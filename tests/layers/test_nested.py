@@ -34,7 +34,7 @@ class Half(cells.Cell):
 def test_the_laws_hold():
     for cell, xs in ((NestedCell(), XS), (DictCell(), dict(zip(("audio", "video"), XS)))):
         held = check_cell(cell, xs=xs, units=UNITS)
-        assert held.laws == tuple(range(1, 10)) and held.ran == ("plain",)
+        assert held.laws == tuple(range(1, 10)) and held.paths == ("plain",)
 
 
 class OneWrong(NestedCell):
@@ -53,7 +53,7 @@ PAST = [(where, padding) for where in WAYS for padding in ("zero", "repeat", "fr
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("where, past", PAST)
+@pytest.mark.parametrize("where, padding", PAST)
 def test_a_pair_is_two_runs(where, padding, reverse):
     """Whatever the loop is told, the two halves of a pair are what each by itself would be."""
     for recompute in (False, True):

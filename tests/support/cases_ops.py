@@ -159,7 +159,7 @@ CASES = {
     "vectorized_map": [((lambda x: x * x, R(3, 2)), {})], "map": [((lambda x: x[0] * x[1], [R(3, 2), R(3)]), {})],
     "associative_scan": [((lambda a, b: a * b, P(4, 2)), {}),
                          ((lambda a, b: a + b, R(2, 4)), {"axis": 1, "reverse": True})],
-    "plain": [((lambda c, x: (c * x + x, c * x), R(2), R(4, 2)), {}),
+    "scan": [((lambda c, x: (c * x + x, c * x), R(2), R(4, 2)), {}),
              ((lambda c, x: (c * 2, c), R(2)), {"length": 3, "reverse": True})],
     "while_loop": [((lambda i, x: i < 3, lambda i, x: (i + 1, x * x), (0, P(2))), {})],
     "fori_loop": [((0, 3, lambda i, x: x * x, P(2)), {})],
