@@ -90,7 +90,7 @@ def torch_in(mode):
     return {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[mode]
 
 
-def torch_twin(cell, p, dtype, layers=1, both=False, where="cuda"):
+def torch_module(cell, p, dtype, layers=1, both=False, where="cuda"):
     """torch's LSTM or GRU with the parameters of a cell, which are on the host: a list, layer by layer, one for each
     direction.  Gates have the same order, matrices lie the other way."""
     import torch

@@ -70,7 +70,7 @@ part probe 45 $PY -m tests.bench.gpu_probe
 
 pytest="$PY -m pytest -q -m gpu -W default -p no:cacheprovider --tb=short --maxfail 40"
 $PY -c "import xdist" 2>/dev/null && pytest="$pytest -n 8 --dist worksteal"
-core="test_gpu_onchip or (against_the_text and odd and (float32 or mask)) or (test_modes and wide) or storage"
+core="test_gpu_onchip or (against_the_plain_code and odd and (float32 or mask)) or (test_modes and wide) or storage"
 core="$core or (every_bit and lengths) or (graphs and lengths) or two_directions or crosses or in_force or what_runs"
 core="$core or (against_cudnn and wide)"
 part tests 95 $pytest tests/gpu/test_gpu.py tests/gpu/test_gpu_onchip.py -k "$core"

@@ -2,7 +2,8 @@
 
 Times are medians in milliseconds by CUDA events, after a warm-up.  `forward` keeps nothing, `training` is forward and
 backward.  In bf16 and fp16 torch's arrays have 16 bits; ours have 32 (`ours`) or 16 (`ours 16`), c and gates 32 always.
-`ours` is what the plan chooses; beside it are the stepped loop and the same as CUDA graphs: `graphed/stepped` is what these gain.
+`ours` is what the plan chooses; beside it are the stepped loop and the same as CUDA graphs, with the ratio
+`graphed/stepped`.
 `products` are the matrix products of the loop and nothing else, called from the same host: no stepped loop is faster.
 Of a step there are microseconds, with the estimates that the plan goes by.
 """
@@ -68,7 +69,7 @@ class Net:
     def torchs(self, mode):
         import torch
         dtype = device.torch_in(mode)
-        net = device.torch_twin(self.cell, self.p, dtype, self.layers, self.both)
+        net = device.torch_module(self.cell, self.p, dtype, self.layers, self.both)
         x, dy = (torch.tensor(a).to("cuda", dtype) for a in (self.xs, self.dys))
 
         def given():
@@ -146,7 +147,7 @@ def row(name, size, kind, mode, rounds):
         try:
             for what, f in zip(("forward", "training"), make()):
                 out[what][who] = device.milliseconds(f, few, warm=1 if who == "plain" else 2)
-        except Exception as e:                    # another measurement may still run: it is said in its place
+        except Exception as e:                    # other measurements may still run: the error is recorded
             out["failed"] = out.get("failed", {}) | {who: f"{type(e).__name__}: {str(e)[:300]}"}
         graphed.clear()
         cupy.get_default_memory_pool().free_all_blocks()
@@ -172,15 +173,15 @@ def a_step(net, mode, times):
     problem = choice.Problem(T, B, I, H, len(net.cell.gates), "float32", mode, device.about()["sm"],
                              directions=1 + net.both)
     chosen = choice.choose(problem)
-    said = {"path": chosen.method,
-            "estimates": {"floor": floor(problem), "stepped": choice.estimate_step(problem)}}
+    result = {"path": chosen.method,
+              "estimates": {"floor": floor(problem), "stepped": choice.estimate_step(problem)}}
     for way, t in zip(("Ahead", "Back"), chosen.tilings):
         if t is not None:
-            said["estimates"][way] = estimate_microseconds(t, problem.task(way))
-            said[way] = t._asdict()
-    said["microseconds a step"] = {f"{what}, {who}": ms * 1e3 / T / net.layers for what in ("forward", "training")
-                                   for who, ms in times[what].items()}
-    return said
+            result["estimates"][way] = estimate_microseconds(t, problem.task(way))
+            result[way] = t._asdict()
+    result["microseconds a step"] = {f"{what}, {who}": ms * 1e3 / T / net.layers
+                                     for what in ("forward", "training") for who, ms in times[what].items()}
+    return result
 
 
 def shown(one):

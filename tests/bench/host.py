@@ -1,6 +1,6 @@
 """Host time of GPU launches, on a double of CuPy whose kernels and products return at once.
 
-What is left is Python's: reading a kernel's arguments as CuPy does, and the loop over the steps.
+Measured is the time in Python: reading a kernel's arguments as CuPy does, and the loop over the steps.
 """
 import contextlib
 import sys
@@ -32,7 +32,7 @@ class Kernel:
 
 @contextlib.contextmanager
 def idle_card():
-    """CuPy's double on which no kernel and no product does any work."""
+    """The double of CuPy, with kernels and products that do nothing."""
     module = SimpleNamespace(get_function=lambda name: Kernel())
     names = ("CUBLAS_COMPUTE_32F", "CUBLAS_GEMM_DEFAULT")
     cublas = SimpleNamespace(gemmEx=lambda *args: None, **dict.fromkeys(names, 0))
@@ -67,7 +67,8 @@ def measure(rounds):
         one = step_gated.prepare_forward(tape, weights, ax, None)[-1]
         return {"launch": microseconds(stepped._repeat(tape.order, [one]), T, rounds),
                 "step": microseconds(lambda: stepped.prepare_forward_steps(tape, weights, ax, None)(), T, rounds),
-                "step back": microseconds(lambda: stepped.prepare_backward_steps(tape, weights, dys, d, grads)(), T, rounds)}
+                "step back": microseconds(
+                    lambda: stepped.prepare_backward_steps(tape, weights, dys, d, grads)(), T, rounds)}
 
 
 if __name__ == "__main__":

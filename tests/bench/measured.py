@@ -3,8 +3,8 @@
     python -m tests.bench.measured build/first            # of a first run or a probe: the folder that OUT named
     python -m tests.bench.measured build/first --store    # and stored in tests/bench/results, a file for card and day
 
-The constants of rnnref/cuda_loops/tiling.py and choice.py are then replaced by hand by those printed here, with the name of
-the file in their comment; tests/table.py and the tests of tilings show what changes with them.
+The constants of rnnref/cuda_loops/tiling.py and choice.py are then replaced by hand by those printed here, with the
+name of the file in their comment; tests.support.readme_tables and the tests of tilings show what changes with them.
 """
 import argparse
 import json
@@ -45,7 +45,8 @@ def constants(rows):
     """(where, the constant as it is, as measured) of all that was measured."""
     measured = barriers(rows)
     if measured:
-        yield "tiling._BARRIER_MICROSECONDS", tiling._BARRIER_MICROSECONDS, {1: tiling._BARRIER_MICROSECONDS[1], **measured}
+        known = tiling._BARRIER_MICROSECONDS
+        yield "tiling._BARRIER_MICROSECONDS", known, {1: known[1], **measured}
     for row in rows:
         if row.get("what") == "node of a graph" and "value" in row:
             yield "choice.LAUNCH_MICROSECONDS", choice.LAUNCH_MICROSECONDS, round(row["value"], 2)

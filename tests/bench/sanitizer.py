@@ -17,9 +17,10 @@ PROGRAM, TOOLS = "compute-sanitizer", ("racecheck", "memcheck", "synccheck")
 FOUND, SECONDS = 86, 120                          # its exit status if it found something; how long each tool may take
 TESTS = "tests/gpu/test_gpu.py", "tests/gpu/test_gpu_onchip.py"
 # odd sizes, rows that end early or are masked, forward and backward; and 16 bits, in the products and throughout
-SELECTED = ("(against_the_text and odd and float32 and lengths) or (against_the_text and odd and float64 and mask)"
+SELECTED = ("(against_the_plain_code and odd and float32 and lengths)"
+            " or (against_the_plain_code and odd and float64 and mask)"
             " or (modes and odd and fp16) or (storage and float16 and not bfloat16)"
-            " or (gpu_onchip and against_the_text and odd and GRU)")
+            " or (gpu_onchip and against_the_plain_code and odd and GRU)")
 
 
 SMALLEST = ["-m", "tests.bench.smallest"]

@@ -216,10 +216,10 @@ def test_inputs_of_a_model_are_drawn_or_read(capsys, tmp_path):
     status, _, err = run(capsys, "verify", model, "--inputs", given)
     assert status == 2 and "Z: not an input of the model" in err and "X lens" in err
     (tmp_path / "text").write_text("text")
-    for argv, said in (((model, "--inputs", tmp_path / "text"), "cannot be read"),
-                       ((tmp_path / "text",), "is not a valid ONNX model")):
+    for argv, message in (((model, "--inputs", tmp_path / "text"), "cannot be read"),
+                          ((tmp_path / "text",), "is not a valid ONNX model")):
         status, _, err = run(capsys, "verify", *argv)
-        assert status == 2 and said in err and "Traceback" not in err
+        assert status == 2 and message in err and "Traceback" not in err
 
 
 @pytest.mark.parametrize("name", CATALOG)

@@ -1,4 +1,4 @@
-"""The measurements for a CUDA device, run on the CPU with sizes of toys: no time is believed, but that they run is."""
+"""The measurements for a CUDA device run on the CPU with tiny sizes; their times mean nothing."""
 import json
 
 import numpy as np
@@ -8,7 +8,7 @@ import rnnref
 from rnnref.cells import GRU, LSTM
 from tests.bench import device, gpu, gpu_probe, soak
 from tests.kernels.compile_check import Nvrtc, used
-from tests.kernels.faults import planted_text
+from tests.kernels.faults import planted_source
 from tests.kernels.onchip import card
 from tests.shim.double import with_kernels
 from tests.support import blas, stream_capture
@@ -70,7 +70,7 @@ def test_the_soak_names_what_it_draws_and_what_is_wrong():
             assert words.startswith(f"seed {seed}: ") and why is None
             paths.append(path)
         assert set(paths) == {"onchip"}
-        with planted_text("onchip.cu", "p.s.h = rounded<W>(p.s.h);", "p.s.h = 2 * p.s.h;"):
+        with planted_source("onchip.cu", "p.s.h = rounded<W>(p.s.h);", "p.s.h = 2 * p.s.h;"):
             assert "expected" in soak.held(0, largest=9)[2]
 
 
@@ -93,7 +93,7 @@ def test_a_soak_names_its_seeds_first_and_survives_what_a_case_raises(tmp_path, 
 
 
 @pytest.mark.parametrize("what", (device.required, gpu.main, gpu_probe.main, soak.main))
-def test_without_a_device_it_says_so(what, monkeypatch):
+def test_without_a_device_the_reason_is_printed(what, monkeypatch):
     monkeypatch.setattr("sys.argv", ["bench"])
     monkeypatch.setattr(device, "why_none", lambda: "no card")
     with pytest.raises(SystemExit, match="There is no GPU to run this on.\n  no card"):
@@ -106,7 +106,7 @@ def test_without_a_device_it_says_so(what, monkeypatch):
 def test_torch_has_the_same_parameters(cell, kind):
     torch = pytest.importorskip("torch")
     net = gpu.Net(cell, SIZE, kind, np.random.default_rng(0))
-    twin = device.torch_twin(cell, net.p, torch.float32, net.layers, net.both, "cpu")
+    module = device.torch_module(cell, net.p, torch.float32, net.layers, net.both, "cpu")
     x = net.xs
     for k in range(net.layers):
         if net.both:
@@ -114,4 +114,4 @@ def test_torch_has_the_same_parameters(cell, kind):
             x = np.concatenate(ys, -1)
         else:
             x = rnnref.run(cell, net.p[k], x)[0]
-    rnnref.testing.api.assert_close(twin(torch.tensor(net.xs))[0].detach().numpy(), x)
+    rnnref.testing.api.assert_close(module(torch.tensor(net.xs))[0].detach().numpy(), x)

@@ -1,4 +1,4 @@
-"""The decision rule on a grid of sizes, modes and cards, without a device; and what `explain` makes of it."""
+"""The choice of a method on a grid of sizes, modes and cards, without a device; and how `explain` shows it."""
 import itertools
 
 import numpy as np
@@ -50,13 +50,19 @@ def test_what_is_chosen_fits_its_card():
 
 # For an H200: method and blocks, for inference and for training.
 @pytest.mark.parametrize("size, mode, inference, training", (
-    ((1, 1000, 256, 256), "fp32", ("clusters", 16), ("clusters", 16)), ((1, 1000, 256, 256), "bf16", ("clusters", 8), ("clusters", 8)),
-    ((16, 256, 512, 512), "fp32", ("clusters", 16), ("clusters", 16)), ((16, 256, 512, 512), "bf16", ("clusters", 16), ("clusters", 16)),
+    ((1, 1000, 256, 256), "fp32", ("clusters", 16), ("clusters", 16)),
+    ((1, 1000, 256, 256), "bf16", ("clusters", 8), ("clusters", 8)),
+    ((16, 256, 512, 512), "fp32", ("clusters", 16), ("clusters", 16)),
+    ((16, 256, 512, 512), "bf16", ("clusters", 16), ("clusters", 16)),
     ((64, 100, 256, 512), "tf32", ("clusters", 16), ("clusters", 16)),
-    ((64, 512, 512, 1024), "fp32", ("stepped", 0), ("stepped", 0)), ((64, 512, 512, 1024), "tf32", ("groups", 47), ("groups", 47)),
-    ((64, 512, 512, 1024), "bf16", ("groups", 24), ("groups", 24)), ((128, 256, 1024, 1024), "fp32", ("stepped", 0), ("stepped", 0)),
-    ((128, 256, 1024, 1024), "tf32", ("groups", 47), ("stepped", 0)), ((128, 256, 1024, 1024), "bf16", ("groups", 24), ("groups", 24)),
-    ((256, 128, 1024, 2048), "fp32", ("stepped", 0), ("stepped", 0)), ((256, 128, 1024, 2048), "bf16", ("stepped", 0), ("stepped", 0)),
+    ((64, 512, 512, 1024), "fp32", ("stepped", 0), ("stepped", 0)),
+    ((64, 512, 512, 1024), "tf32", ("groups", 47), ("groups", 47)),
+    ((64, 512, 512, 1024), "bf16", ("groups", 24), ("groups", 24)),
+    ((128, 256, 1024, 1024), "fp32", ("stepped", 0), ("stepped", 0)),
+    ((128, 256, 1024, 1024), "tf32", ("groups", 47), ("stepped", 0)),
+    ((128, 256, 1024, 1024), "bf16", ("groups", 24), ("groups", 24)),
+    ((256, 128, 1024, 2048), "fp32", ("stepped", 0), ("stepped", 0)),
+    ((256, 128, 1024, 2048), "bf16", ("stepped", 0), ("stepped", 0)),
 ))
 def test_the_plan_for_an_h200(size, mode, inference, training):
     B, T, I, H = size
@@ -94,7 +100,7 @@ def test_a_stepped_step_takes_at_least_what_its_launches_take_on_the_host():
 
 
 def test_tilings_do_not_depend_on_how_many_steps_there_are():
-    """So tests of ten steps meet those that are measured."""
+    """So tests of ten steps run the tilings that are measured."""
     for problem in GRID:
         if problem.T >= MIN_STEPS:
             assert choose(problem._replace(T=10)).tilings == choose(problem).tilings

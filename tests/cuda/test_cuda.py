@@ -1,4 +1,4 @@
-"""What can be known of the kernels without compiling any: what is refused, how much is launched, what errors say."""
+"""Kernels without compiling any: refusals, sources, structs and geometries of launches, and messages of errors."""
 import re
 import subprocess
 import sys
@@ -24,8 +24,10 @@ class Mine(LSTMRule):
     """A user's rule, which may compute something else."""
 
 
-@pytest.mark.parametrize("rule", (ElmanRule(), GRURule(), LSTMRule(), LSTMRule(peepholes=True, cell_clip=3, coupled="input"),
-                                  rule_kernels.CudaLSTMRule(forget_bias=1.0), rule_kernels.CudaGRURule(), rule_kernels.CudaElmanRule()))
+@pytest.mark.parametrize("rule", (ElmanRule(), GRURule(), LSTMRule(),
+                                  LSTMRule(peepholes=True, cell_clip=3, coupled="input"),
+                                  rule_kernels.CudaLSTMRule(forget_bias=1.0), rule_kernels.CudaGRURule(),
+                                  rule_kernels.CudaElmanRule()))
 def test_what_the_kernels_can_do(rule):
     assert pointwise.refuses(rule) is None
     assert pointwise.kept_shape(rule, (4, 3), 7) == (4, 3, {"SimpleRNN": 1, "GRU": 4, "LSTM": 5}[rule.name], 7)
@@ -33,20 +35,23 @@ def test_what_the_kernels_can_do(rule):
 
 @pytest.mark.parametrize("rule, why", (
     (ElmanRule("relu"), "activation='relu': the kernels of SimpleRNN have tanh only"),
-    (GRURule(gate="hard_sigmoid@keras2"), "gate='hard_sigmoid(alpha=0.2, beta=0.5)': the kernels of GRU have sigmoid only"),
-    (LSTMRule(candidate=get_activation("tanh", clip=1.0)), "candidate='tanh(clip=1)': the kernels of LSTM have tanh only"),
+    (GRURule(gate="hard_sigmoid@keras2"),
+     "gate='hard_sigmoid(alpha=0.2, beta=0.5)': the kernels of GRU have sigmoid only"),
+    (LSTMRule(candidate=get_activation("tanh", clip=1.0)),
+     "candidate='tanh(clip=1)': the kernels of LSTM have tanh only"),
     (LSTMRule(output="linear"), "output='linear': the kernels of LSTM have tanh only"),
     (LayerNormRule(LSTMRule()), "no kernel has been written for LayerNormLSTM"),
     (Mine(), "no kernel has been written for Mine")))
-def test_what_is_refused_is_said(rule, why):
+def test_refusals(rule, why):
     assert pointwise.refuses(rule) == why
     with pytest.raises(NotSupported, match=re.escape(why)):
         pointwise.kept_shape(rule, (4,), 7)
 
 
-def test_the_cell_with_the_reset_before_is_judged_by_its_rule():
+def test_refusals_of_the_gru_with_the_reset_before():
     assert reset_before.refuses(GRUBefore()) is None
-    assert reset_before.refuses(GRUBefore(rule=GRURule(gate="relu"))) == "gate='relu': the kernels of GRU have sigmoid only"
+    why = reset_before.refuses(GRUBefore(rule=GRURule(gate="relu")))
+    assert why == "gate='relu': the kernels of GRU have sigmoid only"
     assert "no kernel has been written for LSTM" in reset_before.refuses(GRUBefore(rule=LSTMRule()))
 
 
@@ -66,13 +71,13 @@ def test_nothing_of_cupy_is_imported():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_source_is_one_text_that_includes_nothing():
+def test_the_source_includes_no_files():
     every = list(kernels())
-    text = source.assemble(every)
-    assert "#include \"" not in text and "#pragma once" not in text
-    assert text.count("struct State {") == text.count("struct Rows {") == 1
+    code = source.assemble(every)
+    assert "#include \"" not in code and "#pragma once" not in code
+    assert code.count("struct State {") == code.count("struct Rows {") == 1
     names = [k.name for k in every]
-    assert len(set(names)) == len(names) == text.count('extern "C"')
+    assert len(set(names)) == len(names) == code.count('extern "C"')
     assert "lstm_input_forward_bfloat16_float" in names and "resetback_half_half" in names
 
 
@@ -87,8 +92,8 @@ def test_a_row_names_what_the_header_has(rule):
     declared = own[:own.index("static constexpr")]
     assert [declared.index(f"{name}") for name, _ in row.fields] == sorted(
         declared.index(f"{name}") for name, _ in row.fields)
-    assert set(row.activations) == {name for name in ("activation", "gate", "candidate", "output")
-                                     if hasattr(rule(), name)}
+    names = "activation", "gate", "candidate", "output"
+    assert set(row.activations) == {name for name in names if hasattr(rule(), name)}
 
 
 def test_structs_are_laid_out_as_c_does():
@@ -114,7 +119,7 @@ def test_every_launch_is_within_every_card(rows, n):
     (((1, 1), (32, 33)), "1056 threads of a block, at most 1024"), (((1,), (1, 1, 65)), "1 to 64"),
     (((1,), (128,), 1 << 20), "bytes of shared memory, at most"), (((1,), (128,), 0, 256), "256 registers of a thread"),
     (((1,), (512,), 0, 129), "129 registers x 512 threads, at most 65536")))
-def test_a_launch_that_cannot_be_is_refused_in_words(given, why):
+def test_launches_beyond_a_card_are_refused(given, why):
     for card in devices.CARDS.values():
         assert why in devices.why_no_launch(card, *given)
     assert devices.why_no_launch(devices.CARDS[90], (1,), (512,), 0, 128) is None
@@ -139,11 +144,11 @@ class OutOfMemoryError(Exception):
 
 
 class DynamicLibNotFoundError(Exception):
-    """Of cuda.pathfinder, by which CuPy 14 finds libraries."""
+    """An error of cuda.pathfinder, by which CuPy 14 finds libraries."""
 
 
-# What CuPy 14.2 raises -> the error that stands in its place, a word of what it says, and of what to do
-SAID = (
+# error of CuPy 14.2 -> the class of the translated error, a word of the cause, a word of the remedy
+TRANSLATIONS = (
     (RuntimeError("CuPy failed to load libnvrtc.so.13: OSError: cannot open"), MissingExtra, "NVRTC", "[ctk]"),
     (DynamicLibNotFoundError('Failure finding "libnvrtc.so.13 or libnvrtc.so.12": No such file'), MissingExtra, "NVRTC",
      "[ctk]"),
@@ -162,12 +167,12 @@ SAID = (
     (CUDARuntimeError("cudaErrorMemoryAllocation: out of memory"), DeviceError, "memory", "recompute"))
 
 
-@pytest.mark.parametrize("raised, kind, what, fix", SAID)
-def test_what_a_card_cannot_do_is_said_with_what_to_do(raised, kind, what, fix):
+@pytest.mark.parametrize("raised, kind, what, fix", TRANSLATIONS)
+def test_errors_of_the_device_have_a_cause_and_a_remedy(raised, kind, what, fix):
     with pytest.raises(kind) as caught, errors.translate_errors("LSTM"):
         raise raised
-    said = str(caught.value)
-    assert said.startswith("LSTM: ") and what in said and fix in said and str(raised)[:40] in said
+    message = str(caught.value)
+    assert message.startswith("LSTM: ") and what in message and fix in message and str(raised)[:40] in message
     assert caught.value.__cause__ is raised
 
 
@@ -190,7 +195,7 @@ def test_arrays_must_be_on_the_current_gpu(cupy, monkeypatch):
         pointwise.forward(GRURule(), {}, on, on, GRURule.State(on[:, :4]))
 
 
-def test_a_cupy_without_a_compiler_runs_the_text_and_says_so(cupy, monkeypatch):
+def test_a_cupy_without_a_compiler_runs_the_plain_code(cupy, monkeypatch):
     x = cupy.zeros((2, 3, 4), "float32")
     assert "LSTM: this CuPy compiles no kernels: it has no RawModule" in rnnref.explain(rnnref.cells.LSTM(), x)
     cell, one = rnnref.cells.LSTM(), np.random.default_rng(0)

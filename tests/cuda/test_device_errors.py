@@ -1,4 +1,4 @@
-"""What goes wrong on a card in the middle of a run, with errors that are named and worded as CuPy's."""
+"""Errors of the device during a run, with the names and messages of CuPy's."""
 import numpy as np
 import pytest
 
@@ -37,7 +37,7 @@ def test_a_product_that_fails(cell, raised, kind, fix):
 
 
 @pytest.mark.parametrize("raised, kind, fix", FAULTS[:2])
-def test_an_array_that_cannot_be_made_on_the_way_back(raised, kind, fix, cupy, monkeypatch):
+def test_an_allocation_that_fails_on_the_way_back(raised, kind, fix, cupy, monkeypatch):
     cell = LSTM()
     p = rnnref.init.parameters(cell, 3, 4, np.random.default_rng(0))
     p, x = rnnref.to("gpu", (p, np.ones((5, 2, 3), "float32")))
@@ -51,7 +51,7 @@ def test_an_array_that_cannot_be_made_on_the_way_back(raised, kind, fix, cupy, m
     assert fix in str(caught.value)
 
 
-def test_what_is_not_about_the_card_stays_as_it_is(cupy):
+def test_other_errors_stay_as_they_are(cupy):
     cell = LSTM()
     p = rnnref.to("gpu", rnnref.init.parameters(cell, 3, 4, np.random.default_rng(0)))
     with pytest.raises(rnnref.ShapeError):

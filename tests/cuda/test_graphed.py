@@ -1,4 +1,4 @@
-"""Tier 1 as CUDA graphs, on the CPU: tests/graphs.py plays capture and cuBLAS, the kernels run for real."""
+"""The graphed path on the CPU: real kernels, doubles of capture and cuBLAS (tests/support/stream_capture.py)."""
 import gc
 from dataclasses import replace
 
@@ -14,15 +14,14 @@ from rnnref.cuda_loops.cublas import why_no_capture
 from rnnref.loops.plan import Call
 from rnnref.loops.run import run, run_back
 from rnnref.testing.api import assert_close, assert_same, draw_case
-from rnnref.testing.case import PLAIN, Trial, masking_options
+from rnnref.testing.case import PLAIN, Trial
 from rnnref.testing.laws import check_law
 from rnnref.tree import map_structure, to
 from tests.shim.double import with_kernels
 from tests.support import blas, stream_capture, strict
 from tests.support.cases import CELLS, B, I, T, U, case
+from tests.support.graph_runs import GRAPHED, STEPPED, WAYS, draw_arguments, run_both_ways
 
-WAYS = masking_options((T, B))
-GRAPHED, STEPPED = ({"paths": (path, "bidirectional")} for path in ("graphed", "stepped"))
 LAWS = 1, 3, 4, 5, 6, 7, 8, 9
 NAMES = ("LSTM", "LSTM, peepholes", "LSTM, recurrent bias", "GRU", "SimpleRNN tanh", "GRU before",
          "LSTM, projection clip")
@@ -30,16 +29,9 @@ NAMES = ("LSTM", "LSTM, peepholes", "LSTM, recurrent bias", "GRU", "SimpleRNN ta
 pytestmark = pytest.mark.kernels
 
 
-@pytest.fixture
-def seen():
-    """A double of a card with capture: what happened on it."""
-    with with_kernels(), blas.install(), stream_capture.install() as seen:
-        yield seen
-
-
 class Graphed(Trial):
-    """The text and graphs, and nothing else."""
-    choices = {"text": PLAIN, "graphs": GRAPHED}
+    """The plain code and graphs alone."""
+    choices = {"plain": PLAIN, "graphs": GRAPHED}
 
 
 @pytest.mark.parametrize("where, reverse", (("everywhere", False), ("everywhere", True), ("lengths", True),
@@ -65,44 +57,30 @@ def test_two_directions(seen):
     assert seen.log.count(("launch", 0)) >= 4
 
 
-def given(name, dtype="float32", seed=0):
-    """A cell and arguments on the card."""
-    one, rng = case(name), np.random.default_rng(seed)
-    drawn = map_structure(lambda a: rng.normal(size=a.shape).astype(dtype), (one.p, one.xs, one.s))
-    if np.dtype(dtype).itemsize == 2:
-        drawn = *drawn[:2], one.cell.zeros(B, U, dtype=dtype)
-    return one.cell, *to("gpu", drawn)
-
-
-def results(args, where="everywhere", keep=True, **choice):
-    """Results and gradients in main memory."""
-    ys, new, tape = run(*args, **to("gpu", WAYS[where]), keep=keep, **choice)
-    return to("cpu", (ys, new)), to("cpu", run_back(tape, ys, new)) if keep else None
-
-
 @pytest.mark.parametrize("where, reverse", (("everywhere", False), ("lengths", True)))
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_bit_is_that_of_the_stepped_path(name, mode, where, reverse, seen):
     for keep in (True, False):
-        got, want = (results(given(name), where, keep, reverse=reverse, mode=mode, **c) for c in (GRAPHED, STEPPED))
+        got, want = (run_both_ways(draw_arguments(name), where, keep, reverse=reverse, mode=mode, **c)
+                     for c in (GRAPHED, STEPPED))
         assert_same(got, want)
 
 
 @pytest.mark.parametrize("dtype", ("float64", "float16", blas.ml_dtypes.bfloat16))
 @pytest.mark.parametrize("name", NAMES)
 def test_dtypes(name, dtype, seen):
-    assert_same(*(results(given(name, dtype), "lengths", **c) for c in (GRAPHED, STEPPED)))
+    assert_same(*(run_both_ways(draw_arguments(name, dtype), "lengths", **c) for c in (GRAPHED, STEPPED)))
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_kind_is_recorded_once(name, seen, monkeypatch):
+def test_a_kind_of_sequence_is_captured_once(name, seen, monkeypatch):
     """Whatever the weights, inputs, lengths and gradients are: they are copied in."""
-    recorded, ran = [], graphed.capture_graph
-    monkeypatch.setattr(graphed, "capture_graph", lambda *args: recorded.append(ran(*args)) or recorded[-1])
+    captured, capture = [], graphed.capture_graph
+    monkeypatch.setattr(graphed, "capture_graph", lambda *args: captured.append(capture(*args)) or captured[-1])
     masks = [WAYS[where]["mask"] for where in ("holes", "left")]
     for seed, mask in enumerate(masks):
-        cell, p, xs, s = given(name, seed=seed)
+        cell, p, xs, s = draw_arguments(name, seed=seed)
         for _ in range(2):
             got, want = (run(cell, p, xs, s, mask=to("gpu", mask), **c) for c in (GRAPHED, STEPPED))
             for path in (got, want):
@@ -111,24 +89,24 @@ def test_a_kind_is_recorded_once(name, seen, monkeypatch):
             for a in p.values():
                 a *= 0.5                          # as an optimiser does
             del got, path                         # the tape
-    assert len(recorded) == 2
+    assert len(captured) == 2
     each = 4 if name in ("GRU before", "LSTM, projection clip") else 2
-    assert len(recorded[0].nodes) == each * T + (name == "GRU") and len(recorded[1].nodes) == each * T
+    assert len(captured[0].nodes) == each * T + (name == "GRU") and len(captured[1].nodes) == each * T
 
 
 def test_the_host_launches_once_each_way(seen, monkeypatch):
-    args = given("LSTM")
-    results(args, **GRAPHED)
+    args = draw_arguments("LSTM")
+    run_both_ways(args, **GRAPHED)
     seen.log.clear()
-    monkeypatch.setattr(step_launches, "StepLaunches", None)                    # nothing is looked at again
-    results(args, **GRAPHED)
+    monkeypatch.setattr(step_launches, "StepLaunches", None)                    # no argument is checked again
+    run_both_ways(args, **GRAPHED)
     assert seen.log == [("launch", 0)] * 2
 
 
 @pytest.mark.parametrize("where", WAYS)
 def test_nothing_crosses_the_bus(where, seen):
-    args, options = given("LSTM, peepholes"), to("gpu", WAYS[where])
-    for _ in range(2):                            # recording, and again
+    args, options = draw_arguments("LSTM, peepholes"), to("gpu", WAYS[where])
+    for _ in range(2):                            # with the capture, and without
         strict.counts.clear()
         ys, new, tape = run(*args, **options, **GRAPHED)
         run_back(tape, ys, new)
@@ -136,8 +114,8 @@ def test_nothing_crosses_the_bus(where, seen):
 
 
 def test_two_tapes_at_once(seen):
-    one, other = given("LSTM"), given("LSTM", seed=1)
-    want = [results(args, **STEPPED) for args in (one, other)]
+    one, other = draw_arguments("LSTM"), draw_arguments("LSTM", seed=1)
+    want = [run_both_ways(args, **STEPPED) for args in (one, other)]
     for _ in range(2):
         tapes = [run(*args, **GRAPHED) for args in (one, other)]
         for k in (1, 0, 1):                       # in any order, and again
@@ -148,29 +126,29 @@ def test_two_tapes_at_once(seen):
     assert len(graphed.POOL.idle) == 2
 
 
-def test_what_a_tape_gave_stays(seen):
-    ys, new, tape = run(*given("GRU"), **GRAPHED)
+def test_results_outlive_their_tape(seen):
+    ys, new, tape = run(*draw_arguments("GRU"), **GRAPHED)
     out = ys, new, run_back(tape, ys, new), tape.kept(2)
     before = to("cpu", out)
-    text = run(*given("GRU"), **PLAIN)[2]
-    assert_close(before[3], to("cpu", text.kept(2)), "path")
+    plain = run(*draw_arguments("GRU"), **PLAIN)[2]
+    assert_close(before[3], to("cpu", plain.kept(2)), "path")
     del tape
-    results(given("GRU", seed=1), **GRAPHED)
+    run_both_ways(draw_arguments("GRU", seed=1), **GRAPHED)
     assert_same(to("cpu", out), before)
 
 
-def test_a_set_goes_back_when_its_tape_is_dropped(seen):
+def test_a_loop_is_returned_when_its_tape_is_freed(seen):
     gc.collect()
-    gc.disable()                                  # at once, not when somebody looks for cycles
+    gc.disable()                                  # freed at once, without the search for cycles
     try:
-        tape = run(*given("LSTM"), **GRAPHED)[2]
+        tape = run(*draw_arguments("LSTM"), **GRAPHED)[2]
         assert not graphed.POOL.idle
         loop = tape.tape.loop
         del tape
         assert graphed.POOL.idle == [loop]
-        tape = run(*given("LSTM", seed=1), **GRAPHED)[2]
+        tape = run(*draw_arguments("LSTM", seed=1), **GRAPHED)[2]
         assert tape.tape.loop is loop and not graphed.POOL.idle
-        run(*given("LSTM"), keep=False, **GRAPHED)
+        run(*draw_arguments("LSTM"), keep=False, **GRAPHED)
         assert [loop.key.keep for loop in graphed.POOL.idle] == [False]
     finally:
         gc.enable()
@@ -178,7 +156,7 @@ def test_a_set_goes_back_when_its_tape_is_dropped(seen):
 
 def test_the_pool_is_bounded(seen, monkeypatch):
     monkeypatch.setattr(graphed.POOL, "capacity", 2)
-    cell, p, xs, s = given("LSTM")
+    cell, p, xs, s = draw_arguments("LSTM")
     for steps in (3, 4, 5, 3, 6):
         run(cell, p, xs[:steps], s, keep=False, **GRAPHED)
         assert len(graphed.POOL.idle) <= 2
@@ -187,18 +165,19 @@ def test_the_pool_is_bounded(seen, monkeypatch):
     assert not graphed.POOL.idle
     gc.collect()
     stream_capture.forget(graphed.cublas, graphed)
-    assert seen.destroyed == seen.handles == [4096]                   # nothing holds on to cuBLAS either
+    assert seen.destroyed == seen.handles == [4096]                   # nor is cuBLAS held
 
 
-def test_what_is_recorded_apart():
-    """Everything that changes the work is in the key."""
+def test_the_key_of_a_loop():
+    """All that changes the captured work is in the key."""
     with with_kernels(), blas.install(), stream_capture.install():
-        cell, p, xs, s = given("LSTM")
+        cell, p, xs, s = draw_arguments("LSTM")
         mask = to("gpu", WAYS["holes"]["mask"])
         calls = [((cell, p, xs, s), {}), ((cell, p, xs, s), {"reverse": True}), ((cell, p, xs, s), {"mask": mask}),
                  ((cell, p, xs[:2], s), {}), ((cell, p, xs[:, :2], map_structure(lambda a: a[:2], s)), {}),
                  ((LSTM(forget_bias=0.5), p, xs, s), {}), ((cell, p, xs, s), {"mode": "tf32"}),
-                 ((cell, p, xs, s), {"keep": False}), ((cell, *map_structure(lambda a: a.astype("f8"), (p, xs, s))), {}),
+                 ((cell, p, xs, s), {"keep": False}),
+                 ((cell, *map_structure(lambda a: a.astype("f8"), (p, xs, s))), {}),
                  ((cell, p, xs, s), {"kernels": False})]
         tapes = [run(*args, **options, **GRAPHED) for args, options in calls for _ in range(2)]
         assert_same(*(to("cpu", run(*calls[-1][0], **calls[-1][1], **c)[:2]) for c in (GRAPHED, STEPPED)))
@@ -211,14 +190,14 @@ def test_as_many_outputs_of_more_units(seen):
     for units in (U, U + 2):
         one = draw_case(LSTM(projection=2), n_in=I, units=units, steps=T, batch=B)
         args = one.cell, *to("gpu", (one.p, one.xs, one.s))
-        assert_same(*(results(args, **choice) for choice in (GRAPHED, STEPPED)))
+        assert_same(*(run_both_ways(args, **choice) for choice in (GRAPHED, STEPPED)))
 
 
 def test_streams(seen):
-    """A set belongs to a stream.  The way back on another waits for what that has, and lets it wait."""
+    """A loop belongs to a stream.  The way back on another stream waits for its work, and it for the way back."""
     import cupy
-    args, one = given("LSTM"), cupy.cuda.Stream()
-    want = results(args, **STEPPED)
+    args, one = draw_arguments("LSTM"), cupy.cuda.Stream()
+    want = run_both_ways(args, **STEPPED)
     with one:
         ys, new, tape = run(*args, **GRAPHED)
     seen.log.clear()
@@ -232,9 +211,10 @@ def test_streams(seen):
         assert run(*args, **GRAPHED)[2].tape.loop is loop
         run(*args, keep=False, **GRAPHED)
     # one workspace for all graphs of a stream
-    rooms = [(loop.stream.ptr, g.workspace) for loop in graphed.POOL.idle for g in (loop.forward_graph, loop.backward_graph) if g]
-    assert [stream for stream, _ in rooms] == [0, one.ptr, one.ptr, one.ptr]
-    assert len(set(rooms)) == len({room for _, room in rooms}) == 2
+    workspaces = [(loop.stream.ptr, graph.workspace) for loop in graphed.POOL.idle
+                  for graph in (loop.forward_graph, loop.backward_graph) if graph]
+    assert [stream for stream, _ in workspaces] == [0, one.ptr, one.ptr, one.ptr]
+    assert len(set(workspaces)) == len({workspace for _, workspace in workspaces}) == 2
 
 
 def test_the_default_stream_of_each_thread_is_refused(seen):
@@ -242,19 +222,19 @@ def test_the_default_stream_of_each_thread_is_refused(seen):
     stream = cupy.cuda.Stream()
     stream.ptr = 2
     with stream, pytest.raises(rnnref.NotSupported, match="another in every thread"):
-        run(*given("LSTM"), **GRAPHED)
+        run(*draw_arguments("LSTM"), **GRAPHED)
 
 
 def test_it_runs_only_when_asked_for(seen):
-    cell, p, xs, s = given("LSTM")
+    cell, p, xs, s = draw_arguments("LSTM")
     assert "graphed" not in rnnref.explain(cell, xs)
     assert rnnref.explain(cell, xs, **GRAPHED).splitlines()[:2] == [
         "graphed: runs", "on the GPU: products and kernels, step by step, launched as one CUDA graph"]
     with pytest.raises(rnnref.NotSupported, match="no kernel has been written for LayerNormLSTM"):
-        run(*given("LSTM on a norm of the sum"), paths=("graphed",))
+        run(*draw_arguments("LSTM on a norm of the sum"), paths=("graphed",))
 
 
-def test_what_is_taken(seen):
+def test_refusals_are_those_of_the_stepped_path(seen):
     for name, (cell, extra) in CELLS.items():
         call = Call("cupy", (T, B, I), np.dtype("float32"), extra=extra)
         assert graphed.refuses(cell, call) == stepped.refuses(cell, call)

@@ -1,4 +1,4 @@
-"""The map in groups on the GPU, on the CPU: a product for each group, in the mode that was asked for."""
+"""The grouped map of the GPU, run on the CPU: a product for each group, in the mode of the call."""
 from dataclasses import replace
 
 import numpy as np
@@ -41,9 +41,9 @@ def test_laws(name, where, reverse, kernels):
 @pytest.mark.parametrize("groups, blocks, i, o, lead", ((1, 1, 3, 2, (4,)), (2, 4, 2, 3, (5, 3)), (3, 1, 4, 2, (1,)),
                                                         (2, 3, 1, 1, (2, 1)), (2, 2, 3, 2, (0,))))
 @pytest.mark.parametrize("dtype", ("float64", "float32", "float16"))
-def test_the_map_is_its_text(groups, blocks, i, o, lead, dtype, kernels):
+def test_the_map_computes_its_plain_map(groups, blocks, i, o, lead, dtype, kernels):
     rng = np.random.default_rng(0)
-    text, twin = Grouped("W", "b", groups, blocks), CudaGrouped("W", "b", groups, blocks)
+    plain, kernel = Grouped("W", "b", groups, blocks), CudaGrouped("W", "b", groups, blocks)
     G = groups * blocks * o
     p = {"W": rng.normal(size=(groups, i, blocks * o)).astype(dtype), "b": rng.normal(size=G).astype(dtype)}
     x, da = (rng.normal(size=(*lead, n)).astype(dtype) for n in (groups * i, G))
@@ -51,16 +51,16 @@ def test_the_map_is_its_text(groups, blocks, i, o, lead, dtype, kernels):
     def outcome(m, p, x, da):
         a, kept = m.forward(p, x)
         return a, m.backward_x(p, kept, da), m.backward_p(p, kept, da)
-    assert_close(to("cpu", outcome(twin, *to("gpu", (p, x, da)))), outcome(text, p, x, da), "path",
+    assert_close(to("cpu", outcome(kernel, *to("gpu", (p, x, da)))), outcome(plain, p, x, da), "path",
                  arithmetic=dtype)
     # inputs that are views of something larger
     wide = to("gpu", np.concatenate([x, x], -1))[..., :groups * i]
-    assert_close(to("cpu", twin.forward(to("gpu", p), wide)[0]), text.forward(p, x)[0], "path", arithmetic=dtype)
+    assert_close(to("cpu", kernel.forward(to("gpu", p), wide)[0]), plain.forward(p, x)[0], "path", arithmetic=dtype)
 
 
 @pytest.mark.parametrize("mode, arithmetic", (("tf32", "tf32"), ("fp16", "float16"), ("bf16", "bfloat16")))
 def test_modes(mode, arithmetic, kernels):
-    """Near the float32 result, at a distance that says that the mode was in force, in every product."""
+    """Near the float32 result, far enough from it to show that the mode was in force, in every product."""
     one = case("GLSTM")
     p, xs, s = ({k: a.astype("float32") for k, a in one.p.items()}, one.xs.astype("float32"),
                 type(one.s)(*(a.astype("float32") for a in one.s)))
@@ -78,10 +78,10 @@ def test_modes(mode, arithmetic, kernels):
     assert_close(got[1], want[1], "gradient", arithmetic=arithmetic)
 
 
-def test_what_runs_is_said(kernels):
+def test_explain(kernels):
     call = Call("cupy", (T, B, 4), np.dtype("float32"), sm=90, units=6)
-    said = rnnref.explain(GLSTM(groups=2), call, mode="tf32").splitlines()
-    assert "Grouped: cuBLAS product" in said and "hoisted: runs" in said
-    assert "stepped: the map Grouped is not a matrix product" in said
+    notes = rnnref.explain(GLSTM(groups=2), call, mode="tf32").splitlines()
+    assert "Grouped: cuBLAS product" in notes and "hoisted: runs" in notes
+    assert "stepped: the map Grouped is not a matrix product" in notes
     made = plan(GLSTM(groups=2), call, mode="tf32").cell
     assert made.inputs == CudaGrouped("W", "b", 2, 4, "tf32") and made.recurrent == CudaGrouped("R", None, 2, 4, "tf32")

@@ -1,4 +1,4 @@
-"""The headers as plain C++, bit by bit against NumPy; and that the check of what NVRTC makes of kernels can fail."""
+"""The headers as plain C++, bit by bit against NumPy; and faults that the check of compiled kernels must find."""
 import ctypes
 
 import numpy as np
@@ -7,7 +7,7 @@ import pytest
 from rnnref.check.tolerance import tolerance
 from rnnref.cuda import devices, source
 from tests.kernels.compile_check import check
-from tests.kernels.faults import planted_text
+from tests.kernels.faults import planted_source
 from tests.kernels.instances import dtype, kernels, wholes
 from tests.shim.hostsim import built
 
@@ -45,7 +45,7 @@ def by(f, a, dtype):
 
 
 def bits(a):
-    """NaN is NaN, whatever it carries along."""
+    """The bits of a float; all NaN are one."""
     return np.where(np.isnan(a), 0, a.view(f"u{a.itemsize}"))
 
 
@@ -104,11 +104,11 @@ def test_without_a_fault_nothing_is_wrong():
     assert wrong == [] and all(0 < n <= 64 for row in table.values() for n in row.values())
 
 
-@pytest.mark.parametrize("file, old, new, says", FAULTS)
-def test_the_check_sees(file, old, new, says):
-    with planted_text(file, old, new):
+@pytest.mark.parametrize("file, old, new, message", FAULTS)
+def test_the_check_sees(file, old, new, message):
+    with planted_source(file, old, new):
         wrong = check([90], elman())[1]
-    assert len(wrong) == 1 and says in wrong[0] and wrong[0].startswith("sm_90 elman_backward_float_float: ")
+    assert len(wrong) == 1 and message in wrong[0] and wrong[0].startswith("sm_90 elman_backward_float_float: ")
 
 
 MANY = """
@@ -124,7 +124,7 @@ rule.recall("""
 def test_the_check_sees_spilled_registers(monkeypatch):
     monkeypatch.setattr(source, "THREADS", 1024)  # which leaves 64 registers for each
     wide = [k for k in kernels((("float64", "float64"),)) if k.name == "elman_backward_double_double"]
-    with planted_text("pointwise.cu", "rule.recall(", MANY):
+    with planted_source("pointwise.cu", "rule.recall(", MANY):
         assert any("spilled registers" in why for why in check([90], wide)[1])
 
 
@@ -135,8 +135,8 @@ def one_whole(sm):
 def test_whole_sequences_are_checked_as_they_are_launched(monkeypatch):
     table, wrong = check([90], [], one_whole)
     assert wrong == [] and len(table) == 1
-    with planted_text("onchip.cu", "if (p.dead) return;\n    A r[G];", "A r[G]; volatile A far[300]; far[0] = 0; "
-                      "for (int q = 0; q < 300; q++) far[q] = q; p.x[0] += far[to.n];"):
+    with planted_source("onchip.cu", "if (p.dead) return;\n    A r[G];", "A r[G]; volatile A far[300]; far[0] = 0; "
+                        "for (int q = 0; q < 300; q++) far[q] = q; p.x[0] += far[to.n];"):
         monkeypatch.setattr("tests.kernels.compile_check.count_shared_bytes", lambda t, task: 1 << 20)
         wrong = check([90], [], lambda sm: [found for found in wholes(sm) if "elman_ahead_fma" in found[0].name][:1])[1]
     assert len(wrong) == 2 and "bytes of stack" in wrong[0] and "1048576 bytes of shared memory, at most" in wrong[1]

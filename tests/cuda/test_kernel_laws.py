@@ -36,7 +36,7 @@ def runs_with_kernels(trial):
 
 
 def by_kernels(thing):
-    """Whether a rule, or a cell, that the kernels can do is anywhere inside: found here without asking `plan`."""
+    """True if it holds a rule or a cell that has a kernel, at any depth; found here without `plan`."""
     if isinstance(thing, tuple):
         return any(map(by_kernels, thing))
     if type(thing) is GRUBefore:
@@ -52,7 +52,7 @@ COMMON = ("SimpleRNN tanh", "LSTM", "LSTM, peepholes", "LSTM, projection", "GRU"
 WITH_LENGTHS, WITH_HOLES = [(name, *SETTINGS[0]) for name in BY_KERNELS], [(name, *SETTINGS[1]) for name in COMMON]
 
 
-def test_the_cells_that_everybody_uses_are_among_them():
+def test_common_cells_have_kernels():
     assert set(COMMON) <= set(BY_KERNELS)
 
 
@@ -77,10 +77,10 @@ def test_nothing_crosses_the_bus(name):
         ys, new, tape = run(one.cell, *args[:3], extra=args[3], lengths=args[4], mask=args[5], **choice)
         grads = run_back(tape, dys, dnew)
         assert not strict.counts
-        reverse, padding, text = choice.get("reverse", False), choice.get("padding", "zero"), PLAIN | {
-            k: v for k, v in choice.items() if k == "recompute"}
+        reverse, padding = choice.get("reverse", False), choice.get("padding", "zero")
+        options = PLAIN | {k: v for k, v in choice.items() if k == "recompute"}
         plain = replace(one, reverse=reverse, padding=padding)
-        out, tape = plain.run(**text)
+        out, tape = plain.run(**options)
         assert_close(to("cpu", (ys, new)), out, "path")
         assert_close(to("cpu", grads), plain.run_back(tape, d), "path")
 
@@ -88,7 +88,7 @@ def test_nothing_crosses_the_bus(name):
 @pytest.mark.parametrize("dtype", ("float32", "float16", "bfloat16"))
 @pytest.mark.parametrize("name", ("LSTM, peepholes", "GRU", "GRU before", "SimpleRNN tanh"))
 def test_storage(name, dtype):
-    """In fewer bits: the kernels against the text in the same storage."""
+    """In fewer bits: the kernels against the plain code in the same storage."""
     if dtype == "bfloat16":
         import ml_dtypes
         dtype = ml_dtypes.bfloat16
@@ -96,13 +96,13 @@ def test_storage(name, dtype):
     p, xs, s = map_structure(lambda a: a.astype(dtype), (one.p, one.xs, one.s))
     s = map_structure(lambda a, like: a.astype(like.dtype), s, one.cell.zeros(1, 1, dtype=dtype))
     ys, new, tape = run(one.cell, *to("gpu", (p, xs, s)))
-    text, tnew, plain = run(one.cell, p, xs, s, **PLAIN)
-    dys, dnew = np.ones_like(text), map_structure(np.ones_like, tnew)
-    assert_close(to("cpu", (ys, new)), (text, tnew), "path")
+    plain_ys, plain_new, plain = run(one.cell, p, xs, s, **PLAIN)
+    dys, dnew = np.ones_like(plain_ys), map_structure(np.ones_like, plain_new)
+    assert_close(to("cpu", (ys, new)), (plain_ys, plain_new), "path")
     assert_close(to("cpu", run_back(tape, *to("gpu", (dys, dnew)))), run_back(plain, dys, dnew), "gradient")
 
 
-def test_what_runs_is_said(cupy, monkeypatch):
+def test_explain(cupy, monkeypatch):
     x = cupy.zeros((2, 3, 4), "float32")
     assert "LSTM: CUDA kernel" in explain(LSTM(), x)
     assert "GRU: CUDA kernel" in explain(GRU(reset="before"), x)

@@ -1,4 +1,4 @@
-"""Every kernel of one step on the CPU, by the host shim, against the plain text of its rule."""
+"""Every kernel of one step on the CPU, by the host shim, against the plain rule."""
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -9,7 +9,7 @@ from rnnref.errors import DtypeError, NotSupported, ShapeError
 from rnnref.testing.assertions import assert_same
 from rnnref.tree import apply_mask, map_structure, to
 from tests.kernels.instances import TYPES, dtype
-from tests.kernels.steps import RULES, assert_near, bits, by_kernel, by_text, cast_to, draw_step, in_place
+from tests.kernels.steps import RULES, assert_near, bits, by_kernel, by_plain, cast_to, draw_step, in_place
 from tests.shim.double import with_kernels
 from tests.support import strict
 
@@ -32,10 +32,10 @@ def near(step, got, want, name):
 @pytest.mark.parametrize("live", (None, 0.5))
 @pytest.mark.parametrize("W", FULL)
 @pytest.mark.parametrize("rule", RULES)
-def test_a_step_is_that_of_the_text(cupy, rule, W, live):
+def test_a_step_is_that_of_the_plain_rule(cupy, rule, W, live):
     for lead, n in (((1,), 1), ((5,), 7), ((2, 3), 33), ((3,), 200)):
         step = draw_step(RULES[rule], lead, n, W, live=live)
-        near(step, by_kernel(step), by_text(step), W)
+        near(step, by_kernel(step), by_plain(step), W)
 
 
 @settings(max_examples=40)
@@ -44,7 +44,7 @@ def test_a_step_is_that_of_the_text(cupy, rule, W, live):
 def test_drawn_steps(rule, lead, n, W, live, seed):
     with with_kernels():
         step = draw_step(RULES[rule], tuple(lead), n, W, seed, live)
-        near(step, by_kernel(step), by_text(step, wider=True), W)
+        near(step, by_kernel(step), by_plain(step, wider=True), W)
 
 
 @pytest.mark.parametrize("rule", ("Elman", "GRU", "LSTM, everything"))
@@ -117,7 +117,8 @@ def test_dead_rows_are_not_read_and_give_what_they_had(cupy, rule):
     assert dead.any() and step.live.any()
     assert_same(map_structure(lambda a: a[dead], new), map_structure(lambda a: a[dead], step.s))
     assert_same(map_structure(lambda a: a[dead], ds), map_structure(lambda a: a[dead], step.dnew))
-    assert_same(map_structure(lambda a: a[dead], (y, dax, dah, dp)), map_structure(lambda a: 0 * a[dead], (y, dax, dah, dp)))
+    results = map_structure(lambda a: a[dead], (y, dax, dah, dp))
+    assert_same(results, map_structure(lambda a: 0 * a, results))
 
 
 def on_device(step):
@@ -125,7 +126,7 @@ def on_device(step):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_results_go_where_the_caller_says_and_nothing_is_made(cupy, rule, monkeypatch):
+def test_results_go_to_out_and_nothing_is_allocated(cupy, rule, monkeypatch):
     step = draw_step(RULES[rule], live=0.7)
     want, rule, (*lead, n) = by_kernel(step), step.rule, step.dy.shape
     p, ax, ah, s, dy, dnew, live = on_device(step)
@@ -162,7 +163,7 @@ def test_a_result_may_overwrite_what_it_comes_from(cupy, rule, live):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_arguments_with_gaps_and_named_tuples_taken_apart(cupy, rule):
+def test_arguments_that_are_not_contiguous(cupy, rule):
     step = draw_step(RULES[rule], (4, 3), 6, live=0.7)
     want = by_kernel(step)
     p, ax, ah, s, dy, dnew, live = on_device(step)
@@ -178,10 +179,10 @@ def test_arguments_with_gaps_and_named_tuples_taken_apart(cupy, rule):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_nothing_given_is_zero(cupy, rule):
+def test_none_is_zero(cupy, rule):
     step = draw_step(RULES[rule])
     if step.rule.is_additive:
-        none = by_text(step._replace(ah=np.zeros_like(step.ah)))[0]
+        none = by_plain(step._replace(ah=np.zeros_like(step.ah)))[0]
         p, ax, _, s, *_ = on_device(step)
         for ah in (0, None):
             assert_near(to("cpu", pointwise.forward(step.rule, p, ax, ah, s)), none, "float32")
@@ -191,14 +192,14 @@ def test_nothing_given_is_zero(cupy, rule):
     assert_same(to("cpu", pointwise.backward(step.rule, p, kept, None, nothing)), by_kernel(zero)[1])
 
 
-def test_rows_of_space_share_what_their_row_of_the_batch_is(cupy):
+def test_places_share_the_mask_of_their_row(cupy):
     step = draw_step(RULES["LSTM, peepholes"], (3, 2, 4), 5)
     live = np.array([True, False, True])
     whole = by_kernel(step._replace(live=np.broadcast_to(live[:, None, None], (3, 2, 4)).copy()))
     assert_same(by_kernel(step._replace(live=live)), whole)
 
 
-def test_what_does_not_fit_is_an_error_before_any_launch(cupy):
+def test_arguments_that_do_not_fit_raise_before_any_launch(cupy):
     step = draw_step(RULES["LSTM, peepholes"])
     p, ax, ah, s, dy, dnew, live = on_device(step)
     rule, kept = step.rule, pointwise.forward(step.rule, p, ax, ah, s)[2]
@@ -237,7 +238,7 @@ def test_a_gru_with_the_reset_before_the_product(cupy, W, S, live):
     dax = reset_before.renew_backward(kept, at["h"], at["dy"], at["dh"], at["live"], send)
     dh0 = reset_before.reset_backward(kept, at["h"], at["dy"], at["dh"], at["drh"], dax, at["live"])
     got = to("cpu", (rh, y, new, dax, *reset_before.split_gates(dax), dh0))
-    want = before_by_text(*(a.astype(A) for a in (ax, ag, an, h, dy, dh, drh)), rows)
+    want = before_by_numpy(*(a.astype(A) for a in (ax, ag, an, h, dy, dh, drh)), rows)
     if W == S == A:
         assert_near(got[:3], want[:3], A)
         assert_near(got[3:], want[3:], A, given=(dy, dh, drh))
@@ -246,7 +247,7 @@ def test_a_gru_with_the_reset_before_the_product(cupy, W, S, live):
             assert abs(a.astype("float64") - b).max() <= 2 * np.spacing(abs(b).max().astype(a.dtype)).astype("float64")
 
 
-def before_by_text(ax, ag, an, h, dy, dh, drh, live):
+def before_by_numpy(ax, ag, an, h, dy, dh, drh, live):
     """The lines of cells/gru_before.py between its products."""
     sigmoid = RULES["GRU"].gate
     (xr, xz, xn), (hr, hz) = np.split(ax, 3, -1), np.split(ag, 2, -1)

@@ -1,4 +1,4 @@
-"""How many clusters run at once: what the driver is asked, on a double of it, and what the plan makes of its answer."""
+"""How many clusters run at once: calls of the driver, on a double of it, and the effect of its answer on the plan."""
 import struct
 import types
 from ctypes import c_char, c_int
@@ -23,20 +23,20 @@ class Driver:
     """libcuda, read by the layout of cuda.h: CUlaunchConfig has 56 bytes, CUlaunchAttribute 72."""
 
     def __init__(self, answers):
-        self.answers, self.asked = answers, []
+        self.answers, self.calls = answers, []
 
-    def cuOccupancyMaxActiveClusters(self, found, function, config):
+    def cuOccupancyMaxActiveClusters(self, result, function, config):
         *grid, shared = struct.unpack("7I", (c_char * 28).from_buffer(config._obj).raw)
         stream, where, count = struct.unpack_from("QQI", (c_char * 56).from_buffer(config._obj).raw, 32)
         kind, x, y, z = struct.unpack_from("i4x3I", (c_char * 72).from_address(where).raw)
         assert (stream, count, kind, y, z, grid) == (0, 1, 4, 1, 1, [x, 1, 1, 256, 1, 1])
-        self.asked.append((function.value, shared, x))
-        found._obj.value = c_int(self.answers[x] if self.answers[x] < 900 else 0).value
+        self.calls.append((function.value, shared, x))
+        result._obj.value = c_int(self.answers[x] if self.answers[x] < 900 else 0).value
         return 0 if self.answers[x] < 900 else self.answers[x]
 
 
 class Device:
-    """The card, as far as it is asked: a context, and its compute capability."""
+    """A double of a device: a context, and its compute capability."""
     compute_capability = "90"
     entered = 0
 
@@ -48,7 +48,7 @@ class Device:
 
 
 class Function:
-    """A kernel with what it was allowed."""
+    """A double of a kernel, with the attributes that it is given."""
     max_dynamic_shared_size_bytes = 48 << 10
     kernel = types.SimpleNamespace(ptr=4711)
 
@@ -69,34 +69,34 @@ def card(monkeypatch):
         monkeypatch.setattr(strict.ndarray, "device", Device())
         occupancy.count_clusters.cache_clear()
 
-        def made(answers):
+        def install(answers):
             lib = Driver(answers)
             monkeypatch.setattr(occupancy, "CDLL", lambda name: lib if name == "libcuda.so.1" else None)
             lib.function, lib.allowed = function, allowed
             return lib
-        yield made
+        yield install
         occupancy.count_clusters.cache_clear()
 
 
-def test_a_card_is_asked_once_for_every_size_with_blocks_that_fill_a_multiprocessor(card):
+def test_the_driver_is_asked_once_for_every_size(card):
     lib, x = card(ANSWERS), rnnref.to("gpu", np.ones(1, "f4"))
     assert [occupancy.clusters(x) for _ in range(3)] == [tuple(ANSWERS.items())] * 3
-    assert lib.asked == [(4711, 227 << 10, blocks) for blocks in (1, 2, 4, 8, 16)]
+    assert lib.calls == [(4711, 227 << 10, blocks) for blocks in (1, 2, 4, 8, 16)]
     assert lib.function.max_dynamic_shared_size_bytes == 227 << 10 and lib.allowed == [(4711, 14, 1)]
     occupancy.count_clusters(1, 90)                          # another card
-    assert len(lib.asked) == 10
+    assert len(lib.calls) == 10
 
 
 @pytest.mark.parametrize("sm, sizes", ((75, []), (89, []), (90, [1, 2, 4, 8, 16]), (103, [1, 2, 4, 8, 16]),
                                        (120, [1, 2, 4, 8])))
-def test_cards_without_clusters_are_not_asked_and_others_for_what_they_have(sm, sizes, card, monkeypatch):
+def test_only_sizes_that_a_card_has_are_asked(sm, sizes, card, monkeypatch):
     lib = card(ANSWERS)
     monkeypatch.setattr(precision, "architecture", lambda a: sm)
     occupancy.clusters(rnnref.to("gpu", np.ones(1, "f4")))
-    assert [blocks for *_, blocks in lib.asked] == sizes
+    assert [blocks for *_, blocks in lib.calls] == sizes
 
 
-def test_a_size_that_cannot_be_is_none_and_other_errors_are_warned_of(card):
+def test_an_impossible_size_counts_zero_and_other_errors_warn(card):
     card(ANSWERS | {16: 912})
     assert dict(occupancy.count_clusters(0, 90))[16] == 0
     card(ANSWERS | {8: 999})
@@ -109,8 +109,8 @@ def test_the_answer_reaches_the_plan(card):
     xs = rnnref.to("gpu", np.ones((100, 64, 256), "f4"))
     call = describe_call(xs, s=LSTM().zeros(64, 512))
     assert (call.sm, dict(call.clusters)) == (90, ANSWERS)
-    said = dict(line.split(": ", 1) for line in rnnref.explain(LSTM(), call).splitlines())
-    assert said["clusters at once"] == (
+    notes = dict(line.split(": ", 1) for line in rnnref.explain(LSTM(), call).splitlines())
+    assert notes["clusters at once"] == (
         "132 of 1 block, 66 of 2 blocks, 29 of 4 blocks, 14 of 8 blocks, 7 of 16 blocks, as the driver reports")
     s = rnnref.to("gpu", LSTM().zeros(64, 512))
     assert onchip._problem_of_arrays([(LSTM(), None, s, False)], xs, True).clusters == call.clusters
@@ -123,28 +123,29 @@ def test_the_answer_reaches_the_plan(card):
 TASK = Task("Ahead", 4, 256, 33, "float", "float", 90)
 
 
-def test_clusters_that_are_fewer_than_the_data_sheet_allows_wait_for_each_other():
+def test_fewer_clusters_than_the_data_sheet_allows_run_in_waves():
     t = tiling.choose_tiling(TASK)._replace(blocks=4, group=1)
     assert (at_once(TASK, 4), _count_waves(t, TASK)) == (33, 1)
-    asked = TASK._replace(clusters=((4, 32),))
-    assert (at_once(asked, 4), at_once(asked, 2), _count_waves(t, asked)) == (32, 66, 2)
+    task = TASK._replace(clusters=((4, 32),))
+    assert (at_once(task, 4), at_once(task, 2), _count_waves(t, task)) == (32, 66, 2)
 
 
-def test_a_size_of_which_no_cluster_fits_is_not_taken():
+def test_a_size_of_which_no_cluster_fits_is_not_chosen():
     task = TASK._replace(rows=1, n=512)
     assert tiling.choose_tiling(task).blocks == 16
     assert tiling.choose_tiling(task._replace(clusters=((8, 16), (16, 0)))) is None
     assert tiling.choose_tiling(task._replace(n=256, clusters=((8, 16), (16, 0)))).blocks == 8
     none = Problem(100, 1, 256, 512, 4, "float32", sm=90, clusters=tuple((b, 0) for b in cluster_sizes(90)))
-    assert choose(none).method == "stepped" and "too large for the registers and shared memory" in choose(none).why_not["clusters"]
+    chosen = choose(none)
+    assert chosen.method == "stepped" and "too large for the registers and" in chosen.why_not["clusters"]
 
 
-def test_a_measured_card_stands_for_others_of_its_kind_until_they_are_asked(monkeypatch):
+def test_measured_counts_serve_for_cards_that_are_not_asked(monkeypatch):
     monkeypatch.setattr(tiling, "MEASURED", {90: {4: 30}})
     assert at_once(TASK, 4) == 30 and at_once(TASK, 8) == 16
     assert at_once(TASK._replace(clusters=((4, 28),)), 4) == 28
     assert at_once(TASK._replace(sm=100), 4) == 37
 
 
-def test_a_call_without_a_card_knows_nothing_of_clusters():
+def test_a_call_on_numpy_has_no_clusters():
     assert describe_call(np.ones((3, 2, 1))).clusters == () == Call("cupy", (3, 2, 1), np.dtype("f4")).clusters

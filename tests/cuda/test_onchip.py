@@ -1,4 +1,4 @@
-"""Whole sequences on chip, on the CPU: the kernels run in the host shim, cuBLAS is played by tests/blas.py."""
+"""Whole sequences on chip, run on the CPU: kernels in the host shim, cuBLAS by its double tests/support/blas.py."""
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +23,7 @@ from tests.support.cases import CELLS, B, I, T, U, case
 pytestmark = pytest.mark.kernels
 WAYS = masking_options((T, B))
 PATH = {"paths": ("onchip",)}
-LAWS = 1, 3, 4, 5, 6, 7, 8, 9                     # the second holds the text to differences; here a test does so
+LAWS = 1, 3, 4, 5, 6, 7, 8, 9                     # not 2, finite differences: a test below is about them
 NAMES = ("SimpleRNN tanh", "GRU", "GRU, weight norm", "LSTM", "LSTM, recurrent bias", "LSTM, cell clip, peepholes",
          "LSTM, coupled input, peepholes", "LSTM, coupled forget, peepholes")
 KINDS = "SimpleRNN tanh", "GRU", "LSTM, cell clip, peepholes"
@@ -80,13 +80,14 @@ def test_gradients_are_directional_differences(name, reverse, kernels):
     drawn = map_structure(lambda a: np.random.default_rng(a.size).normal(size=a.shape), given)
 
     def loss(along, step):
-        ys, new, _ = both_ways(cell, map_structure(lambda a, b: a + step * b, given, along), mask, d, reverse, False, **PATH)
+        moved = map_structure(lambda a, b: a + step * b, given, along)
+        ys, new, _ = both_ways(cell, moved, mask, d, reverse, False, **PATH)
         return dot((ys, new), d)
     for k, gradient in enumerate((dp, dxs, ds)):
         along = tuple(map_structure(lambda a: a * (j == k), one) for j, one in enumerate(drawn))
-        change, says = (loss(along, 1e-6) - loss(along, -1e-6)) / 2e-6, dot(gradient, drawn[k])
+        change, predicted = (loss(along, 1e-6) - loss(along, -1e-6)) / 2e-6, dot(gradient, drawn[k])
         size = np.sqrt(dot(gradient, gradient) * dot(drawn[k], drawn[k]))
-        assert abs(change - says) <= tolerance("difference", "float64") * size
+        assert abs(change - predicted) <= tolerance("difference", "float64") * size
 
 
 def dot(a, b):
@@ -97,7 +98,7 @@ def dot(a, b):
 @pytest.mark.parametrize("mode", ("fp32", "tf32", "bf16"))
 @pytest.mark.parametrize("name", KINDS)
 def test_a_row_does_not_depend_on_the_others(name, mode, kernels):
-    """Other rows change, are dead or infinite: its bits stay."""
+    """Its bits are the same when other rows change, are dead or infinite."""
     cell, (given, mask, d) = CELLS[name][0], inputs(CELLS[name][0], 21, 11)
     (p, xs, s), keep = given, 4
     wild = [np.where(np.arange(11)[:, None] == keep, a, np.float32("inf")) for a in (xs, d[0])]
@@ -114,25 +115,26 @@ def test_a_row_does_not_depend_on_the_others(name, mode, kernels):
 @pytest.mark.parametrize("name", KINDS)
 def test_inference_keeps_nothing(name, kernels, monkeypatch):
     cell, (given, mask, d) = CELLS[name][0], inputs(CELLS[name][0], 13, 5)
-    want, told = both_ways(cell, given, mask, d, **PATH), []
+    want, launches = both_ways(cell, given, mask, d, **PATH), []
     launch = onchip.launch_sequence
-    monkeypatch.setattr(onchip, "launch_sequence", lambda ones, *rest: told.append(ones) or launch(ones, *rest))
+    monkeypatch.setattr(onchip, "launch_sequence", lambda ones, *rest: launches.append(ones) or launch(ones, *rest))
     assert_same(both_ways(cell, given, mask, d, keep=False, **PATH)[:2], want[:2])
-    assert {name for name, a in told[0][0].arrays.items() if a is not None and a.ndim > 2} == {"ax", "y"}
+    assert {name for name, a in launches[0][0].arrays.items() if a is not None and a.ndim > 2} == {"ax", "y"}
 
 
 def test_two_directions_are_one_launch(kernels, monkeypatch):
-    told, launch = [], onchip.launch_sequence
-    monkeypatch.setattr(onchip, "launch_sequence", lambda ones, *rest: told.append(len(ones)) or launch(ones, *rest))
+    launches, launch = [], onchip.launch_sequence
+    monkeypatch.setattr(onchip, "launch_sequence",
+                        lambda ones, *rest: launches.append(len(ones)) or launch(ones, *rest))
     for cells in ((GRU(), GRU()), (LSTM(peepholes=True), LSTM(peepholes=True, forget_bias=0.5))):
         cell = Bidirectional(cells)
         parts = [inputs(one, 9, 5, seed=k) for k, one in enumerate(cells)]
         given = tuple(part[0][0] for part in parts), parts[0][0][1], tuple(part[0][2] for part in parts)
         d = tuple(zip(*(part[2] for part in parts)))
         for reverse in (False, True):
-            told.clear()
+            launches.clear()
             got = both_ways(cell, given, parts[0][1], d, reverse, **PATH)
-            assert told == [2, 2]
+            assert launches == [2, 2]
             near(got, both_ways(cell, given, parts[0][1], d, reverse, paths=("stepped", "bidirectional")), "float32")
     one = replace(case("Bidirectional"), **WAYS["lengths"], device="gpu")
     check_law(Trial(one), 9)
@@ -155,19 +157,20 @@ def test_the_tape_answers_as_that_of_the_stepped_path_does(kernels):
         assert_close(to("cpu", got), to("cpu", want), "path", arithmetic="float32")
 
 
-def test_it_goes_back_step_by_step_where_that_is_faster(kernels, monkeypatch):
+def test_it_steps_back_where_that_is_faster(kernels, monkeypatch):
     cell, (given, mask, d) = LSTM(), inputs(LSTM(), 7, 3)
-    want, went = both_ways(cell, given, mask, d, **PATH), []
+    want, calls = both_ways(cell, given, mask, d, **PATH), []
     one_way = choice.plan_clusters
-    monkeypatch.setattr(choice, "plan_clusters", lambda problem: (*one_way(problem)[:2], (one_way(problem)[2][0], None)))
+    monkeypatch.setattr(choice, "plan_clusters",
+                        lambda problem: (*one_way(problem)[:2], (one_way(problem)[2][0], None)))
     forget()
     back = stepped.run_backward
-    monkeypatch.setattr(stepped, "run_backward", lambda *given: went.append(1) or back(*given))
+    monkeypatch.setattr(stepped, "run_backward", lambda *given: calls.append(1) or back(*given))
     near(both_ways(cell, given, mask, d, **PATH), want, "float32")
-    assert went
+    assert calls
     p, xs, s = to("gpu", given)
-    said = rnnref.explain(cell, describe_call(xs, s=s))
-    assert "backward kernel: none: stepping back takes less time (estimates)" in said
+    notes = rnnref.explain(cell, describe_call(xs, s=s))
+    assert "backward kernel: none: stepping back takes less time (estimates)" in notes
 
 
 def test_every_bit_comes_again_and_nothing_crosses_the_bus(kernels):
@@ -190,18 +193,18 @@ def test_products_are_few(kernels):
     assert len(kernels) == 4
 
 
-def test_it_is_the_first_choice_and_says_what_it_does(kernels):
+def test_it_is_the_first_choice_and_explained(kernels):
     given, mask, d = inputs(LSTM(), 7, 3)
     p, xs, s = to("gpu", given)
-    said = dict(plan(LSTM(), describe_call(xs, s=s)).notes)
-    assert said["onchip"] == "runs" and said["on the GPU"] == "R held on chip"
+    notes = dict(plan(LSTM(), describe_call(xs, s=s)).notes)
+    assert notes["onchip"] == "runs" and notes["on the GPU"] == "R held on chip"
     for way in ("forward kernel", "backward kernel"):
         for words in ("multiply-add; 2 blocks of", "units for 1 of 3 rows", "registers of a thread", "of shared memory",
                       "microseconds a step (estimate)"):
-            assert words in said[way]
+            assert words in notes[way]
 
 
-@pytest.mark.parametrize("cell, change, says", (
+@pytest.mark.parametrize("cell, change, message", (
     (GRU(reset="before"), {}, "GRUBefore is not two maps and a rule (GatedCell): not implemented"),
     (SimpleRNN(activation="relu"), {}, "activation='relu'"),
     (LSTM(), {"keep": "states"}, "recompute keeps states alone"),
@@ -210,18 +213,18 @@ def test_it_is_the_first_choice_and_says_what_it_does(kernels):
     (LSTM(), {"units": 2048}, "R is 67.1 MB, too large for the registers and shared memory of a cluster"),
     (Bidirectional((LSTM(), GRU())), {"units": (7, 7)}, "cells of two kinds or sizes need two launches"),
     (Bidirectional((LSTM(), LSTM())), {"units": (7, 8)}, "cells of two kinds or sizes need two launches"),
-    (Bidirectional((LSTM(), LSTM(projection=2))), {"units": (7, 7)}, "ProjectedCell is not two maps and a rule (GatedCell)"),
+    (Bidirectional((LSTM(), LSTM(projection=2))), {"units": (7, 7)},
+     "ProjectedCell is not two maps and a rule (GatedCell)"),
     (Bidirectional((LSTM(), LSTM())), {"home": "numpy"}, "arrays are in main memory"),
 ))
-def test_refusals(cell, change, says, kernels):
+def test_refusals(cell, change, message, kernels):
     from rnnref.cuda_loops import onchip
     call = rnnref.loops.plan.Call("cupy", (T, B, I), np.dtype("float32"), sm=90, units=U)._replace(**change)
     with card():
-        assert says in onchip.refuses(cell, call)
+        assert message in onchip.refuses(cell, call)
 
 
-def test_text_is_the_text(kernels):
-    """Asked for, the text runs, whatever is faster."""
+def test_the_plain_code_runs_where_it_is_asked_for(kernels):
     given, mask, d = inputs(LSTM(), 7, 3)
     assert_close(both_ways(LSTM(), given, mask, d, **PLAIN), both_ways(LSTM(), given, mask, d, **PATH), "path",
                  arithmetic="float32")

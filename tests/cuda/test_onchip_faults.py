@@ -1,4 +1,4 @@
-"""What may go wrong between the threads and blocks of a whole sequence, planted: some order of threads shows it."""
+"""Faults between threads and blocks of a whole sequence, planted: some order of threads shows each."""
 import numpy as np
 import pytest
 
@@ -6,7 +6,7 @@ from rnnref.check.tolerance import tolerance
 from rnnref.cuda_loops import onchip
 from rnnref.testing.case import PLAIN
 from tests.kernels import sanitized
-from tests.kernels.faults import planted_text
+from tests.kernels.faults import planted_source
 from tests.kernels.sequences import CASES, FAULTS, ORDERS, by_kernel, max_difference
 from tests.shim.double import with_kernels
 from tests.shim.hostsim import HostKernelError
@@ -23,7 +23,7 @@ def right():
 
 
 def seen(case, back, right):
-    """What some order of threads shows, in words."""
+    """The first fault that an order of threads shows, in words."""
     want = right[case] if back else right[case][:2]
     near = tolerance("gradient", "float32" if case in EXACT else "bfloat16")
     for order in ORDERS:
@@ -45,7 +45,7 @@ def test_without_a_fault_nothing_is_seen(case, right):
 @pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.caught == "run"])
 def test_a_fault_is_seen(name, right):
     case, back, *edit, _ = FAULTS[name]
-    with planted_text(*edit):
+    with planted_source(*edit):
         assert seen(case, back, right)
 
 
@@ -56,11 +56,12 @@ def test_too_little_shared_memory_is_seen(right, monkeypatch):
 
 
 def test_the_address_sanitizer_passes_whole_sequences():
-    status, said = sanitized.run("whole sequences")
-    assert status == 0 and "nothing found" in said, said[-3000:]
+    status, output = sanitized.run("whole sequences")
+    assert status == 0 and "nothing found" in output, output[-3000:]
 
 
 @pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.caught == "sanitizer"])
 def test_the_address_sanitizer_names_the_line(name):
-    status, said = sanitized.run(name)
-    assert status != 0 and "AddressSanitizer: heap-buffer-overflow" in said and "kernels.cpp:" in said, said[-3000:]
+    status, output = sanitized.run(name)
+    assert status != 0, output[-3000:]
+    assert "AddressSanitizer: heap-buffer-overflow" in output and "kernels.cpp:" in output, output[-3000:]

@@ -1,4 +1,4 @@
-"""Whole sequences on chip over sizes, modes and storage: what fits no warp, no block and no cluster."""
+"""Whole sequences on chip over sizes, modes and storage: such that do not fill a warp, a block or a cluster."""
 import numpy as np
 import pytest
 from hypothesis import given as drawn, settings, strategies as st
@@ -29,7 +29,7 @@ def near(got, want, arithmetic):
     assert_close(got[2], want[2], "gradient", arithmetic=arithmetic)
 
 
-# blocks, units of the state, rows, and what of the tiling is not as it would be on a card
+# blocks, units of the state, rows, and constants of tiling.py in the place of its own
 SHAPES = (
     ((1,), 1, 1, {}), ((1,), 33, 5, {}), ((2,), 3, 7, {}), ((2,), 13, 2, {"WARPS": (1,)}),
     ((4,), 21, 9, {"ROWS": (4,)}),
@@ -50,9 +50,10 @@ def test_sizes(name, blocks, n, rows, limits, kernels):
 @pytest.mark.parametrize("mode, arithmetic", (("tf32", "tf32"), ("fp16", "float16"), ("bf16", "bfloat16")))
 @pytest.mark.parametrize("name", KINDS)
 @pytest.mark.parametrize("blocks, n, rows, limits", (
-    ((1,), 9, 3, {}), ((2,), 37, 11, {}), ((8,), 50, 2, {}), ((2,), 40, 9, {"_OTHER_REGISTERS": {"Ahead": 200, "Back": 200}})))
+    ((1,), 9, 3, {}), ((2,), 37, 11, {}), ((8,), 50, 2, {}),
+    ((2,), 40, 9, {"_OTHER_REGISTERS": {"Ahead": 200, "Back": 200}})))
 def test_tensor_cores(name, mode, arithmetic, blocks, n, rows, limits, kernels):
-    """The same factors are rounded to the same digits as by the products of the stepped path."""
+    """Operands are rounded to the same digits as by the products of the stepped path."""
     cell, (given, mask, d) = CELLS[name][0], inputs(CELLS[name][0], n, rows)
     want = both_ways(cell, given, mask, d, **STEPPED, mode=mode)
     exact = both_ways(cell, given, mask, d, **STEPPED)
@@ -60,7 +61,7 @@ def test_tensor_cores(name, mode, arithmetic, blocks, n, rows, limits, kernels):
         assert chosen(cell, given, mode)[0].engine == "mma"
         got = both_ways(cell, given, mask, d, mode=mode, **PATH)
     near(got, want, arithmetic)
-    # on the mean: a sum that is rounded the other way now and then moves the largest
+    # on the mean: a sum that is rounded the other way can determine the largest
     assert abs(got[0] - want[0]).mean() < 0.2 * abs(exact[0] - want[0]).mean()
 
 
@@ -76,7 +77,7 @@ def test_storage(name, dtype, kernels):
 
 
 def chosen(cell, given, mode="fp32", keep=True):
-    """The tilings ahead and back."""
+    """The tilings forward and backward."""
     p, xs, s = to("gpu", given)
     call = describe_call(xs, keep=keep, s=s)._replace(mode=mode)
     return choice.choose(choice.problem_of(cell, call, None)).tilings
@@ -86,7 +87,7 @@ def chosen(cell, given, mode="fp32", keep=True):
 @drawn(st.data(), st.sampled_from(KINDS), st.integers(1, 16), st.integers(1, 9), st.integers(1, 6), st.booleans(),
        st.sampled_from((1, 4, 132)))
 def test_any_sizes_and_lengths(data, name, n, rows, steps, reverse, processors):
-    """Lengths from 0 on; as many rows to a cluster as it comes."""
+    """Lengths from 0 on; any number of rows for a cluster."""
     cell = CELLS[name][0]
     given, _, d = inputs(cell, n, rows, steps)
     lengths = data.draw(st.lists(st.integers(0, steps), min_size=rows, max_size=rows))

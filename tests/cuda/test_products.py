@@ -1,4 +1,4 @@
-"""A math mode is in force in every product of matrices, or it is refused by name: none is CuPy's own without a word."""
+"""A math mode is in force in every matrix product, or refused by name; no product is CuPy's own unless it is noted."""
 import ast
 import importlib
 import inspect
@@ -41,11 +41,11 @@ MODES = ("tf32", "tf32"), ("fp16", "float16"), ("bf16", "bfloat16")
 MULTIPLY = "matmul", "dot", "einsum", "tensordot", "outer"
 CALL = Call("cupy", (T, B, I), np.dtype("float32"), sm=90, units=U)
 OWN = "by CuPy's own product"
-# Activations without a bound: what is rounded grows with the numbers
+# activations without a bound: rounding errors grow with the numbers
 GROW = "SimpleRNN exponential", "MinimalRNN, slopes from x", "UGRNN, slopes from x"
 REFUSED = {name for name in CELLS if name.startswith("NTM")}
 RNG = np.random.default_rng(0)
-# What `cases` does not have
+# cells that `cases` does not have
 MORE = {
     "Embedding": draw_case(Embedding(GRU(), classes=6, size=4), xs=RNG.integers(0, 6, (T, B, 1)), n_in=1, units=U),
     "GateDropout": draw_case(GateDropout(GRU(), on="x"), extra=Masks(x=RNG.integers(0, 2, (B, I)) * 2.0), steps=T),
@@ -61,7 +61,7 @@ def cublas():
 
 @pytest.fixture
 def own(monkeypatch, cublas):
-    """How often each of CuPy's own products was taken."""
+    """How often each of CuPy's own products was called."""
     counts = Counter()
 
     def counted(name, f):
@@ -108,14 +108,14 @@ def test_the_mode_is_in_every_product(name, own, cublas):
 
 
 @pytest.mark.parametrize("name", sorted(CELLS))
-def test_what_float32_says_of_its_products_is_so(name, own):
+def test_notes_on_products_in_float32_are_true(name, own):
     one = replace(case(name), device="gpu")
     xs, s = to("gpu", single((one.xs, one.s)))
     for choice in (*PATHS, PLAIN):
-        said = rnnref.explain(one.cell, rnnref.loops.plan.describe_call(xs, one.extra, s=s), **choice)
+        notes = rnnref.explain(one.cell, rnnref.loops.plan.describe_call(xs, one.extra, s=s), **choice)
         own.clear()
         outcome(one, **choice)
-        assert bool(own) == (OWN in said) == ("CUPY_TF32" in said) == (choice is PLAIN or name in REFUSED)
+        assert bool(own) == (OWN in notes) == ("CUPY_TF32" in notes) == (choice is PLAIN or name in REFUSED)
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
@@ -143,13 +143,13 @@ class Silent(Wrapper):
 
 @dataclass(frozen=True)
 class Wrong(Silent):
-    """It declares that it has none."""
+    """Declares, wrongly, that it has no product."""
     own_products = ""
 
 
 @dataclass(frozen=True)
 class Hidden(Silent):
-    """Its map is no field, so nothing takes the place of it."""
+    """Its map is no field, so it is not replaced."""
     map = Dense("Wi")
     own_products = ""
 
@@ -170,13 +170,13 @@ def test_a_class_that_declares_nothing_is_refused_and_a_false_declaration_is_see
 
 
 class SimpleRNNLike:
-    """Not even a Cell."""
+    """A class that is no Cell."""
 
     def forward(self, p, x, s, extra=None):
         return x, s, None
 
 
-def test_a_class_of_the_same_name_is_not_taken_for_ours(cublas):
+def test_a_class_of_the_same_name_is_not_replaced(cublas):
     other = type("Dense", (Dense,), {"__doc__": "Another's."})("W")
     cell = replace(SimpleRNN(), inputs=other)
     assert type(plan(cell, CALL).cell.inputs) is type(other)
@@ -192,7 +192,7 @@ MULTIPLIES = {"matmul", "dot", "einsum", "tensordot", "outer", "inner", "vdot"}
 
 
 def multiplies(cls):
-    """Whether some method of the class itself has a matrix product: an operator @, or a call of a function that is one."""
+    """True if a method of the class itself has a matrix product: an operator @, or a call of a function that is one."""
     nodes = list(ast.walk(ast.parse(textwrap.dedent(inspect.getsource(cls)))))
     operators = [node.op for node in nodes if isinstance(node, (ast.BinOp, ast.AugAssign))]
     return any(isinstance(op, ast.MatMult) for op in operators) or any(
@@ -205,33 +205,34 @@ def test_a_class_of_rnnref_multiplies_through_its_maps_or_declares_its_products(
         if not module.name.endswith("__main__"):
             importlib.import_module(module.name)
     ours = [cls for cls in {*classes(Cell), *classes(Map)} if cls.__module__.startswith("rnnref.")]
-    text = [cls for cls in ours if cls not in (Cell, TwoStage, Map) and "plain" not in vars(cls)
-            and {"forward", "step", "backward", "backward_p"} & vars(cls).keys()]
-    assert len(text) > 30
-    declared = {cls.__name__: declared_products(cls) for cls in text}
+    plain = [cls for cls in ours if cls not in (Cell, TwoStage, Map) and "plain" not in vars(cls)
+             and {"forward", "step", "backward", "backward_p"} & vars(cls).keys()]
+    assert len(plain) > 30
+    declared = {cls.__name__: declared_products(cls) for cls in plain}
     assert None not in declared.values()
     own = {name for name, products in declared.items() if products}
     assert own == {"Dense", "Grouped", "Conv", "NTM", "_CalledCell"}
-    assert {cls.__name__ for cls in text if multiplies(cls)} <= own
+    assert {cls.__name__ for cls in plain if multiplies(cls)} <= own
     # and the others have been tried above
     cells = [*(cell for cell, _ in CELLS.values()), *(one.cell for one in MORE.values())]
     tried = {type(part) for cell in (*cells, MORE["GateDropout"].cell.masked_cell) for part in find_parts(cell)}
-    assert not [cls.__name__ for cls in text if cls not in tried and not declared[cls.__name__]]
+    assert not [cls.__name__ for cls in plain if cls not in tried and not declared[cls.__name__]]
 
 
 def test_products_without_a_kernel_are_named():
-    """A CuPy without cuBLAS, and the text as it is written."""
+    """A CuPy without cuBLAS, and the plain code."""
     with strict.install():
-        said = rnnref.explain(LSTM(), CALL)
-    assert f"Dense multiplies x W {OWN}: of float32, as CUPY_TF32 sets it" in said
-    assert OWN not in rnnref.explain(NTM(LSTM(), slots=5, vector=3, outputs=2), CALL._replace(dtype=np.dtype("float64")))
+        notes = rnnref.explain(LSTM(), CALL)
+    assert f"Dense multiplies x W {OWN}: of float32, as CUPY_TF32 sets it" in notes
+    ntm = NTM(LSTM(), slots=5, vector=3, outputs=2)
+    assert OWN not in rnnref.explain(ntm, CALL._replace(dtype=np.dtype("float64")))
 
 
 @pytest.mark.parametrize("mode, arithmetic", MODES)
 @pytest.mark.parametrize("name", ("ConvLSTM, a plane", "ConvLSTM, strides", "Attention, sizes", "GridLSTM, shared",
                                   "TimeFreqLSTM", "Highway, not coupled", "GateDropout"))
 def test_modes(name, mode, arithmetic, own, cublas):
-    """Near the float32 result, at a distance that says that the mode was in force."""
+    """Near the float32 result, far enough from it to show that the mode was in force."""
     one = of(name)
     want, got = outcome(one, **PLAIN), outcome(replace(one, device="gpu"), mode=mode, **PATHS[0])
     assert not own and set(cublas) == {"32F_FAST_TF32" if mode == "tf32" else "32F"}
@@ -245,7 +246,7 @@ def test_modes(name, mode, arithmetic, own, cublas):
 def test_laws(name, where, reverse, cublas):
     trial = Trial(replace(case(name), **WAYS[where], reverse=reverse, device="gpu"))
     trial.choices.clear()
-    trial.choices.update({f"text {k}": choice for k, choice in enumerate(PATHS)})
+    trial.choices.update({f"plain {k}": choice for k, choice in enumerate(PATHS)})
     for number in (1, 3, 5, 8, 9):
         check_law(trial, number)
 
@@ -253,22 +254,22 @@ def test_laws(name, where, reverse, cublas):
 @pytest.mark.parametrize("dtype", ("float64", "float32", "float16"))
 @pytest.mark.parametrize("options", ({}, {"strides": (2, 1)}, {"padding": "valid"}))
 @pytest.mark.parametrize("lead", ((2,), (3, 2), (0,)))
-def test_the_convolution_is_its_text(lead, options, dtype, cublas):
+def test_the_convolution_computes_its_plain_map(lead, options, dtype, cublas):
     rng = np.random.default_rng(0)
-    text, twin = Conv("W", "b", (2, 3), **options), CudaConv("W", "b", (2, 3), **options)
+    plain, kernel = Conv("W", "b", (2, 3), **options), CudaConv("W", "b", (2, 3), **options)
     p = {"W": rng.normal(size=(2, 3, 4, 5)).astype(dtype), "b": rng.normal(size=5).astype(dtype)}
     x = rng.normal(size=(*lead, 3, 4, 4)).astype(dtype)
-    da = rng.normal(size=(*lead, *text.output_extent((3, 4)), 5)).astype(dtype)
+    da = rng.normal(size=(*lead, *plain.output_extent((3, 4)), 5)).astype(dtype)
 
     def results(m, p, x, da):
         a, kept = m.forward(p, x)
         return a, m.backward_x(p, kept, da), m.backward_p(p, kept, da)
-    assert_close(to("cpu", results(twin, *to("gpu", (p, x, da)))), results(text, p, x, da), "path", arithmetic=dtype)
+    assert_close(to("cpu", results(kernel, *to("gpu", (p, x, da)))), results(plain, p, x, da), "path", arithmetic=dtype)
 
 
-def test_what_runs_is_said(cublas):
-    said = rnnref.explain(ConvLSTM(kernel=(3,)), CALL._replace(shape=(T, B, 4, I)), mode="tf32").splitlines()
+def test_explain(cublas):
+    notes = rnnref.explain(ConvLSTM(kernel=(3,)), CALL._replace(shape=(T, B, 4, I)), mode="tf32").splitlines()
     assert {"Conv: cuBLAS product", "hoisted: runs",
-            "mode: tf32, operands rounded to 10 bits of mantissa, summed in float32"} <= {*said}
+            "mode: tf32, operands rounded to 10 bits of mantissa, summed in float32"} <= {*notes}
     made = plan(Attention(ConvLSTM(kernel=(3,)), length=2), CALL, mode="tf32").cell
     assert {m.mode for m in (made.input_map, made.memory, made.query, made.output_map, made.cell.inputs)} == {"tf32"}

@@ -35,7 +35,7 @@ def test_what_is_selected():
     names = subprocess.run(ran, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert 20 <= names.count("::") <= 60
     for name in ("[GRU-odd-float64-mask", "[LSTM, clip-odd-float32-lengths", "[GRU before-", "[SimpleRNN-odd-fp16",
-                 "test_gpu_onchip.py::test_against_the_text[GRU-16-odd-lengths-True-fp32"):
+                 "test_gpu_onchip.py::test_against_the_plain_code[GRU-16-odd-lengths-True-fp32"):
         assert name in names
 
 
@@ -66,7 +66,7 @@ def test_arrays_are_allocations_of_their_own(monkeypatch):
     assert said == [None]
 
 
-def test_without_one_it_is_said(monkeypatch, capsys):
+def test_without_a_sanitizer_the_reason_is_printed(monkeypatch, capsys):
     monkeypatch.setenv("PATH", "")
     assert sanitizer.main() == 0
     assert capsys.readouterr().out == "compute-sanitizer not found: not run\n"

@@ -1,4 +1,4 @@
-"""The host shim itself: it runs what a card runs, and what a card would hide or hang on it says."""
+"""The host shim: it runs the kernels of a card, and reports faults that a card would hide or hang on."""
 import re
 
 import numpy as np
@@ -54,7 +54,7 @@ def test_a_missing_barrier_shows_in_some_order():
 
 
 def around(fault, order, seed):
-    """What it got, or what was said of it."""
+    """The result, or the message of the fault."""
     got = np.zeros(4, "int32")
     try:
         trial("around", fault)((4,), (1,), (got,), 4, together=2, order=order, seed=seed)
@@ -63,12 +63,12 @@ def around(fault, order, seed):
     return got.tolist()
 
 
-@pytest.mark.parametrize("fault, says", (
+@pytest.mark.parametrize("fault, message", (
     (10, "of a block that has not begun"), (12, "of a block that has ended|returned while others wait"),
     (13, "without having arrived"), (14, "twice without waiting")))
-def test_what_goes_wrong_between_blocks_is_said(fault, says):
-    said = [one for one in (around(fault, *order) for order in ORDERS) if isinstance(one, str)]
-    assert said and all(re.search(says, one) for one in said)
+def test_faults_between_blocks_are_named(fault, message):
+    messages = [one for one in (around(fault, *order) for order in ORDERS) if isinstance(one, str)]
+    assert messages and all(re.search(message, one) for one in messages)
 
 
 @pytest.mark.parametrize("fault", (2, 3))
@@ -76,16 +76,16 @@ def test_a_wrong_tile_and_a_short_one_show_in_the_numbers(fault):
     assert not np.array_equal(transposed(fault=fault), A.T)
 
 
-@pytest.mark.parametrize("fault, says", (
+@pytest.mark.parametrize("fault, message", (
     (7, "threads wait at lines"), (8, "returned"), (9, "shared memory was written past its end")))
-def test_what_goes_wrong_between_threads_is_said(fault, says):
+def test_faults_between_threads_are_named(fault, message):
     for order, seed in ORDERS:
-        with pytest.raises(HostKernelError, match=says):
+        with pytest.raises(HostKernelError, match=message):
             trial("barriers", fault)((1,), (6,), (np.zeros(6, "int32"),), 16, order=order, seed=seed)
     trial("barriers")((1,), (6,), (np.zeros(6, "int32"),), 16)          # and the next launch is as if nothing had been
 
 
-def test_lanes_outside_their_mask_and_waiting_without_end_are_said():
+def test_lanes_outside_their_mask_and_endless_waiting_are_named():
     with pytest.raises(HostKernelError, match="is not in the mask"):
         trial("warp_sum", 4)((1,), (32,), (np.zeros(32), np.zeros(32)))
     with pytest.raises(HostKernelError, match="are all blocks there at once"):
@@ -94,8 +94,8 @@ def test_lanes_outside_their_mask_and_waiting_without_end_are_said():
 
 def test_arguments_of_another_size_are_refused():
     b = np.empty_like(A)
-    for wrong, says in ((7, "NumPy scalar of 4 bytes"), (np.int64(7), "NumPy scalar of 4 bytes")):
-        with pytest.raises(TypeError, match=says):
+    for wrong, message in ((7, "NumPy scalar of 4 bytes"), (np.int64(7), "NumPy scalar of 4 bytes")):
+        with pytest.raises(TypeError, match=message):
             trial("transpose")((1,), (1,), (A, b, wrong))
     with pytest.raises(TypeError, match="items of 4 bytes"):
         trial("transpose")((1,), (1,), (A.astype("float64"), b, np.int32(7)))
@@ -105,7 +105,7 @@ def test_arguments_of_another_size_are_refused():
         trial("rotate")
 
 
-def test_what_the_compiler_says_is_passed_on(monkeypatch, tmp_path):
+def test_messages_of_the_compiler_are_passed_on(monkeypatch, tmp_path):
     with pytest.raises(HostKernelError, match="static_shared_memory_is_not_here"):
         HostModule(code='extern "C" __global__ void f() { __shared__ float a[4]; a[0] = 0; }').get_function("f")
     monkeypatch.setattr(hostsim, "BUILT", tmp_path)

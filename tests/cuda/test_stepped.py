@@ -1,5 +1,5 @@
-"""The stepped path and the math modes, on the CPU: cuBLAS is played by tests/blas.py, the kernels by the plain rules,
-or they run for real in the host shim."""
+"""The stepped path and the math modes on the CPU, with the double of cuBLAS (tests/support/blas.py) and, in the host
+shim, the real kernels."""
 from dataclasses import replace
 
 import numpy as np
@@ -15,31 +15,15 @@ from rnnref.loops.plan import Call, plan
 from rnnref.loops.run import run, run_back
 from rnnref.maps.dense import Dense, Diagonal
 from rnnref.testing.api import assert_close, assert_same
-from rnnref.testing.case import PLAIN, Trial, masking_options
+from rnnref.testing.case import PLAIN, Trial
 from rnnref.testing.laws import check_law
 from rnnref.tree import first_leaf, map_structure, to
-from tests.shim.double import with_kernels
 from tests.support import blas, strict
 from tests.support.cases import CELLS, B, I, T, U, case
-
-WAYS = masking_options((T, B))
-GPU = {"paths": ("stepped", "bidirectional")}
-LAWS = 1, 3, 4, 5, 6, 7, 8, 9
+from tests.support.stepped_runs import GPU, LAWS, WAYS, run_both_ways
 
 
-@pytest.fixture
-def cublas():
-    with strict.install(), blas.install() as calls:
-        yield calls
-
-
-@pytest.fixture
-def kernels():
-    with with_kernels(), blas.install() as calls:
-        yield calls
-
-
-def takes(name):
+def runs_stepped(name):
     cell, extra = CELLS[name]
     call = Call("cupy", (T, B, I), np.dtype("float64"), extra=extra)
     try:
@@ -48,21 +32,21 @@ def takes(name):
         return False
 
 
-TAKEN = [name for name in CELLS if takes(name)]
+STEPPED_CELLS = [name for name in CELLS if runs_stepped(name)]
 
 
-def test_what_is_taken():
+def test_which_cells_run_stepped():
     assert {"LSTM", "LSTM, cell clip, peepholes", "GRU", "GRU, weight norm", "SimpleRNN tanh",
             "LSTM, recurrent bias", "LSTM, coupled forget, peepholes", "GRU before", "GRU before, recurrent bias",
-            "LSTM, projection", "LSTM, projection clip", "LSTM, weight norm, projection"} <= set(TAKEN)
+            "LSTM, projection", "LSTM, projection clip", "LSTM, weight norm, projection"} <= set(STEPPED_CELLS)
     assert not {"GRU before, slopes from x", "LSTM, everything", "LSTM on a norm of the sum",
-                "SimpleRNN relu"} & set(TAKEN)
+                "SimpleRNN relu"} & set(STEPPED_CELLS)
 
 
 @pytest.mark.kernels
 @pytest.mark.parametrize("where, reverse", (("everywhere", False), ("everywhere", True), ("lengths", True),
                                             ("holes", False)))
-@pytest.mark.parametrize("name", TAKEN)
+@pytest.mark.parametrize("name", STEPPED_CELLS)
 def test_laws(name, where, reverse, kernels):
     trial = Trial(replace(case(name), **WAYS[where], reverse=reverse, device="gpu"))
     for number in LAWS:
@@ -88,20 +72,6 @@ def test_two_directions(kernels):
         "0 stepped: runs" in rnnref.explain(one.cell, xs)
 
 
-def both(name, dtype="float32", where="everywhere", reverse=False, keep=True, **choice):
-    """Results and gradients in main memory."""
-    one = case(name)
-    given = map_structure(lambda a: a.astype(dtype), (one.p, one.xs, one.s))
-    if np.dtype(dtype).itemsize == 2:
-        given = (*given[:2], one.cell.zeros(B, U, dtype=dtype))
-    p, xs, s = to("gpu", given)
-    ys, new, tape = run(one.cell, p, xs, s, **to("gpu", WAYS[where]), reverse=reverse, keep=keep, **choice)
-    if not keep:
-        return to("cpu", (ys, new)), None
-    d = Trial(one).draw(to("cpu", (ys, new)))
-    return to("cpu", (ys, new)), to("cpu", run_back(tape, *to("gpu", d)))
-
-
 @pytest.mark.kernels
 @pytest.mark.parametrize("dtype", ("float16", "bfloat16"))
 @pytest.mark.parametrize("name", ("LSTM, peepholes", "GRU", "SimpleRNN tanh", "LSTM, recurrent bias",
@@ -109,7 +79,7 @@ def both(name, dtype="float32", where="everywhere", reverse=False, keep=True, **
 def test_storage_in_16_bits(name, dtype, kernels):
     dtype = blas.ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype
     for where, reverse in (("everywhere", False), ("lengths", True)):
-        got, want = (both(name, dtype, where, reverse, **c) for c in (GPU, PLAIN))
+        got, want = (run_both_ways(name, dtype, where, reverse, **c) for c in (GPU, PLAIN))
         assert first_leaf(got).dtype == dtype
         assert_close(got[0], want[0], "path", arithmetic=dtype)
         assert_close(got[1], want[1], "gradient", arithmetic=dtype)
@@ -120,12 +90,12 @@ def test_storage_in_16_bits(name, dtype, kernels):
                                   "GRU, weight norm", "GRU before, recurrent bias", "LSTM, projection"))
 @pytest.mark.parametrize("mode, arithmetic", (("tf32", "tf32"), ("fp16", "float16"), ("bf16", "bfloat16")))
 def test_modes(name, mode, arithmetic, kernels):
-    """Near the float32 result, at a distance that says that the mode was in force; the same in every tier."""
+    """Near the float32 result, far enough from it to show that the mode was in force; on every path."""
     for choice in (GPU, {"paths": ("hoisted",)}, {"paths": ("plain",)}):
         for where, reverse in (("everywhere", False), ("lengths", True)):
-            want = both(name, where=where, reverse=reverse, **PLAIN)
+            want = run_both_ways(name, where=where, reverse=reverse, **PLAIN)
             kernels.clear()
-            got = both(name, where=where, reverse=reverse, mode=mode, **choice)
+            got = run_both_ways(name, where=where, reverse=reverse, mode=mode, **choice)
             assert set(kernels) == ({"32F_FAST_TF32"} if mode == "tf32" else {"32F"})
             assert first_leaf(got).dtype == np.float32
             assert_close(got[0], want[0], "path", arithmetic=arithmetic)
@@ -139,26 +109,26 @@ def test_modes(name, mode, arithmetic, kernels):
                                   "LSTM, projection clip"))
 def test_every_bit_comes_again_and_nothing_crosses_the_bus(name, mode, kernels):
     for where in WAYS:
-        runs = [both(name, where=where, mode=mode, **GPU) for _ in range(2)]
+        runs = [run_both_ways(name, where=where, mode=mode, **GPU) for _ in range(2)]
         assert_same(*runs)
-        assert_same(both(name, where=where, mode=mode, keep=False, **GPU)[0], runs[0][0], "keep=False")
+        assert_same(run_both_ways(name, where=where, mode=mode, keep=False, **GPU)[0], runs[0][0], "keep=False")
         one = case(name)
         given = to("gpu", map_structure(lambda a: a.astype("float32"), (one.p, one.xs, one.s)))
         options = to("gpu", WAYS[where])
         strict.counts.clear()
         ys, new, tape = run(one.cell, *given, **options, mode=mode, **GPU)
         run_back(tape, ys, new)
-        # that lengths lie between 0 and T is the only question asked of values
+        # only the check that lengths lie between 0 and T reads values
         assert strict.counts == ({"item": 1} if where == "lengths" else {})
 
 
 @pytest.mark.kernels
 def test_products_are_few(kernels):
     """One for all steps of x, one a step each way, and four for dx, dW, dR and nothing else."""
-    both("LSTM", **GPU)
+    run_both_ways("LSTM", **GPU)
     assert len(kernels) == 1 + T + T + 3
     kernels.clear()
-    both("LSTM", keep=False, **GPU)
+    run_both_ways("LSTM", keep=False, **GPU)
     assert len(kernels) == 1 + T
 
 
@@ -196,26 +166,27 @@ def test_product_refuses(cublas):
         matmul(a, a.astype("float64"))
 
 
-@pytest.mark.parametrize("choice, says", (
+@pytest.mark.parametrize("choice, message", (
     ({"mode": "fp8"}, "mode='fp8': known are fp32, tf32, bf16, fp16"),
     ({"mode": "tf32"}, "mode='tf32': the arrays are in main memory"),
 ))
-def test_modes_that_are_refused_on_the_cpu(choice, says):
+def test_modes_that_are_refused_on_the_cpu(choice, message):
     one = case("LSTM")
-    with pytest.raises(rnnref.NotSupported, match=says):
+    with pytest.raises(rnnref.NotSupported, match=message):
         run(one.cell, one.p, one.xs, one.s, **choice)
 
 
 @pytest.mark.kernels
 def test_modes_that_are_refused_on_the_gpu(kernels):
     call = Call("cupy", (T, B, I), np.dtype("float64"))
-    for call, choice, says in (
+    for call, choice, message in (
             (call, {"mode": "tf32"}, "the arrays are float64, it is for float32"),
             (call._replace(dtype=np.dtype("float16")), {"mode": "bf16"}, "it is for float32 and bfloat16"),
             (call._replace(dtype=np.dtype("float32"), sm=75), {"mode": "tf32"},
              "compute capability 8.0, this card has 7.5"),
-            (call._replace(dtype=np.dtype("float32")), {"mode": "tf32", "kernels": False}, "with kernels=False the products are CuPy's own")):
-        with pytest.raises(rnnref.NotSupported, match=says):
+            (call._replace(dtype=np.dtype("float32")), {"mode": "tf32", "kernels": False},
+             "with kernels=False the products are CuPy's own")):
+        with pytest.raises(rnnref.NotSupported, match=message):
             plan(LSTM(), call, **choice)
 
 
@@ -227,7 +198,7 @@ def test_without_cublas_a_mode_is_refused_and_nothing_else():
             plan(LSTM(), call, mode="bf16")
 
 
-@pytest.mark.parametrize("cell, change, says", (
+@pytest.mark.parametrize("cell, change, message", (
     (CELLS["Dropout, no masks"][0], {}, "Dropout is not two maps and a rule (GatedCell): not implemented"),
     (GRU(reset="before", gate="swish"), {}, "gate='swish': the kernels of GRU have sigmoid only"),
     (LSTM(projection=2, candidate="relu"), {}, "candidate='relu': the kernels of LSTM have tanh only"),
@@ -244,21 +215,21 @@ def test_without_cublas_a_mode_is_refused_and_nothing_else():
     (LSTM(), {"extra": True}, "takes no extra"),
     (LSTM(), {"dtype": np.dtype("longdouble")}, "cuBLAS has no"),
 ))
-def test_refusals(cell, change, says):
+def test_refusals(cell, change, message):
     call = Call("cupy", (T, B, I), np.dtype("float32"))._replace(**change)
-    assert says in stepped.refuses(cell, call)
+    assert message in stepped.refuses(cell, call)
 
 
 @pytest.mark.kernels
-def test_the_host_looks_at_the_first_step_only(kernels, monkeypatch):
-    """What a step costs on the host does not grow with what Python would have to look at."""
+def test_only_the_first_step_is_checked(kernels, monkeypatch):
+    """The other steps cost the host no checks in Python."""
     seen = []
     monkeypatch.setattr(pointwise, "LaunchArrays", lambda *args: seen.append(args) or LaunchArrays(*args))
-    both("LSTM", where="lengths", **GPU)
+    run_both_ways("LSTM", where="lengths", **GPU)
     assert len(seen) == 2
 
 
-def test_a_copy_in_the_series_is_noticed():
+def test_a_copy_in_prepared_launches_is_noticed():
     with strict.install() as cupy:
         a = cupy.asarray(np.ones((3, 4), "float32"))
         assert find_step("h", a, a[2].data.ptr) == 2
@@ -268,8 +239,8 @@ def test_a_copy_in_the_series_is_noticed():
 
 
 @pytest.mark.kernels
-def test_arguments_need_not_lie_end_to_end(kernels):
-    """A mask, inputs, weights and gradients that are views of something larger or turned round."""
+def test_arguments_need_not_be_contiguous(kernels):
+    """A mask, inputs, weights and gradients that are views of larger or transposed arrays."""
     one = case("LSTM, peepholes")
     rng = np.random.default_rng(0)
     mask, dys = rng.random((B, T)) < 0.7, rng.normal(size=(B, T, U))

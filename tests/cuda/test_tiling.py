@@ -1,4 +1,4 @@
-"""How a step is dealt out, and the estimate of its time and its parts, without a device."""
+"""How a step is divided among threads, and the estimate of its time and its parts, without a device."""
 import ctypes
 import itertools
 import math
@@ -17,7 +17,7 @@ TASKS = [Task(way, 4, n, rows, "float", S, 90) for way, n, rows, S in itertools.
 
 
 @pytest.mark.parametrize("task", TASKS, ids=str)
-def test_the_parts_are_the_whole(task):
+def test_the_parts_sum_to_the_estimate(task):
     t = choose_tiling(task)
     one, (_, arithmetic, moved, *_) = estimate_parts(t, task), estimate_clocks(t, task)
     assert math.isclose(sum(one), estimate_microseconds(t, task), rel_tol=1e-12)
@@ -25,8 +25,8 @@ def test_the_parts_are_the_whole(task):
     assert min(one) == 0 and (one.exchange > 0) == (t.blocks > 1)
 
 
-def test_clusters_that_wait_for_others_take_their_time_again():
-    """600 rows of 256 units are more clusters than a card has room for."""
+def test_clusters_in_waves_take_their_time_again():
+    """600 rows of 256 units are more clusters than run at once."""
     task = Task("Ahead", 4, 256, 600, "float", "float", 90)
     t = choose_tiling(task)
     alone, crowded = (estimate_parts(t, task._replace(rows=rows)) for rows in (t.group, task.rows))
@@ -37,7 +37,7 @@ def test_clusters_that_wait_for_others_take_their_time_again():
 @given(st.builds(Task, st.sampled_from(("Ahead", "Back")), st.sampled_from((1, 3, 4)), st.integers(1, 1100),
                  st.integers(1, 600), st.just("float"), st.sampled_from(("float", "tf32", "half", "bfloat16")),
                  st.sampled_from(sorted(CARDS))))
-def test_what_is_dealt_out_is_all_there_is_and_fits_its_card(task):
+def test_a_tiling_covers_the_task_and_fits_its_card(task):
     t = choose_tiling(task)
     if t is None:
         return
@@ -51,8 +51,8 @@ def test_what_is_dealt_out_is_all_there_is_and_fits_its_card(task):
     assert why_no_launch(CARDS[task.sm], grid, (t.threads, 1), count_shared_bytes(t, task)) is None
 
 
-def some():
-    """Tilings that say different things, with their tasks."""
+def tilings():
+    """Tilings that differ, with their tasks."""
     for way, (blocks, units), warps, held in itertools.product(
             ("Ahead", "Back"), ((1, 12), (2, 20), (8, 4)), (4, 6), (0, 1)):
         for A, S, engine, splits in (("float", "float", "fma", SPLITS), ("double", "double", "fma", (8,)),
@@ -64,9 +64,9 @@ def some():
 
 @pytest.mark.kernels
 def test_python_and_c_count_alike():
-    """How a product is shared out is said twice: for the plan here, in fma.cuh and mma.cuh for the kernels."""
+    """The shares of a product are computed twice: in tiling.py for the plan, in fma.cuh and mma.cuh for the kernels."""
     lines, want = [], []
-    for t, task in some():
+    for t, task in tilings():
         A, S, numbers = source.qualify(task.A), source.qualify(task.S), ", ".join(map(str, product_arguments(t, task)))
         kind, C = (f"Fma<{A}, {S}, {numbers}>", "C") if t.engine == "fma" else (f"Mma<{S}, {numbers}>", "TILES")
         one = compute_share(t, task)

@@ -1,95 +1,42 @@
-"""On a CUDA device: what runs there against the float64 text and against torch's cuDNN, in every math mode; twice for
-equal bits; and what crosses the bus.  `make test-gpu`."""
+"""On a CUDA device: results against the plain code in float64 and against torch's cuDNN, in every math mode; twice, for
+equal bits; and copies between host and device.  `make test-gpu`."""
 import warnings
 
 import numpy as np
 import pytest
 
 import rnnref
-from rnnref.cells import GRU, LSTM, Bidirectional, SimpleRNN
+from rnnref.cells import LSTM, Bidirectional
 from rnnref.loops.run import run, run_back
-from rnnref.testing.assertions import assert_close, assert_same
+from rnnref.testing.assertions import assert_same
 from rnnref.tree import map_structure, to
-from tests.bench import device, gpu
+from tests.bench import device
+from tests.support.device_cases import (ARITHMETIC, BENCH, CELLS, SIZES, assert_near, bfloat16, case, run_in_float64,
+                                        run_on_device)
 
 pytestmark = pytest.mark.gpu
 
-SIZES = {"odd": (9, 7, 5, 33), "one row": (30, 1, 16, 64), "wide": (12, 64, 96, 128)}         # T, B, I, H
-# Those of bench/gpu.py, with few steps
-BENCH = {",".join(map(str, (B, T, I, H))): (10, B, I, H) for B, T, I, H in gpu.SIZES if H <= 1024}
-CELLS = {
-    "LSTM": LSTM(), "LSTM, forget bias": LSTM(forget_bias=1.0), "LSTM, peepholes": LSTM(peepholes=True),
-    "LSTM, coupled": LSTM(coupled="input"), "LSTM, coupled forget": LSTM(coupled="forget", recurrent_bias=True),
-    "LSTM, clip": LSTM(cell_clip=0.3, peepholes=True), "LSTM, recurrent bias": LSTM(recurrent_bias=True),
-    "GRU": GRU(), "GRU, no recurrent bias": GRU(recurrent_bias=False), "GRU before": GRU(reset="before"),
-    "SimpleRNN": SimpleRNN(), "LSTM, projection": LSTM(projection=20),
-}
-ARITHMETIC = {"fp32": "float32", "tf32": "tf32", "bf16": "bfloat16", "fp16": "float16"}
-TEXT = {"paths": ("plain", "bidirectional"), "kernels": False}
 WAYS = "everywhere", "lengths", "mask"
 BY_STEPS = {"paths": ("stepped", "hoisted", "bidirectional")}     # these sizes run on chip, if nothing is said
-
-
-def case(name, size, dtype="float32", where="everywhere", seed=0):
-    """A cell and what `run` takes, in main memory, in numbers that the dtype has."""
-    (T, B, I, H), rng = (SIZES | BENCH)[size], np.random.default_rng(seed)
-    cell = CELLS[name]
-    p = rnnref.init.parameters(cell, I, H, rng, scheme="torch" if size in BENCH else "keras")
-    p = {n: a + rng.normal(size=a.shape).astype("f4") * 0.1 for n, a in p.items()}            # biases are not zero
-    xs = rng.normal(size=(T, B, I)).astype("f4")
-    s = map_structure(lambda a: rng.normal(size=a.shape).astype("f4") * 0.5, cell.zeros(B, H))
-    p, xs, s = map_structure(lambda a: a.astype(dtype), (p, xs, s))
-    some = {"everywhere": {}, "lengths": {"lengths": rng.integers(0, T + 1, B)},
-            "mask": {"mask": rng.random((T, B)) < 0.7}}
-    dys = rng.normal(size=(T, B, cell.width(H))).astype("f4").astype(dtype)
-    return cell, p, xs, s, some[where], (dys, map_structure(lambda a: rng.normal(size=a.shape).astype(a.dtype), s))
-
-
-def bfloat16():
-    """NumPy has none of its own."""
-    return pytest.importorskip("ml_dtypes", reason="bfloat16 needs ml_dtypes: pip install ml_dtypes").bfloat16
-
-
-def on_device(one, **choice):
-    """Results and gradients, in main memory."""
-    if choice.get("mode") == "bf16":
-        bfloat16()
-    cell, p, xs, s, options, d = one
-    p, xs, s, options, d = to("gpu", (p, xs, s, options, d))
-    ys, new, tape = run(cell, p, xs, s, **options, **choice)
-    return to("cpu", ((ys, new), run_back(tape, *d)))
-
-
-def in_float64(one, **choice):
-    cell, p, xs, s, options, d = one
-    p, xs, s, d = map_structure(lambda a: a.astype("float64"), (p, xs, s, d))
-    ys, new, tape = run(cell, p, xs, s, **options, **TEXT, **choice)
-    return (ys, new), run_back(tape, *d)
-
-
-def near(got, want, arithmetic):
-    def as_got(a, like): return a.astype(like.dtype)
-    assert_close(got[0], map_structure(as_got, want[0], got[0]), "path", arithmetic=arithmetic)
-    assert_close(got[1], map_structure(as_got, want[1], got[1]), "gradient", arithmetic=arithmetic)
 
 
 @pytest.mark.parametrize("where, reverse", (("everywhere", False), ("lengths", True), ("mask", False)))
 @pytest.mark.parametrize("dtype", ("float32", "float64"))
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", CELLS)
-def test_against_the_text(name, size, dtype, where, reverse):
+def test_against_the_plain_code(name, size, dtype, where, reverse):
     one = case(name, size, dtype, where)
-    want = in_float64(one, reverse=reverse)
+    want = run_in_float64(one, reverse=reverse)
     for choice in ({}, BY_STEPS, {"paths": ("hoisted",)}):
-        near(on_device(one, reverse=reverse, **choice), want, dtype)
+        assert_near(run_on_device(one, reverse=reverse, **choice), want, dtype)
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_what_runs_is_what_is_said(name):
+def test_explain_is_true(name):
     cell, _, xs, *_ = case(name, "odd")
-    said = rnnref.explain(cell, to("gpu", xs), **BY_STEPS).splitlines()
-    assert "stepped: runs" in said and any(line.startswith("mode: fp32") for line in said)
-    assert "Dense: cuBLAS product" in said and any(line.endswith(": CUDA kernel") for line in said)
+    notes = rnnref.explain(cell, to("gpu", xs), **BY_STEPS).splitlines()
+    assert "stepped: runs" in notes and any(line.startswith("mode: fp32") for line in notes)
+    assert "Dense: cuBLAS product" in notes and any(line.endswith(": CUDA kernel") for line in notes)
 
 
 @pytest.mark.parametrize("mode", ARITHMETIC)
@@ -97,9 +44,9 @@ def test_what_runs_is_what_is_said(name):
 @pytest.mark.parametrize("name", [name for name in CELLS if "clip" not in name])     # whose gradient jumps
 def test_modes(name, size, mode):
     one = case(name, size, where="lengths")
-    want = in_float64(one)
+    want = run_in_float64(one)
     for choice in ({}, BY_STEPS):
-        near(on_device(one, mode=mode, **choice), want, ARITHMETIC[mode])
+        assert_near(run_on_device(one, mode=mode, **choice), want, ARITHMETIC[mode])
 
 
 @pytest.mark.parametrize("mode", ARITHMETIC)
@@ -108,8 +55,8 @@ def test_modes(name, size, mode):
 def test_every_bit_comes_again(name, where, mode):
     one = case(name, "wide", where=where)
     for choice in ({}, BY_STEPS):
-        first = on_device(one, mode=mode, **choice)
-        assert_same(on_device(one, mode=mode, **choice), first)
+        first = run_on_device(one, mode=mode, **choice)
+        assert_same(run_on_device(one, mode=mode, **choice), first)
         cell, p, xs, s, options, _ = to("gpu", (None, *one[1:]))
         ys, new, _ = run(one[0], p, xs, s, **options, mode=mode, keep=False, **choice)
         assert_same(to("cpu", (ys, new)), first[0], "keep=False")
@@ -117,10 +64,10 @@ def test_every_bit_comes_again(name, where, mode):
 
 def test_a_mode_is_in_force_and_ends_with_its_call():
     one = case("LSTM", "wide")
-    strict = on_device(one)
-    ys = {mode: on_device(one, mode=mode)[0][0] for mode in ("tf32", "bf16", "fp16")}
+    strict = run_on_device(one)
+    ys = {mode: run_on_device(one, mode=mode)[0][0] for mode in ("tf32", "bf16", "fp16")}
     assert all(abs(y - strict[0][0]).max() > 1e-6 for y in ys.values())
-    assert_same(on_device(one), strict)
+    assert_same(run_on_device(one), strict)
 
 
 @pytest.mark.parametrize("dtype", ("float16", "bfloat16"))
@@ -132,13 +79,13 @@ def test_storage_in_16_bits(name, dtype):
     s = cell.zeros(xs.shape[1], s[0].shape[1], dtype=kind)
     d = d[0], map_structure(np.zeros_like, s)
     one = cell, p, xs, s, options, d
-    near(on_device(one), in_float64(one), dtype)
+    assert_near(run_on_device(one), run_in_float64(one), dtype)
 
 
 def test_two_directions():
     cell, p, xs, s, options, (dys, dnew) = case("LSTM", "wide", where="lengths")
     one = Bidirectional((cell, cell)), (p, p), xs, (s, s), options, ((dys, dys), (dnew, dnew))
-    near(on_device(one), in_float64(one), "float32")
+    assert_near(run_on_device(one), run_in_float64(one), "float32")
 
 
 @pytest.mark.parametrize("mode", ARITHMETIC)
@@ -146,10 +93,10 @@ def test_two_directions():
 @pytest.mark.parametrize("name", ("LSTM", "LSTM, peepholes", "LSTM, recurrent bias", "GRU", "SimpleRNN", "GRU before",
                                   "LSTM, projection"))
 def test_graphs_have_every_bit_of_the_stepped_path(name, where, reverse, mode):
-    """Recording, and with other numbers the same graph again."""
+    """With the capture, and with other numbers the same graph again."""
     for seed in range(2):
         one = case(name, "wide", where=where, seed=seed)
-        graph, steps = (on_device(one, reverse=reverse, mode=mode, paths=(path, "bidirectional"))
+        graph, steps = (run_on_device(one, reverse=reverse, mode=mode, paths=(path, "bidirectional"))
                         for path in ("graphed", "stepped"))
         assert_same(graph, steps)
 
@@ -159,12 +106,12 @@ def test_graphs_have_every_bit_of_the_stepped_path(name, where, reverse, mode):
 def test_graphs_have_the_algorithms_of_the_stepped_path(size, mode):
     """cuBLAS chooses by the size of its workspace too: ours has to be as good as that of CuPy's handle."""
     one = case("LSTM", size)
-    graph, steps = (on_device(one, mode=mode, paths=(path,)) for path in ("graphed", "stepped"))
+    graph, steps = (run_on_device(one, mode=mode, paths=(path,)) for path in ("graphed", "stepped"))
     assert_same(graph, steps)
 
 
 def copies(f):
-    """The copies between host and device that CUPTI sees while f runs, by name; our kernels tell that it looks."""
+    """The copies between host and device that CUPTI sees while f runs, by name; it must see our kernels too."""
     torch = pytest.importorskip("torch", reason="compared with torch: pip install torch")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -181,13 +128,13 @@ def copies(f):
 @pytest.mark.parametrize("name", ("LSTM", "GRU, no recurrent bias"))
 def test_nothing_crosses_the_bus(name, where):
     one = case(name, "wide", where=where)
-    on_device(one)                                # everything compiled
+    run_on_device(one)                                # everything compiled
     cell, *_ = one
     p, xs, s, options, d = to("gpu", one[1:])
 
     def training():
         run_back(run(cell, p, xs, s, **options)[2], *d)
-    # that lengths lie between 0 and T is the only question asked of values
+    # only the check that lengths lie between 0 and T reads values
     assert len(copies(training)) == (1 if where == "lengths" else 0)
 
 
@@ -195,11 +142,11 @@ def test_nothing_crosses_the_bus(name, where):
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", ("LSTM", "GRU", "GRU, no recurrent bias", "LSTM, recurrent bias"))
 def test_against_cudnn(name, size, mode):
-    """Both near the float64 text, so near each other: torch's outputs, states and gradients in the same mode."""
+    """Both near the float64 results, so near each other: torch's outputs, states and gradients in the same mode."""
     torch = pytest.importorskip("torch", reason="compared with torch: pip install torch")
     cell, p, xs, s, options, (dys, dnew) = one = case(name, size)
-    want, dtype = in_float64(one), device.torch_in(mode)
-    net = device.torch_twin(cell, [p], dtype)
+    want, dtype = run_in_float64(one), device.torch_in(mode)
+    net = device.torch_module(cell, [p], dtype)
     x, *state = (torch.tensor(a).to("cuda", dtype).requires_grad_(True) for a in (xs, *(a[None] for a in s)))
     y, new = net(x, state[0] if len(s) == 1 else tuple(state))
     new = (new,) if len(s) == 1 else new
@@ -211,12 +158,12 @@ def test_against_cudnn(name, size, mode):
     State = type(s)
     theirs = (read(y), State(*(read(a)[0] for a in new))), (
         read(x.grad), State(*(read(a.grad)[0] for a in state)), None, grads)
-    near(theirs, want, ARITHMETIC[mode])
+    assert_near(theirs, want, ARITHMETIC[mode])
     for choice in ({}, BY_STEPS):
-        near(on_device(one, mode=mode, **choice), want, ARITHMETIC[mode])
+        assert_near(run_on_device(one, mode=mode, **choice), want, ARITHMETIC[mode])
 
 
-def test_out_of_memory_is_said_so():
+def test_out_of_memory_is_named():
     xs = to("gpu", np.ones((4, 2, 3), "f4"))
     cell = LSTM()
     p = to("gpu", rnnref.init.parameters(cell, 3, 4, np.random.default_rng(0)))

@@ -1,7 +1,7 @@
 """Every recorded run of TensorFlow 1.15 again with its arrays on the device, to the same tolerances: `make test-gpu`.
 
-Twice: as `rnnref.tf1` runs it, by the text, and by whatever `run` takes of itself; a step of a cell outside of a loop
-knows no paths, and runs once.  Conversions of weights are about arrays in main memory, so they are not among these.
+Twice: as `rnnref.tf1` runs it, by the plain code, and by the path that `run` chooses; a step of a cell outside of a
+loop has no paths, and runs once.  Conversions of weights are about arrays in main memory, so they are not among these.
 On the CPU all the same files run on the strict double of CuPy, and some with the kernels on the host shim.
 """
 import json
@@ -33,7 +33,7 @@ def stem(path):
 
 @pytest.fixture
 def paths_of_run(monkeypatch):
-    """The loops of tf1 by what `run` takes of itself, not by the text."""
+    """The loops of tf1 by the path that `run` chooses, not by the plain code."""
     monkeypatch.setattr(tf1.loops, "PLAIN", {})
 
 

@@ -8,8 +8,8 @@ from rnnref.cuda_loops import tiling
 from rnnref.loops.plan import describe_call, plan
 from rnnref.testing.assertions import assert_same
 from rnnref.tree import to
-from tests.gpu.test_gpu import ARITHMETIC, BENCH, CELLS, case, in_float64, near, on_device
 from tests.kernels.onchip import card
+from tests.support.device_cases import ARITHMETIC, BENCH, CELLS, assert_near, case, run_in_float64, run_on_device
 
 pytestmark = pytest.mark.gpu
 PATH = {"paths": ("onchip",)}
@@ -25,7 +25,7 @@ def clusters(blocks):
     return card((blocks,), sm=None)
 
 
-# Every kernel takes the card's compiler a second: each size, mode and cluster is met, not each with all others.
+# Every kernel takes the card's compiler a second: each size, mode and cluster occurs, not each with all others.
 SETTINGS = (("odd", "lengths", True, "fp32"), ("wide", "mask", False, "bf16"), ("one row", "everywhere", False, "fp32"),
             ("odd", "mask", False, "fp16"), ("wide", "lengths", True, "tf32"))
 MET = [(blocks, *setting) for k, blocks in enumerate(tiling.BLOCKS) for j, setting in enumerate(SETTINGS)
@@ -34,12 +34,12 @@ MET = [(blocks, *setting) for k, blocks in enumerate(tiling.BLOCKS) for j, setti
 
 @pytest.mark.parametrize("blocks, size, where, reverse, mode", MET)
 @pytest.mark.parametrize("name", KINDS)
-def test_against_the_text(name, blocks, size, where, reverse, mode):
+def test_against_the_plain_code(name, blocks, size, where, reverse, mode):
     one = case(name, size, where=where)
     with clusters(blocks):
-        got = on_device(one, mode=mode, reverse=reverse, **PATH)
-        assert_same(on_device(one, mode=mode, reverse=reverse, **PATH), got)
-    near(got, in_float64(one, reverse=reverse), ARITHMETIC[mode])
+        got = run_on_device(one, mode=mode, reverse=reverse, **PATH)
+        assert_same(run_on_device(one, mode=mode, reverse=reverse, **PATH), got)
+    assert_near(got, run_in_float64(one, reverse=reverse), ARITHMETIC[mode])
 
 
 @pytest.mark.parametrize("mode", ARITHMETIC)
@@ -51,8 +51,8 @@ def test_the_tilings_that_are_measured(name, size, mode):
     cell, _, xs, s = one[:4]
     if plan(cell, describe_call(to("gpu", xs), s=s), mode=mode).path != "onchip":
         pytest.skip("this card runs it step by step")
-    got = on_device(one, mode=mode, **PATH)
-    near(got, in_float64(one), ARITHMETIC[mode])
+    got = run_on_device(one, mode=mode, **PATH)
+    assert_near(got, run_in_float64(one), ARITHMETIC[mode])
 
 
 @pytest.mark.parametrize("mode", ("tf32", "bf16", "fp16"))
@@ -60,18 +60,18 @@ def test_the_tilings_that_are_measured(name, size, mode):
 def test_tensor_cores(name, mode):
     one = case(name, "wide", where="lengths")
     with clusters(1), card(sm=None, ROWS=()):
-        near(on_device(one, mode=mode, **PATH), in_float64(one), ARITHMETIC[mode])
+        assert_near(run_on_device(one, mode=mode, **PATH), run_in_float64(one), ARITHMETIC[mode])
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_it_is_what_runs_and_what_is_said(name):
+def test_it_runs_and_explain_shows_it(name):
     _, _, xs, s = to("gpu", (None, *case(name, "one row")[1:4]))
-    said = rnnref.explain(CELLS[name], describe_call(xs, s=s)).splitlines()
-    assert ("onchip: runs" in said) == (name not in ("GRU before", "LSTM, projection"))
+    notes = rnnref.explain(CELLS[name], describe_call(xs, s=s)).splitlines()
+    assert ("onchip: runs" in notes) == (name not in ("GRU before", "LSTM, projection"))
 
 
 @pytest.mark.parametrize("name", KINDS)
 def test_two_directions_are_the_same_as_one_and_one(name):
     cell, p, xs, s, options, (dys, dnew) = case(name, "wide", where="lengths")
     one = Bidirectional((cell, cell)), (p, p), xs, (s, s), options, ((dys, dys), (dnew, dnew))
-    near(on_device(one, **PATH), in_float64(one), "float32")
+    assert_near(run_on_device(one, **PATH), run_in_float64(one), "float32")

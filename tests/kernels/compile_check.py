@@ -2,7 +2,7 @@
 
     python -m tests.kernels.compile_check [sm ...]
 
-Prints the registers of each kernel on each card, and fails on what must not be: registers spilled or arrays on the
+Prints the registers of each kernel on each card, and fails on what must not occur: registers spilled or arrays on the
 stack, arithmetic in double inside a kernel of floats, loads that may be stale, more registers or shared memory than a
 launch can have.
 """
@@ -23,7 +23,7 @@ FINE = "no spills, no stack, no double in kernels of floats, no stale loads, eve
 
 
 def libraries():
-    """libnvrtc of the wheel nvidia-cuda-nvrtc, after the library that it opens by its bare name."""
+    """The libraries of the wheel nvidia-cuda-nvrtc: the one that libnvrtc opens by its bare name, and libnvrtc."""
     for folder in sys.path:
         for lib in sorted(Path(folder).glob("nvidia/c*/lib")):
             named = sorted(lib.glob("libnvrtc.so.*")), sorted(lib.glob("libnvrtc-builtins.so.*"))
@@ -59,12 +59,12 @@ class Nvrtc:
     def bytes_of(self, program, what):
         size = ctypes.c_size_t()
         self.call(f"Get{what}Size", program, ctypes.byref(size))
-        text = ctypes.create_string_buffer(size.value)
-        self.call(f"Get{what}", program, text)
-        return text.raw
+        result = ctypes.create_string_buffer(size.value)
+        self.call(f"Get{what}", program, result)
+        return result.raw
 
     def compile(self, source, options):
-        """-> the log (with what ptxas says), the PTX."""
+        """-> the log (with the report of ptxas), the PTX."""
         program = ctypes.c_void_p()
         self.call("CreateProgram", ctypes.byref(program), source.encode(), b"kernels.cu", 0, None, None)
         try:
@@ -79,13 +79,13 @@ class Nvrtc:
 
 
 def entries(ptx):
-    """The text of every kernel, by name."""
+    """The PTX of every kernel, by name."""
     parts = re.split(r"^\.visible \.entry (\w+)\(", ptx, flags=re.M)
     return dict(zip(parts[1::2], parts[2::2]))
 
 
 def used(log):
-    """What ptxas says of every kernel: registers, bytes of stack, of spilled registers, of shared memory."""
+    """What ptxas reports of every kernel: registers, bytes of stack, of spilled registers, of shared memory."""
     found, name = {}, ""
     for line in log.splitlines():
         named = re.search(r"Compiling entry function '(\w+)'|Function properties for (\w+)", line)
@@ -100,9 +100,9 @@ def used(log):
 
 
 def faults(kernel, row, ptx, card, grid, block, shared):
-    """What is wrong with one kernel on one card, in words."""
+    """The faults of one kernel on one card, in words."""
     if not row["registers"]:
-        yield "the compiler says nothing of it"
+        yield "the compiler reports nothing of it"
     if row["spilled"]:
         yield f"{row['spilled']} bytes of spilled registers"
     if row["stack"] > row["spilled"]:
@@ -117,7 +117,7 @@ def faults(kernel, row, ptx, card, grid, block, shared):
 
 
 def launches(steps, sequences):
-    """(kernel, grid, block, shared memory) of all that is launched on one card."""
+    """(kernel, grid, block, shared memory) of all launches on one card."""
     for kernel in steps:
         yield kernel, *geometry(2 ** 20, 1024), 0
     for kernel, t, task in sequences:
@@ -132,10 +132,10 @@ def check(cards, steps, sequences=lambda sm: ()):
         started, known = time.time(), list(launches(steps, sequences(sm)))
         source = assemble([kernel for kernel, *_ in known])
         log, ptx = nvrtc.compile(source, (*COMPILE_OPTIONS, f"-arch=sm_{sm}", *CUPYS, "--ptxas-options=-v"))
-        rows, texts = used(log), entries(ptx)
+        rows, codes = used(log), entries(ptx)
         for k, *how in known:
             table.setdefault(k.name, {})[sm] = rows[k.name]["registers"]
-            wrong += [f"sm_{sm} {k.name}: {why}" for why in faults(k, rows[k.name], texts[k.name], CARDS[sm], *how)]
+            wrong += [f"sm_{sm} {k.name}: {why}" for why in faults(k, rows[k.name], codes[k.name], CARDS[sm], *how)]
         print(f"  sm_{sm}: {len(known)} kernels, {time.time() - started:.1f} s")
     return table, wrong
 

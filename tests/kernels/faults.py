@@ -1,4 +1,4 @@
-"""Faults planted in the text of the kernels, each to be caught by what is named."""
+"""Faults planted in the source of the kernels, each with the check that must catch it."""
 from contextlib import contextmanager, nullcontext
 from typing import NamedTuple
 from unittest import mock
@@ -43,14 +43,14 @@ FAULTS = {
 @contextmanager
 def planted(name):
     """Kernels that are compiled inside have this fault ("" is none)."""
-    with planted_text(*FAULTS[name][:3]) if name else nullcontext():
+    with planted_source(*FAULTS[name][:3]) if name else nullcontext():
         yield
 
 
 @contextmanager
-def planted_text(which, old, new):
+def planted_source(which, old, new):
     read = source.read
-    assert old in read(which), f"the text to damage is not in {which} any more: {old}"
+    assert old in read(which), f"the line to damage is no longer in {which}: {old}"
 
     def damaged(file):
         return read(file).replace(old, new) if file == which else read(file)

@@ -1,4 +1,4 @@
-"""Every kernel in every type: what is compiled for every card, and run on the CPU."""
+"""Every kernel in every type, as compiled for every card and run on the CPU."""
 import numpy as np
 
 from rnnref.cuda import pointwise, reset_before
@@ -10,7 +10,7 @@ from rnnref.rules.gru import GRURule
 from rnnref.rules.limited import LimitedRule
 from rnnref.rules.lstm import LSTMRule
 
-# W (what products give, what states carry) and S (what the next product takes)
+# W (results of products, states) and S (operands of the next product)
 TYPES = (("float64", "float64"), ("float32", "float32"), ("float16", "float16"), ("bfloat16", "bfloat16"),
          ("float32", "float16"), ("float32", "bfloat16"))
 RULES = ElmanRule(), GRURule(), LSTMRule(), LSTMRule(coupled="input"), LSTMRule(coupled="forget")
@@ -34,7 +34,7 @@ def kernels(types=TYPES):
             yield reset_before.make_kernel(args, A, dtype(S), dtype(W))
 
 
-# Whole sequences: rows and units, by what is multiplied.  `make kernels` has time for these, wide.py for more.
+# Whole sequences: rows and units, by the type of operands.  `make kernels` has time for these, wide.py for more.
 SIZES = {"float": ((1, 256), (64, 512), (8, 64)), "tf32": ((64, 512),), "bfloat16": ((64, 512), (1, 768)),
          "half": ((8, 64),), "double": ((16, 128),)}
 FEW = {S: SIZES[S][:1] for S in ("float", "tf32", "bfloat16")}
@@ -43,12 +43,13 @@ FEW = {S: SIZES[S][:1] for S in ("float", "tf32", "bfloat16")}
 def wholes(sm):
     """(kernel, tiling, task) for one card, each kernel once."""
     rules = {LSTMRule(): SIZES, GRURule(): FEW, ElmanRule(): FEW, LSTMRule(coupled="forget", peepholes=True): FEW}
-    return unlike(one for rule, sizes in rules.items() for S, all_of in sizes.items() for size in all_of
-                  for one in both_ways(rule, S, *size, sm))
+    return by_name(one for rule, sizes in rules.items() for S, all_of in sizes.items() for size in all_of
+                   for one in both_ways(rule, S, *size, sm))
 
 
-def unlike(found):
-    return list({one[0].name: one for one in found}.values())
+def by_name(kernels):
+    """Each kernel once."""
+    return list({one[0].name: one for one in kernels}.values())
 
 
 def both_ways(rule, S, rows, n, sm):

@@ -1,4 +1,4 @@
-"""A card of compute capability 9.0 for the double, with the tilings that a test wants."""
+"""A card of compute capability 9.0 for the double, with given tilings."""
 from contextlib import contextmanager
 from unittest import mock
 
@@ -11,7 +11,7 @@ from rnnref.loops import plan
 def card(blocks=tiling.BLOCKS, sm=90, **limits):
     """Inside, a sequence of any length runs on chip if R fits, in clusters of one of these sizes.
 
-    sm: of the card; None: of the one that there is.  limits: constants of tiling.py to take in the place of its own.
+    sm: its compute capability; None: that of the present device.  limits: constants of tiling.py to replace.
     """
     limits = {"BLOCKS": tuple(blocks), **limits}
     real, ask = precision.architecture, occupancy.count_clusters
@@ -24,7 +24,7 @@ def card(blocks=tiling.BLOCKS, sm=90, **limits):
 
 
 def forget():
-    """What was chosen with other constants."""
+    """Forget choices made with other constants."""
     for chosen in (tiling.choose_tiling, choice.choose):
         chosen.cache_clear()
     plan.clear_cache()

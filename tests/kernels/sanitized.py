@@ -14,7 +14,7 @@ OPTIONS = "detect_leaks=0:detect_stack_use_after_return=0:halt_on_error=1:use_si
 
 
 def run(fault=""):
-    """-> the exit status, what was said."""
+    """-> the exit status, the output."""
     libs = [subprocess.run(["g++", f"-print-file-name={lib}"], capture_output=True, text=True).stdout.strip()
             for lib in ("libasan.so", "libstdc++.so")]
     env = os.environ | {"LD_PRELOAD": " ".join(libs), "ASAN_OPTIONS": OPTIONS, "PYTHONPATH": f"{ROOT}/tests:{ROOT}",
@@ -34,11 +34,11 @@ def main(fault):
 
 
 def of_sequences(sequences, fault):
-    from tests.kernels.faults import planted_text
+    from tests.kernels.faults import planted_source
     from tests.shim.double import with_kernels
     from tests.support import blas
     case, back, *edit, _ = sequences.FAULTS.get(fault, (None,) * 6)
-    with with_kernels(sanitize=True), blas.install(), planted_text(*edit) if case else nullcontext():
+    with with_kernels(sanitize=True), blas.install(), planted_source(*edit) if case else nullcontext():
         for one in (case,) if case else sequences.CASES:
             sequences.by_kernel(one)
 

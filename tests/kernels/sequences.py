@@ -1,4 +1,4 @@
-"""Whole sequences by a kernel and step by step, and the faults that are planted in the text of the kernels."""
+"""Whole sequences by a kernel and step by step, and the faults that are planted in the source of the kernels."""
 from typing import NamedTuple
 
 import numpy as np
@@ -9,12 +9,13 @@ from rnnref.loops.run import run, run_back
 from rnnref.tree import leaves, map_structure, to
 from tests.kernels.onchip import card
 
-# (cell, mode, what of the tiling is not as it would be on a card): by multiply-add with half of R in shared memory, on
+# (cell, mode, constants of tiling.py to replace): by multiply-add with half of R in shared memory, on
 # tensor cores, and there with most of R in shared memory
 CASES = {"fma": (LSTM(peepholes=True), "fp32", {"PROCESSORS": {90: 2}, "SPLITS": (8,), "ROWS": (1,), "WARPS": (4,),
                                                 "_OTHER_REGISTERS": {"Ahead": 221, "Back": 225}}),
          "mma": (GRU(), "bf16", {"PROCESSORS": {90: 2}, "ROWS": ()}),
-         "mma, rest": (GRU(), "tf32", {"PROCESSORS": {90: 2}, "ROWS": (), "_OTHER_REGISTERS": {"Ahead": 222, "Back": 216}})}
+         "mma, rest": (GRU(), "tf32", {"PROCESSORS": {90: 2}, "ROWS": (),
+                                       "_OTHER_REGISTERS": {"Ahead": 222, "Back": 216}})}
 SIZES = 29, 5, 4                                  # units, rows, steps: units that fill no block, rows no cluster
 ORDERS = ("fifo", 1), ("lifo", 1), ("random", 1), ("random", 2)
 PATH = {"paths": ("onchip",)}
@@ -113,7 +114,7 @@ FAULTS = {
 
 
 def inputs(cell, n, rows, steps=4, dtype="float32", seed=0):
-    """(p, xs, s), a mask, and gradients for what comes out."""
+    """(p, xs, s), a mask, and gradients of the results."""
     rng = np.random.default_rng(seed)
     p = map_structure(lambda a: a.astype(dtype), rnnref.init.parameters(cell, 3, n, rng, dtype="float64"))
 
@@ -139,5 +140,5 @@ def by_kernel(case, keep=True, **choice):
 
 
 def max_difference(got, want):
-    """The largest difference there is; NaN is one."""
+    """The largest difference; NaN if there is one."""
     return float(np.max([abs(a - b).max() for (_, a), (_, b) in zip(leaves(got), leaves(want))]))

@@ -1,4 +1,4 @@
-"""One step of a rule, by the text on NumPy arrays and by its kernels on the double's."""
+"""One step of a rule, by the plain rule on NumPy arrays and by its kernels on those of the double."""
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -57,16 +57,17 @@ def arithmetic(W):
     return W if W in ("float64", "longdouble", np.dtype("longdouble").name) else "float32"
 
 
-def by_text(step, wider=False):
+def by_plain(step, wider=False):
     """(y, new, kept), (dax, dah, ds, dp) by the rule, in float32 at least; dead rows as loops treat them.
 
     wider: computed in more digits than the kernels have, and rounded to theirs, so that only their rounding is seen.
     """
     if wider:
         A, more = arithmetic(step.ax.dtype.name), "float64" if step.ax.dtype.itemsize < 8 else "longdouble"
-        return map_structure(lambda a: a.astype(A), by_text(cast_to(step, more)))
+        return map_structure(lambda a: a.astype(A), by_plain(cast_to(step, more)))
     rule, live, A = step.rule, step.live, arithmetic(step.ax.dtype.name)
-    p, ax, ah, s, dy, dnew = map_structure(lambda a: a.astype(A), (step.p, step.ax, step.ah, step.s, step.dy, step.dnew))
+    arrays = step.p, step.ax, step.ah, step.s, step.dy, step.dnew
+    p, ax, ah, s, dy, dnew = map_structure(lambda a: a.astype(A), arrays)
     y, new, kept = rule.forward(p, apply_mask(live, ax), apply_mask(live, ah), s)
     dax, dah, ds, dp = rule.backward(p, kept, apply_mask(live, dy), apply_mask(live, dnew))
     through = ds if live is None else type(ds)(*(
@@ -75,7 +76,7 @@ def by_text(step, wider=False):
 
 
 def by_kernel(step, out=None, back_out=None):
-    """The same by the kernels, on the double that is installed."""
+    """The same by the kernels, on the installed double."""
     p, ax, ah, s, dy, dnew, live = to("gpu", step[1:])
     ahead = pointwise.forward(step.rule, p, ax, ah, s, live, out)
     back = pointwise.backward(step.rule, p, ahead[2], dy, dnew, live, back_out)
@@ -95,17 +96,17 @@ def cast_to(step, dtype):
 def ulps(got, want, given=()):
     """{path: how far off, in units in the last place of the largest entry of the whole}; None and shapes must agree.
 
-    `given`: gradients that come in are entries too.  Where 1 - y y all but vanishes, what goes out may be far smaller.
+    `given`: gradients that come in are entries too.  Where 1 - y y is almost zero, the results may be far smaller.
     """
     both = list(pair_leaves(got, want))
     unit = np.spacing(max(abs(a).max(initial=0) for a in [one.want for one in both] + [a for _, a in leaves(given)]))
     return {one.path: float(abs(one.got - one.want).max(initial=0) / unit) for one in both}
 
 
-def assert_near(got, want, name, say="", given=()):
+def assert_near(got, want, name, prefix="", given=()):
     off = ulps(got, want, given)
     worst = max(off, key=off.get)
-    assert off[worst] <= tolerance("kernel", name), f"{say}{worst}: {off[worst]:.2f} ulp of the largest entry"
+    assert off[worst] <= tolerance("kernel", name), f"{prefix}{worst}: {off[worst]:.2f} ulp of the largest entry"
 
 
 def bits(tree):

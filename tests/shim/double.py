@@ -9,18 +9,18 @@ from tests.kernels.instances import TYPES, kernels
 from tests.shim.hostsim import HostModule
 from tests.support import strict
 
-# g++ takes longer to start than to compile a kernel, so all are compiled as one text, and those to sanitize as another.
+# g++ takes longer to start than to compile a kernel, so all are compiled as one source, the sanitized as another
 WHOLE = {False: source.assemble(list(kernels())), True: source.assemble(list(kernels(TYPES[1:2])))}
 
 
 def part(code, whole):
-    """Whether all lines of one text are lines of another: those of a planted fault are not."""
+    """True if all lines of one source are lines of another: those of a planted fault are not."""
     return set(code.splitlines()) <= set(whole.splitlines())
 
 
 @contextmanager
 def with_kernels(order="fifo", seed=1, sanitize=False):
-    """`strict.install()` with kernels.  order, seed: in which threads run."""
+    """`strict.install()` with kernels.  order, seed: of the threads."""
     class RawModule(HostModule):
         def __init__(self, *, code, options=(), backend="nvrtc"):
             super().__init__(code=WHOLE[sanitize] if part(code, WHOLE[sanitize]) else code)

@@ -1,6 +1,6 @@
 """CUDA source run on the CPU, in the form of cupy.RawModule: see cuda_host_shim.h.
 
-    module = HostModule(code=source)                  # its extern "C" kernels, compiled by g++, once for each text
+    module = HostModule(code=source)                  # its extern "C" kernels, compiled by g++, once for each source
     module.get_function("name")((grid,), (block,), (array, np.int32(n)))
 
 Arrays are NumPy's, in place.  Arguments by value are NumPy scalars or arrays of size one, as for CuPy, and are seen to
@@ -28,11 +28,11 @@ SANITIZE = "-g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno
 
 
 class HostKernelError(RuntimeError):
-    """What a kernel did wrong, or what g++ says of its text."""
+    """A fault of a kernel, or the message of g++ about its source."""
 
 
 def built(text, sanitize=False, name="kernels.cpp"):
-    """The library of this C++ text, from the cache or by g++."""
+    """The library of this C++ source, from the cache or by g++."""
     flags = [*FLAGS, *(SANITIZE if sanitize else ()), "-I", str(HERE)]
     known = [text, *flags, *((HERE / f).read_text() for f in ("cuda_host_shim.h",))]
     lib = BUILT / (hashlib.sha256("\0".join(known).encode()).hexdigest()[:32] + ".so")
@@ -51,9 +51,9 @@ def build(text, name, flags, lib):
     with tempfile.TemporaryDirectory(dir=BUILT) as folder:
         source, made = Path(folder) / name, Path(folder) / "made.so"
         source.write_text(text)
-        said = subprocess.run(["g++", *flags, str(source), "-o", str(made)], capture_output=True, text=True)
-        if said.returncode:
-            raise HostKernelError("g++: " + said.stderr[:4000])
+        result = subprocess.run(["g++", *flags, str(source), "-o", str(made)], capture_output=True, text=True)
+        if result.returncode:
+            raise HostKernelError("g++: " + result.stderr[:4000])
         os.replace(made, lib)
 
 
@@ -67,7 +67,7 @@ def engine(sanitize=False):
 
 
 class HostModule:
-    order = "fifo"                                # of threads, unless a launch says another
+    order = "fifo"                                # of threads, unless a launch has another
     seed = 1
     sanitize = False
 
@@ -96,11 +96,11 @@ class HostKernel:
 
     @property
     def kernel(self):
-        """What CuPy's driver knows it by."""
+        """The kernel for CuPy's driver."""
         return SimpleNamespace(ptr=self)
 
     def asked(self, grid, block, shared_mem):
-        """What a card would refuse."""
+        """Raise where a card would refuse the launch."""
         threads = block[0] * (*block, 1)[1] * (*block, 1, 1)[2]
         if threads > self.threads or shared_mem > self.max_dynamic_shared_size_bytes or grid[0] % self.cluster:
             raise HostKernelError(f"{self.name}: grid {grid}, block {block}, {shared_mem} bytes, for clusters of "

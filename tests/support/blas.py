@@ -20,7 +20,7 @@ MODULES = ("cupy_backends", "cupy_backends.cuda", "cupy_backends.cuda.libs", "cu
 
 
 def columns(address, dtype, rows, count, step):
-    """A matrix [rows, count] whose columns lie `step` numbers apart."""
+    """A matrix [rows, count] whose columns are `step` numbers apart."""
     assert step >= max(1, rows), "leading dimension"
     size = (step * (count - 1) + rows) * np.dtype(dtype).itemsize
     raw = np.frombuffer((ctypes.c_char * size).from_address(address), dtype)

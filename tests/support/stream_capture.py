@@ -1,6 +1,6 @@
-"""A double of stream capture: what is launched on a stream that is being captured is noted, and run when the graph is.
+"""A double of stream capture: launches on a stream that is being captured are recorded, and run with the graph.
 
-    with with_kernels(), blas.install(), graphs.install() as seen:     # what happened
+    with with_kernels(), blas.install(), stream_capture.install() as seen:     # its log
 
 It refuses what capture refuses: CuPy's own cuBLAS, new arrays and arithmetic that are not of this work, copies to the
 host, waiting, our cuBLAS without a workspace or on another stream.  A graph that is launched reads its arrays as they
@@ -27,7 +27,7 @@ class Event:
 
 
 class Stream:
-    """CuPy's, as far as it is used here.  `log` has what was done on all streams, in order."""
+    """CuPy's Stream, as far as it is used here.  `log` has the operations of all streams, in order."""
     null: "Stream"
     made, stack, log = 16, [], []
     captured = None
@@ -76,14 +76,14 @@ def current(device_id=-1):
 
 
 def capturing():
-    """Whether work is noted instead of done.  None may go to another stream then: no graph would have it."""
+    """True if work is recorded instead of done.  None may go to another stream then: no graph would have it."""
     if Stream.captured is not None and current() is not Stream.captured:
         raise AssertionError("work on a stream beside the one that is being captured")
     return Stream.captured is not None
 
 
 def refuse_to(what):
-    """Raise if a stream is being captured, which is then lost."""
+    """Raise if a stream is being captured; that capture has failed then."""
     if Stream.captured is not None:
         Stream.captured.broken = what
         raise CUDARuntimeError(f"cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing "
@@ -104,7 +104,7 @@ class Graph:
 
 
 class Memory:
-    """Who owns which addresses."""
+    """The arrays that own the addresses of the device."""
 
     def __init__(self):
         self.owners = {}
@@ -122,7 +122,7 @@ class Memory:
 
 
 def pointers(args):
-    """All addresses in a struct of arguments: what has 8 bytes and is no float."""
+    """All addresses in a struct of arguments: fields of 8 bytes that are no floats."""
     dtype = args.dtype
     if dtype.names:
         return [p for name in dtype.names for p in pointers(args[name])]
@@ -130,7 +130,7 @@ def pointers(args):
 
 
 def fields(args):
-    """A struct that is given as bytes, with its fields again: the bytes are a view of the array that has them."""
+    """A struct that was passed as bytes, with its fields again: the bytes are a view of the array that has them."""
     struct = args.base
     assert struct is not None and struct.dtype.names and struct.dtype.itemsize == args.nbytes, \
         f"{args.dtype} of a kernel is no view of a struct: which of its bytes are addresses?"
@@ -138,7 +138,7 @@ def fields(args):
 
 
 class Library:
-    """libcublas: the handle knows its stream and its workspace, the product is that of tests/blas.py."""
+    """libcublas: the handle knows its stream and its workspace, the product is that of tests/support/blas.py."""
 
     def __init__(self, seen, memory):
         self.seen, self.memory, self.on, self.room, self.fails = seen, memory, {}, {}, {}
@@ -185,7 +185,7 @@ class Library:
 
 
 def guarded(f, what):
-    """`f`, which no capture takes."""
+    """`f`, which raises during capture."""
     def call(*args, **kwargs):
         refuse_to(what)
         return f(*args, **kwargs)
@@ -193,7 +193,7 @@ def guarded(f, what):
 
 
 def placed(a):
-    """Where an array is, without holding it."""
+    """The address and layout of an array, without a reference to it."""
     assert a.flags.c_contiguous
     return a.ctypes.data, a.dtype, a.shape, a.nbytes
 
@@ -205,7 +205,7 @@ def copied(*pair):
 
 
 def recording(memory):
-    """What replaces parts of the doubles: launches and copies between arrays are noted, all else is refused."""
+    """Replacements of parts of the doubles: launches and copies between arrays are recorded, all else is refused."""
     launch, wrap, put, loaded = HostKernel.__call__, strict.wrap, strict.ndarray.__setitem__, set()
 
     def launched(self, grid, block, args, **kwargs):
@@ -213,7 +213,7 @@ def recording(memory):
             loaded.add(self)
             return launch(self, grid, block, args, **kwargs)
         if self not in loaded:
-            refuse_to("load a kernel")            # CUDA may; what it then waits for is not said
+            refuse_to("load a kernel")            # CUDA may allow it, but does not document what it waits for
         held = [memory.owner(p) for a in args for p in pointers(fields(a))]
         args = tuple(a.copy() for a in args)      # by value, as they are now
         current().nodes.append((lambda: launch(self, grid, block, args, **kwargs), held))
@@ -238,7 +238,7 @@ def recording(memory):
 
 @contextlib.contextmanager
 def install(loaded=True):
-    """Capture for the double that is in the place of CuPy.  loaded: whether CuPy has loaded its cuBLAS."""
+    """Install capture in the double of CuPy.  loaded: whether CuPy has loaded its cuBLAS."""
     from rnnref.cuda_loops import cublas, graphed
     cupy_cublas, memory = sys.modules["cupy_backends.cuda.libs.cublas"], Memory()
     seen = types.SimpleNamespace(gemm=cupy_cublas.gemmEx, handles=[], destroyed=[], asked=[], log=Stream.log)
@@ -274,7 +274,7 @@ def install(loaded=True):
 
 
 def forget(cublas, graphed):
-    """What is kept from one call to the next."""
+    """Forget all that is kept between calls."""
     graphed.clear()
     cublas.get_handle.cache_clear()
     cublas.load_library.cache_clear()

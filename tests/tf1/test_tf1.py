@@ -150,8 +150,8 @@ def test_a_scope_is_found_or_named():
     assert_same(tf1.LSTMCell(U).load_variables(both, "bw").dump_variables(),
                 {n: a for n, a in both.items() if n.startswith("bw")})
     half = {"lstm_cell/kernel": v["lstm_cell/kernel"]}
-    for given, says in ((both, "2 scopes"), ({}, "no scopes"), (half, "no scopes")):
-        with pytest.raises(rnnref.ShapeError, match=says):
+    for given, message in ((both, "2 scopes"), ({}, "no scopes"), (half, "no scopes")):
+        with pytest.raises(rnnref.ShapeError, match=message):
             tf1.LSTMCell(U).load_variables(given)
     with pytest.raises(rnnref.ShapeError, match="rnn/lstm_cell/kernel rnn/lstm_cell/bias missing"):
         tf1.LSTMCell(U).load_variables(v, "rnn")
@@ -168,6 +168,7 @@ def test_a_list_of_states_for_the_layers():
 def test_nested_states_and_outputs_of_zero_state():
     cell = tf1.MultiRNNCell([tf1.LSTMCell(5, num_proj=2), tf1.GRUCell(4)])
     assert cell.state_size == (tf1.LSTMStateTuple(5, 2), 4) and cell.output_size == 4
+    assert cell.state_size[0].h == 2                                   # a named tuple, as in TF
     zero = cell.zero_state(3, "float32")
     assert zero[0].h.shape == (3, 2) and zero[1].shape == (3, 4) and zero[1].dtype == np.float32
     assert tf1.LSTMCell(5, state_is_tuple=False, num_proj=2).state_size == 7
@@ -204,7 +205,7 @@ def test_gradients_that_are_left_out_are_zero():
 STEP = np.ones((B, D))
 
 
-@pytest.mark.parametrize("what, error, says", (
+@pytest.mark.parametrize("what, error, message", (
     (lambda: tf1.LSTMCell(U)(STEP, None), rnnref.Error, "have no values|the state is a NoneType"),
     (lambda: tf1.LSTMCell(U, reuse=True), rnnref.NotSupported, "reuse=True"),
     (lambda: tf1.LSTMCell(U, activation=np.tanh), rnnref.NotSupported, "its derivative is not known"),
@@ -235,6 +236,6 @@ STEP = np.ones((B, D))
     (lambda: tf1.AttentionCellWrapper(tf1.NTMCell(tf1.GRUCell(4), 6, 4, 1, 1), 2), rnnref.NotSupported,
      "more than vectors"),
 ))
-def test_refusals(what, error, says):
-    with pytest.raises(error, match=says):
+def test_refusals(what, error, message):
+    with pytest.raises(error, match=message):
         what()

@@ -103,9 +103,9 @@ def test_gradients_of_cells_in_cells_are_differences(name, lengths):
     none = {n: 0 * a for n, a in v.items()}
     for got, grads, ways in ((change(dx, none), [d.inputs], [dx]),
                              (change(0 * dx, dv), [d.variables[n] for n in v], [dv[n] for n in v])):
-        says = sum((g * w).sum() for g, w in zip(grads, ways))
+        predicted = sum((g * w).sum() for g, w in zip(grads, ways))
         size = np.sqrt(sum((g * g).sum() for g in grads) * sum((w * w).sum() for w in ways))
-        assert abs(got - says) <= tolerance("difference", "float64") * size
+        assert abs(got - predicted) <= tolerance("difference", "float64") * size
 
 
 DEVICE = {

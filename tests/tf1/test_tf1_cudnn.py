@@ -16,7 +16,7 @@ NETS = [Network(mode, layers, U, D, both, projection) for mode in GATES for laye
 NETS += [Network(mode, 2, U, U, skip=True) for mode in GATES]
 
 
-def said(net):
+def name_of(net):
     words = [net.mode, str(net.layers), "both ways" * net.bidirectional, "projection" * bool(net.projection),
              "skip" * net.skip]
     return " ".join(filter(None, words))
@@ -28,7 +28,7 @@ def layer(net, dtype="float64", **options):
     return made.load_opaque(RNG.normal(size=net.size).astype(dtype) * 0.4, net.inputs)
 
 
-@pytest.mark.parametrize("net", NETS, ids=said)
+@pytest.mark.parametrize("net", NETS, ids=name_of)
 def test_the_buffer_to_the_bit(net):
     buffer = RNG.normal(size=net.size)
     weights, biases = net.split(buffer)
@@ -41,7 +41,7 @@ def test_the_buffer_to_the_bit(net):
         assert_same(a.ravel(), buffer[piece.start:piece.start + a.size])
 
 
-@pytest.mark.parametrize("net", NETS, ids=said)
+@pytest.mark.parametrize("net", NETS, ids=name_of)
 def test_gradients_are_differences(net):
     made, x = layer(net), RNG.normal(size=(T, B, net.inputs))
     lengths, states = [T, 2], tuple(RNG.normal(size=shape) for shape in made.state_shape(B))
@@ -61,7 +61,7 @@ def test_gradients_are_differences(net):
         assert abs(change - (g * v).sum()) <= tolerance("difference", "float64") * np.linalg.norm(g) * np.linalg.norm(v)
 
 
-@pytest.mark.parametrize("net", [net for net in NETS if not net.skip and not net.projection], ids=said)
+@pytest.mark.parametrize("net", [net for net in NETS if not net.skip and not net.projection], ids=name_of)
 def test_tf_cells_compute_the_same(net):
     """What a checkpoint of these layers holds runs in the cells that TF names compatible."""
     made, x = layer(net), RNG.normal(size=(T, B, D))
@@ -106,7 +106,7 @@ def test_modes_and_shapes_of_layers():
     assert tf1.CudnnGRU(1, U, input_mode="auto_select").build(U).net.skip
 
 
-@pytest.mark.parametrize("what, error, says", (
+@pytest.mark.parametrize("what, error, message", (
     (lambda: tf1.CudnnGRU(1, U)(np.ones((T, B, D))), rnnref.NotSupported, "it is not built"),
     (lambda: tf1.CudnnGRU(1, U, input_mode="foo"), rnnref.NotSupported, "input_mode='foo'"),
     (lambda: tf1.CudnnGRU(1, U, direction="foo"), rnnref.NotSupported, "direction='foo'"),
@@ -121,8 +121,8 @@ def test_modes_and_shapes_of_layers():
     (lambda: tf1.CudnnGRU(1, U, input_mode="skip_input").build(U).dump_variables(), rnnref.NotSupported, "skip=True"),
     (lambda: Network("foo", 1, 1, 1), rnnref.NotSupported, "mode='foo'"),
 ))
-def test_refusals(what, error, says):
-    with pytest.raises(error, match=says):
+def test_refusals(what, error, message):
+    with pytest.raises(error, match=message):
         what()
 
 
@@ -138,7 +138,7 @@ PEERS = [net for net in NETS if not net.skip]
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("net", PEERS, ids=said)
+@pytest.mark.parametrize("net", PEERS, ids=name_of)
 def test_torch_computes_the_same(net):
     import torch
     module, made, x = torch_module(net, torch, "float64"), layer(net), RNG.normal(size=(T, B, D))
@@ -159,7 +159,7 @@ def test_torch_computes_the_same(net):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("net", PEERS, ids=said)
+@pytest.mark.parametrize("net", PEERS, ids=name_of)
 def test_torch_on_a_device_has_the_same_buffer(net):
     """PyTorch lets cuDNN say where each piece lies, and keeps all in one storage."""
     torch = pytest.importorskip("torch")
