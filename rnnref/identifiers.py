@@ -8,6 +8,7 @@ from threading import Lock
 from typing import Any, Callable, Optional, Sequence
 
 from .errors import NotSupported
+from .registry import get_registered_name, get_registered_object
 
 
 def snake(name: str) -> str:
@@ -101,7 +102,7 @@ class Family:
             raise NotSupported(f"{self.noun}.serialize", f"a {type(a).__name__} without get_config()", fix="write one")
         ours = type(a) in self.members
         return {"module": f"keras.{self.noun}" if ours else type(a).__module__, "class_name": type(a).__name__,
-                "config": a.get_config(), "registered_name": None if ours else type(a).__name__}
+                "config": a.get_config(), "registered_name": None if ours else get_registered_name(type(a))}
 
     def deserialize(self, config: Any, custom_objects: Optional[dict] = None) -> Any:
         """The object that was written so.  Classes and functions that are not rnnref's come from `custom_objects`."""
@@ -109,7 +110,8 @@ class Family:
             return self.get((custom_objects or {}).get(config, config))
         name = config["class_name"]
         name = config["config"] if name == "function" else name
-        found: Any = (custom_objects or {}).get(name)
+        found: Any = get_registered_object(config.get("registered_name") or name, custom_objects)
+        found = found or get_registered_object(name, custom_objects)
         if found is None and name not in self.by_name and name not in self.refused:
             raise NotSupported(f"{self.noun}.deserialize", f"{name!r} of {config.get('module') or 'no module'}",
                                fix=f'custom_objects={{"{name}": {name}}}')

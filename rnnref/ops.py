@@ -18,7 +18,7 @@ from inspect import isfunction
 from typing import Any
 
 from . import composed_arrays, composed_nn, composed_reductions, control_flow, creation
-from .errors import NotSupported
+from .absent import Absent
 from .pairs import TABLE
 from .pairs.examples import EXAMPLES
 from .values import functions
@@ -55,7 +55,8 @@ REFUSED_GROUPS = (
     ("rearrange", "there are no patterns", "ops.reshape, ops.transpose, ops.einsum"),
     ("nn numpy linalg", "all operations are in rnnref.ops itself", "rnnref.ops.NAME"),
 )
-REFUSED = {name: (why, fix) for names, why, fix in REFUSED_GROUPS for name in names.split()}
+__getattr__ = Absent("ops", *REFUSED_GROUPS)
+REFUSED = __getattr__.reasons
 
 
 def _documented(name: str, function: Any) -> Any:
@@ -83,10 +84,3 @@ __test__ = {name: PROVIDED[name].__doc__ for name in TABLE}       # for doctest
 
 def __dir__() -> list:
     return __all__
-
-
-def __getattr__(name: str) -> Any:
-    if name in REFUSED:
-        why, fix = REFUSED[name]
-        raise NotSupported(f"ops.{name}", why, fix=fix)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

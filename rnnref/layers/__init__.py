@@ -4,11 +4,9 @@
     dx, dstate = layer.backward(dy)    fills layer.grads
     layer.set_weights(keras_layer.get_weights())
 """
-from typing import Any
-
-from ..errors import NotSupported
+from ..absent import Absent
 from ..wrappers.dropout import Masks
-from .absent import ABSENT
+from .absent import ABSENT_GROUPS
 from .activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from .attention import AdditiveAttention, Attention
 from .base import Layer
@@ -20,6 +18,7 @@ from .dense import Dense
 from .dropout import ActivityRegularization, Dropout, GaussianDropout, GaussianNoise, Identity, SpatialDropout1D
 from .embedding import Embedding
 from .gru import GRU, GRUCell
+from .input_layer import Input, InputLayer
 from .lstm import LSTM, LSTMCell
 from .masking import Masking
 from .merging import (Add, Average, Concatenate, Dot, Maximum, Minimum, Multiply, Subtract, add, average, concatenate,
@@ -33,9 +32,4 @@ from .stacked import StackedRNNCells
 from .time_distributed import TimeDistributed, Wrapper
 from .weight import Weight
 
-
-def __getattr__(name: str) -> Any:
-    if name in ABSENT:
-        why, fix = ABSENT[name]
-        raise NotSupported(f"layers.{name}", why, fix=fix)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = Absent("layers", *ABSENT_GROUPS)

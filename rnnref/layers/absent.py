@@ -33,4 +33,3 @@ ABSENT_GROUPS = (
     ("InputSpec", "a layer checks its inputs when it is called", "raise in build or call"),
     ("serialize deserialize", "a layer writes and reads itself", "layer.get_config() and Class.from_config(config)"),
 )
-ABSENT = {name: (why, fix) for names, why, fix in ABSENT_GROUPS for name in names.split()}

@@ -15,6 +15,7 @@ from .. import constraints, regularizers
 from ..arrays import asnumpy, is_array, make_transfer, namespace
 from ..errors import Error, ShapeError
 from ..nest import flatten, map_structure
+from ..random import next_seed
 from ..record import Record
 from ..symbols import Symbol, called, is_symbolic
 from ..values import CURRENT, Value, numbers
@@ -65,7 +66,7 @@ class Layer:
     _in_build = False
     _stream: tuple = ()                           # draws other numbers from the same seed
     _calls: SymbolicCalls
-    _built_for: tuple = ()                        # the shapes of the arguments of the call that built it
+    _built_for: tuple = ()                        # the shapes of the arguments of the first call
     _autocast = True                              # whether `call` is given floating arrays in the layer's dtype
 
     def __new__(cls, *args, **options):
@@ -329,15 +330,15 @@ class Layer:
     # building, and shapes
 
     def _build_for(self, args):
-        """Build for such arguments, with the weights where they are."""
-        if self.built:
+        """Build for the arguments of the first call, with the weights where they are."""
+        if self.built and self._built_for:
             return
         with BUILDING:
+            self._built_for = tuple(map_structure(lambda a: getattr(a, "shape", None), a) for a in args)
             if not self.built:
                 for a in flatten(args[:1]):
                     if not hasattr(a, "shape"):
                         configs.taken(self.who, "x", a, self.dtype)            # which says what it is
-                self._built_for = tuple(map_structure(lambda a: getattr(a, "shape", None), a) for a in args)
                 shapes = [map_structure(shape_of, a) for a in args]
                 self.build(*(shapes + [None] * plan_of(type(self)).shapes)[:plan_of(type(self)).shapes])
                 arrays = [a.data if isinstance(a, Value) else a for a in flatten(args) if not isinstance(a, Symbol)]
@@ -389,9 +390,9 @@ class Layer:
         """No weights, and generators as new; another `stream`, a tuple, draws other numbers from the same seed."""
         self._stream = self._stream if stream is None else stream
         self._values, self._handles, self._grads, self.tape, self._losses = {}, {}, None, None, (None, [])
-        self.built = type(self).build is Layer.build
+        self.built, self._built_for = type(self).build is Layer.build, ()
         self._start_generators()
 
     def _start_generators(self):
-        seeds = numpy.random.SeedSequence(self.seed, spawn_key=self._stream)
+        seeds = numpy.random.SeedSequence(next_seed() if self.seed is None else self.seed, spawn_key=self._stream)
         self.weight_rng, self.noise_rng = (numpy.random.default_rng(s) for s in seeds.spawn(2))

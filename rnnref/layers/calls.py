@@ -201,7 +201,7 @@ class SymbolicCalls(list):
 
     def add(self, outs: Any) -> Any:
         """The call that gave these symbols; returns them."""
-        call = next(s.call for s in flatten(outs) if isinstance(s, Symbol))
+        call: Any = next(s.call for s in flatten(outs) if isinstance(s, Symbol))
         call.index = len(self)
         self.append(call)
         return outs

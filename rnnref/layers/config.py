@@ -12,6 +12,7 @@ from ..arrays import is_array, is_floating
 from ..cell import Cell
 from ..errors import DtypeError, NotSupported, ShapeError
 from ..interop.layouts import KERAS_ACTIVATIONS
+from ..registry import get_registered_name, get_registered_object
 
 _ACTIVATIONS = KERAS_ACTIVATIONS | {None: KERAS_ACTIVATIONS["linear"]}
 
@@ -110,7 +111,12 @@ def serialize(value):
 
 
 def _with_class_name(value, config):
-    return {"module": type(value).__module__, "class_name": type(value).__name__, "config": config}
+    """A configuration with its class; classes that Keras has too are in the module where they are there."""
+    cls = type(value)
+    public = cls.__name__ in vars(sys.modules[__package__]) and vars(sys.modules[__package__])[cls.__name__] is cls
+    module = "keras.layers" if public else vars(cls).get("_keras_module", cls.__module__)
+    return {"module": module, "class_name": cls.__name__, "config": config,
+            "registered_name": None if public or "_keras_module" in vars(cls) else get_registered_name(cls)}
 
 
 def deserialize(value, custom_objects=None):
@@ -124,7 +130,8 @@ def deserialize(value, custom_objects=None):
         return config["name"]
     if name == "function":
         return activations.deserialize(value, custom_objects)
-    found = (custom_objects or {}).get(name) or _find_class(module, name)
+    found = get_registered_object(value.get("registered_name") or name, custom_objects)
+    found = found or get_registered_object(name, custom_objects) or _find_class(module, name)
     if hasattr(found, "from_config"):
         told = {"custom_objects": custom_objects} if "custom_objects" in signature(found.from_config).parameters else {}
         return found.from_config(config, **told)
@@ -155,7 +162,9 @@ def _find_class(module, name):
     layers, root = sys.modules[__package__], __package__.partition(".")[0]
     if module.startswith("keras.") and module.partition(".")[2] in ("regularizers", "constraints", "initializers"):
         module = f"{root}.{module.partition('.')[2]}"
-    if module.partition(".")[0] in ("keras", "") or module.startswith(__package__ + "."):
+    if module.partition(".")[0] == "keras" and name in ("Sequential", "Functional", "Model"):
+        module = f"{root}.models"
+    elif module.partition(".")[0] in ("keras", "") or module.startswith(__package__ + "."):
         module = __package__ if hasattr(layers, name) else module
     if module.partition(".")[0] == __package__.partition(".")[0]:
         found = getattr(import_module(module), name, None)
