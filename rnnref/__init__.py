@@ -41,8 +41,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = ["Input", "Model", "Record", "Sequential", "assert_matches", "cells", "explain", "init", "interop", "layers",
-           "load", "models", "onnx", "ops", "plot", "run", "run_back", "save", "testing", "tf1", "to", "verify"]
+# Without classes, of which help(rnnref) would print every method.
+__all__ = ["assert_matches", "cells", "explain", "init", "interop", "layers", "load", "models", "onnx", "ops", "plot",
+           "run", "run_back", "save", "testing", "tf1", "to", "verify"]
 
 _KERAS_MODULES = ("activations", "callbacks", "constraints", "initializers", "losses", "metrics", "models", "ops",
                   "optimizers", "random", "regularizers", "saving", "utils")
@@ -50,7 +51,8 @@ _KERAS_CLASSES = {"Input": "layers:Input", "Model": "models:Model", "Sequential"
                   "Layer": "layers:Layer", "KerasTensor": "symbols:Symbol", "Initializer": "initializers:Initializer",
                   "Regularizer": "regularizers:Regularizer"}
 _ALSO_PUBLIC = ("DeviceError", "DtypeError", "Error", "MissingExtra", "NotSupported", "PerStep", "ShapeError",
-                "__version__", "asnumpy", "check", "namespace", "survey", "vjp", *_KERAS_MODULES, *_KERAS_CLASSES)
+                "Record", "__version__", "asnumpy", "check", "namespace", "survey", "vjp", *_KERAS_MODULES,
+                *_KERAS_CLASSES)
 # Imported when first used: they import much that a forward pass does not need.
 _LAZY = {name: name for name in ("check", "interop", "layers", "onnx", "plot", "survey", "testing", "tf1",
                                  *_KERAS_MODULES)}

@@ -200,7 +200,7 @@ class VarianceScaling(Initializer):
         self.scale, self.mode = scale, check_option(who, "mode", mode, ("fan_in", "fan_out", "fan_avg"))
         distribution = {"normal": "truncated_normal"}.get(distribution.lower(), distribution.lower())
         self.distribution = check_option(who, "distribution", distribution,
-                                   ("uniform", "truncated_normal", "untruncated_normal"))
+                                         ("uniform", "truncated_normal", "untruncated_normal"))
         self.seed, self.input_axes, self.output_axes = _seed(self, seed), input_axes, output_axes
 
     def draw(self, rng: Any, shape: tuple) -> Array:

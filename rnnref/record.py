@@ -63,7 +63,7 @@ class Record:
         self.losses: list = []
         self.weights: dict = {}                   # {key: (array, number)}
         self.strict = bound is not None
-        self.pending: list = []                      # (layer, kept) of those that have yet to leave something, if strict
+        self.pending: list = []                   # (layer, kept) of those that have yet to leave something, if strict
         self._entries: list = []
         self._likes: list = [None]                # (shape, dtype) of the array with each number
         self._leaves: set = set()

@@ -14,7 +14,7 @@ from .rnn import RNN, as_constants
 from .stacked import common_dtype, split_masks
 
 _MERGE = {"concat": lambda y, back: namespace(y).concatenate([y, back], -1), "sum": lambda y, back: y + back,
-         "mul": lambda y, back: y * back, "ave": lambda y, back: (y + back) / 2}
+          "mul": lambda y, back: y * back, "ave": lambda y, back: (y + back) / 2}
 _MERGE_MODES = (*_MERGE, None)
 
 
@@ -182,7 +182,8 @@ class Bidirectional(Layer):
         return dx, ds
 
     def _back(self, kept, dy, dstate):
-        y = (kept.y, kept.back) if self.merge_mode is None else map_structure(_MERGE[self.merge_mode], kept.y, kept.back)
+        pair = kept.y, kept.back
+        y = pair if self.merge_mode is None else map_structure(_MERGE[self.merge_mode], *pair)
         dy, back = self._split(pack_like(self.who, "dy", dy, y), kept)
         found = [layer.loop_back(its, d, s) for layer, its, d, s in zip(
             self.both, kept.kept, (dy, self._turned(back)), self._cut(dstate))]

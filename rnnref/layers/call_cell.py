@@ -323,8 +323,8 @@ class CallCell(CellLayer):
         if constants is not None and not self.takes("constants"):
             raise NotSupported(self.who, "constants: call has no such argument", fix="call(inputs, states, constants)")
         extra = tuple(constants) if isinstance(constants, list) else constants
-        return _CalledCell(self.cell, self.under_our_names(), bool(training) if self.takes("training") else None,
-                      keep), extra
+        training = bool(training) if self.takes("training") else None
+        return _CalledCell(self.cell, self.under_our_names(), training, keep), extra
 
     def get_initial_state(self, batch_size=1):
         return as_lists(self.core.zeros(batch_size, dtype=self.dtype))

@@ -90,7 +90,8 @@ class CellLayer(Layer):
                 raise ShapeError(self.who, f"{f'x.{path}' if path else 'x'} has shape {a.shape}, expected 2 axes",
                                  axes='x is "B I": one step')
         check_inputs(self, x)
-        core, extra = self.running(len(first_leaf(x)), namespace(first_leaf(x)), training, noise if masks is None else masks,
+        like, drawn = first_leaf(x), noise if masks is None else masks
+        core, extra = self.running(len(like), namespace(like), training, drawn,
                                    constants, keep)
         s = make_initial_state(core, first_leaf(x)[None], self.units)
         s = s if states is None else self.from_list(self.who, "states", states, s)

@@ -35,7 +35,8 @@ def activation(who, option, what):
     """The activation of the core, by its Keras name, by one of ours (rnnref.scalar), or by a function of an array."""
     if isinstance(what, str) and what in _ACTIVATIONS or what is None:
         return _ACTIVATIONS[what]
-    if isinstance(what, elementwise.Activation) or isinstance(what, str) and what in {*elementwise.ACTIVATIONS, *elementwise.ALIASES}:
+    ours = elementwise.ACTIVATIONS.keys() | elementwise.ALIASES.keys()
+    if isinstance(what, elementwise.Activation) or isinstance(what, str) and what in ours:
         return elementwise.get_activation(what)
     try:
         function = activations.get(what)

@@ -51,7 +51,7 @@ class ConvLSTMCell(KerasCell, CellLayer):
                              f"1`: strides={options['strides']}, dilation_rate={options['dilation_rate']}")
         options["padding"] = check_option("layers.ConvLSTMCell", "padding", str(padding).lower(), ("valid", "same"))
         options["data_format"] = check_option("layers.ConvLSTMCell", "data_format", data_format or "channels_last",
-                                        ("channels_last", "channels_first"))
+                                              ("channels_last", "channels_first"))
         self._take_options({**options, "units": filters}, **kwargs)
         self.options = tuple(options)
 
@@ -135,7 +135,8 @@ def layer_of_rank(rank):
                      kernel_constraint=None, recurrent_constraint=None, bias_constraint=None, dropout=0.0,
                      recurrent_dropout=0.0, seed=None, return_sequences=False, return_state=False, go_backwards=False,
                      stateful=False, **kwargs):
-            self._take_options({"rank": rank, "unroll": kwargs.pop("unroll", False), **collect_options(locals())}, **kwargs)
+            unroll = kwargs.pop("unroll", False)
+            self._take_options({"rank": rank, "unroll": unroll, **collect_options(locals())}, **kwargs)
 
         def get_config(self):
             config = super().get_config()

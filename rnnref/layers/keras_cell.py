@@ -91,7 +91,8 @@ class KerasCell:
         sizes = self.core.sizes(self.n_in, self.units)
         for name, axes in self._axes().items():
             kind = name.removesuffix("_kernel")
-            weight = self.add_weight(resolve_shape(axes, sizes), lambda rng, shape, name=name: self._draw(name, rng, shape),
+            weight = self.add_weight(resolve_shape(axes, sizes),
+                                     lambda rng, shape, name=name: self._draw(name, rng, shape),
                                      regularizer=getattr(self, f"{kind}_regularizer"),
                                      constraint=getattr(self, f"{kind}_constraint"), name=name)
             setattr(self, name, weight)

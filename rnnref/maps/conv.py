@@ -13,8 +13,8 @@ from .dense import Map, add_bias
 class Conv(Map):
     """Convolution, as the cross-correlation of x [..., *S, C] with W [*kernel, C, G], channels last, with `strides`.
 
-    padding   "same": as many positions as x has (with strides: divided by them, rounded up), zeros on both sides, an odd
-              one at the end, as in TensorFlow; "valid": only positions where the kernel lies inside x
+    padding   "same": as many positions as x has (with strides: divided by them, rounded up), zeros on both sides, an
+              odd one at the end, as in TensorFlow; "valid": only positions where the kernel lies inside x
     dilation  the distance in x of neighbours in the kernel; 1 in each axis if not given
     """
     W: str

@@ -229,7 +229,7 @@ class RNNCell:
             return Gradients(dx, self.state_to_tf(ds), self.gradients(dp))
         return Result((y, self.state_to_tf(new)), backward)
 
-    def _record_step(self, inputs: Any, state: Any, extra: Any) -> tuple:
+    def _record_step(self, inputs: Any, state: Any, extra: Any) -> Any:
         """The step as an entry of the open record, or as a call of symbols."""
         if self.layer is None:
             raise NotSupported(self.name, "called in a record, and no layer holds its variables: their gradients would "

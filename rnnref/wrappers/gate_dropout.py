@@ -104,7 +104,8 @@ class GateDropout(TwoStage):
 
     def __post_init__(self) -> None:
         if not all(isinstance(getattr(self.cell, name, None), (Dense, Conv)) for name in _MAPS.values()):
-            raise NotSupported("GateDropout", f"{type(self.cell).__name__} is not a gated cell of two Dense or Conv maps",
+            raise NotSupported("GateDropout",
+                               f"{type(self.cell).__name__} is not a gated cell of two Dense or Conv maps",
                                fix="rnnref.cells.Dropout masks the input and the state of any cell")
 
     @cached_property

@@ -12,8 +12,9 @@ from rnnref.absent import Absent
 from rnnref.errors import NotSupported
 
 # {module: names} of Keras 3.15.1; "" is keras itself.
+SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "keras_names.txt"
 NAMES = {module: names.split() for module, _, names in (
-    line.partition(":") for line in (Path(__file__).parents[1] / "snapshots" / "keras_names.txt").read_text().splitlines())}
+    line.partition(":") for line in SNAPSHOT.read_text().splitlines())}
 EVERY = [(module, name) for module, names in NAMES.items() for name in names]
 
 
