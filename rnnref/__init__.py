@@ -5,6 +5,8 @@
     run, run_back     a sequence: run(cell, p, xs) -> ys, s', tape;  run_back(tape, dys, ds') -> dxs, ds, dextra, dp
     explain           which path of execution runs, and why nothing faster
     layers            layers with Keras's names, arguments and weights
+    Input, Model, Sequential      models of layers, as in Keras: `import rnnref as keras` runs the code of its users
+    ops, Record       operations with gradients, and the record of a computation: record.backward(loss)
     verify            is this implementation right?  verify(candidate, x) -> report: a torch module, a Keras layer,
                       an ONNX model, a function
     assert_matches    the same for a test: raises where verify reports a difference
@@ -20,6 +22,7 @@ Errors are rnnref.Error: ShapeError, DtypeError, DeviceError, NotSupported, Miss
 from typing import TYPE_CHECKING, Any
 
 from . import cells, init
+from .absent import Absent
 from .arrays import asnumpy as asnumpy, namespace as namespace
 from .cell import vjp as vjp
 from .errors import (DeviceError as DeviceError, DtypeError as DtypeError, Error as Error, MissingExtra as MissingExtra,
@@ -30,26 +33,54 @@ from .loops.run import run, run_back
 from .tree import PerStep as PerStep, to
 
 if TYPE_CHECKING:
-    from . import check as check, interop, layers, onnx, plot, survey as survey, testing, tf1
+    from . import check as check, interop, layers, models, onnx, ops, plot, survey as survey, testing, tf1
     from .check.verify import assert_matches, verify
+    from .layers import Input
+    from .models import Model, Sequential
+    from .record import Record
 
 __version__ = "0.1.0"
 
-__all__ = ["assert_matches", "cells", "explain", "init", "interop", "layers", "load", "onnx", "plot", "run", "run_back",
-           "save", "testing", "tf1", "to", "verify"]
+# Without classes, of which help(rnnref) would print every method.
+__all__ = ["assert_matches", "cells", "explain", "init", "interop", "layers", "load", "models", "onnx", "ops", "plot",
+           "run", "run_back", "save", "testing", "tf1", "to", "verify"]
 
+_KERAS_MODULES = ("activations", "callbacks", "constraints", "initializers", "losses", "metrics", "models", "ops",
+                  "optimizers", "random", "regularizers", "saving", "utils")
+_KERAS_CLASSES = {"Input": "layers:Input", "Model": "models:Model", "Sequential": "models:Sequential",
+                  "Layer": "layers:Layer", "KerasTensor": "symbols:Symbol", "Initializer": "initializers:Initializer",
+                  "Regularizer": "regularizers:Regularizer"}
 _ALSO_PUBLIC = ("DeviceError", "DtypeError", "Error", "MissingExtra", "NotSupported", "PerStep", "ShapeError",
-                "__version__", "asnumpy", "check", "namespace", "survey", "vjp")
+                "Record", "__version__", "asnumpy", "check", "namespace", "survey", "vjp", *_KERAS_MODULES,
+                *_KERAS_CLASSES)
 # Imported when first used: they import much that a forward pass does not need.
-_LAZY = {name: name for name in ("check", "interop", "layers", "onnx", "plot", "survey", "testing", "tf1")}
-_LAZY |= {name: f"check:{name}" for name in ("assert_matches", "verify")}
+_LAZY = {name: name for name in ("check", "interop", "layers", "onnx", "plot", "survey", "testing", "tf1",
+                                 *_KERAS_MODULES)}
+_LAZY |= {"assert_matches": "check:assert_matches", "verify": "check:verify", "Record": "record:Record"}
+_LAZY |= _KERAS_CLASSES
+
+_absent = Absent(
+    "",
+    ("Loss Metric Optimizer", "not there yet: it comes with training", "a Record, and an expression of rnnref.ops"),
+    ("Variable", "a layer owns its weights", "layer.add_weight(shape)"),
+    ("Function Operation", "calls of symbols are models", "rnnref.Model(inputs, outputs), functions of rnnref.ops"),
+    ("InputSpec", "a layer checks its inputs when it is called", "raise in build or call"),
+    ("DTypePolicy FloatDTypePolicy dtype_policies mixed_precision", "a layer computes in one dtype",
+     "dtype= of each layer"),
+    ("backend config src version", "there is one back end, NumPy or CuPy as the arrays are", "dtype= of each layer; "
+     "rnnref.utils.clear_session, rnnref.utils.set_random_seed, rnnref.__version__"),
+    ("device distribution name_scope remat RematScope StatelessScope SymbolicScope",
+     "nothing is traced or distributed", "layer.to('gpu') moves weights; arrays decide where a layer computes"),
+    ("Quantizer quantizers distillation export visualization legacy", "it is not about recurrent networks",
+     "Keras itself"),
+    ("applications datasets preprocessing", "nothing is fetched, and images are not for recurrent networks",
+     "arrays that are ready; rnnref.utils.pad_sequences"),
+)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'rnnref' has no attribute {name!r}")
-    return _resolve_name(_LAZY[name])
+    return _resolve_name(_LAZY[name]) if name in _LAZY else _absent(name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_ALSO_PUBLIC])
+    return sorted({*__all__, *_ALSO_PUBLIC})

@@ -2,12 +2,19 @@
 import pytest
 from hypothesis import settings
 
+from rnnref.layers.weight import clear_names
 from tests.support import strict
 
 collect_ignore_glob = ["bench/*", "kernels/*", "shim/*"]   # what tests use, not tests: no doctests to look for
 
 settings.register_profile("rnnref", derandomize=True, deadline=None, database=None)
 settings.load_profile("rnnref")
+
+
+@pytest.fixture(autouse=True)
+def names():
+    """The names of layers are counted from nothing in every test."""
+    clear_names()
 
 
 @pytest.fixture

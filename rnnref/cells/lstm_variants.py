@@ -108,17 +108,18 @@ def GLSTM(*, groups: int = 1, projection: Optional[int] = None, projection_clip:
 
 @keyword_options(LSTMRule)
 def ConvLSTM(*, kernel: tuple = (3,), recurrent_kernel: Optional[tuple] = None, strides: tuple = (),
-             padding: str = "same", bias: bool = True, recurrent_bias: bool = False, **options: Any) -> TwoStage:
+             padding: str = "same", bias: bool = True, recurrent_bias: bool = False, dilation: tuple = (),
+             **options: Any) -> TwoStage:
     """An LSTM with convolutions in the place of its products, over one, two or three axes of space.
 
         the equations of LSTM with x * W and h * R for the products
 
     Shapes        x [B, *S, I], state (h [B, *S', U], c [B, *S', U]), W [*kernel, I, 4U], R [*kernel, U, 4U], b [4U],
                   gate blocks i f g o; S has as many axes as `kernel`; S' is S, or smaller with strides or
-                  padding="valid", which apply to x alone
+                  padding="valid"; these and dilation apply to x alone
     Options       kernel=(3,), recurrent_kernel=None (the same), strides=() (1), padding="same" | "valid", bias=True,
-                  recurrent_bias=False (True: bR [4U]), and those of LSTM except the projection; peepholes are [U],
-                  the same at every place
+                  recurrent_bias=False (True: bR [4U]), dilation=() (1), and those of LSTM except the projection;
+                  peepholes are [U], the same at every place
     Paper         Shi et al., "Convolutional LSTM network" (2015), eq. 3, with peepholes=True
     Same as       Keras 3 ConvLSTM1D, 2D, 3D with the same weights (padding="valid" is the default there; Keras 2 has
                   gate="hard_sigmoid@keras2"), flax linen ConvLSTMCell (recurrent_bias=True, forget_bias=1.0), TF 1
@@ -134,7 +135,7 @@ def ConvLSTM(*, kernel: tuple = (3,), recurrent_kernel: Optional[tuple] = None, 
     >>> cell.zeros((5, 8, 9), 2).h.shape
     (5, 8, 9, 2)
     """
-    inputs = Conv("W", "b" if bias else None, tuple(kernel), strides, padding)
+    inputs = Conv("W", "b" if bias else None, tuple(kernel), strides, padding, dilation)
     recurrent = Conv("R", "bR" if recurrent_bias else None, tuple(recurrent_kernel or kernel))
     return GatedCell(inputs, recurrent, LSTMRule(**options))
 

@@ -28,7 +28,7 @@ _RULES = (ElmanRule, LSTMRule, GRURule, MGURule)
 RESET_REASON = ("the reset acts before the product with R in one and after it in the other: n is another function of "
                 "h, and no weights make them equal")
 _BIAS_OPTIONS = ("bias", "recurrent_bias")        # only how the weights are held
-CONV_OPTIONS = ("kernel", "recurrent_kernel", "strides", "padding")
+CONV_OPTIONS = ("kernel", "recurrent_kernel", "strides", "padding", "dilation")
 _FRAMEWORK_OPTIONS = ("forget_bias", "reset", "cell_clip_gradient", *_BIAS_OPTIONS)      # each framework has its own
 
 
@@ -137,7 +137,8 @@ def _conv_options(cell: Any) -> dict[str, Any]:
             and (x.b in ("b", None)) and (h.b in ("bR", None)) and h == Conv("R", h.b, h.kernel)):
         return {}
     return {"kernel": x.kernel, "recurrent_kernel": None if h.kernel == x.kernel else h.kernel,
-            "strides": x.strides if max(x.strides) > 1 else (), "padding": x.padding}
+            "strides": x.strides if max(x.strides) > 1 else (), "padding": x.padding,
+            "dilation": x.dilation if max(x.dilation) > 1 else ()}
 
 
 def family_of(cell: Any) -> str:
@@ -218,10 +219,8 @@ def read_conv_options(cell: Any) -> dict[str, Any]:
     for name, known in {"data_format": "channels_last", "groups": 1}.items():
         if getattr(cell, name, known) != known:
             raise NotSupported(type(cell).__name__, f"{name}={getattr(cell, name)!r}", known=f"{name}={known!r}")
-    if max(getattr(cell, "dilation_rate", (1,))) > 1:
-        raise NotSupported(type(cell).__name__, f"dilation_rate={cell.dilation_rate}", known="1")
     if not isinstance(cell.padding, str):
         raise NotSupported(type(cell).__name__, f"padding={cell.padding!r}", known="'SAME'")
-    strides = tuple(cell.strides or ())
-    return {"kernel": tuple(cell.kernel_size), "padding": cell.padding.lower(),
-            "strides": strides if max(strides, default=1) > 1 else ()}
+    spread = {"strides": tuple(cell.strides or ()), "dilation": tuple(getattr(cell, "dilation_rate", ()))}
+    return {"kernel": tuple(cell.kernel_size), "padding": cell.padding.lower()} | {
+        name: n for name, n in spread.items() if max(n, default=1) > 1}

@@ -124,7 +124,7 @@ _LSTM_ACTS, _GRU_ACTS = ("gate", "candidate output"), ("gate", "candidate")
 _TF1_TAKES = {n: _ANY for n in ("forget_bias", "peepholes", "projection", "projection_clip", "candidate output")}
 _THROUGH = {"forget_bias": 1.0, "cell_clip_gradient": "through"}
 _COUPLED = {"coupled": "input", "forget_bias": 1.0}
-_CONV = {"kernel": _ANY, "strides": _ANY, "padding": _ANY}
+_CONV = {"kernel": _ANY, "strides": _ANY, "padding": _ANY, "dilation": _ANY}
 
 _TABLES = {
     ("rnn", "torch"): Layout("h", _TORCH_ROWS, _BOTH_BIASES, _takes(TORCH_ACTIVATIONS, "activation")).at(suffix="_l0"),

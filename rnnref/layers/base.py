@@ -1,156 +1,179 @@
-"""What every layer is: the owner of its weights."""
+"""Layer: a pair of pure functions, and the owner of its weights.
+
+    apply(p, *args, mask, training, noise, keep, ...) -> y, kept          p: {path: array}; args and y: nests of arrays
+    apply_back(p, kept, dy, wanted) -> (one gradient for each of args), {path: gradient}
+
+A class that writes `call(*args)` instead has both from a record of it.  What is not pure is in three other methods:
+`draw` reads generators and carried states, `leave` writes what a call leaves behind, `build` makes the weights.
+"""
 from copy import deepcopy
-from typing import Any
+from typing import Any, Optional
 
 import numpy
 
-from ..arrays import asnumpy, is_array, is_floating, namespace
-from ..errors import DtypeError, Error, NotSupported, ShapeError
-from ..tree import first_leaf, leaves, map_structure, to, unflatten
-from .config import deserialize, initialiser, serialize, snake
+from .. import constraints, regularizers
+from ..arrays import asnumpy, is_array, make_transfer, namespace
+from ..errors import Error, ShapeError
+from ..nest import flatten, map_structure
+from ..random import next_seed
+from ..record import Record
+from ..symbols import Symbol, called, is_symbolic
+from ..values import CURRENT, Value, numbers
+from . import config as configs
+from .calls import BUILDING, Recorded, SymbolicCalls, completing, enter, has_pair, plan_of, record_call, sort
+from .nested import map_shapes, shape_of
+from .weight import Weight, all_layers, free_name, named_weights, sublayers, unique_name
 
 
 class Layer:
-    """forward(x, ...) -> y;   backward(dy, ...) -> dx, ...:  what users call.
+    """layer(x): of arrays arrays, of symbols symbols, while a record is open values.
 
-    Layers are the only objects with a state.  They own their weights, cast what they are given to their own dtype as
-    Keras does, and keep what the last `forward` left for `backward`.
+    name                    "lstm", "lstm_1", ... if not given
+    dtype                   floating inputs are cast to it; None: "float32"
+    trainable               False: no weight of it, or of the layers in it, gets a gradient
+    activity_regularizer    a function of the outputs, divided by the batch size and added to the losses
+    seed                    of first weights and of what is drawn in training; None: other numbers every time
 
-        params     the weights, a tree under our names (a dict; a tuple where cells are several); assign to change them
-        grads      their gradients by the last backward, the same tree: overwritten each time, never added to
-        weights    the same weights as Keras orders and lays them out: what get_weights gives and set_weights takes
+        weights      handles, in the order, shapes and layout of Keras: see `Weight`
+        params       their arrays as a tree, under our names; assign to change them
+        grads        the gradients by the last `backward`, the same tree: overwritten each time, never added to
 
-    A layer used twice keeps what the second `forward` left.
+    A layer of one's own defines `build(input_shape)`, which makes weights with `add_weight`, and either `call`, written
+    with NumPy's functions or rnnref.ops, or the pair `apply` and `apply_back`; beside them, as need be, `draw`,
+    `leave`, `compute_mask`.  Other layers may be attributes, alone or in lists and dicts.
+
+    Outside of a record `backward(dy)` goes back through the last call; a layer used twice keeps what the second left.
+
+    >>> import numpy as np
+    >>> class Scale(Layer):
+    ...     def build(self, input_shape):
+    ...         self.scale = self.add_weight((input_shape[-1],), "ones", name="scale")
+    ...     def call(self, x):
+    ...         return np.tanh(x * self.scale)
+    >>> layer = Scale(name="scale", dtype="float64")
+    >>> y = layer(np.zeros((2, 3)))
+    >>> layer.backward(np.ones((2, 3))).tolist(), layer.weights
+    ([[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]], [<Weight scale/scale (3,) float64>])
     """
-    core: Any                                     # the cell that computes it, where there is one
-    n_in: Any                                     # what it was built for: what core.n_in says of the inputs
-    weight_rng: Any = None                        # what first weights are drawn with
+    supports_masking = False                      # the mask of the inputs is that of the outputs
+    built = False
+    _values: Any; _handles: Any; _losses: Any; _given: Any
+    activity_regularizer: Any; name: str; dtype: Any; weight_rng: Any; noise_rng: Any
+    tape: Any = None                              # what the last call with arrays left for backward
+    _call_order: tuple = ()                       # names of what a call takes by position, if not those of apply
+    _path: Optional[str] = None
+    _grads: Any = None
+    _in_build = False
+    _stream: tuple = ()                           # draws other numbers from the same seed
+    _calls: SymbolicCalls
+    _built_for: tuple = ()                        # the shapes of the arguments of the first call
+    _autocast = True                              # whether `call` is given floating arrays in the layer's dtype
 
-    def __init__(self, *, name=None, dtype=None, trainable=True, activity_regularizer=None):
-        self.name = name or snake(type(self).__name__)
-        self.dtype = _floating_dtype(self.who, dtype)
-        self.trainable = trainable
-        refuse_training(self.who, {"activity_regularizer": activity_regularizer})
-        if trainable is not True:
-            raise NotSupported(self.who, f"trainable={trainable!r}: there is no training that could leave it out yet")
-        self.tape = None                          # what the last forward left for backward
-
-    @property
-    def who(self):
-        return f"layers.{type(self).__name__}"
-
-    def __repr__(self):
-        return f"<{type(self).__name__} {self.name}{'' if self.built else ', not built'}>"
-
-    def __call__(self, *args, **kwargs):
-        return self.forward(*args, **kwargs)
-
-    def build(self, n_in):
-        """Make the weights for so many inputs, or for a shape that ends in them; for several inputs, a tree of such."""
-        raise NotImplementedError(f"{self.who} has no build")
-
-    def add_weight(self, shape, initializer="glorot_uniform", *, name=None):
-        """An array of first values in the layer's dtype, for a layer of your own; `name` is what you call it."""
-        who = f"{self.who}.{name}" if name else self.who
-        rng = numpy.random.default_rng() if self.weight_rng is None else self.weight_rng
-        return initialiser(who, "initializer", initializer)(rng, tuple(shape)).astype(self.dtype)
-
-    def forward(self, x, **options):
-        raise NotImplementedError(f"{self.who} has no forward")
-
-    def backward(self, dy, **options):
-        raise NotSupported(self.who, "has no backward: it runs, but it cannot be trained")
-
-    # weights
-
-    def leaves(self):
-        """The layers that own arrays, in the order of Keras: this one, those that it holds, or none."""
-        return []
-
-    @property
-    def built(self):
-        return all(leaf.built for leaf in self.leaves())
-
-    @property
-    def weight_names(self):
-        return [name for leaf in self.leaves() for name in leaf.weight_names]
-
-    @property
-    def weights(self):
-        return [a for leaf in self.leaves() for a in leaf.arrays(leaf.params)]
-
-    def get_weights(self):
-        """Copies of the weights, as Keras's own get_weights orders and lays them out; none before they are built."""
-        return [numpy.array(asnumpy(a)) for a in self.weights]
-
-    def get_grads(self):
-        """The gradients of the last backward, ordered and laid out as the weights."""
-        return [numpy.array(asnumpy(a)) for leaf in self.leaves() for a in leaf.arrays(leaf.grads)]
-
-    def set_weights(self, weights):
-        """The weights from such a list; builds the layer if need be."""
-        weights, names = list(weights), self.weight_names
-        if len(weights) != len(names):
-            raise ShapeError(self.who, f"{len(weights)} weights, expected {len(names)}", names=" ".join(names))
-        for leaf in self.leaves():
-            n = len(leaf.weight_names)
-            leaf.take(weights[:n])
-            del weights[:n]
-
-    def count_params(self):
-        """How many numbers the weights are."""
-        return sum(a.size for a in self.weights)
-
-    def to(self, where):
-        """Move the weights to the "cpu" or the "gpu"; returns the layer."""
-        for leaf in self.leaves():
-            leaf.params = to(where, leaf.params)
+    def __new__(cls, *args, **options):
+        self = super().__new__(cls)
+        self._given = args, options               # what get_config writes for classes without their own
+        self._values, self._handles, self._losses, self._calls = {}, {}, (None, []), SymbolicCalls()
         return self
 
-    # configuration
+    def __init__(self, *, name=None, dtype=None, trainable=True, activity_regularizer=None, seed=None,
+                 input_shape=None, input_dim=None, batch_shape=None):
+        self.name = name or unique_name(type(self).__name__)
+        self.dtype = configs.floating(self.who, dtype)
+        self._trainable, self.seed = bool(trainable), seed
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+        self.input_shape_given = (tuple(batch_shape) if batch_shape is not None else (None, input_dim) if input_dim
+                                  else None if input_shape is None else (None, *input_shape))
+        self._start_generators()
+        self.built = type(self).build is Layer.build
 
-    def get_config(self):
-        """What `from_config` makes the same layer of, without its weights; it can be written as JSON."""
-        return {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        if cls.build is not Layer.build and not hasattr(cls.build, "__wrapped__"):
+            cls.build = completing(cls.build)     # type: ignore[method-assign]
+        if "compute_mask" in vars(cls):
+            cls.supports_masking = True
 
-    @classmethod
-    def from_config(cls, config, custom_objects=None):
-        """The layer of such a configuration; one that Keras wrote will do.
+    @property
+    def who(self) -> str:
+        return f"layers.{type(self).__name__}"
 
-        custom_objects   {class name: class} for cells that are not rnnref's
-        """
-        return cls(**{name: deserialize(value, custom_objects) for name, value in config.items()})
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}{'' if self.built else ', not built'}>"
 
-    def config_of(self, *names):
-        return {name: serialize(getattr(self, name)) for name in names}
+    # what a layer of one's own defines
 
-    def inputs_of(self, n_in):
-        """The last number of a shape, or the number itself."""
-        last = n_in[-1] if isinstance(n_in, (tuple, list)) and n_in else n_in
-        if not hasattr(last, "__index__"):
-            raise ShapeError(self.who, f"x is a {type(n_in).__name__} of several arrays, expected one")
-        return last
+    def build(self, input_shape: Any) -> None:
+        """Make the weights for inputs of this shape: (None, T, I), or a nest of such."""
 
-    def fit(self, x, shapes):
-        """Build for inputs like x, of such shapes, or raise if they are not what the layer is for."""
-        if not self.built:
-            self.build(shapes)
-            if namespace(first_leaf(x)) is not numpy:
-                self.to("gpu")
-        found = self.core.n_in(x)
-        if found != self.n_in:
-            one = is_array(x)
-            raise ShapeError(self.who, f"x has shape {x.shape}, expected {self.n_in} on the last axis" if one else
-                             f"x has inputs {found}, expected {self.n_in}",
-                             axes=f"this layer was built for {'I = ' * one}{self.n_in}")
+    def call(self, *args, **options):
+        """What a call computes, of values; of a class with a pair, its pair."""
+        if not has_pair(type(self)):
+            raise NotImplementedError(f"{self.who} has neither call nor apply and apply_back")
+        record, plan = CURRENT.get(), plan_of(type(self), as_pair=True)
+        return self._forward_pair(plan, args, options) if record is None else enter(self, record, args, options, plan)
 
-    def fresh(self, **changes):
-        """The same layer without weights, states and what it kept, with some attributes changed."""
-        new = deepcopy(self)
-        vars(new).update(tape=None, **changes)
-        for leaf in new.leaves():
-            leaf.forget()
-        return new
+    def draw(self, training, *args):
+        """What is random in this call, and the state that it starts from: `noise` of apply."""
+
+    def leave(self, kept) -> None:
+        """Write what this call leaves behind: moving averages, the last state."""
+        for layer, its in getattr(kept, "pending", ()):
+            layer.leave(its)
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        """The mask of the outputs, from the inputs and their mask."""
+        return mask if self.supports_masking else None
+
+    # the pair; of a class with `call` alone, from a record of it
+
+    def apply(self, p, *args, mask=None, training=False, noise=None, keep=True, **options):
+        return record_call(self, p, args, mask, training, keep, options)
+
+    def apply_back(self, p, kept, dy, wanted=None):
+        return kept.backward(dy)
+
+    # calls
+
+    def __call__(self, *args, **options):
+        record = CURRENT.get()
+        if record is not None:
+            return enter(self, record, args, options, plan_of(type(self)))
+        if is_symbolic((args, options)):
+            self._build_for(sort(plan_of(type(self)), args, options)[0])
+            return self._calls.add(called(self, args, options))
+        return self.forward(*args, **options)
+
+    def forward(self, *args, keep=True, **options):
+        """The layer on arrays; keep=False: inference, nothing is left for backward."""
+        plan = plan_of(type(self))
+        return (self._forward_pair if plan.is_pair else self._forward_recorded)(plan, args, options, keep)
+
+    def _forward_pair(self, plan, args, options, keep=True):
+        args, options, mask, training = sort(plan, args, options)
+        self._build_for(args)
+        p, training = {path: w.data for path, w in self.named_weights().items()}, bool(training)
+        noise = self.draw(training, *args)
+        y, kept = self.apply(p, *args, mask=mask, training=training, noise=noise, keep=keep, **options)
+        self.leave(kept)
+        self.tape = (p, kept) if keep else None
+        if self.activity_regularizer is not None:
+            self._losses = None, []
+            self._add_activity(y)
+        return y
+
+    def _forward_recorded(self, plan, args, options, keep):
+        with Record(keep) as record:
+            args, options = map_structure(lambda a: record.leaf(a) if is_array(a) else a, (args, options))
+            y = enter(self, record, args, options, plan)
+        self.tape = (None, Recorded(record, args, y, self.named_weights(), self.who, ())) if keep else None
+        return numbers(y)
+
+    def backward(self, *dy):
+        """Gradients of what the last call with arrays was given; `grads` are those of the weights."""
+        p, kept = self.recorded()
+        dy = dy[0] if len(dy) == 1 else dy
+        dargs, self._grads = kept.backward(dy) if p is None else self.apply_back(p, kept, dy)
+        return dargs[0] if len(dargs) == 1 else dargs
 
     def recorded(self):
         if self.tape is None:
@@ -158,87 +181,218 @@ class Layer:
                         fix="call forward first, without keep=False")
         return self.tape
 
-    def taken(self, name, a):
-        """`a` as an array in the dtype of the layer."""
-        return cast_array(self.who, name, a, self.dtype)
+    # losses
 
+    def add_loss(self, loss: Any) -> None:
+        """Add a number to the loss of the model that this layer is in; for use in `call`."""
+        record = CURRENT.get()
+        if record is not None and record.probing:
+            return
+        if record is not None:
+            record.losses.append(loss)
+        serial, before = self._losses
+        own = None if record is None else record.serial
+        self._losses = own, [*(before if serial == own else ()), loss]
 
-class Owner(Layer):
-    """A layer with arrays of its own.  `seed` is for all that it draws; None draws other numbers every time."""
-
-    def __init__(self, seed=None, **base):
-        super().__init__(**base)
-        self.seed, self.stream = seed, ()
-        self.forget()
-
-    def leaves(self):
-        return [self]
+    def _add_activity(self, y):
+        for a in flatten(y):
+            if isinstance(a, Value) or is_array(a):
+                loss = self.activity_regularizer(a)
+                self.add_loss(loss / a.shape[0] if a.ndim else loss)
 
     @property
-    def built(self):
-        return self.n_in is not None
+    def losses(self) -> list:
+        """What regularizers of its weights, and the last call of it and of the layers in it, add to the loss."""
+        record = CURRENT.get()
+        found = [w.regularizer(w) for w in self.trainable_weights if w.regularizer is not None]
+        for layer in all_layers(self):
+            serial, losses = layer._losses
+            if record is None or serial == record.serial:
+                found += losses if record is not None else numbers(losses)
+        return found
 
-    def forget(self, stream=None):
+    # weights
+
+    def add_weight(self, shape=None, initializer=None, dtype=None, trainable=True, *, regularizer=None,
+                   constraint=None, name=None) -> Weight:
+        """A weight with first values.
+
+        initializer     a name, an object of rnnref.initializers, or a function (rng, shape) or (shape, dtype) -> array;
+                        None: "glorot_uniform"
+        regularizer     of rnnref.regularizers, or a function of the weight; what it gives is added to the losses
+        constraint      of rnnref.constraints, or a function of the weight, applied after each update
+        """
+        name = free_name(name or "variable", self._handles)
+        dtype = self.dtype if dtype is None else numpy.dtype(dtype).name
+        shape = () if shape is None else (shape,) if hasattr(shape, "__index__") else tuple(shape)
+        a = configs.draw(f"{self.who}.{name}", initializer or "glorot_uniform", self.weight_rng, shape, dtype)
+        return self._hold(name, a, trainable, regularizer, constraint)
+
+    def _hold(self, name, a, trainable=True, regularizer=None, constraint=None) -> Weight:
+        """A weight for this array."""
+        self._values = self._values | {name: a}
+        self._handles[name] = Weight(self, name, bool(trainable), regularizers.get(regularizer),
+                                     constraints.get(constraint))
+        return self._handles[name]
+
+    @property
+    def trainable(self) -> bool:
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+        for layer in self._sublayers().values():
+            layer.trainable = value
+
+    def _sublayers(self) -> dict:
+        """{attribute: layer} in the order in which they became attributes; of those in lists and dicts "cells.0"."""
+        return sublayers(self)
+
+    _all_layers, named_weights = all_layers, named_weights
+
+    weights = property(lambda self: list(self.named_weights().values()))
+    variables = weights
+    trainable_weights = property(lambda self: [w for w in self.weights if w.trainable])
+    trainable_variables = trainable_weights
+    non_trainable_weights = property(lambda self: [w for w in self.weights if not w.trainable])
+    non_trainable_variables = non_trainable_weights
+    weight_names = property(lambda self: [w.name for w in self.weights])
+    path = property(lambda self: self._path or self.name)
+
+    @property
+    def params(self) -> Any:
+        return self._tree({path: w.data for path, w in self.named_weights().items()})
+
+    @params.setter
+    def params(self, tree: Any) -> None:
+        held = self.named_weights()
+        for path, a in self._flat(tree).items():
+            held[path].assign(a)
+
+    @property
+    def grads(self) -> Any:
+        return {} if self._grads is None else self._tree(self._grads)
+
+    def _tree(self, p: dict) -> Any:
+        """{path: array} under our names, which a layer may have of its own."""
+        return p
+
+    def _flat(self, tree: Any) -> dict:
+        return tree
+
+    def get_weights(self) -> list:
+        """Copies of the weights, as Keras's own get_weights orders and lays them out; none before they are built."""
+        return [w.numpy() for w in self.weights]
+
+    def get_grads(self) -> list:
+        """Copies of the gradients of the last backward, ordered and laid out as the weights."""
+        grads = self._grads or {}
+        return [numpy.array(asnumpy(grads[path])) for path in self.named_weights() if grads.get(path) is not None]
+
+    def set_weights(self, weights: Any) -> None:
+        """The weights from such a list."""
+        weights = list(weights)
+        if not all(layer.built for layer in all_layers(self)):
+            self._build_from(weights)
+        self._count(weights)
+        taken = [configs.taken(self.who, w.name, a, w.dtype) for w, a in zip(self.weights, weights)]
+        for w, a in zip(self.weights, taken):
+            w.owner._check_weight(w.name, a)
+        for w, a in zip(self.weights, taken):
+            w.assign(a)
+
+    def _count(self, weights: list) -> None:
+        if len(weights) != len(self.weight_names):
+            raise ShapeError(self.who, f"{len(weights)} weights, expected {len(self.weight_names)}",
+                             names=" ".join(self.weight_names))
+
+    def _check_weight(self, name: str, a: Any) -> None:
+        """Raise unless an array fits in the place of a weight."""
+        if a.shape != self._values[name].shape:
+            raise ShapeError(self.who, f"{name} has shape {a.shape}, expected {self._values[name].shape}")
+
+    def _build_from(self, weights: list) -> None:
+        """Build for weights of these shapes, if they tell the number of inputs."""
+        raise ShapeError(self.who, "set_weights before the number of inputs is known", fix="build(input_shape) first")
+
+    def count_params(self) -> int:
+        """How many numbers the weights are."""
+        return sum(w.size for w in self.weights)
+
+    def to(self, where: str) -> "Layer":
+        """Move the weights to the "cpu" or the "gpu"; returns the layer."""
+        move = make_transfer(where)
+        for layer in all_layers(self):
+            layer._values = {name: move(a) for name, a in layer._values.items()}
+        return self
+
+    # building, and shapes
+
+    def _build_for(self, args):
+        """Build for the arguments of the first call, with the weights where they are."""
+        if self.built and self._built_for:
+            return
+        with BUILDING:
+            self._built_for = tuple(map_structure(lambda a: getattr(a, "shape", None), a) for a in args)
+            if not self.built:
+                for a in flatten(args[:1]):
+                    if not hasattr(a, "shape"):
+                        configs.taken(self.who, "x", a, self.dtype)            # which says what it is
+                shapes = [map_structure(shape_of, a) for a in args]
+                self.build(*(shapes + [None] * plan_of(type(self)).shapes)[:plan_of(type(self)).shapes])
+                arrays = [a.data if isinstance(a, Value) else a for a in flatten(args) if not isinstance(a, Symbol)]
+                if namespace(*arrays) is not numpy:
+                    self.to("gpu")
+
+    def compute_output_shape(self, *input_shape: Any) -> Any:
+        """The shape of the outputs, None where any length will do; builds the layer if need be."""
+        symbols = tuple(map_shapes(lambda s: Symbol(s, self.dtype), shape) for shape in input_shape)
+        self._build_for(symbols)
+        return map_structure(lambda s: s.shape, called(self, symbols, {}))
+
+    # what the first call with symbols was given, and what it gave
+    input = property(lambda self: self._calls.first(self.who).input)
+    output = property(lambda self: self._calls.first(self.who).outs)
+
+    # configuration, copies
+
+    def get_config(self) -> dict:
+        """What `from_config` makes the same layer of, without its weights; it can be written as JSON."""
+        config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        if self.activity_regularizer is not None:
+            config["activity_regularizer"] = configs.serialize(self.activity_regularizer)
+        if type(self).get_config is Layer.get_config and type(self).__init__ is not Layer.__init__:
+            config |= configs.arguments_of(self)
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects: Optional[dict] = None) -> "Layer":
+        """The layer of such a configuration; one that Keras wrote will do.
+
+        custom_objects   {class name: class} for classes that are not rnnref's
+        """
+        config = configs.of_keras2(config)
+        return cls(**{name: configs.deserialize(value, custom_objects) for name, value in config.items()})
+
+    def config_of(self, *names):
+        return {name: configs.serialize(getattr(self, name)) for name in names}
+
+    def fresh(self, **changes):
+        """The same layer without weights, states and what it kept, with some attributes changed."""
+        new = deepcopy(self, {id(self.tape): None, id(self._grads): None})
+        vars(new).update(changes)
+        for layer in all_layers(new):
+            layer._forget()
+        return new
+
+    def _forget(self, stream=None):
         """No weights, and generators as new; another `stream`, a tuple, draws other numbers from the same seed."""
-        self.stream = self.stream if stream is None else stream
-        self.params, self.grads, self.n_in, self.tape = {}, {}, None, None
-        seeds = numpy.random.SeedSequence(self.seed, spawn_key=self.stream)
+        self._stream = self._stream if stream is None else stream
+        self._values, self._handles, self._grads, self.tape, self._losses = {}, {}, None, None, (None, [])
+        self.built, self._built_for = type(self).build is Layer.build, ()
+        self._start_generators()
+
+    def _start_generators(self):
+        seeds = numpy.random.SeedSequence(next_seed() if self.seed is None else self.seed, spawn_key=self._stream)
         self.weight_rng, self.noise_rng = (numpy.random.default_rng(s) for s in seeds.spawn(2))
-
-    @property
-    def weight_names(self):
-        return [path for path, _ in leaves(self.params)]
-
-    def arrays(self, tree):
-        """Parameters, or gradients of them, ordered and laid out for others; none if there are none."""
-        return [a for _, a in leaves(tree)]
-
-    def take(self, arrays):
-        """Such arrays as parameters."""
-        if not self.built:
-            raise ShapeError(self.who, "set_weights before the number of inputs is known", fix="build(n_in) first")
-        given = []
-        for (path, old), a in zip(leaves(self.params), arrays):
-            given.append(cast_array(self.who, path, a, self.dtype))
-            if a.shape != old.shape:
-                raise ShapeError(self.who, f"{path} has shape {a.shape}, expected {old.shape}")
-        self.params = self.placed(unflatten(self.params, [a.copy() for a in given]))
-
-    def placed(self, params):
-        """New parameters in the layer's dtype, where the old ones were."""
-        old = [a for _, a in leaves(self.params)]
-        params = map_structure(lambda a: a.astype(self.dtype), params)
-        return to("gpu", params) if old and namespace(*old) is not numpy else params
-
-
-def cast_array(who, name, a, dtype):
-    """Numbers of any dtype, also in lists, as an array of `dtype`."""
-    if isinstance(a, (list, tuple)):
-        try:
-            a = numpy.asarray(a)
-        except ValueError:
-            raise ShapeError(who, f"{name} is a list whose rows differ in length") from None
-    if not is_array(a):
-        raise DtypeError(who, f"{name} is a {type(a).__name__}, expected a NumPy or CuPy array")
-    if a.dtype.kind not in "fiub" and not is_floating(a.dtype):
-        raise DtypeError(who, f"{name} has dtype {a.dtype}, expected numbers")
-    return a.astype(dtype) if a.dtype != dtype else a
-
-
-def _floating_dtype(who, dtype):
-    """The name of a floating dtype; None is float32."""
-    try:
-        found = numpy.dtype("float32" if dtype is None else dtype)
-    except TypeError:
-        raise NotSupported(who, f"dtype={dtype!r}: not the name of a dtype",
-                           hint="a layer computes in one dtype; policies such as mixed_float16 are not there") from None
-    if not is_floating(found):
-        raise NotSupported(who, f"dtype={found.name!r}, expected a floating dtype")
-    return found.name
-
-
-def refuse_training(who, options):
-    """Regularisers and constraints act while training, which is on a higher floor."""
-    for name, value in options.items():
-        if value is not None:
-            raise NotSupported(who, f"{name}={value!r}: nothing would apply it, there is no training yet")

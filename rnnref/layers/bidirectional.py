@@ -1,13 +1,17 @@
 """Two layers over the same sequence, one from each end."""
+from typing import Any, NamedTuple
+
 from ..arrays import namespace
 from ..errors import NotSupported, ShapeError, check_option
-from ..tree import map_structure
+from ..nest import flatten
+from ..tree import add, map_structure
 from ..wrappers import stack
+from .base import Layer
+from .cell import under
 from .config import serialize
-from .nested import as_lists
-from .recurrent import Recurrent, return_gradients, return_outputs, reverse_time
-from .rnn import RNN
-from .stacked import common_dtype, set_each, split_masks
+from .nested import pack_like
+from .rnn import RNN, as_constants
+from .stacked import common_dtype, split_masks
 
 _MERGE = {"concat": lambda y, back: namespace(y).concatenate([y, back], -1), "sum": lambda y, back: y + back,
           "mul": lambda y, back: y * back, "ave": lambda y, back: (y + back) / 2}
@@ -18,7 +22,14 @@ def _of_forward(name):
     return property(lambda self: getattr(self.forward_layer, name), doc=f"`{name}` of both layers")
 
 
-class Bidirectional(Recurrent):
+class Halves(NamedTuple):
+    """What the pair of two directions keeps."""
+    kept: tuple                                   # of both loops
+    y: Any; back: Any                             # their outputs, beside each other
+    given: tuple                                  # initial_state and constants, as they were given
+
+
+class Bidirectional(Layer):
     """A layer and its mirror image, with Keras's arguments, defaults and results.
 
     layer           an RNN layer; taken as a pattern, without its weights
@@ -42,25 +53,28 @@ class Bidirectional(Recurrent):
     >>> y.shape, bool((y[:, -1, :4] == h).all()), bool((y[:, 0, 4:] == h_back).all())
     ((2, 5, 8), True, True)
     """
+    _call_order = ("x", "initial_state", "mask", "training")
 
     def __init__(self, layer, merge_mode="concat", weights=None, backward_layer=None, *, dtype=None, **base):
         for name, each in (("layer", layer), ("backward_layer", backward_layer)):
             if not isinstance(each, RNN) and (each is not None or name == "layer"):
                 raise NotSupported("layers.Bidirectional", f"{name} is a {type(each).__name__}",
-                                   known="RNN, SimpleRNN, LSTM, GRU")
+                                   known="RNN, SimpleRNN, LSTM, GRU, ConvLSTM1D to 3D")
         self.forward_layer = layer.fresh(name=_add_prefix("forward_", layer.name))
-        name = _add_prefix("backward_", layer.name)
-        self.backward_layer = backward_layer or layer.fresh(name=name, go_backwards=True)
+        self.backward_layer = backward_layer or layer.fresh(name=_add_prefix("backward_", layer.name),
+                                                            go_backwards=not layer.go_backwards)
         self.merge_mode = check_option("layers.Bidirectional", "merge_mode", merge_mode, _MERGE_MODES)
-        for leaf in self.backward_layer.leaves():
-            if not leaf.built:
-                leaf.forget((*leaf.stream, 1))    # or one seed would start both directions alike
-        self.verify()
+        if not self.backward_layer.cell.built:    # or one seed would start both directions alike
+            for one in self.backward_layer._all_layers():
+                one._forget((*one._stream, 1))
+        self._verify()
         super().__init__(dtype=common_dtype(self.who, dtype, self.both), **base)
+        for one in self.both:
+            one.zero_output_for_mask = bool(self.return_sequences)
         if weights is not None:
             self.set_weights(weights)
 
-    def verify(self):
+    def _verify(self):
         one, two = self.both
         if bool(one.go_backwards) == bool(two.go_backwards):
             raise NotSupported(self.who, f"go_backwards={one.go_backwards} in both layers, expected one of each")
@@ -72,88 +86,151 @@ class Bidirectional(Recurrent):
         if self.merge_mode in ("sum", "mul", "ave") and widths[0] != widths[1]:
             raise ShapeError(self.who, f"merge_mode={self.merge_mode!r} of {widths[0]} and {widths[1]} outputs",
                              fix="'concat' or None take any")
-        if {*map(id, one.leaves())} & {*map(id, two.leaves())}:
+        if {*map(id, one._all_layers())} & {*map(id, two._all_layers())}:
             raise NotSupported(self.who, "one cell in both directions: its gradients would be those of one only")
 
     @property
     def both(self):
         return self.forward_layer, self.backward_layer
 
-    def leaves(self):
-        return [leaf for layer in self.both for leaf in layer.leaves()]
+    def _sublayers(self):
+        return {"forward_layer": self.forward_layer, "backward_layer": self.backward_layer}
 
-    def build(self, n_in):
+    def build(self, input_shape, initial_state_shape=None, constants_shape=None):
         for layer in self.both:
             if not layer.built:
-                layer.build(n_in)
+                layer.build(input_shape, constants_shape=constants_shape)
+
+    def _build_from(self, weights):
+        n = len(self.forward_layer.weight_names)
+        for layer, its in zip(self.both, (weights[:n], weights[n:])):
+            if not layer.cell.built:
+                layer._build_from(its)
+        self.build(None)
 
     units = property(lambda self: tuple(layer.units for layer in self.both))
     n_in = property(lambda self: self.forward_layer.n_in)
     core = property(lambda self: stack.Bidirectional(tuple(layer.core for layer in self.both)))
-    params = property(lambda self: tuple(layer.params for layer in self.both),
-                      lambda self, trees: set_each(self.both, "params", trees))
-    grads = property(lambda self: tuple(layer.grads for layer in self.both),
-                     lambda self, trees: set_each(self.both, "grads", trees))
-    return_sequences, return_state, stateful, time_major = map(_of_forward, (
-        "return_sequences", "return_state", "stateful", "time_major"))
+    weight_names = property(lambda self: [name for layer in self.both for name in layer.weight_names])
+    return_sequences, return_state, stateful, time_major, go_backwards = map(_of_forward, (
+        "return_sequences", "return_state", "stateful", "time_major", "go_backwards"))
 
     @property
-    def reverse(self):
-        return self.forward_layer.go_backwards
+    def mode(self):
+        """How precise products on a GPU are, in every call: `cuda.modes`."""
+        return self.forward_layer.mode
 
-    @property
-    def padding(self):
-        return "zero" if self.return_sequences else "repeat"
+    @mode.setter
+    def mode(self, mode):
+        for layer in self.both:
+            layer.mode = mode
 
-    def noise(self, batch, xp, training=False, masks=None):
-        given = zip(self.both, split_masks(self.who, masks, self.both))
-        cores, extra = zip(*(layer.noise(batch, xp, training, m) for layer, m in given))
-        return stack.Bidirectional(cores), extra if any(e is not None for e in extra) else None
+    def _tree(self, p):
+        return tuple(layer._tree(under(p, f"{name}.")) for name, layer in self._sublayers().items())
 
-    # outputs
+    def _flat(self, tree):
+        return {f"{name}.{path}": a for (name, layer), half in zip(self._sublayers().items(), tree)
+                for path, a in layer._flat(half).items()}
 
-    def merged(self, ys):
-        y, back = self.sides(ys)
-        if self.merge_mode is None:
-            return y, back
-        return map_structure(_MERGE[self.merge_mode], y, back)
+    def get_initial_state(self, batch_size):
+        """Zeros, as `initial_state` takes them."""
+        return [s for layer in self.both for s in layer.get_initial_state(batch_size)]
 
-    def sides(self, ys):
-        """Both outputs as they are merged: the second turned round once more."""
-        seq = self.return_sequences
-        y, back = (return_outputs(a, layer.go_backwards, seq) for a, layer in zip(ys, self.both))
-        return (self.timed(y), self.timed(reverse_time(back))) if seq else (y, back)
+    def compute_mask(self, inputs, mask=None):
+        mask = next((m for m in flatten(mask) if m is not None), None) if self.return_sequences else None
+        y = [mask, mask] if self.merge_mode is None else [mask]
+        if self.return_state:
+            return [*y, *(None for _ in self.get_initial_state(1))]
+        return y if self.merge_mode is None else mask
 
-    def parted(self, dy, ys):
-        seq = self.return_sequences
-        dy, back = self.split(dy, ys)
-        dy, back = (self.timed(dy), reverse_time(self.timed(back))) if seq else (dy, back)
-        return tuple(return_gradients(d, a, layer.go_backwards, seq) for d, a, layer in zip((dy, back), ys, self.both))
+    # the pair
 
-    def split(self, dy, ys):
+    def draw(self, training, x, initial_state=None, constants=None):
+        return tuple(layer.draw(training, x) for layer in self.both)
+
+    def leave(self, kept):
+        for layer, its in zip(self.both, kept.kept):
+            layer.leave(its)
+
+    def apply(self, p, x, initial_state=None, constants=None, *, mask=None, training=False, noise=None, keep=True,
+              lengths=None, masks=None, mode=None):
+        runs = zip(self._sublayers().items(), self._cut(initial_state), noise or (None, None),
+                   split_masks(self.who, "masks", masks, self.both))
+        (y, new, ahead), (back, more, behind) = (
+            layer.loop(under(p, f"{name}."), x, s, constants, mask, training, n, keep, lengths, m, mode)
+            for (name, layer), s, n, m in runs)
+        back = self._turned(back)
+        kept = Halves((ahead, behind), y, back, (initial_state, constants))
+        y = (y, back) if self.merge_mode is None else map_structure(_MERGE[self.merge_mode], y, back)
+        if not self.return_state:
+            return y, kept
+        states = [s for layer, n in zip(self.both, (new, more)) for s in layer.cell.to_list(n)]
+        return (*(y if self.merge_mode is None else (y,)), *states), kept
+
+    def apply_back(self, p, kept, dy, wanted=None):
+        n = 2 if self.merge_mode is None else 1
+        dstate = None
+        if self.return_state and dy is not None:
+            dy, dstate = dy[:n] if n == 2 else dy[0], list(dy[n:])
+        dx, ds, dconstants, dp = self._back(kept, dy, dstate)
+        return (dx, ds, as_constants(dconstants, kept.given[1])), dp
+
+    def backward(self, dy=None, dstate=None):
+        """Gradients of x and of the first states, those of the forward layer first; see `RNN.backward`."""
+        p, kept = self.recorded()
+        dx, ds, _, self._grads = self._back(kept, dy, dstate)
+        return dx, ds
+
+    def _back(self, kept, dy, dstate):
+        pair = kept.y, kept.back
+        y = pair if self.merge_mode is None else map_structure(_MERGE[self.merge_mode], *pair)
+        dy, back = self._split(pack_like(self.who, "dy", dy, y), kept)
+        found = [layer.loop_back(its, d, s) for layer, its, d, s in zip(
+            self.both, kept.kept, (dy, self._turned(back)), self._cut(dstate))]
+        (dx, s, e, _), (more, t, f, _) = found
+        dp = {f"{name}.{path}": d for name, (*_, half) in zip(self._sublayers(), found) for path, d in half.items()}
+        ds = [a for layer, d in zip(self.both, (s, t)) for a in layer.cell.to_list(d)]
+        return add(dx, more), ds, add(e, f), dp
+
+    def _split(self, dy, kept):
+        """The gradient of y as those of both halves."""
         if self.merge_mode is None:
             return dy
-        y, back = self.sides(ys)
         if self.merge_mode == "concat":
-            return (map_structure(lambda d, a: d[..., :a.shape[-1]], dy, y),
-                    map_structure(lambda d, a: d[..., a.shape[-1]:], dy, y))
+            return (map_structure(lambda d, a: d[..., :a.shape[-1]], dy, kept.y),
+                    map_structure(lambda d, a: d[..., a.shape[-1]:], dy, kept.y))
         if self.merge_mode == "mul":
-            return map_structure(lambda d, b: d * b, dy, back), map_structure(lambda d, a: d * a, dy, y)
+            return map_structure(lambda d, b: d * b, dy, kept.back), map_structure(lambda d, a: d * a, dy, kept.y)
         return (dy, dy) if self.merge_mode == "sum" else (map_structure(lambda d: d / 2, dy),) * 2
 
-    def outputs(self, y):
-        return y if self.merge_mode is None else (y,)
+    def _turned(self, y):
+        """Outputs of the backward layer with its first step last, and back."""
+        if not self.return_sequences:
+            return y
+        return map_structure((lambda a: a[::-1]) if self.time_major else lambda a: a[:, ::-1], y)
 
-    # states
-
-    def halves(self, states):
-        if not isinstance(states, (list, tuple)):
-            return states
+    def _cut(self, states):
+        """The states of each half."""
+        if states is None or not isinstance(states, (list, tuple)):
+            return states, states
         n = len(self.forward_layer.get_initial_state(1))
-        return states if states and hasattr(states[0], "_fields") else (states[:n], states[n:])
+        return states if states and hasattr(states[0], "_fields") else (list(states[:n]), list(states[n:]))
 
-    def states_of(self, state):
-        return [s for half in state for s in as_lists(half)]
+    # states between calls
+
+    @property
+    def states(self):
+        """Where the next call of a stateful layer starts, as a list; None before the first."""
+        if self.forward_layer.carried is None:
+            return None
+        return [s for layer in self.both for s in layer.states]
+
+    def reset_state(self):
+        """Let the next call start from zeros."""
+        for layer in self.both:
+            layer.reset_state()
+
+    reset_states = reset_state
 
     def get_config(self):
         return super().get_config() | {"layer": serialize(self.forward_layer)} | self.config_of(

@@ -1,125 +1,273 @@
 """Cells that own their weights: what RNN holds, and single steps by themselves."""
-from typing import Any
+from typing import Any, NamedTuple
 
 from .. import init
-from ..arrays import namespace
-from ..cell import Cell, find_missing, vjp
+from ..arrays import is_array, namespace
+from ..cell import Cell, vjp
 from ..errors import NotSupported, ShapeError
 from ..loops.run import make_initial_state
-from ..tree import first_leaf, leaves, map_structure
-from .base import Layer, Owner
-from .nested import as_lists, cast_inputs, map_shapes, pack_like, sizes_of, stand_in
+from ..tree import first_leaf, leaves, map_structure, zeros_like
+from .base import Layer
+from .nested import as_lists, cast_inputs, listless, map_shapes, pack_like, sizes_of, stand_in
+
+
+class Step(NamedTuple):
+    """What the pair of one step keeps."""
+    back: Any; y: Any; new: Any
+    given: Any                                    # the states as they were given
 
 
 class CellLayer(Layer):
-    """One step: forward(x, states) -> y, states;   backward(dy, dstates) -> dx, dstates.
+    """One step: y, states = cell(x, states);   backward(dy, dstates) -> dx, dstates.
 
     x [B, I], or the tree that the cell takes; states, a list as in Keras ([h], LSTM: [h, c]; of several cells a list
-    of lists), are zeros if not given.
+    of lists), are zeros if not given.  A state given without a list comes back without one.
+
+    A cell has a `core`, the cell of rnnref.cells that computes it, and a first state of its own where `first_state`
+    says so.
     """
     vectors: Any = False                          # whether x must be one array [B, I]
-    units: Any; n_in: Any                         # numbers; units of several cells are one for each
-    params: Any; grads: Any
+    units: Any = None                             # a number; those of several cells are one for each
+    n_in: Any = None                              # what it was built for: what core.n_in says of the inputs
+    channels_first = False
 
     @property
-    def core(self):
-        """The cell of rnnref.cells that computes it."""
+    def core(self) -> Any:
         raise NotImplementedError
 
-    def noise(self, batch, xp, training=False, masks=None):
+    def running(self, batch, xp, training=False, masks=None, constants=None, keep=True) -> tuple:
         """The core to run, and its `extra`."""
         raise NotImplementedError
 
+    def draw_masks(self, batch: int) -> Any:
+        """Masks of dropout for so many rows; None if there is none."""
+        return None
+
+    def first_state(self, p: dict, batch: Any, keep: bool) -> Any:
+        """None: zeros.  Else the first state, made of the weights, and its way back to {path: gradient}."""
+        return None
+
     @property
-    def state_size(self):
+    def state_size(self) -> Any:
         """As in Keras: a number, a list, or a list of these; a tuple for arrays with more axes."""
         sizes = sizes_of(self.core.zeros(1, self.units))
         return sizes[0] if isinstance(sizes, list) and len(sizes) == 1 else sizes
 
     @property
-    def output_size(self):
+    def output_size(self) -> Any:
         return self.core.width(self.units)
 
-    def get_initial_state(self, batch_size):
-        return as_lists(self.core.zeros(batch_size, self.units, dtype=self.dtype))
+    def get_initial_state(self, batch_size: int = 1) -> list:
+        """Zeros, as calls take them."""
+        return self.to_list(self.core.zeros(batch_size, self.units, dtype=self.dtype))
 
-    def forward(self, x, states=None, training=False, *, masks=None):
-        x = cast_inputs(self.who, "x", x, self.dtype)
+    # states of the core <-> states as users have them
+
+    def to_list(self, state: Any) -> list:
+        return as_lists(state)
+
+    def from_list(self, who: str, what: str, given: Any, like: Any) -> Any:
+        """What the user gives for a state like this one of the core; None is zeros."""
+        return pack_like(who, what, given, like)
+
+    def inward(self, tree: Any, lead: int = 1) -> Any:
+        """Arrays of users as the core takes them: channels last.  `lead`: how many axes come before."""
+        return tree
+
+    def outward(self, tree: Any, lead: int = 1) -> Any:
+        return tree
+
+    # the pair
+
+    def draw(self, training, x, states=None, steps=None):
+        return self.draw_masks(len(first_leaf(listless(x)))) if training else None
+
+    def apply(self, p, x, states=None, *, mask=None, training=False, noise=None, keep=True, masks=None,
+              constants=None):
+        x = self.inward(cast_inputs(self.who, "x", listless(x), self.dtype))
         for path, a in leaves(x):
             if a.ndim < 2 or a.ndim > 2 and self.vectors:
                 raise ShapeError(self.who, f"{f'x.{path}' if path else 'x'} has shape {a.shape}, expected 2 axes",
                                  axes='x is "B I": one step')
-        self.fit(x, map_structure(lambda a: a.shape, x))
-        core, extra = self.noise(len(first_leaf(x)), namespace(first_leaf(x)), training, masks)
+        check_inputs(self, x)
+        like, drawn = first_leaf(x), noise if masks is None else masks
+        core, extra = self.running(len(like), namespace(like), training, drawn,
+                                   constants, keep)
         s = make_initial_state(core, first_leaf(x)[None], self.units)
-        s = s if states is None else pack_like(self.who, "states", states, s)
-        (y, new), back = vjp(core, self.params, x, s, extra)
-        self.tape = back, y, new
-        return y, as_lists(new)
+        s = s if states is None else self.from_list(self.who, "states", states, s)
+        (y, new), back = vjp(core, self._tree(p), x, s, extra)
+        return (self.outward(y), as_given(self.to_list(new), states)), Step(back, y, new, states)
+
+    def apply_back(self, p, kept, dy, wanted=None):
+        dx, ds, dp = self._step_back(kept, *dy)
+        return (dx, as_given(ds, kept.given)), dp
+
+    def _step_back(self, kept, dy, dstates):
+        dy = pack_like(self.who, "dy", dy, self.outward(kept.y))
+        dnew = self.from_list(self.who, "dstates", dstates, kept.new)
+        dx, ds, _, dp = kept.back(self.inward(dy), dnew)
+        return self.outward(dx), self.to_list(ds), self._flat(dp)
 
     def backward(self, dy=None, dstates=None):
-        back, y, new = self.recorded()
-        dy = pack_like(self.who, "dy", dy, y)
-        dx, ds, _, self.grads = back(dy, pack_like(self.who, "dstates", dstates, new))
-        return dx, as_lists(ds)
+        p, kept = self.recorded()
+        dx, ds, self._grads = self._step_back(kept, dy, dstates)
+        return dx, ds
 
 
-class OwningCell(Owner, CellLayer):
-    """A cell with arrays of its own, for so many `units`."""
-
-    def __init__(self, units, seed=None, **base):
-        super().__init__(seed, **base)
-        self.units = units
-
-    @property
-    def who(self):
-        units = getattr(self, "units", None)
-        return super().who if units is None else f"{super().who}(units={units})"
+def as_given(states, given):
+    """A list of one state as the user gave it: without the list, if so."""
+    return states[0] if given is not None and not isinstance(given, (list, tuple)) and len(states) == 1 else states
 
 
-class CoreCell(OwningCell):
+def check_inputs(layer, x):
+    """Raise unless x is as wide as what the layer was built for."""
+    found, built_for = layer.core.n_in(x), layer.n_in
+    if found != built_for:
+        one = is_array(x)
+        raise ShapeError(layer.who, f"x has shape {x.shape}, expected {built_for} on the last axis" if one else
+                         f"x has inputs {found}, expected {built_for}",
+                         axes=f"this layer was built for {'I = ' * one}{built_for}")
+
+
+def under(p, prefix):
+    """The part of {path: array} whose paths start so, without that."""
+    n = len(prefix)
+    return {path[n:]: a for path, a in p.items() if path.startswith(prefix)}
+
+
+class CoreCell(CellLayer):
     """Any cell of rnnref.cells, or of your own, as a layer: `RNN(cell, units=...)` makes one.
 
     Your own is a `rnnref.cells.Cell` with forward and, to be trained, backward; further axes() and
     shapes(n_in, units), so that weights can be made, zeros(batch, units, xp, dtype) for a first state, and
-    width(units), how wide the output is.  Weights lie in the order of axes(), in our layout; `masks` is its `extra`.
+    width(units), how wide the output is.  Weights lie in the order of axes(), in our layout; `masks`, or `constants`
+    where a gradient is wanted, is its `extra`.
     Where x is no array [B, I], n_in(x) says what shapes takes: if not written, the last axis of every array.
     """
 
     def __init__(self, cell, units=None, seed=None, **base):
-        self.cell = cell
+        self.cell, self.units = cell, units
         if not isinstance(cell, Cell):
             raise NotSupported("layers.RNN", f"cell is a {type(cell).__name__}",
                                known="a cell of rnnref.layers, a rnnref.cells.Cell with units=..., an object with "
-                                     "call(inputs, states) and state_size, or a list of these")
-        lacks = find_missing(cell, "axes", "shapes", "zeros", "width")
+                                     "call(inputs, states) and state_size, a cell of rnnref.tf1, or a list of these")
+        lacks = [name for name in ("axes", "shapes", "zeros", "width") if not hasattr(cell, name)]
         if lacks:
             raise NotSupported("layers.RNN", f"{type(cell).__name__} has no {', '.join(lacks)}: no weights can be made",
                                fix="rnnref.run takes it with weights and a state of your own")
         if units is None:
-            raise NotSupported("layers.RNN", f"units are not given: {_name_of(cell)} itself has no size",
-                               fix="RNN(cell, units=...)")
-        super().__init__(units, seed, **base)
+            raise NotSupported("layers.RNN", f"units are not given: {getattr(cell, 'name', type(cell).__name__)} "
+                                             "itself has no size", fix="RNN(cell, units=...)")
+        super().__init__(seed=seed, **base)
 
     @property
     def core(self):
         return self.cell
 
-    def noise(self, batch, xp, training=False, masks=None):
-        return self.cell, masks
+    def running(self, batch, xp, training=False, masks=None, constants=None, keep=True):
+        return self.cell, masks if constants is None else constants
 
-    def build(self, n_in):
-        n_in = self.cell.n_in(map_shapes(stand_in, n_in))
-        self.params = self.placed(init.parameters(self.cell, n_in, self.units, self.weight_rng, self.dtype))
-        self.n_in = n_in
+    def build(self, input_shape):
+        self.n_in = self.cell.n_in(map_shapes(stand_in, input_shape))
+        for path, a in leaves(init.parameters(self.cell, self.n_in, self.units, self.weight_rng, self.dtype)):
+            self._hold(path, a)
 
     @property
     def weight_names(self):
         return [path for path, _ in leaves(self.cell.axes())]
 
+    def _tree(self, p):
+        paths = iter(self.weight_names)
+        return map_structure(lambda _: p[next(paths)], self.cell.axes())
+
+    def _flat(self, tree):
+        return dict(leaves(tree))
+
     def get_config(self):
         return super().get_config() | self.config_of("cell", "units", "seed")
 
 
-def _name_of(cell):
-    return getattr(cell, "name", type(cell).__name__)
+class TfCell(CellLayer):
+    """A cell of rnnref.tf1 as a layer: y, state = cell(x, state), states as TF 1 nests them; `RNN(cell)` makes one.
+
+    Its variables, if it has them, are the first weights; masks of its dropout act in every call, as in TF 1.
+    """
+
+    drawn = False                                 # whether its variables were not there before
+
+    def __init__(self, cell, seed=None, **base):
+        self.cell, self.units = cell, cell.spec.units
+        super().__init__(seed=seed, **base)
+
+    @classmethod
+    def of(cls, cell):
+        """The one layer that a cell is called through while its calls are recorded."""
+        if cell.layer is None:
+            cell.layer = cls(cell)
+        return cell.layer
+
+    core = property(lambda self: self.cell.core)
+    state_size = property(lambda self: self.cell.state_size)
+    output_size = property(lambda self: self.cell.output_size)
+
+    def build(self, input_shape):
+        self.n_in = self.core.n_in(map_shapes(stand_in, input_shape))
+        self.drawn = self.cell.p is None
+        if self.drawn:
+            self.cell.build(self.n_in, self.dtype, int(self.weight_rng.integers(2 ** 31)))
+        for path, a in leaves(self.cell.p):
+            self._hold(path, a.astype(self.dtype))
+
+    def _sublayers(self):
+        return {}
+
+    # the arrays stand in the cell alone, whose variables are then those that were trained
+
+    @property
+    def _values(self):
+        return dict(leaves(self.cell.p)) if self._handles else {}
+
+    @_values.setter
+    def _values(self, arrays):
+        if arrays:
+            self.cell.p = self._tree({**dict(leaves(self.cell.p)), **arrays})
+
+    def _forget(self, stream=None):
+        super()._forget(stream)
+        if self.drawn:
+            self.cell.p = None
+
+    def _tree(self, p):
+        paths = (path for path, _ in leaves(self.cell.p))
+        return map_structure(lambda _: p[next(paths)], self.cell.p)
+
+    def _flat(self, tree):
+        return dict(leaves(tree))
+
+    def running(self, batch, xp, training=False, masks=None, constants=None, keep=True):
+        return self.core, masks
+
+    def draw(self, training, x, states=None, steps=None):
+        x = first_leaf(listless(x))
+        rows = (len(x),) if steps is None else (steps, len(x))
+        xp = namespace(x)
+        like = map_structure(lambda n: xp.broadcast_to(xp.zeros((), self.dtype), (*rows, n)), self.n_in)
+        return self.cell.draw_masks(like, steps)
+
+    def to_list(self, state):
+        theirs = self.cell.state_to_tf(state)
+        return list(theirs) if isinstance(theirs, tuple) else [theirs]
+
+    def from_list(self, who, what, given, like):
+        if given is None:
+            return zeros_like(like)
+        form = self.cell.state_to_tf(like)
+        if is_array(form):
+            given = given[0] if isinstance(given, (list, tuple)) else given
+        else:
+            given = pack_like(who, what, given, form)
+        return self.cell.state_from_tf(given)
+
+    def get_config(self):
+        return super().get_config() | {"cell": {"class_name": self.cell.name, "config": self.cell.get_config(),
+                                                "module": "rnnref.tf1"}, "seed": self.seed}

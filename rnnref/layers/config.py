@@ -1,55 +1,104 @@
-"""Configurations as plain data, and the names that Keras writes into its own."""
-import re
+"""Configurations as plain data, and the names that Keras writes into its own.  (floor 7)"""
 import sys
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
+from inspect import Parameter, signature
+from typing import Any
 
-from .. import elementwise, init
+import numpy
+
+from .. import activations, constraints, elementwise, initializers, regularizers
+from ..arrays import is_array, is_floating
 from ..cell import Cell
-from ..errors import NotSupported
+from ..errors import DtypeError, NotSupported, ShapeError
 from ..interop.layouts import KERAS_ACTIVATIONS
+from ..registry import get_registered_name, get_registered_object
 
 _ACTIVATIONS = KERAS_ACTIVATIONS | {None: KERAS_ACTIVATIONS["linear"]}
-_DEFAULTS = {"seed": None, "gain": 1.0, "input_axes": None, "output_axes": None, "mean": 0.0, "stddev": 0.05,
-             "minval": -0.05, "maxval": 0.05}      # of the initialisers of Keras, in ours of the same name too
+
+
+@dataclass(frozen=True)
+class FunctionActivation(elementwise.Activation):
+    """A function of an array as an activation of the core: its slope is that of a record of it, made on the way back.
+    No kernel knows it."""
+    function: Any = None
+
+    def forward(self, x):
+        return activations.forward(self.function, x, keep=False)[0], x
+
+    def backward(self, y, kept, dy):
+        _, recorded = activations.forward(self.function, kept)
+        return activations.backward(self.function, recorded, dy)[0]
 
 
 def activation(who, option, what):
-    """An activation by its Keras name, or by one of ours (rnnref.elementwise)."""
-    if what == "gelu":
-        raise NotSupported(who, f"{option}='gelu': Keras means the exact one, with erf, which is not there",
-                           fix="'gelu_tanh' is keras.activations.gelu(x, approximate=True)")
-    if what is None or isinstance(what, str) and what in _ACTIVATIONS:
+    """The activation of the core, by its Keras name, by one of ours (rnnref.scalar), or by a function of an array."""
+    if isinstance(what, str) and what in _ACTIVATIONS or what is None:
         return _ACTIVATIONS[what]
-    ours = {*elementwise.ACTIVATIONS, *elementwise.ALIASES}
+    ours = elementwise.ACTIVATIONS.keys() | elementwise.ALIASES.keys()
     if isinstance(what, elementwise.Activation) or isinstance(what, str) and what in ours:
         return elementwise.get_activation(what)
-    raise NotSupported(who, f"{option}={what!r}: not a name whose derivative is known",
-                       known=" ".join(sorted(ours)))
+    try:
+        function = activations.get(what)
+    except NotSupported:
+        raise NotSupported(who, f"{option}={what!r}: not a name whose derivative is known",
+                           known=" ".join(sorted({*elementwise.ACTIVATIONS, *elementwise.ALIASES}))) from None
+    name = next((f.__name__ for f in activations.MEMBERS if f is function), "")
+    if name in _ACTIVATIONS:
+        return _ACTIVATIONS[name]
+    if function is activations.hard_sigmoid_keras2:
+        return elementwise.get_activation("hard_sigmoid@keras2")
+    return FunctionActivation(f"function {getattr(function, '__name__', type(function).__name__)}", function=function)
 
 
 def initialiser(who, option, what):
-    """A function (rng, shape) -> array by its Keras name; a function stays as it is."""
-    name = snake(what) if isinstance(what, str) else what
-    name = {"uniform": "random_uniform", "normal": "random_normal"}.get(name, name) if isinstance(name, str) else name
-    if not callable(name) and name not in init.INITIALIZERS:
-        raise NotSupported(who, f"{option}={what!r}", known=" ".join(sorted(init.INITIALIZERS)))
-    return init.get_initializer(name)
+    """An initializer, as `rnnref.initializers.get` takes it; errors name the option."""
+    try:
+        return initializers.get(what)
+    except NotSupported as error:
+        raise NotSupported(who, f"{option}={what!r}", **error.notes) from None
 
 
-def snake(name):
-    """LSTMCell -> lstm_cell
+def draw(who, initializer, rng, shape, dtype):
+    """First values of a weight."""
+    return initializers.draw(who, initializer, shape, dtype, rng)
 
-    >>> snake("SimpleRNN"), snake("GRU"), snake("GlorotUniform"), snake("StackedRNNCells")
-    ('simple_rnn', 'gru', 'glorot_uniform', 'stacked_rnn_cells')
-    """
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+def taken(who, name, a, dtype):
+    """Numbers of any dtype, also in lists, as an array of `dtype`; None: as they are."""
+    if isinstance(a, (list, tuple, numpy.generic)):
+        try:
+            a = numpy.asarray(a)
+        except ValueError:
+            raise ShapeError(who, f"{name} is a list whose rows differ in length") from None
+    if not is_array(a):
+        raise DtypeError(who, f"{name} is a {type(a).__name__}, expected a NumPy or CuPy array")
+    if a.dtype.kind not in "fiub" and not is_floating(a.dtype):
+        raise DtypeError(who, f"{name} has dtype {a.dtype}, expected numbers")
+    return a if dtype is None or a.dtype == dtype else a.astype(dtype)
+
+
+def floating(who, dtype):
+    """The name of a floating dtype; None is float32."""
+    try:
+        found = numpy.dtype("float32" if dtype is None else dtype)
+    except TypeError:
+        raise NotSupported(who, f"dtype={dtype!r}: not the name of a dtype",
+                           hint="a layer computes in one dtype; policies such as mixed_float16 are not there") from None
+    if not is_floating(found):
+        raise NotSupported(who, f"dtype={found.name!r}, expected a floating dtype")
+    return found.name
 
 
 def serialize(value):
     """A value as plain data: layers and cells by class name and configuration, as Keras writes them."""
     if isinstance(value, (list, tuple)):
         return [serialize(item) for item in value]
+    if any(value is f for f in activations.MEMBERS):
+        return activations.serialize(value)
+    for module in (initializers, regularizers, constraints):
+        if type(value) in module.MEMBERS:
+            return module.serialize(value)
     if hasattr(value, "get_config"):
         return _with_class_name(value, value.get_config())
     if is_dataclass(value) and not isinstance(value, type):
@@ -63,7 +112,12 @@ def serialize(value):
 
 
 def _with_class_name(value, config):
-    return {"module": type(value).__module__, "class_name": type(value).__name__, "config": config}
+    """A configuration with its class; classes that Keras has too are in the module where they are there."""
+    cls = type(value)
+    public = cls.__name__ in vars(sys.modules[__package__]) and vars(sys.modules[__package__])[cls.__name__] is cls
+    module = "keras.layers" if public else vars(cls).get("_keras_module", cls.__module__)
+    return {"module": module, "class_name": cls.__name__, "config": config,
+            "registered_name": None if public or "_keras_module" in vars(cls) else get_registered_name(cls)}
 
 
 def deserialize(value, custom_objects=None):
@@ -75,26 +129,43 @@ def deserialize(value, custom_objects=None):
     module, name, config = value.get("module") or "", value["class_name"], value.get("config") or {}
     if name == "DTypePolicy":
         return config["name"]
-    if module == "keras.initializers":
-        return _keras_initialiser(name, config)
-    found = (custom_objects or {}).get(name) or _find_class(module, name)
+    if name == "function":
+        return activations.deserialize(value, custom_objects)
+    found = get_registered_object(value.get("registered_name") or name, custom_objects)
+    found = found or get_registered_object(name, custom_objects) or _find_class(module, name)
     if hasattr(found, "from_config"):
-        return found.from_config(config, custom_objects)
+        told = {"custom_objects": custom_objects} if "custom_objects" in signature(found.from_config).parameters else {}
+        return found.from_config(config, **told)
     return found(**{key: deserialize(item, custom_objects) for key, item in config.items()})
 
 
-def _keras_initialiser(name, config):
-    for option, value in config.items():
-        if option not in _DEFAULTS or value != _DEFAULTS[option]:
-            raise NotSupported("from_config", f"{name}({option}={value!r}): initialisers are known by name only",
-                               fix="give a function (rng, shape) -> array, and set_weights for given values")
-    return snake(name)
+def of_keras2(config):
+    """A configuration of Keras 2 as one of Keras 3; any other as it is.
+
+    Keras 2 is seen from `time_major=False`, which it always writes and nobody else, or from initializers that name no
+    module.  Its hard_sigmoid is 0.2 x + 0.5.
+    """
+    inits = [value for name, value in config.items() if name.endswith("_initializer") and isinstance(value, dict)]
+    if config.get("time_major") is not False and not any("module" not in value for value in inits):
+        return config
+    config = {name: "hard_sigmoid@keras2" if name.endswith("activation") and value == "hard_sigmoid" else value
+              for name, value in config.items() if (name, value) != ("time_major", False)}
+    for kind in ("initializer", "regularizer", "constraint"):
+        config |= {name: {"module": f"keras.{kind}s", **value} for name, value in config.items()
+                   if name.endswith(f"_{kind}") and isinstance(value, dict)}
+    if "batch_input_shape" in config:
+        config["batch_shape"] = config.pop("batch_input_shape")
+    return config
 
 
 def _find_class(module, name):
     """A class of ours: a layer by its name alone, anything else from its module if that is in rnnref."""
-    layers = sys.modules[__package__]
-    if module.partition(".")[0] in ("keras", "") or module.startswith(__package__ + "."):
+    layers, root = sys.modules[__package__], __package__.partition(".")[0]
+    if module.startswith("keras.") and module.partition(".")[2] in ("regularizers", "constraints", "initializers"):
+        module = f"{root}.{module.partition('.')[2]}"
+    if module.partition(".")[0] == "keras" and name in ("Sequential", "Functional", "Model"):
+        module = f"{root}.models"
+    elif module.partition(".")[0] in ("keras", "") or module.startswith(__package__ + "."):
         module = __package__ if hasattr(layers, name) else module
     if module.partition(".")[0] == __package__.partition(".")[0]:
         found = getattr(import_module(module), name, None)
@@ -102,3 +173,13 @@ def _find_class(module, name):
             return found
     raise NotSupported("from_config", f"class {name!r} of {module or 'no module'} is not known",
                        fix=f'from_config(config, custom_objects={{"{name}": {name}}})')
+
+
+def arguments_of(layer):
+    """The arguments of the constructor as they were given, for a class without a get_config of its own."""
+    args, options = layer._given
+    made_by = signature(type(layer).__init__)
+    bound = made_by.bind(layer, *args, **options)
+    given = dict(list(bound.arguments.items())[1:])
+    more = next((name for name, a in made_by.parameters.items() if a.kind is Parameter.VAR_KEYWORD), "")
+    return {name: serialize(value) for name, value in (given | given.pop(more, {})).items() if name != more}

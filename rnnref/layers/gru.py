@@ -2,11 +2,12 @@
 from typing import Any
 
 from .. import cells
+from .cell import CellLayer
 from .keras_cell import KerasCell, collect_options
-from .keras_rnn import KerasRNN
+from .rnn import RNN
 
 
-class GRUCell(KerasCell):
+class GRUCell(KerasCell, CellLayer):
     """One step of the GRU; z keeps the old state.
 
     Shapes        x [B, I], states [h [B, U]]; kernel [I, 3U], recurrent_kernel [U, 3U], bias [2, 3U] (of x and of h) or
@@ -27,7 +28,7 @@ class GRUCell(KerasCell):
                  kernel_regularizer=None, recurrent_regularizer=None, bias_regularizer=None, kernel_constraint=None,
                  recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0, reset_after=True,
                  seed=None, **kwargs):
-        super().__init__(collect_options(locals()), **kwargs)
+        self._take_options(collect_options(locals()), **kwargs)
 
     @property
     def family(self):
@@ -42,12 +43,8 @@ class GRUCell(KerasCell):
         return cells.GRU(reset=self.reset, bias=self.use_bias, gate=self.act("recurrent_activation"),
                          candidate=self.act("activation"))
 
-    @property
-    def bare(self):
-        return cells.GRU(reset=self.reset, bias=self.use_bias)
 
-
-class GRU(KerasRNN):
+class GRU(RNN):
     """Gated recurrent unit over a sequence, with Keras's arguments and defaults.
 
     Shapes        x [B, T, I]; y [B, U], or [B, T, U] with return_sequences; one state h [B, U]
@@ -67,4 +64,4 @@ class GRU(KerasRNN):
                  kernel_constraint=None, recurrent_constraint=None, bias_constraint=None, dropout=0.0,
                  recurrent_dropout=0.0, seed=None, return_sequences=False, return_state=False, go_backwards=False,
                  stateful=False, unroll=False, reset_after=True, use_cudnn="auto", **kwargs):
-        super().__init__(collect_options(locals()), **kwargs)
+        self._take_options(collect_options(locals()), **kwargs)

@@ -1,16 +1,15 @@
-"""What SimpleRNNCell, LSTMCell and GRUCell share: options, weights and noise as Keras has them."""
+"""What SimpleRNNCell, LSTMCell, GRUCell and ConvLSTMCell share: options, weights and dropout as Keras has them."""
 from typing import Any
 
 import numpy
 
-from .. import interop
+from .. import constraints, interop, regularizers
+from ..arrays import namespace
 from ..errors import NotSupported, ShapeError, check_option
 from ..shapes import expect, resolve_shape
 from ..wrappers.dropout import Masks
 from ..wrappers.gate_dropout import GateDropout
-from .base import cast_array, refuse_training
-from .cell import OwningCell
-from .config import activation, initialiser
+from .config import activation, draw, initialiser, taken
 
 _NOT_OPTIONS = ("self", "kwargs", "__class__")
 
@@ -20,54 +19,60 @@ def collect_options(scope):
     return {name: value for name, value in scope.items() if name not in _NOT_OPTIONS}
 
 
-class KerasCell(OwningCell):
-    """The options of Keras's cells, which are attributes of the same names.
+class KerasCell:
+    """The options of Keras's cells, which are attributes of the same names; for a `CellLayer`.
 
     activation, recurrent_activation   names of Keras; `hard_sigmoid` is that of Keras 3 (`hard_sigmoid@keras2` is the
-                            older), `leaky_relu` has its slope of 0.2, None is linear; ours too (rnnref.elementwise)
+                            older), `leaky_relu` has its slope of 0.2, None is linear; ours too (rnnref.scalar); a
+                            function of an array, written with NumPy's functions or rnnref.ops
     use_bias                whether there is a bias
-    *_initializer           names, or a function (rng, shape) -> array; drawn in Keras's shapes
-    *_regularizer, *_constraint        None: nothing would apply them
+    *_initializer           names, objects of rnnref.initializers, or a function (rng, shape) or (shape, dtype) ->
+                            array; drawn in Keras's shapes
+    *_regularizer           of rnnref.regularizers, or a function of the weight: added to the losses
+    *_constraint            of rnnref.constraints, or a function of the weight: applied by the optimizer
     dropout, recurrent_dropout         share of zeros in the masks on x and on h, from 0 to below 1, while training
     seed                    of the weights and of the masks; None: other ones every time
-    implementation          1: a mask on x for each gate; 2: one for all.  Masks on the h of an LSTM or a GRU are always
-                            one for each gate.  It has no other meaning: what runs is `rnnref.explain`'s to say
+    implementation          1: a mask on x for each gate; 2, 0: one for all.  Masks on the h of an LSTM or a GRU are
+                            always one for each gate.  It has no other meaning: `rnnref.explain` says what runs
     name, dtype             "float32" if not said; inputs are cast to it
 
     A single step draws new masks; `draw_masks` gives some to hand to several steps, or to look at.
     """
     vectors = True
-    units: Any; use_bias: Any; kernel_initializer: Any; recurrent_initializer: Any; bias_initializer: Any
-    dropout: Any; recurrent_dropout: Any
+    family: str                                   # in the tables of interop
+    own_masks = False                             # a mask on x for each gate, whatever `implementation` says
+    units: Any; use_bias: Any; dropout: Any; recurrent_dropout: Any
+    who: Any; dtype: Any; n_in: Any; core: Any; options: Any; noise_rng: Any
+    add_weight: Any; config_of: Any; _count: Any
 
-    def __init__(self, options, implementation=2, **base):
-        self.options = tuple(options)
-        self.implementation = check_option(self.who, "implementation", implementation, (1, 2))
-        super().__init__(options["units"], options["seed"], **base)
+    def _take_options(self, options, implementation=2, **base):
+        self.options, self.units = tuple(options), options["units"]
+        self.implementation = check_option(f"layers.{type(self).__name__}", "implementation", implementation, (0, 1, 2))
+        super().__init__(seed=options["seed"], **base)           # type: ignore[call-arg]
         vars(self).update(options)
-        self.settle()
+        for name in options:
+            if name.endswith("_regularizer"):
+                setattr(self, name, regularizers.get(options[name]))
+            elif name.endswith("_constraint"):
+                setattr(self, name, constraints.get(options[name]))
+            elif name.endswith("_initializer"):
+                setattr(self, name, initialiser(self.who, name, options[name]))
+        self._check_options()
 
-    def settle(self):
+    def _check_options(self):
         """Raise now what would be raised later."""
         if isinstance(self.units, bool) or not isinstance(self.units, (int, numpy.integer)) or self.units < 1:
-            raise NotSupported(super().who, f"units={self.units!r}, expected a positive integer")
+            raise NotSupported(f"layers.{type(self).__name__}", f"units={self.units!r}, expected a positive integer")
         for name in ("dropout", "recurrent_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise NotSupported(self.who, f"{name}={getattr(self, name)}, expected from 0 to below 1",
                                    hint="Keras clips it to [0, 1], and its LSTM and GRU take 1 for no dropout")
-        acting = [name for name in self.options if name.endswith(("regularizer", "constraint"))]
-        refuse_training(self.who, {name: getattr(self, name) for name in acting})
-        for name in ("kernel_initializer", "recurrent_initializer", "bias_initializer"):
-            initialiser(self.who, name, getattr(self, name))
         self.core                                 # which reads the activations
 
     def act(self, option):
         return activation(self.who, option, getattr(self, option))
 
     # weights
-
-    family: str
-    bare: Any                                     # the core as the tables know it: its weights, not its activations
 
     @property
     def layout(self):
@@ -77,40 +82,53 @@ class KerasCell(OwningCell):
     def weight_names(self):
         return ["kernel", "recurrent_kernel"] + ["bias"] * bool(self.use_bias)
 
-    def axes(self):
+    def _axes(self):
         """The axes of each of Keras's arrays."""
         return {row.theirs: row.axes for row in self.layout.rows if row.theirs in self.weight_names}
 
-    def build(self, n_in):
-        sizes = self.core.sizes(self.inputs_of(n_in), self.units)
-        axes = self.axes()
-        self.take([self.drawn(name, resolve_shape(axes[name], sizes)) for name in self.weight_names])
+    def build(self, input_shape):
+        self.n_in = self.inputs_of(input_shape)
+        sizes = self.core.sizes(self.n_in, self.units)
+        for name, axes in self._axes().items():
+            kind = name.removesuffix("_kernel")
+            weight = self.add_weight(resolve_shape(axes, sizes),
+                                     lambda rng, shape, name=name: self._draw(name, rng, shape),
+                                     regularizer=getattr(self, f"{kind}_regularizer"),
+                                     constraint=getattr(self, f"{kind}_constraint"), name=name)
+            setattr(self, name, weight)
 
-    def drawn(self, name, shape):
-        draw = getattr(self, name.removesuffix("_kernel") + "_initializer")
-        return initialiser(self.who, name, draw)(self.weight_rng, shape)
+    def inputs_of(self, input_shape):
+        """The last number of a shape, or the number itself."""
+        last = input_shape[-1] if isinstance(input_shape, (tuple, list)) and input_shape else input_shape
+        if not hasattr(last, "__index__"):
+            raise ShapeError(self.who, f"x is a {type(input_shape).__name__} of several arrays, expected one")
+        return last
 
-    def arrays(self, tree):
-        if not tree:
-            return []
-        theirs = interop.dump(self.layout, tree, self.bare)
-        return [theirs[name] for name in self.weight_names]
+    def _draw(self, name, rng, shape):
+        what = getattr(self, name.removesuffix("_kernel") + "_initializer")
+        return draw(f"{self.who}.{name}", what, rng, shape, "float64")
 
-    def take(self, arrays):
-        theirs = {name: cast_array(self.who, name, a, self.dtype) for name, a in zip(self.weight_names, arrays)}
-        kernel = theirs["kernel"]
-        n_in = self.n_in if self.built else len(kernel) if kernel.ndim else 0
-        sizes = self.bare.sizes(n_in, self.units)
-        for name, axes in self.axes().items():
-            expect(self.who, name, theirs[name], axes, sizes)
-        self.params = self.placed(interop.load(self.layout, theirs, self.bare))
-        self.n_in = n_in
+    def _build_from(self, weights):
+        self._count(weights)
+        kernel = taken(self.who, "kernel", weights[0], self.dtype)
+        self.build((None, kernel.shape[-2] if kernel.ndim > 1 else 0))
 
-    # noise
+    def _check_weight(self, name, a):
+        expect(self.who, name, a, self._axes()[name], self.core.sizes(self.n_in, self.units))
 
-    def noise(self, batch, xp, training=False, masks=None):
-        if masks is None and training:
-            masks = self.draw_masks(batch)
+    # the weights of Keras <-> ours: other names, and gates in another order
+
+    def _tree(self, p):
+        return reordered(p, self.layout.gates, self.core.gates)
+
+    def _flat(self, tree):
+        return restored(tree, self.core.gates, self.layout.gates)
+
+    # dropout
+
+    def running(self, batch, xp, training=False, masks=None, constants=None, keep=True):
+        if constants is not None:
+            raise NotSupported(self.who, f"constants={type(constants).__name__}(…): this cell takes none")
         if masks is None:
             return self.core, None
         if not isinstance(masks, Masks):
@@ -123,28 +141,57 @@ class KerasCell(OwningCell):
         """Masks(x, h) for so many rows: zeros with a chance of the rate, else 1 / (1 - rate).  Each is an array, or a
         list of one for each gate in the order of Keras; None where nothing is dropped."""
         per_gate = len(self.core.gates) > 1
-        own = per_gate and (self.implementation == 1 or self.recurrent_dropout > 0)
-        return Masks(self.mask(batch, self.n_in, self.dropout, own),
-                     self.mask(batch, self.units, self.recurrent_dropout, per_gate))
+        own = per_gate and (self.own_masks or self.implementation == 1 or self.recurrent_dropout > 0)
+        x, h = self._mask_shapes(batch)
+        return Masks(self.mask(x, self.dropout, own), self.mask(h, self.recurrent_dropout, per_gate))
 
-    def mask(self, batch, n, rate, per_gate):
+    def _mask_shapes(self, batch):
+        return (batch, self.n_in), (batch, self.units)
+
+    def mask(self, shape, rate, per_gate):
         if not rate:
             return None
-        keep = [self.noise_rng.random((batch, n)) >= rate for _ in range(len(self.core.gates) if per_gate else 1)]
+        keep = [self.noise_rng.random(shape) >= rate for _ in range(len(self.core.gates) if per_gate else 1)]
         keep = [numpy.where(k, 1 / (1 - rate), 0).astype(self.dtype) for k in keep]
         return keep if per_gate else keep[0]
 
     def end_to_end(self, name, masks, xp):
         """Masks of the gates in the order of Keras, as one array in the order of ours."""
         if masks is None or not isinstance(masks, (list, tuple)):
-            return masks if masks is None else xp.asarray(cast_array(self.who, name, masks, self.dtype))
+            return masks if masks is None else xp.asarray(taken(self.who, name, masks, self.dtype))
         theirs, ours = self.layout.gates, self.core.gates
         if len(masks) != len(ours):
             raise ShapeError(self.who, f"{name} is a list of {len(masks)}, expected {len(ours)}",
                              axes=f"one for each gate, in the order of Keras: {' '.join(theirs)}")
-        arrays = [xp.asarray(cast_array(self.who, name, masks[theirs.index(g)], self.dtype)) for g in ours]
+        arrays = [xp.asarray(taken(self.who, name, masks[theirs.index(g)], self.dtype)) for g in ours]
         return xp.concatenate(arrays, -1)
 
     def get_config(self):
         more = {} if self.implementation == 2 else {"implementation": self.implementation}
-        return super().get_config() | self.config_of(*self.options) | more
+        return super().get_config() | self.config_of(*self.options) | more      # type: ignore[misc]
+
+
+def reordered(p, theirs, ours):
+    """{kernel, recurrent_kernel, bias} as {W, R, b, bR} with the gate blocks in another order."""
+    found = {"W": blocks(p["kernel"], theirs, ours), "R": blocks(p["recurrent_kernel"], theirs, ours)}
+    if "bias" in p:
+        b = blocks(p["bias"], theirs, ours)
+        found |= {"b": b} if b.ndim == 1 else {"b": b[0], "bR": b[1]}
+    return found
+
+
+def restored(tree, ours, theirs):
+    """The way back."""
+    found = {"kernel": blocks(tree["W"], ours, theirs), "recurrent_kernel": blocks(tree["R"], ours, theirs)}
+    if "b" in tree:
+        b = namespace(tree["b"]).stack([tree["b"], tree["bR"]]) if "bR" in tree else tree["b"]
+        found["bias"] = blocks(b, ours, theirs)
+    return found
+
+
+def blocks(a, order, new):
+    """The blocks of the last axis in another order; `a` itself if it is the same."""
+    if order == new:
+        return a
+    parts = dict(zip(order, namespace(a).split(a, len(order), -1)))
+    return namespace(a).concatenate([parts[g] for g in new], -1)

@@ -4,11 +4,12 @@ from typing import Any
 import numpy
 
 from .. import cells
+from .cell import CellLayer
 from .keras_cell import KerasCell, collect_options
-from .keras_rnn import KerasRNN
+from .rnn import RNN
 
 
-class LSTMCell(KerasCell):
+class LSTMCell(KerasCell, CellLayer):
     """One step of the LSTM; `activation` squashes both candidate and c, `recurrent_activation` is that of the gates.
 
     Shapes        x [B, I], states [h [B, U], c [B, U]]; kernel [I, 4U], recurrent_kernel [U, 4U], bias [4U] in gate
@@ -30,25 +31,26 @@ class LSTMCell(KerasCell):
                  unit_forget_bias=True, kernel_regularizer=None, recurrent_regularizer=None, bias_regularizer=None,
                  kernel_constraint=None, recurrent_constraint=None, bias_constraint=None, dropout=0.0,
                  recurrent_dropout=0.0, seed=None, **kwargs):
-        super().__init__(collect_options(locals()), **kwargs)
+        self._take_options(collect_options(locals()), **kwargs)
 
     @property
     def core(self):
         act = self.act("activation")
         return cells.LSTM(gate=self.act("recurrent_activation"), candidate=act, output=act, bias=self.use_bias)
 
-    @property
-    def bare(self):
-        return cells.LSTM(bias=self.use_bias)
-
-    def drawn(self, name, shape):
-        if name != "bias" or not self.unit_forget_bias:
-            return super().drawn(name, shape)
-        i, f, rest = (n * self.units for n in (1, 1, 2))
-        return numpy.concatenate([super().drawn(name, (i,)), numpy.ones(f), super().drawn(name, (rest,))])
+    def _draw(self, name, rng, shape):
+        return with_forget_bias(self, super()._draw, name, rng, shape)
 
 
-class LSTM(KerasRNN):
+def with_forget_bias(cell, draw, name, rng, shape):
+    """First values of the weights of an LSTM, ones for the bias of the forget gate if `unit_forget_bias` says so."""
+    if name != "bias" or not cell.unit_forget_bias:
+        return draw(name, rng, shape)
+    i, f, rest = (n * cell.units for n in (1, 1, 2))
+    return numpy.concatenate([draw(name, rng, (i,)), numpy.ones(f), draw(name, rng, (rest,))])
+
+
+class LSTM(RNN):
     """Long short-term memory over a sequence, with Keras's arguments and defaults.
 
     Shapes        x [B, T, I]; y [B, U], or [B, T, U] with return_sequences; two states, h and c [B, U]
@@ -70,4 +72,4 @@ class LSTM(KerasRNN):
                  activity_regularizer=None, kernel_constraint=None, recurrent_constraint=None, bias_constraint=None,
                  dropout=0.0, recurrent_dropout=0.0, seed=None, return_sequences=False, return_state=False,
                  go_backwards=False, stateful=False, unroll=False, use_cudnn="auto", **kwargs):
-        super().__init__(collect_options(locals()), **kwargs)
+        self._take_options(collect_options(locals()), **kwargs)

@@ -7,8 +7,9 @@ import numpy
 
 from ..arrays import cast, is_array
 from ..errors import ShapeError
-from ..tree import map_structure, tuple_like, zeros_like
-from .base import cast_array
+from ..nest import flatten
+from ..tree import zeros_like
+from .config import taken
 
 
 def _is_nested(a):
@@ -17,14 +18,27 @@ def _is_nested(a):
         hasattr(a, "_fields") or any(is_array(item) or _is_nested(item) for item in a))
 
 
+def listless(x):
+    """Lists of arrays as tuples: to the core a list is numbers."""
+    if isinstance(x, (list, tuple)) and any(is_array(a) or isinstance(a, (list, tuple, dict)) for a in x) and not \
+            hasattr(x, "_fields") and any(map(holds_arrays, x)):
+        return tuple(map(listless, x))
+    return x
+
+
+def holds_arrays(a):
+    """Whether there is an array in a nest."""
+    return any(map(is_array, flatten(a)))
+
+
 def cast_inputs(who, name, a, dtype):
     """What the user gives for x, every array in `dtype`."""
     if not _is_nested(a):
-        return cast_array(who, name, a, dtype)
+        return taken(who, name, a, dtype)
     if isinstance(a, dict):
         return {k: cast_inputs(who, f"{name}.{k}", item, dtype) for k, item in a.items()}
     items = [cast_inputs(who, f"{name}.{k}", item, dtype) for k, item in zip(getattr(a, "_fields", range(len(a))), a)]
-    return tuple_like(a, items)
+    return type(a)(*items) if hasattr(a, "_fields") else tuple(items)
 
 
 def cast_outputs(y, like):
@@ -32,7 +46,8 @@ def cast_outputs(y, like):
     if isinstance(y, dict):
         return {k: cast_outputs(item, like) for k, item in y.items()}
     if isinstance(y, (list, tuple)):
-        return tuple_like(y, [cast_outputs(item, like) for item in y])
+        items = [cast_outputs(item, like) for item in y]
+        return type(y)(*items) if hasattr(y, "_fields") else tuple(items)
     return cast(y, like) if is_array(y) else y
 
 
@@ -59,13 +74,13 @@ def sizes_of(state):
 
 
 def pack_like(who, what, given, like):
-    """What the user gives for `like`: lists, tuples or dicts; None is zeros, a bare array a list of one."""
+    """What the user gives for `like`: lists, tuples or dicts; None is zeros, a bare array or a dict a list of one."""
     if given is None:
         return zeros_like(like)
     if isinstance(like, dict):
         return _pack_dict(who, what, given, like)
     if not isinstance(like, tuple):
-        a = cast_array(who, what, given, like.dtype)
+        a = taken(who, what, given, like.dtype)
         if a.shape != like.shape:
             raise ShapeError(who, f"{what} has shape {a.shape}, expected {like.shape}")
         return a
@@ -75,7 +90,8 @@ def pack_like(who, what, given, like):
         raise ShapeError(who, f"{what} is {got}, expected {len(like)}: "
                               f"{', '.join(getattr(like, '_fields', ['one for each']))}")
     names = getattr(like, "_fields", range(len(like)))
-    return tuple_like(like, [pack_like(who, f"{what}.{n}", a, b) for n, a, b in zip(names, given, like)])
+    items = [pack_like(who, f"{what}.{n}", a, b) for n, a, b in zip(names, given, like)]
+    return type(like)(*items) if hasattr(like, "_fields") else tuple(items)
 
 
 def _pack_dict(who, what, given, like):
@@ -100,7 +116,8 @@ def map_shapes(f, shapes):
         return f(shapes)
     if isinstance(shapes, dict):
         return {k: map_shapes(f, s) for k, s in shapes.items()}
-    return tuple_like(shapes, [map_shapes(f, s) for s in shapes])
+    items = [map_shapes(f, s) for s in shapes]
+    return type(shapes)(*items) if hasattr(shapes, "_fields") else tuple(items)
 
 
 def stand_in(shape):
@@ -128,6 +145,6 @@ def output_shapes(sizes):
     return (None, sizes)
 
 
-def shapes_of(xs):
-    """The shapes of sequences that lie time first, as [B, T, ...]."""
-    return map_structure(lambda a: (a.shape[1], a.shape[0], *a.shape[2:]), xs)
+def shape_of(a):
+    """The shape of an array, for any batch."""
+    return (None, *a.shape[1:]) if hasattr(a, "shape") else None

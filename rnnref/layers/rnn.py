@@ -1,19 +1,40 @@
 """The layer that runs any cell over a sequence."""
-from ..cell import Cell
-from ..errors import NotSupported
-from .call_cell import CallCell
-from .cell import CellLayer, CoreCell
-from .nested import one_step
-from .recurrent import Recurrent, return_gradients, return_outputs
-from .stacked import StackedRNNCells, common_dtype
+from typing import Any, NamedTuple, Optional
+
+from ..arrays import is_array, namespace
+from ..errors import NotSupported, ShapeError, check_option
+from ..identifiers import snake
+from ..loops.run import make_initial_state, run, run_back
+from ..nest import flatten
+from ..tree import first_leaf, leaves, map_structure, zeros_like
+from .base import Layer
+from .cell import as_given, check_inputs, under
+from .nested import cast_inputs, listless, one_step, pack_like
+from .stacked import as_layer, common_dtype, takes_constants
+
+LOOP = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")
+OF_CELL = ("units", "activation", "recurrent_activation", "use_bias", "unit_forget_bias", "reset_after", "dropout",
+           "recurrent_dropout", "implementation", "filters", "kernel_size", "strides", "padding",
+           "data_format", "dilation_rate", *(f"{weight}_{what}" for weight in ("kernel", "recurrent", "bias") for what
+                                             in ("initializer", "regularizer", "constraint")))
 
 
-class RNN(Recurrent):
+class Loop(NamedTuple):
+    """What the pair of a loop keeps."""
+    tape: Any                                     # of `run`; None in inference
+    ys: Any; y: Any                               # outputs as the loop gave them, and as the layer returned them
+    new: Any                                      # the last state
+    back: Any                                     # of a first state that is made of weights
+    given: tuple                                  # initial_state and constants, as they were given
+
+
+class RNN(Layer):
     """A cell over a sequence, with Keras's arguments, defaults and results.
 
     cell                SimpleRNNCell, LSTMCell, GRUCell, StackedRNNCells; a list of cells, one on the other; any cell
                         of rnnref.cells, or of your own (`CoreCell`), with `units`, a number or one for each cell, and
-                        `seed` of its weights; an object with call(inputs, states) and state_size (`CallCell`)
+                        `seed` of its weights; an object with call(inputs, states) and state_size (`CallCell`); a cell
+                        of rnnref.tf1 (`TfCell`), whose states come back as TF 1 nests them
     return_sequences    y of every step, [B, T, H], and not only the last one, [B, H]
     return_state        (y, *states): the last h (and c)
     go_backwards        from the last step to the first.  As in Keras y is in the order in which the loop went: y[:, 0]
@@ -22,6 +43,21 @@ class RNN(Recurrent):
     unroll              changes nothing: one loop serves all
     zero_output_for_mask    y at dead steps is zero; if not, it repeats the output before (zero before the first)
     time_major          x and y are [T, B, ...], as the RFC has it and Keras 3 no more
+
+    A call is layer(x, initial_state, mask, training), and by keyword
+
+    x               [B, T, I] ([T, B, I] with time_major), of any dtype of numbers; for a cell that takes several
+                    inputs a list, a tuple, a named tuple or a dict of arrays [B, T, ...]
+    initial_state   in the order of Keras, [h, c]; None: zeros, or where the last call of a stateful layer ended, or
+                    what the cell's get_initial_state makes of its weights.  It gets a gradient: a first state may be
+                    learned
+    mask            [B, T] bool: where rows are live; lengths [B] say the same
+    training        dropout acts
+    constants       what the cell sees at every step beside x and the states; it gets a gradient
+    masks           those of dropout, in the place of drawn ones (`KerasCell.draw_masks`)
+    mode            "tf32", "bf16", "fp16": how precise products on a GPU are in this call; None: as in `self.mode`
+
+    Outside of a record `backward(dy, dstate)` gives the gradients of x and of the first state.
 
     Inputs, outputs and states may be tuples, named tuples and dicts, where the cell takes and gives such: x is then a
     tree of arrays [B, T, ...], y has the structure of the outputs, and a state that is a dict is one of the states.
@@ -43,84 +79,239 @@ class RNN(Recurrent):
     >>> sorted(layer.grads)
     ['R', 'W', 'Wpf', 'Wpi', 'Wpo', 'b']
     """
+    Cell: Any = None                              # the class of the cell, where the layer has its arguments
+    mode: str = "fp32"                            # how precise products on a GPU are, in every call: `cuda.modes`
+    carried: Any = None                           # the state that the next call starts with
+    _call_order = ("x", "initial_state", "mask", "training")
 
     def __init__(self, cell, return_sequences=False, return_state=False, go_backwards=False, stateful=False,
                  unroll=False, zero_output_for_mask=False, *, units=None, seed=None, time_major=False, dtype=None,
                  **base):
-        self.cell = _as_layer(cell, units, seed, dtype)
+        self.cell = as_layer(cell, units, seed, dtype)
         super().__init__(dtype=common_dtype(self.who, dtype, [self.cell]), **base)
         self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
         self.stateful, self.unroll, self.zero_output_for_mask = stateful, unroll, zero_output_for_mask
-        self.time_major = time_major
+        self.time_major, self.seed = time_major, self.cell.seed
 
-    def leaves(self):
-        return self.cell.leaves()
+    def _take_options(self, options, zero_output_for_mask=False, time_major=False, name=None, dtype=None,
+                      trainable=True, **of_cell):
+        """The arguments of SimpleRNN, LSTM and GRU, shared out between the cell and the loop."""
+        options = dict(options)
+        loop = {option: options.pop(option) for option in LOOP}
+        base = {option: of_cell.pop(option) for option in ("input_shape", "input_dim", "batch_shape")
+                if option in of_cell}
+        if "use_cudnn" in options:
+            self.use_cudnn = check_option(self.who, "use_cudnn", options.pop("use_cudnn"), ("auto", True, False))
+        activity_regularizer = options.pop("activity_regularizer")
+        cell = self.Cell(**options, **of_cell, dtype=dtype, name=snake(self.Cell.__name__))
+        RNN.__init__(self, cell, **loop, zero_output_for_mask=zero_output_for_mask, time_major=time_major, name=name,
+                     trainable=trainable, activity_regularizer=activity_regularizer, **base)
 
-    def build(self, n_in):
-        self.cell.build(one_step(n_in))
+    def _sublayers(self):
+        return {"cell": self.cell}
 
-    units = property(lambda self: self.cell.units)
+    def build(self, input_shape, initial_state_shape=None, constants_shape=None):
+        if not self.cell.built:
+            told = {} if constants_shape is None else {"constants_shape": constants_shape}
+            self.cell.build(one_step(input_shape), **(told if takes_constants(self.cell) else {}))
+
+    def _build_from(self, weights):
+        self.cell._build_from(weights)
+        self.build(None)
+
     n_in = property(lambda self: self.cell.n_in)
     core = property(lambda self: self.cell.core)
     state_size = property(lambda self: self.cell.state_size)
-    params = property(lambda self: self.cell.params, lambda self, tree: setattr(self.cell, "params", tree))
-    grads = property(lambda self: self.cell.grads, lambda self, tree: setattr(self.cell, "grads", tree))
+    weight_names = property(lambda self: self.cell.weight_names)
+
+    def _tree(self, p):
+        return self.cell._tree(under(p, "cell."))
+
+    def _flat(self, tree):
+        return {f"cell.{path}": a for path, a in self.cell._flat(tree).items()}
 
     @property
-    def reverse(self):
-        return self.go_backwards
-
-    @property
-    def padding(self):
+    def _padding_policy(self):
+        """What outputs are at dead steps."""
         return "zero" if self.zero_output_for_mask else "repeat"
 
     def get_initial_state(self, batch_size):
         """Zeros, as `initial_state` takes them."""
         return self.cell.get_initial_state(batch_size)
 
-    def noise(self, batch, xp, training=False, masks=None):
-        return self.cell.noise(batch, xp, training, masks)
+    def compute_mask(self, inputs, mask=None):
+        mask = next((m for m in flatten(mask) if m is not None), None) if self.return_sequences else None
+        return [mask, *(None for _ in self.cell.get_initial_state(1))] if self.return_state else mask
 
-    def merged(self, ys):
-        y = return_outputs(ys, self.go_backwards, self.return_sequences)
-        return self.timed(y) if self.return_sequences else y
+    # the pair
 
-    def parted(self, dy, ys):
-        dy = self.timed(dy) if self.return_sequences else dy
-        return return_gradients(dy, ys, self.go_backwards, self.return_sequences)
+    def draw(self, training, x, initial_state=None, constants=None):
+        x, time = first_leaf(listless(x)), 0 if self.time_major else 1
+        if x.ndim < 3 or not x.shape[time]:
+            return None                           # which apply refuses
+        return self.cell.draw(training, x[0] if self.time_major else x[:, 0], steps=x.shape[time]), self.carried
 
-    def loop_config(self):
-        time = {"time_major": True} if self.time_major else {}       # Keras knows no such argument
-        return time | self.config_of("return_sequences", "return_state", "go_backwards", "stateful", "unroll",
-                                     "zero_output_for_mask")
+    def leave(self, kept):
+        if self.stateful:
+            self.carried = kept.new
+
+    def apply(self, p, x, initial_state=None, constants=None, *, mask=None, training=False, noise=None, keep=True,
+              lengths=None, masks=None, mode=None):
+        y, new, kept = self.loop(p, x, initial_state, constants, mask, training, noise, keep, lengths, masks, mode)
+        return (y, *self.cell.to_list(new)) if self.return_state else y, kept
+
+    def apply_back(self, p, kept, dy, wanted=None):
+        dy, *dstate = dy if self.return_state and dy is not None else (dy,)
+        dx, ds, dconstants, dp = self.loop_back(kept, dy, dstate or None)
+        initial_state, constants = kept.given
+        return (dx, as_given(self.cell.to_list(ds), initial_state), as_constants(dconstants, constants)), dp
+
+    def backward(self, dy=None, dstate=None):
+        """Gradients of x and of the first state (a list as in `states`), from those of y and of the last state.
+
+        They have the structure of what they are gradients of.  None is zero; `grads` are overwritten.  The gradient
+        does not go on into the call before, if the layer is stateful: dstate is what that call would be given.
+        """
+        p, kept = self.recorded()
+        dx, ds, self.dconstants, self._grads = self.loop_back(kept, dy, dstate)
+        return dx, self.cell.to_list(ds)
+
+    def loop(self, p, x, initial_state=None, constants=None, mask=None, training=False, noise=None, keep=True,
+             lengths=None, masks=None, mode=None):
+        """y, the last state of the core, and what `loop_back` needs, whatever the options say is to be returned."""
+        if getattr(self, "use_cudnn", "auto") is True:
+            raise NotSupported(self.who, "use_cudnn=True: there is no cuDNN here",
+                               fix="'auto'; rnnref.explain(layer.core, x) says what runs, and why nothing faster")
+        x = self._sequence(x)
+        like = first_leaf(x)
+        drawn, carried = noise or (None, None)
+        core, extra = self.cell.running(like.shape[1], namespace(like), training, drawn if masks is None else masks,
+                                        constants, keep)
+        s, back = self._start(p, initial_state, carried, make_initial_state(core, like, self.cell.units), keep)
+        ys, new, tape = run(core, self._tree(p), x, s, lengths=lengths, mask=self._live(mask, like),
+                            reverse=bool(self.go_backwards), padding=self._padding_policy, extra=extra, keep=keep,
+                            mode=mode or self.mode)
+        y = as_returned(ys, self.go_backwards, self.return_sequences)
+        y = self._timed(self.cell.outward(y, 2)) if self.return_sequences else self.cell.outward(y)
+        return y, new, Loop(tape, ys, y, new, back, (initial_state, constants))
+
+    def loop_back(self, kept, dy=None, dstate=None):
+        """The way back: gradients of x, of the first state of the core, of the constants, and {path: gradient}."""
+        dy = pack_like(self.who, "dy", dy, kept.y)
+        dnew = self.cell.from_list(self.who, "dstate", dstate, kept.new)
+        dy = self.cell.inward(self._timed(dy), 2) if self.return_sequences else self.cell.inward(dy)
+        dx, ds, dextra, dp = run_back(kept.tape, as_looped(dy, kept.ys, self.go_backwards, self.return_sequences),
+                                      dnew)
+        dp = self._flat(dp)
+        if kept.back is not None:
+            for path, d in kept.back(ds).items():
+                dp[f"cell.{path}"] = dp[f"cell.{path}"] + d
+        return self._timed(self.cell.outward(dx, 2)), ds, dextra, dp
+
+    # what the user gives
+
+    def _timed(self, tree):
+        """[B, T, ...] <-> [T, B, ...]"""
+        return tree if self.time_major else map_structure(lambda a: a.swapaxes(0, 1), tree)
+
+    def _sequence(self, x):
+        """x as the loop takes it, time first."""
+        x, axes = cast_inputs(self.who, "x", listless(x), self.dtype), "T B I" if self.time_major else "B T I"
+        for path, a in leaves(x):
+            what = f"x.{path}" if path else "x"
+            if a.ndim < 3:
+                raise ShapeError(self.who, f"{what} has shape {a.shape}, expected 3 axes", axes=f'{what} is "{axes}"',
+                                 hint="x was a tuple or a dict: several inputs, each a batch" if path else "")
+        x = self.cell.inward(self._timed(x), 2)
+        check_inputs(self, x)
+        return x
+
+    def _live(self, mask, x):
+        """The mask as the loop wants it, [T, B]; its dtype is the loop's to judge."""
+        mask = mask if mask is None or is_array(mask) else next((m for m in flatten(mask) if is_array(m)), mask)
+        if mask is None or isinstance(mask, (list, tuple)) and not any(m is not None for m in flatten(mask)):
+            return None
+        mask, (T, B) = mask if is_array(mask) else namespace(x).asarray(mask), x.shape[:2]
+        want, axes = ((T, B), "T B") if self.time_major else ((B, T), "B T")
+        if mask.shape != want:
+            raise ShapeError(self.who, f"mask has shape {mask.shape}, expected {want}", axes=f'mask is "{axes}"',
+                             hint="this is the transpose" if mask.shape == want[::-1] else "")
+        return self._timed(mask)
+
+    def _start(self, p, given, carried, like, keep):
+        """The first state, and where it is made of weights, its way back."""
+        if given is not None:
+            return self.cell.from_list(self.who, "initial_state", given, like), None
+        if carried is None:
+            return self.cell.first_state(under(p, "cell."), len(first_leaf(like)), keep) or (like, None)
+        if len(first_leaf(carried)) != len(first_leaf(like)):
+            raise ShapeError(self.who, f"a batch of {len(first_leaf(like))}, expected {len(first_leaf(carried))}",
+                             axes="the layer is stateful, which fixes the batch size: row b goes on where row b of the "
+                                  "last call ended",
+                             fix="another layer for another batch: other.set_weights(layer.get_weights())")
+        return carried, None
+
+    # states between calls
+
+    @property
+    def states(self):
+        """Where the next call of a stateful layer starts, as a list; None before the first."""
+        return None if self.carried is None else self.cell.to_list(self.carried)
+
+    def reset_state(self):
+        """Let the next call start from zeros."""
+        self.carried = None if self.carried is None else zeros_like(self.carried)
+
+    reset_states = reset_state
+
+    def _forget(self, stream=None):
+        super()._forget(stream)
+        self.carried = None
+
+    # configuration
 
     def get_config(self):
-        return super().get_config() | self.loop_config() | self.config_of("cell")
+        time = {"time_major": True} if self.time_major else {}       # Keras knows no such argument
+        loop = time | self.config_of(*LOOP, "zero_output_for_mask")
+        if self.Cell is None:
+            return super().get_config() | loop | self.config_of("cell")
+        told = getattr(self, "use_cudnn", "auto")
+        cudnn = {} if told == "auto" else {"use_cudnn": told}        # Keras does not write it
+        return self.cell.get_config() | {"activity_regularizer": None} | super().get_config() | loop | cudnn
 
 
-def _as_layer(cell, units, seed, dtype):
-    """The cell as a layer that owns its weights."""
-    if isinstance(cell, (list, tuple)):
-        return StackedRNNCells(_as_layers(cell, units, seed, dtype))
-    if callable(getattr(cell, "call", None)) and not isinstance(cell, (CellLayer, Cell)):
-        if units is not None:
-            raise NotSupported("layers.RNN", f"units={units!r}: {type(cell).__name__} has its own state_size")
-        return CallCell(cell, seed, dtype)
-    if not isinstance(cell, CellLayer):
-        return CoreCell(cell, units, seed, dtype=dtype)
-    for name, value in (("units", units), ("seed", seed)):
-        if value is not None:
-            raise NotSupported("layers.RNN", f"{name}={value!r}: {type(cell).__name__} has its own")
-    return cell
+def of_cell(name):
+    """`name` of the cell as an attribute of the layer."""
+    return property(lambda layer: getattr(layer.cell, name), doc=f"`{name}` of the cell")
 
 
-def _as_layers(cells, units, seed, dtype):
-    each = units if isinstance(units, (list, tuple)) else [units] * len(cells)
-    if len(each) != len(cells):
-        raise NotSupported("layers.RNN", f"units={units!r} for {len(cells)} cells, expected one for each")
-    for k, (cell, n) in enumerate(zip(cells, each)):
-        raw = not isinstance(cell, CellLayer)
-        cell = _as_layer(cell, n, seed, dtype) if raw else cell
-        if raw:
-            cell.forget((k,))
-        yield cell
+for _name in OF_CELL:
+    setattr(RNN, _name, of_cell(_name))
+
+
+def as_constants(dextra: Any, given: Optional[Any]) -> Any:
+    """The gradient of the constants in their structure."""
+    return list(dextra) if isinstance(given, list) and isinstance(dextra, tuple) else dextra
+
+
+def as_returned(ys, reverse, sequences):
+    """[T, B, H] beside the inputs -> in the order in which the loop went, or only the last output."""
+    ys = turned(ys) if reverse else ys
+    return ys if sequences else map_structure(lambda a: a[-1], ys)
+
+
+def as_looped(dy, ys, reverse, sequences):
+    """The way back."""
+    if not sequences:
+        dy = map_structure(at_the_end, ys, dy)
+    return turned(dy) if reverse else dy
+
+
+def at_the_end(a, last):
+    d = namespace(a).zeros_like(a)
+    d[-1] = last
+    return d
+
+
+def turned(tree):
+    return map_structure(lambda a: a[::-1], tree)

@@ -1,10 +1,11 @@
 """SimpleRNN with Keras's names."""
 from .. import cells
+from .cell import CellLayer
 from .keras_cell import KerasCell, collect_options
-from .keras_rnn import KerasRNN
+from .rnn import RNN
 
 
-class SimpleRNNCell(KerasCell):
+class SimpleRNNCell(KerasCell, CellLayer):
     """One step of the simple RNN:  h' = activation(x W + h R + b).
 
     Shapes        x [B, I], states [h [B, U]]; kernel [I, U], recurrent_kernel [U, U], bias [U]
@@ -23,23 +24,20 @@ class SimpleRNNCell(KerasCell):
                  recurrent_initializer="orthogonal", bias_initializer="zeros", kernel_regularizer=None,
                  recurrent_regularizer=None, bias_regularizer=None, kernel_constraint=None, recurrent_constraint=None,
                  bias_constraint=None, dropout=0.0, recurrent_dropout=0.0, seed=None, **kwargs):
-        super().__init__(collect_options(locals()), **kwargs)
+        self._take_options(collect_options(locals()), **kwargs)
 
     @property
     def core(self):
         return cells.SimpleRNN(activation=self.act("activation"), bias=self.use_bias)
 
-    @property
-    def bare(self):
-        return cells.SimpleRNN(bias=self.use_bias)
 
-
-class SimpleRNN(KerasRNN):
+class SimpleRNN(RNN):
     """The simple recurrent network over a sequence, with Keras's arguments and defaults.
 
     Shapes        x [B, T, I]; y [B, U], or [B, T, U] with return_sequences; one state h [B, U]
     Options       those of the cell are `KerasCell`'s, those of the loop `RNN`'s
     Same as       Keras SimpleRNN
+    Differs from  Keras 3.15, which takes activity_regularizer and does nothing with it
 
     >>> import numpy as np
     >>> layer = SimpleRNN(4, return_sequences=True)
@@ -54,4 +52,4 @@ class SimpleRNN(KerasRNN):
                  recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0,
                  return_sequences=False, return_state=False, go_backwards=False, stateful=False, unroll=False,
                  seed=None, **kwargs):
-        super().__init__(collect_options(locals()), **kwargs)
+        self._take_options(collect_options(locals()), **kwargs)

@@ -1,12 +1,17 @@
-"""Several cells as one."""
+"""Several cells as one, and what RNN takes for a cell."""
+from typing import Any
+
+from ..cell import Cell
 from ..errors import NotSupported, ShapeError
 from ..wrappers.stack import Stack
-from .cell import CellLayer
+from .call_cell import CallCell
+from .cell import CellLayer, CoreCell, TfCell, under
 from .nested import output_shapes
 
 
 class StackedRNNCells(CellLayer):
-    """One cell on the other in one loop; as in Keras, states are a list of one list for each cell.
+    """One cell on the other in one loop; as in Keras, states are a list of one list for each cell, and without that
+    inner list for a cell of your own with one state.
 
     Shapes        x [B, I]; y of the last cell; params and grads are tuples, weights lie end to end
     Same as       Keras StackedRNNCells; RNN([cell, cell]) makes one
@@ -21,72 +26,98 @@ class StackedRNNCells(CellLayer):
     """
 
     def __init__(self, cells, *, dtype=None, **base):
-        self.cells = tuple(cells)
+        self.cells = tuple(as_layer(cell) if is_call(cell) or is_tf(cell) else cell for cell in cells)
         if not self.cells or not all(isinstance(cell, CellLayer) for cell in self.cells):
             kinds = ", ".join(type(cell).__name__ for cell in self.cells)
             raise NotSupported("layers.StackedRNNCells", f"cells are {kinds or 'none'}",
                                known="SimpleRNNCell, LSTMCell, GRUCell, CoreCell(cell, units)")
-        owners = [leaf for cell in self.cells for leaf in cell.leaves()]
+        owners = [layer for cell in self.cells for layer in cell._all_layers()]
         if len({*map(id, owners)}) < len(owners):
             raise NotSupported("layers.StackedRNNCells", "the same cell object twice: its gradients would be those of "
                                                          "one place only", fix="a cell object for each place")
         super().__init__(dtype=common_dtype("layers.StackedRNNCells", dtype, self.cells), **base)
-
-    def leaves(self):
-        return [leaf for cell in self.cells for leaf in cell.leaves()]
-
-    @property
-    def units(self):
-        return tuple(cell.units for cell in self.cells)
+        self.units = tuple(cell.units for cell in self.cells)
 
     @property
     def core(self):
         return Stack(tuple(cell.core for cell in self.cells))
 
-    @property
-    def state_size(self):
-        return [cell.state_size for cell in self.cells]
+    state_size = property(lambda self: [cell.state_size for cell in self.cells])
+    output_size = property(lambda self: self.cells[-1].output_size)
+    weight_names = property(lambda self: [name for cell in self.cells for name in cell.weight_names])
+    n_in: Any = property(lambda self: self.cells[0].n_in)
 
-    @property
-    def output_size(self):
-        return self.cells[-1].output_size
-
-    @property
-    def n_in(self):
-        return self.cells[0].n_in
-
-    def build(self, n_in):
+    def build(self, input_shape, constants_shape=None):
+        told = {} if constants_shape is None else {"constants_shape": constants_shape}
         for cell in self.cells:
             if not cell.built:
-                cell.build(n_in)
-            n_in = output_shapes(cell.output_size)
+                cell.build(input_shape, **(told if takes_constants(cell) else {}))
+            input_shape = output_shapes(cell.output_size)
 
-    params = property(lambda self: tuple(cell.params for cell in self.cells),
-                      lambda self, trees: set_each(self.cells, "params", trees))
-    grads = property(lambda self: tuple(cell.grads for cell in self.cells),
-                     lambda self, trees: set_each(self.cells, "grads", trees))
+    def _build_from(self, weights):
+        self._count(weights)
+        for cell in self.cells:
+            n = len(cell.weight_names)
+            if not cell.built:
+                cell._build_from(weights[:n])
+            weights = weights[n:]
+        self.build(None)
 
-    def noise(self, batch, xp, training=False, masks=None):
-        cores, extra = zip(*(cell.noise(batch, xp, training, m)
-                             for cell, m in zip(self.cells, split_masks(self.who, masks, self.cells))))
+    def _tree(self, p):
+        return tuple(cell._tree(under(p, f"cells.{k}.")) for k, cell in enumerate(self.cells))
+
+    def _flat(self, tree):
+        return {f"cells.{k}.{path}": a for k, (cell, q) in enumerate(zip(self.cells, tree))
+                for path, a in cell._flat(q).items()}
+
+    def draw(self, training, x, states=None, steps=None):
+        drawn = [cell.draw(training, x, steps=steps) for cell in self.cells]
+        return drawn if any(d is not None for d in drawn) else None
+
+    def running(self, batch, xp, training=False, masks=None, constants=None, keep=True):
+        each = split_masks(self.who, "masks", masks, self.cells)
+        cores, extra = zip(*(cell.running(batch, xp, training, m, constants if takes_constants(cell) else None, keep)
+                             for cell, m in zip(self.cells, each)))
         return Stack(cores), extra if any(e is not None for e in extra) else None
+
+    def to_list(self, state):
+        each = [cell.to_list(s) for cell, s in zip(self.cells, state)]
+        return [s[0] if getattr(cell, "bare_state", False) else s for cell, s in zip(self.cells, each)]
+
+    def from_list(self, who, what, given, like):
+        if given is not None and (not isinstance(given, (list, tuple)) or len(given) != len(self.cells)):
+            got = f"{len(given)} items" if isinstance(given, (list, tuple)) else f"a {type(given).__name__}"
+            raise ShapeError(who, f"{what} is {got}, expected {len(self.cells)}: one for each cell")
+        return tuple(cell.from_list(who, f"{what}.{k}", None if given is None else given[k], like[k])
+                     for k, cell in enumerate(self.cells))
+
+    def first_state(self, p, batch, keep):
+        found = [cell.first_state(under(p, f"cells.{k}."), batch, keep) for k, cell in enumerate(self.cells)]
+        if all(one is None for one in found):
+            return None
+        zero = [cell.core.zeros(batch, cell.units, dtype=self.dtype) for cell in self.cells]
+        states = tuple(z if one is None else one[0] for one, z in zip(found, zero))
+        return states, lambda ds: {f"cells.{k}.{path}": a for k, (one, d) in enumerate(zip(found, ds))
+                                   if one is not None for path, a in one[1](d).items()}
 
     def get_config(self):
         return super().get_config() | self.config_of("cells")
 
 
-def set_each(layers, name, trees):
-    for layer, tree in zip(layers, trees, strict=True):
-        setattr(layer, name, tree)
+def takes_constants(cell):
+    """Whether a cell, or one of several, has a call(inputs, states, constants)."""
+    if isinstance(cell, StackedRNNCells):
+        return any(map(takes_constants, cell.cells))
+    return isinstance(cell, CallCell) and cell.takes("constants")
 
 
-def split_masks(who, masks, layers):
+def split_masks(who, what, masks, layers):
     """Masks of each layer; None is none for any."""
     if masks is None:
         return (None,) * len(layers)
     if isinstance(masks, (list, tuple)) and not hasattr(masks, "_fields") and len(masks) == len(layers):
         return masks
-    raise ShapeError(who, f"masks is a {type(masks).__name__}, expected {len(layers)} in a list: one for each of "
+    raise ShapeError(who, f"{what} is a {type(masks).__name__}, expected {len(layers)} in a list: one for each of "
                           f"{', '.join(layer.name for layer in layers)}")
 
 
@@ -97,3 +128,42 @@ def common_dtype(who, dtype, layers):
         raise NotSupported(who, f"dtypes {' and '.join(sorted(map(str, found)))} in one layer",
                            fix="give each cell the same dtype=")
     return found.pop()
+
+
+def is_call(cell):
+    """Whether it is an object with call(inputs, states), as one writes them for Keras."""
+    return callable(getattr(cell, "call", None)) and not isinstance(cell, (CellLayer, Cell)) and not hasattr(
+        cell, "return_sequences")
+
+
+def is_tf(cell):
+    """Whether it is a cell of rnnref.tf1, a module beside this one."""
+    return hasattr(cell, "load_variables") and hasattr(cell, "spec")
+
+
+def as_layer(cell, units=None, seed=None, dtype=None):
+    """The cell as a layer that owns its weights."""
+    if isinstance(cell, (list, tuple)):
+        return StackedRNNCells(each_as_layer(cell, units, seed, dtype))
+    if is_call(cell) or is_tf(cell):
+        if units is not None:
+            raise NotSupported("layers.RNN", f"units={units!r}: {type(cell).__name__} has its own state_size")
+        return (CallCell if is_call(cell) else TfCell)(cell, seed, dtype=dtype)
+    if not isinstance(cell, CellLayer):
+        return CoreCell(cell, units, seed, dtype=dtype)
+    for name, value in (("units", units), ("seed", seed)):
+        if value is not None:
+            raise NotSupported("layers.RNN", f"{name}={value!r}: {type(cell).__name__} has its own")
+    return cell
+
+
+def each_as_layer(cells, units, seed, dtype):
+    each = units if isinstance(units, (list, tuple)) else [units] * len(cells)
+    if len(each) != len(cells):
+        raise NotSupported("layers.RNN", f"units={units!r} for {len(cells)} cells, expected one for each")
+    for k, (cell, n) in enumerate(zip(cells, each)):
+        raw = not isinstance(cell, CellLayer)
+        cell = as_layer(cell, n, seed, dtype) if raw else cell
+        if raw:
+            cell._forget((k,))
+        yield cell

@@ -13,19 +13,21 @@ from .dense import Map, add_bias
 class Conv(Map):
     """Convolution, as the cross-correlation of x [..., *S, C] with W [*kernel, C, G], channels last, with `strides`.
 
-    padding  "same": as many positions as x has (with strides: divided by them, rounded up), zeros on both sides, an odd
-             one at the end, as in TensorFlow; "valid": only positions where the kernel lies inside x
+    padding   "same": as many positions as x has (with strides: divided by them, rounded up), zeros on both sides, an
+              odd one at the end, as in TensorFlow; "valid": only positions where the kernel lies inside x
+    dilation  the distance in x of neighbours in the kernel; 1 in each axis if not given
     """
     W: str
     b: Optional[str] = None
     kernel: tuple = (3,)
     strides: tuple = ()                           # (): 1 in each axis
     padding: str = "same"
+    dilation: tuple = ()
     own_products = "patches of x and W"
 
     def __post_init__(self) -> None:
         check_option("Conv", "padding", self.padding, ("same", "valid"))
-        for name in ("kernel", "strides"):
+        for name in ("kernel", "strides", "dilation"):
             sizes = tuple(getattr(self, name) or (1,) * self.space)
             if len(sizes) != self.space or not 1 <= self.space <= 3 or min(sizes) < 1:
                 raise NotSupported("Conv", f"{name}={getattr(self, name)!r}, expected a positive number for each of "
@@ -36,16 +38,21 @@ class Conv(Map):
     def space(self) -> int:
         return len(self.kernel)
 
+    @property
+    def reach(self) -> tuple:
+        """How many positions of x the kernel spans in each axis."""
+        return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilation))
+
     def axes(self, i: str, o: str = "G") -> dict[str, str]:
         return {self.W: " ".join([*map(str, self.kernel), i, o])} | ({self.b: o} if self.b else {})
 
     def output_extent(self, extent: tuple) -> tuple:
         if self.padding == "same":
             return tuple(-(-n // s) for n, s in zip(extent, self.strides))
-        if any(n < k for n, k in zip(extent, self.kernel)):
+        if any(n < k for n, k in zip(extent, self.reach)):
             raise ShapeError("Conv", f"x has {' x '.join(map(str, extent))} places, fewer than the kernel has: "
-                                     f"{' x '.join(map(str, self.kernel))}", fix='padding="same" adds zeros')
-        return tuple((n - k) // s + 1 for n, k, s in zip(extent, self.kernel, self.strides))
+                                     f"{' x '.join(map(str, self.reach))}", fix='padding="same" adds zeros')
+        return tuple((n - k) // s + 1 for n, k, s in zip(extent, self.reach, self.strides))
 
     def forward(self, p: Tree, x: Array) -> tuple[Array, Any]:
         W = p[self.W]
@@ -79,7 +86,7 @@ class Conv(Map):
         """(zeros before, zeros after) in each axis of space."""
         if self.padding == "valid":
             return ((0, 0),) * self.space
-        axes = zip(extent, self.output_extent(extent), self.kernel, self.strides)
+        axes = zip(extent, self.output_extent(extent), self.reach, self.strides)
         total = [max((m - 1) * s + k - n, 0) for n, m, k, s in axes]
         return tuple((n // 2, n - n // 2) for n in total)
 
@@ -96,6 +103,6 @@ class Conv(Map):
 
     def _kernel_slices(self, extent: tuple) -> list:
         """For each entry of the kernel, the index of its position at all places of the result at once."""
-        spans = [[slice(k, k + (m - 1) * s + 1, s) for k in range(n)]
-                 for n, m, s in zip(self.kernel, self.output_extent(extent), self.strides)]
+        spans = [[slice(k * d, k * d + (m - 1) * s + 1, s) for k in range(n)]
+                 for n, m, s, d in zip(self.kernel, self.output_extent(extent), self.strides, self.dilation)]
         return [(..., *at, slice(None)) for at in product(*spans)]

@@ -12,7 +12,9 @@ import numpy
 from ..arrays import Array, namespace
 from ..cell import vjp
 from ..errors import NotSupported, ShapeError
+from ..symbols import is_symbolic
 from ..tree import Tree, add, first_leaf, to, zeros_like
+from ..values import CURRENT
 from . import states
 from .variables import VariablePlaces, check_variables, draw_variables, find_variables, infer_inputs, join_scope
 
@@ -73,6 +75,7 @@ class RNNCell:
     _declare: Callable[..., CellSpec]              # of TF's arguments
     __signature__: inspect.Signature              # of these
     is_fused = False                              # True: it is called with a whole sequence
+    layer: Any = None                             # the one that calls in a record go through
     spec_for_width: Any = None                    # width of x -> CellSpec, where the cell depends on it
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -214,6 +217,8 @@ class RNNCell:
     def __call__(self, inputs: Tree, state: Tree, scope: None = None, extra: Any = None) -> Result:
         """output, new_state = cell(inputs, state), with `backward(d_output, d_new_state)`."""
         self._refuse_scope(scope)
+        if CURRENT.get() is not None or is_symbolic((inputs, state)):
+            return self._record_step(inputs, state, extra)
         self.check_inputs(inputs)
         extra = self.draw_masks(inputs, None) if extra is None else extra
         (y, new), back = vjp(self.core, self.require_parameters(), inputs, self.state_from_tf(state), extra)
@@ -223,6 +228,14 @@ class RNNCell:
             dx, ds, _, dp = back(zeros_like(y) if dy is None else dy, dnew)
             return Gradients(dx, self.state_to_tf(ds), self.gradients(dp))
         return Result((y, self.state_to_tf(new)), backward)
+
+    def _record_step(self, inputs: Any, state: Any, extra: Any) -> Any:
+        """The step as an entry of the open record, or as a call of symbols."""
+        if self.layer is None:
+            raise NotSupported(self.name, "called in a record, and no layer holds its variables: their gradients would "
+                               "be lost", fix="make it an attribute of the Model or Layer in whose call it is used")
+        y, new = self.layer(inputs, list(state) if isinstance(state, tuple) else state, masks=extra)
+        return y, state._make(new) if hasattr(state, "_make") else tuple(new) if isinstance(state, tuple) else new
 
     def check_inputs(self, x: Tree) -> None:
         """Raise unless x is on the device of the variables; adapt the spec to its width where it depends on it."""

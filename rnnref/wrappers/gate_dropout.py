@@ -10,6 +10,7 @@ from typing import Any
 from ..arrays import Array, namespace, split
 from ..cell import State, TwoStage
 from ..errors import NotSupported, ShapeError
+from ..maps.conv import Conv
 from ..maps.dense import Dense, Map
 from ..options import keyword_options
 from ..shapes import Size, check_floating, expect
@@ -25,6 +26,13 @@ class MaskedMap(Map):
     """
     map: Any
     mask: str
+
+    @property
+    def space(self) -> int:
+        return self.map.space
+
+    def output_extent(self, extent: tuple) -> tuple:
+        return self.map.output_extent(extent)
 
     def axes(self, i: str, o: str = "G") -> Any:
         return self.map.axes(i, o) | {self.mask: "B G"}
@@ -74,13 +82,14 @@ class GateDropout(TwoStage):
         ax = (x m_x) W + b          ah = (h m_h) R (+ bR)          the rule has the whole h
 
     Shapes        `extra` is Masks(x, h): each [B, N] for all gates, or [B, G N], one for each gate in the order of
-                  `cell.gates`; they get no gradient
+                  `cell.gates`; they get no gradient.  Of a ConvLSTM they have its places too: [B, *S, N] or
+                  [B, *S, G N]
     Options       on="xh", or "x" or "h": which of the two are masked
     Paper         Gal & Ghahramani, "A theoretically grounded application of dropout in recurrent
                   neural networks" (2016)
-    Same as       Keras SimpleRNN, LSTM, GRU with dropout and recurrent_dropout
+    Same as       Keras SimpleRNN, LSTM, GRU, ConvLSTM with dropout and recurrent_dropout
     Differs from  Dropout, which masks h in the rule too: in a GRU's z h, with one mask for all gates
-    Errors        NotSupported: not a gated cell of two Dense maps; ShapeError: masks that do not fit
+    Errors        NotSupported: not a gated cell of two Dense or Conv maps; ShapeError: masks that do not fit
 
     >>> import numpy as np, rnnref
     >>> cell = GateDropout(rnnref.cells.SimpleRNN(activation="linear"), on="x")
@@ -94,8 +103,9 @@ class GateDropout(TwoStage):
     on: str = "xh"
 
     def __post_init__(self) -> None:
-        if not all(isinstance(getattr(self.cell, name, None), Dense) for name in _MAPS.values()):
-            raise NotSupported("GateDropout", f"{type(self.cell).__name__} is not a gated cell of two Dense maps",
+        if not all(isinstance(getattr(self.cell, name, None), (Dense, Conv)) for name in _MAPS.values()):
+            raise NotSupported("GateDropout",
+                               f"{type(self.cell).__name__} is not a gated cell of two Dense or Conv maps",
                                fix="rnnref.cells.Dropout masks the input and the state of any cell")
 
     @cached_property
@@ -147,13 +157,14 @@ class GateDropout(TwoStage):
             raise ShapeError(self.name, f"extra is {_describe_extra(extra)}, expected Masks({', '.join(self.on)})",
                              fix="to mask only one of x and h: on=\"x\" or on=\"h\"")
         y = self.cell.check(p, x, s, None, lead)
-        rows = dict(zip(lead.split(), map(Size, x.shape)))
         for a, like in (("x", x), ("h", s[0])):
             if a in self.on:
                 mask, n = getattr(extra, a), like.shape[-1]
                 check_floating(self.name, f"extra.{a}", mask, x.dtype)
                 count = len(self.gates) if mask.ndim and mask.shape[-1] != n else 1
-                expect(self.name, f"extra.{a}", mask, "B N", rows | {"N": Size(
+                places = like.shape[len(lead.split()) - 1 if a == "x" else 0:-1]
+                sizes = {f"S{k}" if k else "B": Size(m) for k, m in enumerate(places)}
+                expect(self.name, f"extra.{a}", mask, " ".join([*sizes, "N"]), sizes | {"N": Size(
                     n * count, f"{n} as what it masks, or {len(self.gates)} x {n}, one for each gate")})
         return y
 

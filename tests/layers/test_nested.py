@@ -48,12 +48,12 @@ def test_the_laws_name_the_leaf_that_is_wrong():
         check_cell(OneWrong(), xs=XS, units=UNITS)
 
 
-PADDINGS = [(where, padding) for where in WAYS for padding in ("zero", "repeat", "free")
-            if padding != "free" or "mask" not in WAYS[where]]
+PAST = [(where, padding) for where in WAYS for padding in ("zero", "repeat", "free")
+        if padding != "free" or "mask" not in WAYS[where]]
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-@pytest.mark.parametrize("where, padding", PADDINGS)
+@pytest.mark.parametrize("where, padding", PAST)
 def test_a_pair_is_two_runs(where, padding, reverse):
     """Whatever the loop is told, the two halves of a pair are what each by itself would be."""
     for recompute in (False, True):

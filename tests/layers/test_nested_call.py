@@ -4,7 +4,7 @@ import pytest
 
 from rnnref import DtypeError, NotSupported, ShapeError, run, run_back
 from rnnref.layers import GRU, LSTM, RNN, Bidirectional, Layer
-from rnnref.testing.api import assert_same, check_cell
+from rnnref.testing.api import assert_close, assert_same, check_cell
 from rnnref.tree import map_structure
 from tests.support.layer_cases import make_layer
 from tests.support.nested_cell import (BATCH, FIRST, MASK, NAMED, SEQ, STATE, STEPS, UNITS, XS, CallOnly, CallTrained,
@@ -30,14 +30,19 @@ def test_an_object_with_call_is_the_cell():
 
 
 def test_what_only_runs_says_so_when_it_is_to_be_trained():
-    for one, says in ((RNN(ForwardOnly(), units=UNITS),
-                       r"ForwardOnly: has no backward.*\n.*write backward\(p, kept, dy, ds'\)"),
-                      (RNN(CallOnly()), r"CallOnly: has call but no backward: it runs, but it cannot be trained\n"
-                                        r".*write backward\(inputs, states, doutputs, dstates\)"),
-                      (RNN(OfLayer(2)), "OfLayer: has call but no backward")):
-        y = one(X if not isinstance(one.cell.units, int) else X[0])
-        with pytest.raises(NotSupported, match=says):
-            one.backward(y)
+    one = RNN(ForwardOnly(), units=UNITS)
+    y = one(X)
+    with pytest.raises(NotSupported, match=r"ForwardOnly: has no backward.*\n.*write backward\(p, kept, dy, ds'\)"):
+        one.backward(y)
+
+
+def test_call_alone_is_recorded():
+    """The same numbers as with a backward by hand."""
+    one, other = call_layer(**SEQ, **STATE), call_layer(CallOnly(), **SEQ, **STATE)
+    y, *states = one(X, FIRST, mask=MASK)
+    assert_close(list(other(X, FIRST, mask=MASK)), [y, *states], "path")
+    assert_close((other.backward(y, states), other.grads), (one.backward(y, states), one.grads), "path")
+    check_cell(other.core, other.params, xs=XS, breaks={9: "kept is a record, and no tree of arrays"})
 
 
 class OfLayer(Layer):

@@ -15,7 +15,8 @@ from tests.support.nested_cell import INPUTS, UNITS, CallTrained, DictCell, Nest
 
 os.environ.setdefault("KERAS_BACKEND", "torch")   # before Keras is imported
 
-pytestmark = pytest.mark.peers
+pytestmark = [pytest.mark.peers,                  # the warning: Keras's variables meeting NumPy 2
+              pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")]
 
 X = map_structure(lambda a: a.swapaxes(0, 1).astype("float32"), sequences())
 FIRST = [random(len(X[0]), *n, seed=4).astype("float32") for n in ((UNITS[0],), UNITS[1])]

@@ -25,6 +25,8 @@ class Pair:
         self.dtype, self.rng = dtype, np.random.default_rng(seed)
         self.theirs, self.ours = make(theirs, dtype), make(ours, dtype)
         self.theirs.build(shape)
+        if len(shape) > 3:
+            self.ours.build(shape)                # the weights of a convolution do not tell how many places there are
         weights = [self.normal(w.shape) / 2 for w in self.theirs.get_weights()]       # about as large as stock ones
         self.theirs.set_weights(weights)
         self.ours.set_weights(self.theirs.get_weights())
@@ -36,8 +38,7 @@ class Pair:
 
     def states(self):
         """A random array for each state, in the structure that Keras has."""
-        zeros = self.ours.core.zeros(B, self.ours.units, dtype=self.dtype)
-        return fill(lambda a: self.normal(a.shape), self.ours.states_of(zeros))
+        return fill(lambda a: self.normal(a.shape), self.ours.get_initial_state(B))
 
     def agree(self, initial_state=None, back=True, **call):
         """One call of both, and the backward pass: everything that comes out is as near as rounding allows."""

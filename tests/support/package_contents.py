@@ -11,7 +11,8 @@ from pathlib import Path
 
 def list_missing(folder: Path) -> list:
     """Files of rnnref/ that an archive in `folder` lacks."""
-    wanted = set(subprocess.run(["git", "ls-files", "rnnref"], capture_output=True, text=True, check=True).stdout.split())
+    listed = subprocess.run(["git", "ls-files", "rnnref"], capture_output=True, text=True, check=True)
+    wanted = set(listed.stdout.split())
     (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
     with zipfile.ZipFile(wheel) as archive:
         in_wheel = set(archive.namelist())

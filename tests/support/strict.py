@@ -65,7 +65,7 @@ def host(v):
 
 # How an argument of a function is read follows from its name; any other name is `host`.
 KINDS = {**dict.fromkeys("a b array ary a1 a2 condition".split(), needed), "tup": several, "operands": several,
-         **dict.fromkeys("x y a_min a_max indices fill_value out".split(), operand)}
+         **dict.fromkeys("x y a_min a_max indices fill_value out v".split(), operand)}
 
 
 def index(key):
@@ -227,7 +227,8 @@ SAME = """pi e inf nan newaxis dtype generic number inexact floating integer boo
 UFUNCS = """tanh sin cos exp expm1 log log1p sqrt square reciprocal sign abs absolute negative positive floor ceil rint
     isnan isinf isfinite maximum minimum power add subtract multiply divide true_divide floor_divide remainder mod
     logaddexp greater greater_equal less less_equal equal not_equal logical_and logical_or logical_xor logical_not
-    bitwise_and bitwise_or bitwise_xor invert"""
+    bitwise_and bitwise_or bitwise_xor invert left_shift right_shift arcsin arccos arctan arcsinh arccosh arctanh
+    arctan2"""
 
 FUNCTIONS = """
     sum mean prod: a, axis=None, dtype=None, out=None, keepdims=False;  arange: start, stop=None, step=1, dtype=None
@@ -243,7 +244,7 @@ FUNCTIONS = """
     ascontiguousarray: a, dtype=None;  zeros ones: shape, dtype=float, order="C";  moveaxis: a, source, destination
     swapaxes: a, axis1, axis2;  take: a, indices, axis=None, out=None;  array_equal: a1, a2, equal_nan=False
     expand_dims: a, axis;  squeeze flip: a, axis=None;  roll: a, shift, axis=None;  transpose: a, axes=None
-    outer: a, b;  tensordot: a, b, axes=2"""
+    outer: a, b;  tensordot: a, b, axes=2;  sort argsort: a, axis=-1;  searchsorted: a, v, side="left", sorter=None"""
 
 cupy = types.ModuleType("cupy")
 cupy.cuda = types.SimpleNamespace(is_available=lambda: True,
@@ -261,8 +262,9 @@ for name in "sum mean prod cumsum max min any all argmax argmin var std dot rave
 for short, name in zip("eq ne lt le gt ge neg pos abs invert".split(), (
         "equal not_equal less less_equal greater greater_equal negative positive absolute invert".split())):
     setattr(ndarray, f"__{short}__", lambda *args, f=getattr(cupy, name): f(*args))
-for short, name in zip("add sub mul truediv floordiv mod pow and or xor matmul".split(), (
-        "add subtract multiply divide floor_divide remainder power bitwise_and bitwise_or bitwise_xor matmul".split())):
+for short, name in zip("add sub mul truediv floordiv mod pow and or xor lshift rshift matmul".split(), (
+        "add subtract multiply divide floor_divide remainder power bitwise_and bitwise_or bitwise_xor left_shift "
+        "right_shift matmul".split())):
     setattr(ndarray, f"__{short}__", lambda x, y, f=getattr(cupy, name): f(x, y))
     setattr(ndarray, f"__r{short}__", lambda x, y, f=getattr(cupy, name): f(y, x))
     if name != "matmul":                        # a @= b makes a new array, as in CuPy

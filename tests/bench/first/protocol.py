@@ -57,7 +57,7 @@ class Block:
         self.barriers = [Barrier() for _ in range(how.barriers)]
         self.reading = [{} for _ in range(how.buffers)]              # buffer -> {thread: the step that it reads of}
         self.step_of = [dict() for _ in range(how.buffers)]          # buffer -> {sender: the step that it holds of him}
-        self.gates, self.find_unplaced, self.met = -1, False, [0, 0]          # met: threads at a barrier of the block, its turn
+        self.gates, self.left, self.met = -1, False, [0, 0]      # met: threads at a barrier of the block, its turn
 
 
 class Model:
@@ -96,7 +96,7 @@ class Model:
     def arrive(self, store):
         block, buffer, barrier, sender, step, count = store
         block = self.blocks[block]
-        if block.find_unplaced:
+        if block.left:
             raise Fault("a store into a block that has left")
         if any(seen != step + 1 for seen in block.reading[buffer].values()):
             raise Fault("a store into a buffer that is being read")
@@ -107,7 +107,7 @@ class Model:
         """One thread of a block: yields True after each thing it does, False when it has to wait."""
         how, block = self.how, self.blocks[b]
         if how.leaves and b >= how.taking_part:
-            block.find_unplaced = True
+            block.left = True
             return
         for step in range(how.steps):
             yield from (self.back if how.back else self.ahead)(b, t, step)
@@ -116,7 +116,7 @@ class Model:
                 while barrier.phase % 2 == phase % 2:                # try_wait.parity
                     yield False
         if t == 0:
-            block.find_unplaced = True                     # the others may be behind, but a block leaves as one
+            block.left = True                     # the others may be behind, but a block leaves as one
             yield True
 
     def ahead(self, b, t, step):

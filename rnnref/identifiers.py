@@ -1,0 +1,119 @@
+"""Identifiers: what `get` of initializers, regularizers, constraints and activations takes, and how they are written.
+
+A name ("glorot_uniform", "GlorotUniform"), a class, a configuration as Keras writes it, or the object itself.
+"""
+import inspect
+import re
+from threading import Lock
+from typing import Any, Callable, Optional, Sequence
+
+from .errors import NotSupported
+from .registry import get_registered_name, get_registered_object
+
+
+def snake(name: str) -> str:
+    """The name of a class in small letters, as Keras makes it.
+
+    >>> snake("LSTMCell"), snake("GlorotUniform"), snake("Conv1D"), snake("L1L2"), snake("StackedRNNCells")
+    ('lstm_cell', 'glorot_uniform', 'conv1d', 'l1l2', 'stacked_rnn_cells')
+    """
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+_COUNTS: dict = {}
+_LOCK = Lock()
+
+
+def unique_name(name: str) -> str:
+    """The name of the next object of this class: lstm, lstm_1, lstm_2 ... as Keras counts layers and operations."""
+    name = snake(name)
+    with _LOCK:
+        n = _COUNTS[name] = _COUNTS.get(name, -1) + 1
+    return f"{name}_{n}" if n else name
+
+
+def clear_names() -> None:
+    """Let the next object of every class be called without a number again."""
+    with _LOCK:
+        _COUNTS.clear()
+
+
+class Configured:
+    """An object that keeps the arguments of its constructor as attributes of the same names."""
+
+    def get_config(self) -> dict:
+        """The arguments that make the same one."""
+        return {name: getattr(self, name) for name, a in inspect.signature(type(self).__init__).parameters.items()
+                if name != "self" and a.kind not in (a.VAR_POSITIONAL, a.VAR_KEYWORD)}
+
+    @classmethod
+    def from_config(cls, config: dict) -> Any:
+        """The object of such a configuration."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.get_config().items())})"
+
+
+class Family:
+    """What one module of Keras has, by name: the work of its get, serialize and deserialize.
+
+    noun       the name of the module: "regularizers"
+    members    its classes and functions
+    aliases    {name: member} for other names
+    refused    {name: reason} for what is not implemented
+    """
+
+    def __init__(self, noun: str, members: Sequence[Callable], aliases: Optional[dict] = None,
+                 refused: Optional[dict] = None):
+        self.noun, self.members, self.refused = noun, tuple(members), refused or {}
+        self.by_name = {name: m for m in self.members for name in (m.__name__, snake(m.__name__))} | (aliases or {})
+
+    def get(self, identifier: Any) -> Any:
+        """The object that an identifier stands for; None is None.  Raises NotSupported for an unknown one."""
+        if isinstance(identifier, str):
+            identifier = self.find(identifier)
+        elif isinstance(identifier, dict):
+            return self.deserialize(identifier)
+        if identifier is not None and not callable(identifier):
+            raise NotSupported(self.noun, f"a {type(identifier).__name__}, {identifier!r}",
+                               known="a name, a configuration, a class, an object or a function")
+        return identifier() if isinstance(identifier, type) else identifier
+
+    def find(self, name: str) -> Callable:
+        """The class or function of a name."""
+        if name in self.refused:
+            raise NotSupported(f"{self.noun}.{name}", self.refused[name])
+        if name not in self.by_name:
+            raise NotSupported(self.noun, f"{name!r}", known=" ".join(sorted({snake(n) for n in self.by_name})))
+        return self.by_name[name]
+
+    def serialize(self, a: Any) -> Any:
+        """An object as Keras writes it; a function by its name alone."""
+        if a is None:
+            return None
+        name = getattr(a, "__name__", None)
+        if name is not None and not isinstance(a, type):
+            if name == "<lambda>":
+                raise NotSupported(f"{self.noun}.serialize", "a lambda has no name to find it by", fix="def")
+            return {"module": "builtins", "class_name": "function", "config": name, "registered_name": name}
+        if not hasattr(a, "get_config"):
+            raise NotSupported(f"{self.noun}.serialize", f"a {type(a).__name__} without get_config()", fix="write one")
+        ours = type(a) in self.members
+        return {"module": f"keras.{self.noun}" if ours else type(a).__module__, "class_name": type(a).__name__,
+                "config": a.get_config(), "registered_name": None if ours else get_registered_name(type(a))}
+
+    def deserialize(self, config: Any, custom_objects: Optional[dict] = None) -> Any:
+        """The object that was written so.  Classes and functions that are not rnnref's come from `custom_objects`."""
+        if config is None or isinstance(config, str):
+            return self.get((custom_objects or {}).get(config, config))
+        name = config["class_name"]
+        name = config["config"] if name == "function" else name
+        found: Any = get_registered_object(config.get("registered_name") or name, custom_objects)
+        found = found or get_registered_object(name, custom_objects)
+        if found is None and name not in self.by_name and name not in self.refused:
+            raise NotSupported(f"{self.noun}.deserialize", f"{name!r} of {config.get('module') or 'no module'}",
+                               fix=f'custom_objects={{"{name}": {name}}}')
+        found = found or self.find(name)
+        return found.from_config(config.get("config") or {}) if hasattr(found, "from_config") else found

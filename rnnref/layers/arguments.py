@@ -1,0 +1,66 @@
+"""Constructor arguments of layers: checked, kept as attributes of the same names, and written into configurations."""
+from inspect import Parameter, signature
+from typing import Any, Optional
+
+from .. import activations, constraints, initializers, regularizers
+from ..errors import NotSupported
+from . import config as configs
+from .base import Layer
+
+NOT_KEPT = ("self", "name", "dtype", "trainable", "activity_regularizer", "weights")      # the base class has them
+
+
+def arguments_of(cls: Any) -> tuple:
+    """The names of the arguments that a class of layers has of its own."""
+    return tuple(name for name, a in signature(cls.__init__).parameters.items()
+                 if name not in NOT_KEPT and a.kind is not Parameter.VAR_KEYWORD)
+
+
+def keep_weight_options(layer: Layer, name: str, initializer: Any, regularizer: Any = None,
+                        constraint: Any = None) -> None:
+    """Keep `name`_initializer, _regularizer and _constraint of a layer; identifiers become what they stand for."""
+    setattr(layer, f"{name}_initializer", initializers.get(initializer))
+    setattr(layer, f"{name}_regularizer", regularizers.get(regularizer))
+    setattr(layer, f"{name}_constraint", constraints.get(constraint))
+
+
+def config_of_arguments(layer: Layer) -> dict:
+    """`get_config` of a layer that keeps its arguments."""
+    config = Layer.get_config(layer)
+    if layer.seed is not None:
+        config["seed"] = layer.seed
+    for name in arguments_of(type(layer)):
+        value = getattr(layer, name)
+        if name != "activation":
+            config[name] = configs.serialize(value)
+        else:
+            config[name] = (configs.serialize(value) | {"module": "keras.layers"} if isinstance(value, Layer)
+                            else activations.serialize(value))
+    return config
+
+
+def add_weight(layer: Layer, shape: Any, name: str, trainable: bool = True) -> Any:
+    """A weight with the initializer, the regularizer and the constraint that the layer has for it."""
+    return layer.add_weight(shape, getattr(layer, f"{name}_initializer"), trainable=trainable, name=name,
+                            regularizer=getattr(layer, f"{name}_regularizer"),
+                            constraint=getattr(layer, f"{name}_constraint"))
+
+
+def refuse(layer: Layer, reason: str, fix: Optional[str] = None, **options: Any) -> None:
+    """Raise NotSupported if one of these options is set."""
+    for name, value in options.items():
+        if value:
+            raise NotSupported(f"layers.{type(layer).__name__}", f"{name}={value!r}: {reason}", fix=fix)
+
+
+def check_positive(layer: Layer, **options: Any) -> None:
+    """Raise NotSupported unless these are positive integers."""
+    for name, value in options.items():
+        if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
+            raise NotSupported(f"layers.{type(layer).__name__}", f"{name}={value!r}, expected a positive integer")
+
+
+def check_rate(layer: Layer, name: str, value: Any, most: float = 1) -> None:
+    """Raise NotSupported unless this is a number from 0 to `most`."""
+    if not isinstance(value, (int, float)) or not 0 <= value <= most:
+        raise NotSupported(f"layers.{type(layer).__name__}", f"{name}={value!r}, expected a number from 0 to {most:g}")

@@ -1,0 +1,141 @@
+"""Weights as handles, and the names of layers."""
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Callable, Iterator, Optional
+
+import numpy
+
+from ..arrays import is_array, namespace
+from ..errors import ShapeError
+from ..identifiers import clear_names, unique_name  # noqa: F401
+from ..nest import flatten
+from ..values import Arraylike
+
+SCOPE: ContextVar = ContextVar("scope", default=())       # the names of the layers whose build or call is running
+
+
+class Weight(Arraylike):
+    """A handle for an array that a layer owns: a variable of Keras, with its name, shape and order of columns.
+
+    owner          the layer; its array stands in `owner._values[name]`
+    trainable      whether it gets a gradient; never while the layer is not trainable
+    regularizer    what is added to the loss for it; constraint: what an optimizer puts in its place after an update
+    path           "lstm/lstm_cell/kernel", the names of the layers around it first
+
+    Where it is used as an array, that is recorded in the open record.
+
+    >>> import numpy as np
+    >>> from rnnref.layers import Layer
+    >>> w = Layer(name="mine").add_weight((2,), "ones", name="scale")
+    >>> w.assign([1, 2])
+    >>> w.path, w.shape, w.numpy(), np.exp(w - w)
+    ('mine/scale', (2,), array([1., 2.], dtype=float32), array([1., 1.], dtype=float32))
+    """
+
+    def __init__(self, owner: Any, name: str, trainable: bool = True, regularizer: Optional[Callable] = None,
+                 constraint: Optional[Callable] = None):
+        self.owner, self.name, self._trainable = owner, name, trainable
+        self.regularizer, self.constraint = regularizer, constraint
+        self.key = object()                       # a copy of the layer has another
+
+    data = property(lambda self: self.owner._values[self.name])
+    value = data
+    path = property(lambda self: f"{self.owner.path}/{self.name}")
+
+    def __repr__(self) -> str:
+        return f"<Weight {self.path} {tuple(self.shape)} {self.dtype}>"
+
+    @property
+    def trainable(self) -> bool:
+        return self._trainable and self.owner.trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = bool(value)
+
+    def assign(self, a: Any) -> None:
+        """Put a copy of `a` in its place, in its dtype and where it lies."""
+        old, a = self.data, a.data if isinstance(a, Arraylike) else a
+        a = a if is_array(a) else numpy.asarray(a)
+        if a.shape != old.shape:
+            raise ShapeError(self.path, f"assigned an array of shape {a.shape}, expected {old.shape}")
+        new = a if namespace(a) is namespace(old) else namespace(old).asarray(a)
+        new = new.astype(old.dtype)               # a copy, always
+        self.owner._values = self.owner._values | {self.name: new}
+
+    def assign_add(self, a: Any) -> None:
+        """Add `a` to it."""
+        self.assign(self.data + (a.data if isinstance(a, Arraylike) else a))
+
+    def assign_sub(self, a: Any) -> None:
+        """Subtract `a` from it."""
+        self.assign(self.data - (a.data if isinstance(a, Arraylike) else a))
+
+
+@contextmanager
+def inside(layer: Any) -> Iterator[None]:
+    """What is built inside has a path that starts with this layer's."""
+    token = SCOPE.set((*SCOPE.get(), layer.name))
+    try:
+        yield
+    finally:
+        SCOPE.reset(token)
+
+
+OWN = {"_values", "_handles", "_given", "_grads", "_losses", "tape", "_calls", "_built_for"}      # no layers in these
+
+
+def sublayers(layer: Any) -> dict:
+    """{attribute: layer} of the attributes of a layer that are layers; of those in lists and dicts "cells.0"."""
+    found: dict = {}
+    for name, value in vars(layer).items():
+        if isinstance(value, (list, tuple, dict)):
+            if name not in OWN:
+                found |= {f"{name}.{k}": one for k, a in enumerate(flatten(value)) if (one := layer_in(a)) is not None}
+        elif (one := layer_in(value)) is not None:
+            found[name] = one
+    return found
+
+
+def layer_in(a: Any) -> Any:
+    """The layer that an attribute is, or that holds the variables of a cell of rnnref.tf1; else None."""
+    if hasattr(type(a), "named_weights"):
+        return a
+    if not hasattr(type(a), "load_variables"):
+        return None
+    from .cell import TfCell  # which is made of this module
+    return TfCell.of(a)
+
+
+def all_layers(layer: Any) -> list:
+    """A layer and all that are in it, each once."""
+    found: dict = {}
+    todo = [layer]
+    while todo:
+        one = todo.pop()
+        if id(one) not in found:
+            found[id(one)] = one
+            todo += reversed(one._sublayers().values())
+    return list(found.values())
+
+
+def named_weights(layer: Any) -> dict:
+    """{path: weight} of a layer and of those in it, each once; its own trainable ones first."""
+    found, seen = {}, set()
+    own = sorted(layer._handles.items(), key=lambda item: not item[1]._trainable)
+    inner = [(f"{name}.{path}", w) for name, one in layer._sublayers().items()
+             for path, w in one.named_weights().items()]
+    for path, w in (*own, *inner):
+        if w.key not in seen:
+            seen.add(w.key)
+            found[path] = w
+    return found
+
+
+def free_name(name: str, taken: dict) -> str:
+    """The name, with a number behind it if it is taken."""
+    found, n = name, 0
+    while found in taken:
+        n += 1
+        found = f"{name}_{n}"
+    return found
