@@ -15,7 +15,7 @@ def save(path: Any, tree: Tree) -> None:
     The file is written under a temporary name in the same folder and renamed when it is complete, so that an
     interruption at any point leaves the previous file whole.
     """
-    import tempfile                               # here: importing it takes longer than any module of rnnref
+    import tempfile  # here: importing it takes longer than any module of rnnref
 
     arrays: dict[str, Any] = {name: asnumpy(a) for name, a in leaves(tree)}
     folder, name = os.path.split(os.path.abspath(path))

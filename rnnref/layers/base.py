@@ -335,6 +335,7 @@ class Layer:
             return
         with BUILDING:
             self._built_for = tuple(map_structure(lambda a: getattr(a, "shape", None), a) for a in args)
+            self._sublayers()                     # cells of rnnref.tf1 get theirs
             if not self.built:
                 for a in flatten(args[:1]):
                     if not hasattr(a, "shape"):

@@ -108,7 +108,8 @@ def _enter_call(layer, plan, record, args, options, mask, training):
             b = functions.cast(a, layer.dtype)
             return Value(b.data, record.serial, b.number, a.mask)
         return a
-    outer, token = record.training, SCOPE.set((*SCOPE.get(), layer.name))
+    outer, scope = record.training, SCOPE.get()
+    token = SCOPE.set(scope if layer._in_build else (*scope, layer.name))
     record.training = training
     try:
         told = {name: a for name, a in (("training", training), ("mask", mask)) if name in plan.controls}

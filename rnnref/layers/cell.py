@@ -200,10 +200,10 @@ class TfCell(CellLayer):
         super().__init__(seed=seed, **base)
 
     @classmethod
-    def of(cls, cell):
+    def of(cls, cell, dtype):
         """The one layer that a cell is called through while its calls are recorded."""
         if cell.layer is None:
-            cell.layer = cls(cell)
+            cell.layer = cls(cell, dtype=dtype if cell.p is None else first_leaf(cell.p).dtype)
         return cell.layer
 
     core = property(lambda self: self.cell.core)

@@ -88,23 +88,28 @@ OWN = {"_values", "_handles", "_given", "_grads", "_losses", "tape", "_calls", "
 def sublayers(layer: Any) -> dict:
     """{attribute: layer} of the attributes of a layer that are layers; of those in lists and dicts "cells.0"."""
     found: dict = {}
+    dtype = vars(layer).get("dtype")
     for name, value in vars(layer).items():
         if isinstance(value, (list, tuple, dict)):
             if name not in OWN:
-                found |= {f"{name}.{k}": one for k, a in enumerate(flatten(value)) if (one := layer_in(a)) is not None}
-        elif (one := layer_in(value)) is not None:
+                each = ((k, layer_in(a, dtype)) for k, a in enumerate(flatten(value)))
+                found |= {f"{name}.{k}": one for k, one in each if one is not None}
+        elif (one := layer_in(value, dtype)) is not None:
             found[name] = one
     return found
 
 
-def layer_in(a: Any) -> Any:
-    """The layer that an attribute is, or that holds the variables of a cell of rnnref.tf1; else None."""
+def layer_in(a: Any, dtype: Any = None) -> Any:
+    """The layer that an attribute is, or that holds the variables of a cell of rnnref.tf1; else None.
+
+    dtype    of a cell that has no variables yet
+    """
     if hasattr(type(a), "named_weights"):
         return a
     if not hasattr(type(a), "load_variables"):
         return None
     from .cell import TfCell  # which is made of this module
-    return TfCell.of(a)
+    return TfCell.of(a, dtype)
 
 
 def all_layers(layer: Any) -> list:

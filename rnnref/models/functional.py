@@ -120,7 +120,10 @@ class _Read:
         if not all(a.which < len(self.outs[a.name]) for a in needs):
             return False
         args, options = map_structure(lambda a: self._symbol(a) if isinstance(a, _Source) else a, (args, options))
-        self.outs[name].append(self.made[name](*args, **options))
+        outs = self.made[name](*args, **options)
+        if not isinstance(self.made[name], Layer):
+            flatten(outs)[0].call.name = name
+        self.outs[name].append(outs)
         return True
 
     def _arguments(self, call: Any) -> tuple:

@@ -3,7 +3,7 @@ from typing import Any
 
 from ..errors import NotSupported, ShapeError
 from ..layers import InputLayer, Layer
-from ..nest import flatten, map_structure
+from ..nest import flatten
 from ..symbols import Call, Symbol, calls_between, followed
 
 
@@ -11,6 +11,7 @@ class Graph:
     """Calls between symbols.
 
     inputs, outputs    nests of symbols
+    flat_inputs, flat_outputs    their leaves; those of a dict by its sorted keys, as in Keras
     calls              in the order in which they were made, and are made again
     operations         the inputs as InputLayers, layers, and calls of functions, each once, in the order of Keras: by
                        their depth, which is the number of calls to the furthest output
@@ -27,8 +28,9 @@ class Graph:
             if not flatten(tree):
                 raise ShapeError("Model", f"no {what}")
         self.inputs, self.outputs = inputs, outputs
+        self.flat_inputs, self.flat_outputs = flatten_sorted(inputs), flatten_sorted(outputs)
         self.calls = calls_between(inputs, outputs)
-        self.places = [s.layer or InputLayer(input_tensor=s) for s in flatten(inputs)]
+        self.places = [s.layer or InputLayer(input_tensor=s) for s in self.flat_inputs]
         self.nodes, self.depths, self.operations = self._in_order()
         names = [a.name for a in self.operations]
         for name in names:
@@ -47,12 +49,12 @@ class Graph:
 
     def origin(self, symbol: Symbol) -> Any:
         """The node that a symbol comes from: a call, or itself where it is an input."""
-        return symbol if any(symbol is s for s in flatten(self.inputs)) else symbol.call
+        return symbol if any(symbol is s for s in self.flat_inputs) else symbol.call
 
     def operation(self, node: Any) -> Any:
         """The layer, or the call of a function, of a node."""
         if isinstance(node, Symbol):
-            return next(layer for s, layer in zip(flatten(self.inputs), self.places) if s is node)
+            return next(layer for s, layer in zip(self.flat_inputs, self.places) if s is node)
         return node.f if isinstance(node.f, Layer) else node
 
     def parents(self, node: Any) -> list:
@@ -72,7 +74,7 @@ class Graph:
         first = {}
         for k, node in enumerate(met):
             first.setdefault(id(self.operation(node)), (k, self.operation(node)))
-        for s in flatten(self.inputs):            # those that no output needs
+        for s in self.flat_inputs:            # those that no output needs
             if id(s) not in depths:
                 depths[id(s)] = of_operation[id(self.operation(s))] = 0
                 first[id(self.operation(s))] = -1, self.operation(s)
@@ -84,7 +86,7 @@ class Graph:
         """The nodes from inputs to outputs, and in the order in which a walk back from the outputs meets them."""
         done: dict = {}
         met: dict = {}
-        for output in flatten(self.outputs):
+        for output in self.flat_outputs:
             todo = [(self.origin(output), False)]
             while todo:
                 node, left = todo.pop()
@@ -97,6 +99,12 @@ class Graph:
         return list(done.values()), list(met.values())
 
 
-def map_symbols(f: Any, tree: Any) -> Any:
-    """`f` of every symbol in a nest; all else as it is."""
-    return map_structure(lambda a: f(a) if isinstance(a, Symbol) else a, tree)
+def flatten_sorted(tree: Any) -> list:
+    """The leaves of a nest, those of a dict in the order of its sorted keys.
+
+    >>> flatten_sorted({"b": [1, 2], "a": 3})
+    [3, 1, 2]
+    """
+    if isinstance(tree, dict):
+        tree = [tree[k] for k in sorted(tree)]
+    return [leaf for item in tree for leaf in flatten_sorted(item)] if isinstance(tree, (list, tuple)) else [tree]

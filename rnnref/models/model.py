@@ -5,7 +5,6 @@ from typing import Any, Callable, Optional
 from ..errors import NotSupported, ShapeError
 from ..layers import Layer, config as configs
 from ..layers.nested import map_shapes
-from ..nest import flatten, map_structure
 from ..record import paused
 from ..symbols import Symbol, called
 from .graph import Graph
@@ -80,6 +79,7 @@ class Model(Layer):
 
     def build(self, input_shape: Any) -> None:
         """Make the weights of all layers, by a trial run for inputs of this shape, (None, T, I), or a nest of such."""
+        self._sublayers()                         # cells of rnnref.tf1 get theirs
         with paused():
             called(self, (map_shapes(lambda s: Symbol(s, self.dtype), input_shape),), {})
 
@@ -130,12 +130,12 @@ class Model(Layer):
                                  "Model(inputs, outputs)")
         return self._graph
 
-    inputs = property(lambda self: flatten(self._known_graph("inputs").inputs))
-    outputs = property(lambda self: flatten(self._known_graph("outputs").outputs))
+    inputs = property(lambda self: list(self._known_graph("inputs").flat_inputs))
+    outputs = property(lambda self: list(self._known_graph("outputs").flat_outputs))
     input = property(lambda self: self._known_graph("input").inputs)
     output = property(lambda self: self._known_graph("output").outputs)
-    input_shape = property(lambda self: _shapes(self.input))
-    output_shape = property(lambda self: _shapes(self.output))
+    input_shape = property(lambda self: _shapes(self.inputs))
+    output_shape = property(lambda self: _shapes(self.outputs))
     input_names = property(lambda self: [layer.name for layer in self._known_graph("input_names").places])
 
     @property
@@ -158,8 +158,8 @@ class Model(Layer):
         show_trainable   a column which says Y, N, or - for layers without weights
         layer_range      two names, or regular expressions: the first and the last layer in the table
 
-        Same as keras.Model.summary.  Differs from it: there is no colour, and a table wider than the terminal is not
-        cropped.
+        Same as keras.Model.summary.  Differs from it: there is no colour, a table wider than the terminal is not
+        cropped, and masks, which go with values here, are no rows of functional models.
         """
         print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
 
@@ -216,9 +216,8 @@ def is_functional(args: tuple, options: dict) -> bool:
     return len(args) >= 2 or len(args) == 1 and "outputs" in options or "inputs" in options and "outputs" in options
 
 
-def _shapes(symbols: Any) -> Any:
-    shapes = map_structure(lambda s: s.shape, symbols)
-    return shapes[0] if isinstance(symbols, list) and len(symbols) == 1 else shapes
+def _shapes(symbols: list) -> Any:
+    return symbols[0].shape if len(symbols) == 1 else [s.shape for s in symbols]
 
 
 LOOP = "with Record(training=True) as record: loss = ...; record.backward(loss)[weight] are the gradients"

@@ -32,6 +32,9 @@ def print_summary(model: Any, line_length: Optional[int] = None, positions: Any 
     ends = list(positions or ends)
     if show_trainable:
         header, ends, width = [*header, "Trainable"], [0.9 * end for end in ends] + [1.0], width + 12
+    if len(ends) != len(header):
+        raise ShapeError("summary", f"{len(ends)} positions, expected {len(header)}: where each of the columns "
+                         f"{', '.join(header)} ends", hint="show_trainable=True adds its own")
     width = line_length or min(width, get_terminal_size().columns - 4)
     rows = [row for operation in _in_range(operations, layer_range)
             for row in _rows(operation, graph if connected else None, expand_nested, show_trainable)]

@@ -2,6 +2,8 @@
 import re
 from typing import Any, Sequence
 
+from ..errors import ShapeError
+
 TOP, HEAD, LINE, BOTTOM = tuple("┏━┳┓"), tuple("┡━╇┩"), tuple("├─┼┤"), tuple("└─┴┘")
 
 
@@ -14,7 +16,8 @@ def split_widths(width: int, ends: Sequence) -> list:
     places = [int(end * width) for end in ends]
     widths = [b - a + 2 for a, b in zip([0, *places], places)]
     if min(widths) < 6:
-        raise ValueError(f"a table {width} wide has no place for {len(widths)} columns")
+        raise ShapeError("summary", f"a table {width} wide has no place for {len(widths)} columns",
+                         fix="line_length=..., positions=...")
     excess = sum(widths) - (width - len(widths) - 1)
     for k, left in enumerate(range(len(widths), 0, -1)):                    # taken evenly from all
         share = min(widths[k], round(excess / left))

@@ -1,0 +1,71 @@
+"""What models refuse, and what the errors say."""
+import re
+
+import numpy as np
+import pytest
+
+import rnnref
+from rnnref import Input, Model, Sequential, layers as L
+from rnnref.errors import NotSupported, ShapeError
+from rnnref.models import clone_model
+from tests.support.model_cases import made
+
+X = np.random.default_rng(0).normal(size=(3, 5, 2))
+
+
+class Free(Model):
+    def call(self, x):
+        return x
+
+
+def shared_name():
+    x = Input((2,))
+    return Model(x, L.Dense(2, name="d")(L.Dense(2, name="d")(x)))
+
+
+ERRORS = {
+    "disconnected": (lambda: Model(Input((2,)), L.Dense(2)(Input((2,), name="other"))), ShapeError,
+                     "the outputs depend on other, which is not among the inputs"),
+    "one name": (shared_name, ShapeError, "Model: 2 layers are called 'd'"),
+    "array": (lambda: Model(np.ones(2), Input((2,))), NotSupported, "a ndarray among the inputs, expected symbols"),
+    "nothing": (lambda: Model([], []), ShapeError, "no inputs"),
+    "no call": (lambda: Model()(X), NotImplementedError, "layers.Model has no call"),
+    "no graph": (lambda: Free(name="free").inputs, ShapeError, "inputs of 'free': it was not made of symbols"),
+    "unbuilt chain": (lambda: Sequential([L.Dense(1)]).output_shape, ShapeError, "fix    an Input"),
+    "layer": (lambda: made("chain").get_layer("nothing"), ShapeError, "no layer is called 'nothing'"),
+    "no name": (lambda: made("chain").get_layer(), ShapeError, "name=None and index=None, expected one of them"),
+    "index": (lambda: made("chain").get_layer(index=9), ShapeError, "index=9, and there are 4 layers"),
+    "shape": (lambda: made("middle")(X[:, 0]), ShapeError, r"has shape \(3, 2\), expected \(None, 4\)"),
+    "axes": (lambda: made("dict inputs")({"a": X, "b": X}), ShapeError, r"the input a has shape \(3, 5, 2\)"),
+    "keys": (lambda: made("dict inputs")({"a": X[:, 0]}), ShapeError, "dict_|a dict of a, expected a dict of a b"),
+    "names": (lambda: made("several inputs")({"x": X}), ShapeError, "a dict of x, expected the inputs x ids"),
+    "count": (lambda: made("several inputs")([X]), ShapeError, "1 items, expected 2 items"),
+    "no layer": (lambda: Sequential([np.tanh]), NotSupported, "a ufunc among the layers"),
+    "twice": (lambda: Sequential([L.Dense(1, name="d"), L.Dense(1, name="d")]), ShapeError,
+              "a second layer called 'd'"),
+    "late input": (lambda: Sequential([L.Dense(1), Input((2,))]), ShapeError, "after 'dense': it comes first"),
+    "pop": (lambda: Sequential().pop(), ShapeError, "pop of a model without layers"),
+    "empty": (lambda: Sequential()(X), ShapeError, "build of a model without layers"),
+    "positions": (lambda: made("chain").summary(positions=[1.0]), ShapeError, "1 positions, expected 3"),
+    "narrow": (lambda: made("chain").summary(line_length=12), ShapeError, "a table 12 wide has no place for 3 columns"),
+    "range": (lambda: made("chain").summary(layer_range=("x", "y")), ShapeError, "no layer is called 'x'"),
+    "range of one": (lambda: made("chain").summary(layer_range=("x",)), ShapeError, "expected two names"),
+    "lambda": (lambda: made("several inputs").fresh().get_config() and clone_model(made("chain"), recursive=True),
+               NotSupported, "recursive=True"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors(name):
+    make, kind, says = ERRORS[name]
+    with pytest.raises(kind) as error:
+        make()
+    assert re.search(says, str(error.value)), error.value
+
+
+@pytest.mark.parametrize("name", sorted(rnnref.models.model.REFUSED))
+def test_what_comes_later_is_refused_by_name(name):
+    model = made("middle")
+    with pytest.raises(NotSupported, match=rf"layers\.Functional\.{name}: not there yet(.|\n)*fix    "):
+        getattr(model, name)(X)
+    assert name not in dir(model)
