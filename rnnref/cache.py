@@ -37,13 +37,13 @@ class _Identity:
     """An object as a key that equals no other object.  It holds the object, so its id stays in use."""
     __slots__ = "thing",
 
-    def __init__(self, thing):
+    def __init__(self, thing: Any) -> None:
         self.thing = thing
 
-    def __hash__(self):
+    def __hash__(self) -> int:
         return id(self.thing)
 
-    def __eq__(self, other):
+    def __eq__(self, other: Any) -> bool:
         return self.thing is other.thing
 
 
@@ -57,15 +57,15 @@ def memoize(maxsize: int) -> Callable:
     `thing` is compared by identity, args by their values.  Where args cannot be hashed or `thing` can change, f is
     called each time; exceptions are never kept.  Safe in several threads.
     """
-    def decorate(f):
+    def decorate(f: Callable) -> Callable:
         @lru_cache(maxsize)
-        def cached(key, *args):
+        def cached(key: _Identity, *args: Any) -> Any:
             if not is_constant(key.thing):
                 raise _NotConstant                # an exception leaves nothing in the cache, not even the object
             return f(key.thing, *args)
 
         @wraps(f)
-        def call(thing, *args):
+        def call(thing: Any, *args: Any) -> Any:
             if is_hashable(args):
                 try:
                     return cached(_Identity(thing), *args)
@@ -83,11 +83,11 @@ def memoize_check(maxsize: int) -> Callable:
     The check may read of its arguments only what `shapes.signature` has of them, and its result may depend on nothing
     else.  When more than `maxsize` have passed, all are forgotten.
     """
-    def decorate(check):
+    def decorate(check: Callable) -> Callable:
         passed: dict = {}
 
         @wraps(check)
-        def call(thing, *args, **options):
+        def call(thing: Any, *args: Any, **options: Any) -> Any:
             key = _Identity(thing), signature(args), signature(options)
             result = passed.get(key)
             if result is None:

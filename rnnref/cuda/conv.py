@@ -1,22 +1,17 @@
 """Convolution on the GPU: the product of unfolded patches and kernel, in the arithmetic of a math mode."""
 from dataclasses import dataclass
-from typing import Any, ClassVar, Optional
+from typing import Any, ClassVar
 
 from ..arrays import Array, as_matrix
 from ..maps.conv import Conv
-from . import precision
-from .matmul import matmul, sum_rows
+from .matmul import CudaMap, matmul, sum_rows
 
 
 @dataclass(frozen=True)
-class CudaConv(Conv):
+class CudaConv(CudaMap, Conv):
     """A Conv map whose products have the arithmetic of a math mode.  Results have the dtype of the weights."""
     mode: str = "fp32"
     plain: ClassVar[Any] = Conv
-
-    @staticmethod
-    def refuses(m: Any) -> Optional[str]:
-        return precision.why_no_cublas()
 
     def forward(self, p: dict, x: Array) -> tuple[Array, Array]:
         W, patches = p[self.W], self.unfold(x)

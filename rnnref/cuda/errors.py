@@ -12,7 +12,8 @@ _CTK_HINT = 'pip install "cupy-cuda13x[ctk]" (cupy-cuda12x[ctk] for CUDA 12), or
 _STEPPED_HINT = 'paths=("stepped", "bidirectional") runs it step by step'
 _MEMORY_HINT = "a smaller batch, shorter sequences, recompute=True, or keep=False if no gradients are needed"
 
-# Two parts of the message -> the class of the error, the cause, the remedy.  The first row that fits counts.
+# Two parts of the message, in small letters and without underscores -> the class of the error, the cause, the remedy.
+# The first row that fits counts.
 _KNOWN_ERRORS = (
     ("failed to load", "nvrtc", MissingExtra, "CuPy finds no NVRTC, the compiler of kernels", _CTK_HINT),
     ("failure finding", "cublas", MissingExtra, "CuPy finds no cuBLAS, which does the matrix products", _CTK_HINT),
@@ -29,22 +30,19 @@ _KNOWN_ERRORS = (
      _STEPPED_HINT),
     ("outofresources", "", DeviceError, "a multiprocessor of this card cannot hold a block of the kernel",
      _STEPPED_HINT),
-    ("out_of_resources", "", DeviceError, "a multiprocessor of this card cannot hold a block of the kernel",
-     _STEPPED_HINT),
-    ("cublas_status_arch_mismatch", "", NotSupported, "cuBLAS has no such product for the architecture of this card",
+    ("cublasstatusarchmismatch", "", NotSupported, "cuBLAS has no such product for the architecture of this card",
      'mode="fp32" is what every card has'),
-    ("cublas_status_not_supported", "", NotSupported, "cuBLAS has no such product for this card and these dtypes",
+    ("cublasstatusnotsupported", "", NotSupported, "cuBLAS has no such product for this card and these dtypes",
      'mode="fp32" is what every card has'),
-    ("cublas_status_alloc_failed", "", DeviceError, "the GPU has not enough memory for cuBLAS",
+    ("cublasstatusallocfailed", "", DeviceError, "the GPU has not enough memory for cuBLAS",
      "a smaller batch, shorter sequences, or cupy.get_default_memory_pool().free_all_blocks()"),
-    ("cublas_status_not_initialized", "", DeviceError, "cuBLAS could not start, mostly because memory is short",
+    ("cublasstatusnotinitialized", "", DeviceError, "cuBLAS could not start, mostly because memory is short",
      "end other processes on the GPU (nvidia-smi), or cupy.get_default_memory_pool().free_all_blocks()"),
     ("memoryallocation", "", DeviceError, "the GPU has not enough memory", _MEMORY_HINT),
-    ("out_of_memory", "", DeviceError, "the GPU has not enough memory", _MEMORY_HINT),
+    ("outofmemory", "", DeviceError, "the GPU has not enough memory", _MEMORY_HINT),
 )
-_FATAL_ERRORS = """illegaladdress illegal_address launchfailure launch_failed eccuncorrectable ecc_uncorrectable
-    hardwarestackerror hardware_stack_error deviceunavailable device_unavailable deviceuninit contextisdestroyed
-    context_is_destroyed misalignedaddress misaligned_address illegalinstruction illegal_instruction""".split()
+_FATAL_ERRORS = """illegaladdress launchfailure launchfailed eccuncorrectable hardwarestackerror deviceunavailable
+    deviceuninit contextisdestroyed misalignedaddress illegalinstruction""".split()
 
 _ERROR_CLASSES = ("CompileException", "CUDARuntimeError", "CUDADriverError", "NVRTCError", "CUBLASError",
                   "RuntimeError", "ImportError", "DynamicLibNotFoundError")
@@ -67,7 +65,7 @@ def translate_errors(who: str) -> Iterator[None]:
 def translate_error(who: str, e: BaseException) -> Optional[Exception]:
     """The error to raise in the place of `e`; None if `e` is not an error of the device or its libraries."""
     kind, message = type(e).__name__, str(e)
-    low = message.lower()
+    low = message.lower().replace("_", "")        # the driver has OUT_OF_MEMORY where the runtime has OutOfMemory
     if kind == "OutOfMemoryError":
         low += " memoryallocation"
     elif kind not in _ERROR_CLASSES:

@@ -3,23 +3,18 @@
 The part of x that a group multiplies is a block of columns, which cuBLAS reads in place.
 """
 from dataclasses import dataclass
-from typing import Any, ClassVar, Optional
+from typing import Any, ClassVar
 
 from ..arrays import Array, as_matrix, namespace
 from ..maps.dense import Grouped
-from . import precision
-from .matmul import matmul, sum_rows
+from .matmul import CudaMap, matmul, sum_rows
 
 
 @dataclass(frozen=True)
-class CudaGrouped(Grouped):
+class CudaGrouped(CudaMap, Grouped):
     """A Grouped map whose products have the arithmetic of a math mode.  Results have the dtype of the weights."""
     mode: str = "fp32"
     plain: ClassVar[Any] = Grouped
-
-    @staticmethod
-    def refuses(m: Any) -> Optional[str]:
-        return precision.why_no_cublas()
 
     def forward(self, p: dict, x: Array) -> tuple[Array, Array]:
         W = p[self.W]

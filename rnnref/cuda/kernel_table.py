@@ -27,29 +27,29 @@ class KernelRow(NamedTuple):
         return len(self.kept.split())
 
 
-def _elman_kept(views, s, new):
+def _elman_kept(views: list, s: Any, new: Any) -> Any:
     return elman.Kept(views[0], None)
 
 
-def _limited_kept(views, s, new):
+def _limited_kept(views: list, s: Any, new: Any) -> Any:
     return limited.Kept(views[0])
 
 
-def _gru_kept(views, s, new):
+def _gru_kept(views: list, s: Any, new: Any) -> Any:
     r, z, n, hn = views
     return gru.Kept(r, z, n, hn, s.h, gru.Pre(None, None, None))
 
 
-def _lstm_kept(views, s, new):
+def _lstm_kept(views: list, s: Any, new: Any) -> Any:
     i, f, g, o, tc = views
     return lstm.Kept(i, f, g, o, tc, s.c, new.c, lstm.Pre(None, None, None, None, None))
 
 
-def _lstm_cpp(rule, A):
+def _lstm_cpp(rule: Any, A: str) -> str:
     return f"LSTM<{A}, rnnref::{(rule.coupled or 'none').upper()}>"
 
 
-def _lstm_options(rule, pointers):
+def _lstm_options(rule: Any, pointers: dict[str, int]) -> tuple:
     peepholes = (pointers.get(name, 0) for name in ("Wpi", "Wpf", "Wpo"))
     return rule.forget_bias, rule.cell_clip or 0, rule.cell_clip_gradient == "through", *peepholes
 

@@ -115,7 +115,7 @@ def _prepare_gemm(a: Array, b: Array, out: Array, mode: str, add: bool, cublas_h
     before = handle, turn_b, turn_a, n, m, k, one, b.data.ptr, types[b.dtype.name], step_b
     kind_a, kind_out, beta = types[a.dtype.name], types[out.dtype.name], one if add else zero
 
-    def step(address_a, address_out, held=b):     # b must live as long as the function that has its address
+    def step(address_a: int, address_out: int, held: Any = b) -> None:       # b must live as long as its address
         gemm(*before, address_a, kind_a, step_a, beta, address_out, kind_out, step_out, *compute)
     return step
 
@@ -151,16 +151,20 @@ def sum_rows(da: Array, dtype: Any) -> Array:
     return matmul(namespace(da).ones((1, len(da)), da.dtype), da, dtype=dtype)[0]
 
 
-class CudaMatrixMap:
-    """A dense map whose products have the arithmetic of a math mode.  Results have the dtype of the input."""
-    W: str
-    b: Optional[str]
+class CudaMap:
+    """A map whose products have the arithmetic of a math mode."""
     mode: str
 
     @staticmethod
     def refuses(m: Any) -> Optional[str]:
         """None, or why the map cannot be replaced by this one."""
         return precision.why_no_cublas()
+
+
+class CudaMatrixMap(CudaMap):
+    """A dense map on the GPU.  Results have the dtype of the input."""
+    W: str
+    b: Optional[str]
 
     def forward(self, p: dict, x: Array, out: Optional[Array] = None) -> tuple[Array, Array]:
         """x W + b, in `out` if that is given; and what backward needs."""

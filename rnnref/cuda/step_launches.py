@@ -65,7 +65,7 @@ class StepLaunches:
         args = [(table[t:t + 1].reshape(()),) for t in range(steps)]
         run, (grid, block) = compile_kernel(self.kernel), geometry(arrays.rows, arrays.n)
 
-        def launch(t, held=arrays):               # arrays must live as long as the launches that have their addresses
+        def launch(t: int, held: Any = arrays) -> None:      # arrays must live as long as launches with their addresses
             run(grid, block, args[t])
         return launch
 

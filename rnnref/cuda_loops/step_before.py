@@ -72,10 +72,10 @@ def prepare_forward(tape: Any, weights: dict, ax: Array, ys: Optional[Array], cu
     (Rg, Rn), (ag, an) = split_gates(weights[tape.cell.recurrent.W]), split_gates(ax)
     before, after = tape.state_indices(first)
 
-    def reset(ax, h0, live, out, launch):
+    def reset(ax: Array, h0: Array, live: Any, out: dict, launch: Any) -> None:
         reset_before.reset(ax, None, h0, live, out, launch)
 
-    def renew(ax, h0, kept, live, out, launch):
+    def renew(ax: Array, h0: Array, kept: Array, live: Any, out: dict, launch: Any) -> None:
         reset_before.renew(ax, None, h0, kept, live, out, launch)
     inputs, kept = {"ax": (ax, first), "h0": (tape.hs, before)}, {"kept": (own.kept, first)}
     out = {"h": (tape.hs, after), "y": (ys, first), "sent": (tape.sent, after)}

@@ -49,7 +49,7 @@ def prepare_recurrent_forward(tape: Any, weights: dict, ax: Array, inputs: dict,
 
 def prepare_rule_forward(tape: Any, rule: Any, inputs: dict, out: dict) -> Launch:
     """The launches of a rule forward.  inputs, out: as in `prepare_launches`."""
-    def step(ax, live, out, launch, ah=None, h0=None, c0=None):
+    def step(ax: Array, live: Any, out: dict, launch: Callable, ah: Any = None, h0: Any = None, c0: Any = None) -> None:
         pointwise.forward(rule, tape.p, ax, ah, _make_state(rule, h0, c0), live, out, "kept" in out, launch)
     return prepare_launches(step, tape.order, tape.live, inputs, out)
 
@@ -105,7 +105,8 @@ def prepare_gates_backward(tape: Any, inputs: dict, out: dict, grads: Any) -> La
 
 def prepare_rule_backward(tape: Any, rule: Any, inputs: dict, out: dict) -> Launch:
     """The launches of a rule backward.  inputs, out: as in `prepare_launches`."""
-    def step(kept, dy, live, out, launch, dh=None, dc=None, h0=None, c0=None, c=None):
+    def step(kept: Array, dy: Array, live: Any, out: dict, launch: Callable, dh: Any = None, dc: Any = None,
+             h0: Any = None, c0: Any = None, c: Any = None) -> None:
         k = pointwise.kept_views(rule, kept, _make_state(rule, h0, c0), _make_state(rule, None, c))
         pointwise.backward(rule, tape.p, k, dy, _make_state(rule, dh, dc), live, out, launch)
     return prepare_launches(step, tape.order[::-1], tape.live, inputs, out)

@@ -88,7 +88,7 @@ def prepare_forward_steps(tape: Any, weights: dict, ax: Array, ys: Optional[Arra
 
 
 def _repeat(order: Sequence[int], launches: Sequence[Callable[[int], None]]) -> Callable[[], None]:
-    def steps():
+    def steps() -> None:
         for t in order:
             for launch in launches:
                 launch(t)

@@ -226,7 +226,7 @@ def choose_tiling(task: Task) -> Optional[Tiling]:
     >>> t.engine, t.blocks, t.units, t.group
     ('fma', 16, 32, 2)
     """
-    def order(t):
+    def order(t: Tiling) -> tuple[float, int, Tiling]:
         exact = task.S != "tf32" or t.engine == "fma"
         return round(estimate_microseconds(t, task) * (1 if exact else _TF32_PENALTY), 2), -t.warps, t
     return min((t for t in _list_candidates(task) if _has_room(t, task)), key=order, default=None)
