@@ -26,7 +26,8 @@ def test_targets_exist():
 
 
 def test_files_exist():
-    named = set(re.findall(r"`((?:rnnref|notebooks|tests)/[\w./]+)`", README + (ROOT / "CONTRIBUTING.md").read_text()))
+    named = set(re.findall(r"`((?:rnnref|notebooks|tests)/[\w./]+)`", README + (ROOT / "CONTRIBUTING.md").read_text()
+                           + (ROOT / "tests/questions.md").read_text()))
     assert named and all((ROOT / name).exists() for name in named), named
 
 
