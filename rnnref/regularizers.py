@@ -39,7 +39,7 @@ class L1L2(Regularizer):
         return sum(terms[1:], terms[0]) if terms else ops.sum(ops.zeros_like(x))
 
 
-class L1(Regularizer):
+class L1(L1L2):
     """l1 sum |x|; the gradient is 0 where x is.
 
     >>> L1(0.5)([1.0, -2.0]).item()
@@ -47,13 +47,10 @@ class L1(Regularizer):
     """
 
     def __init__(self, l1: Optional[float] = 0.01):
-        self.l1 = _factor(self, "l1", 0.01 if l1 is None else l1)
-
-    def __call__(self, x: Array) -> Array:
-        return self.l1 * ops.sum(ops.absolute(x))
+        super().__init__(l1=0.01 if l1 is None else l1)
 
 
-class L2(Regularizer):
+class L2(L1L2):
     """l2 sum x^2, without the half that some put before it.
 
     >>> L2(0.5)([1.0, -2.0]).item()
@@ -61,10 +58,7 @@ class L2(Regularizer):
     """
 
     def __init__(self, l2: Optional[float] = 0.01):
-        self.l2 = _factor(self, "l2", 0.01 if l2 is None else l2)
-
-    def __call__(self, x: Array) -> Array:
-        return self.l2 * ops.sum(ops.square(x))
+        super().__init__(l2=0.01 if l2 is None else l2)
 
 
 class OrthogonalRegularizer(Regularizer):

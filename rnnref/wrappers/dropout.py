@@ -1,6 +1,6 @@
 """Dropout and zoneout by given masks, which a layer draws, or which come from another framework."""
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from ..cell import State
 from ..errors import ShapeError
@@ -19,13 +19,40 @@ class Masks(NamedTuple):
     s: Any = None                                 # masks or None in the structure of the state: on the new state
 
 
+class ZoneoutMasks(NamedTuple):
+    """`extra` of a Zoneout: masks in the structure of the state, and the `extra` of the inner cell."""
+    s: Any = None
+    cell: Any = None
+
+
 class Kept(NamedTuple):
     masks: Any; cell: Any
 
 
+class _MaskingWrapper(Wrapper):
+    """A wrapper whose `extra` is a named tuple of masks, with the `extra` of its cell in the field `cell`."""
+    _masks: ClassVar[Any]
+
+    def prepare(self, p: Tree, extra: Tree = None) -> tuple[Tree, Tree, Any]:
+        m = extra or self._masks()
+        q, inner, kept = self.cell.prepare(p, m.cell)
+        return q, m._replace(cell=inner), kept
+
+    def prepare_backward(self, p: Tree, kept: Any, dp: Tree, dextra: Tree) -> tuple[Tree, Tree]:
+        dp, inner = self.cell.prepare_backward(p, kept, dp, dextra.cell if dextra else None)
+        return dp, self._masks(cell=inner)
+
+    def _check_type(self, extra: Tree) -> Any:
+        """The masks, all None without `extra`; raises ShapeError for an `extra` that is none."""
+        if extra is not None and not isinstance(extra, self._masks):
+            raise ShapeError(self.name, f"extra is a {type(extra).__name__}, expected "
+                             f"{self._masks.__name__}({', '.join(self._masks._fields)})")
+        return extra or self._masks()
+
+
 @keyword_options()
 @dataclass(frozen=True)
-class Dropout(Wrapper):
+class Dropout(_MaskingWrapper):
     """Dropout by masks given as `extra`: the cell on x m_x and h m_h, and its output times m_y.
 
     Shapes        `extra` is Masks(x [B, I], h [B, H], y [B, H], cell, s), each None or a mask.  A mask that is an array
@@ -43,6 +70,7 @@ class Dropout(Wrapper):
     6.0
     """
     cell: Any
+    _masks: ClassVar[Any] = Masks
 
     def forward(self, p: Tree, x: Tree, s: State, extra: Tree = None) -> tuple[Tree, State, Any]:
         m = extra or Masks()
@@ -54,19 +82,8 @@ class Dropout(Wrapper):
         dx, ds, dextra, dp = self.cell.backward(p, k.cell, multiply_mask(dy, m.y), multiply_mask(dnew, m.s))
         return multiply_mask(dx, m.x), _mask_h(ds, m.h), Masks(cell=dextra), dp
 
-    def prepare(self, p: Tree, extra: Tree = None) -> tuple[Tree, Tree, Any]:
-        m = extra or Masks()
-        q, inner, kept = self.cell.prepare(p, m.cell)
-        return q, m._replace(cell=inner), kept
-
-    def prepare_backward(self, p: Tree, kept: Any, dp: Tree, dextra: Tree) -> tuple[Tree, Tree]:
-        dp, inner = self.cell.prepare_backward(p, kept, dp, dextra.cell if dextra else None)
-        return dp, Masks(cell=inner)
-
     def check(self, p: Tree, x: Tree, s: State, extra: Tree = None, lead: str = "B") -> Any:
-        if extra is not None and not isinstance(extra, Masks):
-            raise ShapeError(self.name, f"extra is a {type(extra).__name__}, expected Masks(x, h, y, cell, s)")
-        m = extra or Masks()
+        m = self._check_type(extra)
         y = self.cell.check(p, x, s, m.cell, lead)
         for what, mask, like in (("x", m.x, x), ("h", m.h, s[0]), ("y", m.y, y), ("s", m.s, s)):
             _check_masks(self.name, f"extra.{what}", mask, like, lead, x)
@@ -103,7 +120,7 @@ def _mask_h(s: State, mask: Any) -> State:                              # c is n
 
 @keyword_options()
 @dataclass(frozen=True)
-class Zoneout(Wrapper):
+class Zoneout(_MaskingWrapper):
     """Zoneout by masks given as `extra`: s' = m s + (1 - m) s'_cell, and the output is the new h.
 
     Shapes        `extra` is ZoneoutMasks(s, cell): `s` in the structure of the state, with masks [B, H],
@@ -120,6 +137,7 @@ class Zoneout(Wrapper):
     6.0
     """
     cell: Any
+    _masks: ClassVar[Any] = ZoneoutMasks
 
     def forward(self, p: Tree, x: Tree, s: State, extra: Tree = None) -> tuple[Tree, State, Any]:
         m = extra or ZoneoutMasks()
@@ -136,30 +154,13 @@ class Zoneout(Wrapper):
         dx, ds, dextra, dp = self.cell.backward(p, k.cell, zeros_like(dy), _blend(m.s, zeros_like(dnew), dnew))
         return dx, add(ds, _blend(m.s, dnew, zeros_like(dnew))), ZoneoutMasks(cell=dextra), dp
 
-    def prepare(self, p: Tree, extra: Tree = None) -> tuple[Tree, Tree, Any]:
-        m = extra or ZoneoutMasks()
-        q, inner, kept = self.cell.prepare(p, m.cell)
-        return q, m._replace(cell=inner), kept
-
-    def prepare_backward(self, p: Tree, kept: Any, dp: Tree, dextra: Tree) -> tuple[Tree, Tree]:
-        dp, inner = self.cell.prepare_backward(p, kept, dp, dextra.cell if dextra else None)
-        return dp, ZoneoutMasks(cell=inner)
-
     def check(self, p: Tree, x: Tree, s: State, extra: Tree = None, lead: str = "B") -> Any:
-        if extra is not None and not isinstance(extra, ZoneoutMasks):
-            raise ShapeError(self.name, f"extra is a {type(extra).__name__}, expected ZoneoutMasks(s, cell)")
-        m = extra or ZoneoutMasks()
+        m = self._check_type(extra)
         y = self.cell.check(p, x, s, m.cell, lead)
         if m.s is not None and (y is None or y.shape[-1] != s[0].shape[-1]):
             raise ShapeError(self.name, "the output of the cell is not the h of its state")
         _check_masks(self.name, "extra.s", m.s, s, lead, x)
         return y
-
-
-class ZoneoutMasks(NamedTuple):
-    """`extra` of a Zoneout: masks in the structure of the state, and the `extra` of the inner cell."""
-    s: Any = None
-    cell: Any = None
 
 
 def _blend(mask: Any, old: Any, new: Any) -> Tree:

@@ -16,9 +16,21 @@ class KeptProjection(NamedTuple):
     x: Any; y: Any; pre: Any; cell: Any
 
 
+@dataclass(frozen=True)
+class _Projection(ParametricWrapper):
+    """A dense layer to `size` units, `map`, followed by an activation."""
+    cell: Any
+    _: KW_ONLY
+    size: int
+    activation: Any = "linear"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "activation", get_activation(self.activation))
+
+
 @keyword_options()
 @dataclass(frozen=True)
-class InputProjection(ParametricWrapper):
+class InputProjection(_Projection):
     """A dense layer before the cell: the cell's input is activation(x Wi + bi).
 
     Shapes        x [B, I], Wi [I, N], bi [N], with N = `size` inputs of the cell
@@ -30,14 +42,7 @@ class InputProjection(ParametricWrapper):
     >>> InputProjection(rnnref.cells.SimpleRNN(), size=2).shapes(3, 4)
     {'Wi': (3, 2), 'bi': (2,), 'W': (2, 4), 'b': (4,), 'R': (4, 4)}
     """
-    cell: Any
-    _: KW_ONLY
-    size: int
-    activation: Any = "linear"
-    map: Any = field(default=Dense("Wi", "bi"), repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "activation", get_activation(self.activation))
+    map: Any = field(default=Dense("Wi", "bi"), repr=False, kw_only=True)
 
     def own_axes(self) -> dict[str, str]:
         return self.map.axes("I", "N")
@@ -64,7 +69,7 @@ class InputProjection(ParametricWrapper):
 
 @keyword_options()
 @dataclass(frozen=True)
-class OutputProjection(ParametricWrapper):
+class OutputProjection(_Projection):
     """A dense layer after the cell: y = activation(y_cell Wo + bo); the state is the cell's.
 
     Shapes        Wo [H, N], bo [N], with H the width of the output of the cell and N = `size`
@@ -77,14 +82,7 @@ class OutputProjection(ParametricWrapper):
     >>> OutputProjection(rnnref.cells.SimpleRNN(), size=2).shapes(3, 4)
     {'Wo': (4, 2), 'bo': (2,), 'W': (3, 4), 'b': (4,), 'R': (4, 4)}
     """
-    cell: Any
-    _: KW_ONLY
-    size: int
-    activation: Any = "linear"
-    map: Any = field(default=Dense("Wo", "bo"), repr=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "activation", get_activation(self.activation))
+    map: Any = field(default=Dense("Wo", "bo"), repr=False, kw_only=True)
 
     def own_axes(self) -> dict[str, str]:
         return self.map.axes("H", "N")
