@@ -14,6 +14,7 @@ from rnnref.rules import gru, lstm
 from rnnref.rules.layer_norm import LayerNormRule
 from rnnref.tree import leaves
 from rnnref.wrappers.dropout import Masks
+from tests.support.messages import raises_with
 
 T, B, I, U = 7, 5, 3, 4
 
@@ -171,13 +172,10 @@ def test_message(name):
     g = Given()
     change(g)
     before = {k: np.copy(a) for k, a in leaves((g.p, g.xs, g.s))} if isinstance(g.p, (dict, tuple)) else {}
-    with pytest.raises(error) as caught:
+    with raises_with(error, pieces) as caught:
         tape = g.run()[-1]
         rnnref.run_back(tape)
-    message = str(caught.value)
-    for piece in pieces:
-        assert piece in message, message
-    assert re.match(r"[\w(),=. ]+: ", message), message
+    assert re.match(r"[\w(),=. ]+: ", str(caught.value)), str(caught.value)
     for k, a in leaves((g.p, g.xs, g.s)):
         if k in before:
             np.testing.assert_array_equal(a, before[k], err_msg=k)

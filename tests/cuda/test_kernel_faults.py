@@ -4,7 +4,6 @@ import pytest
 
 from rnnref.check.tolerance import tolerance
 from rnnref.tree import apply_mask
-from tests.kernels import sanitized
 from tests.kernels.faults import FAULTS, planted
 from tests.kernels.steps import RULES, by_kernel, by_plain, cast_to, draw_step, in_place, ulps
 from tests.shim.double import with_kernels
@@ -51,15 +50,3 @@ def test_without_a_fault_nothing_is_found():
 def test_the_values_show(name):
     with with_kernels(), planted(name), np.errstate(all="ignore"):
         assert found()
-
-
-def test_the_address_sanitizer_passes_every_kernel():
-    status, output = sanitized.run()
-    assert status == 0 and "nothing found" in output, output[-3000:]
-
-
-@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.caught == "sanitizer"])
-def test_the_address_sanitizer_names_the_line(name):
-    status, output = sanitized.run(name)
-    assert status != 0, output[-3000:]
-    assert "AddressSanitizer: heap-buffer-overflow" in output and "kernels.cpp:" in output, output[-3000:]

@@ -5,7 +5,6 @@ import pytest
 from rnnref.check.tolerance import tolerance
 from rnnref.cuda_loops import onchip
 from rnnref.testing.case import PLAIN
-from tests.kernels import sanitized
 from tests.kernels.faults import planted_source
 from tests.kernels.sequences import CASES, FAULTS, ORDERS, by_kernel, max_difference
 from tests.shim.double import with_kernels
@@ -53,15 +52,3 @@ def test_too_little_shared_memory_is_seen(right, monkeypatch):
     shared = onchip.count_shared_bytes
     monkeypatch.setattr(onchip, "count_shared_bytes", lambda t, task: shared(t, task) - 4)
     assert "shared memory was written past its end" in seen("fma", False, right)
-
-
-def test_the_address_sanitizer_passes_whole_sequences():
-    status, output = sanitized.run("whole sequences")
-    assert status == 0 and "nothing found" in output, output[-3000:]
-
-
-@pytest.mark.parametrize("name", [name for name, fault in FAULTS.items() if fault.caught == "sanitizer"])
-def test_the_address_sanitizer_names_the_line(name):
-    status, output = sanitized.run(name)
-    assert status != 0, output[-3000:]
-    assert "AddressSanitizer: heap-buffer-overflow" in output and "kernels.cpp:" in output, output[-3000:]

@@ -47,14 +47,6 @@ def test_sizes(cell, size, kernels):
         assert_close(got[:2], trial.plain, "path")
 
 
-@pytest.mark.parametrize("name", ("GRU before", "LSTM, projection clip"))
-@pytest.mark.parametrize("padding", ("repeat", "free"))
-def test_laws_past_the_end(name, padding, kernels):
-    trial = Trial(replace(case(name), **WAYS["lengths"], padding=padding, device="gpu"))
-    for number in LAWS:
-        check_law(trial, number)
-
-
 def test_a_clip_in_16_bits(kernels):
     """What is clipped has no gradient, although the limit is rounded where h is stored."""
     got, want = (run_both_ways("LSTM, projection clip", "float16", "holes", **choice) for choice in (GPU, PLAIN))

@@ -55,7 +55,7 @@ def test_laws(name, where, reverse, kernels):
 
 
 @pytest.mark.kernels
-@pytest.mark.parametrize("name", ("LSTM, recurrent bias", "GRU"))
+@pytest.mark.parametrize("name", ("LSTM, recurrent bias", "GRU", "GRU before", "LSTM, projection clip"))
 @pytest.mark.parametrize("padding", ("repeat", "free"))
 def test_laws_past_the_end(name, padding, kernels):
     trial = Trial(replace(case(name), **WAYS["lengths"], padding=padding, device="gpu"))

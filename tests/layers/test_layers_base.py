@@ -1,6 +1,4 @@
 """What every layer has: the pair, the record, weights as handles, names, masks, losses, configurations."""
-import threading
-
 import numpy as np
 import pytest
 
@@ -8,6 +6,7 @@ from rnnref import Error, NotSupported, Record, ShapeError, ops
 from rnnref.layers import Layer, Weight
 from rnnref.symbols import Symbol
 from rnnref.testing.api import assert_close, assert_same
+from tests.support.threads import call_in_threads
 
 X = np.random.default_rng(0).normal(size=(4, 5))
 
@@ -215,18 +214,14 @@ def test_compute_output_shape():
 
 
 def test_one_layer_in_eight_threads_gives_the_same_bits():
-    layer, found = Tower(64, dtype="float64"), [None] * 8
+    layer = Tower(64, dtype="float64")
 
-    def work(k):
+    def work():
         with Record() as record:
             loss = ops.sum(layer(X) ** 2)
         g = record.backward(loss)
-        found[k] = [g[w] for w in layer.weights]
-    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
+        return [g[w] for w in layer.weights]
+    found = call_in_threads(work)
     assert_same(found[1:], [found[0]] * 7)
 
 

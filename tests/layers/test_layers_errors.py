@@ -95,9 +95,8 @@ ERRORS = {
 }
 
 
-@pytest.mark.parametrize("name", ERRORS)
-def test_message(name):
-    action, kind, says = ERRORS[name]
+@pytest.mark.parametrize("action, kind, says", ERRORS.values(), ids=ERRORS)
+def test_message(action, kind, says):
     with pytest.raises(kind, match=says):
         action()
 

@@ -1,7 +1,5 @@
 """The law of every layer: apply_back is what differences of apply are, apply is pure, and a record, threads and the
 strict double of CuPy give the same numbers."""
-import threading
-
 import numpy as np
 import pytest
 
@@ -11,6 +9,7 @@ from rnnref.check.tolerance import tolerance
 from rnnref.nest import align, flatten, map_structure, unflatten
 from rnnref.testing.api import assert_close, assert_same
 from tests.support.layer_cases import TABLE, B, Pointwise, Recorded, filled_shapes
+from tests.support.threads import call_in_threads
 
 each_layer = pytest.mark.parametrize("name", TABLE)
 
@@ -149,17 +148,12 @@ def test_on_the_strict_double(name, cupy):
                                   "a cell with call", "stack", "conv lstm 2d"])
 def test_one_layer_in_eight_threads_gives_the_same_bits(name):
     layer, args = made(name)
-    found: list = [None] * 8
     dy = directions(call(layer, args), 5)
 
-    def work(k):
+    def work():
         with Record(training=True) as record:
             y = call(layer, args)
         g = record.backward(y, dy)
-        found[k] = [[v.data for v in flatten(y)], [g[w] for w in layer.weights]]
-    threads = [threading.Thread(target=work, args=(k,)) for k in range(8)]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
+        return [[v.data for v in flatten(y)], [g[w] for w in layer.weights]]
+    found = call_in_threads(work)
     assert_same(found[1:], [found[0]] * 7)

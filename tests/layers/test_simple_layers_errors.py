@@ -54,9 +54,8 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_messages(name):
-    make, kind, says = REFUSED[name]
+@pytest.mark.parametrize("make, kind, says", REFUSED.values(), ids=REFUSED)
+def test_messages(make, kind, says):
     with pytest.raises(kind, match=says):
         make()
 

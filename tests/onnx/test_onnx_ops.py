@@ -12,6 +12,7 @@ from rnnref.onnx.attributes import OPERATORS
 from rnnref.onnx.inputs import INPUTS, inputs_of
 from rnnref.testing.assertions import assert_close, assert_same
 from tests.support import onnx_grid, onnx_reading
+from tests.support.messages import raises_with
 
 # our switch, what the independent reading calls it, and the cases that it may change
 SWITCHES = [
@@ -254,10 +255,8 @@ REFUSED = {
 @pytest.mark.parametrize("what", REFUSED)
 def test_bad_input_is_refused_by_name(what):
     call, error, *pieces = REFUSED[what]
-    with pytest.raises(error) as raised:
+    with raises_with(error, pieces) as raised:
         call()
-    for piece in pieces:
-        assert piece in str(raised.value)
     assert str(raised.value).startswith(("ONNX ", "Reading", "rnnref.onnx"))
 
 
