@@ -72,7 +72,7 @@ test-gpu: $(GPU_NEEDS)  ## tests on a CUDA device; CUDA=12 or CUDA=13 installs C
 sanitize-gpu: $(GPU_NEEDS)  ## kernels under compute-sanitizer on a CUDA device
 	@$(PY) -m tests.bench.sanitizer
 
-soak-gpu: $(GPU_NEEDS)  ## ten minutes of random shapes on a CUDA device, each held to the text in float64
+soak-gpu: $(GPU_NEEDS)  ## ten minutes of random shapes on a CUDA device, each held to the plain code in float64
 	$(PY) -m tests.bench.soak $(ARGS)
 
 bench-gpu: $(GPU_NEEDS)  ## time LSTM and GRU on a CUDA device, beside torch's

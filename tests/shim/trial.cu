@@ -31,7 +31,7 @@ extern "C" __global__ void neighbours(const int* a, int* up, int* down) {
   __syncwarp();
 }
 
-// One number for every block, which all of them wait for, and then read.  5: nobody waits
+// One number for every block, which all of them wait for, and then read.  5: no wait
 extern "C" __global__ void in_turn(volatile int* arrived, int* given, int* sum) {
   given[blockIdx.x] = blockIdx.x + 1;
   *arrived = *arrived + 1;
