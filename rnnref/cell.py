@@ -191,6 +191,9 @@ class TwoStage(Cell):
         return self.projection or units
 
     def lead(self, rows: tuple) -> Any:
+        if not rows:
+            raise ShapeError(self.name, "x has no axis for the batch", axes='x is "T B I": time comes first',
+                             fix="x[:, None] for a batch of one")
         return (rows[0], *self.inputs.output_extent(rows[1:])) if self.inputs.space else rows[0]
 
     def zeros(self, batch: Any, units: int, xp: Any = numpy, dtype: Any = "float32") -> State:

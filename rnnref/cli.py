@@ -135,7 +135,7 @@ def _parse_option(text: str) -> tuple[str, Any]:
     if not (name.isidentifier() and equals):
         raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=VALUE")
     try:
-        return name, ast.literal_eval(value)
+        return name, ast.literal_eval(value.capitalize() if value.lower() in ("true", "false", "none") else value)
     except (ValueError, SyntaxError):
         return name, value
 

@@ -254,3 +254,11 @@ def test_a_cell_that_forgets_a_gradient():
         rnnref.run_back(rnnref.run(Forgetful(), p, xs, s)[2])
     with pytest.raises(NotSupported, match="give the first state"):
         rnnref.run(cells.Dropout(Forgetful()), p, xs)
+
+
+@pytest.mark.parametrize("name", ("SimpleRNN", "LSTM", "GRU"))
+def test_a_sequence_without_a_batch_is_refused(name):
+    cell = getattr(cells, name)()
+    p = rnnref.init.parameters(cell, I, U, np.random.default_rng(0))
+    with pytest.raises(ShapeError, match=r"(?s)no axis for the batch.*time comes first.*x\[:, None\]"):
+        rnnref.run(cell, p, np.ones((T, I), "float32"))

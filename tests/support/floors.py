@@ -47,5 +47,5 @@ def list_floors(root):
     for floor, rooms in ROOMS.items():
         for room, what in rooms.items():
             name = room + "/" * (root / room).is_dir()
-            lines.append(f"    {floor if room == next(iter(rooms)) else '':<4}{name:<14}{what}")
+            lines.append(f"    {floor if room == next(iter(rooms)) else '':<4}{name:<21}{what}")
     return "\n".join(lines)
