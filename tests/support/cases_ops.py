@@ -187,5 +187,6 @@ EDGES = {                                         # indices that occur twice, nu
                        ((R(3, 2), np.array([[0, 1], [2, 0], [0, 1], [0, 1]]), R(4)), {})],
     "einsum": [(("...Zj,jY->...ZY", R(5, 3, 2), R(2, 4)), {}), ((",ij->ij", R(), R(2, 3)), {})],
     "dot": [((R(), R(2, 3)), {}), ((R(2, 3), R()), {})], "inner": [((R(3), R()), {}), ((R(), R(2, 3)), {})],
+    "power": [((np.array([0.0, 2.0]), 0.0), {})], "prod": [((R(2, 0), 1), {})],
 }
 CASES |= {name: CASES[name] + more for name, more in EDGES.items()}
