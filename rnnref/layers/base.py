@@ -344,6 +344,7 @@ class Layer:
                 arrays = [a.data if isinstance(a, Value) else a for a in flatten(args) if not isinstance(a, Symbol)]
                 if namespace(*arrays) is not numpy:
                     self.to("gpu")
+            self._sublayers()                     # cells of rnnref.tf1 among the attributes become layers by that
 
     def compute_output_shape(self, *input_shape: Any) -> Any:
         """The shape of the outputs, None where any length will do; builds the layer if need be."""

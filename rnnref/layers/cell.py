@@ -200,10 +200,14 @@ class TfCell(CellLayer):
         super().__init__(seed=seed, **base)
 
     @classmethod
-    def of(cls, cell):
-        """The one layer that a cell is called through while its calls are recorded."""
+    def of(cls, cell, dtype=None):
+        """The one layer that a cell is called through while its calls are recorded.
+
+        dtype   that of the layer around it, for a cell that has no variables yet
+        """
         if cell.layer is None:
-            cell.layer = cls(cell)
+            held = leaves(cell.p) if cell.p is not None else ()
+            cell.layer = cls(cell, dtype=next((a.dtype for _, a in held), dtype))
         return cell.layer
 
     core = property(lambda self: self.cell.core)

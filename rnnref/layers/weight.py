@@ -88,23 +88,25 @@ OWN = {"_values", "_handles", "_given", "_grads", "_losses", "tape", "_calls", "
 def sublayers(layer: Any) -> dict:
     """{attribute: layer} of the attributes of a layer that are layers; of those in lists and dicts "cells.0"."""
     found: dict = {}
+    dtype = getattr(layer, "dtype", None)
     for name, value in vars(layer).items():
         if isinstance(value, (list, tuple, dict)):
             if name not in OWN:
-                found |= {f"{name}.{k}": one for k, a in enumerate(flatten(value)) if (one := layer_in(a)) is not None}
-        elif (one := layer_in(value)) is not None:
+                found |= {f"{name}.{k}": one for k, a in enumerate(flatten(value))
+                          if (one := layer_in(a, dtype)) is not None}
+        elif (one := layer_in(value, dtype)) is not None:
             found[name] = one
     return found
 
 
-def layer_in(a: Any) -> Any:
+def layer_in(a: Any, dtype: Any = None) -> Any:
     """The layer that an attribute is, or that holds the variables of a cell of rnnref.tf1; else None."""
     if hasattr(type(a), "named_weights"):
         return a
     if not hasattr(type(a), "load_variables"):
         return None
     from .cell import TfCell  # which is made of this module
-    return TfCell.of(a)
+    return TfCell.of(a, dtype)
 
 
 def all_layers(layer: Any) -> list:
@@ -130,6 +132,19 @@ def named_weights(layer: Any) -> dict:
             seen.add(w.key)
             found[path] = w
     return found
+
+
+def split_weights(layer: Any) -> tuple:
+    """The weights that are trained, and those that are not: as in Keras none is in a layer that is not trainable, nor
+    in the layers inside of it, even if these are trainable by themselves."""
+    kept, todo = set(), [layer]
+    while todo:
+        one = todo.pop()
+        if one.trainable:
+            kept |= {w.key for w in one._handles.values() if w.trainable}
+            todo += one._sublayers().values()
+    weights = layer.weights
+    return [w for w in weights if w.key in kept], [w for w in weights if w.key not in kept]
 
 
 def free_name(name: str, taken: dict) -> str:

@@ -80,6 +80,7 @@ class Model(Layer):
 
     def build(self, input_shape: Any) -> None:
         """Make the weights of all layers, by a trial run for inputs of this shape, (None, T, I), or a nest of such."""
+        self._sublayers()                         # cells of rnnref.tf1 among the attributes become layers by that
         with paused():
             called(self, (map_shapes(lambda s: Symbol(s, self.dtype), input_shape),), {})
 
