@@ -337,3 +337,15 @@ def test_message(name):
     action, kind, says = ERRORS[name]
     with pytest.raises(kind, match=says):
         action()
+
+
+def test_a_list_of_cells_runs_in_both_directions():
+    def stack(**options):
+        return RNN([LSTMCell(2, dtype="float64"), GRUCell(U, dtype="float64")], return_sequences=True, **options)
+    both, one, two = Bidirectional(stack()), stack(), stack(go_backwards=True)
+    y = both(X)
+    for half, layer in zip((one, two), both.both):
+        half(X)
+        half.set_weights(layer.get_weights())
+    assert_same(y, np.concatenate([one(X), two(X)[:, ::-1]], -1))
+    assert Bidirectional.from_config(both.get_config()).get_config() == both.get_config()
