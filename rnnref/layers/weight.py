@@ -135,8 +135,10 @@ def named_weights(layer: Any) -> dict:
 
 
 def split_weights(layer: Any) -> tuple:
-    """The weights that are trained, and those that are not: as in Keras none is in a layer that is not trainable, nor
-    in the layers inside of it, even if these are trainable by themselves."""
+    """The weights that are trained, and those that are not.
+
+    As in Keras, what is in a layer that is not trainable is not trained, even in layers that are trainable themselves.
+    """
     kept, todo = set(), [layer]
     while todo:
         one = todo.pop()
