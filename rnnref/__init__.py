@@ -5,7 +5,7 @@
     run, run_back     a sequence: run(cell, p, xs) -> ys, s', tape;  run_back(tape, dys, ds') -> dxs, ds, dextra, dp
     explain           which path of execution runs, and why nothing faster
     layers            layers with Keras's names, arguments and weights
-    Input, Model, Sequential      models of layers, as in Keras: `import rnnref as keras` builds and runs them; fit is not there yet
+    Input, Model, Sequential      models of layers, as in Keras (`import rnnref as keras`); fit is not there yet
     ops, Record       operations with gradients, and the record of a computation: record.backward(loss)
     verify            is this implementation right?  verify(candidate, x) -> report: a torch module, a Keras layer,
                       an ONNX model, a function

@@ -22,7 +22,7 @@ from ..values import CURRENT, Value, numbers
 from . import config as configs
 from .calls import BUILDING, Recorded, SymbolicCalls, completing, enter, has_pair, plan_of, record_call, sort
 from .nested import map_shapes, shape_of
-from .weight import Weight, all_layers, free_name, named_weights, sublayers, unique_name
+from .weight import Weight, all_layers, free_name, named_weights, split_weights, sublayers, unique_name
 
 
 class Layer:
@@ -253,9 +253,9 @@ class Layer:
 
     weights = property(lambda self: list(self.named_weights().values()))
     variables = weights
-    trainable_weights = property(lambda self: [w for w in self.weights if w.trainable])
+    trainable_weights = property(lambda self: split_weights(self)[0])
     trainable_variables = trainable_weights
-    non_trainable_weights = property(lambda self: [w for w in self.weights if not w.trainable])
+    non_trainable_weights = property(lambda self: split_weights(self)[1])
     non_trainable_variables = non_trainable_weights
     weight_names = property(lambda self: [w.name for w in self.weights])
     path = property(lambda self: self._path or self.name)
@@ -345,6 +345,7 @@ class Layer:
                 arrays = [a.data if isinstance(a, Value) else a for a in flatten(args) if not isinstance(a, Symbol)]
                 if namespace(*arrays) is not numpy:
                     self.to("gpu")
+            self._sublayers()                     # cells of rnnref.tf1 among the attributes become layers by that
 
     def compute_output_shape(self, *input_shape: Any) -> Any:
         """The shape of the outputs, None where any length will do; builds the layer if need be."""

@@ -200,8 +200,11 @@ class TfCell(CellLayer):
         super().__init__(seed=seed, **base)
 
     @classmethod
-    def of(cls, cell, dtype):
-        """The one layer that a cell is called through while its calls are recorded."""
+    def of(cls, cell, dtype=None):
+        """The one layer that a cell is called through while its calls are recorded.
+
+        dtype   that of the layer around it, for a cell that has no variables yet
+        """
         if cell.layer is None:
             cell.layer = cls(cell, dtype=dtype if cell.p is None else first_leaf(cell.p).dtype)
         return cell.layer

@@ -61,6 +61,9 @@ def initialiser(who, option, what):
 
 def draw(who, initializer, rng, shape, dtype):
     """First values of a weight."""
+    if None in shape:
+        raise ShapeError(who, f"a weight of shape {shape}, expected known lengths",
+                         axes="a length that inputs leave open, as that of the batch, cannot be one of a weight")
     return initializers.draw(who, initializer, shape, dtype, rng)
 
 

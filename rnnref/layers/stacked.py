@@ -144,7 +144,7 @@ def is_tf(cell):
 def as_layer(cell, units=None, seed=None, dtype=None):
     """The cell as a layer that owns its weights."""
     if isinstance(cell, (list, tuple)):
-        return StackedRNNCells(each_as_layer(cell, units, seed, dtype))
+        return StackedRNNCells(list(each_as_layer(cell, units, seed, dtype)))
     if is_call(cell) or is_tf(cell):
         if units is not None:
             raise NotSupported("layers.RNN", f"units={units!r}: {type(cell).__name__} has its own state_size")

@@ -137,6 +137,21 @@ def named_weights(layer: Any) -> dict:
     return found
 
 
+def split_weights(layer: Any) -> tuple:
+    """The weights that are trained, and those that are not.
+
+    As in Keras, what is in a layer that is not trainable is not trained, even in layers that are trainable themselves.
+    """
+    kept, todo = set(), [layer]
+    while todo:
+        one = todo.pop()
+        if one.trainable:
+            kept |= {w.key for w in one._handles.values() if w.trainable}
+            todo += one._sublayers().values()
+    weights = layer.weights
+    return [w for w in weights if w.key in kept], [w for w in weights if w.key not in kept]
+
+
 def free_name(name: str, taken: dict) -> str:
     """The name, with a number behind it if it is taken."""
     found, n = name, 0

@@ -2,6 +2,7 @@
 from typing import Any
 
 from ..errors import ShapeError
+from ..layers.config import taken
 from ..nest import align, flatten, unflatten
 from ..symbols import Symbol
 from ..values import Value, functions, numbers
@@ -36,6 +37,8 @@ def standardize(symbols: Any, given: Any, mask: Any, who: str) -> Any:
 
 
 def _fitted(symbol: Symbol, a: Any, who: str) -> Any:
+    if not hasattr(a, "shape"):
+        a = taken(who, f"the input {symbol.name}", a, None)
     shape, wanted, mask = tuple(a.shape), symbol.shape, getattr(a, "mask", None)
     if len(shape) == len(wanted) + 1 and shape[-1] == 1:
         a = functions.squeeze(a, -1)

@@ -39,8 +39,8 @@ def share(first: Any, tie: Any, dy: Any) -> Any:
     return dy * (first + 0.5 * tie).astype(dy.dtype)
 
 
-def d_base(xp, x1, x2, dy):
-    return dy * x2 * x1 ** (x2 - 1)
+def d_base(xp, x1, x2, dy):                       # x^0 has no slope, not even at 0, where x^-1 is infinite
+    return dy * x2 * x1 ** (xp.where(x2 == 0, 1, x2 - 1) if is_array(x2) else x2 - 1 if x2 else 1)
 
 
 def d_exponent(xp, x1, x2, dy):                   # there is a slope by the exponent where the base is positive
@@ -65,13 +65,17 @@ def log_add(name: str, base: float, doc: str) -> Op:
     """The row of log_b(b^x1 + b^x2)."""
     scale = log(base)
 
+    def above(xp, x1, x2):                        # of two infinities no difference is left
+        same = xp.equal(x1, x2)
+        return xp.where(same, 0, x1) - xp.where(same, 0, x2)
+
     def f(xp, x1, x2):
-        return xp.maximum(x1, x2) + xp.log1p(xp.exp(-abs(x1 - x2) * scale)) / scale
+        return xp.maximum(x1, x2) + xp.log1p(xp.exp(-abs(above(xp, x1, x2)) * scale)) / scale
 
     def weight(xp, off):                          # of what lies this far above the other
         return 0.5 * (1 + xp.tanh(off * (0.5 * scale)))
-    return of_two(name, f, lambda xp, x1, x2, dy: dy * weight(xp, x1 - x2),
-                  lambda xp, x1, x2, dy: dy * weight(xp, x2 - x1), doc)
+    return of_two(name, f, lambda xp, x1, x2, dy: dy * weight(xp, above(xp, x1, x2)),
+                  lambda xp, x1, x2, dy: dy * weight(xp, above(xp, x2, x1)), doc)
 
 
 def trunc(xp: Any, a: Any) -> Any:

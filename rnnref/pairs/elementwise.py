@@ -89,7 +89,7 @@ def celu(x, alpha=1.0):
 
 
 def leaky_relu(x, negative_slope=0.2):
-    slope = namespace(x).where(x >= 0, 1, negative_slope).astype(x.dtype)
+    slope = namespace(x).where(x > 0, 1, negative_slope).astype(x.dtype)
     return x * slope, slope
 
 
@@ -182,7 +182,7 @@ OPS = [
     activation("hard_tanh", ACTIVATIONS["hard_tanh"], "x clipped to [-1, 1]."),
     with_options("elu", elu_pair, d_elu, "x where x > 0, else alpha (exp(x) - 1)."),
     with_options("celu", celu, d_elu, "x where x > 0, else alpha (exp(x / alpha) - 1)."),
-    with_options("leaky_relu", leaky_relu, by_slope, "x where x >= 0, else negative_slope x."),
+    with_options("leaky_relu", leaky_relu, by_slope, "x where x > 0, else negative_slope x."),
     with_options("gelu", gelu, d_gelu, "x times the normal distribution function of x, or its tanh approximation."),
     with_options("hard_shrink", hard_shrink, by_slope, "x where |x| > threshold, else 0."),
     with_options("soft_shrink", soft_shrink, by_slope, "sign(x) max(|x| - threshold, 0)."),

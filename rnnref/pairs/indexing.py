@@ -5,7 +5,7 @@ import numpy
 
 from ..arrays import namespace
 from ..errors import NotSupported
-from .table import Op, Part, constant, shape_of, single
+from .table import Op, Part, constant, fit, shape_of, single
 
 
 def take(x, indices, axis=None):
@@ -106,21 +106,33 @@ def d_scatter(indices, dy, wanted=(False, True)):
 def scatter_update(inputs, indices, updates, reduction=None):
     if reduction not in (None, "add"):
         raise NotSupported("ops.scatter_update", f"reduction={reduction!r}", known="None, 'add'")
-    y, key = inputs.copy(), _key(indices)
-    if reduction == "add":
-        namespace(y).add.at(y, key, updates)
-    else:
-        y[key] = updates
-    return y, (key, reduction, shape_of(updates))
+    y, key, stays, shape = inputs.copy(), _key(indices), None, shape_of(updates)
+    if reduction is None:                         # written by a sum, which is the same on a GPU
+        stays = _stays(key, y)
+        updates = namespace(y).where(stays, updates, 0).astype(y.dtype)
+        y[key] = namespace(y).zeros((), y.dtype)
+    namespace(y).add.at(y, key, updates)
+    return y, (key, reduction, stays, shape)
 
 
 def d_scatter_update(kept, dy, wanted=(True, False, True)):
-    key, reduction, shape = kept
+    key, reduction, stays, shape = kept
     dx = dy
     if reduction is None and wanted[0]:
         dx = dy.copy()
         dx[key] = namespace(dy).zeros((), dy.dtype)
-    return dx, None, dy[key].reshape(shape) if wanted[2] else None
+    du = dy[key] if stays is None else namespace(dy).where(stays, dy[key], 0)
+    return dx, None, fit(du, shape) if wanted[2] else None
+
+
+def _stays(key: tuple, y: Any) -> Any:
+    """Which of the entries at a key stay when they are written in order: the last of those for one place."""
+    xp = namespace(y)
+    order = xp.arange(key[0].size).reshape(key[0].shape)
+    last = xp.zeros(y.shape[:len(key)], order.dtype)
+    xp.maximum.at(last, key, order)
+    stays = last[key] == order
+    return stays.reshape(stays.shape + (1,) * (y.ndim - len(key)))
 
 
 def slice_update(inputs, start_indices, updates):

@@ -1,11 +1,11 @@
 """Pairs of products: matmul, and sums over indices."""
+from string import ascii_lowercase, ascii_uppercase
+
 import numpy
 
 from ..arrays import as_matrix, namespace
 from ..errors import NotSupported
 from .table import Op, fit
-
-DOTS = "ZYXWVU"                                   # the letters of axes that "..." stands for
 
 
 def matmul(x1, x2):
@@ -61,15 +61,16 @@ def explicit(subscripts: str, ranks: list) -> tuple:
     terms = ins.split(",")
     if len(terms) != len(ranks):
         raise ValueError(f"{subscripts!r} names {len(terms)} operands, {len(ranks)} were given")
-    terms = [t.replace("...", DOTS[:rank - len(t.replace("...", ""))][::-1]) for t, rank in zip(terms, ranks)]
+    free = "".join(c for c in (ascii_lowercase + ascii_uppercase)[::-1] if c not in subscripts)    # for "..."
+    terms = [t.replace("...", free[:rank - len(t.replace("...", ""))][::-1]) for t, rank in zip(terms, ranks)]
     for term in terms:
         if len(set(term)) < len(term):
             raise NotSupported("ops.einsum", f"{subscripts!r}: an index occurs twice in one operand",
                                fix="ops.diagonal or ops.trace first")
     letters = "".join(terms)
-    dots = "".join(sorted({*letters} & {*DOTS}))
+    dots = "".join(c for c in reversed(free) if c in letters)
     if not arrow:
-        out = "..." + "".join(sorted(c for c in {*letters} - {*DOTS} if letters.count(c) == 1))
+        out = "..." + "".join(sorted(c for c in {*letters} - {*free} if letters.count(c) == 1))
     return terms, out.replace("...", dots)
 
 
@@ -85,11 +86,20 @@ def tensordot(x1, x2, axes=2):
     return einsum(x1, x2, subscripts=f"{''.join(ours)},{''.join(theirs)}->{''.join(out)}")
 
 
+def scaled(x1, x2):
+    """One of them is a number."""
+    return einsum(x1, x2, subscripts="...,...->...")
+
+
 def inner(x1, x2):
+    if not x1.ndim or not x2.ndim:
+        return scaled(x1, x2)
     return tensordot(x1, x2, ([x1.ndim - 1], [x2.ndim - 1]))
 
 
 def dot(x1, x2):
+    if not x1.ndim or not x2.ndim:
+        return scaled(x1, x2)
     return tensordot(x1, x2, ([x1.ndim - 1], [max(x2.ndim - 2, 0)]))
 
 

@@ -63,7 +63,8 @@ def std(x, axis=None, keepdims=False):
     axis = _one(axis)
     off = x - x.mean(axis=axis, keepdims=True)
     root = namespace(x).sqrt((off * off).mean(axis=axis, keepdims=True))
-    return _dropped(root, axis, keepdims), (root.size / max(x.size, 1) * off / root, (x.shape, axis, keepdims))
+    slope = root.size / max(x.size, 1) * off / namespace(x).where(root == 0, 1, root)      # of equals it is taken as 0
+    return _dropped(root, axis, keepdims), (slope, (x.shape, axis, keepdims))
 
 
 def prod(x, axis=None, keepdims=False, dtype=None):
@@ -82,7 +83,7 @@ def d_prod(kept, dy):
     others = xp.ones_like(moved)
     for k in range(moved.shape[-1] - 1):
         others[..., k + 1] = others[..., k] * moved[..., k]
-    after = xp.ones_like(moved[..., 0])
+    after = xp.ones(moved.shape[:-1], moved.dtype)
     for k in reversed(range(moved.shape[-1])):
         others[..., k] = others[..., k] * after
         after = after * moved[..., k]

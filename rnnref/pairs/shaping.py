@@ -63,6 +63,8 @@ def d_tile(kept, dy):
 
 
 def concatenate(*xs, axis=0):
+    if axis is None:
+        raise NotSupported("ops.concatenate", "axis=None", fix="ops.ravel of each, and axis=0")
     return namespace(*xs).concatenate(xs, axis), ([x.shape[axis] for x in xs], axis)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rnnref import ops
+from rnnref import Record, ops
 from rnnref.errors import NotSupported
 from rnnref.nest import flatten, map_structure
 from tests.support.cases_ops import CASES
@@ -135,3 +135,20 @@ def test_dtypes_are_those_of_keras():
     assert ops.tanh([1, 2.0]).dtype == ops.tanh(1.0).dtype == "float32" and ops.sum([1, 2]).dtype in ("int32", "int64")
     assert ops.where([True], 1.0, 0.0).dtype == "float32" and ops.tanh(np.ones(2)).dtype == "float64"
     assert ops.one_hot([1], 2).dtype == "float32" and ops.add([1.0], 2.5).dtype == "float32"
+
+
+FLAT = {                                          # where limits differ by side, or quotients are 0 / 0: what all take
+    "std": ((np.array([[1.0, 1.0], [1.0, 2.0]]), 1), {}, [[0, 0], [-0.5, 0.5]]),
+    "leaky_relu": ((np.array([0.0, 1.0, -1.0]),), {}, [0.2, 1, 0.2]),
+    "power": ((np.array([0.0, 0.0, 3.0]), np.array([0, 1, 2])), {}, [0, 1, 6]),
+    "logaddexp": ((np.array([np.inf, -np.inf, np.inf]), np.array([np.inf, -np.inf, 1])), {}, [0.5, 0.5, 1]),
+}
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_gradients_where_the_formula_has_none(name):
+    args, options, wanted = FLAT[name]
+    with Record() as record:
+        x = record.leaf(args[0])
+        y = getattr(ops, name)(x, *args[1:], **options)
+    assert not np.isnan(y.data).any() and np.allclose(record.backward(y)[x], wanted, rtol=1e-15)

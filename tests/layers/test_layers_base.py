@@ -118,6 +118,9 @@ def test_a_frozen_layer_gets_no_gradient():
     assert found[layer.first.kernel] is None and found[layer.weights[2]].any()
     layer.trainable = True
     assert len(layer.trainable_weights) == 4 and layer.first.trainable
+    layer.trainable, layer.first.trainable = False, True          # as in Keras: what is in a frozen layer is frozen
+    assert layer.trainable_weights == [] and len(layer.non_trainable_weights) == 4
+    assert len(layer.first.trainable_weights) == 2
 
 
 # weights

@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from rnnref import NotSupported, Record, ShapeError, activations, ops, tf1
+from rnnref import Model, NotSupported, Record, ShapeError, activations, ops, tf1
 from rnnref.layers import (GRU, LSTM, RNN, Bidirectional, ConvLSTM1D, ConvLSTM2D, ConvLSTMCell, GRUCell, Layer,
                            LSTMCell, SimpleRNN, TimeDistributed, Weight)
 from rnnref.testing.api import assert_close, assert_same
@@ -222,6 +222,52 @@ def test_a_cell_of_tf1_is_its_loop(make):
     assert_same(list(layer(X, first)), [y, *states])
 
 
+def looped(base):
+    """A layer or a model that loops over a cell of TF 1 in its own call, one of two in a list."""
+    class Looped(base):
+        def __init__(self, cell):
+            super().__init__(dtype="float64")
+            self.cells = [cell]
+
+        def call(self, x):
+            state = self.cells[0].zero_state(x.shape[0], "float64")
+            for t in range(x.shape[1]):
+                y, state = self.cells[0](x[:, t], state)
+            return y
+    return Looped
+
+
+@pytest.mark.parametrize("first", ["arrays", "record", "build"])
+@pytest.mark.parametrize("base", [Layer, Model])
+def test_the_first_call_of_a_loop_by_hand_finds_its_cell_of_tf1(base, first):
+    def cell():
+        made = tf1.LSTMCell(U)
+        made.build(I, "float64", 0)
+        return made
+    layer, want = looped(base)(cell()), RNN(cell(), dtype="float64")
+    if first == "arrays":
+        assert_same(layer(X), want(X))
+    elif first == "build":
+        layer.build(X.shape)
+    with Record() as record:
+        loss, other = ops.sum(layer(X)), ops.sum(want(X))
+    assert len(layer.trainable_weights) == len(want.trainable_weights) > 0
+    assert_close([record.backward(loss)[w] for w in layer.trainable_weights],
+                 [record.backward(other)[w] for w in want.trainable_weights], "path")
+
+
+def test_variables_of_tf1_keep_their_dtype_or_have_that_of_the_layer():
+    cell = tf1.GRUCell(U)
+    cell.build(I, "float64", 0)
+    before = [np.copy(a) for a in cell.p.values()]
+    layer = looped(Layer)(cell)
+    layer(X)
+    assert_same(list(cell.p.values()), before)
+    layer = looped(Layer)(tf1.GRUCell(U))
+    layer(X)
+    assert {w.dtype for w in layer.weights} == {np.dtype("float64")}
+
+
 def test_a_cell_of_tf1_draws_masks_at_every_step():
     cell = tf1.DropoutWrapper(tf1.GRUCell(U), output_keep_prob=0.5, seed=1)
     y = RNN(cell, dtype="float64", seed=1, **SEQ)(X)
@@ -291,3 +337,15 @@ def test_message(name):
     action, kind, says = ERRORS[name]
     with pytest.raises(kind, match=says):
         action()
+
+
+def test_a_list_of_cells_runs_in_both_directions():
+    def stack(**options):
+        return RNN([LSTMCell(2, dtype="float64"), GRUCell(U, dtype="float64")], return_sequences=True, **options)
+    both, one, two = Bidirectional(stack()), stack(), stack(go_backwards=True)
+    y = both(X)
+    for half, layer in zip((one, two), both.both):
+        half(X)
+        half.set_weights(layer.get_weights())
+    assert_same(y, np.concatenate([one(X), two(X)[:, ::-1]], -1))
+    assert Bidirectional.from_config(both.get_config()).get_config() == both.get_config()

@@ -2,9 +2,15 @@
 import numpy as np
 import pytest
 
-from rnnref import NotSupported, ShapeError, layers as L
+from rnnref import DtypeError, Input, Model, NotSupported, ShapeError, layers as L, ops
 from rnnref.symbols import Symbol
 from tests.support.simple_layer_cases import LIVE, ROWS, X, Y, made
+
+
+def two_inputs():
+    a, b = Input((4,), name="a"), Input((4,), name="b")
+    return Model([a, b], L.Add()([a, b]))
+
 
 REFUSED = {
     "absent": (lambda: L.Conv1D(3, 2), NotSupported, "layers.Conv1D: there are no convolutions outside of cells"),
@@ -15,6 +21,10 @@ REFUSED = {
     "initializer": (lambda: L.Dense(2, kernel_initializer="xavier"), NotSupported, "initializers: 'xavier'"),
     "regularizer": (lambda: L.Dense(2, kernel_regularizer="l3"), NotSupported, "regularizers: 'l3'"),
     "constraint": (lambda: L.Dense(2, kernel_constraint="max"), NotSupported, "constraints: 'max'"),
+    "not an array": (lambda: two_inputs()([np.ones((2, 4)), "x"]), DtypeError, "the input b is a str, expected a N"),
+    "no axis": (lambda: ops.concatenate([X, X], axis=None), NotSupported, "ops.concatenate: axis=None"),
+    "open": (lambda: L.Dense(3)(np.ones(4)), ShapeError, r"kernel: a weight of shape \(None, 3\), expected known"),
+    "no steps": (lambda: L.TimeDistributed(L.Dense(2))(np.ones(2)), ShapeError, "expected known lengths"),
     "one axis": (lambda: made("Dense")(np.ones(4)), ShapeError, r"x has shape \(4,\), expected two axes or more"),
     "other inputs": (lambda: made("Dense")(np.ones((2, 5))), ShapeError, r"x has shape \(2, 5\).*the last of 4"),
     "renorm": (lambda: L.BatchNormalization(renorm=True), NotSupported, "renorm=True: batch renormalization"),

@@ -181,3 +181,12 @@ CASES |= {n: one(D(3, 4)) for n in """relu relu6 selu hard_sigmoid hard_tanh har
     absolute cbrt reciprocal""".split()}
 CASES |= {n: one(P(3, 4)) for n in "log log2 log10 log1p sqrt rsqrt".split()}
 CASES |= {n: one(U(3, 4)) for n in ("arcsin", "arccos", "arctanh")} | {"arccosh": one(P(3, 4) + 1)}
+
+EDGES = {                                         # indices that occur twice, numbers, letters of "...", flat places
+    "scatter_update": [((R(4, 2), np.array([[0], [2], [-4]]), R(3, 2)), {}),
+                       ((R(3, 2), np.array([[0, 1], [2, 0], [0, 1], [0, 1]]), R(4)), {})],
+    "einsum": [(("...Zj,jY->...ZY", R(5, 3, 2), R(2, 4)), {}), ((",ij->ij", R(), R(2, 3)), {})],
+    "dot": [((R(), R(2, 3)), {}), ((R(2, 3), R()), {})], "inner": [((R(3), R()), {}), ((R(), R(2, 3)), {})],
+    "power": [((np.array([0.0, 2.0]), 0.0), {})], "prod": [((R(2, 0), 1), {})],
+}
+CASES |= {name: CASES[name] + more for name, more in EDGES.items()}
