@@ -136,7 +136,7 @@ class Layer:
 
     def __call__(self, *args, **options):
         record = CURRENT.get()
-        if record is not None:
+        if record is not None and not is_symbolic(args):
             return enter(self, record, args, options, plan_of(type(self)))
         if is_symbolic((args, options)):
             self._build_for(sort(plan_of(type(self)), args, options)[0])

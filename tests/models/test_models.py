@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from rnnref import Input, Model, Record, Sequential, layers as L, ops, tf1
-from rnnref.errors import NotSupported
+from rnnref import Input, Model, Record, Sequential, layers as L, ops
+from rnnref.errors import Error
 from rnnref.models import clone_model
 from rnnref.nest import flatten, map_structure
 from rnnref.testing.api import assert_close, assert_same
@@ -103,70 +103,6 @@ def test_a_free_loop_beside_torch():
         assert np.abs(a - b.grad.numpy()).max() < 1e-14 * np.abs(a).max()
 
 
-# cells of TensorFlow 1
-
-def tf1_loop(cell):
-    class Loop(Model):
-        def __init__(self):
-            super().__init__(**D)
-            self.cells, self.dense = [cell], L.Dense(2, **D)
-
-        def call(self, x):
-            state = cell.zero_state(len(x), "float64")
-            for t in range(x.shape[1]):
-                y, state = cell(x[:, t], state)
-            return self.dense(y), state
-    return Loop()
-
-
-@pytest.mark.parametrize("make", (
-    lambda: tf1.LSTMCell(4), lambda: tf1.GRUCell(4), lambda: tf1.LSTMCell(4, num_proj=3, use_peepholes=True),
-    lambda: tf1.MultiRNNCell([tf1.BasicLSTMCell(3), tf1.GRUCell(4)])), ids="lstm gru projected stacked".split())
-def test_a_cell_of_tf1_looped_by_hand_is_dynamic_rnn(make):
-    cell = make()
-    cell.build(2, "float64", seed=3)
-    model, before = tf1_loop(cell), cell.dump_variables()
-    y, state = model(X)
-    outputs, last = result = tf1.dynamic_rnn(cell, X)
-    assert type(state) is type(last)
-    assert_close(flatten(state), flatten(last), "path")
-    with Record() as record:
-        v = record.leaf(X)
-        y, state = model(v)
-        loss = np.sum(y) + sum(np.sum(np.square(a)) for a in flatten(state))
-    found = record.backward(loss)
-    dy = np.zeros_like(outputs)
-    dy[:, -1] = model.dense.get_weights()[0].sum(1)
-    wanted = result.backward(dy, map_structure(lambda a: 2 * a, last))
-    assert_close(found[v], wanted.inputs, "path")
-    layer = model.layers[0]
-    p = {path: found[w] for path, w in layer.named_weights().items()}
-    got = cell.gradients(layer._tree(p))
-    assert got.keys() == wanted.variables.keys()
-    assert_close([got[name] for name in got], [wanted.variables[name] for name in got], "path")
-    for w in layer.weights:                       # what is trained is in the variables of the cell
-        w.assign_sub(found[w])
-    after = cell.dump_variables()
-    assert all(not np.array_equal(before[name], after[name]) for name in before)
-    assert_close(flatten(model(X)[1]), flatten(tf1.dynamic_rnn(cell, X)[1]), "path")
-
-
-def test_a_cell_of_tf1_is_built_by_the_first_call():
-    model = tf1_loop(tf1.LSTMCell(4))
-    with pytest.raises(NotSupported, match="its variables have no values"):
-        tf1.LSTMCell(4)(X[:, 0], None)
-    cell = model.cells[0]
-    model(X)
-    assert {w.name for w in model.weights} == {*cell.p, "kernel", "bias"}
-    assert model.count_params() == (2 + 4 + 1) * 16 + 4 * 2 + 2
-
-
-def test_a_cell_of_tf1_that_no_layer_holds_is_refused_in_a_record():
-    cell = tf1.GRUCell(4).build(2)
-    with Record(), pytest.raises(NotSupported, match="no layer holds its variables(.|\n)*attribute of the Model"):
-        cell(X[:, 0], cell.zero_state(3, "float32"))
-
-
 # graphs
 
 def test_a_shared_layer_has_the_sum_of_its_gradients():
@@ -195,7 +131,7 @@ def test_inputs_of_any_structure():
     y = L.Dense(2)(a) + b
     x, z = X[:, 0].astype("float32"), X[:, 1, :1].astype("float32")
     wanted = Model([a, b], y)([x, z])
-    for tree, given in (((a, b), (x, z)), ([a, b], {"a": x, "b": z}), ({"a": a, "b": b}, {"b": z, "a": x}),
+    for tree, given in (((a, b), (x, z)), ([a, b], {"b": z, "a": x}), ({"a": a, "b": b}, {"b": z, "a": x}),
                         ([a, [b]], [x, [z]]), ([a, b], (x, z[:, 0]))):
         assert_same(Model(tree, y)(given), wanted)
     assert Model(a, [a * 2])(x).shape == (3, 2) and Model([a], a * 2)(x[None][0]).dtype == "float32"
@@ -207,6 +143,14 @@ def test_inputs_are_cast_to_their_dtype():
     y, n = model([X[:, 0].astype("float32"), np.array([[1.0, 2.0]] * 3)])
     assert (y.dtype, n.dtype) == ("float64", "int32")
     assert Model(x, x * 1.0)(X[:, 0]).tolist() == X[:, 0].tolist()               # nothing is lost on the way
+
+
+def test_a_model_may_be_made_while_a_record_is_open():
+    with Record() as record:
+        x = Input((2,), dtype="float64")
+        model = Model(x, np.sum(L.Dense(3, **D)(x) * 2.0, axis=1))
+        y = model(X[:, 0])
+    assert_close(record.backward(y)[model.weights[1]], np.full(3, 6.0), "path")
 
 
 def test_masks_travel_through_models():
@@ -222,6 +166,45 @@ def test_masks_travel_through_models():
     with pytest.warns(UserWarning, match="does not support it"):       # as in Keras: what comes out has no mask
         y = model(x, mask=mask)
     assert_close(y, model(x[:, :3]), "path")
+
+
+def test_masks_stay_where_inputs_are_cast():
+    model = Sequential([Input((None, 2)), L.LSTM(3)])
+    with Record() as record:
+        with pytest.warns(UserWarning, match="does not support it"):
+            y = model(record.leaf(X, np.arange(5) < [[2], [3], [5]]))          # from float64 to float32
+    assert_close(y.numpy()[:2], np.concatenate([model(X[:1, :2]), model(X[1:2, :3])]), "path")
+
+
+def test_a_chain_whose_input_is_nested():
+    model, mask = Sequential([L.Add(), L.Dense(3), L.LSTM(2)]), np.arange(5) < [[2], [3], [5]]
+    add, dense, lstm = model.layers
+    masks = [mask, mask[::-1]]
+    with pytest.warns(UserWarning, match="does not support it"):
+        y = model([X, X], mask=masks)
+    whole = add.compute_mask([X, X], masks)
+    assert_same(y, lstm(dense(add([X, X])), mask=whole))
+    assert not np.array_equal(whole, mask) and not np.array_equal(y, lstm(dense(add([X, X])), mask=mask))
+
+
+def test_masks_of_inputs_by_name():
+    a, b = Input((None, 2), name="a"), Input((None, 2), name="b")
+    first, second = L.LSTM(3), L.LSTM(3)
+    model, masks = Model([a, b], [first(a), second(b)]), [np.arange(5) < n for n in ([[2]] * 3, [[4]] * 3)]
+    with Record() as record, pytest.warns(UserWarning, match="does not support it"):
+        y = model({"b": record.leaf(X, masks[1]), "a": record.leaf(X, masks[0])})
+    assert_close(numbers(y), [first(X[:, :2]), second(X[:, :4])], "path")
+
+
+def test_calls_of_one_layer_are_read_in_their_order():
+    """The second call of `a` can be made before the first, whose input is made by a layer further down."""
+    x, a, b = Input((2,)), L.Dense(2, name="a"), L.Dense(2, name="b")
+    late = a(b(x))
+    model = Model(x, [L.Dense(3)(a(x)), late])
+    assert [layer.name for layer in model.layers][1:3] == ["a", "b"]
+    other = clone_model(model)
+    other.set_weights(model.get_weights())
+    assert_same(other(X[:, 0]), model(X[:, 0]))
 
 
 def test_training_reaches_all_inside():
@@ -300,6 +283,14 @@ def test_configurations(name):
     assert [a.name for a in other.layers] == [a.name for a in model.layers]
     other.set_weights(model.get_weights())
     assert_same(other(x), model(x))
+
+
+def test_a_copy_of_a_layer_takes_no_model_along():
+    model = made("chain")
+    layer = copy.deepcopy(model.layers[-1])
+    assert_same(layer.get_weights(), model.layers[-1].get_weights())
+    with pytest.raises(Error, match="was not called with symbols"):
+        layer.output
 
 
 def test_a_model_in_time_distributed():

@@ -67,6 +67,16 @@ def nested_models(k):
     return k.Model(j, [inner(j), inner(j * 2.0), k.Sequential([L.Dense(3), L.Dense(2)])(j)])
 
 
+def shared_layer(k):
+    """One layer for two lengths, called first where it is needed last."""
+    L = k.layers
+    x, z = k.Input((5, 3), name="x"), k.Input((7, 3), name="z")
+    shared = L.Dense(3, activation="tanh", name="shared")
+    late = shared(L.Dense(3, name="before")(x))
+    twice = shared(late)
+    return k.Model([x, z], [L.Dense(2)(shared(z)), late, twice])
+
+
 def first_states(k):
     """An encoder whose states start the decoder."""
     L = k.layers
@@ -145,6 +155,7 @@ CASES = {                                         # name: (model, inputs)
     "several inputs": (several_inputs, [floats(3, 5, 3), IDS]),
     "dict inputs": (dict_inputs, {"a": floats(3, 4), "b": floats(3, 4)}),
     "nested models": (nested_models, floats(3, 3)), "first states": (first_states, [floats(3, 5, 3), floats(3, 4, 2)]),
+    "shared layer": (shared_layer, [floats(3, 5, 3), floats(3, 7, 3)]),
     "attention": (attention, floats(3, 6, 3)), "middle": (middle, floats(3, 4)), "pieces": (pieces, floats(3, 5, 3)),
     "subclass": (subclass, floats(2, 4, 5)), "loop": (loop, floats(3, 5, 3)),
 }
