@@ -51,9 +51,9 @@ trap 'tell stopped; kill $(jobs -p) 2>/dev/null; summarize; exit 1' TERM INT
 
 if [ -n "$TOYS" ]; then
   part environment 15 $PY $FIRST environment
-  part smoke 60 $PY $FIRST smoke --toys --seconds 55
-  part bench 30 $PY $FIRST bench --toys --seconds 25
-  part variants 30 $PY $FIRST variants --toys --seconds 25
+  part smoke 150 $PY $FIRST smoke --toys --seconds 145
+  part bench 75 $PY $FIRST bench --toys --seconds 70
+  part variants 75 $PY $FIRST variants --toys --seconds 70
   summarize
   exit 0
 fi
