@@ -15,7 +15,7 @@ SCRIPT = ROOT / "tests" / "bench" / "first_gpu.sh"
 
 
 def script(out, **env):
-    return subprocess.run(["bash", str(SCRIPT)], capture_output=True, text=True, timeout=120,
+    return subprocess.run(["bash", str(SCRIPT)], capture_output=True, text=True, timeout=330,
                           env=os.environ | {"OUT": str(out), "PY": sys.executable, **env})
 
 
