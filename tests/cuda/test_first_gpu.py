@@ -38,7 +38,7 @@ def test_parts_that_all_fail_do_not_end_it(tmp_path):
 
 CHILD = """
 import os, sys, time
-from bench.first import cases
+from tests.bench.first import cases
 def run(name):
     if name == "hangs": time.sleep(60)
     if name == "dies": os.kill(os.getpid(), 9)
@@ -52,7 +52,7 @@ cases.run_from("trial", every, int(sys.argv[2]), lambda name, _: run(name), lost
 
 def test_a_case_that_raises_hangs_or_dies_is_named_and_the_next_one_runs(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("OUT", str(tmp_path))
-    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'tests'}{os.pathsep}{ROOT}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
     names = "first raises second hangs third dies fourth loses last".split()
     cases.run_all("trial", names, [sys.executable, "-u", "-c", CHILD, " ".join(names)], 60, 2)
     said = {row["case"]: row["failed"] for row in results.read()["trial"]}
