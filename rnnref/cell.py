@@ -11,7 +11,7 @@ import numpy
 from .arrays import Array, cast, namespace, upcast
 from .cache import memoize_check
 from .elementwise import clip, dclip
-from .errors import NotSupported, ShapeError
+from .errors import NotSupported, ShapeError, check_limit
 from .maps.dense import Dense, Map
 from .options import keyword_options
 from .shapes import ArraySpec, Size, check_floating, check_names, check_state, expect, infer_sizes, resolve_shape
@@ -287,6 +287,9 @@ class ProjectedCell(TwoStage):
     map: Any = Dense("P")
     clip: Optional[float] = None                  # limits the projected h; no gradient where it was clipped
 
+    def __post_init__(self) -> None:
+        check_limit(name_of(self.cell), "projection_clip", self.clip)
+
     @property
     def inputs(self) -> Any:
         return self.cell.inputs
@@ -307,13 +310,15 @@ class ProjectedCell(TwoStage):
     def step(self, p: Tree, ax: Tree, s: State) -> tuple[Array, State, Any]:
         full, new, k = self.cell.step(p, ax, s)
         y, km = self.map.forward(p, full)
-        y = cast(clip(y, self.clip), y) if self.clip else y                  # NumPy gives float32 for bfloat16
-        return y, type(s)(y, *new[1:]), (k, km, y if self.clip else None)
+        if self.clip is None:
+            return y, type(s)(y, *new[1:]), (k, km, None)
+        y = cast(clip(y, self.clip), y)           # NumPy gives float32 for bfloat16
+        return y, type(s)(y, *new[1:]), (k, km, y)
 
     def step_backward(self, p: Tree, kept: Any, dy: Array, dnew: State) -> tuple[Tree, State, Any]:
         k, km, clipped = kept
         dh = dy + dnew[0]
-        dh = dclip(clipped, self.clip, dh) if self.clip else dh
+        dh = dh if self.clip is None else dclip(clipped, self.clip, dh)
         dfull = self.map.backward_x(p, km, dh)
         inner = type(dnew)(namespace(dh).zeros_like(dfull), *dnew[1:])
         dax, ds, deferred = self.cell.step_backward(p, k, dfull, inner)

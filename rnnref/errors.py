@@ -35,6 +35,14 @@ class NotSupported(Error, NotImplementedError):
     """An option that is not implemented, by name and with the reason."""
 
 
+class InvalidValue(NotSupported, ValueError):
+    """A value outside of what an argument may have."""
+
+
+class InvalidType(NotSupported, TypeError):
+    """An argument of another kind than the one that is needed."""
+
+
 class MissingExtra(Error, ImportError):
     """A package that is not installed; the error gives the pip command that installs it."""
 
@@ -58,3 +66,16 @@ def check_option(who: str, option: str, value: Any, allowed: Iterable) -> Any:
     if not any(value is a or value == a for a in allowed):
         raise NotSupported(who, f"{option}={value!r}", known=", ".join(repr(a) for a in allowed))
     return value
+
+
+def check_limit(who: str, option: str, limit: Any) -> Any:
+    """`limit` if it is None or a number that is not negative: values are clipped to [-limit, limit]."""
+    if limit is None:
+        return limit
+    try:
+        negative = not limit >= 0
+    except TypeError:
+        raise InvalidType(who, f"{option}={limit!r}, expected a number or None") from None
+    if negative:
+        raise InvalidValue(who, f"{option}={limit}, expected 0 or more, or None", hint="None: no limit")
+    return limit

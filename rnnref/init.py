@@ -7,6 +7,7 @@ import numpy
 from .arrays import Array
 from .cell import SizedCell
 from .errors import NotSupported
+from .maps.dense import Reservoir
 from .tree import Tree, map_structure
 
 
@@ -109,15 +110,24 @@ def _draw_period(rng: Any, shape: tuple) -> Array:
     return numpy.exp(rng.uniform(0, numpy.log(1000), shape))
 
 
-_SPECIAL_PARAMETERS = {                           # parameters of PhasedCell: no scheme of a framework covers them
+_SPECIAL_PARAMETERS = {                           # parameters of PhasedCell
     "period": _draw_period, "phase": lambda rng, shape: rng.uniform(0, 1000, shape),
     "ratio_on": lambda rng, shape: numpy.full(shape, 0.1),
 }
 
 
+def _find_own_draw(cell: Any, name: str) -> Any:
+    """The function (rng, shape) -> array of a parameter that no scheme of a framework covers, or None."""
+    recurrent = getattr(cell, "recurrent", None)
+    if isinstance(recurrent, Reservoir) and name == recurrent.W:
+        return recurrent.draw
+    return _SPECIAL_PARAMETERS.get(name)
+
+
 def _draw_keras(cell: Any, rng: Any, name: str, axes: str, shape: tuple) -> Array:
-    if name in _SPECIAL_PARAMETERS:
-        return _SPECIAL_PARAMETERS[name](rng, shape)
+    own = _find_own_draw(cell, name)
+    if own is not None:
+        return own(rng, shape)
     if axes == "G" and name == "R":               # a unit sees no past but its own
         return rng.uniform(-1, 1, shape)
     if axes == "H G":
@@ -140,8 +150,9 @@ def _make_forget_bias(cell: Any, rng: Any, shape: tuple) -> Array:
 
 
 def _draw_torch(cell: Any, rng: Any, name: str, axes: str, shape: tuple) -> Array:
-    if name in _SPECIAL_PARAMETERS:
-        return _SPECIAL_PARAMETERS[name](rng, shape)
+    own = _find_own_draw(cell, name)
+    if own is not None:
+        return own(rng, shape)
     units = shape[-1] // (len(cell.gates) if axes.endswith("G") else 1)
     return rng.uniform(-1, 1, shape) / sqrt(max(1, units))
 

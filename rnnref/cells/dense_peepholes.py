@@ -42,7 +42,7 @@ class DensePeepholes(TwoStage):
     rule: Any = LSTMRule()                        # for its activations, forget bias and state
 
     def __post_init__(self) -> None:
-        if self.rule.axes() or self.rule.coupled or self.rule.cell_clip:
+        if self.rule.axes() or self.rule.coupled or self.rule.cell_clip is not None:
             raise NotSupported("DensePeepholes", "a rule with peepholes, coupled gates, a clip or a norm of its own",
                                known="forget_bias, gate, candidate, output")
 

@@ -7,7 +7,7 @@ from typing import Any, Optional
 from ..cell import GatedCell, ProjectedCell, TwoStage
 from ..errors import check_option
 from ..maps.composed import Chain, ConcatInput
-from ..maps.dense import Dense, Zero, input_map, recurrent_map
+from ..maps.dense import Dense, Reservoir, Zero, input_map, recurrent_map
 from ..maps.normed import LayerNorm
 from ..options import keyword_options
 from ..rules import gated
@@ -220,18 +220,22 @@ def LayerNormGRU(*, epsilon: float = 1e-5, joint: bool = False, bias: bool = Tru
 
 
 @keyword_options()
-def ESN(*, leak: float = 1.0, activation: Any = "tanh", bias: bool = True) -> TwoStage:
+def ESN(*, leak: float = 1.0, activation: Any = "tanh", bias: bool = True, connectivity: float = 0.1,
+        spectral_radius: float = 0.9) -> TwoStage:
     """The echo state network, whose own weights are not trained, only a layer that reads its states.
 
         h' = (1 - leak) h + leak activation(x W + h R + b)
 
     Shapes        x [B, I], state (h [B, U]), W [I, U], R [U, U], b [U]
-    Options       leak=1.0, activation="tanh", bias=True
+    Options       leak=1.0, activation="tanh", bias=True; of R as init.parameters draws it: connectivity=0.1, the part
+                  of the units that each unit sees, at least one, and spectral_radius=0.9, the largest absolute
+                  eigenvalue
     Paper         Jaeger, "The echo state approach" (2001); leaky units: Jaeger et al. (2007), eq. 2
-    Same as       SimpleRNN, with leak=1
+    Same as       SimpleRNN, with leak=1; TF Addons ESNCell (leaky is `leak`)
     Differs from  the papers, which leave W, R and b as they are drawn: their gradients are computed here as for any
-                  cell, and are not to be applied.  R should be sparse, with a spectral radius below 1
-    Errors        NotSupported: a leak outside (0, 1], or an activation that is not known
+                  cell, and are not to be applied
+    Errors        NotSupported: a leak or a connectivity outside (0, 1], a negative spectral radius, or an activation
+                  that is not known
 
     >>> import numpy as np
     >>> cell, p = ESN(leak=0.25), {"W": np.zeros((1, 1)), "R": np.zeros((1, 1)), "b": np.zeros(1)}
@@ -239,7 +243,8 @@ def ESN(*, leak: float = 1.0, activation: Any = "tanh", bias: bool = True) -> Tw
     >>> float(y[0, 0])
     0.75
     """
-    return GatedCell(input_map(bias), Dense("R"), LeakyRule(leak, activation))
+    R = Reservoir("R", connectivity=connectivity, spectral_radius=spectral_radius)
+    return GatedCell(input_map(bias), R, LeakyRule(leak, activation))
 
 
 GATED_UNITS = UGRNN, CFN, SRU, IntersectionRNN, NAS, MinimalRNN, MGU, LayerNormGRU, ESN

@@ -7,7 +7,7 @@ import numpy
 from ..arrays import Array, as_matrix, cast, namespace, split
 from ..cell import Cell
 from ..elementwise import clip, dclip, dsigmoid, dtanh, sigmoid, tanh
-from ..errors import NotSupported, check_option
+from ..errors import NotSupported, check_limit, check_option
 from ..maps.dense import Dense
 from ..options import keyword_options
 from ..rules.lstm import State
@@ -78,6 +78,7 @@ class GridLSTM(Cell):
         object.__setattr__(self, "windows", tuple(self.windows))
         object.__setattr__(self, "starts", tuple(self.starts or (0,) * len(self.windows)))
         check_option(self.name, "reads", self.reads, ("own", "first"))
+        check_limit(self.name, "cell_clip", self.cell_clip)
         if len(self.starts) != len(self.windows) or min(self.feature, self.skip, *self.windows) < 1:
             raise NotSupported(self.name, f"feature={self.feature}, skip={self.skip}, windows={self.windows}, "
                                           f"starts={self.starts}", fix="a positive number of windows for each start")
@@ -149,7 +150,7 @@ class GridLSTM(Cell):
             f = 1 - i if self.coupled else sigmoid(a["f"] + self.forget_bias + self._peephole(p, "f", w, k, cf, ct))
             g = tanh(a["g"])
             c = f * c + i * g
-            gates.append((i, f, g, a["o"], clip(c, self.cell_clip) if self.cell_clip else c))
+            gates.append((i, f, g, a["o"], c if self.cell_clip is None else clip(c, self.cell_clip)))
         (*_, ct), (*_, cf) = gates
         for w, (i, f, g, ao, c) in zip(self.ways, gates):
             o, tc = sigmoid(ao + self._peephole(p, "o", w, k, cf, ct)), tanh(c)
@@ -189,7 +190,7 @@ class GridLSTM(Cell):
         dx = dr = 0
         for n, (w, way, (dh, _)) in enumerate(zip(self.ways, ways, d)):
             dc = dnew[n] + dtanh(way.tc, dh * way.o)
-            dc = dclip(way.c, self.cell_clip, dc) if self.cell_clip else dc
+            dc = dc if self.cell_clip is None else dclip(way.c, self.cell_clip, dc)
             di, df = dc * way.g, dc * (ct, cf)[n]
             da = {"g": dtanh(way.g, dc * way.i), "o": do[n], "i": dsigmoid(way.i, di - df if self.coupled else di)}
             da |= {} if self.coupled else {"f": dsigmoid(way.f, df)}

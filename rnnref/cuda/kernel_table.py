@@ -51,7 +51,8 @@ def _lstm_cpp(rule: Any, A: str) -> str:
 
 def _lstm_options(rule: Any, pointers: dict[str, int]) -> tuple:
     peepholes = (pointers.get(name, 0) for name in ("Wpi", "Wpf", "Wpo"))
-    return rule.forget_bias, rule.cell_clip or 0, rule.cell_clip_gradient == "through", *peepholes
+    limit = -1 if rule.cell_clip is None else rule.cell_clip
+    return rule.forget_bias, limit, rule.cell_clip_gradient == "through", *peepholes
 
 
 KERNEL_TABLE: dict[type, KernelRow] = {
@@ -62,7 +63,7 @@ KERNEL_TABLE: dict[type, KernelRow] = {
         reads_h=True),
     limited.LimitedRule: KernelRow(
         "limited.cuh", lambda rule, A: f"Limited<{A}>", "h", _limited_kept, {}, fields=(("limit", "A"),),
-        options=lambda rule, pointers: (rule.clip or 0,)),
+        options=lambda rule, pointers: (-1 if rule.clip is None else rule.clip,)),
     lstm.LSTMRule: KernelRow(
         "lstm.cuh", _lstm_cpp, "i f g o tc", _lstm_kept, {"gate": "sigmoid", "candidate": "tanh", "output": "tanh"},
         has_c=True, fields=(("forget_bias", "A"), ("cell_clip", "A"), ("through", "i4"),

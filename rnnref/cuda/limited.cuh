@@ -6,7 +6,7 @@ namespace rnnref {
 
 // h' = clip(ax + ah)
 template <class A> struct Limited {
-  A limit;                                        // 0: none
+  A limit;                                        // below 0: none
 
   static constexpr int gates = 1, stored = 1, weights = 0;
   static constexpr bool sums = true, sees_h = false, has_c = false;
@@ -14,7 +14,7 @@ template <class A> struct Limited {
 
   RNNREF State<A> forward(int, const A* ax, const A* ah, State<A>, Kept& k) const {
     A h = ax[0] + ah[0];
-    if (limit > 0) h = clip(h, limit);
+    if (limit >= 0) h = clip(h, limit);
     k = {h};
     return {h, 0};
   }
@@ -23,7 +23,7 @@ template <class A> struct Limited {
 
   RNNREF State<A> backward(int, const Kept& k, A dy, State<A> d, A* dax, A*, A*) const {
     const A dh = dy + d.h;
-    dax[0] = limit > 0 ? dclip(k.h, limit, dh) : dh;
+    dax[0] = limit >= 0 ? dclip(k.h, limit, dh) : dh;
     return {0, 0};
   }
 };

@@ -8,7 +8,7 @@ enum Coupled { NONE, INPUT, FORGET };             // coupled=None; "input": i = 
 
 // i, f, o = sigmoid(a_i, a_f + forget_bias, a_o);  g = tanh(a_g);  c' = f c + i g;  h' = o tanh(c')
 template <class A, Coupled coupled> struct LSTM {
-  A forget_bias, cell_clip;                       // cell_clip: 0: none
+  A forget_bias, cell_clip;                       // cell_clip: below 0: none
   int through;                                    // cell_clip_gradient == "through"
   const A *Wpi, *Wpf, *Wpo;                       // [n], or null without peepholes
 
@@ -25,7 +25,7 @@ template <class A, Coupled coupled> struct LSTM {
     if (coupled == FORGET) f = 1 - i;
     const A g = tanh(ax[G] + ah[G]);
     A c = f * s.c + i * g;
-    if (cell_clip > 0) c = clip(c, cell_clip);
+    if (cell_clip >= 0) c = clip(c, cell_clip);
     const A o = sigmoid(ax[O] + ah[O] + peep(Wpo, u, c));
     const A tc = tanh(c);
     k = {i, f, g, o, tc, s.c, c};
@@ -41,7 +41,7 @@ template <class A, Coupled coupled> struct LSTM {
     const A dh = dy + d.h;                        // h has two uses: output and state
     dax[O] = dsigmoid(k.o, dh * k.tc);
     A dc = d.c + dtanh(k.tc, dh * k.o) + peep(Wpo, u, dax[O]);
-    if (cell_clip > 0 && !through) dc = dclip(k.c, cell_clip, dc);
+    if (cell_clip >= 0 && !through) dc = dclip(k.c, cell_clip, dc);
     A di = dc * k.g, df = dc * k.c0;              // of the gates' values ...
     if (coupled == INPUT) df = df - di;
     if (coupled == FORGET) di = di - df;

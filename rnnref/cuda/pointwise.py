@@ -131,7 +131,7 @@ def require_kernel(rule: Any) -> KernelRow:
 
 def reads_new_c(rule: Any) -> bool:
     """True if the backward kernel reads the new c, as for a peephole of o and for a clip."""
-    return getattr(rule, "peepholes", False) or bool(getattr(rule, "cell_clip", None))
+    return getattr(rule, "peepholes", False) or getattr(rule, "cell_clip", None) is not None
 
 
 def _split_shape(who: str, rule: Any, ax: Array) -> tuple[tuple, int]:

@@ -49,12 +49,12 @@ class Tape(tapes.Tape):
     @property
     def has_shared_outputs(self) -> bool:
         """True if the product with P can write the states, which are then the outputs."""
-        return self.live is None and self.sent is None and not self.own.cell.clip
+        return self.live is None and self.sent is None and self.own.cell.clip is None
 
     def step_kept(self, t: int) -> Any:
         """The intermediates of step t, of the inner cell, the projection and the clip."""
         h = self.states(t)[1][0]
-        return super().step_kept(t), cast(self.own.full[t], h), h if self.own.cell.clip else None
+        return super().step_kept(t), cast(self.own.full[t], h), None if self.own.cell.clip is None else h
 
 
 def allocate_tape(cell: Any, p: dict, kx: Any, s: Any, live: Optional[Array], order: range, keep: Any, ax: Array
@@ -65,7 +65,7 @@ def allocate_tape(cell: Any, p: dict, kx: Any, s: Any, live: Optional[Array], or
     full = xp.empty((T, *lead, ax.shape[-1] // len(cell.rule.gates)), tape.matmul_states.dtype)
     kept = None
     if keep:                                      # without a clip one for all steps, which is never read
-        kept = xp.empty((T if cell.clip else 1, *lead, 1, tape.hs.shape[-1]), tape.kept_buffer.dtype)
+        kept = xp.empty((1 if cell.clip is None else T, *lead, 1, tape.hs.shape[-1]), tape.kept_buffer.dtype)
     return tape._replace(own=_StepArrays(cell, full, kept))
 
 

@@ -116,7 +116,7 @@ def _write_lstm(cell: Any, options: dict[str, Any], own: Collection[str]) -> lis
 
 
 def _write_clip(clip: Optional[float]) -> str:
-    return f", limited to +-{clip:g}" if clip else ""
+    return f", limited to +-{clip:g}" if clip is not None else ""
 
 
 def _write_lstm_gate(options: dict[str, Any], gate: str, own: Collection[str]) -> str:

@@ -5,8 +5,10 @@ The results and `kept` have the leading axes of x, so one call serves a step or 
 from dataclasses import dataclass
 from typing import Any, Optional
 
+import numpy
+
 from ..arrays import Array, as_matrix, cast
-from ..errors import ShapeError
+from ..errors import InvalidValue, ShapeError
 from ..tree import Tree
 
 
@@ -68,6 +70,34 @@ class Dense(Map):
 
     def backward_p(self, p: Tree, x: Array, da: Array) -> Tree:
         return {self.W: as_matrix(x).T @ as_matrix(da)} | ({self.b: as_matrix(da).sum(0)} if self.b else {})
+
+
+@dataclass(frozen=True)
+class Reservoir(Dense):
+    """A dense layer from the units to the units, drawn sparse and with a given spectral radius (Jaeger 2001).
+
+    connectivity      which part of the units each unit sees; at least one
+    spectral_radius   the largest absolute eigenvalue of W as it is drawn
+    """
+    connectivity: float = 0.1
+    spectral_radius: float = 0.9
+    own_products = "x W"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.connectivity <= 1:
+            raise InvalidValue("ESN", f"connectivity={self.connectivity}, expected a number above 0 and up to 1")
+        if not 0 <= self.spectral_radius < float("inf"):
+            raise InvalidValue("ESN", f"spectral_radius={self.spectral_radius}, expected 0 or more",
+                               hint="below 1 the network forgets its first state")
+
+    def draw(self, rng: Any, shape: tuple) -> Array:
+        """W for this number of units: normal where a unit sees another, 0 elsewhere, and scaled."""
+        units = shape[0]
+        n = max(1, round(self.connectivity * units))                          # every unit sees one: there is a cycle
+        W = numpy.zeros(shape)
+        for k in range(units):
+            W[rng.choice(units, n, replace=False), k] = rng.normal(size=n)
+        return W * (self.spectral_radius / abs(numpy.linalg.eigvals(W)).max())
 
 
 def input_map(bias: bool = True) -> Dense:

@@ -15,17 +15,17 @@ class Kept(NamedTuple):
 
 @dataclass(frozen=True)
 class LimitedRule(Rule):
-    """h' = ax + ah, clipped to [-clip, clip] if `clip` is given; clipped entries have no gradient."""
+    """h' = ax + ah, clipped to [-clip, clip] unless `clip` is None; clipped entries have no gradient."""
     clip: Optional[float] = None
     gates = "h"
     State = State
 
     def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
         # ax, ah: [B, H]
-        h = clip(ax + ah, self.clip) if self.clip else ax + ah
+        h = ax + ah if self.clip is None else clip(ax + ah, self.clip)
         return h, State(h), Kept(h)
 
     def backward(self, p: Tree, k: Any, dy: Array, d: Tree) -> tuple[Array, Array, Tree, Tree]:
         dh = dy + d.h
-        da = dclip(k.h, self.clip, dh) if self.clip else dh
+        da = dh if self.clip is None else dclip(k.h, self.clip, dh)
         return da, da, State(None), {}

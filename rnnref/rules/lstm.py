@@ -4,7 +4,7 @@ from typing import Any, NamedTuple, Optional
 
 from ..arrays import Array, namespace, split
 from ..elementwise import clip, dclip
-from ..errors import NotSupported, check_option
+from ..errors import NotSupported, check_limit, check_option
 from ..tree import Tree
 from .rule import Rule
 
@@ -49,8 +49,7 @@ class LSTMRule(Rule):
         check_option("LSTM", "cell_clip_gradient", self.cell_clip_gradient, ("zero", "through"))
         if self.coupled == "forget" and self.forget_bias:
             raise NotSupported("LSTM", f"forget_bias={self.forget_bias} with coupled='forget'", hint="f is 1 - i")
-        if self.cell_clip is not None and not self.cell_clip > 0:
-            raise NotSupported("LSTM", f"cell_clip={self.cell_clip}, expected a positive number or None")
+        check_limit("LSTM", "cell_clip", self.cell_clip)
 
     @property
     def gates(self) -> str:
@@ -67,7 +66,7 @@ class LSTMRule(Rule):
         i, f = 1 - f if i is None else i, 1 - i if f is None else f
         g, kg = self.candidate.forward(a["g"])
         c, kn = self._transform_cell(p, f * s.c + i * g)
-        if self.cell_clip:
+        if self.cell_clip is not None:
             c = clip(c, self.cell_clip)
         o, ko = self._apply_gate(p, a, "o", c)
         tc, kc = self.output.forward(c)
@@ -81,7 +80,7 @@ class LSTMRule(Rule):
         dc = d.c + self.output.backward(k.tc, k.pre.c, dh * k.o)
         if self.peepholes:
             dc = dc + p["Wpo"] * do
-        if self.cell_clip and self.cell_clip_gradient == "zero":
+        if self.cell_clip is not None and self.cell_clip_gradient == "zero":
             dc = dclip(k.c, self.cell_clip, dc)
         dc, dn = self._transform_cell_backward(p, k.norm, dc)
         di, df = dc * k.g, dc * k.c0              # of i and f

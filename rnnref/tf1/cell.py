@@ -3,6 +3,7 @@
 Each class is declared by a function of TF's arguments that returns a `CellSpec`; nothing is computed here.
 """
 import inspect
+from collections import Counter
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Callable, Iterable, NamedTuple, Optional
@@ -11,7 +12,7 @@ import numpy
 
 from ..arrays import Array, namespace
 from ..cell import vjp
-from ..errors import NotSupported, ShapeError
+from ..errors import InvalidValue, NotSupported, ShapeError
 from ..symbols import is_symbolic
 from ..tree import Tree, add, first_leaf, to, zeros_like
 from ..values import CURRENT
@@ -42,6 +43,10 @@ class CellSpec:
         return xp.broadcast_to(xp.zeros((), dtype), (*lead, width))
 
     def __post_init__(self) -> None:
+        twice = sorted(name for name, n in Counter(name for r in self.rows for name in r.names).items() if n > 1)
+        if twice:
+            raise InvalidValue("RNNCell", f"two variables are called {' '.join(twice)}",
+                               hint="cells inside each other whose variables have no scope; TF refuses them too")
         for child in self.children:
             if child.spec_for_width is not None:
                 raise NotSupported(child.name, "inside another cell",

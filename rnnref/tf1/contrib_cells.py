@@ -8,7 +8,8 @@ from ..arrays import Array, namespace
 from ..errors import NotSupported
 from ..tree import PerStep, Tree, first_leaf
 from .cell import CellSpec, RNNCell, cell_class
-from .core_cells import LSTM_ROWS, choose_state_form, make_rows, peephole_rows, refuse_reuse
+from .core_cells import (LSTM_ROWS, choose_state_form, make_rows, peephole_rows, projection_options,
+                         refuse_reuse)
 from .states import CH
 from .variables import layout_rows
 
@@ -22,11 +23,6 @@ def _make_norm_rows(gates: str, gain: float, shift: float) -> dict[str, Any]:
         table |= {f"{_NORM_NAMES[g]}/gamma": (f"gain[{g}]", float(gain)),
                   f"{_NORM_NAMES[g]}/beta": (f"shift[{g}]", float(shift))}
     return table | {"state/gamma": ("gain_c", float(gain)), "state/beta": ("shift_c", float(shift))}
-
-
-def _projection_options(num_proj: Optional[int], proj_clip: Optional[float] = None) -> dict[str, Any]:
-    """Options of the cell; proj_clip has no effect without a projection."""
-    return {"projection": num_proj, "projection_clip": proj_clip} if num_proj else {}
 
 
 class _RecurrentDropoutBase(RNNCell):
@@ -75,8 +71,8 @@ def LayerNormLSTMCell(num_units: int, use_peepholes: bool = False, cell_clip: Op
     """
     refuse_reuse("LayerNormLSTMCell", reuse)
     act, draw = activation or "tanh", initializer or "glorot_uniform"
-    options = _projection_options(num_proj, proj_clip) | {"forget_bias": forget_bias, "candidate": act, "output": act,
-                                                          "peepholes": use_peepholes, "cell_clip": cell_clip or None}
+    options = projection_options(num_proj, proj_clip) | {"forget_bias": forget_bias, "candidate": act, "output": act,
+                                                         "peepholes": use_peepholes, "cell_clip": cell_clip}
     core = cells.LayerNormLSTM(epsilon=1e-12, **options) if layer_norm else cells.LSTM(**options)
     table: dict = {"kernel": (LSTM_ROWS["kernel"], draw), "bias": "~W" if layer_norm else LSTM_ROWS["bias"]}
     table |= _make_norm_rows("igfo", norm_gain, norm_shift) if layer_norm else {}
@@ -93,8 +89,8 @@ def WeightNormLSTMCell(num_units: int, norm: bool = True, use_peepholes: bool = 
     """LSTMCell with weight normalisation: each column of the kernel has a norm of its own, separately for x and h."""
     refuse_reuse("WeightNormLSTMCell", reuse)
     act, draw = activation or "tanh", initializer or "glorot_uniform"
-    options = _projection_options(num_proj, proj_clip) | {"forget_bias": forget_bias, "candidate": act, "output": act,
-                                                          "peepholes": use_peepholes, "cell_clip": cell_clip or None}
+    options = projection_options(num_proj, proj_clip) | {"forget_bias": forget_bias, "candidate": act, "output": act,
+                                                         "peepholes": use_peepholes, "cell_clip": cell_clip}
     if norm:
         core = cells.WeightNormLSTM(floor=1e-12, **options)
         table: dict = {"kernel": ("V[igfo]; Vr[igfo]", draw), "norm_0": ("gain[igfo]", draw),
@@ -118,7 +114,7 @@ def CoupledInputForgetGateLSTMCell(num_units: int, use_peepholes: bool = False, 
     """The LSTM with i = 1 - f.  `initializer` has no effect, as in TF."""
     refuse_reuse("CoupledInputForgetGateLSTMCell", reuse)
     scope = "coupled_input_forget_gate_lstm_cell"
-    options = _projection_options(num_proj, proj_clip) | {
+    options = projection_options(num_proj, proj_clip) | {
         "coupled": "input", "forget_bias": forget_bias, "output": activation, "candidate": activation,
         "peepholes": use_peepholes}
     core = cells.LayerNormLSTM(epsilon=1e-12, **options) if layer_norm else cells.LSTM(**options)
@@ -179,7 +175,7 @@ def GLSTMCell(num_units: int, initializer: Any = None, num_proj: Optional[int] =
     table: dict = {f"group{k}/kernel": (f"W[igfo]{a}; R[igfo]{a}", draw) for k, a in enumerate(at)}
     table |= {f"bias_{'j' if g == 'g' else g}": f"b[{g}]" for g in "igfo"}
     table |= {"projection/kernel": ("P", draw)} if num_proj else {}
-    core = cells.GLSTM(groups=n, **_projection_options(num_proj), forget_bias=forget_bias, output=activation)
+    core = cells.GLSTM(groups=n, **projection_options(num_proj), forget_bias=forget_bias, output=activation)
     return CellSpec(core, num_units, make_rows("glstm_cell", "ifgo", table), CH, notes={"inputs of": n})
 
 

@@ -2,7 +2,7 @@
 from typing import Any, Optional
 
 from ..cells.catalog import GRU, LSTM, SimpleRNN
-from ..errors import NotSupported
+from ..errors import NotSupported, check_limit
 from .cell import CellSpec, cell_class
 from .states import CH, Flat
 from .variables import Variable, layout_rows, parse_row
@@ -25,6 +25,12 @@ def peephole_rows(used: bool, framework: str = "tf1") -> dict[str, str]:
     """The table of the peepholes in a layout of the LSTM; {} if they are not used."""
     lines = layout_rows("lstm", framework) if used else {}
     return {name: line for name, line in lines.items() if line.startswith("Wp")}
+
+
+def projection_options(num_proj: Optional[int], proj_clip: Optional[float] = None) -> dict[str, Any]:
+    """Options of the cell; proj_clip has no effect without a projection."""
+    check_limit("RNNCell", "proj_clip", proj_clip)
+    return {"projection": num_proj, "projection_clip": proj_clip} if num_proj else {}
 
 
 def add_initializers(table: dict[str, str], initializers: dict[str, Any]) -> dict[str, Any]:
@@ -87,8 +93,8 @@ def LSTMCell(num_units: int, use_peepholes: bool = False, cell_clip: Optional[fl
     """The LSTM with peepholes, clipping of c, a projection of h and clipping of that."""
     refuse_reuse("LSTMCell", reuse)
     act, scope = activation or "tanh", name or "lstm_cell"
-    core = LSTM(projection=num_proj, projection_clip=proj_clip if num_proj else None, forget_bias=forget_bias,
-                peepholes=use_peepholes, cell_clip=cell_clip or None, candidate=act, output=act)
+    core = LSTM(**projection_options(num_proj, proj_clip), forget_bias=forget_bias, peepholes=use_peepholes,
+                cell_clip=cell_clip, candidate=act, output=act)
     rows = _shard_rows(scope, "kernel", LSTM_ROWS["kernel"], num_unit_shards, initializer)
     rows += make_rows(scope, "ifgo", {"bias": LSTM_ROWS["bias"]} | {
         n: (text, initializer or "glorot_uniform") for n, text in peephole_rows(use_peepholes).items()})

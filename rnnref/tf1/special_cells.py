@@ -93,7 +93,7 @@ def _make_time_freq_lstm(num_units: int, use_peepholes: bool, cell_clip: Optiona
     if width is not None and width < feature_size:
         raise ShapeError("TimeFreqLSTMCell", f"x has {width} inputs, fewer than feature_size={feature_size}")
     n = 1 if width is None else int((width - feature_size) / frequency_skip) + 1
-    rule = LSTMRule(forget_bias=forget_bias, peepholes=use_peepholes, cell_clip=cell_clip or None)
+    rule = LSTMRule(forget_bias=forget_bias, peepholes=use_peepholes, cell_clip=cell_clip)
     rows = make_rows("time_freq_lstm_cell", "ifgo", {"W_{k}": "W[igfo]; R[igfo]; Rf[igfo]"}, shards=num_unit_shards)
     peepholes = {f"W_{g.upper()}_diag": f"Wp{g}" for g in "fio"} if use_peepholes else {}
     rows += make_rows("time_freq_lstm_cell", "ifgo", {"B": "b[igfo]"} | peepholes)
@@ -116,7 +116,7 @@ def _make_grid_lstm(num_units: int, use_peepholes: bool, share_time_frequency_we
     core = cells.GridLSTM(feature=feature_size, skip=frequency_skip, windows=tuple(num_frequency_blocks),
                           starts=tuple(start_freqindex_list or ()), shared=share_time_frequency_weights,
                           coupled=couple_input_forget_gates, peepholes=use_peepholes, forget_bias=forget_bias,
-                          cell_clip=cell_clip or None, **options)
+                          cell_clip=cell_clip, **options)
     ways, rows = ("f",) if share_time_frequency_weights else ("f", "t"), []
     for b in range(len(num_frequency_blocks)):
         for w in ways:

@@ -25,6 +25,9 @@ def MultiRNNCell(cells: Sequence[RNNCell], state_is_tuple: bool = True) -> CellS
     """A stack of cells: the output of each is the input of the next."""
     if not cells:
         raise NotSupported("MultiRNNCell", "cells is empty")
+    if len({id(cell) for cell in cells}) < len(cells):
+        raise NotSupported("MultiRNNCell", "one cell in two places: they would share their weights",
+                           fix="a cell object for each place")
     rows = [r for n, cell in enumerate(cells) for r in nest_rows(cell.spec.rows, f"multi_rnn_cell/cell_{n}", str(n))]
     form = tuple(nest_form(cell.spec.form, str(n)) for n, cell in enumerate(cells))
     notes = {"several": True, "feeds": lambda k, width: cells[k - 1].output_size if k else None}

@@ -78,6 +78,12 @@ def test_arguments_that_do_not_fit(name):
     (lambda: cells.ConvLSTM(kernel=(3,), strides=(0,)), ["strides=(0,)"]),
     (lambda: cells.ConvLSTM(padding="full"), ["padding='full'", "'same', 'valid'"]),
     (lambda: cells.ESN(leak=0), ["leak=0"]),
+    (lambda: cells.ESN(connectivity=0), ["connectivity=0", "above 0"]),
+    (lambda: cells.ESN(spectral_radius=-1), ["spectral_radius=-1", "0 or more"]),
+    (lambda: cells.LSTM(cell_clip=-1.0), ["LSTM: cell_clip=-1.0", "0 or more"]),
+    (lambda: cells.LSTM(projection=2, projection_clip=-0.5), ["LSTM: projection_clip=-0.5", "0 or more"]),
+    (lambda: cells.GridLSTM(feature=3, skip=2, windows=(3,), cell_clip=-1), ["GridLSTM: cell_clip=-1"]),
+    (lambda: cells.LSTM(cell_clip="1"), ["cell_clip='1'", "a number"]),
     (lambda: cells.MGU(reset="between"), ["reset='between'", "'before', 'after'"]),
     (lambda: cells.SRU(highway="none"), ["highway='none'", "'projected', 'input'"]),
     (lambda: cells.GridLSTM(feature=3, skip=2, windows=(3,), starts=(0, 1)), ["starts=(0, 1)"]),
@@ -143,6 +149,32 @@ def test_an_echo_state_network_without_leak_is_a_simple_rnn():
     cell, x = cells.ESN(), normal(T, B, I)
     p = draw_parameters(cell)
     assert_close(both_ways(cell, p, x), both_ways(cells.SimpleRNN(), p, x), "path")
+
+
+@pytest.mark.parametrize("scheme", ("keras", "torch"))
+@pytest.mark.parametrize("units, connectivity, radius", ((50, 0.1, 0.9), (1, 0.1, 0.5), (7, 1.0, 1.25), (5, 0.3, 0.0)))
+def test_the_reservoir_of_an_echo_state_network_is_sparse_and_contracts(scheme, units, connectivity, radius):
+    cell = cells.ESN(connectivity=connectivity, spectral_radius=radius)
+    R = init.parameters(cell, I, units, np.random.default_rng(0), "float64", scheme)["R"]
+    seen = (R != 0).sum(0)
+    assert (seen == (max(1, round(connectivity * units)) if radius else 0)).all()
+    power = np.linalg.matrix_power(R, 400)        # |R^n|^(1/n) tends to the spectral radius
+    assert abs(np.linalg.norm(power) ** (1 / 400) - radius) < 0.02
+
+
+LIMITED = {
+    "LSTM": cells.LSTM(cell_clip=0.0), "projection": cells.LSTM(projection=2, projection_clip=0.0),
+    "LayerNormLSTM": cells.LayerNormLSTM(cell_clip=0.0), "WeightNormLSTM": cells.WeightNormLSTM(cell_clip=0.0),
+    "NAS": cells.NAS(projection=2, projection_clip=0.0), "GLSTM": cells.GLSTM(cell_clip=0.0),
+    "TimeFreqLSTM": cells.TimeFreqLSTM(feature=2, skip=1, windows=2, rule=lstm.LSTMRule(cell_clip=0.0)),
+    "GridLSTM": cells.GridLSTM(feature=2, skip=1, windows=(2,), cell_clip=0.0)}
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_a_limit_of_zero_clips_to_zero(name):
+    ys, new, (dx, _, _, dp) = both_ways(LIMITED[name], draw_parameters(LIMITED[name]), normal(T, B, I))
+    assert not ys.any() and not new.h.any() and (name in ("projection", "NAS") or not new.c.any())
+    assert not dx.any() and not any(d.any() for d in dp.values())
 
 
 def test_a_phased_lstm_runs_from_its_first_values():

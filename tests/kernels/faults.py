@@ -29,7 +29,7 @@ FAULTS = {
                                    "for (int j = 1; j < Rule::stored; j++) write", "values"),
     "gates i and f": Fault("lstm.cuh", "I = 0, F = coupled == INPUT ? 0 : 1", "I = 1, F = 0", "values"),
     "no forget bias": Fault("lstm.cuh", "+ forget_bias);", "+ 0 * forget_bias);", "values"),
-    "clip as TF has it": Fault("lstm.cuh", "cell_clip > 0 && !through", "cell_clip > 0 && through", "values"),
+    "clip as TF has it": Fault("lstm.cuh", "cell_clip >= 0 && !through", "cell_clip >= 0 && through", "values"),
     "o sees the old c": Fault("lstm.cuh", "peep(Wpo, u, c)", "peep(Wpo, u, s.c)", "values"),
     "h leaves once": Fault("lstm.cuh", "const A dh = dy + d.h;", "const A dh = dy;", "values"),
     "z exchanged": Fault("gru.cuh", "return {(1 - z) * n + z * s.h, 0};", "return {z * n + (1 - z) * s.h, 0};",

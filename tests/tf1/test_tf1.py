@@ -6,7 +6,7 @@ import pytest
 
 import rnnref
 from rnnref import tf1
-from rnnref.testing.assertions import assert_same
+from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.tf1.loops import flatten_state
 from tests.support.golden_checks import FILES
 from tests.support.golden_runs import Arrays, Case, make_cells, sequence
@@ -192,6 +192,57 @@ def test_raw_rnn_without_loop_back_runs_forward_only():
         result.backward(np.ones_like(emitted))
 
 
+BOTH = {
+    "static_bidirectional_rnn": lambda fw, bw, x: tf1.static_bidirectional_rnn(fw, bw, list(x)),
+    "bidirectional_dynamic_rnn": lambda fw, bw, x: tf1.bidirectional_dynamic_rnn(fw, bw, x, time_major=True),
+    "stack_bidirectional_rnn": lambda fw, bw, x: tf1.stack_bidirectional_rnn([fw], [bw], list(x)),
+    "stack_bidirectional_dynamic_rnn": lambda fw, bw, x: tf1.stack_bidirectional_dynamic_rnn(
+        [fw], [bw], x, time_major=True),
+}
+
+
+@pytest.mark.parametrize("loop", BOTH)
+def test_gradients_of_two_cells_with_the_same_names_are_kept_apart(loop):
+    """Those of the cells by themselves, over x and over x from its end, under the names of a graph of TF."""
+    fw, bw = (tf1.LSTMCell(U).build(D, "float64", seed=n) for n in (1, 2))
+    x, ones = RNG.normal(size=(T, B, D)), np.ones((T, B, U))
+    dy = {"bidirectional_dynamic_rnn": (ones, ones), "stack_bidirectional_dynamic_rnn": np.ones((T, B, 2 * U))}
+    got = BOTH[loop](fw, bw, x).backward(dy.get(loop, [np.ones((B, 2 * U))] * T)).variables
+    for cell, xs, way in ((fw, x, "fw"), (bw, x[::-1], "bw")):
+        want = tf1.dynamic_rnn(cell, xs, time_major=True).backward(ones).variables
+        assert_close({name: got.pop(f"{tf1.scope_of(loop, way)}/{name}") for name in want}, want, "path")
+    assert not got
+    shared = BOTH[loop](fw, fw, x).backward(dy.get(loop, [np.ones((B, 2 * U))] * T)).variables
+    want = [tf1.dynamic_rnn(fw, xs, time_major=True).backward(ones).variables for xs in (x, x[::-1])]
+    assert_close(shared, {name: d + want[1][name] for name, d in want[0].items()}, "path")
+
+
+@pytest.mark.parametrize("make", (
+    lambda **o: tf1.LSTMCell(U, **o), lambda **o: tf1.LayerNormLSTMCell(U, layer_norm=True, **o),
+    lambda **o: tf1.LayerNormLSTMCell(U, **o), lambda **o: tf1.WeightNormLSTMCell(U, **o),
+    lambda **o: tf1.WeightNormLSTMCell(U, norm=False, **o), lambda **o: tf1.TimeFreqLSTMCell(U, feature_size=2, **o),
+    lambda **o: tf1.GridLSTMCell(U, feature_size=2, frequency_skip=1, num_frequency_blocks=[2], **o),
+    lambda **o: tf1.BidirectionalGridLSTMCell(U, feature_size=2, frequency_skip=1, num_frequency_blocks=[2], **o)))
+def test_a_cell_clip_of_zero_clips_to_zero(make):
+    cell = make(cell_clip=0.0).build(D, "float64", seed=0)
+    outputs, state = result = tf1.dynamic_rnn(cell, RNG.normal(size=(B, T, D)))
+    assert not outputs.any() and not any(a.any() for a in flatten_state(state))
+    assert not any(d.any() for d in result.backward(np.ones_like(outputs)).variables.values())
+    with pytest.raises(rnnref.NotSupported, match="cell_clip=-1"):
+        make(cell_clip=-1)
+
+
+@pytest.mark.parametrize("make", (tf1.LSTMCell, tf1.LayerNormLSTMCell, tf1.WeightNormLSTMCell,
+                                  tf1.CoupledInputForgetGateLSTMCell))
+def test_a_proj_clip_of_zero_clips_to_zero(make):
+    cell = make(U, num_proj=2, proj_clip=0.0).build(D, "float64", seed=0)
+    outputs, state = tf1.dynamic_rnn(cell, RNG.normal(size=(B, T, D)))
+    assert not outputs.any() and not state.h.any() and state.c.any()
+    for options in ({"num_proj": 2}, {}):
+        with pytest.raises(ValueError, match="proj_clip=-0.5"):
+            make(U, proj_clip=-0.5, **options)
+
+
 def test_gradients_that_are_left_out_are_zero():
     cell = tf1.LSTMCell(U).build(D, "float64", seed=0)
     xs = list(RNG.normal(size=(T, B, D)))
@@ -233,6 +284,8 @@ STEP = np.ones((B, D))
     (lambda: tf1.InputProjectionWrapper(tf1.GRUCell(4), 2, input_size=2).build(D), rnnref.ShapeError, "input_size=2"),
     (lambda: tf1.GRUBlockCell(4, 4), rnnref.NotSupported, "give one of the two"),
     (lambda: tf1.MultiRNNCell([]), rnnref.NotSupported, "cells is empty"),
+    (lambda: tf1.MultiRNNCell([tf1.GRUCell(4)] * 2), rnnref.NotSupported, "one cell in two places"),
+    (lambda: tf1.HighwayWrapper(tf1.HighwayWrapper(tf1.GRUCell(U))), ValueError, "two variables are called carry_b"),
     (lambda: tf1.AttentionCellWrapper(tf1.NTMCell(tf1.GRUCell(4), 6, 4, 1, 1), 2), rnnref.NotSupported,
      "more than vectors"),
 ))
