@@ -8,8 +8,7 @@ from ..arrays import Array, namespace
 from ..errors import NotSupported
 from ..tree import PerStep, Tree, first_leaf
 from .cell import CellSpec, RNNCell, cell_class
-from .core_cells import (LSTM_ROWS, choose_state_form, make_rows, peephole_rows, projection_options,
-                         refuse_reuse)
+from .core_cells import LSTM_ROWS, choose_state_form, make_rows, peephole_rows, projection_options, refuse_reuse
 from .states import CH
 from .variables import layout_rows
 
