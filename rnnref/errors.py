@@ -43,6 +43,14 @@ class InvalidType(NotSupported, TypeError):
     """An argument of another kind than the one that is needed."""
 
 
+class FileError(Error, ValueError):
+    """A file that is broken, holds what is not read, or cannot be written."""
+
+
+class MissingFile(FileError, FileNotFoundError):
+    """A file or a folder that is not there."""
+
+
 class MissingExtra(Error, ImportError):
     """A package that is not installed; the error gives the pip command that installs it."""
 
