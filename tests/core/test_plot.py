@@ -248,3 +248,60 @@ def test_matplotlib_is_imported_when_a_picture_is_made(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(rnnref.MissingExtra, match="pip install matplotlib; or in a clone"):
         plot.unroll(cells.GRU())
+
+
+def test_hidden_states_are_the_outputs_of_the_row():
+    (ys, _, tape), _ = made(cells.LSTM(), lengths=[6, 4, 2])
+    for given, row, expected in ((tape, 1, ys[:, 1]), (ys, 2, ys[:, 2]), (ys[:, 0], 0, ys[:, 0])):
+        image = plot.hidden_states(given, row, labels="abcdef").axes[0].get_images()[0]
+        assert np.array_equal(image.get_array().T, expected)
+        assert image.norm.vmax == -image.norm.vmin == abs(expected).max()
+    for options, words in (({"row": 3}, "row=3, expected a number from 0 to 2"), ({"labels": "ab"}, "2 labels, expected 6")):
+        with pytest.raises(rnnref.ShapeError, match=words):
+            plot.hidden_states(ys, **options)
+    with pytest.raises(rnnref.ShapeError, match=r"expected \[T, B, H\] or \[T, H\]"):
+        plot.hidden_states(ys[0, 0])
+
+
+HISTORY = {"accuracy": [0.1, 0.5, 0.6], "loss": [3.0, 2.0, 1.0], "val_accuracy": [0.2, 0.4, 0.3],
+           "val_loss": [3.0, np.nan, 2.5], "learning_rate": [0.1, 0.1, 0.05]}
+
+
+def test_learning_curves_hold_the_history():
+    class History:
+        history, epoch = HISTORY, [3, 4, 5]                                # initial_epoch=3
+
+    fig = plot.learning_curves(History())
+    assert [ax.get_title() for ax in fig.axes] == ["loss", "accuracy", "learning rate"]
+    loss, accuracy, rate = [ax.get_lines() for ax in fig.axes]
+    for line, name in ((loss[0], "loss"), (loss[1], "val_loss"), (accuracy[1], "val_accuracy"), (rate[0], "learning_rate")):
+        assert np.array_equal(line.get_xdata(), [4, 5, 6])
+        assert np.array_equal(line.get_ydata(), HISTORY[name], equal_nan=True)
+    assert [lines[2].get_label() for lines in (loss, accuracy)] == ["best: 2.5 in epoch 6", "best: 0.4 in epoch 5"]
+    assert len(rate) == 1
+    with pytest.raises(rnnref.ShapeError, match="no epoch"):
+        plot.learning_curves({"loss": []})
+
+
+def test_confusions_are_counted_as_one_by_one():
+    rng = np.random.default_rng(0)
+    true, predicted = rng.integers(0, 5, 200), rng.random((200, 5))
+    expected = np.zeros((5, 5), int)
+    for a, b in zip(true, predicted):
+        expected[a, np.argmax(b)] += 1
+    assert np.array_equal(plot.confusion_matrix(true, predicted), expected)
+    assert np.array_equal(plot.confusion_matrix(np.eye(5)[true], predicted), expected)
+    assert plot.confusion_matrix([0, 1], [1, 1], classes=4).shape == (4, 4)
+    fig = plot.confusion(true, predicted, labels=list("abcde"))
+    written = {text.get_position(): int(text.get_text()) for text in fig.axes[0].texts}
+    assert written == {(b, a): n for (a, b), n in np.ndenumerate(expected) if n}
+    assert fig.axes[0].get_title().startswith(f"{np.trace(expected)} of 200 right")
+
+
+@pytest.mark.parametrize("true, predicted, options, words", [
+    ([0, 1], [0], {}, "y_true has 2 rows, y_pred 1"), ([0.5], [0], {}, "y_true holds numbers that are no classes"),
+    ([0], [-1], {}, "y_pred holds numbers that are no classes"), ([0], [3], {"classes": 2}, "class 3 occurs"),
+    ([[[0]]], [0], {}, r"expected \[N\] or \[N, C\]")], ids=str)
+def test_confusions_that_cannot_be_counted(true, predicted, options, words):
+    with pytest.raises(rnnref.Error, match=words):
+        plot.confusion_matrix(true, predicted, **options)
