@@ -63,7 +63,7 @@ def _mark_best(ax: Any, name: str, first: int, values: Sequence[float]) -> None:
 def confusion_matrix(y_true: Any, y_pred: Any, classes: Optional[int] = None) -> numpy.ndarray:
     """How many of each class were taken for each class: integers [C, C], rows what they are, columns what was said.
 
-    y_true, y_pred   class numbers [N], or one number for each class [N, C] (one-hot, probabilities, logits): the largest
+    y_true, y_pred   class numbers [N], or a number for each class [N, C] (one-hot, probabilities, logits): the largest
     classes          C, if not one more than the largest number that occurs
 
     Errors           ShapeError: the two have other lengths.  DtypeError: class numbers that are not whole and >= 0.

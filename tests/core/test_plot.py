@@ -256,7 +256,8 @@ def test_hidden_states_are_the_outputs_of_the_row():
         image = plot.hidden_states(given, row, labels="abcdef").axes[0].get_images()[0]
         assert np.array_equal(image.get_array().T, expected)
         assert image.norm.vmax == -image.norm.vmin == abs(expected).max()
-    for options, words in (({"row": 3}, "row=3, expected a number from 0 to 2"), ({"labels": "ab"}, "2 labels, expected 6")):
+    for options, words in (({"row": 3}, "row=3, expected a number from 0 to 2"),
+                           ({"labels": "ab"}, "2 labels, expected 6")):
         with pytest.raises(rnnref.ShapeError, match=words):
             plot.hidden_states(ys, **options)
     with pytest.raises(rnnref.ShapeError, match=r"expected \[T, B, H\] or \[T, H\]"):
@@ -274,7 +275,8 @@ def test_learning_curves_hold_the_history():
     fig = plot.learning_curves(History())
     assert [ax.get_title() for ax in fig.axes] == ["loss", "accuracy", "learning rate"]
     loss, accuracy, rate = [ax.get_lines() for ax in fig.axes]
-    for line, name in ((loss[0], "loss"), (loss[1], "val_loss"), (accuracy[1], "val_accuracy"), (rate[0], "learning_rate")):
+    for line, name in ((loss[0], "loss"), (loss[1], "val_loss"), (accuracy[1], "val_accuracy"),
+                       (rate[0], "learning_rate")):
         assert np.array_equal(line.get_xdata(), [4, 5, 6])
         assert np.array_equal(line.get_ydata(), HISTORY[name], equal_nan=True)
     assert [lines[2].get_label() for lines in (loss, accuracy)] == ["best: 2.5 in epoch 6", "best: 0.4 in epoch 5"]
