@@ -1,14 +1,19 @@
-"""Reads weights from nested dicts, state dicts and files: .npz, .safetensors, .h5, .keras."""
+"""Reads weights from nested dicts, state dicts and files: .npz, .safetensors, .h5, .keras, .pt."""
 import re
+from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, Iterator, Optional, Union
-from zipfile import ZipFile
+from typing import Any, Callable, Iterator, Optional, Union
 
 import numpy
 
 from ..arrays import Array, asnumpy
-from ..errors import DtypeError, NotSupported, import_optional
+from ..errors import DtypeError, NotSupported
+from ..files.atomic import to_path
+from ..files.hdf5 import read_h5
+from ..files.npz import read_npz
+from ..files.tensors import read_safetensors, read_torch
+from ..files.zips import open_zip, read_member
 from .convert import Weights
 from .families import infer_cell, layout_of
 from .layouts import Layout
@@ -73,9 +78,12 @@ def _make_weights(layout: Layout, arrays: dict[str, Array], names: dict[str, str
 
 
 def read(source: Union[dict, str, PathLike]) -> dict[str, Array]:
-    """The arrays in a dict, or in a file .npz, .safetensors, .h5 or .keras; the names of nested ones are joined by "/".
+    """The arrays in a dict, or in a file .npz .safetensors .h5 .keras .pt .pth; names of nested ones are joined by "/".
 
-    Errors   MissingExtra: the package that reads such a file is not installed, with the pip command
+    Of a checkpoint of torch the tensors and numbers are read, without torch, and nothing in it is executed.
+
+    Errors   MissingExtra: the package that reads such a file is not installed, with the pip command.  FileError: the
+             file is broken, holds links, data in other files or objects, or says that it is far larger than it is
 
     >>> import numpy as np
     >>> list(read({"params": {"i": {"kernel": np.ones((2, 3))}}}))
@@ -83,10 +91,10 @@ def read(source: Union[dict, str, PathLike]) -> dict[str, Array]:
     """
     if hasattr(source, "items"):
         return dict(_flatten(source))
-    path = Path(source)
-    if path.suffix not in _READERS:
+    path = Path(to_path("read", source))
+    if path.suffix.lower() not in _READERS:
         raise NotSupported("read", f"a file {path.suffix or path.name!r}", known=" ".join(_READERS))
-    return _READERS[path.suffix](path)
+    return _READERS[path.suffix.lower()](path)
 
 
 def _flatten(tree: Any, path: str = "") -> Iterator[tuple[str, Array]]:
@@ -108,24 +116,9 @@ def to_numpy(name: str, leaf: Any) -> Array:
     return leaf.detach().cpu().numpy()
 
 
-def _read_npz(path: Path) -> dict[str, Array]:
-    with numpy.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
-
-
-def _read_safetensors(path: Path) -> dict[str, Array]:
-    return import_optional("safetensors.numpy", "verify", f"reading {path.name}").load_file(path)
-
-
-def _read_h5(path: Any, name: Optional[str] = None) -> dict[str, Array]:
+def _read_h5(path: Path, data: Optional[bytes] = None) -> dict[str, Array]:
     """Weights as Keras saves them; those of Keras 3 under names, which its files have replaced by numbers."""
-    arrays: dict = {}
-
-    def visit(name: str, item: Any) -> None:
-        if hasattr(item, "shape"):
-            arrays[name.removesuffix(":0")] = item[...]
-    with import_optional("h5py", "verify", f"reading {name or path.name}").File(path) as file:
-        file.visititems(visit)
+    arrays = {name.removesuffix(":0"): a for name, a in read_h5("read", path, data).items()}
     return {_restore_keras_name(n, arrays): a for n, a in arrays.items()}
 
 
@@ -140,9 +133,23 @@ def _restore_keras_name(name: str, arrays: dict[str, Array]) -> str:
 
 
 def _read_keras(path: Path) -> dict[str, Array]:
-    with ZipFile(path) as archive, archive.open("model.weights.h5") as file:
-        return _read_h5(file, path.name)
+    with open_zip("read", path) as (archive, members):
+        return _read_h5(path, read_member("read", path, archive, members, "model.weights.h5"))
 
 
-_READERS = {".npz": _read_npz, ".safetensors": _read_safetensors, ".h5": _read_h5, ".hdf5": _read_h5,
-            ".keras": _read_keras}
+def _read_torch(path: Path) -> dict[str, Array]:
+    return dict(_flatten_numbers(read_torch("read", path)))
+
+
+def _flatten_numbers(tree: Any, path: str = "") -> Iterator[tuple[str, Array]]:
+    """(path, array) of the arrays and numbers in dicts and lists: a checkpoint has texts and None beside them."""
+    if isinstance(tree, (dict, list, tuple)):
+        for name, leaf in tree.items() if isinstance(tree, dict) else enumerate(tree):
+            yield from _flatten_numbers(leaf, f"{path}/{name}" if path else str(name))
+    elif isinstance(tree, (numpy.ndarray, bool, int, float)):
+        yield path, numpy.asarray(tree)
+
+
+_READERS: dict[str, Callable] = {
+    ".npz": partial(read_npz, "read"), ".safetensors": partial(read_safetensors, "read"), ".h5": _read_h5,
+    ".hdf5": _read_h5, ".keras": _read_keras, ".pt": _read_torch, ".pth": _read_torch}

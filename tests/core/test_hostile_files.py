@@ -1,26 +1,13 @@
 """A file that is broken or made to do harm gives one error that names it, soon, in little memory, and runs nothing."""
-import time
-import tracemalloc
-from contextlib import contextmanager
-
 import numpy as np
 import pytest
 
 from rnnref import io
 from rnnref.errors import FileError
+from tests.support.bounded import bounded
 from tests.support.hostile_files import WHOLE, flipped, npz_files, truncated
 
 NPZ = npz_files()
-
-
-@contextmanager
-def bounded(seconds=5.0, memory=2e7):
-    tracemalloc.start()
-    start = time.perf_counter()
-    yield
-    took, peak = time.perf_counter() - start, tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert took < seconds and peak < memory, (took, peak)
 
 
 @pytest.mark.parametrize("name", NPZ)

@@ -98,8 +98,8 @@ def test_missing_packages_and_files(tmp_path, monkeypatch):
     for kind, package in ((".safetensors", "safetensors"), (".h5", "h5py")):
         with pytest.raises(MissingExtra, match=rf'needs the package {package}(.|\n)*pip install {package}; or in'):
             interop.read(tmp_path / f"w{kind}")
-    with pytest.raises(NotSupported, match="a file '.pt'"):
-        interop.read("model.pt")
+    with pytest.raises(NotSupported, match="a file '.bin'"):
+        interop.read("model.bin")
     with pytest.raises(NotSupported, match="a list"):
         interop.weights_of([])
 

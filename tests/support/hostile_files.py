@@ -114,6 +114,83 @@ def safetensors_files():
             "more data": safetensors(row([1], [0, 4]), bytes(8))}
 
 
+H5 = {"dense/kernel": np.arange(6.0).reshape(2, 3), "dense/bias": np.ones(2, "f4")}
+
+
+HARM = ("external data", "external link", "soft link", "loop", "virtual", "huge", "bomb", "many", "objects",
+        "references", "raw", "no shape", "a named type")
+
+
+def h5_files(folder):
+    """{name: function(h5py, group)} that make a file of HDF5 which does harm; a secret lies in the folder."""
+    secret = folder / "secret"
+    secret.write_bytes(b"do not tell")
+
+    def loop(h5py, f):
+        b = f.create_group("a/b")
+        b["c"] = f["a"]
+
+    def virtual(h5py, f):
+        with h5py.File(folder / "other.h5", "w") as other:
+            other["x"] = np.ones(3)
+        layout = h5py.VirtualLayout((3,), "f8")
+        layout[:] = h5py.VirtualSource(folder / "other.h5", "x", (3,))
+        f.create_virtual_dataset("x", layout)
+
+    def many(h5py, f):
+        f["x"] = np.zeros(1 << 17)
+        for k in range(500):
+            f[f"x{k}"] = f["x"]
+    return {
+        "external data": lambda h5py, f: f.create_dataset("x", (11,), "u1", external=[(str(secret), 0, 11)]),
+        "external link": lambda h5py, f: f.__setitem__("x", h5py.ExternalLink(str(folder / "other.h5"), "/")),
+        "soft link": lambda h5py, f: f.__setitem__("x", h5py.SoftLink("/dense")), "loop": loop, "virtual": virtual,
+        "huge": lambda h5py, f: f.create_dataset("x", (1 << 40,), "f4", chunks=(1 << 10,)),
+        "bomb": lambda h5py, f: f.create_dataset("x", data=np.zeros(1 << 24), compression="gzip"), "many": many,
+        "objects": lambda h5py, f: f.create_dataset("x", data=["a", "bc"], dtype=h5py.string_dtype()),
+        "references": lambda h5py, f: f.create_dataset("x", (2,), h5py.ref_dtype),
+        "raw": lambda h5py, f: f.create_dataset("x", data=np.zeros(2, "V2")),
+        "no shape": lambda h5py, f: f.create_dataset("x", data=h5py.Empty("f4")),
+        "a named type": lambda h5py, f: f.__setitem__("x", np.dtype("f4")),
+    }
+
+
+def torch_file(pickled, **data):
+    return zipped(("archive/data.pkl", pickled), ("archive/byteorder", b"little"),
+                  *((f"archive/data/{name}", a) for name, a in data.items()))
+
+
+def opcodes(shape, strides, numbers=4, offset=0, storage="FloatStorage", key="0"):
+    """The pickle of a tensor, as torch writes it."""
+    def number(n):
+        return b"L" + str(n).encode() + b"L\n"
+
+    def items(values):
+        return b"(" + b"".join(map(number, values)) + b"t"
+    return (b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n((X\x07\0\0\0storagectorch\n" + storage.encode() + b"\n"
+            + b"X" + struct.pack("<I", len(key)) + key.encode() + b"X\x03\0\0\0cpu" + number(numbers) + b"tQ"
+            + number(offset) + items(shape) + items(strides) + b"\x89N" + b"tR.")
+
+
+def torch_files():
+    numbers = np.arange(4, dtype="f4").tobytes()
+    tensors = {"out": ((5,), (1,)), "below": ((-1,), (1,)), "backwards": ((2,), (-1,)), "huge": ((1 << 40,), (0,)),
+               "axes": ((2, 2), (1,)), "terabytes": ((1 << 30, 1 << 30), (0, 0))}
+    pickles = {"executes": pickle.dumps(Runs()), "module": b"\x80\x02ctorch.nn.modules.rnn\nLSTM\n)\x81.",
+               "builtins": b"\x80\x02cbuiltins\neval\nX\x01\0\0\0" + b"1\x85R.", "empty": b"", "text": b"hello\n" * 9,
+               "no storage": b"\x80\x02X\x01\0\0\0aQ.", "long": b"\x80\x04\x96" + b"\xff" * 7 + b"\x7f",
+               "method": b"\x80\x04\x8c\x0bcollections\x8c\x14OrderedDict.fromkeys\x93."}
+    return {"empty": b"", "text": b"hello\n" * 9, "another archive": WHOLE,
+            "old": pickle.dumps(0x1950a86a20f9469cfc6c, 2),
+            "script": zipped(("a/data.pkl", b"."), ("a/constants.pkl", b".")),
+            "no data": torch_file(opcodes((1,), (1,), key="7"), **{"0": numbers}),
+            "out of it": torch_file(opcodes((1,), (1,), key="../x"), **{"0": numbers}),
+            "unknown storage": torch_file(opcodes((1,), (1,), storage="QUInt8Storage"), **{"0": numbers}),
+            "offset": torch_file(opcodes((1,), (1,), offset=-1), **{"0": numbers}),
+            **{f"tensor {name}": torch_file(opcodes(*one), **{"0": numbers}) for name, one in tensors.items()},
+            **{f"pickle {name}": torch_file(one, **{"0": numbers}) for name, one in pickles.items()}}
+
+
 def truncated(data, step=1):
     """Every file that is `data` cut short."""
     return (data[:n] for n in range(0, len(data), step))

@@ -1,0 +1,104 @@
+"""Arrays of HDF5."""
+from io import BytesIO
+from math import prod
+from typing import Any, Callable, Iterator, Optional
+
+import numpy
+
+from ..arrays import Array, asnumpy
+from ..errors import DtypeError, FileError, import_optional
+from .atomic import replace_file
+from .npz import Header
+from .opening import check_unpacked, naming, open_file
+
+
+def read_h5(who: str, path: Any, data: Optional[bytes] = None,
+            check: Optional[Callable[[dict[str, Header]], None]] = None) -> dict[str, Array]:
+    """{path in the file: array} of all numbers in it.
+
+    data     the bytes of the file, where it lies in another
+    check    called with {path in the file: Header} before any array is read
+
+    Errors   FileError: a file that is broken, or has links, data in other files, or something else than numbers
+    """
+    h5py = import_optional("h5py", "verify", f"reading {path}")
+    if data is None:
+        with open_file(who, path) as file:
+            return _read(who, path, file, check, h5py)
+    with naming(who, path):
+        return _read(who, path, BytesIO(data), check, h5py)
+
+
+def _read(who: str, path: Any, file: Any, check: Any, h5py: Any) -> dict[str, Array]:
+    with h5py.File(file, "r") as root:
+        found = dict(_walk(who, path, root, h5py))
+        headers = {name: _read_header(who, path, name, dataset) for name, dataset in found.items()}
+        if check is not None:
+            check(headers)
+        sizes = [prod(h.shape) * h.dtype.itemsize for h in headers.values()]
+        check_unpacked(who, path, sum(sizes), file.seek(0, 2))
+        for size, (name, dataset) in zip(sizes, found.items()):
+            check_unpacked(who, path, size, dataset.id.get_storage_size(), name)
+        return {name: dataset[()].view(headers[name].dtype) if dataset.dtype.kind == "V" else
+                numpy.asarray(dataset[()]) for name, dataset in found.items()}
+
+
+def _walk(who: str, path: Any, root: Any, h5py: Any) -> Iterator[tuple[str, Any]]:
+    """(path in the file, dataset), group by group; each group once."""
+    todo, seen = [("", root)], set()
+    while todo:
+        place, item = todo.pop()
+        if isinstance(item, h5py.Dataset):
+            if item.external or item.is_virtual:
+                raise FileError(who, f"{place} in {path} lies in another file, which is not read")
+            yield place, item
+            continue
+        if not isinstance(item, h5py.Group):
+            raise FileError(who, f"{place} in {path} is a {type(item).__name__}, expected arrays and groups")
+        info = h5py.h5o.get_info(item.id)
+        if (info.fileno, info.addr) in seen:
+            raise FileError(who, f"{place or '/'} in {path} is a group that is met twice")
+        seen.add((info.fileno, info.addr))
+        inner = []
+        for name in item:
+            if not isinstance(item.get(name, getlink=True), h5py.HardLink):
+                raise FileError(who, f"{place}/{name} in {path} is a link, which is not followed")
+            inner.append((f"{place}/{name}".lstrip("/"), item[name]))
+        todo += reversed(inner)
+
+
+def _read_header(who: str, path: Any, name: str, dataset: Any) -> Header:
+    dtype, shape = dataset.dtype, dataset.shape
+    if dtype.kind == "V" and dtype.itemsize == 2 and not dtype.names and dataset.attrs.get("dtype") == "bfloat16":
+        dtype = numpy.dtype(import_optional("ml_dtypes", "cuda13", f"{who}, {name} of dtype bfloat16").bfloat16)
+    elif dtype.kind not in "fiubc":
+        raise FileError(who, f"{name} in {path} has dtype {dtype}, expected numbers")
+    if shape is None:
+        raise FileError(who, f"{name} in {path} is empty: it has no shape")
+    return Header(shape, dtype)
+
+
+def write_h5(who: str, path: Any, arrays: dict[str, Array], names: Optional[dict[str, str]] = None) -> None:
+    """Write {path in the file: array} to a file, as `pack_h5` lays them out."""
+    with replace_file(who, path) as file:
+        file.write(pack_h5(who, arrays, names))
+
+
+def pack_h5(who: str, arrays: dict[str, Array], names: Optional[dict[str, str]] = None) -> bytes:
+    """A file of {path in the file: array} as bytes; bfloat16 as raw bytes with an attribute that says so, as Keras.
+
+    names    {group: what its attribute `name` says}
+    """
+    h5py = import_optional("h5py", "verify", who)
+    for place, a in arrays.items():
+        if a.dtype.kind not in "fiubc" and a.dtype.name != "bfloat16":
+            raise DtypeError(who, f"{place} has dtype {a.dtype}, expected numbers")
+    out = BytesIO()
+    with h5py.File(out, "w") as root:
+        for place, name in (names or {}).items():
+            root.require_group(place).attrs["name"] = name
+        for place, a in arrays.items():
+            dataset = root.create_dataset(place, data=asnumpy(a))
+            if a.dtype.name == "bfloat16":
+                dataset.attrs["dtype"] = "bfloat16"
+    return out.getvalue()
