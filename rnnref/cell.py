@@ -4,7 +4,9 @@ A cell is a frozen dataclass of options.  It holds no arrays and no sizes: param
 tuple, and the sizes are read off them.
 """
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Callable, Iterator, NamedTuple, Optional, Protocol
+from functools import lru_cache
+from inspect import signature
+from typing import Any, Callable, Collection, Iterator, NamedTuple, Optional, Protocol
 
 import numpy
 
@@ -18,6 +20,7 @@ from .shapes import ArraySpec, Size, check_floating, check_names, check_state, e
 from .tree import Tree, add, first_leaf, leaves, map_structure
 
 State = Tree                                      # of a cell: a named tuple of arrays [B, ...], or a tree of such
+ALL = frozenset(("x", "s", "extra", "p"))         # `wanted` of a way back that gives every gradient
 
 
 class CellContract(Protocol):
@@ -59,6 +62,9 @@ class Cell:
     own_products: matrix products in its own code, in words; "" where all are those of maps and cells that it holds.
     A math mode reaches maps alone, so a class that has products of its own, or is not of rnnref and does not declare
     it, is refused any mode but "fp32".
+
+    A `backward` with the keyword `wanted`, a set of names of `ALL`, is told which gradients are asked for: it may
+    return None for another one, and leave out the products that only that one needs.
     """
     own_products: Optional[str] = None            # not inherited: a class declares it for its own code
 
@@ -128,10 +134,19 @@ class TwoStage(Cell):
             raise
         return y, new, Kept(kx, kept)
 
-    def backward(self, p: Tree, k: Any, dy: Tree, dnew: State) -> tuple[Tree, State, Tree, Tree]:
+    def backward(self, p: Tree, k: Any, dy: Tree, dnew: State, wanted: Collection[str] = ALL
+                 ) -> tuple[Tree, State, Tree, Tree]:
         dax, ds, deferred = self.step_backward(p, k.step, dy, dnew)
-        dp = self.step_backward_p(p, deferred) | self.inputs.backward_p(p, k.inputs, dax)
-        return self.inputs.backward_x(p, k.inputs, dax), ds, None, dp
+        dp = self.all_backward_p(p, k.inputs, dax, deferred, wanted)
+        return self.input_backward_x(p, k.inputs, dax, wanted), ds, None, dp
+
+    def input_backward_x(self, p: Tree, kx: Any, dax: Tree, wanted: Collection[str] = ALL) -> Tree:
+        """The gradient of x, of one step or of all stacked; None unless "x" is wanted."""
+        return self.inputs.backward_x(p, kx, dax) if "x" in wanted else None
+
+    def all_backward_p(self, p: Tree, kx: Any, dax: Tree, deferred: Any, wanted: Collection[str] = ALL) -> Tree:
+        """The gradients of all parameters, of one step or of all stacked; None unless "p" is wanted."""
+        return self.step_backward_p(p, deferred) | self.inputs.backward_p(p, kx, dax) if "p" in wanted else None
 
     def step(self, p: Tree, ax: Tree, s: State) -> tuple[Array, State, Any]:
         """One step after the input map: ax = inputs.forward(p, x)."""
@@ -344,8 +359,32 @@ def vjp(cell: CellContract, p: Tree, x: Tree, s: State, extra: Tree = None) -> t
     q, e, prepared = cell.prepare(p, extra)
     y, new, kept = cell.forward(q, x, s, e)
 
-    def back(dy: Tree, dnew: State) -> tuple[Tree, State, Tree, Tree]:
-        dx, ds, de, dq = cell.backward(q, kept, dy, dnew)
-        dp, de = cell.prepare_backward(p, prepared, dq, de)
-        return dx, ds, de, dp
+    def back(dy: Tree, dnew: State, wanted: Collection[str] = ALL) -> tuple[Tree, State, Tree, Tree]:
+        inner = needed_inside(wanted, extra)
+        dx, ds, de, dq = step_back(cell, q, kept, dy, dnew, inner)
+        dp, de = cell.prepare_backward(p, prepared, dq, de) if "p" in inner else (None, None)
+        return leave_out((dx, ds, de, dp), wanted)
     return (y, new), back
+
+
+def step_back(cell: CellContract, p: Tree, kept: Any, dy: Tree, dnew: State, wanted: Collection[str] = ALL) -> tuple:
+    """`cell.backward`, told what is wanted if it takes that; gradients that are not may be None."""
+    if len(wanted) < len(ALL) and _takes_wanted(type(cell)):
+        return cell.backward(p, kept, dy, dnew, wanted=wanted)                 # type: ignore[call-arg]
+    return cell.backward(p, kept, dy, dnew)
+
+
+@lru_cache(None)
+def _takes_wanted(cls: Any) -> bool:
+    return "wanted" in signature(cls.backward).parameters
+
+
+def needed_inside(wanted: Collection[str], extra: Tree) -> Collection[str]:
+    """What a loop must compute for these gradients: `prepare_backward` makes those of p and `extra` of one another."""
+    both = {"p", "extra"}
+    return wanted if extra is None or both.isdisjoint(wanted) else both.union(wanted)
+
+
+def leave_out(gradients: tuple, wanted: Collection[str]) -> tuple:
+    """(dx, ds, dextra, dp) with None for each that is not wanted."""
+    return tuple(d if name in wanted else None for name, d in zip(("x", "s", "extra", "p"), gradients))

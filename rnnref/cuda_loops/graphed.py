@@ -16,10 +16,11 @@ Work that copies to the host or waits for it cannot be captured, nor can CuPy's 
 import atexit
 from contextlib import contextmanager
 from threading import RLock
-from typing import Any, Callable, Iterator, NamedTuple, Optional
+from typing import Any, Callable, Collection, Iterator, NamedTuple, Optional
 from weakref import finalize
 
 from ..arrays import Array, namespace
+from ..cell import ALL
 from ..cuda import pointwise, precision
 from ..cuda.errors import translate_error, translate_errors
 from ..cuda.launch import arithmetic_dtype, check_on_device
@@ -100,7 +101,7 @@ def forward(cell: Any, p: Tree, xs: Array, s: Any, extra: Tree = None, live: Opt
         return ys.copy(), copy_final_state(tape.loop_tape), tape if keep else None
 
 
-def backward(tape: "Tape", dys: Array, ds: Any) -> tuple:
+def backward(tape: "Tape", dys: Array, ds: Any, wanted: Collection[str] = ALL) -> tuple:
     """Gradients of the inputs, of the first state, None, and of the parameters."""
     with translate_errors(_WHO):
         check_on_device(_WHO, dys)
@@ -110,7 +111,7 @@ def backward(tape: "Tape", dys: Array, ds: Any) -> tuple:
             loop.load_gradients(tape.loop_tape.p, dys, ds)
             loop.backward_graph.launch()
             d = map_structure(lambda a: a.copy(), loop.d)
-            return step_module_of(loop.key.cell).collect_gradients(tape.loop_tape, *loop.grads, d)
+            return step_module_of(loop.key.cell).collect_gradients(tape.loop_tape, *loop.grads, d, wanted)
 
 
 class Tape:

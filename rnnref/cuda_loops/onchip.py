@@ -10,11 +10,12 @@ where `choose` estimates stepping back to be faster, that is done.  onchip.cu ha
 blocks and threads.  Not yet run on a device.
 """
 from functools import lru_cache
-from typing import Any, Iterator, NamedTuple, Optional
+from typing import Any, Collection, Iterator, NamedTuple, Optional
 
 import numpy
 
 from ..arrays import Array, namespace
+from ..cell import ALL
 from ..cuda import pointwise, precision
 from ..cuda.devices import CARDS, why_no_launch
 from ..cuda.errors import translate_errors
@@ -150,16 +151,16 @@ def collect_outputs(arrays: dict, s: Any) -> tuple[Array, Any]:
     return arrays["y"], type(s)(*last)
 
 
-def backward(tape: Tape, dys: Any, ds: Any) -> tuple[Any, Any, None, Any]:
+def backward(tape: Tape, dys: Any, ds: Any, wanted: Collection[str] = ALL) -> tuple[Any, Any, None, Any]:
     """Gradients of the inputs, of the first state, None, and of the parameters; pairs for two directions."""
     runs = list(zip(tape.tapes, dys, ds)) if tape.bidirectional else [(tape.tapes[0], dys, ds)]
     with translate_errors(_WHO):
         if choice.choose(tape.problem).tilings[1] is None:
-            gradients = [stepped.run_backward(*one) for one in runs]
+            gradients = [stepped.run_backward(*one, wanted) for one in runs]
         else:
             directions = [prepare_backward(*one) for one in runs]
             _launch_tiling(directions, tape.tapes[0].live, tape.problem, "Back", tape.tapes[0].hs.dtype)
-            gradients = [_collect_gradients(one, d.arrays) for one, d in zip(tape.tapes, directions)]
+            gradients = [_collect_gradients(one, d.arrays, wanted) for one, d in zip(tape.tapes, directions)]
     if not tape.bidirectional:
         return gradients[0]
     (dxs, more), ds, _, dp = zip(*gradients)
@@ -180,10 +181,10 @@ def prepare_backward(tape: Any, dys: Array, d: Any) -> "Direction":
     return Direction(rule, tape.p, arrays, tape.order.step < 0)
 
 
-def _collect_gradients(tape: Any, arrays: dict) -> tuple:
+def _collect_gradients(tape: Any, arrays: dict, wanted: Collection[str]) -> tuple:
     d = [arrays[name] for name in ("dh0", "dc0")[:len(tape.like)]]
     dah = arrays["dax"] if arrays["dah"] is None else arrays["dah"]
-    return tapes.collect_gradients(tape, arrays["dax"], dah, arrays["dp"], d)
+    return tapes.collect_gradients(tape, arrays["dax"], dah, arrays["dp"], d, wanted)
 
 
 class Direction(NamedTuple):

@@ -7,9 +7,10 @@
 The clip is a rule of its own, of one gate: rules/limited.py.  Like any rule it handles dead rows.
 """
 from dataclasses import replace
-from typing import Any, NamedTuple, Optional
+from typing import Any, Collection, NamedTuple, Optional
 
 from ..arrays import Array, cast, namespace
+from ..cell import ALL
 from ..cuda.kernel_table import kernel_row_of
 from ..cuda.matmul import prepare_matmuls
 from ..cuda.step_launches import as_constant
@@ -108,7 +109,10 @@ def prepare_backward(tape: Any, weights: dict, dys: Array, d: Any, grads: Any, c
             prepare_recurrent_backward(tape, weights, d.h, grads[1], cublas_handle))
 
 
-def collect_gradients(tape: Any, dax: Array, dah: Array, dp: Any, da: Array, d: Any) -> tuple:
-    """The products after the loop, and all gradients."""
-    dxs, d, _, grads = tapes.collect_gradients(tape, dax, dah, dp, d)
-    return dxs, d, None, grads | map_gradients(tape.own.cell.map, tape.p, tape.own.full, da)
+def collect_gradients(tape: Any, dax: Array, dah: Array, dp: Any, da: Array, d: Any, wanted: Collection[str] = ALL
+                      ) -> tuple:
+    """The products after the loop, and the gradients that are wanted."""
+    dxs, d, _, grads = tapes.collect_gradients(tape, dax, dah, dp, d, wanted)
+    if grads is not None:
+        grads |= map_gradients(tape.own.cell.map, tape.p, tape.own.full, da)
+    return dxs, d, None, grads

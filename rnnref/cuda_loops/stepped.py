@@ -9,10 +9,10 @@ The host launches twice or more for each step: where a step on the card is short
 graphed.py launches all steps at once, as a CUDA graph.  The gain has not been measured (not yet run on a device), so
 it runs only where it is asked for: paths=("graphed", "bidirectional").
 """
-from typing import Any, Callable, Optional, Sequence
+from typing import Any, Callable, Collection, Optional, Sequence
 
 from ..arrays import Array, namespace
-from ..cell import GatedCell, ProjectedCell
+from ..cell import ALL, GatedCell, ProjectedCell
 from ..cells.gru_before import GRUBefore
 from ..cuda.errors import translate_errors
 from ..cuda.matmul import cast_operand
@@ -31,7 +31,7 @@ _WHO = "stepped"
 #   allocate_gradients(tape)                                  arrays that the steps back write to
 #   prepare_backward(tape, weights, dys, d, grads, cublas_handle)       functions of t; they overwrite d, the gradient
 #                                                             of the state
-#   collect_gradients(tape, *grads, d)                        the products after the loop, and all gradients
+#   collect_gradients(tape, *grads, d, wanted)                the products after the loop, and the gradients
 # cublas_handle: a cublas.Handle for the products; None: CuPy's
 _STEP_MODULES = {GatedCell: step_gated, ProjectedCell: step_projected, GRUBefore: step_before,
                  CudaGRUBefore: step_before}
@@ -95,19 +95,19 @@ def _repeat(order: Sequence[int], launches: Sequence[Callable[[int], None]]) -> 
     return steps
 
 
-def backward(tape: Any, dys: Array, ds: Any) -> tuple:
+def backward(tape: Any, dys: Array, ds: Any, wanted: Collection[str] = ALL) -> tuple:
     """Gradients of the inputs, of the first state, None, and of the parameters."""
     with translate_errors(_WHO):
-        return run_backward(tape, dys, ds)
+        return run_backward(tape, dys, ds, wanted)
 
 
-def run_backward(tape: Any, dys: Array, ds: Any) -> tuple:
+def run_backward(tape: Any, dys: Array, ds: Any, wanted: Collection[str] = ALL) -> tuple:
     """`backward` with the errors of CuPy as they are."""
     d = tape.cell.rule.State(*(copy_contiguous(a, k.dtype) for a, k in zip(ds, tape.state(0))))
     step, dys = step_module_of(tape.outer_cell), namespace(dys).ascontiguousarray(dys)
     grads = step.allocate_gradients(tape)
     prepare_backward_steps(tape, _cast_weights(tape.outer_cell, tape.p), dys, d, grads)()
-    return step.collect_gradients(tape, *grads, d)
+    return step.collect_gradients(tape, *grads, d, wanted)
 
 
 def prepare_backward_steps(tape: Any, weights: dict, dys: Array, d: Any, grads: tuple, cublas_handle: Any = None

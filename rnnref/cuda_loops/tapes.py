@@ -4,12 +4,12 @@ States and intermediates of all steps are one array each, step after step, so th
 the loop without a copy.
 """
 from dataclasses import replace
-from typing import Any, NamedTuple, Optional
+from typing import Any, Collection, NamedTuple, Optional
 
 import numpy
 
 from ..arrays import Array, as_matrix, cast, namespace
-from ..cell import GatedCell, Kept, KeptStep, sum_to_parameters
+from ..cell import ALL, GatedCell, Kept, KeptStep, sum_to_parameters
 from ..cells.gru_before import GRUBefore
 from ..cuda import pointwise, precision
 from ..cuda.launch import arithmetic_dtype
@@ -233,13 +233,17 @@ def allocate_gradients(tape: Any, sum_steps: bool = False) -> tuple:
     return dax, dah, xp.empty((*lead[sum_steps:], len(names), n), tape.kept_buffer.dtype) if names else None
 
 
-def collect_gradients(tape: Any, dax: Array, dah: Array, dp: Any, d: Any) -> tuple[Array, Any, None, dict]:
+def collect_gradients(tape: Any, dax: Array, dah: Array, dp: Any, d: Any, wanted: Collection[str] = ALL
+                      ) -> tuple[Optional[Array], Any, None, Optional[dict]]:
     """The products after the loop: gradients of the inputs, of the first state, None, and of the parameters.
 
-    dp: gradients of the rule's own parameters, [..., parameters, n]; d: the gradient of the first state.
+    dp: gradients of the rule's own parameters, [..., parameters, n]; d: the gradient of the first state; wanted:
+    without "x" or "p" their products are left out.
     """
-    cell, p = tape.cell, tape.p
-    grads = cell.inputs.backward_p(p, tape.kx, dax) | tape.recurrent_gradients(dah)
-    grads |= sum_to_parameters(p, {name: dp[..., j, :] for j, name in enumerate(pointwise.parameter_names(cell.rule))})
+    cell, p, grads = tape.cell, tape.p, None
+    if "p" in wanted:
+        grads = cell.inputs.backward_p(p, tape.kx, dax) | tape.recurrent_gradients(dah)
+        names = pointwise.parameter_names(cell.rule)
+        grads |= sum_to_parameters(p, {name: dp[..., j, :] for j, name in enumerate(names)})
     d = type(tape.like)(*(cast(a, like) for a, like in zip(d, tape.like)))
-    return cell.inputs.backward_x(p, tape.kx, dax), d, None, grads
+    return cell.input_backward_x(p, tape.kx, dax, wanted), d, None, grads

@@ -3,6 +3,9 @@
     apply(p, *args, mask, training, noise, keep, ...) -> y, kept          p: {path: array}; args and y: nests of arrays
     apply_back(p, kept, dy, wanted) -> (one gradient for each of args), {path: gradient}
 
+wanted: for each of args, then for the weights, whether a gradient is asked for (None: all); where it is not, None and
+{} will do.
+
 A class that writes `call(*args)` instead has both from a record of it.  What is not pure is in three other methods:
 `draw` reads generators and carried states, `leave` writes what a call leaves behind, `build` makes the weights.
 """
@@ -130,7 +133,7 @@ class Layer:
         return record_call(self, p, args, mask, training, keep, options)
 
     def apply_back(self, p, kept, dy, wanted=None):
-        return kept.backward(dy)
+        return kept.backward(dy, wanted)
 
     # calls
 

@@ -2,12 +2,13 @@
 from typing import Any, NamedTuple
 
 from ..arrays import namespace
+from ..cell import ALL
 from ..errors import NotSupported, ShapeError, check_option
 from ..nest import flatten
 from ..tree import add, map_structure
 from ..wrappers import stack
 from .base import Layer
-from .cell import under
+from .cell import under, wanted_names
 from .config import serialize
 from .nested import pack_like
 from .rnn import RNN, as_constants
@@ -172,7 +173,7 @@ class Bidirectional(Layer):
         dstate = None
         if self.return_state and dy is not None:
             dy, dstate = dy[:n] if n == 2 else dy[0], list(dy[n:])
-        dx, ds, dconstants, dp = self._back(kept, dy, dstate)
+        dx, ds, dconstants, dp = self._back(kept, dy, dstate, wanted_names(wanted))
         return (dx, ds, as_constants(dconstants, kept.given[1])), dp
 
     def backward(self, dy=None, dstate=None):
@@ -181,11 +182,11 @@ class Bidirectional(Layer):
         dx, ds, _, self._grads = self._back(kept, dy, dstate)
         return dx, ds
 
-    def _back(self, kept, dy, dstate):
+    def _back(self, kept, dy, dstate, wanted=ALL):
         pair = kept.y, kept.back
         y = pair if self.merge_mode is None else map_structure(_MERGE[self.merge_mode], *pair)
         dy, back = self._split(pack_like(self.who, "dy", dy, y), kept)
-        found = [layer.loop_back(its, d, s) for layer, its, d, s in zip(
+        found = [layer.loop_back(its, d, s, wanted) for layer, its, d, s in zip(
             self.both, kept.kept, (dy, self._turned(back)), self._cut(dstate))]
         (dx, s, e, _), (more, t, f, _) = found
         dp = {f"{name}.{path}": d for name, (*_, half) in zip(self._sublayers(), found) for path, d in half.items()}

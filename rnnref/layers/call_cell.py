@@ -5,7 +5,7 @@ from inspect import signature
 import numpy
 
 from ..arrays import is_array, is_floating
-from ..cell import Cell
+from ..cell import ALL, Cell
 from ..errors import DtypeError, NotSupported, ShapeError
 from ..nest import flatten, map_structure
 from ..record import Record, paused
@@ -105,17 +105,19 @@ class _CalledCell(Cell):
             raise ShapeError(self.name, f"call gave a {type(given).__name__}, expected outputs, states")
         return given
 
-    def backward(self, p, kept, dy, dnew):
+    def backward(self, p, kept, dy, dnew, wanted=ALL):
         if self.own_backward:
             return self.walked_by_hand(p, kept, dy, dnew)
         record, xs, ss, es, (y, new) = kept
         new = new if isinstance(new, (list, tuple)) else [new]
         dnew = as_lists(dnew)
-        found = record.backward([y, list(new)], [like_list(dy, y), [like_list(d, a) for d, a in zip(dnew, new)]])
-        dx, ds = (map_tree(lambda v: or_zero(found[v], v.data), tree) for tree in (xs, ss))
-        dextra = None if es is None else tuple(or_zero(found[e], e.data) for e in es) if isinstance(
-            es, list) else or_zero(found[es], es.data)
-        return dx, ds, dextra, {name: or_zero(found[w], p[name]) for name, w in self.weights.items()}
+        of = {"x": xs, "s": ss, "extra": tuple(es) if isinstance(es, list) else es, "p": self.weights}
+        asked = None if len(wanted) == len(of) else [a for name in wanted for _, a in leaves(of[name])]
+        found = record.backward([y, list(new)], [like_list(dy, y), [like_list(d, a) for d, a in zip(dnew, new)]], asked)
+        dx, ds, dextra = (map_tree(lambda v: or_zero(found[v], v.data), of[name]) if name in wanted else None
+                          for name in ("x", "s", "extra"))
+        dp = {name: or_zero(found[w], p[name]) for name, w in self.weights.items()} if "p" in wanted else None
+        return dx, ds, dextra, dp
 
     def walked_by_hand(self, p, kept, dy, dnew):
         x, s = kept

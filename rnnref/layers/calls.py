@@ -141,7 +141,7 @@ def _enter_pair(layer, plan, record, args, options, mask, training):
 
     def back(dys, wanted):
         dy = dys[0] if likes is None else unflatten(likes, _fill(flatten(likes), dys))
-        dargs, dp = (layer.apply_back(p, kept, dy, _by_argument(data, wanted)) if plan.wanted
+        dargs, dp = (layer.apply_back(p, kept, dy, _by_argument(data, wanted, len(held))) if plan.wanted
                      else layer.apply_back(p, kept, dy))
         return [*align(data, dargs[:len(data)], layer.who), *(dp.get(path) for path in weights)]
     return record.add(y, back, ins, layer.name)
@@ -167,11 +167,15 @@ class Recorded(NamedTuple):
     who: str
     pending: tuple                                   # (layer, kept) of layers inside that have yet to leave something
 
-    def backward(self, dy: Any) -> tuple:
+    def backward(self, dy: Any, wanted: Any = None) -> tuple:
         """The gradients of the arguments, nested as they are, and {path: gradient} of the weights."""
-        found = self.record.backward(self.y, unflatten(self.y, align(self.y, dy, self.who)))
-        dargs = map_structure(lambda a: found[a] if isinstance(a, Value) else None, self.args)
-        return dargs, {path: found[w] for path, w in self.weights.items() if w.trainable}
+        *of_args, of_weights = wanted or (True,) * (len(self.args) + 1)
+        args = [arg if asked else map_structure(lambda a: None, arg) for arg, asked in zip(self.args, of_args)]
+        weights = {path: w for path, w in self.weights.items() if w.trainable and of_weights}
+        asked = None if wanted is None else [*(a for a in flatten(args) if isinstance(a, Value)), *weights.values()]
+        found = self.record.backward(self.y, unflatten(self.y, align(self.y, dy, self.who)), wanted=asked)
+        dargs = map_structure(lambda a: found[a] if isinstance(a, Value) else None, tuple(args))
+        return dargs, {path: found[w] for path, w in weights.items()}
 
 
 def record_call(layer: Any, p: dict, args: tuple, mask: Any, training: bool, keep: bool, options: dict) -> tuple:
@@ -189,12 +193,10 @@ def _fill(floating: list, dys: list) -> list:
     return [next(given) if is_floating else None for is_floating in floating]
 
 
-def _by_argument(args: tuple, wanted: list) -> tuple:
-    """For each of the arguments, nests of arrays, whether a gradient in it is asked for."""
-    if not any(isinstance(a, (list, tuple, dict)) for a in args):
-        return tuple(wanted[:len(args)])
+def _by_argument(args: tuple, wanted: list, n: int) -> tuple:
+    """For each of the arguments, nests of n arrays in all, then for the weights, whether a gradient is asked for."""
     given = iter(wanted)
-    return tuple(any([next(given) for _ in flatten(a)]) for a in args)
+    return *(any([next(given) for _ in flatten(a)]) for a in args), any(wanted[n:])
 
 
 class SymbolicCalls(list):

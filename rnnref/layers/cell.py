@@ -3,7 +3,7 @@ from typing import Any, NamedTuple
 
 from .. import init
 from ..arrays import is_array, namespace
-from ..cell import Cell, vjp
+from ..cell import ALL, Cell, vjp
 from ..errors import NotSupported, ShapeError
 from ..loops.run import make_initial_state
 from ..tree import first_leaf, leaves, map_structure, zeros_like
@@ -99,19 +99,28 @@ class CellLayer(Layer):
         return (self.outward(y), as_given(self.to_list(new), states)), Step(back, y, new, states)
 
     def apply_back(self, p, kept, dy, wanted=None):
-        dx, ds, dp = self._step_back(kept, *dy)
+        dy, dstates = dy
+        dx, ds, dp = self._step_back(kept, dy, dstates, wanted_names(wanted))
         return (dx, as_given(ds, kept.given)), dp
 
-    def _step_back(self, kept, dy, dstates):
+    def _step_back(self, kept, dy, dstates, wanted=ALL):
         dy = pack_like(self.who, "dy", dy, self.outward(kept.y))
         dnew = self.from_list(self.who, "dstates", dstates, kept.new)
-        dx, ds, _, dp = kept.back(self.inward(dy), dnew)
-        return self.outward(dx), self.to_list(ds), self._flat(dp)
+        dx, ds, _, dp = kept.back(self.inward(dy), dnew, wanted)
+        return None if dx is None else self.outward(dx), self.to_list(ds), {} if dp is None else self._flat(dp)
 
     def backward(self, dy=None, dstates=None):
         p, kept = self.recorded()
         dx, ds, self._grads = self._step_back(kept, dy, dstates)
         return dx, ds
+
+
+def wanted_names(wanted):
+    """`wanted` of `apply_back`, for (x, states, constants, weights), as names for `run_back`, with "s" in any case."""
+    if wanted is None:
+        return ALL
+    *of_args, of_weights = wanted
+    return {"s", *(name for name, asked in zip(("x", "s", "extra"), of_args) if asked), *(["p"] if of_weights else [])}
 
 
 def as_given(states, given):

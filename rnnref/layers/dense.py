@@ -75,8 +75,9 @@ class Dense(Layer):
     def apply_back(self, p, kept, dy, wanted=None):
         da, of_activation = activate_back(self, kept.activation, dy)
         da = as_matrix(da)
-        dp = {"kernel": kept.rows.T @ da} | ({"bias": da.sum(0)} if self.use_bias else {}) | of_activation
-        return ((da @ p["kernel"].T).reshape(kept.shape) if wanted is None or wanted[0] else None,), dp
+        of_x, of_weights = wanted or (True, True)
+        dp = {"kernel": kept.rows.T @ da} | ({"bias": da.sum(0)} if self.use_bias else {}) if of_weights else {}
+        return ((da @ p["kernel"].T).reshape(kept.shape) if of_x else None,), dp | of_activation
 
     def leave(self, kept):
         super().leave(kept.activation)

@@ -2,13 +2,14 @@
 from typing import Any, NamedTuple, Optional
 
 from ..arrays import is_array, namespace
+from ..cell import ALL
 from ..errors import NotSupported, ShapeError, check_option
 from ..identifiers import snake
 from ..loops.run import make_initial_state, run, run_back
 from ..nest import flatten
 from ..tree import first_leaf, leaves, map_structure, zeros_like
 from .base import Layer
-from .cell import as_given, check_inputs, under
+from .cell import as_given, check_inputs, under, wanted_names
 from .nested import cast_inputs, listless, one_step, pack_like
 from .stacked import as_layer, common_dtype, takes_constants
 
@@ -162,7 +163,7 @@ class RNN(Layer):
 
     def apply_back(self, p, kept, dy, wanted=None):
         dy, *dstate = dy if self.return_state and dy is not None else (dy,)
-        dx, ds, dconstants, dp = self.loop_back(kept, dy, dstate or None)
+        dx, ds, dconstants, dp = self.loop_back(kept, dy, dstate or None, wanted_names(wanted))
         initial_state, constants = kept.given
         return (dx, as_given(self.cell.to_list(ds), initial_state), as_constants(dconstants, constants)), dp
 
@@ -195,18 +196,21 @@ class RNN(Layer):
         y = self._timed(self.cell.outward(y, 2)) if self.return_sequences else self.cell.outward(y)
         return y, new, Loop(tape, ys, y, new, back, (initial_state, constants))
 
-    def loop_back(self, kept, dy=None, dstate=None):
-        """The way back: gradients of x, of the first state of the core, of the constants, and {path: gradient}."""
+    def loop_back(self, kept, dy=None, dstate=None, wanted=ALL):
+        """The way back: gradients of x, of the first state of the core, of the constants, and {path: gradient}.
+
+        wanted: see `run_back`; without "x" the first is None, without "p" the last is empty.
+        """
         dy = pack_like(self.who, "dy", dy, kept.y)
         dnew = self.cell.from_list(self.who, "dstate", dstate, kept.new)
         dy = self.cell.inward(self._timed(dy), 2) if self.return_sequences else self.cell.inward(dy)
         dx, ds, dextra, dp = run_back(kept.tape, as_looped(dy, kept.ys, self.go_backwards, self.return_sequences),
-                                      dnew)
-        dp = self._flat(dp)
-        if kept.back is not None:
+                                      dnew, wanted=wanted)
+        dp = {} if dp is None else self._flat(dp)
+        if kept.back is not None and dp:
             for path, d in kept.back(ds).items():
                 dp[f"cell.{path}"] = dp[f"cell.{path}"] + d
-        return self._timed(self.cell.outward(dx, 2)), ds, dextra, dp
+        return None if dx is None else self._timed(self.cell.outward(dx, 2)), ds, dextra, dp
 
     # what the user gives
 

@@ -1,8 +1,8 @@
 """The path for two directions when no other path takes both: one after the other, each by its own plan."""
-from typing import Any, Iterator, NamedTuple, Optional
+from typing import Any, Collection, Iterator, NamedTuple, Optional
 
 from ..arrays import Array
-from ..cell import State
+from ..cell import ALL, State
 from ..tree import Tree, add
 from ..wrappers.stack import Bidirectional
 from .plan import Call, load_path
@@ -35,7 +35,7 @@ def forward(plans: tuple, p: Tree, xs: Tree, s: State, extra: Tree = None, live:
     return ys, new, Tape(plans, tapes) if keep else None
 
 
-def backward(tape: Tape, dys: Tree, ds: State) -> tuple[Tree, State, Tree, Tree]:
-    runs = [load_path(plan.path).backward(one, dy, d) for plan, one, dy, d in zip(*tape, dys, ds)]
+def backward(tape: Tape, dys: Tree, ds: State, wanted: Collection[str] = ALL) -> tuple[Tree, State, Tree, Tree]:
+    runs = [load_path(plan.path).backward(one, dy, d, wanted) for plan, one, dy, d in zip(*tape, dys, ds)]
     (ahead, back), ds, dextra, dp = zip(*runs)
     return add(ahead, back), ds, dextra if any(e is not None for e in dextra) else None, dp

@@ -3,10 +3,10 @@
 The input product is computed once for all steps before the loop, the products of parameter gradients once after it;
 only the recurrent product and the rule remain inside.
 """
-from typing import Any, NamedTuple, Optional
+from typing import Any, Collection, NamedTuple, Optional
 
 from ..arrays import Array
-from ..cell import Kept, State, TwoStage
+from ..cell import ALL, Kept, State, TwoStage
 from ..tree import Tree, apply_mask, choose, select_step, stack
 from .scan import list_steps, select_mask
 
@@ -40,7 +40,7 @@ def forward(cell: Any, p: Tree, xs: Tree, s: State, extra: Tree = None, live: Op
     return stack(ys), s, Tape(cell, p, kx, keeps, live, order) if keep else None
 
 
-def backward(tape: Tape, dys: Tree, ds: State) -> tuple[Tree, State, Tree, Tree]:
+def backward(tape: Tape, dys: Tree, ds: State, wanted: Collection[str] = ALL) -> tuple[Tree, State, Tree, Tree]:
     cell, p, kx, keeps, live, order = tape
     back: list = [None] * len(order)
     for t in reversed(order):
@@ -49,5 +49,4 @@ def backward(tape: Tape, dys: Tree, ds: State) -> tuple[Tree, State, Tree, Tree]
         back[t] = dax, deferred
         ds = choose(now, dold, ds)
     daxs, deferred = stack(back)                  # in most cells `deferred` holds dax itself
-    dp = cell.step_backward_p(p, deferred) | cell.inputs.backward_p(p, kx, daxs)
-    return cell.inputs.backward_x(p, kx, daxs), ds, None, dp
+    return cell.input_backward_x(p, kx, daxs, wanted), ds, None, cell.all_backward_p(p, kx, daxs, deferred, wanted)

@@ -5,12 +5,12 @@ or run in kernels for whole sequences.
 """
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Iterator, Optional
+from typing import Any, Collection, Iterator, Optional
 
 from ..arrays import Array
-from ..cell import State, find_missing
+from ..cell import ALL, State, find_missing
 from ..tree import Tree
-from ..wrappers.stack import Stack
+from ..wrappers.stack import Stack, wanted_of_layer
 from . import scan
 from .plan import MODULES, PATHS, Call, load_path
 
@@ -88,10 +88,10 @@ def forward(plans: tuple, p: Tree, xs: Tree, s: State, extra: Tree = None, live:
     return ys, tuple(new), Tape(plans, tuple(tapes), p, xs, s, extra, live, reverse) if keep else None
 
 
-def backward(tape: Tape, dys: Tree, ds: State) -> tuple[Tree, State, Tree, Tree]:
+def backward(tape: Tape, dys: Tree, ds: State, wanted: Collection[str] = ALL) -> tuple[Tree, State, Tree, Tree]:
     back = []
-    for plan, one, d in reversed(list(zip(tape.plans, tape.tapes, ds))):
-        dys, *rest = load_path(plan.path).backward(one, dys, d)
+    for n, (plan, one, d) in reversed(list(enumerate(zip(tape.plans, tape.tapes, ds)))):
+        dys, *rest = load_path(plan.path).backward(one, dys, d, wanted_of_layer(n, wanted))
         back.append(rest)
     ds, dextra, dp = zip(*reversed(back))
     return dys, ds, dextra if any(e is not None for e in dextra) else None, dp

@@ -1,9 +1,9 @@
 """Chooses what runs: a table of paths and kernels, and the pure function that takes the first that applies.
 
 A path is a module with refuses(cell, call), forward(cell, p, xs, s, extra, live, reverse, keep) and
-backward(tape, dys, ds); its tape has kept(t).  A kernel is a subclass of a rule that computes the same in one pass,
-with a static refuses(rule); a map on the GPU has one too, which carries the math mode of its products.  All are listed
-here by name and imported when used; `refuses` returns None, or the reason in words.
+backward(tape, dys, ds, wanted); its tape has kept(t).  A kernel is a subclass of a rule that computes the same in one
+pass, with a static refuses(rule); a map on the GPU has one too, which carries the math mode of its products.  All are
+listed here by name and imported when used; `refuses` returns None, or the reason in words.
 """
 from dataclasses import fields, is_dataclass, replace
 from functools import lru_cache

@@ -1,9 +1,9 @@
 """The one entry to all loops: `run` over a sequence, `run_back` through it."""
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Callable, Collection, NamedTuple, Optional
 
 from ..arrays import Array, cast, is_array, is_cupy, namespace
-from ..cell import CellContract, State, find_missing, name_of
-from ..errors import DtypeError, NotSupported, ShapeError
+from ..cell import ALL, CellContract, State, find_missing, leave_out, name_of, needed_inside
+from ..errors import DtypeError, NotSupported, ShapeError, check_option
 from ..padding import check_policy, drepeat, make_live_mask, repeat
 from ..shapes import check_like
 from ..tree import Tree, add, fill_missing, first_leaf, leaves, map_structure, zeros_like
@@ -80,34 +80,51 @@ def run(cell: CellContract, p: Tree, xs: Tree, s: Optional[State] = None, *, len
                          (ys, new), map_structure(lambda a: a.dtype, (xs, s))) if keep else None
 
 
-def run_back(tape: Optional[Tape], dys: Tree = None, ds: Optional[State] = None) -> tuple[Tree, State, Tree, Tree]:
+def run_back(tape: Optional[Tape], dys: Tree = None, ds: Optional[State] = None, *,
+             wanted: Collection[str] = ("x", "s", "extra", "p")) -> tuple[Tree, State, Tree, Tree]:
     """Back through a sequence: gradients of xs, the first state, `extra` and p, in structure and dtype as these.
 
-    dys and ds are the gradients of the outputs and of the last state; None, also in a tree of them, is zero.
+    dys, ds  the gradients of the outputs and of the last state; None, also in a tree of them, is zero
+    wanted   the names of those that are asked for; the others are None.  Without "x" the product with W is left out,
+             without "p" those that make the gradients of the weights; the gradients that remain have the same bits
 
     Errors   ShapeError, DtypeError: dys or ds are not like the outputs and the state.  NotSupported: there is no tape,
-             or the cell has no backward.
+             the cell has no backward, or an unknown name in `wanted`.
+
+    >>> import numpy as np, rnnref
+    >>> cell = rnnref.cells.GRU()
+    >>> ys, new, tape = run(cell, rnnref.init.parameters(cell, 3, 4, np.random.default_rng(0)), np.ones((5, 2, 3), "f"))
+    >>> dxs, ds, dextra, dp = run_back(tape, np.ones_like(ys), wanted=("p",))           # of a first layer
+    >>> dxs, ds, sorted(dp)
+    (None, None, ['R', 'W', 'b', 'bR'])
     """
     if tape is None:
         raise NotSupported("run_back", "the tape is None", axes="run(..., keep=False) keeps none")
     cell, p, extra, prepared, path, inner, padding, live, reverse, tail, like, dtypes = tape
     dys, ds = map(fill_missing, (dys, ds), like)
     name = name_of(cell)
+    asked = frozenset({wanted} if isinstance(wanted, str) else wanted)
+    for what in asked - ALL:
+        check_option(name, "wanted", what, sorted(ALL))
+    needed = needed_inside(asked, extra)
     for what, d, a in zip(("dys", "ds"), (dys, ds), like):
         check_like(name, what, d, a)
     backward, more = _translate_device_errors(load_path(path).backward, cell, like), (None, None, None)
     if padding == "repeat":
         dys = _map_directions(drepeat, cell, dys, live, reverse)
     if tail is not None:
-        dmore, dstart, *rest = backward(tail, dys, zeros_like(ds))
+        dmore, dstart, *rest = backward(tail, dys, zeros_like(ds), needed)
         ds, more = add(ds, dstart), (dmore, *rest)
-    dxs, ds, dextra, dq = backward(inner, dys, ds)
+    dxs, ds, dextra, dq = backward(inner, dys, ds, needed)
     dxs, dextra, dq = map(add, (dxs, dextra, dq), more)
-    dp, dextra = cell.prepare_backward(p, prepared, dq, dextra)
-    _check_gradients(name, dp, p)
-    dextra = None if extra is None or dextra is None else map_structure(lambda d, a: cast(d, a), dextra, extra)
+    dp = None
+    if "p" in needed:
+        dp, dextra = cell.prepare_backward(p, prepared, dq, dextra)
+        _check_gradients(name, dp, p)
+    dxs, ds, dextra, dp = leave_out((dxs, ds, None if extra is None else dextra, dp), asked)
+    dextra = None if dextra is None else map_structure(lambda d, a: cast(d, a), dextra, extra)
     dxs, ds = map_structure(_cast_gradient, (dxs, ds), dtypes)
-    return dxs, ds, dextra, map_structure(lambda a, d: cast(d, a), p, dp)
+    return dxs, ds, dextra, None if dp is None else map_structure(lambda a, d: cast(d, a), p, dp)
 
 
 def _cast_gradient(d: Array, dtype: Any) -> Array:

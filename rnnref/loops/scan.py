@@ -3,10 +3,10 @@
 In reverse, positions past a row's length come first and leave the state as it was, so right-padded batches need no
 gather and outputs come back aligned with the inputs.
 """
-from typing import Any, NamedTuple, Optional
+from typing import Any, Collection, NamedTuple, Optional
 
 from ..arrays import Array, upcast
-from ..cell import Cell, State, name_of
+from ..cell import ALL, Cell, State, name_of, step_back
 from ..errors import ShapeError
 from ..products import find_parts
 from ..tree import PerStep, Tree, add, apply_mask, choose, first_leaf, leaves, map_structure, select_step, stack
@@ -59,13 +59,16 @@ def forward(cell: Any, p: Tree, xs: Tree, s: State, extra: Tree = None, live: Op
     return stack(ys), s, Tape(cell, p, xs, extra, states, keeps, live, order) if keep else None
 
 
-def backward(tape: Tape, dys: Tree, ds: State) -> tuple[Tree, State, Tree, Tree]:
-    """Gradients of the inputs, of the first state, of `extra` (summed over time) and of the parameters."""
+def backward(tape: Tape, dys: Tree, ds: State, wanted: Collection[str] = ALL) -> tuple[Tree, State, Tree, Tree]:
+    """Gradients of the inputs, of the first state, of `extra` (summed over time) and of the parameters.
+
+    wanted: those that are asked for, of "x", "s", "extra" and "p"; another may be None.
+    """
     dxs, dextra, dp = [None] * len(tape.order), None, None
     for t in reversed(tape.order):
         now = select_mask(tape.live, t)
         dy, dnew = apply_mask(now, select_step(dys, t)), apply_mask(now, ds)
-        dxs[t], dold, de, dq = tape.cell.backward(tape.p, tape.kept(t), dy, dnew)
+        dxs[t], dold, de, dq = step_back(tape.cell, tape.p, tape.kept(t), dy, dnew, wanted)
         ds = choose(now, dold, ds)
         dextra, dp = add(dextra, map_structure(upcast, de)), add(dp, map_structure(upcast, dq))
     return stack(dxs), ds, dextra, dp

@@ -1,10 +1,10 @@
 """The device that the arrays of a cell must lie on."""
 from contextlib import nullcontext
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Optional
+from typing import Any, Collection, Optional
 
 from ..arrays import is_array, is_cupy
-from ..cell import State
+from ..cell import ALL, State, step_back
 from ..errors import DeviceError, NotSupported
 from ..options import keyword_options
 from ..tree import Tree, first_leaf
@@ -37,9 +37,10 @@ class Device(Wrapper):
         with self._enter_device(x):
             return self.cell.forward(p, x, s, extra)
 
-    def backward(self, p: Tree, k: Any, dy: Tree, dnew: State) -> tuple[Tree, State, Tree, Tree]:
+    def backward(self, p: Tree, k: Any, dy: Tree, dnew: State, wanted: Collection[str] = ALL
+                 ) -> tuple[Tree, State, Tree, Tree]:
         with self._enter_device(dy):
-            return self.cell.backward(p, k, dy, dnew)
+            return step_back(self.cell, p, k, dy, dnew, wanted)
 
     def check(self, p: Tree, x: Tree, s: State, extra: Tree = None, lead: str = "B") -> Any:
         if is_array(first_leaf(x)):

@@ -1,8 +1,8 @@
 """Dropout and zoneout by given masks, which a layer draws, or which come from another framework."""
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Collection, NamedTuple
 
-from ..cell import State
+from ..cell import ALL, State, step_back
 from ..errors import ShapeError
 from ..options import keyword_options
 from ..shapes import ArraySpec, Size, check_floating, expect
@@ -77,9 +77,11 @@ class Dropout(_MaskingWrapper):
         y, new, k = self.cell.forward(p, multiply_mask(x, m.x), _mask_h(s, m.h), m.cell)
         return multiply_mask(y, m.y), multiply_mask(new, m.s), Kept(m, k)
 
-    def backward(self, p: Tree, k: Any, dy: Tree, dnew: State) -> tuple[Tree, State, Tree, Tree]:
+    def backward(self, p: Tree, k: Any, dy: Tree, dnew: State, wanted: Collection[str] = ALL
+                 ) -> tuple[Tree, State, Tree, Tree]:
         m = k.masks
-        dx, ds, dextra, dp = self.cell.backward(p, k.cell, multiply_mask(dy, m.y), multiply_mask(dnew, m.s))
+        dy, dnew = multiply_mask(dy, m.y), multiply_mask(dnew, m.s)
+        dx, ds, dextra, dp = step_back(self.cell, p, k.cell, dy, dnew, wanted)
         return multiply_mask(dx, m.x), _mask_h(ds, m.h), Masks(cell=dextra), dp
 
     def check(self, p: Tree, x: Tree, s: State, extra: Tree = None, lead: str = "B") -> Any:
@@ -107,7 +109,7 @@ def _check_masks(who: str, name: str, mask: Any, like: Any, lead: str, x: Tree) 
 
 def multiply_mask(a: Any, mask: Any) -> Tree:
     """An array times its mask, or a tree with each leaf times its mask; None masks nothing."""
-    if mask is None:
+    if mask is None or a is None:
         return a
     if isinstance(a, tuple):
         return tuple_like(a, map(multiply_mask, a, mask))
@@ -145,13 +147,15 @@ class Zoneout(_MaskingWrapper):
         new = _blend(m.s, s, new)
         return new[0] if m.s is not None else y, new, Kept(m, k)
 
-    def backward(self, p: Tree, k: Any, dy: Tree, dnew: State) -> tuple[Tree, State, Tree, Tree]:
+    def backward(self, p: Tree, k: Any, dy: Tree, dnew: State, wanted: Collection[str] = ALL
+                 ) -> tuple[Tree, State, Tree, Tree]:
         m = k.masks
         if m.s is None:
-            dx, ds, dextra, dp = self.cell.backward(p, k.cell, dy, dnew)
+            dx, ds, dextra, dp = step_back(self.cell, p, k.cell, dy, dnew, wanted)
             return dx, ds, ZoneoutMasks(cell=dextra), dp
         dnew = type(dnew)(dnew[0] + dy, *dnew[1:])
-        dx, ds, dextra, dp = self.cell.backward(p, k.cell, zeros_like(dy), _blend(m.s, zeros_like(dnew), dnew))
+        dinner = _blend(m.s, zeros_like(dnew), dnew)
+        dx, ds, dextra, dp = step_back(self.cell, p, k.cell, zeros_like(dy), dinner, wanted)
         return dx, add(ds, _blend(m.s, dnew, zeros_like(dnew))), ZoneoutMasks(cell=dextra), dp
 
     def check(self, p: Tree, x: Tree, s: State, extra: Tree = None, lead: str = "B") -> Any:

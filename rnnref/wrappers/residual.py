@@ -1,9 +1,9 @@
 """A connection past the cell: its input added to its output, or mixed with it by a gate."""
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Collection, NamedTuple
 
 from ..arrays import cast
-from ..cell import State
+from ..cell import ALL, State, step_back
 from ..elementwise import dsigmoid, sigmoid
 from ..errors import NotSupported, ShapeError
 from ..maps.dense import Dense
@@ -43,11 +43,12 @@ class Residual(Wrapper):
         y, new, k = self.cell.forward(p, x, s, extra)
         return cast(self.fn(x, y) if self.fn else x + y, y), new, KeptResidual(x, y, k)
 
-    def backward(self, p: Tree, k: Any, dy: Tree, dnew: State) -> tuple[Tree, State, Tree, Tree]:
+    def backward(self, p: Tree, k: Any, dy: Tree, dnew: State, wanted: Collection[str] = ALL
+                 ) -> tuple[Tree, State, Tree, Tree]:
         if self.fn and not self.dfn:
             raise NotSupported(self.name, "fn is given without its gradients", fix="dfn(x, y, dz) -> dx, dy")
         dskip, dy = self.dfn(k.x, k.y, dy) if self.fn else (dy, dy)
-        dx, ds, dextra, dp = self.cell.backward(p, k.cell, dy, dnew)
+        dx, ds, dextra, dp = step_back(self.cell, p, k.cell, dy, dnew, wanted)
         return add(dskip, dx), ds, dextra, dp
 
     def check(self, p: Tree, x: Tree, s: State, extra: Tree = None, lead: str = "B") -> Any:

@@ -1,10 +1,10 @@
 """Wrappers of several cells: a stack, and two directions."""
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Collection
 
 import numpy
 
-from ..cell import Cell, State
+from ..cell import ALL, Cell, State, step_back
 from ..errors import NotSupported, ShapeError
 from ..options import keyword_options
 from ..tree import Tree
@@ -114,13 +114,19 @@ class Stack(MultiCell):
             kept.append(k)
         return x, tuple(new), tuple(kept)
 
-    def backward(self, p: Tree, kept: Any, dy: Tree, dnew: State) -> tuple[Tree, State, Tree, Tree]:
+    def backward(self, p: Tree, kept: Any, dy: Tree, dnew: State, wanted: Collection[str] = ALL
+                 ) -> tuple[Tree, State, Tree, Tree]:
         back = []
-        for cell, q, k, d in reversed(list(zip(self.cells, p, kept, dnew))):
-            dy, *rest = cell.backward(q, k, dy, d)
+        for n, (cell, q, k, d) in reversed(list(enumerate(zip(self.cells, p, kept, dnew)))):
+            dy, *rest = step_back(cell, q, k, dy, d, wanted_of_layer(n, wanted))
             back.append(rest)
         ds, dextra, dp = zip(*reversed(back))
         return dy, ds, dextra if any(e is not None for e in dextra) else None, dp
+
+
+def wanted_of_layer(n: int, wanted: Collection[str]) -> Collection[str]:
+    """What layer n of a stack is to give: the gradient of x of each but the first goes on into the layer below."""
+    return {*wanted, "x"} if n else wanted
 
 
 class Bidirectional(MultiCell):

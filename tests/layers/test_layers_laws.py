@@ -8,7 +8,8 @@ from rnnref import Record, layers
 from rnnref.check.tolerance import tolerance
 from rnnref.nest import align, flatten, map_structure, unflatten
 from rnnref.testing.api import assert_close, assert_same
-from tests.support.layer_cases import TABLE, B, Pointwise, Recorded, filled_shapes
+from tests.support.layer_cases import TABLE, B, Pointwise, Recorded, T, filled_shapes
+from tests.support.products import Counted, count_products
 from tests.support.threads import call_in_threads
 
 each_layer = pytest.mark.parametrize("name", TABLE)
@@ -49,13 +50,13 @@ def mask_for(layer, args):
     return mask.T if getattr(layer, "time_major", False) else mask
 
 
-@pytest.mark.parametrize("masked", [False, True], ids=["", "masked"])
-@each_layer
+TAKING_MASKS = [name for name, (make, shapes) in TABLE.items() if mask_for(make(), filled_shapes(shapes)) is not None]
+
+
+@pytest.mark.parametrize("name, masked", [*((name, False) for name in TABLE), *((name, True) for name in TAKING_MASKS)])
 def test_the_pair_is_what_differences_say(name, masked):
     layer, args = made(name)
     mask = mask_for(layer, args) if masked else None
-    if masked and mask is None:
-        pytest.skip("no mask")
     p = {path: w.data for path, w in layer.named_weights().items()}
     noise = layer.draw(False, *args)
 
@@ -82,6 +83,55 @@ def test_the_pair_is_what_differences_say(name, masked):
         change, says = (at(e) - at(-e)) / (2 * e), dot(d, v)
         size = np.sqrt(dot(d, d) * dot(v, v)) + 1e-3
         assert abs(change - says) <= tolerance("difference", "float64") * size, what
+
+
+@each_layer
+def test_gradients_that_are_not_asked_for_are_left_out(name):
+    layer, args = made(name)
+    p = {path: w.data for path, w in layer.named_weights().items()}
+    y, kept = layer.apply(p, *args, noise=layer.draw(False, *args))
+    dy = directions(y, 1)
+    dargs, dp = layer.apply_back(p, kept, dy)
+    n = len(args)
+    for left_out in range(n + 1):
+        wanted = tuple(k != left_out for k in range(n + 1))
+        got, got_p = layer.apply_back(p, kept, dy, wanted)
+        assert_same(got_p, dp if wanted[n] else {})
+        for k in range(n):
+            if wanted[k]:
+                assert_same(got[k], dargs[k])
+            elif k == 0:
+                assert all(d is None for d in flatten(got[k]))
+
+
+# How many products on the way back only the gradient of x needs, and only those of the weights
+FIRST = {"lstm return_sequences": (1, 2), "gru return_sequences": (1, 2), "gru before return_sequences": (1, 3),
+         "rnn return_sequences": (1, 2), "bidirectional mul": (2, 4), "unequal halves": (2, 4), "stack": (1, 4),
+         "a cell of ours": (1, 3), "a cell with call": (T, 3 * T), "a cell of tf1": (1, 2),
+         "time distributed cell": (1, 2), "conv lstm 1d": (1, 2), "conv lstm 2d, first": (1, 2)}
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_a_first_layer_does_not_multiply_for_its_inputs(name):
+    layer, (x, *_) = made(name)
+    of_x, of_weights = FIRST[name]
+    for w in layer.weights:
+        w.assign(w.data.view(Counted))
+
+    def walk(start):
+        with Record(training=True) as record:
+            value = getattr(record, start)(x.view(Counted))
+            loss = rnnref.ops.sum(flatten(layer(value))[0] ** 2)
+        found = []
+        return count_products(lambda: found.append(record.backward(loss))), value, found[0]
+    (n, value, whole), (fewer, _, found) = walk("leaf"), walk("constant")
+    assert n - fewer == of_x
+    for w in layer.weights:
+        assert_same(found[w], whole[w])
+    layer.trainable = False                       # then the products that make gradients of weights go, too
+    frozen, again, found = walk("leaf")
+    assert n - frozen == of_weights
+    assert_same(found[again], whole[value])
 
 
 @each_layer

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rnnref import elementwise, padding
-from rnnref.cell import GatedCell
+from rnnref.cell import ALL, GatedCell
 from rnnref.cells import GRU, LSTM, Dropout, Masks, SimpleRNN, Stack, gru_before
 from rnnref.loops import hoisted, layerwise, plan, scan
 from rnnref.maps.dense import Dense
@@ -143,8 +143,8 @@ def the_first_step_counts_twice(patch):
     def forward(cell, p, xs, s, extra=None, live=None, reverse=False, keep=True):
         return ahead(cell, p, map_structure(lambda a: doubled(a, reverse), xs), s, extra, live, reverse, keep)
 
-    def backward(tape, dys, ds):
-        dxs, *rest = back(tape, dys, ds)
+    def backward(tape, dys, ds, wanted=ALL):
+        dxs, *rest = back(tape, dys, ds, wanted)
         return map_structure(lambda a: doubled(a, tape.order[0] != 0), dxs), *rest
     patch.setattr(scan, "forward", forward)
     patch.setattr(scan, "backward", backward)
@@ -236,8 +236,8 @@ def layers_go_the_other_way(patch):
 def gradients_pass_a_layer_by(patch):
     plain = hoisted.backward
 
-    def backward(tape, dys, ds):
-        return dys, *plain(tape, dys, ds)[1:]
+    def backward(tape, dys, ds, wanted=ALL):
+        return dys, *plain(tape, dys, ds, wanted)[1:]
     patch.setattr(layerwise, "load_path", lambda name: types.SimpleNamespace(
         refuses=hoisted.refuses, forward=hoisted.forward, backward=backward))
 
