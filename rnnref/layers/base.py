@@ -24,6 +24,7 @@ from ..symbols import Symbol, called, is_symbolic
 from ..values import CURRENT, Value, numbers
 from . import config as configs
 from .calls import BUILDING, Recorded, SymbolicCalls, completing, enter, has_pair, plan_of, record_call, sort
+from .layer_losses import add_activity, add_loss, list_losses
 from .nested import map_shapes, shape_of
 from .weight import Weight, all_layers, free_name, named_weights, split_weights, sublayers, unique_name
 
@@ -184,35 +185,10 @@ class Layer:
                         fix="call forward first, without keep=False")
         return self.tape
 
-    # losses
+    # losses: see layer_losses.py
 
-    def add_loss(self, loss: Any) -> None:
-        """Add a number to the loss of the model that this layer is in; for use in `call`."""
-        record = CURRENT.get()
-        if record is not None and record.probing:
-            return
-        if record is not None:
-            record.losses.append(loss)
-        serial, before = self._losses
-        own = None if record is None else record.serial
-        self._losses = own, [*(before if serial == own else ()), loss]
-
-    def _add_activity(self, y):
-        for a in flatten(y):
-            if isinstance(a, Value) or is_array(a):
-                loss = self.activity_regularizer(a)
-                self.add_loss(loss / a.shape[0] if a.ndim else loss)
-
-    @property
-    def losses(self) -> list:
-        """What regularizers of its weights, and the last call of it and of the layers in it, add to the loss."""
-        record = CURRENT.get()
-        found = [w.regularizer(w) for w in self.trainable_weights if w.regularizer is not None]
-        for layer in all_layers(self):
-            serial, losses = layer._losses
-            if record is None or serial == record.serial:
-                found += losses if record is not None else numbers(losses)
-        return found
+    add_loss, _add_activity = add_loss, add_activity
+    losses = property(list_losses)
 
     # weights
 
