@@ -20,7 +20,7 @@ from .shapes import ArraySpec, Size, check_floating, check_names, check_state, e
 from .tree import Tree, add, first_leaf, leaves, map_structure
 
 State = Tree                                      # of a cell: a named tuple of arrays [B, ...], or a tree of such
-ALL = frozenset(("x", "s", "extra", "p"))         # `wanted` of a way back that gives every gradient
+ALL = "x", "s", "extra", "p"                      # `wanted` of a way back that gives every gradient
 
 
 class CellContract(Protocol):
@@ -387,4 +387,4 @@ def needed_inside(wanted: Collection[str], extra: Tree) -> Collection[str]:
 
 def leave_out(gradients: tuple, wanted: Collection[str]) -> tuple:
     """(dx, ds, dextra, dp) with None for each that is not wanted."""
-    return tuple(d if name in wanted else None for name, d in zip(("x", "s", "extra", "p"), gradients))
+    return tuple(d if name in wanted else None for name, d in zip(ALL, gradients))

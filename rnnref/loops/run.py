@@ -81,7 +81,7 @@ def run(cell: CellContract, p: Tree, xs: Tree, s: Optional[State] = None, *, len
 
 
 def run_back(tape: Optional[Tape], dys: Tree = None, ds: Optional[State] = None, *,
-             wanted: Collection[str] = ("x", "s", "extra", "p")) -> tuple[Tree, State, Tree, Tree]:
+             wanted: Collection[str] = ALL) -> tuple[Tree, State, Tree, Tree]:
     """Back through a sequence: gradients of xs, the first state, `extra` and p, in structure and dtype as these.
 
     dys, ds  the gradients of the outputs and of the last state; None, also in a tree of them, is zero
@@ -104,8 +104,8 @@ def run_back(tape: Optional[Tape], dys: Tree = None, ds: Optional[State] = None,
     dys, ds = map(fill_missing, (dys, ds), like)
     name = name_of(cell)
     asked = frozenset({wanted} if isinstance(wanted, str) else wanted)
-    for what in asked - ALL:
-        check_option(name, "wanted", what, sorted(ALL))
+    for what in asked.difference(ALL):
+        check_option(name, "wanted", what, ALL)
     needed = needed_inside(asked, extra)
     for what, d, a in zip(("dys", "ds"), (dys, ds), like):
         check_like(name, what, d, a)
