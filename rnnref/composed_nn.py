@@ -31,7 +31,9 @@ def normalize(x: Array, axis: int = -1, order: int = 2, epsilon: Optional[float]
     >>> normalize([3.0, 4.0])
     array([0.6, 0.8], dtype=float32)
     """
-    epsilon = EPSILON if epsilon is None else epsilon
+    epsilon, x = EPSILON if epsilon is None else epsilon, convert_to_tensor(x)
+    if x.dtype == "float16":                      # which has no square of epsilon
+        return table.cast(normalize(table.cast(x, "float32"), axis, order, epsilon), x.dtype)
     if order == 2:                                # the gradient of a root at 0 is infinite, of this it is not
         square = table.sum(table.square(x), axis, True)
         return table.multiply(x, table.rsqrt(table.maximum(square, epsilon * epsilon)))
@@ -180,7 +182,8 @@ def binary_crossentropy(target: Array, output: Array, from_logits: bool = False)
                          f"{tuple(output.shape)} as output has")
     target = table.cast(target, output.dtype)
     if from_logits:
-        return table.subtract(table.softplus(output), table.multiply(target, output))
+        return table.add(table.multiply(target, table.softplus(table.negative(output))),
+                         table.multiply(table.subtract(1, target), table.softplus(output)))     # nothing cancels
     output = table.clip(output, EPSILON, 1 - EPSILON)
     return table.negative(table.add(table.multiply(target, table.log(output)), table.multiply(
         table.subtract(1, target), table.log(table.subtract(1, output)))))

@@ -70,7 +70,9 @@ def norm(x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False) ->
         raise NotSupported("ops.norm", f"ord={ord!r} over {len(axes)} axes",
                            known="a number over one axis; None and 'fro' over several")
     if ord in (None, "fro", 2):
-        return table.sqrt(table.sum(table.square(x), axis, keepdims))
+        square = table.sum(table.square(x), axis, keepdims)
+        is_zero = table.equal(square, 0)          # there the slope of the root is infinite: it is taken as 0
+        return table.where(is_zero, 0, table.sqrt(table.where(is_zero, 1, square)))
     if ord in (float("inf"), -float("inf")):
         return (table.max if ord > 0 else table.min)(table.absolute(x), axis, keepdims)
     if ord == 0:

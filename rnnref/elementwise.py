@@ -3,20 +3,49 @@
 A derivative is computed from the output where the output determines it: that is kept anyway, the input need not be.
 """
 from dataclasses import dataclass
-from math import sqrt
+from math import exp, sqrt
 from typing import Any, NamedTuple, Optional
+
+import numpy
 
 from .arrays import Array, namespace
 from .errors import NotSupported
 
+_TAILS = {2: -11.0, 4: -88.0}                     # exp(-x) overflows a little below, by the bytes of the dtype
+
 
 def sigmoid(x: Array) -> Array:
-    """1 / (1 + exp(-x)), written so that it never overflows."""
-    return 0.5 * (namespace(x).tanh(0.5 * x) + 1)
+    """1 / (1 + exp(-x)), right to 4 units in the last place of its own size at every x."""
+    xp = namespace(x)
+    if not _reaches_tail(x):                      # half the time of the form below
+        return 1 / (1 + xp.exp(-x))
+    s, e = xp.exp(xp.minimum(x, 0)), xp.exp(-abs(x))
+    e += 1
+    s /= e
+    return s
+
+
+def times_sigmoid(x: Array, s: Array) -> Array:
+    """x s for s = sigmoid(x), or what tends to exp(x) as it does: as right as s, also where s is subnormal."""
+    if not _reaches_tail(x):
+        return x * s
+    xp, least = namespace(x), _find_tail(x)
+    a = xp.clip(x, -800, 0).astype("float64")
+    tail = a * xp.exp(a + 128) * exp(-128)        # exp(a) has few digits where it is subnormal
+    return xp.where(x < least, tail, xp.maximum(x, least) * s).astype(x.dtype)
+
+
+def _reaches_tail(x: Array) -> bool:
+    """Whether exp(-x) may overflow; on a GPU, which would have to be waited for, it always may."""
+    return namespace(x) is not numpy or bool((x < _find_tail(x)).any())
+
+
+def _find_tail(x: Array) -> float:
+    return _TAILS.get(x.dtype.itemsize, -709.0)
 
 
 def dsigmoid(y: Array, dy: Array) -> Array:
-    """From y = sigmoid(x)."""
+    """From y = sigmoid(x): as right as y for x < 0; for x > 0, 1 - y has the digits that the rounded y leaves."""
     return dy * y * (1 - y)
 
 
@@ -61,41 +90,57 @@ def elu(x: Array, alpha: float) -> Array:
     return xp.where(x > 0, x, alpha * xp.expm1(xp.minimum(x, 0)))
 
 
+def delu(x: Array, alpha: float, dy: Array) -> Array:
+    """The gradient of elu(x)."""
+    xp = namespace(x)
+    return xp.where(x > 0, dy, alpha * xp.exp(xp.minimum(x, 0)) * dy)
+
+
 def softplus(x: Array) -> Array:
     """log(1 + exp(x)), written so that it never overflows."""
     xp = namespace(x)
     return xp.maximum(x, 0) + xp.log1p(xp.exp(-abs(x)))
 
 
+def swish(x: Array) -> Array:
+    """x sigmoid(x)."""
+    return times_sigmoid(x, sigmoid(x))
+
+
 def dswish(x: Array, dy: Array) -> Array:
-    """The gradient of x sigmoid(x)."""
+    """The gradient of swish(x): as right as sigmoid(x), but near its zero at -1.28, where two terms cancel."""
     s = sigmoid(x)
-    return dy * (s + x * s * (1 - s))
+    return dy * (s + times_sigmoid(x, s) * (1 - s))
 
 
 def mish(x: Array) -> Array:
     """x tanh(softplus(x)) (Misra 2019)."""
-    return x * tanh(softplus(x))
+    return times_sigmoid(x, tanh(softplus(x)))        # in the far tail both factors are exp(x)
 
 
 def dmish(x: Array, dy: Array) -> Array:
     """The gradient of mish(x)."""
     t = tanh(softplus(x))
-    return dy * (t + x * (1 - t * t) * sigmoid(x))
+    return dy * (t + times_sigmoid(x, sigmoid(x)) * (1 - t * t))
 
 
 _GELU_SCALE = sqrt(2 / 3.141592653589793)
 
 
 def gelu(x: Array) -> Array:
-    """The tanh form of Hendrycks & Gimpel (2016)."""
-    return 0.5 * x * (1 + tanh(_GELU_SCALE * (x + 0.044715 * x * x * x)))
+    """The tanh form of Hendrycks & Gimpel (2016), 0.5 x (1 + tanh(a / 2)), as x sigmoid(a): nothing cancels."""
+    return x * sigmoid(_transform_gelu(clip(x, 30)))
 
 
 def dgelu(x: Array, dy: Array) -> Array:
     """The gradient of gelu(x)."""
-    t = tanh(_GELU_SCALE * (x + 0.044715 * x * x * x))
-    return dy * 0.5 * (1 + t + x * (1 - t * t) * _GELU_SCALE * (1 + 3 * 0.044715 * x * x))
+    x = clip(x, 30)                               # beyond it the sigmoid is 0 or 1, and a cube might overflow
+    s = sigmoid(_transform_gelu(x))
+    return dy * (s + x * s * (1 - s) * 2 * _GELU_SCALE * (1 + 3 * 0.044715 * x * x))
+
+
+def _transform_gelu(x: Array) -> Array:
+    return 2 * _GELU_SCALE * (x + 0.044715 * x * x * x)
 
 
 class ActivationPair(NamedTuple):
@@ -126,14 +171,13 @@ ACTIVATIONS = {
     "hard_sigmoid": ActivationPair(lambda x, a, b: namespace(x).clip(a * x + b, 0, 1),
                                    lambda y, dy, a, b: where((y > 0) & (y < 1), a * dy, 0), alpha=0.2, beta=0.5),
     "hard_tanh": ActivationPair(lambda x, a, b: clip(x, 1), lambda y, dy, a, b: dclip(y, 1, dy)),
-    "elu": ActivationPair(lambda x, a, b: elu(x, a), lambda x, dy, a, b: where(x > 0, dy, (elu(x, a) + a) * dy),
-                          "x", alpha=1.0),
+    "elu": ActivationPair(lambda x, a, b: elu(x, a), lambda x, dy, a, b: delu(x, a, dy), "x", alpha=1.0),
     "selu": ActivationPair(lambda x, a, b: _SELU[0] * elu(x, _SELU[1]),
-                           lambda x, dy, a, b: _SELU[0] * where(x > 0, dy, (elu(x, _SELU[1]) + _SELU[1]) * dy), "x"),
+                           lambda x, dy, a, b: _SELU[0] * delu(x, _SELU[1], dy), "x"),
     "softsign": ActivationPair(lambda x, a, b: x / (1 + abs(x)), lambda y, dy, a, b: dy * (1 - abs(y)) ** 2),
     "softplus": ActivationPair(lambda x, a, b: softplus(x), lambda x, dy, a, b: dy * sigmoid(x), "x"),
     "exponential": ActivationPair(lambda x, a, b: namespace(x).exp(x), lambda y, dy, a, b: dy * y),
-    "swish": ActivationPair(lambda x, a, b: x * sigmoid(x), lambda x, dy, a, b: dswish(x, dy), "x"),
+    "swish": ActivationPair(lambda x, a, b: swish(x), lambda x, dy, a, b: dswish(x, dy), "x"),
     "mish": ActivationPair(lambda x, a, b: mish(x), lambda x, dy, a, b: dmish(x, dy), "x"),
     "gelu_tanh": ActivationPair(lambda x, a, b: gelu(x), lambda x, dy, a, b: dgelu(x, dy), "x"),
 }

@@ -13,7 +13,9 @@ class Focus(NamedTuple):
     arguments: Any                                # of both softplus
     memory: Any; before: Any
     length: Any; size: Any                        # |k|, |M_n|
-    K: Any; content: Any; gated: Any; shifted: Any; after: Any
+    K: Any; content: Any; gated: Any
+    shifted: Any; total: Any                      # w~ over its largest entry, the sum of its powers
+    after: Any; peak: Any                         # w', that largest entry
 
 
 def address(controls: Array, before: Array, memory: Array, shift: int) -> tuple[Array, Focus]:
@@ -30,19 +32,22 @@ def address(controls: Array, before: Array, memory: Array, shift: int) -> tuple[
     content = softmax(beta * K)
     gated = g * content + (1 - g) * before
     shifted = sum(S[..., m:m + 1] * xp.roll(gated, by, -1) for m, by in enumerate(_list_shifts(shift)))
+    peak = _without_zeros(shifted.max(-1, keepdims=True))
+    shifted = shifted / peak                      # or all powers might underflow
     powered = shifted ** gamma
-    after = powered / powered.sum(-1, keepdims=True)
+    total = _without_zeros(powered.sum(-1, keepdims=True))                       # no focus at all stays none
+    after = powered / total
     arguments = controls[..., M:M + 1], controls[..., -1:]
     return after, Focus(k, beta, g, S, gamma, arguments, memory, before, length, size, K, content, gated, shifted,
-                        after)
+                        total, after, peak)
 
 
 def address_backward(f: Any, dw: Array, shift: int) -> tuple[Array, Array, Array]:
     """Gradients of the controls, of the weights before, and of the memory."""
     xp = namespace(dw)
-    dlog = f.after * (dw - (dw * f.after).sum(-1, keepdims=True))              # of gamma log(shifted)
-    dgamma = (dlog * xp.log(f.shifted)).sum(-1, keepdims=True)
-    dshifted = dlog * f.gamma / f.shifted
+    dpowered = (dw - (dw * f.after).sum(-1, keepdims=True)) / f.total
+    dgamma = (dpowered * f.shifted ** f.gamma * xp.log(_without_zeros(f.shifted))).sum(-1, keepdims=True)
+    dshifted = dpowered * f.gamma * f.shifted ** (f.gamma - 1) / f.peak
     dS = xp.stack([(dshifted * xp.roll(f.gated, by, -1)).sum(-1) for by in _list_shifts(shift)], -1)
     dgated = sum(f.S[..., m:m + 1] * xp.roll(dshifted, -by, -1) for m, by in enumerate(_list_shifts(shift)))
     dg = (dgated * (f.content - f.before)).sum(-1, keepdims=True)
@@ -56,10 +61,15 @@ def address_backward(f: Any, dw: Array, shift: int) -> tuple[Array, Array, Array
 
 def _cosine_backward(f: Any, dK: Array) -> tuple[Array, Array]:
     below = f.size * f.length + _EPSILON
-    ddot, dbelow = dK / below, -dK * f.K / below
-    dk = ddot @ f.memory + (dbelow * f.size).sum(-1, keepdims=True) * f.k / f.length
-    dsize = (dbelow * f.length).sum(1) / f.size[:, 0]
+    ddot, dbelow = dK / below, -dK * f.K / below  # 0 where k or M_n is 0, and K with it: so is what is divided by |k|
+    dk = ddot @ f.memory + (dbelow * f.size).sum(-1, keepdims=True) * f.k / _without_zeros(f.length)
+    dsize = (dbelow * f.length).sum(1) / _without_zeros(f.size)[:, 0]
     return dk, ddot.swapaxes(1, 2) @ f.k + dsize[..., None] * f.memory
+
+
+def _without_zeros(a: Array) -> Array:
+    """`a` with 1 in the place of 0: what is divided by it, or multiplied with its logarithm, is 0 there."""
+    return namespace(a).where(a == 0, 1, a)
 
 
 def _list_shifts(shift: int) -> list[int]:

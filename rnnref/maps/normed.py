@@ -2,6 +2,8 @@
 from dataclasses import dataclass
 from typing import Any, Optional
 
+import numpy
+
 from ..arrays import Array, as_matrix, cast, namespace, upcast
 from ..layer_norm import dnormalise, normalise
 from ..tree import Tree
@@ -59,6 +61,7 @@ class LayerNorm(Map):
 class WeightNorm(Dense):
     """Weight normalisation: Dense with W = gain V / |V|, column by column (Salimans & Kingma 2016).
 
+    A column of zeros has no direction: W is zero there, and so are the gradients of V and gain.
     `prepare`, which the loop calls once, computes W from V and gain; without it forward raises a KeyError.
     """
     V: str = "V"
@@ -74,6 +77,7 @@ class WeightNorm(Dense):
         v, gain = upcast(q.pop(self.V)), q.pop(self.gain)              # 16 bits are too few for a sum of squares
         squares = (v * v).sum(0)
         norm = namespace(v).sqrt(namespace(v).maximum(squares, self.floor))
+        norm = namespace(v).where(norm == 0, numpy.inf, norm)
         u = v / norm
         return q | {self.W: cast(gain * u, p[self.V])}, (u, norm, squares > self.floor)
 

@@ -3,6 +3,7 @@ from math import e, log
 from typing import Any, Callable
 
 from ..arrays import is_array, namespace
+from ..elementwise import sigmoid
 from ..errors import NotSupported
 from .table import Op, constant, fit, shape_of
 
@@ -72,10 +73,14 @@ def log_add(name: str, base: float, doc: str) -> Op:
     def f(xp, x1, x2):
         return xp.maximum(x1, x2) + xp.log1p(xp.exp(-abs(above(xp, x1, x2)) * scale)) / scale
 
-    def weight(xp, off):                          # of what lies this far above the other
-        return 0.5 * (1 + xp.tanh(off * (0.5 * scale)))
-    return of_two(name, f, lambda xp, x1, x2, dy: dy * weight(xp, above(xp, x1, x2)),
-                  lambda xp, x1, x2, dy: dy * weight(xp, above(xp, x2, x1)), doc)
+    return of_two(name, f, lambda xp, x1, x2, dy: dy * sigmoid(above(xp, x1, x2) * scale),
+                  lambda xp, x1, x2, dy: dy * sigmoid(above(xp, x2, x1) * scale), doc)
+
+
+def away_from_zero(xp: Any, a: Any, b: Any) -> Any:
+    """The length of (a, b), and 1 where that is 0."""
+    square = a * a + b * b
+    return xp.sqrt(xp.where(square == 0, 1, square))
 
 
 def trunc(xp: Any, a: Any) -> Any:
@@ -115,8 +120,8 @@ OPS = [
            lambda xp, a, b, dy: share(a < b, a == b, dy), "The larger of x1 and x2; at a tie both get half of dy."),
     of_two("minimum", lambda xp, a, b: xp.minimum(a, b), lambda xp, a, b, dy: share(a < b, a == b, dy),
            lambda xp, a, b, dy: share(a > b, a == b, dy), "The smaller of x1 and x2; at a tie both get half of dy."),
-    of_two("hypot", lambda xp, a, b: xp.sqrt(a * a + b * b), lambda xp, a, b, dy: dy * a / xp.sqrt(a * a + b * b),
-           lambda xp, a, b, dy: dy * b / xp.sqrt(a * a + b * b), "sqrt(x1^2 + x2^2)."),
+    of_two("hypot", lambda xp, a, b: xp.sqrt(a * a + b * b), lambda xp, a, b, dy: dy * a / away_from_zero(xp, a, b),
+           lambda xp, a, b, dy: dy * b / away_from_zero(xp, a, b), "sqrt(x1^2 + x2^2); its slope at 0 is taken as 0."),
     of_two("arctan2", lambda xp, a, b: xp.arctan2(a, b), lambda xp, a, b, dy: dy * b / (a * a + b * b),
            lambda xp, a, b, dy: -dy * a / (a * a + b * b), "The angle of the point (x2, x1), from -pi to pi."),
     log_add("logaddexp", e, "log(exp(x1) + exp(x2)), without an overflow."),

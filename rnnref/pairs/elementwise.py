@@ -3,7 +3,7 @@ from math import log, pi, sqrt
 from typing import Any, Callable
 
 from ..arrays import namespace
-from ..elementwise import ACTIVATIONS, elu, sigmoid, softplus
+from ..elementwise import ACTIVATIONS, delu, elu, sigmoid, softplus
 from .table import Op, constant, single
 
 
@@ -80,8 +80,7 @@ def elu_pair(x, alpha=1.0):
 
 
 def d_elu(kept, dy):
-    x, alpha = kept
-    return namespace(x).where(x > 0, dy, dy * (elu(x, alpha) + alpha))
+    return delu(*kept, dy)
 
 
 def celu(x, alpha=1.0):

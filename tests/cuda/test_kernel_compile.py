@@ -30,6 +30,12 @@ extern "C" void cast_bfloat16(const float* a, rnnref::bfloat16* b, size_t n) {
 extern "C" void sigmoid_float(const float* a, float* b, size_t n) {
   for (size_t i = 0; i < n; i++) b[i] = rnnref::sigmoid(a[i]);
 }
+extern "C" void sigmoid_double(const double* a, double* b, size_t n) {
+  for (size_t i = 0; i < n; i++) b[i] = rnnref::sigmoid(a[i]);
+}
+extern "C" void dsigmoid_float(const float* y, float* b, size_t n) {
+  for (size_t i = 0; i < n; i++) b[i] = rnnref::dsigmoid(y[i], 1.0f);
+}
 """
 
 
@@ -82,6 +88,14 @@ def test_a_sigmoid_keeps_its_digits_on_both_sides(plain):
     x = np.linspace(-87, 87, 10001, dtype="float32")
     got, want = by(plain.sigmoid_float, x, "float32"), 1 / (1 + np.exp(-x.astype("float64")))
     assert (abs(got - want) <= tolerance("kernel", "float32") * np.spacing(want.astype("float32"))).all()
+    x = np.linspace(-103.9, 0, 10001, dtype="float32")           # from where the result is the least float on
+    s, wide = by(plain.sigmoid_float, x, "float32"), x.astype("float64")
+    right, slope = 1 / (1 + np.exp(-wide)), 1 / (2 + np.exp(-wide) + np.exp(wide))
+    for got, want in ((s, right), (by(plain.dsigmoid_float, s, "float32"), slope)):
+        assert (abs(got - want) <= 4 * np.spacing(want.astype("float32"))).all()
+    x = np.linspace(-700, 0, 10001)
+    right = np.exp(x.astype("longdouble")) / (1 + np.exp(x.astype("longdouble")))
+    assert (abs(by(plain.sigmoid_double, x, "float64") - right) <= 4 * np.spacing(right.astype("float64"))).all()
     ends = np.array([-1e4, -np.inf, 1e4, np.inf, 0, np.nan], "float32")
     assert by(plain.sigmoid_float, ends, "float32").tolist()[:5] == [0, 0, 1, 1, 0.5]
     assert np.isnan(by(plain.sigmoid_float, ends, "float32")[5])
