@@ -80,7 +80,8 @@ def elu_pair(x, alpha=1.0):
 
 
 def d_elu(kept, dy):
-    return delu(*kept, dy)
+    x, alpha = kept
+    return delu(x, alpha, dy)
 
 
 def celu(x, alpha=1.0):
