@@ -4,8 +4,11 @@ A name ("glorot_uniform", "GlorotUniform"), a class, a configuration as Keras wr
 """
 import inspect
 import re
+from functools import wraps
 from threading import Lock
 from typing import Any, Callable, Optional, Sequence
+
+import numpy
 
 from .errors import NotSupported
 from .registry import get_registered_name, get_registered_object
@@ -39,12 +42,37 @@ def clear_names() -> None:
         _COUNTS.clear()
 
 
+def plain(value: Any) -> Any:
+    """A configuration without NumPy's numbers, so that it can be written as JSON.
+
+    >>> import numpy
+    >>> plain({"units": numpy.int64(3), "shape": (None, numpy.int32(2)), "rate": numpy.float32(0.5)})
+    {'units': 3, 'shape': (None, 2), 'rate': 0.5}
+    """
+    if isinstance(value, numpy.generic):
+        return value.item()
+    if isinstance(value, dict):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list) or type(value) is tuple:
+        return type(value)(map(plain, value))
+    return value
+
+
+def returning_plain(get_config: Callable) -> Callable:
+    """A get_config whose result is `plain`."""
+    @wraps(get_config)
+    def wrapped(self: Any) -> dict:
+        return plain(get_config(self))
+    return wrapped
+
+
 class Configured:
     """An object that keeps the arguments of its constructor as attributes of the same names."""
 
     def get_config(self) -> dict:
         """The arguments that make the same one."""
-        return {name: getattr(self, name) for name, a in inspect.signature(type(self).__init__).parameters.items()
+        arguments = inspect.signature(type(self).__init__).parameters
+        return {name: plain(getattr(self, name)) for name, a in arguments.items()
                 if name != "self" and a.kind not in (a.VAR_POSITIONAL, a.VAR_KEYWORD)}
 
     @classmethod
@@ -102,7 +130,7 @@ class Family:
             raise NotSupported(f"{self.noun}.serialize", f"a {type(a).__name__} without get_config()", fix="write one")
         ours = type(a) in self.members
         return {"module": f"keras.{self.noun}" if ours else type(a).__module__, "class_name": type(a).__name__,
-                "config": a.get_config(), "registered_name": None if ours else get_registered_name(type(a))}
+                "config": plain(a.get_config()), "registered_name": None if ours else get_registered_name(type(a))}
 
     def deserialize(self, config: Any, custom_objects: Optional[dict] = None) -> Any:
         """The object that was written so.  Classes and functions that are not rnnref's come from `custom_objects`."""

@@ -17,6 +17,7 @@ import numpy
 from .. import constraints, regularizers
 from ..arrays import asnumpy, is_array, make_transfer, namespace
 from ..errors import Error, ShapeError
+from ..identifiers import plain, returning_plain
 from ..nest import flatten, map_structure
 from ..random import next_seed
 from ..record import Record
@@ -94,6 +95,8 @@ class Layer:
         super().__init_subclass__(**options)
         if cls.build is not Layer.build and not hasattr(cls.build, "__wrapped__"):
             cls.build = completing(cls.build)     # type: ignore[method-assign]
+        if "get_config" in vars(cls):
+            cls.get_config = returning_plain(cls.get_config)     # type: ignore[method-assign]
         if "compute_mask" in vars(cls):
             cls.supports_masking = True
 
@@ -345,7 +348,7 @@ class Layer:
             config["activity_regularizer"] = configs.serialize(self.activity_regularizer)
         if type(self).get_config is Layer.get_config and type(self).__init__ is not Layer.__init__:
             config |= configs.arguments_of(self)
-        return config
+        return plain(config)
 
     @classmethod
     def from_config(cls, config: dict, custom_objects: Optional[dict] = None) -> "Layer":

@@ -11,6 +11,7 @@ from .. import activations, constraints, elementwise, initializers, regularizers
 from ..arrays import is_array, is_floating
 from ..cell import Cell
 from ..errors import DtypeError, NotSupported, ShapeError
+from ..identifiers import plain
 from ..interop.layouts import KERAS_ACTIVATIONS
 from ..registry import get_registered_name, get_registered_object
 
@@ -103,7 +104,7 @@ def serialize(value):
         if type(value) in module.MEMBERS:
             return module.serialize(value)
     if hasattr(value, "get_config"):
-        return _with_class_name(value, value.get_config())
+        return _with_class_name(value, plain(value.get_config()))
     if is_dataclass(value) and not isinstance(value, type):
         return _with_class_name(value, {f.name: serialize(getattr(value, f.name)) for f in fields(value)})
     if isinstance(value, Cell):
@@ -111,7 +112,7 @@ def serialize(value):
             raise NotSupported("get_config", f"{type(value).__name__} holds {', '.join(vars(value))}",
                                fix="make it a dataclass, or give it get_config()")
         return _with_class_name(value, {})
-    return value
+    return plain(value)
 
 
 def _with_class_name(value, config):

@@ -163,7 +163,11 @@ def each_as_layer(cells, units, seed, dtype):
         raise NotSupported("layers.RNN", f"units={units!r} for {len(cells)} cells, expected one for each")
     for k, (cell, n) in enumerate(zip(cells, each)):
         raw = not isinstance(cell, CellLayer)
-        cell = as_layer(cell, n, seed, dtype) if raw else cell
-        if raw:
-            cell._forget((k,))
-        yield cell
+        yield as_layer(cell, n, _seed_of(seed, k), dtype) if raw else cell
+
+
+def _seed_of(seed, k):
+    """The seed of cell k: numbers of its own, which its configuration keeps."""
+    if seed is None or not k:
+        return seed
+    return [*(seed if isinstance(seed, (list, tuple)) else [seed]), k]

@@ -37,7 +37,8 @@ def test_a_checkpoint_is_flattened(tmp_path):
     assert (found["optimizer/state/0/exp_avg"] == adam.state_dict()["state"][0]["exp_avg"].numpy()).all()
     x = torch.randn(2, 5, 3)
     layer = layers.LSTM(4, return_sequences=True)
-    weights = interop.convert(interop.pieces(tmp_path / "c.pth", "lstm", "torch")["model/_l0"], "keras")
+    piece = interop.pieces(tmp_path / "c.pth", "lstm", "torch")["model/_l0"]
+    weights = interop.convert(piece.arrays, "torch", "keras", "lstm")
     layer.set_weights(list(weights.values()))
     np.testing.assert_allclose(layer(x.numpy()), lstm(x.swapaxes(0, 1))[0].swapaxes(0, 1).detach(), atol=1e-6)
 

@@ -1,12 +1,15 @@
 """Configurations go round through JSON; attributes are those of Keras."""
 import json
 
+import numpy as np
 import pytest
 
-from rnnref import NotSupported, cells
-from rnnref.layers import GRU, LSTM, RNN, Bidirectional, GRUCell, LSTMCell, SimpleRNN, SimpleRNNCell, StackedRNNCells
+from rnnref import Input, NotSupported, Sequential, cells, initializers, regularizers
+from rnnref.layers import (GRU, LSTM, RNN, BatchNormalization, Bidirectional, ConvLSTM2D, Dense, Embedding, GRUCell,
+                           Layer, LSTMCell, Reshape, SimpleRNN, SimpleRNNCell, SpatialDropout1D, StackedRNNCells,
+                           TimeDistributed)
 from rnnref.testing.api import assert_same
-from tests.support.layer_cases import B, Doubling, I, X, flat, random
+from tests.support.layer_cases import B, Doubling, I, T, X, flat, random
 
 LAYERS = {
     "simple": lambda: SimpleRNN(3, "relu", return_sequences=True, recurrent_dropout=0.2, seed=3, name="mine"),
@@ -34,6 +37,60 @@ def test_configurations_go_round(name):
         layer.get_weights())
     x = random((B, I), dtype="float32") if "cell" in name else X
     assert_same(flat(layer(x)), flat(again(x)))
+
+
+SEEDED = {
+    "lstm": lambda: LSTM(3, seed=4), "cell": lambda: GRUCell(3, seed=4), "dense": lambda: Dense(3, seed=4),
+    "raw": lambda: RNN(cells.LSTM(), units=3, seed=4), "three": lambda: RNN([cells.LSTM()] * 3, units=3, seed=4),
+    "others": lambda: RNN([cells.GRU(), LSTMCell(2, seed=1), cells.LSTM()], units=[3, None, 2], seed=4),
+    "both": lambda: Bidirectional(LSTM(3, seed=4)), "embedding": lambda: Embedding(5, 2, seed=4),
+    "both of two": lambda: Bidirectional(RNN([cells.LSTM(), cells.GRU()], units=3, seed=4)),
+    "distributed": lambda: TimeDistributed(Dense(3, seed=4)),
+    "unlike": lambda: Bidirectional(GRU(3, seed=4), backward_layer=LSTM(3, seed=4, go_backwards=True)),
+}
+
+
+@pytest.mark.parametrize("name", SEEDED)
+def test_a_seed_draws_the_same_weights_after_a_configuration(name):
+    layer = SEEDED[name]()
+    again = type(layer).from_config(json.loads(json.dumps(layer.get_config())))
+    for one in (layer, again):
+        one.build((None, T, I))
+    assert_same(layer.get_weights(), again.get_weights())
+    drawn = [a.tobytes() for a in layer.get_weights() if a.any() and a.shape in {(I, 12), (3, 12)}]
+    assert len(set(drawn)) == len(drawn)          # and other ones for each cell and direction
+
+
+NUMBERS = {
+    "LSTM": lambda: LSTM(np.int64(3), dropout=np.float64(0.5), seed=np.int64(1)), "GRU": lambda: GRU(np.int32(3)),
+    "RNN": lambda: RNN([cells.LSTM(), cells.LSTM()], units=np.int64(3), seed=np.int64(1)),
+    "ConvLSTM2D": lambda: ConvLSTM2D(np.int64(3), (np.int64(3), 3)), "Dense": lambda: Dense(np.int64(3)),
+    "L2": lambda: Dense(3, kernel_regularizer=regularizers.L2(np.float64(0.5))),
+    "initializer": lambda: Dense(3, kernel_initializer=initializers.RandomNormal(0.0, np.float32(0.5), np.int64(3))),
+    "Input": lambda: Sequential([Input((np.int64(5), 3)), Reshape((np.int64(15),)), Dense(np.int64(2))]),
+    "BatchNormalization": lambda: BatchNormalization(np.int64(-1), np.float32(0.5)),
+    "SpatialDropout1D": lambda: SpatialDropout1D(np.float64(0.5), np.int64(3)),
+    "own": lambda: Scaled(np.float32(2.0), {"a": np.int64(1)}),
+}
+
+
+class Scaled(Layer):
+    def __init__(self, factor, more, **base):
+        super().__init__(**base)
+        self.factor, self.more = factor, more
+
+    def call(self, x):
+        return x * self.factor
+
+    def get_config(self):
+        return super().get_config() | {"factor": self.factor, "more": self.more}
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_of_numpy_are_written_as_json(name):
+    layer = NUMBERS[name]()
+    config = json.loads(json.dumps(layer.get_config()))
+    assert json.loads(json.dumps(type(layer).from_config(config).get_config())) == config
 
 
 def test_custom_cells_in_configurations():
