@@ -1,4 +1,4 @@
-"""The command `rnnref`: verify, explain, info.
+"""The command `rnnref`: verify, explain, golden, info.
 
 Exit status 0: agrees; 1: differs; 2: wrong arguments, or a file that cannot be read; 3: an error of rnnref itself.
 """
@@ -78,7 +78,7 @@ def _make_parser() -> _Parser:
                      **_PARSER_OPTIONS)
     parser.add_argument("--version", action="version", version=f"rnnref {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_verify, _add_explain, _add_info):
+    for add in (_add_verify, _add_explain, _add_golden, _add_info):
         add(commands)
     return parser
 
@@ -113,6 +113,22 @@ def _add_explain(commands: Any) -> None:
     p.add_argument("--units", type=_parse_positive, default=4, metavar="U", help="for the shapes (default: 4)")
     p.add_argument("--inputs", type=_parse_positive, default=3, metavar="I", help="for the shapes (default: 3)")
     p.set_defaults(command=_run_explain, parser=p)
+
+
+def _add_golden(commands: Any) -> None:
+    p = commands.add_parser("golden", help="write test vectors of a cell: inputs, gates, outputs, gradients",
+                            description="Write golden vectors of a cell, for tests of another engine: inputs, every gate "
+                            "of\nevery step, outputs and gradients, in float32 and float64.", **_PARSER_OPTIONS)
+    p.add_argument("cell", metavar="CELL", help="as for `rnnref explain`")
+    p.add_argument("options", nargs="*", type=_parse_option, metavar="NAME=VALUE", help="options of the cell")
+    p.add_argument("--format", choices=("npz", "json", "c"), default="npz", metavar="FORMAT",
+                   help="npz, json, or c: a header that holds its own checker and needs a C compiler only (default: npz)")
+    p.add_argument("--out", metavar="FILE", help="default: CELL_golden.npz, .json or .h")
+    for name, letter, number, what in (("--inputs", "I", 3, "inputs"), ("--units", "U", 4, "units"),
+                                       ("--steps", "T", 4, "steps"), ("--batch", "B", 2, "rows")):
+        p.add_argument(name, type=_parse_positive, default=number, metavar=letter, help=f"{what} (default: {number})")
+    p.add_argument("--seed", type=_parse_seed, default=0, metavar="N", help="of the random numbers (default: 0)")
+    p.set_defaults(command=_run_golden, parser=p)
 
 
 def _add_info(commands: Any) -> None:
@@ -156,6 +172,19 @@ def _parse_seed(text: str) -> int:
 
 def _run_explain(args: argparse.Namespace) -> int:
     _print(info.describe_cell(args.cell, args.units, args.inputs, **dict(args.options)))
+    return 0
+
+
+def _run_golden(args: argparse.Namespace) -> int:
+    from .testing import golden
+    make, options = info.find_cell(args.cell), dict(args.options)
+    options = options or info.EXAMPLES.get(make.__name__, {})
+    vectors = golden(make(**options), n_in=args.inputs, units=args.units, steps=args.steps, batch=args.batch,
+                     seed=args.seed, name=make.__name__, options=options)
+    path = args.out or f"{make.__name__.lower()}_golden.{'h' if args.format == 'c' else args.format}"
+    vectors.write(path, args.format)
+    print(f"written: {path}, {vectors.title}: {len(vectors.float64)} arrays, "
+          f"{', '.join(f'{axis}={n}' for axis, n in vectors.sizes.items())}")
     return 0
 
 

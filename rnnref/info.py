@@ -34,7 +34,7 @@ _PACKAGES = ("onnx", "onnxruntime", "h5py", "safetensors", "tqdm", "torch", "ker
 _CUPY_PACKAGES = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
 
 
-def _find_cell(name: str) -> Callable:
+def find_cell(name: str) -> Callable:
     """The constructor of a cell; upper and lower case are the same."""
     known = {n.lower(): f for n, f in CATALOG.items()}
     if name.lower() not in known:
@@ -46,7 +46,7 @@ def _find_cell(name: str) -> Callable:
 
 def describe_cell(name: str, units: int = 4, inputs: int = 3, **options: Any) -> str:
     """A cell as text: equations, parameters, state, weight layouts of other frameworks, and how it runs here."""
-    make = _find_cell(name)
+    make = find_cell(name)
     options = options or EXAMPLES.get(make.__name__, {})
     cell = make(**options)
     arguments = ", ".join(f"{n}={getattr(v, 'name', repr(v))}" for n, v in options.items())

@@ -85,7 +85,8 @@ def parameters(cell: SizedCell, n_in: Any, units: Any, rng: "numpy.random.Genera
     """Parameters of a cell for `n_in` inputs and this number of units, drawn as frameworks draw them.
 
     scheme  "keras": weights glorot_uniform, recurrent weights orthogonal, the rest zero, LSTM forget biases one;
-            "torch": all uniform in +-1 / sqrt(units); or a function (cell, rng, name, axes, shape) -> array.
+            "torch": all uniform in +-1 / sqrt(units); "generic", for tests: all normal with deviation 0.5, so that
+            no two are alike and none is zero; or a function (cell, rng, name, axes, shape) -> array.
 
     >>> import numpy as np, rnnref
     >>> p = parameters(rnnref.cells.GRU(), 3, 4, np.random.default_rng(0))
@@ -94,7 +95,7 @@ def parameters(cell: SizedCell, n_in: Any, units: Any, rng: "numpy.random.Genera
     """
     draw = _SCHEMES.get(scheme) if isinstance(scheme, str) else scheme
     if draw is None or not callable(draw):
-        raise NotSupported("parameters", f"scheme={scheme!r}", known="'keras', 'torch', or a function")
+        raise NotSupported("parameters", f"scheme={scheme!r}", known="'keras', 'torch', 'generic', or a function")
     return _draw(draw, cell, rng, cell.axes(), cell.shapes(n_in, units), dtype)
 
 
@@ -157,4 +158,9 @@ def _draw_torch(cell: Any, rng: Any, name: str, axes: str, shape: tuple) -> Arra
     return rng.uniform(-1, 1, shape) / sqrt(max(1, units))
 
 
-_SCHEMES: dict[str, Callable] = {"keras": _draw_keras, "torch": _draw_torch}
+def _draw_generic(cell: Any, rng: Any, name: str, axes: str, shape: tuple) -> Array:
+    own = _find_own_draw(cell, name)
+    return rng.normal(scale=0.5, size=shape) if own is None else own(rng, shape)
+
+
+_SCHEMES: dict[str, Callable] = {"keras": _draw_keras, "torch": _draw_torch, "generic": _draw_generic}

@@ -4,6 +4,7 @@
     rnnref.testing.assert_close(got, want, "gradient")           # structure, types, dtypes, shapes, then values
     @given(rnnref.testing.cases(MyCell()))                       # arguments that Hypothesis draws
     def test_mine(case): rnnref.testing.check_case(case)
+    rnnref.testing.golden(cells.LSTM()).write("lstm.h", "c")     # test vectors for an engine in another language
 
 NumPy alone is imported; Hypothesis by the functions that return strategies.
 """
@@ -16,10 +17,11 @@ from ..errors import NotSupported, import_optional
 from ..tree import Tree
 from .assertions import Mismatch, assert_close, assert_same
 from .case import Case, Trial, draw_case, masking_options
+from .golden_vectors import Golden, golden
 from .laws import LAWS, LawViolation, check_law
 
-__all__ = ["Case", "LawReport", "LawViolation", "Mismatch", "Sizes", "assert_close", "assert_same", "cases",
-           "check_case", "check_cell", "lengths", "maskings", "masks", "shapes"]
+__all__ = ["Case", "Golden", "LawReport", "LawViolation", "Mismatch", "Sizes", "assert_close", "assert_same", "cases",
+           "check_case", "check_cell", "golden", "lengths", "maskings", "masks", "shapes"]
 
 _LAW_ORDER = 3, 1, 2, 4, 5, 6, 7, 8, 9            # a cell that changes its arguments can break any of the others
 
