@@ -117,12 +117,13 @@ def _add_explain(commands: Any) -> None:
 
 def _add_golden(commands: Any) -> None:
     p = commands.add_parser("golden", help="write test vectors of a cell: inputs, gates, outputs, gradients",
-                            description="Write golden vectors of a cell, for tests of another engine: inputs, every gate "
-                            "of\nevery step, outputs and gradients, in float32 and float64.", **_PARSER_OPTIONS)
+                            description="Write golden vectors of a cell, for tests of another engine: inputs, "
+                            "every gate\nof every step, outputs and gradients, in float32 and float64.",
+                            **_PARSER_OPTIONS)
     p.add_argument("cell", metavar="CELL", help="as for `rnnref explain`")
     p.add_argument("options", nargs="*", type=_parse_option, metavar="NAME=VALUE", help="options of the cell")
     p.add_argument("--format", choices=("npz", "json", "c"), default="npz", metavar="FORMAT",
-                   help="npz, json, or c: a header that holds its own checker and needs a C compiler only (default: npz)")
+                   help="npz, json, or c: a header that holds its own checker (default: npz)")
     p.add_argument("--out", metavar="FILE", help="default: CELL_golden.npz, .json or .h")
     for name, letter, number, what in (("--inputs", "I", 3, "inputs"), ("--units", "U", 4, "units"),
                                        ("--steps", "T", 4, "steps"), ("--batch", "B", 2, "rows")):

@@ -100,7 +100,7 @@ def golden(cell: Any, p: Tree = None, s: Tree = None, xs: Tree = None, *, n_in: 
     >>> vectors.write("lstm.npz")                          # doctest: +SKIP
     """
     widths: Any = (1, n_in) if isinstance(cell, PhasedCell) else n_in          # the time of a step comes first
-    if xs is None and getattr(getattr(cell, "inputs", None), "space", 0):
+    if xs is None and getattr(getattr(cell, "inputs", None), "space", None):
         places = (_PLACES,) * cell.inputs.space
         xs = numpy.random.default_rng([seed, 2]).normal(size=(steps, batch, *places, n_in))
         s = map_structure(numpy.zeros_like, cell.zeros((batch, *places), units, dtype="float64")) if s is None else s

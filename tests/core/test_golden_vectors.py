@@ -52,7 +52,8 @@ def test_an_engine_is_held_to_gates_states_and_outputs():
     vectors = golden(rnnref.cells.LSTM(), steps=5, batch=3)
     for name, a in compute_lstm(vectors.float64).items():
         assert abs(a - vectors.float64[name]).max() <= vectors.tolerance[name][1], name
-    assert all(np.array_equal(a, vectors.float64[name]) for name, a in vectors.float32.items() if vectors.is_given(name))
+    for name, a in vectors.float32.items():
+        assert np.array_equal(a, vectors.float64[name]) or not vectors.is_given(name)
 
 
 def test_gradients_are_those_of_the_numbers_that_are_given():
@@ -108,7 +109,8 @@ int main(void)
             for (int j = 0; j < U; j++) a[r][k] += h[r * U + j] * golden_f_in_p_R[j * 4 * U + k];
         }
         for (int r = 0; r < B; r++) for (int u = 0; u < U; u++) {
-            float i = sigmoidf(a[r][u]), f = sigmoidf(a[r][U + u]), g = tanhf(a[r][2 * U + u]), o = sigmoidf(a[r][3 * U + u]);
+            float i = sigmoidf(a[r][u]), f = sigmoidf(a[r][U + u]);
+            float g = tanhf(a[r][2 * U + u]), o = sigmoidf(a[r][3 * U + u]);
             c[r * U + u] = FORGET * c[r * U + u] + i * g;
             y[(t * B + r) * U + u] = h[r * U + u] = o * tanhf(c[r * U + u]);
         }
