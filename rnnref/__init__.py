@@ -49,7 +49,8 @@ _KERAS_MODULES = ("activations", "callbacks", "constraints", "initializers", "lo
                   "optimizers", "random", "regularizers", "saving", "utils")
 _KERAS_CLASSES = {"Input": "layers:Input", "Model": "models:Model", "Sequential": "models:Sequential",
                   "Layer": "layers:Layer", "KerasTensor": "symbols:Symbol", "Initializer": "initializers:Initializer",
-                  "Regularizer": "regularizers:Regularizer"}
+                  "Regularizer": "regularizers:Regularizer", "Loss": "losses:Loss", "Metric": "metrics:Metric",
+                  "Optimizer": "optimizers:Optimizer"}
 _ALSO_PUBLIC = ("DeviceError", "DtypeError", "Error", "MissingExtra", "NotSupported", "PerStep", "ShapeError",
                 "Record", "__version__", "asnumpy", "check", "namespace", "survey", "vjp", *_KERAS_MODULES,
                 *_KERAS_CLASSES)
@@ -61,7 +62,6 @@ _LAZY |= _KERAS_CLASSES
 
 _absent = Absent(
     "",
-    ("Loss Metric Optimizer", "not there yet: it comes with training", "a Record, and an expression of rnnref.ops"),
     ("Variable", "a layer owns its weights", "layer.add_weight(shape)"),
     ("Function Operation", "calls of symbols are models", "rnnref.Model(inputs, outputs), functions of rnnref.ops"),
     ("InputSpec", "a layer checks its inputs when it is called", "raise in build or call"),

@@ -10,7 +10,6 @@ from .values import functions as table, numbers
 
 Array = Any
 EPSILON = 1e-7                                    # Keras's backend.epsilon()
-NEVER = -1e5                                      # the logarithm of what cannot be, as in Keras
 
 
 @composed
@@ -187,40 +186,6 @@ def binary_crossentropy(target: Array, output: Array, from_logits: bool = False)
     output = table.clip(output, EPSILON, 1 - EPSILON)
     return table.negative(table.add(table.multiply(target, table.log(output)), table.multiply(
         table.subtract(1, target), table.log(table.subtract(1, output)))))
-
-
-@composed
-def ctc_loss(target: Array, output: Array, target_length: Array, output_length: Array, mask_index: int = 0) -> Array:
-    """Connectionist temporal classification: -log of the probability of all paths that spell the target, for each row.
-
-    target [B, N] ids, output [B, T, K] logits, lengths [B]; the blank is class `mask_index`.
-    Paper: Graves, Fernández, Gomez & Schmidhuber (2006), eqs. 6 to 8.  A target that no path spells costs about 1e5.
-
-    >>> import numpy
-    >>> ctc_loss([[1]], numpy.zeros((1, 1, 2), "float32"), [1], [1])
-    array([0.6931472], dtype=float32)
-    """
-    target, output = convert_to_tensor(target), convert_to_tensor(output)
-    lengths, steps = convert_to_tensor(target_length), convert_to_tensor(output_length)
-    xp, (B, T), N = namespace(numbers(output)), output.shape[:2], target.shape[1]
-    labels = xp.full((B, 2 * N + 1), mask_index, "int64")         # a blank before, between and after the labels
-    labels[:, 1::2] = numbers(target)
-    skips = xp.zeros((B, 2 * N + 1), bool)        # a blank between two different labels may be left out
-    skips[:, 2:] = (labels[:, 2:] != mask_index) & (labels[:, 2:] != labels[:, :-2])
-    emit = table.take_along_axis(table.log_softmax(output), xp.broadcast_to(labels[:, None], (B, T, 2 * N + 1)), -1)
-    column, places = xp.full((B, 1), NEVER, output.dtype), xp.arange(2 * N + 1)
-    alpha = table.where(places < 2, emit[:, 0], NEVER)
-    for t in range(1, T):
-        once = table.concatenate([column, alpha[:, :-1]], 1)
-        new = table.logaddexp(alpha, once)
-        if N:
-            twice = table.concatenate([column, column, alpha[:, :-2]], 1)
-            new = table.where(skips, table.logaddexp(new, twice), new)
-        new = table.maximum(table.add(new, emit[:, t]), NEVER)
-        alpha = table.where((t < numbers(steps))[:, None], new, alpha)
-    last = 2 * numbers(lengths)[:, None]          # a path ends in the last label or in the blank after it
-    ends = table.where((places == last) | (places == last - 1), alpha, NEVER)
-    return table.negative(table.logsumexp(ends, -1))
 
 
 @composed

@@ -60,8 +60,11 @@ class Weight(Arraylike):
         if a.shape != old.shape:
             raise ShapeError(self.path, f"assigned an array of shape {a.shape}, expected {old.shape}")
         new = a if namespace(a) is namespace(old) else namespace(old).asarray(a)
-        new = new.astype(old.dtype)               # a copy, always
-        self.owner._values = self.owner._values | {self.name: new}
+        self.replace(new.astype(old.dtype))       # a copy, always
+
+    def replace(self, a: Any) -> None:
+        """Put `a` itself in its place, which is not changed afterwards: records keep it."""
+        self.owner._values = self.owner._values | {self.name: a}
 
     def assign_add(self, a: Any) -> None:
         """Add `a` to it."""

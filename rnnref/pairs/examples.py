@@ -172,4 +172,5 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "argsort": ("argsort([3.0, 1.0, 2.0])", "array([1, 2, 0], dtype=int32)"),
     "searchsorted": ("searchsorted([1.0, 3.0], [2.0])", "array([1], dtype=int32)"),
     "isin": ("isin([1, 2], [2, 3])", "array([False,  True])"),
+    "ctc_loss": ("ctc_loss([[1]], [[[0.0, 0.0]]], [1], [1])", "array([0.6931472], dtype=float32)"),
 }

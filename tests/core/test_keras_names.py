@@ -45,8 +45,8 @@ def test_nothing_else_is_refused(module):
 
 
 def test_what_an_import_says():
-    with pytest.raises(NotSupported, match=r"losses\.Huber: not there yet: it comes with training"):
-        from rnnref.losses import Huber  # noqa: F401
+    with pytest.raises(NotSupported, match=r"losses\.Dice: it is for images"):
+        from rnnref.losses import Dice  # noqa: F401
     with pytest.raises(NotSupported, match="utils.plot_model: models are not drawn\n  fix    model.summary()"):
         rnnref.utils.plot_model
     with pytest.raises(AttributeError, match="'rnnref' has no attribute 'nothing'"):

@@ -12,7 +12,8 @@ SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "api.json"
 COMMAND = "python -m tests.support.public_api"
 PACKAGES = ("rnnref", "rnnref.cells", "rnnref.init", "rnnref.maps", "rnnref.rules", "rnnref.wrappers",
             "rnnref.interop", "rnnref.onnx", "rnnref.tf1", "rnnref.layers", "rnnref.check", "rnnref.survey",
-            "rnnref.testing", "rnnref.plot")
+            "rnnref.testing", "rnnref.plot", "rnnref.losses", "rnnref.metrics", "rnnref.optimizers",
+            "rnnref.optimizers.schedules")
 
 
 def list_public_names(module):
