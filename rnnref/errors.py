@@ -51,6 +51,10 @@ class MissingFile(FileError, FileNotFoundError):
     """A file or a folder that is not there."""
 
 
+class StructureError(ShapeError, TypeError):
+    """An argument that is no list, tuple or dict where one is needed, or the other way round."""
+
+
 class MissingExtra(Error, ImportError):
     """A package that is not installed; the error gives the pip command that installs it."""
 

@@ -19,6 +19,7 @@ _OWN_PARAMETERS = "period", "phase", "ratio_on"
 
 class Kept(NamedTuple):
     cell: Any; k: Any; phi: Any; z: Any; new: Any; old: Any     # k: openness; new, old: states before the blend
+    time: Any                                     # without rows: its dtype
 
 
 @keyword_options()
@@ -32,7 +33,8 @@ class PhasedCell(Wrapper):
               leak phi                                  elsewhere: closed
         s'  = k cell(inputs, s) + (1 - k) s             every array of the state; the output is s'[0]
 
-    Shapes        x (time [B, 1], inputs [B, I]), the state and the parameters of the cell, period phase ratio_on [U]
+    Shapes        x (time [B, 1], inputs [B, I]), the state and the parameters of the cell, period phase ratio_on [U];
+                  the time may have another floating dtype, in which mod(time - phase, period) is then computed
     Options       leak=0.001; period_gradient="whole" | "tf1": without the derivative of mod(z, period) by the period
     Paper         Neil, Pfeiffer & Liu, "Phased LSTM" (2016), eqs. 6-10
     Same as       TF 1 PhasedLSTMCell: see PhasedLSTM
@@ -82,11 +84,11 @@ class PhasedCell(Wrapper):
         time, inputs = x
         _, new, kept = self.cell.forward(self._cell_parameters(p), inputs, s, extra)
         period, phase, on = (upcast(p[name]) for name in _OWN_PARAMETERS)
-        z = upcast(time) - phase
-        phi = z % period / period
+        z = upcast(time) - phase                  # in the wider of both dtypes: times may be large
+        phi = (z % period / period).astype(on.dtype)
         k = where(phi < on / 2, 2 * phi / on, where(phi < on, 2 - 2 * phi / on, self.leak * phi))
         mixed = map_structure(lambda a, b: cast(k * a + (1 - k) * b, b), new, s)     # k is float32 at least
-        return mixed[0], mixed, Kept(kept, k, phi, z, new, s)
+        return mixed[0], mixed, Kept(kept, k, phi, z.astype(on.dtype), new, s, time[:0])
 
     def backward(self, p: Tree, kept: Any, dy: Array, dnew: State) -> tuple[tuple, State, Tree, Tree]:
         d, k = type(dnew)(add(dnew[0], dy), *dnew[1:]), kept.k
@@ -96,7 +98,7 @@ class PhasedCell(Wrapper):
         ds = map_structure(lambda a, b: cast(upcast(b) + (1 - k) * a, a), d, ds)
         dk = sum(a * (upcast(new) - old) for a, new, old in zip(d, kept.new, kept.old))
         dtime, down = self._gate_backward(p, kept, dk)
-        return (cast(dtime, dy), dinputs), ds, dextra, dp | down
+        return (cast(dtime, kept.time), dinputs), ds, dextra, dp | down
 
     def _gate_backward(self, p: Tree, kept: Any, dk: Array) -> tuple[Array, Tree]:
         """Gradients of the time and of period, phase and ratio_on, from that of the openness k."""
@@ -120,7 +122,7 @@ class PhasedCell(Wrapper):
         y = self.cell.check(self._cell_parameters(p), inputs, s, extra, lead)
         sizes = dict(zip(lead.split(), map(Size, y.shape))) | {"U": Size(first_leaf(s).shape[-1], "the state")}
         for name, a, axes in (("time", time, f"{lead} 1"), *((name, p[name], "U") for name in _OWN_PARAMETERS)):
-            check_floating(self.name, name, a, y.dtype)
+            check_floating(self.name, name, a, y.dtype if name != "time" else None)
             expect(self.name, name, a, axes, sizes)
         return y
 

@@ -281,5 +281,5 @@ class TfCell(CellLayer):
         return self.cell.state_from_tf(given)
 
     def get_config(self):
-        return super().get_config() | {"cell": {"class_name": self.cell.name, "config": self.cell.get_config(),
-                                                "module": "rnnref.tf1"}, "seed": self.seed}
+        return super().get_config() | {"cell": {"class_name": type(self.cell).__name__, "module": "rnnref.tf1",
+                                                "config": self.cell.get_config()}, "seed": self.seed}

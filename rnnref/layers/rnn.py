@@ -5,7 +5,7 @@ from ..arrays import is_array, namespace
 from ..cell import ALL
 from ..errors import NotSupported, ShapeError, check_option
 from ..identifiers import snake
-from ..loops.run import make_initial_state, run, run_back
+from ..loops.run import make_initial_state, run, run_back, run_empty
 from ..nest import flatten
 from ..tree import first_leaf, leaves, map_structure, zeros_like
 from .base import Layer
@@ -189,9 +189,13 @@ class RNN(Layer):
         core, extra = self.cell.running(like.shape[1], namespace(like), training, drawn if masks is None else masks,
                                         constants, keep)
         s, back = self._start(p, initial_state, carried, make_initial_state(core, like, self.cell.units), keep)
-        ys, new, tape = run(core, self._tree(p), x, s, lengths=lengths, mask=self._live(mask, like),
-                            reverse=bool(self.go_backwards), padding=self._padding_policy, extra=extra, keep=keep,
-                            mode=mode or self.mode)
+        live = self._live(mask, like)
+        if self.return_sequences and not len(like):
+            ys, new, tape = run_empty(core, self._tree(p), x, s, extra)
+        else:
+            ys, new, tape = run(core, self._tree(p), x, s, lengths=lengths, mask=live,
+                                reverse=bool(self.go_backwards), padding=self._padding_policy, extra=extra, keep=keep,
+                                mode=mode or self.mode)
         y = as_returned(ys, self.go_backwards, self.return_sequences)
         y = self._timed(self.cell.outward(y, 2)) if self.return_sequences else self.cell.outward(y)
         return y, new, Loop(tape, ys, y, new, back, (initial_state, constants))

@@ -133,7 +133,7 @@ def common_dtype(who, dtype, layers):
 def is_call(cell):
     """Whether it is an object with call(inputs, states), as one writes them for Keras."""
     return callable(getattr(cell, "call", None)) and not isinstance(cell, (CellLayer, Cell)) and not hasattr(
-        cell, "return_sequences")
+        cell, "return_sequences") and not is_tf(cell)
 
 
 def is_tf(cell):

@@ -6,7 +6,7 @@ from ..cell import ALL, CellContract, State, find_missing, leave_out, name_of, n
 from ..errors import DtypeError, NotSupported, ShapeError, check_option
 from ..padding import check_policy, drepeat, make_live_mask, repeat
 from ..shapes import check_like
-from ..tree import Tree, add, fill_missing, first_leaf, leaves, map_structure, zeros_like
+from ..tree import PerStep, Tree, add, fill_missing, first_leaf, leaves, map_structure, zeros_like
 from ..wrappers.stack import Bidirectional
 from .plan import PATHS, describe_call, load_path, plan, resolve_name
 
@@ -78,6 +78,28 @@ def run(cell: CellContract, p: Tree, xs: Tree, s: Optional[State] = None, *, len
         ys = add(ys, more)
     return ys, new, Tape(cell, p, extra, prepared, chosen.path, tape, padding, live, reverse, tail,
                          (ys, new), map_structure(lambda a: a.dtype, (xs, s))) if keep else None
+
+
+def run_empty(cell: CellContract, p: Tree, xs: Tree, s: State, extra: Tree = None) -> tuple[Tree, State, Tape]:
+    """A sequence of no steps: outputs [0, B, ...], the state as it was, and a tape for `run_back`.
+
+    `run` refuses it, as it is a mistake in most places; `dynamic_rnn` of TF 1 and RNN of Keras take it.
+
+    >>> import numpy as np, rnnref
+    >>> cell = rnnref.cells.GRU()
+    >>> p = rnnref.init.parameters(cell, 3, 4, np.random.default_rng(0), dtype="float64")
+    >>> ys, new, tape = run_empty(cell, p, np.ones((0, 2, 3)), cell.zeros(2, 4, dtype="float64"))
+    >>> ys.shape, run_back(tape)[0].shape
+    ((0, 2, 4), (0, 2, 3))
+    """
+    def one_step(a: Array) -> Array:
+        return namespace(a).zeros((1, *a.shape[1:]), a.dtype)
+    x, e = map_structure(one_step, xs), map_structure(lambda a: PerStep(one_step(a.steps)) if isinstance(
+        a, PerStep) else a, extra)
+    ys = map_structure(lambda a: a[:0], run(cell, p, x, s, extra=e, paths=("plain",), kernels=False, keep=False)[0])
+    q, e, prepared = cell.prepare(p, extra)
+    return ys, s, Tape(cell, p, extra, prepared, "empty", (xs, q, e), "zero", None, False, None, (ys, s),
+                       map_structure(lambda a: a.dtype, (xs, s)))
 
 
 def run_back(tape: Optional[Tape], dys: Tree = None, ds: Optional[State] = None, *,

@@ -6,7 +6,8 @@
 """
 from .bidirectional import (bidirectional_dynamic_rnn, stack_bidirectional_dynamic_rnn, stack_bidirectional_rnn,
                             static_bidirectional_rnn)
-from .cell import CLASSES, Gradients, Result, RNNCell
+from .cell import LayerRNNCell, RNNCell
+from .config import CLASSES
 from .contrib_cells import (CFNCell, Conv1DLSTMCell, Conv2DLSTMCell, Conv3DLSTMCell, ConvLSTMCell,
                             CoupledInputForgetGateLSTMCell, GLSTMCell, IndRNNCell, IndyGRUCell, IndyLSTMCell,
                             IntersectionRNNCell, LayerNormBasicLSTMCell, LayerNormLSTMCell, MinimalRNNCell, NASCell,
@@ -18,11 +19,14 @@ from .cudnn import (CudnnGRU, CudnnLSTM, CudnnParamsFormatConverterGRU, CudnnPar
 from .fused import FusedRNNCellAdaptor, LSTMBlockFusedCell, TimeReversedFusedRNN
 from .loops import dynamic_rnn, scope_of, static_rnn, static_state_saving_rnn
 from .raw import raw_rnn
+from .spec import Gradients, Result
 from .special_cells import (BidirectionalGridLSTMCell, GridLSTMCell, NTMCell, NTMControllerState, PhasedLSTMCell,
                             TimeFreqLSTMCell)
 from .states import LSTMStateTuple
+from .variables import VariableName
 from .wrappers import (AttentionCellWrapper, DeviceWrapper, DropoutWrapper, EmbeddingWrapper, HighwayWrapper,
                        InputProjectionWrapper, MultiRNNCell, OutputProjectionWrapper, ResidualWrapper)
+from .written import TensorShape
 
 __all__ = ["AttentionCellWrapper", "BasicLSTMCell", "BasicRNNCell", "BidirectionalGridLSTMCell", "CFNCell", "CLASSES",
            "Conv1DLSTMCell", "Conv2DLSTMCell", "Conv3DLSTMCell", "ConvLSTMCell", "CoupledInputForgetGateLSTMCell",
@@ -32,9 +36,9 @@ __all__ = ["AttentionCellWrapper", "BasicLSTMCell", "BasicRNNCell", "Bidirection
            "EmbeddingWrapper", "FusedRNNCellAdaptor", "GLSTMCell", "GRUBlockCell", "GRUBlockCellV2", "GRUCell",
            "Gradients", "GridLSTMCell", "HighwayWrapper", "IndRNNCell", "IndyGRUCell", "IndyLSTMCell",
            "InputProjectionWrapper", "IntersectionRNNCell", "LSTMBlockCell", "LSTMBlockFusedCell", "LSTMCell",
-           "LSTMStateTuple", "LayerNormBasicLSTMCell", "LayerNormLSTMCell", "MinimalRNNCell", "MultiRNNCell",
-           "NASCell", "NTMCell", "NTMControllerState", "OutputProjectionWrapper", "PhasedLSTMCell", "RNNCell",
-           "ResidualWrapper", "Result", "SRUCell", "TimeFreqLSTMCell", "TimeReversedFusedRNN", "UGRNNCell",
-           "WeightNormLSTMCell", "bidirectional_dynamic_rnn", "dynamic_rnn", "raw_rnn", "scope_of",
-           "stack_bidirectional_dynamic_rnn", "stack_bidirectional_rnn", "static_bidirectional_rnn", "static_rnn",
-           "static_state_saving_rnn"]
+           "LSTMStateTuple", "LayerNormBasicLSTMCell", "LayerNormLSTMCell", "LayerRNNCell", "MinimalRNNCell",
+           "MultiRNNCell", "NASCell", "NTMCell", "NTMControllerState", "OutputProjectionWrapper", "PhasedLSTMCell",
+           "RNNCell", "ResidualWrapper", "Result", "SRUCell", "TensorShape", "TimeFreqLSTMCell",
+           "TimeReversedFusedRNN", "UGRNNCell", "VariableName", "WeightNormLSTMCell", "bidirectional_dynamic_rnn",
+           "dynamic_rnn", "raw_rnn", "scope_of", "stack_bidirectional_dynamic_rnn", "stack_bidirectional_rnn",
+           "static_bidirectional_rnn", "static_rnn", "static_state_saving_rnn"]

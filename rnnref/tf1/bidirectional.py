@@ -8,8 +8,9 @@ from typing import Any, Callable, Optional, Sequence
 from ..arrays import Array, namespace
 from ..errors import ShapeError
 from ..tree import Tree, add
-from .cell import Gradients, Result, RNNCell, sum_gradients
+from .cell import RNNCell
 from .loops import refuse_scope, run_cell, scope_of, stack_gradients, stack_steps, swap_batch_and_time, unstack_steps
+from .spec import Gradients, Result, sum_gradients
 from .variables import join_scope
 
 Pair = tuple[Any, Any]                            # forward and backward

@@ -1,102 +1,151 @@
-"""The base class of TF 1's cells: a cell of rnnref with TF's arguments, variables and order of states.
+"""The base class of TF 1's cells: a cell of rnnref with TF's variables and order of states.
 
-Each class is declared by a function of TF's arguments that returns a `CellSpec`; nothing is computed here.
+TF's own cells are in `tf1.declared`; a subclass of RNNCell with a step of its own is a cell that a user writes, which
+`tf1.written` turns into a cell of rnnref.
 """
-import inspect
-from collections import Counter
-from dataclasses import dataclass, field
+from functools import wraps
 from types import ModuleType
-from typing import Any, Callable, Iterable, NamedTuple, Optional
+from typing import Any, Callable, Optional
 
 import numpy
 
-from ..arrays import Array, namespace
+from ..arrays import is_floating, namespace
 from ..cell import vjp
-from ..errors import InvalidValue, NotSupported, ShapeError
+from ..errors import InvalidType, InvalidValue, NotSupported
+from ..identifiers import snake
+from ..nest import flatten
 from ..symbols import is_symbolic
-from ..tree import Tree, add, first_leaf, to, zeros_like
-from ..values import CURRENT
-from . import states
-from .variables import VariablePlaces, check_variables, draw_variables, find_variables, infer_inputs, join_scope
+from ..tree import Tree, first_leaf, leaves, map_structure, to, unflatten, zeros_like
+from ..values import CURRENT, Value, numbers
+from . import config, states
+from .spec import CellSpec, Gradients, Result
+from .variable_owner import VariableOwner
+from .variables import make_rng
+from .written import BUILDING, WrittenCell, list_rows
 
 
-@dataclass
-class CellSpec:
-    """The parts of a cell of TF."""
-    core: Any                                     # the cell of rnnref
-    units: Any                                    # its number of units, or a tuple of them for each cell of a stack
-    rows: list                                    # the `Variable`s of its parameters
-    form: Any = "h"                               # its state, see `tf1.states`
-    children: tuple = ()                          # the cells inside
-    notes: dict = field(default_factory=dict)     # what only some classes need, such as output_size
-
-    def child_input(self, k: int, x: Tree, p: Tree) -> Tree:
-        """An array of the shape of the inputs of child k, for its masks; notes["feeds"](k, width of x) is their width.
-        """
-        feeds, like = self.notes.get("feeds"), first_leaf(x)
-        width = feeds(k, like.shape[-1]) if feeds else None
-        if width is None:
-            return x
-        lead = like.shape[:-1]
-        dtype = like.dtype if p is None else first_leaf(p).dtype
-        xp = namespace(like)
-        return xp.broadcast_to(xp.zeros((), dtype), (*lead, width))
-
-    def __post_init__(self) -> None:
-        twice = sorted(name for name, n in Counter(name for r in self.rows for name in r.names).items() if n > 1)
-        if twice:
-            raise InvalidValue("RNNCell", f"two variables are called {' '.join(twice)}",
-                               hint="cells inside each other whose variables have no scope; TF refuses them too")
-        for child in self.children:
-            if child.spec_for_width is not None:
-                raise NotSupported(child.name, "inside another cell",
-                                   hint="its number of windows depends on the width of its x")
-
-
-class Gradients(NamedTuple):
-    """Gradients of a loss: inputs and state in the form in which they were given, variables by TF's names."""
-    inputs: Tree; state: Tree; variables: dict
-
-
-class Result(tuple):
-    """The tuple that TF returns, with a backward pass: `outputs, state = result`."""
-    back: Callable[..., Gradients]
-
-    def __new__(cls, items: Iterable, back: Callable[..., Gradients]) -> "Result":
-        self = super().__new__(cls, items)
-        self.back = back
+def _wrap_build(build: Callable) -> Callable:
+    """build(inputs_shape) of a user as build(inputs, dtype, seed, scope): the outermost call makes the variables."""
+    @wraps(build)
+    def built(self: Any, inputs: Any, dtype: Any = None, seed: Any = None, scope: str = "") -> Any:
+        if vars(self).get("_is_building"):        # super().build(inputs_shape)
+            return build(self, inputs)
+        shape = inputs if isinstance(inputs, (tuple, dict)) else (None, inputs)
+        dtype = dtype or self.find_option("dtype") or "float32"
+        token, self._is_building = BUILDING.set((dtype, make_rng(seed))), True
+        try:
+            build(self, shape)
+        finally:
+            BUILDING.reset(token)
+            self._is_building = False
+        self.built, self.scope = True, scope or None
         return self
-
-    def backward(self, *d: Tree) -> Gradients:
-        """backward(d_outputs, d_state): the gradients; those of results that are left out, or None, are zero."""
-        if len(d) > len(self):
-            raise ShapeError("backward", f"got {len(d)} gradients, expected at most {len(self)}, one for each result")
-        return self.back(*d, *(None,) * (len(self) - len(d)))
+    return built
 
 
-class RNNCell:
-    """tf.nn.rnn_cell.RNNCell.  `p` are the parameters of rnnref, read from TF's variables."""
-    spec: CellSpec
-    _declare: Callable[..., CellSpec]              # of TF's arguments
-    __signature__: inspect.Signature              # of these
+def _wrap_call(call: Callable) -> Callable:
+    """__call__ of a user: in the record of a model it is one entry, with the variables of the cell."""
+    @wraps(call)
+    def called(self: Any, inputs: Any, state: Any, *args: Any, **kwargs: Any) -> Any:
+        recorded = not self.is_held and (CURRENT.get() is not None or is_symbolic((inputs, state)))
+        if recorded and (self.p is None or self.p):                          # without variables nothing can be lost
+            return self._record_step(inputs, state, None)
+        if self.p is None:
+            self.check_inputs(inputs)
+        return call(self, inputs, state, *args, **kwargs)
+    return called
+
+
+class RNNCell(VariableOwner):
+    """tf.nn.rnn_cell.RNNCell: the base class of all cells, and of those that a user writes.
+
+        output, new_state = result = cell(inputs, state);   result.backward(d_output, d_new_state) -> Gradients
+
+    A cell of one's own has state_size, output_size and a step, call(inputs, state) -> output, new_state, or
+    __call__(inputs, state, scope=None).  It runs in every loop and wrapper, and is trained, if its step is written with
+    operators, functions of NumPy or rnnref.ops.
+
+    state_size      a number n for one array [B, n]; a TensorShape (or what has as_list()) for other shapes; or a nest
+                    of these
+    build           build(inputs_shape), if there is one, makes variables by self.add_variable(name, shape); it is
+                    called before the first step, with (None, n) for inputs n wide
+    variables       what add_variable made, floating arrays among the attributes but those whose names start with _,
+                    and the variables of cells among the attributes
+
+    `p` are the parameters of rnnref, by name.
+
+    >>> import numpy as np
+    >>> class Sums(RNNCell):
+    ...     state_size = output_size = 2
+    ...     def build(self, inputs_shape):
+    ...         self.kernel = self.add_variable("kernel", (inputs_shape[-1], 2), initializer="ones")
+    ...     def call(self, inputs, state):
+    ...         state = state + inputs @ self.kernel
+    ...         return state, state
+    >>> cell = Sums()
+    >>> from rnnref import tf1
+    >>> outputs, state = result = tf1.dynamic_rnn(cell, np.ones((1, 5, 3)))
+    >>> state.tolist(), result.backward(np.ones((1, 5, 2))).variables["sums/kernel"].tolist()
+    ([[15.0, 15.0]], [[15.0, 15.0], [15.0, 15.0], [15.0, 15.0]])
+    """
     is_fused = False                              # True: it is called with a whole sequence
+    is_written = True                             # by a user; False: it is one of TF's
+    is_held = False                               # a copy with the arrays of a step that is being computed
     layer: Any = None                             # the one that calls in a record go through
     spec_for_width: Any = None                    # width of x -> CellSpec, where the cell depends on it
+    options: dict = {}                            # name, dtype, trainable, reuse where TF has no argument for them
+    arguments: dict = {}
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        bound = self.__signature__.bind(*args, **kwargs)
-        bound.apply_defaults()
-        self.arguments = dict(bound.arguments)
-        extra = self.arguments.pop("kwargs", {})
-        self.spec = self._declare(**self.arguments, **extra)
-        self.scope: Any = None
-        self.p: Any = None
-        self.unused: dict = {}                    # variables that the cell does not use
+    def __init__(self, trainable: bool = True, name: Optional[str] = None, dtype: Any = None, **kwargs: Any) -> None:
+        reuse = kwargs.pop("_reuse", None) or kwargs.pop("reuse", None)
+        config.refuse_layer_options(type(self).__name__, kwargs)
+        self.options = config.check_options(type(self).__name__, trainable=trainable, name=name, dtype=dtype,
+                                            reuse=reuse)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if not cls.is_written:
+            return
+        for name, wrap in (("build", _wrap_build), ("__call__", _wrap_call)):
+            if name in vars(cls):
+                setattr(cls, name, wrap(vars(cls)[name]))
+
+    # names
 
     @property
     def name(self) -> str:
-        """The name of the class."""
+        """The name that was given, or the one that TF makes of the class."""
+        return self.find_option("name") or snake(type(self).__name__)
+
+    @property
+    def who(self) -> str:
+        """The name of the class, in messages."""
         return type(self).__name__
+
+    def find_option(self, option: str) -> Any:
+        """The value of name, dtype, trainable or reuse."""
+        return self.arguments.get(option, self.options.get(option))
+
+    @property
+    def trainable(self) -> bool:
+        """Whether its variables are trained."""
+        return self.find_option("trainable") is not False
+
+    @property
+    def dtype(self) -> Any:
+        """The name of the dtype of its variables; None where it is not known yet."""
+        given = self.find_option("dtype")
+        if given is None and self.p is not None:
+            given = next((a.dtype for _, a in leaves(self.p)), None)
+        return None if given is None else numpy.dtype(given).name
+
+    # the cell of rnnref
+
+    @property
+    def spec(self) -> CellSpec:
+        """Its parts."""
+        core = WrittenCell(self)
+        return CellSpec(core, None, list_rows(self, self.name), map_structure_paths(core.zeros(1)))
 
     @property
     def core(self) -> Any:
@@ -106,7 +155,7 @@ class RNNCell:
     @property
     def like(self) -> Tree:
         """The state of rnnref for a batch of one."""
-        return self.zeros(1)
+        return self.zeros(1, dtype=self.dtype or "float32")
 
     def zeros(self, batch: int, xp: ModuleType = numpy, dtype: Any = "float32") -> Tree:
         """The initial state of rnnref."""
@@ -116,98 +165,39 @@ class RNNCell:
     @property
     def state_size(self) -> Any:
         """The widths of the state, in its structure."""
-        return states.compute_sizes(self.spec.form, self.like)
+        raise NotImplementedError(f"{self.who} has no state_size")
 
     @property
     def output_size(self) -> Any:
         """The width of the outputs."""
-        if "output_size" in self.spec.notes:
-            return self.spec.notes["output_size"]
-        return self.core.width(self.spec.units)
+        raise NotImplementedError(f"{self.who} has no output_size")
 
     def zero_state(self, batch_size: int, dtype: Any) -> Tree:
         """The initial state, on the device of the variables."""
-        xp = numpy if self.p is None else namespace(first_leaf(self.p))
+        xp = namespace(*(a for _, a in leaves(self.p))) if self.p else numpy
         return self.state_to_tf(self.zeros(batch_size, xp, dtype))
+
+    def get_initial_state(self, inputs: Any = None, batch_size: Optional[int] = None, dtype: Any = None) -> Tree:
+        """The zero state for as many rows as the inputs [B, ...] have, or for a batch size and a dtype."""
+        if inputs is not None:
+            for what, given, found in (("batch_size", batch_size, inputs.shape[0]), ("dtype", dtype, inputs.dtype)):
+                if given is not None and given != found:
+                    raise InvalidValue(self.who, f"{what}={given}, and the inputs have {found}")
+            batch_size, dtype = inputs.shape[0], inputs.dtype
+        if batch_size is None or dtype is None:
+            raise InvalidValue(self.who, f"batch_size={batch_size} and dtype={dtype}, expected both, or inputs")
+        return self.zero_state(batch_size, dtype)
 
     def to(self, where: str) -> "RNNCell":
         """Move the variables to the "cpu" or the "gpu", where inputs and states must be too."""
         self.p = to(where, self.require_parameters())
         return self
 
-    def get_config(self) -> dict:
-        """TF's arguments as a dict; cells among them are {"class_name", "config"}."""
-        return {name: _to_config(value) for name, value in self.arguments.items()}
-
-    @classmethod
-    def from_config(cls, config: dict) -> "RNNCell":
-        """The cell of a config."""
-        return cls(**{name: _from_config(value) for name, value in config.items()})
-
-    # variables
-
-    def load_variables(self, arrays: dict[str, Array], scope: Optional[str] = None) -> "RNNCell":
-        """Take the variables from a checkpoint, {name: array}.
-
-        scope  the prefix of their names, "rnn" for those of dynamic_rnn; None: the only one that fits
-        """
-        other = self.spec.notes.get("without")
-        if other and not any(f"/{name}".endswith("/" + self.spec.rows[0].name) for name in arrays):
-            self.spec = other
-        rows = self.spec.rows
-        self.scope, found = find_variables(arrays, [name for r in rows for name in r.names], scope, self.name)
-        step = self.spec.notes.get("inputs of", 1)
-        n_in = infer_inputs(rows, self.core.shapes, self.spec.units, found, self.name, step)
-        declared = self.spec.notes.get("input_size")
-        if declared not in (None, n_in):
-            raise ShapeError(self.name, f"its variables are for {n_in} inputs, and input_size={declared}",
-                             hint="TF ignores input_size")
-        self.places = VariablePlaces(rows, self.core.shapes(n_in, self.spec.units))
-        check_variables(self.name, self.places, found)
-        self.unused = {name: found[name] for name, index in self.places.indices.items() if (index < 0).any()}
-        self.p = self.places.to_parameters(found)
-        return self
-
-    @property
-    def non_trainable_variables(self) -> list[str]:
-        """The names of the variables that are not trained."""
-        return [join_scope(self.scope or "", name) for r in self.spec.rows if not r.trainable for name in r.names]
-
-    def build(self, inputs: int, dtype: Any = None, seed: Any = None, scope: str = "") -> "RNNCell":
-        """Draw the variables for this number of inputs as TF does; dtype: that of the cell, or float32."""
-        dtype = dtype or self.arguments.get("dtype") or "float32"
-        other = self.spec.notes.get("without")
-        if other and inputs == self.spec.units:   # an x of that width needs no projection
-            self.spec = other
-        rows = self.spec.rows
-        places = VariablePlaces(rows, self.core.shapes(inputs, self.spec.units))
-        drawn = draw_variables(rows, places, numpy.random.default_rng(seed), dtype)
-        return self.load_variables({join_scope(scope, name): a for name, a in drawn.items()}, scope)
-
-    def dump_variables(self) -> dict[str, Array]:
-        """{TF's name: array}; loading them gives the same parameters to the last bit."""
-        lost = self.places.find_lost(self.require_parameters())
-        if lost:
-            raise NotSupported(self.name, f"{' '.join(lost)} not zero where TF has no place for it")
-        arrays = self.places.to_variables(to("cpu", self.p))
-        return {join_scope(self.scope, name): self.unused.get(name, a) for name, a in arrays.items()}
-
-    def gradients(self, dp: Tree) -> dict[str, Array]:
-        """{TF's name: gradient} from gradients of the parameters; variables that the cell does not use have none."""
-        gradients = self.places.to_variables(dp)
-        return {join_scope(self.scope, name): d for name, d in gradients.items() if name not in self.unused}
-
-    def require_parameters(self) -> Tree:
-        """The parameters; an error if there are none yet."""
-        if self.p is None:
-            raise NotSupported(self.name, "its variables have no values", fix="load_variables(arrays) or build(inputs)")
-        return self.p
-
     # states and masks
 
     def state_from_tf(self, state: Tree) -> Tree:
         """A state of TF -> the state of rnnref."""
-        return states.state_from_tf(self.spec.form, state, self.like, self.name)
+        return states.state_from_tf(self.spec.form, state, self.like, self.who)
 
     def state_to_tf(self, state: Tree) -> Tree:
         """A state of rnnref -> the state of TF."""
@@ -219,11 +209,25 @@ class RNNCell:
 
     # one step
 
-    def __call__(self, inputs: Tree, state: Tree, scope: None = None, extra: Any = None) -> Result:
+    def __call__(self, inputs: Tree, state: Tree, scope: None = None, extra: Any = None) -> Any:
         """output, new_state = cell(inputs, state), with `backward(d_output, d_new_state)`."""
         self._refuse_scope(scope)
+        if self.is_held and self.is_written:
+            return self.call(inputs, state)
         if CURRENT.get() is not None or is_symbolic((inputs, state)):
             return self._record_step(inputs, state, extra)
+        return self.step(inputs, state, extra)
+
+    def call(self, inputs: Tree, state: Tree) -> Any:
+        """One step: of a cell of TF the same as cell(inputs, state); a cell that a user writes has its own."""
+        raise NotImplementedError(f"{self.who} has no call(inputs, state), and no __call__")
+
+    def step_of_user(self, inputs: Tree, state: Tree) -> Any:
+        """The step as it is written."""
+        return self(inputs, state) if type(self).__call__ is not RNNCell.__call__ else self.call(inputs, state)
+
+    def step(self, inputs: Tree, state: Tree, extra: Any = None) -> Result:
+        """One step with its backward pass, of arrays."""
         self.check_inputs(inputs)
         extra = self.draw_masks(inputs, None) if extra is None else extra
         (y, new), back = vjp(self.core, self.require_parameters(), inputs, self.state_from_tf(state), extra)
@@ -236,62 +240,84 @@ class RNNCell:
 
     def _record_step(self, inputs: Any, state: Any, extra: Any) -> Any:
         """The step as an entry of the open record, or as a call of symbols."""
+        if self.is_held:
+            return self._enter_step(inputs, state, extra)
         if self.layer is None:
-            raise NotSupported(self.name, "called in a record, and no layer holds its variables: their gradients would "
+            raise NotSupported(self.who, "called in a record, and no layer holds its variables: their gradients would "
                                "be lost", fix="make it an attribute of the Model or Layer in whose call it is used")
         y, new = self.layer(inputs, list(state) if isinstance(state, tuple) else state, masks=extra)
         return y, state._make(new) if hasattr(state, "_make") else tuple(new) if isinstance(state, tuple) else new
 
+    def _enter_step(self, inputs: Any, state: Any, extra: Any) -> Any:
+        """The step of a cell inside one that a user wrote, whose parameters are values."""
+        record: Any = CURRENT.get()
+        given = [*(a for _, a in leaves(inputs)), *flatten(state), *(a for _, a in leaves(self.require_parameters()))]
+        p, x = (map_structure(lambda a: a.data if isinstance(a, Value) else a, tree) for tree in (self.p, inputs))
+        self.check_inputs(x)
+        s = self.state_from_tf(numbers(state))
+        (y, new), back = vjp(self.core, p, x, s, self.draw_masks(x, None) if extra is None else extra)
+        made = [y, self.state_to_tf(new)]
+
+        def enter_back(dys: list, wanted: Any) -> list:
+            rest = iter(dys)
+            dmade = [next(rest) if is_floating(a.dtype) else zeros_like(a) for a in flatten(made)]
+            n = len(flatten(y))
+            dx, ds, _, dp = back(unflatten(y, dmade[:n]), self.state_from_tf(_unflatten_nest(made[1], dmade[n:])))
+            dx = [None] * len(list(leaves(x))) if dx is None else [d for _, d in leaves(dx)]
+            found = dict(leaves(dp))
+            return [*dx, *flatten(self.state_to_tf(ds)), *(found[path] for path, _ in leaves(p))]
+        return tuple(record.add(made, enter_back, [record.of(a)[1] for a in given], self.who))
+
     def check_inputs(self, x: Tree) -> None:
-        """Raise unless x is on the device of the variables; adapt the spec to its width where it depends on it."""
-        namespace(first_leaf(x), first_leaf(self.require_parameters()))
-        if self.spec_for_width is not None:
-            self.spec = self.spec_for_width(first_leaf(x).shape[-1])
+        """Raise unless x is on the device of the variables; make those of cells that a user wrote."""
+        like = first_leaf(x)
+        if self.p is None and (self.is_written or self.spec.is_written and not self.spec.rows):
+            dtype = like.dtype if is_floating(like.dtype) else "float32"
+            self.build(map_structure(lambda a: a.shape[-1], x), self.find_option("dtype") or dtype)
+        namespace(like, *(a for _, a in leaves(self.require_parameters())))
 
     def _refuse_scope(self, scope: Any) -> None:
         if scope is not None:
-            raise NotSupported(self.name, f"scope={scope!r}", hint="load_variables(arrays, scope) sets the names")
+            raise NotSupported(self.who, f"scope={scope!r}", hint="load_variables(arrays, scope) sets the names")
+
+    # configuration
+
+    def get_config(self) -> dict:
+        """TF's arguments as a dict; cells among them are {"class_name", "config"}."""
+        return config.to_config(self.arguments | self.options)
+
+    @classmethod
+    def from_config(cls, config_: dict, custom_objects: Optional[dict] = None) -> "RNNCell":
+        """The cell of a config, of rnnref or of TF."""
+        return cls(**config.read_config(cls.__name__, config_, custom_objects or {}))
+
+
+class LayerRNNCell(RNNCell):
+    """tf.contrib.rnn.LayerRNNCell: RNNCell, whose variables are made in build."""
+
+
+def map_structure_paths(s: Tree) -> Any:
+    """The form of a state: the path of each array in its place."""
+    return unflatten(s, [path for path, _ in leaves(s)]) if type(s).__name__ != "OneArray" else "h"
+
+
+def _unflatten_nest(like: Any, arrays: list) -> Any:
+    rest = iter(arrays)
+    return map_structure(lambda _: next(rest), like)
+
+
+def require_cell(who: str, cell: Any) -> RNNCell:
+    """`cell`, if it is one; TF raises a TypeError, as here."""
+    if not isinstance(cell, RNNCell):
+        raise InvalidType(who, f"the cell is {cell!r}, expected a cell of rnnref.tf1",
+                          fix="one of TF's, or a subclass of tf1.RNNCell")
+    return cell
 
 
 def draw_child_masks(cell: RNNCell, x: Tree, steps: Optional[int]) -> Any:
     """The masks of the cells inside, each for the width of its own inputs; None if no cell has masks."""
-    masks = tuple(child.draw_masks(cell.spec.child_input(k, x, cell.p), steps)
-                  for k, child in enumerate(cell.spec.children))
+    spec = cell.spec
+    masks = tuple(child.draw_masks(spec.child_input(k, x, cell.p), steps) for k, child in enumerate(spec.children))
     if all(m is None for m in masks):
         return None
-    return masks if len(masks) > 1 or "several" in cell.spec.notes else masks[0]
-
-
-def _to_config(value: Any) -> Any:
-    if isinstance(value, RNNCell):
-        return {"class_name": value.name, "config": value.get_config()}
-    return [_to_config(v) for v in value] if isinstance(value, (list, tuple)) else value
-
-
-def _from_config(value: Any) -> Any:
-    if isinstance(value, dict) and value.keys() == {"class_name", "config"}:
-        return CLASSES[value["class_name"]].from_config(value["config"])
-    return [_from_config(v) for v in value] if isinstance(value, list) else value
-
-
-CLASSES: dict[str, Any] = {}                      # by name, for from_config
-
-
-def cell_class(function: Optional[Callable[..., CellSpec]] = None, *, base: type = RNNCell) -> Any:
-    """Decorator: a class with the name and the arguments of `function`, which returns its `CellSpec`."""
-    if function is None:
-        return lambda f: cell_class(f, base=base)
-    signature = inspect.signature(function).replace(return_annotation=inspect.Signature.empty)
-    body = {"_declare": staticmethod(function), "__signature__": signature, "__doc__": function.__doc__,
-            "__module__": function.__module__}
-    CLASSES[function.__name__] = made = type(function.__name__, (base,), body)
-    return made
-
-
-def sum_gradients(*gradients: dict) -> dict:
-    """The sum of dicts {name: gradient}, which may have different names."""
-    total: dict = {}
-    for by_name in gradients:
-        for name, d in by_name.items():
-            total[name] = add(total[name], d) if name in total else d
-    return total
+    return masks if len(masks) > 1 or "several" in spec.notes else masks[0]

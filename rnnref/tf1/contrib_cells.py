@@ -5,12 +5,13 @@ import numpy
 
 from .. import cells
 from ..arrays import Array, namespace
-from ..errors import NotSupported
+from ..errors import InvalidValue
 from ..tree import PerStep, Tree, first_leaf
-from .cell import CellSpec, RNNCell, cell_class
-from .core_cells import LSTM_ROWS, choose_state_form, make_rows, peephole_rows, projection_options, refuse_reuse
+from .core_cells import LSTM_ROWS, choose, choose_state_form, make_rows, peephole_rows, projection_options, refuse_reuse
+from .declared import DeclaredCell, cell_class
+from .spec import CellSpec
 from .states import CH
-from .variables import layout_rows
+from .variables import layout_rows, make_rng
 
 _NORM_NAMES = {"i": "input", "g": "transform", "f": "forget", "o": "output"}
 
@@ -24,7 +25,7 @@ def _make_norm_rows(gates: str, gain: float, shift: float) -> dict[str, Any]:
     return table | {"state/gamma": ("gain_c", float(gain)), "state/beta": ("shift_c", float(shift))}
 
 
-class _RecurrentDropoutBase(RNNCell):
+class _RecurrentDropoutBase(DeclaredCell):
     """The masks of LayerNormBasicLSTMCell, which drops entries of the candidate."""
 
     def masks(self, recurrent: Array) -> Any:
@@ -37,7 +38,7 @@ class _RecurrentDropoutBase(RNNCell):
         keep, like = self.arguments["dropout_keep_prob"], first_leaf(x)
         if keep >= 1:
             return None
-        self.rng = getattr(self, "rng", None) or numpy.random.default_rng(self.arguments["dropout_prob_seed"])
+        self.rng = getattr(self, "rng", None) or make_rng(self.arguments["dropout_prob_seed"])
         lead = like.shape[:1 if steps is None else 2]
         drawn = numpy.floor(keep + self.rng.random((*lead, self.spec.units)))
         return self.masks(namespace(like).asarray(drawn.astype(like.dtype)))
@@ -69,7 +70,7 @@ def LayerNormLSTMCell(num_units: int, use_peepholes: bool = False, cell_clip: Op
     With layer_norm TF has a bias that it does not use.
     """
     refuse_reuse("LayerNormLSTMCell", reuse)
-    act, draw = activation or "tanh", initializer or "glorot_uniform"
+    act, draw = activation or "tanh", choose(initializer, "glorot_uniform")
     options = projection_options(num_proj, proj_clip) | {"forget_bias": forget_bias, "candidate": act, "output": act,
                                                          "peepholes": use_peepholes, "cell_clip": cell_clip}
     core = cells.LayerNormLSTM(epsilon=1e-12, **options) if layer_norm else cells.LSTM(**options)
@@ -87,7 +88,7 @@ def WeightNormLSTMCell(num_units: int, norm: bool = True, use_peepholes: bool = 
                        reuse: Any = None) -> CellSpec:
     """LSTMCell with weight normalisation: each column of the kernel has a norm of its own, separately for x and h."""
     refuse_reuse("WeightNormLSTMCell", reuse)
-    act, draw = activation or "tanh", initializer or "glorot_uniform"
+    act, draw = activation or "tanh", choose(initializer, "glorot_uniform")
     options = projection_options(num_proj, proj_clip) | {"forget_bias": forget_bias, "candidate": act, "output": act,
                                                          "peepholes": use_peepholes, "cell_clip": cell_clip}
     if norm:
@@ -145,10 +146,10 @@ def IndyLSTMCell(num_units: int, forget_bias: float = 1.0, activation: Any = Non
                  dtype: Any = None) -> CellSpec:
     """BasicLSTMCell whose recurrent product is elementwise: each unit depends on its own h only."""
     refuse_reuse("IndyLSTMCell", reuse)
-    act, draw = activation or "tanh", kernel_initializer or "glorot_uniform"
+    act, draw = activation or "tanh", choose(kernel_initializer, "glorot_uniform")
     return CellSpec(cells.IndyLSTM(forget_bias=forget_bias, candidate=act, output=act), num_units, make_rows(
         name or "indy_lstm_cell", "ifgo", {"kernel_w": ("W[igfo]", draw), "kernel_u": ("1 R[igfo]", _draw_unit_uniform),
-                                           "bias": ("b[igfo]", bias_initializer or 0.0)}), CH)
+                                           "bias": ("b[igfo]", choose(bias_initializer, 0.0))}), CH)
 
 
 @cell_class
@@ -156,12 +157,13 @@ def IndyGRUCell(num_units: int, activation: Any = None, reuse: Any = None, kerne
                 bias_initializer: Any = None, name: Optional[str] = None, dtype: Any = None) -> CellSpec:
     """GRUCell whose recurrent product is elementwise: each unit depends on its own h only."""
     refuse_reuse("IndyGRUCell", reuse)
-    draw = kernel_initializer or "glorot_uniform"
+    draw = choose(kernel_initializer, "glorot_uniform")
     core = cells.IndyGRU(candidate=activation or "tanh")
     return CellSpec(core, num_units, make_rows(name or "indy_gru_cell", "rzn", {
         "gates/kernel_w": ("W[rz]", draw), "gates/kernel_u": ("1 R[rz]", _draw_unit_uniform),
-        "gates/bias": ("b[rz]", bias_initializer or 1.0), "candidate/kernel": ("W[n]", draw),
-        "candidate/kernel_u": ("1 R[n]", _draw_unit_uniform), "candidate/bias": ("b[n]", bias_initializer or 0.0)}))
+        "gates/bias": ("b[rz]", choose(bias_initializer, 1.0)), "candidate/kernel": ("W[n]", draw),
+        "candidate/kernel_u": ("1 R[n]", _draw_unit_uniform),
+        "candidate/bias": ("b[n]", choose(bias_initializer, 0.0))}))
 
 
 @cell_class
@@ -169,7 +171,10 @@ def GLSTMCell(num_units: int, initializer: Any = None, num_proj: Optional[int] =
               forget_bias: float = 1.0, activation: Any = "tanh", reuse: Any = None) -> CellSpec:
     """The LSTM whose kernel is block-diagonal over groups of x and h; the candidate is always tanh."""
     refuse_reuse("GLSTMCell", reuse)
-    n, draw = number_of_groups, initializer or "glorot_uniform"
+    n, draw = number_of_groups, choose(initializer, "glorot_uniform")
+    for what, size in (("num_units", num_units), ("num_proj", num_proj or 0)):
+        if size % n:
+            raise InvalidValue("GLSTMCell", f"{what}={size} cannot be divided into {n} groups")
     at = [f"{{{k}}}" for k in range(n)] if n > 1 else [""]
     table: dict = {f"group{k}/kernel": (f"W[igfo]{a}; R[igfo]{a}", draw) for k, a in enumerate(at)}
     table |= {f"bias_{'j' if g == 'g' else g}": f"b[{g}]" for g in "igfo"}
@@ -178,7 +183,7 @@ def GLSTMCell(num_units: int, initializer: Any = None, num_proj: Optional[int] =
     return CellSpec(core, num_units, make_rows("glstm_cell", "ifgo", table), CH, notes={"inputs of": n})
 
 
-@cell_class
+@cell_class(kwargs=True)
 def NASCell(num_units: int, num_proj: Optional[int] = None, use_bias: bool = False, reuse: Any = None) -> CellSpec:
     """The cell found by neural architecture search; the bias is in the recurrent part only."""
     refuse_reuse("NASCell", reuse)
@@ -194,7 +199,7 @@ def UGRNNCell(num_units: int, initializer: Any = None, forget_bias: float = 1.0,
     """g = sigmoid(a_g + forget_bias);  h' = g h + (1 - g) activation(a_c)."""
     refuse_reuse("UGRNNCell", reuse)
     return CellSpec(cells.UGRNN(forget_bias=forget_bias, candidate=activation), num_units, make_rows("ugrnn_cell", "", {
-        "kernel": ("W; R", initializer or "glorot_uniform"), "bias": "b"}))
+        "kernel": ("W; R", choose(initializer, "glorot_uniform")), "bias": "b"}))
 
 
 @cell_class
@@ -202,7 +207,7 @@ def IntersectionRNNCell(num_units: int, num_in_proj: Optional[int] = None, initi
                         forget_bias: float = 1.0, y_activation: Any = "relu", reuse: Any = None) -> CellSpec:
     """A gated recurrence in time and one in depth: the output differs from the state."""
     refuse_reuse("IntersectionRNNCell", reuse)
-    draw, scope = initializer or "glorot_uniform", "intersection_rnn_cell"
+    draw, scope = choose(initializer, "glorot_uniform"), "intersection_rnn_cell"
     options = {"forget_bias": forget_bias, "output": y_activation}
     table: dict = {"kernel": ("W; R", draw), "bias": "b"}
     plain = CellSpec(cells.IntersectionRNN(**options), num_units, make_rows(scope, "", table))
@@ -213,7 +218,7 @@ def IntersectionRNNCell(num_units: int, num_in_proj: Optional[int] = None, initi
                     notes={"without": plain})
 
 
-@cell_class
+@cell_class(kwargs=True)
 def SRUCell(num_units: int, activation: Any = None, reuse: Any = None, name: Optional[str] = None) -> CellSpec:
     """c' = f c + (1 - f) x';  output r activation(c') + (1 - r) x''.  No gate depends on the state."""
     refuse_reuse("SRUCell", reuse)
@@ -221,17 +226,19 @@ def SRUCell(num_units: int, activation: Any = None, reuse: Any = None, name: Opt
         "kernel": "W", "bias": "b"}), "c")
 
 
-@cell_class
+@cell_class(kwargs=True)
 def MinimalRNNCell(units: int, activation: Any = "tanh", kernel_initializer: Any = "glorot_uniform",
-                   bias_initializer: Any = "ones", name: Optional[str] = None) -> CellSpec:
+                   bias_initializer: Any = "ones", name: Optional[str] = None,
+                   dtype: Any = None) -> CellSpec:
     """z = activation(x V);  u = sigmoid([z, h] G + bias);  h' = u h + (1 - u) z."""
     return CellSpec(cells.MinimalRNN(activation=activation), units, make_rows(name or "minimal_rnn_cell", "", {
         "kernel": ("W; Z; R", kernel_initializer), "bias": ("b", bias_initializer)}))
 
 
-@cell_class
+@cell_class(kwargs=True)
 def CFNCell(units: int, activation: Any = "tanh", kernel_initializer: Any = "glorot_uniform",
-            bias_initializer: Any = "ones", name: Optional[str] = None) -> CellSpec:
+            bias_initializer: Any = "ones", name: Optional[str] = None,
+            dtype: Any = None) -> CellSpec:
     """h' = theta activation(h) + (1 - eta) activation(x W)."""
     return CellSpec(cells.CFN(complement=True, activation=activation), units, make_rows(name or "cfn_cell", "", {
         "kernel": ("W", kernel_initializer), "recurrent_kernel": ("R", kernel_initializer),
@@ -243,7 +250,7 @@ def _make_conv_lstm(scope: str, ndims: int, input_shape: Sequence[int], output_c
                     forget_bias: float) -> CellSpec:
     """The LSTM whose maps are convolutions over the spatial axes, channels last."""
     if len(input_shape) != ndims + 1 or len(kernel_shape) != ndims:
-        raise NotSupported("ConvLSTMCell", f"input_shape={input_shape} and kernel_shape={kernel_shape}, expected "
+        raise InvalidValue("ConvLSTMCell", f"input_shape={input_shape} and kernel_shape={kernel_shape}, expected "
                                            f"{ndims + 1} and {ndims} sizes")
     core = cells.ConvLSTM(kernel=tuple(kernel_shape), bias=use_bias, forget_bias=forget_bias)
     table: dict = {"kernel": LSTM_ROWS["kernel"]} | ({"biases": LSTM_ROWS["bias"]} if use_bias else {})

@@ -2,8 +2,9 @@
 from typing import Any, Optional
 
 from ..cells.catalog import GRU, LSTM, SimpleRNN
-from ..errors import NotSupported, check_limit
-from .cell import CellSpec, cell_class
+from ..errors import InvalidValue, NotSupported, check_limit
+from .declared import cell_class
+from .spec import CellSpec
 from .states import CH, Flat
 from .variables import Variable, layout_rows, parse_row
 
@@ -19,6 +20,11 @@ def refuse_reuse(who: str, reuse: Any) -> None:
     """Raise if `reuse` is true: TF shares variables by name, but here they belong to a cell object."""
     if reuse:
         raise NotSupported(who, f"reuse={reuse!r}", hint="to share variables, use the same cell object")
+
+
+def choose(given: Any, default: Any) -> Any:
+    """The initializer that is given, which may be the number 0, or the default."""
+    return default if given is None else given
 
 
 def peephole_rows(used: bool, framework: str = "tf1") -> dict[str, str]:
@@ -47,7 +53,7 @@ LSTM_ROWS, _GRU_ROWS = layout_rows("lstm"), layout_rows("gru before")
 _BASIC_LSTM_ROWS = {name: LSTM_ROWS[name] for name in ("kernel", "bias")}
 
 
-@cell_class
+@cell_class(kwargs=True)
 def BasicRNNCell(num_units: int, activation: Any = None, reuse: Any = None, name: Optional[str] = None,
                  dtype: Any = None) -> CellSpec:
     """h' = activation([x, h] kernel + bias).
@@ -63,19 +69,20 @@ def BasicRNNCell(num_units: int, activation: Any = None, reuse: Any = None, name
                     make_rows(name or "basic_rnn_cell", "h", layout_rows("rnn")))
 
 
-@cell_class
+@cell_class(kwargs=True)
 def GRUCell(num_units: int, activation: Any = None, reuse: Any = None, kernel_initializer: Any = None,
             bias_initializer: Any = None, name: Optional[str] = None, dtype: Any = None) -> CellSpec:
     """r, u = sigmoid([x, h] gates);  h' = u h + (1 - u) activation([x, r h] candidate)."""
     refuse_reuse("GRUCell", reuse)
-    kernel, one, zero = kernel_initializer or "glorot_uniform", bias_initializer or 1.0, bias_initializer or 0.0
+    kernel, one, zero = (choose(kernel_initializer, "glorot_uniform"), choose(bias_initializer, 1.0),
+                         choose(bias_initializer, 0.0))
     table = add_initializers(_GRU_ROWS, {"gates/kernel": kernel, "gates/bias": one,
                                          "candidate/kernel": kernel, "candidate/bias": zero})
     return CellSpec(GRU(reset="before", candidate=activation or "tanh"), num_units,
                     make_rows(name or "gru_cell", "rzn", table))
 
 
-@cell_class
+@cell_class(kwargs=True)
 def BasicLSTMCell(num_units: int, forget_bias: float = 1.0, state_is_tuple: bool = True, activation: Any = None,
                   reuse: Any = None, name: Optional[str] = None, dtype: Any = None) -> CellSpec:
     """LSTMCell without peepholes, clipping and projection."""
@@ -85,7 +92,7 @@ def BasicLSTMCell(num_units: int, forget_bias: float = 1.0, state_is_tuple: bool
                     make_rows(name or "basic_lstm_cell", "ifgo", _BASIC_LSTM_ROWS), choose_state_form(state_is_tuple))
 
 
-@cell_class
+@cell_class(kwargs=True)
 def LSTMCell(num_units: int, use_peepholes: bool = False, cell_clip: Optional[float] = None, initializer: Any = None,
              num_proj: Optional[int] = None, proj_clip: Optional[float] = None, num_unit_shards: Optional[int] = None,
              num_proj_shards: Optional[int] = None, forget_bias: float = 1.0, state_is_tuple: bool = True,
@@ -97,7 +104,7 @@ def LSTMCell(num_units: int, use_peepholes: bool = False, cell_clip: Optional[fl
                 cell_clip=cell_clip, candidate=act, output=act)
     rows = _shard_rows(scope, "kernel", LSTM_ROWS["kernel"], num_unit_shards, initializer)
     rows += make_rows(scope, "ifgo", {"bias": LSTM_ROWS["bias"]} | {
-        n: (text, initializer or "glorot_uniform") for n, text in peephole_rows(use_peepholes).items()})
+        n: (text, choose(initializer, "glorot_uniform")) for n, text in peephole_rows(use_peepholes).items()})
     if num_proj:
         rows += _shard_rows(scope, "projection/kernel", LSTM_ROWS["projection/kernel"], num_proj_shards, initializer)
     return CellSpec(core, num_units, rows, choose_state_form(state_is_tuple))
@@ -106,7 +113,7 @@ def LSTMCell(num_units: int, use_peepholes: bool = False, cell_clip: Optional[fl
 def _shard_rows(scope: str, name: str, text: str, count: Optional[int], initializer: Any) -> list[Variable]:
     """A variable, which TF splits into blocks of rows where a count is given."""
     name += "/part_{k}" * (count is not None)
-    return make_rows(scope, "ifgo", {name: (text, initializer or "glorot_uniform")}, shards=count or 1)
+    return make_rows(scope, "ifgo", {name: (text, choose(initializer, "glorot_uniform"))}, shards=count or 1)
 
 
 def make_block_lstm(scope: str, num_units: int, forget_bias: float, cell_clip: Optional[float],
@@ -150,7 +157,7 @@ def GRUBlockCellV2(num_units: Optional[int] = None, cell_size: Optional[int] = N
 def _choose_units(who: str, num_units: Optional[int], cell_size: Optional[int]) -> int:
     """The one of two equivalent arguments that is used."""
     if (num_units is None) == (cell_size is None):
-        raise NotSupported(who, f"num_units={num_units} and cell_size={cell_size}", fix="give one of the two")
+        raise InvalidValue(who, f"num_units={num_units} and cell_size={cell_size}", fix="give one of the two")
     return num_units or cell_size or 0
 
 
@@ -165,7 +172,7 @@ def CudnnCompatibleLSTMCell(num_units: int, reuse: Any = None) -> CellSpec:
 def CudnnCompatibleGRUCell(num_units: int, reuse: Any = None, kernel_initializer: Any = None) -> CellSpec:
     """The GRU whose reset gate is applied after the product, as in cuDNN."""
     refuse_reuse("CudnnCompatibleGRUCell", reuse)
-    kernel = kernel_initializer or "glorot_uniform"
+    kernel = choose(kernel_initializer, "glorot_uniform")
     table = add_initializers(layout_rows("gru", "tf1 cudnn"), {
         "gates/kernel": kernel, "gates/bias": 1.0, "candidate/input_projection/kernel": kernel,
         "candidate/hidden_projection/kernel": kernel})

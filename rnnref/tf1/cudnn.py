@@ -7,14 +7,15 @@ import numpy
 from ..arrays import Array, asnumpy, cast, namespace
 from ..cell import GatedCell, ProjectedCell
 from ..cells import GRU, LSTM, Bidirectional, SimpleRNN
-from ..errors import NotSupported, ShapeError, check_option
+from ..errors import InvalidValue, NotSupported, ShapeError, StructureError, check_option
 from ..init import glorot_uniform
 from ..interop.cudnn import Network, from_tf, tf_names, to_tf
 from ..loops.run import run, run_back
 from ..maps.dense import Dense, Map
 from ..tree import Tree
-from .cell import Gradients, Result
 from .loops import swap_batch_and_time
+from .spec import Gradients, Result
+from .variables import make_rng
 
 _MODES = ("linear_input", "skip_input", "auto_select")
 DIRECTIONS = ("unidirectional", "bidirectional")
@@ -74,13 +75,13 @@ class CudnnRNN:
         check_option(who, "input_mode", input_mode, _MODES)
         check_option(who, "direction", direction, DIRECTIONS)
         if not 0 <= dropout < 1:
-            raise NotSupported(who, f"dropout={dropout}, expected 0 or more and less than 1")
+            raise InvalidValue(who, f"dropout={dropout}, expected 0 or more and less than 1")
         for option, value in (("kernel_initializer", kernel_initializer), ("bias_initializer", bias_initializer)):
             if value is not None:
                 raise NotSupported(who, f"{option}={value!r}", fix="load_variables(...) or load_opaque(...)")
         self.num_layers, self.num_units, self.num_proj, self.dropout = num_layers, num_units, num_proj, dropout
         self.input_mode, self.direction, self.dtype = input_mode, direction, dtype
-        self.rng, self.name = numpy.random.default_rng(seed), name or who
+        self.rng, self.name = make_rng(seed), name or who
 
     @property
     def rnn_mode(self) -> str:
@@ -213,7 +214,10 @@ class CudnnRNN:
         if initial_state is None:
             initial_state = tuple(namespace(x).zeros(shape, x.dtype) for shape in shapes)
         is_sequence = isinstance(initial_state, (tuple, list))
-        actual: Any = [list(a.shape) for a in initial_state] if is_sequence else type(initial_state).__name__
+        if not is_sequence:
+            raise StructureError(self.name, f"initial_state is a {type(initial_state).__name__}, expected a tuple of "
+                                            f"{list(shapes)}")
+        actual = [list(a.shape) for a in initial_state]
         if actual != list(shapes):
             raise ShapeError(self.name, f"initial_state is {actual}, expected a tuple of {list(shapes)}")
         states = [self._select_states(initial_state, layer) for layer in range(self.net.layers)]

@@ -3,13 +3,15 @@ from typing import Any, Optional
 
 from ..errors import NotSupported, ShapeError
 from ..tree import Tree, first_leaf
-from .cell import CellSpec, Gradients, Result, RNNCell, cell_class
+from .cell import RNNCell, require_cell
 from .core_cells import make_block_lstm, refuse_reuse
+from .declared import DeclaredCell, cell_class
 from .loops import run_cell, stack_gradients, stack_steps, unstack_steps
+from .spec import CellSpec, Gradients, Result
 from .variables import nest_rows
 
 
-class _FusedBase(RNNCell):
+class _FusedBase(DeclaredCell):
     """A cell that is called with a sequence: cell(inputs, initial_state, dtype, sequence_length)."""
     is_fused = True
 
@@ -19,9 +21,9 @@ class _FusedBase(RNNCell):
         self._refuse_scope(scope)
         is_list = isinstance(inputs, (list, tuple))
         if is_list and "lists" not in self.spec.notes:
-            raise ShapeError(self.name, f"inputs is a {type(inputs).__name__}, expected one array [T, B, I]",
+            raise ShapeError(self.who, f"inputs is a {type(inputs).__name__}, expected one array [T, B, I]",
                              fix="numpy.stack(inputs)")
-        xs, reverse = stack_steps(self.name, inputs) if is_list else inputs, "reverse" in self.spec.notes
+        xs, reverse = stack_steps(self.who, inputs) if is_list else inputs, "reverse" in self.spec.notes
         ys, state, back = run_cell(self, xs, initial_state, sequence_length, reverse, dtype, extra)
         steps = len(first_leaf(xs))
 
@@ -46,6 +48,7 @@ def FusedRNNCellAdaptor(cell: RNNCell, use_dynamic_rnn: bool = False) -> CellSpe
 
     use_dynamic_rnn chooses between two loops of TF that compute the same, and is ignored here.
     """
+    require_cell("FusedRNNCellAdaptor", cell)
     return CellSpec(cell.core, cell.spec.units, nest_rows(cell.spec.rows, "rnn"), cell.spec.form, (cell,),
                     {"lists": True, "output_size": cell.output_size})
 
@@ -53,9 +56,9 @@ def FusedRNNCellAdaptor(cell: RNNCell, use_dynamic_rnn: bool = False) -> CellSpe
 @cell_class(base=_FusedBase)
 def TimeReversedFusedRNN(cell: RNNCell) -> CellSpec:
     """A fused cell over the live steps of each row in reverse; outputs are at the steps of their inputs."""
-    if not cell.is_fused:
-        raise NotSupported("TimeReversedFusedRNN", f"{cell.name} takes one step",
-                           fix=f"TimeReversedFusedRNN(FusedRNNCellAdaptor({cell.name}(...)))")
+    if not require_cell("TimeReversedFusedRNN", cell).is_fused:
+        raise NotSupported("TimeReversedFusedRNN", f"{cell.who} takes one step",
+                           fix=f"TimeReversedFusedRNN(FusedRNNCellAdaptor({cell.who}(...)))")
     notes = dict(cell.spec.notes)
     if notes.pop("reverse", None) is None:        # the reverse of a reverse is the forward direction
         notes["reverse"] = True

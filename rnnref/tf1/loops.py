@@ -12,10 +12,11 @@ not have, are the masks of dropout; without it they are random.
 from typing import Any, Callable, Optional, Sequence
 
 from ..arrays import Array, namespace
-from ..errors import NotSupported, ShapeError
-from ..loops.run import run, run_back
-from ..tree import Tree, first_leaf, map_structure, stack, zeros_like
-from .cell import Gradients, Result, RNNCell
+from ..errors import NotSupported, ShapeError, StructureError
+from ..loops.run import run, run_back, run_empty
+from ..tree import Tree, first_leaf, leaves, map_structure, stack, zeros_like
+from .cell import RNNCell, require_cell
+from .spec import Gradients, Result
 
 PLAIN: dict[str, Any] = {"paths": ("plain", "bidirectional"), "kernels": False}
 
@@ -41,11 +42,15 @@ def scope_of(loop: str, way: str = "fw", layer: int = 0) -> str:
 def run_cell(cell: RNNCell, xs: Tree, state: Tree, lengths: Any, reverse: bool = False, dtype: Any = None,
              extra: Any = None) -> tuple[Tree, Tree, Callable]:
     """One cell over xs [T, B, ...]: outputs, the final state in TF's form, and the backward pass."""
-    cell.check_inputs(xs)
-    s = _make_initial_state(cell, first_leaf(xs), state, dtype)
-    extra = cell.draw_masks(xs, len(first_leaf(xs))) if extra is None else extra
-    ys, new, tape = run(cell.core, cell.require_parameters(), xs, s, extra=extra, lengths=lengths, reverse=reverse,
-                        **PLAIN)
+    require_cell("RNNCell", cell).check_inputs(xs)
+    s = _make_initial_state(cell, xs, state, dtype)
+    steps = len(first_leaf(xs))
+    extra = cell.draw_masks(xs, steps) if extra is None and steps else extra
+    if steps:
+        ys, new, tape = run(cell.core, cell.require_parameters(), xs, s, extra=extra, lengths=lengths, reverse=reverse,
+                            **PLAIN)
+    else:
+        ys, new, tape = run_empty(cell.core, cell.require_parameters(), xs, s, extra)
 
     def back(dys: Tree, dstate: Tree) -> tuple[Tree, Tree, dict]:
         dxs, ds, _, dp = run_back(tape, dys, zeros_like(new) if dstate is None else cell.state_from_tf(dstate))
@@ -53,12 +58,18 @@ def run_cell(cell: RNNCell, xs: Tree, state: Tree, lengths: Any, reverse: bool =
     return ys, cell.state_to_tf(new), back
 
 
-def _make_initial_state(cell: RNNCell, x: Array, state: Tree, dtype: Any) -> Tree:
-    """The state of rnnref; zeros in `dtype`, or in the dtype of the inputs, if `state` is None."""
+def _make_initial_state(cell: RNNCell, xs: Tree, state: Tree, dtype: Any) -> Tree:
+    """The state of rnnref; zeros in `dtype`, or in the dtype of the inputs, if `state` is None.
+
+    Of several inputs it is the last that counts: the first of a phased cell is the time, of any dtype.
+    """
     if state is not None:
         return cell.state_from_tf(state)
+    x: Array = [a for _, a in leaves(xs)][-1]
     if dtype is None and x.dtype.kind in "iu":
-        raise NotSupported(cell.name, "no initial_state and no dtype", fix='dtype="float32"')
+        raise NotSupported(cell.who, "no initial_state and no dtype", fix='dtype="float32"')
+    if cell.is_written:
+        return cell.state_from_tf(cell.get_initial_state(batch_size=x.shape[1], dtype=dtype or x.dtype))
     return cell.zeros(x.shape[1], namespace(x), dtype or x.dtype)
 
 
@@ -71,8 +82,8 @@ def refuse_scope(who: str, scope: Any) -> None:
 def stack_steps(who: str, inputs: Sequence[Tree]) -> Tree:
     """A list over time -> [T, B, ...]; its items may be tuples and dicts."""
     if not isinstance(inputs, (list, tuple)):
-        raise ShapeError(who, f"inputs is a {type(inputs).__name__}, expected a list of [B, ...], one for each step",
-                         fix="list(inputs), if its first axis is time")
+        raise StructureError(who, f"inputs is a {type(inputs).__name__}, expected a list of [B, ...], one for each "
+                                  "step", fix="list(inputs), if its first axis is time")
     if not inputs:
         raise ShapeError(who, "inputs is empty")
     return stack(list(inputs))
@@ -139,12 +150,12 @@ def static_state_saving_rnn(cell: RNNCell, inputs: Sequence[Tree], state_saver: 
     """static_rnn that starts from the states of a saver, and saves the final ones in it.
 
     state_saver  has state(name) -> array and save_state(name, array)
-    state_name   one name, or one for each array of the state in TF's order
+    state_name   one name, or one for each array of the state, in its nest or in a flat one
     """
     refuse_scope("static_state_saving_rnn", scope)
-    names = list(state_name) if isinstance(state_name, (list, tuple)) else [state_name]
+    names = flatten_state(state_name)
     saved = iter(map(state_saver.state, names))
-    like = cell.zero_state(1, "float32")
+    like = require_cell("static_state_saving_rnn", cell).zero_state(1, "float32")
     count = len(flatten_state(like))
     if len(names) != count:
         raise ShapeError("static_state_saving_rnn", f"got {len(names)} names, expected {count}, one for each array of "
@@ -157,4 +168,5 @@ def static_state_saving_rnn(cell: RNNCell, inputs: Sequence[Tree], state_saver: 
 
 def flatten_state(tree: Tree) -> list[Array]:
     """The arrays of a state in TF's order."""
+    tree = tuple(tree.values()) if isinstance(tree, dict) else tree
     return [a for item in tree for a in flatten_state(item)] if isinstance(tree, (tuple, list)) else [tree]

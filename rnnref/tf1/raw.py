@@ -2,10 +2,11 @@
 from typing import Any, Callable, NamedTuple, Optional
 
 from ..arrays import Array, namespace
-from ..errors import NotSupported, ShapeError
+from ..errors import InvalidType, NotSupported
 from ..tree import Tree, add, apply_mask, choose, first_leaf, map_structure, stack, zeros_like
-from .cell import Gradients, Result, RNNCell, sum_gradients
+from .cell import RNNCell, require_cell
 from .loops import refuse_scope
+from .spec import Gradients, Result, sum_gradients
 
 
 class _Step(NamedTuple):
@@ -30,22 +31,21 @@ def raw_rnn(cell: RNNCell, loop_fn: Callable, parallel_iterations: Any = None, s
     """
     refuse_scope("raw_rnn", scope)
     if not callable(loop_fn):
-        raise NotSupported("raw_rnn", f"loop_fn is a {type(loop_fn).__name__}, expected a function")
+        raise InvalidType("raw_rnn", f"loop_fn is a {type(loop_fn).__name__}, expected a function")
+    require_cell("raw_rnn", cell)
     finished, x, state, shape, loop = loop_fn(0, None, None, None)
-    asarray = namespace(first_leaf(cell.require_parameters())).asarray          # `finished` may be a list
+    cell.check_inputs(x)
+    asarray = namespace(first_leaf(x)).asarray                                  # `finished` may be a list
     finished, emitted, steps = asarray(finished), [], []
     while not finished.all():
         if extra is not None:
             raise NotSupported("raw_rnn", "extra", hint="the number of steps is only known after the last one")
-        output, after = result = cell(x, state)
+        output, after = result = cell.step(x, state)
         ends, x, following, emit, following_loop = loop_fn(len(steps) + 1, output, after, loop)
         steps.append(_Step(len(steps) + 1, output, after, loop, result.back, finished))
         emitted.append(apply_mask(~finished, emit))
         state, loop = choose(~finished, following, state), following_loop
         finished = finished | asarray(ends)
-    if not steps:
-        raise ShapeError("raw_rnn", "every row is finished before the first step",
-                         fix="tf.nn.raw_rnn runs no step either, and has nothing to stack")
     end = (state, loop)
 
     def backward(dys: Tree, dstate: Tree, dloop: Tree) -> Gradients:
@@ -53,7 +53,17 @@ def raw_rnn(cell: RNNCell, loop_fn: Callable, parallel_iterations: Any = None, s
             raise NotSupported("raw_rnn", "backward without loop_back, the backward pass of loop_fn",
                                fix="loop_back(time, output, state, loop_state, d) -> d_output, d_state, d_loop, {}")
         return _run_back(steps, loop_back, emitted, end, dys, dstate, dloop)
-    return Result((stack(emitted), state, loop), backward)
+    return Result((stack(emitted) if steps else _emit_nothing(cell, shape, x, state), state, loop), backward)
+
+
+def _emit_nothing(cell: RNNCell, shape: Tree, x: Tree, state: Tree) -> Tree:
+    """Emitted values of no steps, [0, B, ...]: of the shapes that loop_fn announced, or of the output of the cell."""
+    rows = len(first_leaf(x))
+    like = cell.step(x, state)[0]
+    if shape is None:
+        return map_structure(lambda a: namespace(a).zeros((0, *a.shape), a.dtype), like)
+    dtype = first_leaf(like).dtype
+    return map_structure(lambda a: namespace(x).zeros((0, rows, *a.shape), getattr(a, "dtype", dtype)), shape)
 
 
 def _run_back(steps: list[_Step], loop_back: Callable, emitted: list, end: tuple, dys: Tree, dstate: Tree,

@@ -8,10 +8,12 @@ import numpy
 
 from .. import cells
 from ..arrays import Array
-from ..errors import NotSupported, ShapeError
+from ..errors import InvalidType, InvalidValue, NotSupported, ShapeError
 from ..rules.lstm import LSTMRule
-from .cell import CellSpec, RNNCell, cell_class
+from .cell import RNNCell, require_cell
 from .core_cells import make_rows, refuse_reuse
+from .declared import DeclaredCell, cell_class
+from .spec import CellSpec
 from .states import CH, Flat, nest_form
 from .variables import Variable, nest_rows
 from .wrappers import find_inner_path
@@ -45,7 +47,7 @@ def PhasedLSTMCell(num_units: int, use_peepholes: bool = False, leak: float = 0.
     return CellSpec(core, num_units, rows, CH)
 
 
-class _WindowedBase(RNNCell):
+class _WindowedBase(DeclaredCell):
     """A cell whose number of windows depends on the width of x."""
 
     @property
@@ -61,14 +63,14 @@ class _WindowedBase(RNNCell):
     def zero_state(self, batch_size: int, dtype: Any) -> Array:
         """The initial state for as many windows as the last x had."""
         if self.spec.notes["width"] is None:
-            raise NotSupported(self.name, "zero_state before the first x", hint="its size depends on the width of x; "
+            raise NotSupported(self.who, "zero_state before the first x", hint="its size depends on the width of x; "
                                "TF has the size of one window here",
                                fix="leave out initial_state, or use [c_0, h_0, ...]")
         return super().zero_state(batch_size, dtype)
 
     def spec_for_width(self, width: int) -> CellSpec:
         """The spec for an x of this width."""
-        return self._declare(**self.arguments, width=width)
+        return self.declare(width=width)
 
 
 @cell_class(base=_WindowedBase)
@@ -88,8 +90,8 @@ def _make_time_freq_lstm(num_units: int, use_peepholes: bool, cell_clip: Optiona
                          reuse: Any, width: Optional[int] = None) -> CellSpec:
     refuse_reuse("TimeFreqLSTMCell", reuse)
     if feature_size is None:
-        raise NotSupported("TimeFreqLSTMCell", "feature_size=None",
-                           fix="set feature_size; with None TF fails at the first step")
+        raise InvalidType("TimeFreqLSTMCell", "feature_size=None",
+                          fix="set feature_size; with None TF fails at the first step")
     if width is not None and width < feature_size:
         raise ShapeError("TimeFreqLSTMCell", f"x has {width} inputs, fewer than feature_size={feature_size}")
     n = 1 if width is None else int((width - feature_size) / frequency_skip) + 1
@@ -132,14 +134,14 @@ def _make_grid_lstm(num_units: int, use_peepholes: bool, share_time_frequency_we
 def _check_blocks(feature: Any, skip: Any, counts: Any, starts: Any, ends: Any) -> None:
     """Raise as TF does if the windows do not fill their block."""
     if feature is None or skip is None or not counts:
-        raise NotSupported("GridLSTMCell", f"feature_size={feature}, frequency_skip={skip}, "
+        raise InvalidValue("GridLSTMCell", f"feature_size={feature}, frequency_skip={skip}, "
                                            f"num_frequency_blocks={counts}", fix="set all three")
     if not starts and len(counts) != 1:
-        raise NotSupported("GridLSTMCell", f"num_frequency_blocks={counts} without start_freqindex_list")
+        raise InvalidValue("GridLSTMCell", f"num_frequency_blocks={counts} without start_freqindex_list")
     for n, start, end in zip(counts, starts or (), ends or ()):
         fit = int((end - start - feature) / skip) + 1
         if fit != n:
-            raise NotSupported("GridLSTMCell", f"{n} windows in the block from {start} to {end}, where {fit} fit")
+            raise InvalidValue("GridLSTMCell", f"{n} windows in the block from {start} to {end}, where {fit} fit")
 
 
 def _name_states(counts: Any, prefix: str = "", path: str = "") -> tuple[list[str], list[str]]:
@@ -158,8 +160,13 @@ def _make_tuple_class(name: str, fields: tuple[str, ...]) -> Any:
     return namedtuple(name, fields)
 
 
-class _GridBase(RNNCell):
+class _GridBase(DeclaredCell):
     """A grid whose windows must fill x if it has no list of starts."""
+
+    @property
+    def state_tuple_type(self) -> Any:
+        """The class of its state, a named tuple; None with state_is_tuple=False."""
+        return None if isinstance(self.spec.form, Flat) else type(self.spec.form)
 
     def check_inputs(self, x: Array) -> None:
         """Raise unless x has the right number of windows."""
@@ -167,8 +174,8 @@ class _GridBase(RNNCell):
         a, n = self.arguments, x.shape[-1]
         fit = int((n - a["feature_size"]) / a["frequency_skip"]) + 1
         if not a["start_freqindex_list"] and fit != a["num_frequency_blocks"][0]:
-            raise ShapeError(self.name, f"x has {n} inputs, in which {fit} windows fit, and num_frequency_blocks="
-                                        f"{a['num_frequency_blocks']}")
+            raise ShapeError(self.who, f"x has {n} inputs, in which {fit} windows fit, and num_frequency_blocks="
+                                       f"{a['num_frequency_blocks']}")
 
 
 @cell_class(base=_GridBase)
@@ -219,7 +226,7 @@ def BidirectionalGridLSTMCell(num_units: int, use_peepholes: bool = False, share
                     _make_tuple_class("BidirectionalGridLSTMStateTuple", tuple(names))(*leaves))
 
 
-class _NTMBase(RNNCell):
+class _NTMBase(DeclaredCell):
     """An NTM whose outputs are as wide as x if output_dim is None."""
 
     def load_variables(self, arrays: dict[str, Array], scope: Optional[str] = None) -> RNNCell:
@@ -234,7 +241,7 @@ class _NTMBase(RNNCell):
     def _with_width(self, width: Optional[int], then: Callable[..., RNNCell], *args: Any, **kwargs: Any) -> RNNCell:
         """then(*args, **kwargs) with outputs of this width, unless output_dim sets it."""
         if self.arguments["output_dim"] is None:
-            self.spec = self._declare(**self.arguments | {"output_dim": width or 1})
+            self.spec = self.declare(output_dim=width or 1)
         return then(*args, **kwargs)
 
 
@@ -246,6 +253,7 @@ def NTMCell(controller: RNNCell, memory_size: int, memory_vector_dim: int, read_
 
     Its state has `time`, an integer; at time 0 the learned initial values are used in the place of the state.
     """
+    require_cell("NTMCell", controller)
     if clip_value != 20:
         raise NotSupported("NTMCell", f"clip_value={clip_value}", known="20, TF's default")
     core = cells.NTM(controller.core, slots=memory_size, vector=memory_vector_dim, outputs=output_dim or 1,

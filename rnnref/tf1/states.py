@@ -3,13 +3,15 @@
 A form describes a state of TF as a tree whose leaves are paths in the state of rnnref: LSTMStateTuple("c", "h"), or "h"
 alone, or a tuple of forms.  "c 1" is index 1 of c [B, n, U] along its second axis.  "time #" is one integer in TF and
 an array [B] here, in which rows that have ended stop counting.  `Flat` concatenates its leaves to one matrix.
+
+With 16-bit variables c is float32, as everywhere in rnnref, and so is a matrix [c, h].
 """
 from collections import namedtuple
 from dataclasses import dataclass
 from typing import Any
 
 from ..arrays import Array, namespace
-from ..errors import ShapeError
+from ..errors import ShapeError, StructureError
 from ..tree import Tree, leaves, map_structure, tuple_like, unflatten
 
 LSTMStateTuple = namedtuple("LSTMStateTuple", "c h")
@@ -33,6 +35,8 @@ def list_leaves(form: Any) -> list[str]:
     """The leaves of a form, in TF's order."""
     if isinstance(form, Flat):
         return list_leaves(form.form)
+    if isinstance(form, dict):
+        return [leaf for item in form.values() for leaf in list_leaves(item)]
     return [leaf for item in form for leaf in list_leaves(item)] if isinstance(form, tuple) else [form]
 
 
@@ -52,6 +56,8 @@ def _build_state(form: Any, arrays: dict[str, Array]) -> Tree:
     if isinstance(form, Flat):
         pieces = [_select_piece(arrays, leaf) for leaf in list_leaves(form)]
         return namespace(*pieces).concatenate(pieces, -1)
+    if isinstance(form, dict):
+        return {name: _build_state(item, arrays) for name, item in form.items()}
     if isinstance(form, tuple):
         return tuple_like(form, [_build_state(item, arrays) for item in form])
     return _select_piece(arrays, form)
@@ -81,18 +87,28 @@ def collect(form: Any, state: Tree, like: dict[str, Array], who: str) -> dict[st
             raise ShapeError(who, f"the state is {_describe(state)}, expected one matrix {sum(widths)} wide",
                              axes=f"[{', '.join(list_leaves(form))}] end to end, {' + '.join(map(str, widths))} wide")
         ends = [sum(widths[:n]) for n in range(len(widths) + 1)]
-        return {leaf: state[..., a:b] for leaf, a, b in zip(list_leaves(form), ends, ends[1:])}
+        parts = zip(list_leaves(form), ends, ends[1:])
+        return {leaf: _as_half(state[..., a:b], _select_piece(like, leaf)) for leaf, a, b in parts}
+    if isinstance(form, dict):
+        if not isinstance(state, dict) or state.keys() != form.keys():
+            raise StructureError(who, f"the state is {_describe(state)}, expected a dict of {', '.join(form)}")
+        form, state = tuple(form.values()), tuple(state[name] for name in form)
     if isinstance(form, tuple):
         if not isinstance(state, (tuple, list)) or len(state) != len(form):
-            raise ShapeError(who, f"the state is {_describe(state)}, expected a tuple of {len(form)}",
-                             fix=f"its parts are {', '.join(getattr(form, '_fields', map(str, range(len(form)))))}")
+            raise StructureError(who, f"the state is {_describe(state)}, expected a tuple of {len(form)}",
+                                 fix=f"its parts are {', '.join(getattr(form, '_fields', map(str, range(len(form)))))}")
         pieces: dict[str, Array] = {}
         for item, part in zip(form, state):
             pieces |= collect(item, part, like, who)
         return pieces
     if not hasattr(state, "shape"):
-        raise ShapeError(who, f"the state is {_describe(state)}, expected an array: {form}")
+        raise StructureError(who, f"the state is {_describe(state)}, expected an array: {form}")
     return {form: state}
+
+
+def _as_half(a: Array, like: Array) -> Array:
+    """A part of a matrix in which c is float32, in the 16 bits that it has by itself."""
+    return a.astype(like.dtype) if like.dtype.itemsize == 2 and a.dtype.itemsize == 4 else a
 
 
 def _describe(state: Tree) -> str:

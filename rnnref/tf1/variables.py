@@ -18,9 +18,10 @@ from typing import Any, Optional, Union
 
 import numpy
 
+from .. import initializers
 from ..arrays import Array, asnumpy
-from ..errors import DtypeError, ShapeError
-from ..init import get_initializer
+from ..errors import DtypeError, NotSupported, ShapeError
+from ..init import INITIALIZERS
 from ..interop.layouts import LAYOUTS
 from ..interop.places import BoundedCache, Places
 from ..shapes import check_floating
@@ -43,6 +44,41 @@ class Variable:
     def names(self) -> list[str]:
         """The names of its shards."""
         return [self.name.replace("{k}", str(k)) for k in range(self.shards)]
+
+    def rename(self, name: str) -> "Variable":
+        """The same under another name."""
+        return replace(self, name=name)
+
+
+class VariableName(str):
+    """The name of a variable, with its array.
+
+    name     the same text
+    value    the array; None where the variable has none yet
+    """
+    value: Optional[Array]
+
+    def __new__(cls, name: str, value: Optional[Array] = None) -> "VariableName":
+        self = super().__new__(cls, name)
+        self.value = value
+        return self
+
+    name = property(lambda self: str(self))
+    shape = property(lambda self: None if self.value is None else tuple(self.value.shape))
+    dtype = property(lambda self: None if self.value is None else self.value.dtype)
+
+    def numpy(self) -> Array:
+        """A copy of the array in main memory."""
+        if self.value is None:
+            raise NotSupported(str(self), "it has no value yet", fix="load_variables(arrays) or build(inputs)")
+        return numpy.array(asnumpy(self.value))
+
+
+def make_rng(seed: Any) -> Any:
+    """A generator for any integer, None for other numbers every time, or a generator itself."""
+    if isinstance(seed, (int, numpy.integer)) and seed < 0:
+        return numpy.random.default_rng([1, -int(seed)])                      # NumPy takes none below 0
+    return numpy.random.default_rng(seed)
 
 
 @dataclass(frozen=True)
@@ -78,6 +114,11 @@ def parse_row(name: str, text: str, gates: Union[str, dict] = "", **options: Any
     terms = text.lstrip("1 ")
     lines = tuple(tuple(_parse_term(part.strip(), gates) for part in line.split(",")) for line in terms.split(";"))
     return Variable(name, lines, (len(text) - len(terms)) // 2, **{"start": _default_start(name)} | options)
+
+
+def as_variable(name: str, path: str, trainable: bool = True) -> Variable:
+    """The variable that is the one parameter at `path`."""
+    return Variable(name, ((_Term(path),),), trainable=trainable)
 
 
 def _parse_term(text: str, gates: Union[str, dict]) -> _Term:
@@ -117,11 +158,11 @@ class VariablePlaces:
 
     def to_variables(self, tree: Tree) -> dict[str, Array]:
         """Our tree -> {variable: array}; what the cell does not use is zero."""
-        return self.places.to_theirs(dict(leaves(tree)))
+        return self.places.to_theirs(dict(leaves(tree))) if self.indices else {}
 
     def to_parameters(self, arrays: dict[str, Array]) -> Tree:
         """{variable: array} -> our tree; what they have no place for is zero."""
-        return unflatten(self.like, self.places.to_ours(arrays).values())
+        return unflatten(self.like, self.places.to_ours(arrays).values() if self.indices else ())
 
     def find_lost(self, tree: Tree) -> list[str]:
         """The paths of our parameters that are not zero where no variable holds them."""
@@ -144,9 +185,13 @@ _find_places = BoundedCache(_build_places)
 
 
 def _index_variable(variable: Variable, starts: dict[str, Array]) -> Array:
-    lines = [numpy.concatenate([_index_term(term, starts) for term in line], -1) for line in variable.terms]
-    index = numpy.concatenate(lines, -2) if len(lines) > 1 else lines[0]
+    lines = [_join([_index_term(term, starts) for term in line], -1) for line in variable.terms]
+    index = _join(lines, -2)
     return index.reshape((1,) * variable.ones + index.shape)
+
+
+def _join(parts: list, axis: int) -> Array:
+    return numpy.concatenate(parts, axis) if len(parts) > 1 else parts[0]
 
 
 def _index_term(term: _Term, starts: dict[str, Array]) -> Array:
@@ -203,8 +248,11 @@ def check_variables(who: str, places: VariablePlaces, arrays: dict[str, Array]) 
 def draw_variables(rows: list[Variable], places: VariablePlaces, rng: Any, dtype: Any) -> dict[str, Array]:
     """{variable: first value}, as TF draws them."""
     def draw(start: Any, shape: tuple) -> Array:
-        a = numpy.full(shape, start) if isinstance(start, (int, float)) else get_initializer(start)(rng, shape)
-        return numpy.asarray(a).astype(dtype)
+        if isinstance(start, (int, float)):
+            return numpy.full(shape, start, dtype)
+        if isinstance(start, str) and start in INITIALIZERS:
+            return INITIALIZERS[start](rng, shape).astype(dtype)
+        return initializers.draw("RNNCell", start, shape, dtype, rng)
     return {name: draw(r.start, places.indices[name].shape) for r in rows for name in r.names}
 
 

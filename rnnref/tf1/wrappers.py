@@ -6,7 +6,7 @@ import numpy
 
 from ..arrays import Array, namespace
 from ..cells import Masks, Stack
-from ..errors import NotSupported
+from ..errors import InvalidType, InvalidValue, NotSupported
 from ..tree import PerStep, Tree, first_leaf, leaves, map_structure
 from ..wrappers.attention import Attention
 from ..wrappers.device import Device
@@ -14,17 +14,25 @@ from ..wrappers.dropout import Dropout
 from ..wrappers.embedding import Embedding
 from ..wrappers.projection import InputProjection, OutputProjection
 from ..wrappers.residual import Highway, Residual
-from .cell import CellSpec, RNNCell, cell_class, draw_child_masks
+from .cell import RNNCell, draw_child_masks, require_cell
 from .core_cells import make_rows, refuse_reuse
+from .declared import DeclaredCell, cell_class
+from .spec import CellSpec
 from .states import Flat, LSTMStateTuple, collect, list_leaves, nest_form
-from .variables import nest_rows, parse_row
+from .variables import make_rng, nest_rows, parse_row
 
 
 @cell_class
 def MultiRNNCell(cells: Sequence[RNNCell], state_is_tuple: bool = True) -> CellSpec:
     """A stack of cells: the output of each is the input of the next."""
+    if not isinstance(cells, (list, tuple)):
+        raise InvalidType("MultiRNNCell", f"cells is a {type(cells).__name__}, expected a list or a tuple of cells")
     if not cells:
-        raise NotSupported("MultiRNNCell", "cells is empty")
+        raise InvalidValue("MultiRNNCell", "cells is empty")
+    for cell in cells:
+        require_cell("MultiRNNCell", cell)
+    if not state_is_tuple:
+        _refuse_tuples("MultiRNNCell", cells)
     if len({id(cell) for cell in cells}) < len(cells):
         raise NotSupported("MultiRNNCell", "one cell in two places: they would share their weights",
                            fix="a cell object for each place")
@@ -33,6 +41,14 @@ def MultiRNNCell(cells: Sequence[RNNCell], state_is_tuple: bool = True) -> CellS
     notes = {"several": True, "feeds": lambda k, width: cells[k - 1].output_size if k else None}
     return CellSpec(Stack(tuple(cell.core for cell in cells)), tuple(cell.spec.units for cell in cells), rows,
                     form if state_is_tuple else Flat(form), tuple(cells), _keep_output_size(cells[-1]) | notes)
+
+
+def _refuse_tuples(who: str, cells: Sequence[RNNCell]) -> None:
+    """Raise, as TF does, if a state that is to be a part of one matrix is a tuple."""
+    for cell in cells:
+        if isinstance(cell.state_size, tuple):
+            raise InvalidValue(who, f"state_is_tuple=False, and the state of {cell.who} is a tuple: {cell.state_size}",
+                               fix=f"{cell.who}(..., state_is_tuple=False) inside")
 
 
 def _wrap(cell: RNNCell, core: Any, rows: Iterable = (), scope: str = "", form: Any = None, **notes: Any) -> CellSpec:
@@ -48,12 +64,13 @@ def find_inner_path(core: Any, inner: Any) -> str:
     return "cell" if isinstance(axes, dict) and axes.get("cell") == inner.axes() else ""
 
 
-@cell_class
+@cell_class(kwargs=True)
 def ResidualWrapper(cell: RNNCell, residual_fn: Any = None) -> CellSpec:
     """y = x + output, or residual_fn(x, output).
 
     residual_fn   a function fn(x, y) -> z, which has no backward pass, or a pair of it and dfn(x, y, dz) -> dx, dy
     """
+    require_cell("ResidualWrapper", cell)
     fn, dfn = residual_fn if isinstance(residual_fn, tuple) else (residual_fn, None)
     return _wrap(cell, Residual(cell.core, fn=fn, dfn=dfn), **_keep_output_size(cell))
 
@@ -66,6 +83,7 @@ def _keep_output_size(cell: RNNCell) -> dict:
 @cell_class
 def HighwayWrapper(cell: RNNCell, couple_carry_transform_gates: bool = True, carry_bias_init: float = 1.0) -> CellSpec:
     """y = x carry + output transform, carry = sigmoid(x carry_w + carry_b); its variables have no scope."""
+    require_cell("HighwayWrapper", cell)
     table = {"carry_w": "Wc", "carry_b": "bc"}
     if not couple_carry_transform_gates:
         table |= {"transform_w": "Wt", "transform_b": "bt"}
@@ -78,6 +96,7 @@ def HighwayWrapper(cell: RNNCell, couple_carry_transform_gates: bool = True, car
 def InputProjectionWrapper(cell: RNNCell, num_proj: int, activation: Any = None, input_size: Optional[int] = None,
                            reuse: Any = None) -> CellSpec:
     """The cell with activation(x kernel + bias) as its input."""
+    require_cell("InputProjectionWrapper", cell)
     refuse_reuse("InputProjectionWrapper", reuse)
     scope = "input_projection_wrapper"
     return _wrap(cell, InputProjection(cell.core, size=num_proj, activation=activation or "linear"),
@@ -88,6 +107,7 @@ def InputProjectionWrapper(cell: RNNCell, num_proj: int, activation: Any = None,
 @cell_class
 def OutputProjectionWrapper(cell: RNNCell, output_size: int, activation: Any = None, reuse: Any = None) -> CellSpec:
     """activation(output kernel + bias)."""
+    require_cell("OutputProjectionWrapper", cell)
     refuse_reuse("OutputProjectionWrapper", reuse)
     scope = "output_projection_wrapper"
     return _wrap(cell, OutputProjection(cell.core, size=output_size, activation=activation or "linear"),
@@ -98,6 +118,7 @@ def OutputProjectionWrapper(cell: RNNCell, output_size: int, activation: Any = N
 def EmbeddingWrapper(cell: RNNCell, embedding_classes: int, embedding_size: int, initializer: Any = None,
                      reuse: Any = None) -> CellSpec:
     """The cell with rows of a table as its inputs, one for each integer of x."""
+    require_cell("EmbeddingWrapper", cell)
     refuse_reuse("EmbeddingWrapper", reuse)
     scope = "embedding_wrapper"
     return _wrap(cell, Embedding(cell.core, classes=embedding_classes, size=embedding_size),
@@ -114,9 +135,14 @@ def AttentionCellWrapper(cell: RNNCell, attn_length: int, attn_size: Optional[in
                          attn_vec_size: Optional[int] = None, input_size: Optional[int] = None,
                          state_is_tuple: bool = True, reuse: Any = None) -> CellSpec:
     """The cell with attention to its last `attn_length` outputs."""
+    require_cell("AttentionCellWrapper", cell)
     refuse_reuse("AttentionCellWrapper", reuse)
+    if attn_length <= 0:
+        raise InvalidValue("AttentionCellWrapper", f"attn_length={attn_length}, expected more than 0")
+    if not state_is_tuple:
+        _refuse_tuples("AttentionCellWrapper", [cell])
     if any(" " in leaf for leaf in list_leaves(cell.spec.form)):
-        raise NotSupported("AttentionCellWrapper", f"around {cell.name}", hint="its state has more than vectors [B, n]")
+        raise NotSupported("AttentionCellWrapper", f"around {cell.who}", hint="its state has more than vectors [B, n]")
     core = Attention(cell.core, length=attn_length, size=attn_size, vec=attn_vec_size, inputs=input_size)
     scope = "attention_cell_wrapper"
     queries = "; ".join(f"Wq_{leaf.replace('.', '_')}" for leaf in list_leaves(cell.spec.form))
@@ -129,13 +155,14 @@ def AttentionCellWrapper(cell: RNNCell, attn_length: int, attn_size: Optional[in
                  feeds=lambda k, width: input_size)
 
 
-@cell_class
+@cell_class(kwargs=True)
 def DeviceWrapper(cell: RNNCell, device: str) -> CellSpec:
     """The cell on a device.  It moves no arrays, but raises where they are on another one: rnnref.wrappers.device."""
+    require_cell("DeviceWrapper", cell)
     return _wrap(cell, Device(cell.core, device=device), **_keep_output_size(cell))
 
 
-class _DropoutBase(RNNCell):
+class _DropoutBase(DeclaredCell):
     """The masks of DropoutWrapper, which are random or arguments."""
     rng: Any = None
 
@@ -156,7 +183,7 @@ class _DropoutBase(RNNCell):
         dropped, found, like = self.list_dropped(), {}, dict(leaves(self.like))
         for k, mask in masks.items():
             if not dropped[k][1]:
-                raise NotSupported(self.name, f"a mask for leaf {k} of the state, {dropped[k][0]}: it is not dropped")
+                raise NotSupported(self.who, f"a mask for leaf {k} of the state, {dropped[k][0]}: it is not dropped")
             mask = mask / mask.dtype.type(numpy.float32(self.arguments["state_keep_prob"]))
             found |= collect(dropped[k][0], mask, like, self.name)
         paths = iter(like)
@@ -169,7 +196,7 @@ class _DropoutBase(RNNCell):
     def draw_masks(self, x: Tree, steps: Optional[int]) -> Any:
         """Random masks for one step, or for this number of steps."""
         a, inner = self.arguments, draw_child_masks(self, x, steps)
-        self.rng = self.rng or numpy.random.default_rng(a["seed"])
+        self.rng = self.rng or make_rng(a["seed"])
         keeps = [a[f"{kind}_keep_prob"] for kind in ("input", "state", "output")]
         if all(keep >= 1 for keep in keeps):
             return Masks(cell=inner) if inner is not None else None
@@ -221,7 +248,7 @@ def _apply_filter(form: Any, visitor: Callable, enabled: bool = True) -> Iterato
         yield from _apply_filter(item, visitor, is_dropped)
 
 
-@cell_class(base=_DropoutBase)
+@cell_class(base=_DropoutBase, kwargs=True)
 def DropoutWrapper(cell: RNNCell, input_keep_prob: float = 1.0, output_keep_prob: float = 1.0,
                    state_keep_prob: float = 1.0, variational_recurrent: bool = False, input_size: Optional[int] = None,
                    dtype: Any = None, seed: Any = None,
@@ -232,10 +259,11 @@ def DropoutWrapper(cell: RNNCell, input_keep_prob: float = 1.0, output_keep_prob
     `seed`, or arguments of a loop: extra=cell.masks(...).  With variational_recurrent all steps and all rows have the
     same masks, as in TF.
     """
+    require_cell("DropoutWrapper", cell)
     for name, keep in (("input", input_keep_prob), ("output", output_keep_prob), ("state", state_keep_prob)):
         if not 0 < keep <= 1:
-            raise NotSupported("DropoutWrapper", f"{name}_keep_prob={keep}, expected more than 0 and at most 1")
+            raise InvalidValue("DropoutWrapper", f"{name}_keep_prob={keep}, expected more than 0 and at most 1")
     if variational_recurrent and (dtype is None or input_keep_prob < 1 and input_size is None):
-        raise NotSupported("DropoutWrapper", "variational_recurrent without dtype and input_size",
+        raise InvalidValue("DropoutWrapper", "variational_recurrent without dtype and input_size",
                            hint="TF draws the masks before it has an input")
     return _wrap(cell, Dropout(cell.core), **_keep_output_size(cell))

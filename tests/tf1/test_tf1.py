@@ -8,6 +8,7 @@ import rnnref
 from rnnref import tf1
 from rnnref.testing.assertions import assert_close, assert_same
 from rnnref.tf1.loops import flatten_state
+from rnnref.tree import map_structure
 from tests.support.golden_checks import FILES
 from tests.support.golden_runs import Arrays, Case, make_cells, sequence
 
@@ -292,3 +293,106 @@ STEP = np.ones((B, D))
 def test_refusals(what, error, message):
     with pytest.raises(error, match=message):
         what()
+
+
+# zero steps
+
+ZERO = {"GRU": lambda: tf1.GRUCell(U), "LSTM": lambda: tf1.LSTMCell(U, num_proj=2, use_peepholes=True),
+        "stack": lambda: tf1.MultiRNNCell([tf1.GRUCell(4), tf1.LSTMCell(U)]),
+        "dropout": lambda: tf1.DropoutWrapper(tf1.GRUCell(U), 0.5, 0.5, seed=1),
+        "phased": lambda: tf1.PhasedLSTMCell(U), "attention": lambda: tf1.AttentionCellWrapper(tf1.GRUCell(U), 2)}
+
+
+@pytest.mark.parametrize("name", ZERO)
+def test_dynamic_rnn_of_no_steps_leaves_the_state(name):
+    cell = ZERO[name]().build(D, "float64", seed=0)
+    x = np.ones((B, 0, D))
+    x = (np.ones((B, 0, 1)), x) if name == "phased" else x
+    start = map_structure(lambda a: RNG.normal(size=a.shape), cell.zero_state(B, "float64"))
+    outputs, state = result = tf1.dynamic_rnn(cell, x, initial_state=start)
+    assert outputs.shape == (B, 0, cell.output_size) and outputs.dtype == np.float64
+    assert_same(state, start)
+    assert not any(a.any() for a in flatten_state(tf1.dynamic_rnn(cell, x)[1]))
+    d = result.backward(np.ones_like(outputs), state)
+    assert_same(d.state, start)
+    assert d.variables.keys() == cell.dump_variables().keys() and not any(a.any() for a in d.variables.values())
+    assert_same(map_structure(np.shape, d.inputs), map_structure(np.shape, x))
+    if name != "phased":
+        (fw, bw), _ = tf1.bidirectional_dynamic_rnn(cell, cell, x, dtype="float64")
+        assert fw.shape == bw.shape == outputs.shape
+
+
+@pytest.mark.parametrize("shape, want", ((None, (0, B, U)), ({"a": np.zeros(3), "b": np.zeros((2, 1))},
+                                                             {"a": (0, B, 3), "b": (0, B, 2, 1)})))
+def test_raw_rnn_of_no_steps_leaves_the_state(shape, want):
+    cell = tf1.GRUCell(U).build(D, "float64", seed=0)
+    start = RNG.normal(size=(B, U))
+
+    def loop(time, output, state, loop_state):
+        return np.full(B, True), STEP, start, shape, "first"
+    emitted, state, last = result = tf1.raw_rnn(cell, loop, loop_back=lambda *a: (None, None, None, {"x": a[4][1]}))
+    assert map_structure(np.shape, emitted) == want and last == "first"
+    assert_same(state, start)
+    d = result.backward(None, 2 * start)
+    assert_same((d.state, d.inputs["x"]), (2 * start, 2 * start))
+
+
+# dtypes, names and numbers
+
+def test_the_time_of_a_phased_cell_has_a_dtype_of_its_own():
+    """In float64 the phase of a late time is exact, where in float32 it is lost."""
+    cell = tf1.PhasedLSTMCell(U, period_init_max=4.0).build(D, seed=0)
+    times, x = np.arange(B * T, dtype="float64").reshape(B, T, 1) + 0.25, RNG.normal(size=(B, T, D)).astype("float32")
+    period = cell.dump_variables()["phased_lstm_cell/period"].astype("float64")
+    outputs, state = result = tf1.dynamic_rnn(cell, (times, x), dtype="float32")
+    assert outputs.dtype == state.c.dtype == np.float32
+    assert_close(outputs, tf1.dynamic_rnn(cell, (times.astype("float32"), x))[0], "path")
+    d = result.backward(np.ones_like(outputs))
+    assert d.inputs[0].dtype == np.float64 and d.inputs[1].dtype == np.float32
+    v = cell.dump_variables() | {"phased_lstm_cell/period": np.full(U, 4, "float32")}
+    late = tf1.dynamic_rnn(cell.load_variables(v), (times + 4 * 2 ** 40, x))[0]
+    assert_close(late, tf1.dynamic_rnn(cell, (times, x))[0], "path")
+    assert period.shape == (U,)
+
+
+@pytest.mark.parametrize("names", (("c", "h", "g"), (("c", "h"), "g"), [["c", "h"], "g"]))
+def test_the_names_of_saved_states_may_be_nested(names):
+    cell = tf1.MultiRNNCell([tf1.LSTMCell(U), tf1.GRUCell(4)]).build(D, "float64", seed=0)
+    start = map_structure(lambda a: RNG.normal(size=a.shape), cell.zero_state(B, "float64"))
+
+    class Saver:
+        def __init__(self):
+            self.saved = dict(zip("chg", flatten_state(start)))
+            self.state = self.saved.__getitem__
+            self.save_state = self.saved.__setitem__
+    saver, xs = Saver(), list(RNG.normal(size=(T, B, D)))
+    tf1.static_state_saving_rnn(cell, xs, saver, names)
+    assert_same(list(saver.saved.values()), flatten_state(tf1.static_rnn(cell, xs, start)[1]))
+    with pytest.raises(ValueError, match="got 2 names, expected 3"):
+        tf1.static_state_saving_rnn(cell, xs, saver, ("c", "h"))
+
+
+@pytest.mark.parametrize("state_is_tuple", (True, False))
+def test_states_of_16_bits(state_is_tuple):
+    """c is float32, h has 16 bits; as one matrix both are float32, without a loss on the way to the next call."""
+    cell = tf1.LSTMCell(U, state_is_tuple=state_is_tuple).build(D, "float16", seed=0)
+    x = RNG.normal(size=(B, T, D)).astype("float16")
+    outputs, state = tf1.dynamic_rnn(cell, x)
+    half, there = tf1.dynamic_rnn(cell, x[:, :2])
+    more, last = tf1.dynamic_rnn(cell, x[:, 2:], initial_state=there)
+    assert outputs.dtype == more.dtype == np.float16
+    assert_same((np.concatenate([half, more], 1), last), (outputs, state))
+    zero = cell.zero_state(B, "float16")
+    dtypes = [a.dtype.name for a in flatten_state(zero)]
+    assert dtypes == [a.dtype.name for a in flatten_state(last)] == (
+        ["float32", "float16"] if state_is_tuple else ["float32"])
+
+
+@pytest.mark.parametrize("seed", (0, 7, -1, -7, 2 ** 40, np.int64(-3)))
+def test_any_integer_is_a_seed(seed):
+    def drawn(seed):
+        cell = tf1.DropoutWrapper(tf1.GRUCell(U), 0.5, seed=seed).build(D, "float64", seed=seed)
+        layer = tf1.CudnnGRU(2, U, dropout=0.5, seed=seed, dtype="float64").build(D)
+        return (cell.dump_variables(), tf1.dynamic_rnn(cell, np.ones((B, T, D)))[0], layer(np.ones((T, B, D)))[0])
+    assert_same(drawn(seed), drawn(seed))
+    assert (drawn(seed)[1] != drawn(abs(seed) + 1)[1]).any()
