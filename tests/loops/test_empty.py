@@ -15,7 +15,8 @@ RNG = np.random.default_rng(0)
 @pytest.mark.parametrize("name", CELLS)
 def test_no_steps_of_every_cell(name):
     given = case(name)
-    whole, _, _ = rnnref.run(given.cell, given.p, given.xs, given.s, extra=given.extra, paths=("plain", "bidirectional"))
+    plain = ("plain", "bidirectional")
+    whole, _, _ = rnnref.run(given.cell, given.p, given.xs, given.s, extra=given.extra, paths=plain)
     if isinstance(given.cell, rnnref.cells.Bidirectional):
         pytest.skip("it is no single step")
     ys, new, tape = run_empty(given.cell, given.p, map_structure(lambda a: a[:0], given.xs), given.s)
