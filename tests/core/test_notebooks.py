@@ -19,7 +19,7 @@ import numpy
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
-NAMES = ["01_a_loop_and_a_cell", "02_backward_through_time", "06_from_rule_to_kernel"]
+NAMES = ["01_a_loop_and_a_cell", "02_backward_through_time", "04_gradients_through_time", "06_from_rule_to_kernel"]
 REFRESH = "if the new text is right, store it: python -m tests.core.test_notebooks"
 
 SECONDS = 60                                      # for one cell
@@ -135,7 +135,7 @@ def test_kernels_say_what_is_stored(kernel_env):
     """The same words, True and False among them; how many ulp it is may differ with the machine."""
     if shutil.which("g++") is None:
         pytest.fail("this runs kernels on the CPU, and there is no g++ on PATH")
-    stored, fresh = load(NAMES[-1]), execute(emptied(NAMES[-1]))
+    stored, fresh = load("06_from_rule_to_kernel"), execute(emptied("06_from_rule_to_kernel"))
     pairs = [(said(now), said(then)) for now, then in zip(code_of(fresh), code_of(stored), strict=True)
              if "kernels" in then.metadata.get("tags", [])]
     assert len(pairs) >= 5 and "No GPU here: the kernels run on the CPU" in pairs[0][0]

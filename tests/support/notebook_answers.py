@@ -30,6 +30,15 @@ def answer(live, out, h0, y=0):
 """
 LEAKS = "not yet: NaN: a mask that multiplies lets what stands in a dead row through"
 
+SIGMOID = """
+def s(a):
+    return 1 / (1 + np.exp(-a))
+"""
+CLIP = """
+def answer(gradients, limit, least=1, power=1):
+    norm = np.sqrt(sum((a ** 2).sum() for a in gradients)) ** power
+    return [a / max(least, norm / limit) for a in gradients]
+"""
 ANSWERS = {
     "01_a_loop_and_a_cell": [
         ("check_count(lambda G, I, U: G * U * (I + U + 1))", "count: right"),
@@ -75,6 +84,58 @@ ANSWERS = {
         ("check_all_dR(lambda hs, das: hs.reshape(-1, 4).T @ das.reshape(-1, 16))", "all_dR: right"),
         ("check_all_dR(lambda hs, das: hs[-1].T @ das[-1])", "all_dR: not yet: that is the last step alone"),
         ("check_all_dR(lambda hs, das: hs.mean(1).T @ das.sum(1))", None),
+    ],
+    "04_gradients_through_time": [
+        (SIGMOID + "check_half_life(lambda b: np.log(0.5) / np.log(s(b)))", "half_life: right"),
+        (SIGMOID + "check_half_life(lambda b: np.log(s(b)) / np.log(0.5))",
+         "half_life: not yet: the quotient is upside down"),
+        (SIGMOID + "check_half_life(lambda b: -1 / np.log(s(b)))",
+         "half_life: not yet: that is the time to 1/e, not to one half"),
+        (SIGMOID + "check_half_life(s)", "half_life: not yet: that is f itself"),
+        (SIGMOID + "check_half_life(lambda b: np.log(2) / np.log(s(b)))",
+         "half_life: not yet: the sign is wrong: a half-life is positive"),
+        (SIGMOID + "check_half_life(lambda b: 1 / (1 - s(b)))",
+         "half_life: not yet: 1 / (1 - f) is the mean life of small steps, not the half-life"),
+        ("check_half_life(lambda b: b + 1)", None),
+        ("check_back_one_step(lambda d, h, R: (d * (1 - h ** 2)) @ R.T)", "back: right"),
+        ("check_back_one_step(lambda d, h, R: (d * (1 - h ** 2)) @ R)",
+         "back: not yet: R must be transposed on the way back"),
+        ("check_back_one_step(lambda d, h, R: d @ R.T)", "back: not yet: the slope of tanh is missing"),
+        ("check_back_one_step(lambda d, h, R: (d * (1 - np.tanh(h) ** 2)) @ R.T)",
+         "back: not yet: the slope of tanh is 1 - tanh(a)^2, and h is tanh(a) already"),
+        ("check_back_one_step(lambda d, h, R: (d * (1 - h)) @ R.T)",
+         "back: not yet: 1 - h is not the slope of tanh: h is to be squared"),
+        ("check_back_one_step(lambda d, h, R: (d * h * (1 - h)) @ R.T)",
+         "back: not yet: h (1 - h) is the slope of the sigmoid, not of tanh"),
+        ("check_back_one_step(lambda d, h, R: (d @ R.T) * (1 - h ** 2))",
+         "back: not yet: the slope belongs before the product with R, to dh of the new state"),
+        ("check_scaled(lambda R, r: R * r / abs(np.linalg.eigvals(R)).max())", "scale: right"),
+        ("check_scaled(lambda R, r: R * r / np.linalg.norm(R, 2))",
+         "scale: not yet: that is the largest stretch (the 2-norm), not the spectral radius"),
+        ("check_scaled(lambda R, r: R * r / np.linalg.norm(R))",
+         "scale: not yet: that is the Frobenius norm, not the spectral radius"),
+        ("check_scaled(lambda R, r: R * r)", "scale: not yet: R is multiplied by the radius, but it had one already"),
+        ("check_scaled(lambda R, r: R / r * abs(np.linalg.eigvals(R)).max())",
+         "scale: not yet: radius and the old radius are exchanged"),
+        (CLIP + "check_clip(answer)", "clip: right"),
+        (CLIP + "check_clip(lambda g, t: answer(g, t, least=0))",
+         "clip: not yet: gradients below the limit must stay as they are"),
+        (CLIP + "check_clip(lambda g, t: [answer([a], t)[0] for a in g])",
+         "clip: not yet: each array is clipped by itself: the direction of the step changes"),
+        (CLIP + "check_clip(lambda g, t: [np.clip(a, -t, t) for a in g])",
+         "clip: not yet: entries are cut off one by one: the direction of the step changes"),
+        (CLIP + "check_clip(lambda g, t: answer(g, t, power=2))",
+         "clip: not yet: the square root of the sum of squares is missing"),
+        ("check_clip(lambda g, t: [a / max(1, sum(np.linalg.norm(b) for b in g) / t) for a in g])",
+         "clip: not yet: that is the sum of the norms of the arrays, not the norm of all together"),
+        ("check_clip(lambda g, t: g)", "clip: not yet: nothing is clipped"),
+        ("check_forget_bias(lambda T: -np.log(2 ** (1 / T) - 1))", "forget_bias: right"),
+        ("check_forget_bias(lambda T: 0.5 ** (1 / T))",
+         "forget_bias: not yet: that is f; the bias is what the sigmoid makes f of"),
+        ("check_forget_bias(lambda T: np.log(2 ** (1 / T) - 1))",
+         "forget_bias: not yet: the sign is wrong: that gate forgets nearly all"),
+        ("check_forget_bias(lambda T: np.log(T - 1))",
+         "forget_bias: not yet: with f = 1 - 1/T a share of 1/e is left after T steps, and one half was asked for"),
     ],
     "06_from_rule_to_kernel": [
         ("check_place(lambda row, u, block, blocks, n: (row * blocks + block) * n + u)", "place: right"),
