@@ -5,8 +5,9 @@
     run, run_back     a sequence: run(cell, p, xs) -> ys, s', tape;  run_back(tape, dys, ds') -> dxs, ds, dextra, dp
     explain           which path of execution runs, and why nothing faster
     layers            layers with Keras's names, arguments and weights
-    Input, Model, Sequential      models of layers, as in Keras (`import rnnref as keras`); fit is not there yet
+    Input, Model, Sequential      models of layers, as in Keras (`import rnnref as keras`), which are trained by fit
     ops, Record       operations with gradients, and the record of a computation: record.backward(loss)
+    data              digits, text, made-up tasks, padding
     verify            is this implementation right?  verify(candidate, x) -> report: a torch module, a Keras layer,
                       an ONNX model, a function
     assert_matches    the same for a test: raises where verify reports a difference
@@ -33,7 +34,7 @@ from .loops.run import run, run_back
 from .tree import PerStep as PerStep, to
 
 if TYPE_CHECKING:
-    from . import check as check, interop, layers, models, onnx, ops, plot, survey as survey, testing, tf1
+    from . import check as check, data, interop, layers, models, onnx, ops, plot, survey as survey, testing, tf1
     from .check.verify import assert_matches, verify
     from .layers import Input
     from .models import Model, Sequential
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # Without classes, of which help(rnnref) would print every method.
-__all__ = ["assert_matches", "cells", "explain", "init", "interop", "layers", "load", "models", "onnx", "ops", "plot",
-           "run", "run_back", "save", "testing", "tf1", "to", "verify"]
+__all__ = ["assert_matches", "cells", "data", "explain", "init", "interop", "layers", "load", "models", "onnx", "ops",
+           "plot", "run", "run_back", "save", "testing", "tf1", "to", "verify"]
 
 _KERAS_MODULES = ("activations", "callbacks", "constraints", "initializers", "losses", "metrics", "models", "ops",
                   "optimizers", "random", "regularizers", "saving", "utils")
@@ -55,7 +56,7 @@ _ALSO_PUBLIC = ("DeviceError", "DtypeError", "Error", "MissingExtra", "NotSuppor
                 "Record", "__version__", "asnumpy", "check", "namespace", "survey", "vjp", *_KERAS_MODULES,
                 *_KERAS_CLASSES)
 # Imported when first used: they import much that a forward pass does not need.
-_LAZY = {name: name for name in ("check", "interop", "layers", "onnx", "plot", "survey", "testing", "tf1",
+_LAZY = {name: name for name in ("check", "data", "interop", "layers", "onnx", "plot", "survey", "testing", "tf1",
                                  *_KERAS_MODULES)}
 _LAZY |= {"assert_matches": "check:assert_matches", "verify": "check:verify", "Record": "record:Record"}
 _LAZY |= _KERAS_CLASSES

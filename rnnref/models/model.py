@@ -10,9 +10,10 @@ from ..symbols import Symbol, called
 from .graph import Graph
 from .inputs import standardize
 from .summary import print_summary
+from .training import Trained
 
 
-class Model(Layer):
+class Model(Trained, Layer):
     """A layer made of layers, in one of two ways.
 
     Model(inputs, outputs), symbols alone or in lists, tuples and dicts: the layers and operations between them, each
@@ -28,7 +29,14 @@ class Model(Layer):
             loss = numpy.mean((model(x) - target) ** 2)
         gradients = record.backward(loss)       gradients[w] of every w in model.trainable_weights
 
-    Same as keras.Model, without what trains: compile, fit, evaluate, predict.
+    It is trained by `compile` and `fit`, or in a loop of one's own:
+
+        with Record(training=True) as record:
+            loss = numpy.mean((model(x) - target) ** 2)
+        gradients = record.backward(loss)
+        optimizer.apply([gradients[w] for w in model.trainable_weights], model.trainable_weights)
+
+    Same as keras.Model.
 
     Raises ShapeError where the outputs need other inputs, or two layers have one name; NotSupported for what is not
     there.
@@ -220,21 +228,14 @@ def _shapes(symbols: list) -> Any:
     return symbols[0].shape if len(symbols) == 1 else [s.shape for s in symbols]
 
 
-LOOP = "with Record(training=True) as record: loss = ...; record.backward(loss)[weight] are the gradients"
 WEIGHTS = "numpy.savez(path, *model.get_weights()), model.set_weights(list(numpy.load(path).values()))"
 # Methods of keras.Model that are not there, with what does the same.
-REFUSED = {
-    **dict.fromkeys(("compile", "fit", "train_on_batch", "train_step", "compute_loss", "compute_metrics"), LOOP),
-    **dict.fromkeys(("evaluate", "test_on_batch", "test_step"), "the loss and the metrics of model(x)"),
-    **dict.fromkeys(("predict", "predict_on_batch", "predict_step"), "model(x)"),
-    **dict.fromkeys(("save", "save_weights", "load_weights"), WEIGHTS),
-}
+REFUSED = dict.fromkeys(("save", "save_weights", "load_weights"), WEIGHTS)
 
 
 def _refusing(name: str, fix: str) -> Callable:
     def method(self, *args, **options):
-        why = "saving" if fix is WEIGHTS else "training"
-        raise NotSupported(f"{self.who}.{name}", f"not there yet: it comes with {why}", fix=fix)
+        raise NotSupported(f"{self.who}.{name}", "not there yet: it comes with saving", fix=fix)
     method.__name__ = method.__qualname__ = name
     method.__doc__ = "Not there yet."
     return method
