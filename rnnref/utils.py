@@ -6,7 +6,7 @@ import numpy
 from . import ops
 from .absent import Absent
 from .arrays import is_array, namespace
-from .errors import ShapeError, check_option
+from .errors import NotSupported, ShapeError, check_option
 from .identifiers import clear_names
 from .layers import config as configs
 from .random import set_random_seed  # noqa: F401
@@ -20,8 +20,9 @@ Array = Any
 __getattr__ = Absent(
     "utils",
     ("plot_model model_to_dot", "models are not drawn", "model.summary()"),
-    ("Progbar PyDataset Sequence disable_interactive_logging enable_interactive_logging "
-     "is_interactive_logging_enabled", "not there yet: it comes with training", "a loop of your own"),
+    ("Progbar", "the bar is that of the package tqdm", "fit(verbose=1), or tqdm itself"),
+    ("disable_interactive_logging enable_interactive_logging is_interactive_logging_enabled",
+     "there is one form of logs", "verbose= of fit, evaluate and predict"),
     ("audio_dataset_from_directory image_dataset_from_directory text_dataset_from_directory get_file split_dataset "
      "bounding_boxes", "nothing is read from directories or fetched", "arrays that are ready, and slices of them"),
     ("timeseries_dataset_from_array", "there are no datasets",
@@ -29,6 +30,48 @@ __getattr__ = Absent(
     ("array_to_img img_to_array load_img save_img", "nothing is done to images", "arrays that are ready"),
     ("Config FeatureSpace legacy", "there is no preprocessing", "NumPy, before the arrays go into a model"),
 )
+
+
+class PyDataset:
+    """Batches by their numbers: what `fit` may be given as x.
+
+    A subclass defines `__len__`, how many batches an epoch has, and `__getitem__(k)`, batch k: (x, y) or
+    (x, y, sample_weight); and `on_epoch_begin()` and `on_epoch_end()`, if need be.  `num_batches`, in the place of
+    `__len__`, may be None: no end.
+
+    Same as keras.utils.PyDataset, in one thread.  Raises NotSupported for workers above 1 and use_multiprocessing=True.
+
+    >>> class Squares(PyDataset):
+    ...     def __len__(self):
+    ...         return 2
+    ...     def __getitem__(self, k):
+    ...         return numpy.full((3, 1), k), numpy.full((3, 1), k * k)
+    >>> Squares().num_batches
+    2
+    """
+
+    def __init__(self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10):
+        if workers > 1 or use_multiprocessing:
+            raise NotSupported("utils.PyDataset", f"workers={workers!r}, use_multiprocessing={use_multiprocessing!r}: "
+                               "batches are made one after the other", known="workers=1, use_multiprocessing=False")
+        self.workers, self.use_multiprocessing, self.max_queue_size = workers, use_multiprocessing, max_queue_size
+
+    def __getitem__(self, k: int) -> Any:
+        raise NotImplementedError(f"{type(self).__name__} defines no __getitem__")
+
+    @property
+    def num_batches(self) -> Optional[int]:
+        """How many batches an epoch has."""
+        return len(self)                          # type: ignore[arg-type]
+
+    def on_epoch_begin(self) -> None:
+        """Called before the first batch of an epoch."""
+
+    def on_epoch_end(self) -> None:
+        """Called after the last one."""
+
+
+Sequence = PyDataset                              # Keras's older name
 
 
 def clear_session(free_memory: bool = True) -> None:

@@ -11,6 +11,6 @@ __all__ = ["BackupAndRestore", "CSVLogger", "Callback", "CallbackList", "EarlySt
 
 __getattr__ = Absent(
     "callbacks",
-    ("TensorBoard RemoteMonitor", "nothing is sent to other programs", "callbacks.CSVLogger(path), or a LambdaCallback"),
+    ("TensorBoard RemoteMonitor", "nothing is sent to other programs", "callbacks.CSVLogger(path), a LambdaCallback"),
     ("OrbaxCheckpoint", "it writes files of JAX", "callbacks.ModelCheckpoint, callbacks.BackupAndRestore"),
     ("SwapEMAWeights", "optimizers keep no averages of weights", "a Callback whose on_train_batch_end keeps them"))

@@ -25,9 +25,9 @@ class BackupAndRestore(Callback):
 
     The file has the weights, the variables of the optimizer, the generators of shuffling and of the layers' noise, the
     states that stateful layers carry over and the number of the epoch.  It is replaced in one step: a process that is
-    killed at any moment loses the epoch that it was in, at most.  The same script, started again, gives the numbers of a
-    run that was not broken off: the same to the bit, on the same machine with as many threads.  Data of a generator
-    begin anew, and other callbacks as they begin.
+    killed at any moment loses the epoch that it was in, at most.  The same script, started again, gives the numbers of
+    a run that was not broken off: the same to the bit, on the same machine with as many threads.  Iterators begin anew,
+    and so do other callbacks.
 
     Differs from keras.callbacks.BackupAndRestore: save_freq is "epoch", one file is enough (double_checkpoint=False),
     and generators are kept too.
@@ -54,8 +54,8 @@ class BackupAndRestore(Callback):
         if not backup_dir:
             raise NotSupported(who, f"backup_dir={backup_dir!r}, expected a folder")
         if save_freq != "epoch":
-            raise NotSupported(who, f"save_freq={save_freq!r}: only from the end of an epoch can training go on to the same "
-                               "numbers", known='"epoch"')
+            raise NotSupported(who, f"save_freq={save_freq!r}: only from the end of an epoch can training go on to the "
+                               "same numbers", known='"epoch"')
         if double_checkpoint:
             raise NotSupported(who, "double_checkpoint=True: the file is replaced in one step, and never broken")
         self.backup_dir, self.delete_checkpoint = os.fspath(backup_dir), delete_checkpoint

@@ -5,8 +5,9 @@ from ..arrays import asnumpy, is_array
 from ..errors import NotSupported
 from ..nest import flatten
 
-BATCH_HOOKS = tuple(f"on_{what}batch_{when}" for what in ("train_", "test_", "predict_", "") for when in ("begin", "end"))
-RUN_HOOKS = tuple(f"on_{what}_{when}" for what in ("epoch", "train", "test", "predict") for when in ("begin", "end"))
+WHEN = ("begin", "end")
+BATCH_HOOKS = tuple(f"on_{what}batch_{when}" for what in ("train_", "test_", "predict_", "") for when in WHEN)
+RUN_HOOKS = tuple(f"on_{what}_{when}" for what in ("epoch", "train", "test", "predict") for when in WHEN)
 
 
 class Callback:
@@ -149,7 +150,7 @@ def _listens(callback: Any, hook: str) -> bool:
 
 
 def _batch_hook(hook: str) -> Callable:
-    def method(self, batch, logs=None):
+    def method(self: CallbackList, batch: int, logs: Optional[dict] = None) -> None:
         shown = None
         for callback in self._listeners[hook]:
             if getattr(callback, "shows_some", False):
@@ -162,16 +163,16 @@ def _batch_hook(hook: str) -> Callable:
 
 
 def _hook(hook: str) -> Callable:
-    def of_epoch(self, epoch, logs=None):
+    def of_epoch(self: CallbackList, epoch: int, logs: Optional[dict] = None) -> None:
         logs = as_numbers(logs)
         for callback in self.callbacks:
             getattr(callback, hook)(epoch, logs)
 
-    def of_run(self, logs=None):
+    def of_run(self: CallbackList, logs: Optional[dict] = None) -> None:
         logs = as_numbers(logs)
         for callback in self.callbacks:
             getattr(callback, hook)(logs)
-    method = of_epoch if "epoch" in hook else of_run
+    method: Any = of_epoch if "epoch" in hook else of_run
     method.__name__, method.__qualname__ = hook, f"CallbackList.{hook}"
     return method
 

@@ -62,7 +62,7 @@ class CSVLogger(Callback):
 
 
 def _in_one_cell(value: Any) -> Any:
-    is_list = isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", 1)
+    is_list = isinstance(value, Iterable) and not isinstance(value, str) and getattr(value, "ndim", None) != 0
     return f'"[{", ".join(map(str, value))}]"' if is_list else value
 
 
@@ -177,4 +177,6 @@ def _write_number(a: Any) -> str:
 
 
 def _write_seconds(seconds: float) -> str:
-    return f"{seconds:.0f}s" if seconds >= 1 else f"{seconds * 1e3:.0f}ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f}us"
+    if seconds >= 1:
+        return f"{seconds:.0f}s"
+    return f"{seconds * 1e3:.0f}ms" if seconds >= 1e-3 else f"{seconds * 1e6:.0f}us"

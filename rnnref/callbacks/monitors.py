@@ -45,11 +45,11 @@ class Monitor(Callback):
         if self.mode != "auto" or name == "loss" or name.endswith("_loss"):
             return 1 if self.mode == "max" else -1
         for metric in _list_metrics(getattr(self.model, "metrics", ())):
-            direction = getattr(metric, "_direction", None)
+            direction = getattr(metric, "direction", None)
             if direction and (name == metric.name or name.endswith(f"_{metric.name}")):
                 return 1 if direction == "up" else -1
-        raise NotSupported(self.who, f'mode="auto" with monitor={self.monitor!r}: whether more or less of it is better is '
-                                     "not known", fix='mode="min" or mode="max"')
+        raise NotSupported(self.who, f'mode="auto" with monitor={self.monitor!r}: whether more or less of it is better '
+                                     "is not known", fix='mode="min" or mode="max"')
 
 
 def _list_metrics(metrics: Any) -> list:
@@ -146,7 +146,8 @@ class ReduceLROnPlateau(Monitor):
         super().__init__(monitor, mode, min_delta)
         if factor >= 1:
             raise NotSupported(self.who, f"factor={factor!r}, expected a number below 1")
-        self.factor, self.patience, self.verbose, self.cooldown, self.min_lr = factor, patience, verbose, cooldown, min_lr
+        self.factor, self.patience, self.verbose = factor, patience, verbose
+        self.cooldown, self.min_lr = cooldown, min_lr
         self.on_train_begin()
 
     def on_train_begin(self, logs: Optional[dict] = None) -> None:

@@ -41,8 +41,8 @@ class LearningRateScheduler(Callback):
     def on_epoch_begin(self, epoch: int, logs: Optional[dict] = None) -> None:
         rate = self.schedule(*(epoch, get_rate(self.model.optimizer))[:_count_arguments(self.schedule)])
         if not isinstance(rate, (float, numpy.floating)):
-            raise NotSupported("callbacks.LearningRateScheduler", f"the schedule gave {rate!r} for epoch {epoch}, expected "
-                                                                  "a float")
+            raise NotSupported("callbacks.LearningRateScheduler", f"the schedule gave {rate!r} for epoch {epoch}, "
+                                                                  "expected a float")
         self.model.optimizer.learning_rate = float(rate)
         if self.verbose:
             print(f"Epoch {epoch + 1}: the learning rate is {float(rate)}")

@@ -7,5 +7,5 @@ from .sequences import LengthBatches, batch_by_length, pad_sequences
 from .tasks import adding, copy_memory, counting, parity
 from .text import Characters, characters, lanes
 
-__all__ = ["Characters", "LengthBatches", "adding", "batch_by_length", "characters", "copy_memory", "counting", "digits",
-           "lanes", "mnist", "pad_sequences", "parity", "read_idx"]
+__all__ = ["Characters", "LengthBatches", "adding", "batch_by_length", "characters", "copy_memory", "counting",
+           "digits", "lanes", "mnist", "pad_sequences", "parity", "read_idx"]

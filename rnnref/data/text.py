@@ -97,7 +97,7 @@ def lanes(ids: Array, batch_size: int, steps: int) -> tuple:
                          axes=f"{batch_size} lanes of {steps} steps, and one step more for the targets")
     length = windows * steps
 
-    def cut(a):
+    def cut(a: Array) -> Array:
         a = a[:batch_size * length].reshape(batch_size, windows, steps, *ids.shape[1:])
         return a.swapaxes(0, 1).reshape(windows * batch_size, steps, *ids.shape[1:])
     return cut(ids), cut(ids[1:])

@@ -85,7 +85,11 @@ def _ids(y_true: Array, y_pred: Array) -> tuple:
     return y_true, y_pred
 
 
-class Accuracy(OfFunction):
+class _Accuracy(OfFunction):
+    direction = "up"
+
+
+class Accuracy(_Accuracy):
     """How often y_pred equals y_true.
 
     >>> import numpy as np
@@ -97,7 +101,7 @@ class Accuracy(OfFunction):
         super().__init__(accuracy, name, dtype)
 
 
-class BinaryAccuracy(OfFunction):
+class BinaryAccuracy(_Accuracy):
     """How often y_pred > threshold is y_true.
 
     >>> import numpy as np
@@ -109,7 +113,7 @@ class BinaryAccuracy(OfFunction):
         super().__init__(binary_accuracy, name, dtype, threshold=threshold)
 
 
-class CategoricalAccuracy(OfFunction):
+class CategoricalAccuracy(_Accuracy):
     """How often the largest of y_pred is that of y_true.
 
     >>> import numpy as np
@@ -121,7 +125,7 @@ class CategoricalAccuracy(OfFunction):
         super().__init__(categorical_accuracy, name, dtype)
 
 
-class SparseCategoricalAccuracy(OfFunction):
+class SparseCategoricalAccuracy(_Accuracy):
     """How often y_true is the index of the largest of y_pred.
 
     >>> import numpy as np
@@ -133,7 +137,7 @@ class SparseCategoricalAccuracy(OfFunction):
         super().__init__(sparse_categorical_accuracy, name, dtype)
 
 
-class TopKCategoricalAccuracy(OfFunction):
+class TopKCategoricalAccuracy(_Accuracy):
     """How often the largest of y_true is among the k largest of y_pred.
 
     >>> import numpy as np
@@ -145,7 +149,7 @@ class TopKCategoricalAccuracy(OfFunction):
         super().__init__(top_k_categorical_accuracy, name, dtype, k=k)
 
 
-class SparseTopKCategoricalAccuracy(OfFunction):
+class SparseTopKCategoricalAccuracy(_Accuracy):
     """How often y_true is the index of one of the k largest of y_pred; `from_sorted_ids`: y_pred are sorted indices.
 
     >>> import numpy as np

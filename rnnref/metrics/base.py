@@ -39,6 +39,8 @@ class Metric:
     (None, 3.0)
     """
 
+    direction: Optional[str] = None               # "up": more of it is better, "down": less; None: not known
+
     def __init__(self, dtype: Any = None, name: Optional[str] = None):
         self.name, self.dtype = name or unique_name(type(self).__name__), None if dtype is None else str(dtype)
         self._variables: list = []
@@ -201,6 +203,7 @@ class MeanMetricWrapper(Mean):
 
 class OfFunction(MeanMetricWrapper):
     """The mean of one function, whose configuration has the options but not the function."""
+    direction = "down"                            # of losses
 
     def get_config(self) -> dict:
         return Metric.get_config(self) | self._options
@@ -218,6 +221,8 @@ def _rows(values: Any, sample_weight: Any, reduction: str, dtype: Optional[str])
     """A weighted value for each row and its weight, or None: what `Mean` and `Sum` add up."""
     values = in_floats(values, dtype)
     if sample_weight is not None:
+        if isinstance(sample_weight, (int, float)):
+            sample_weight = namespace(values).full((), sample_weight, values.dtype)            # where the values are
         weights = in_floats(sample_weight, str(values.dtype))
         values, weights = match_ranks(values, weights)
         rank = weights.ndim

@@ -75,6 +75,7 @@ def _aligned(y_true: Any, y_pred: Any, sample_weight: Any, dtype: Optional[str])
 class _AtThresholds(_Counts):
     """True positives over all that were called so, or over all that are so."""
 
+    direction = "up"
     _other = ""
 
     def __init__(self, thresholds: Union[float, Sequence[float], None], top_k: Optional[int], class_id: Optional[int],
@@ -164,6 +165,8 @@ class AUC(_Counts):
     >>> float(AUC(num_thresholds=3)(np.array([0, 0, 1, 1]), np.array([0, 0.5, 0.3, 0.9])).round(4))
     0.75
     """
+
+    direction = "up"
 
     def __init__(self, num_thresholds: int = 200, curve: str = "ROC", summation_method: str = "interpolation",
                  name: Optional[str] = None, dtype: Any = None, thresholds: Optional[Sequence[float]] = None,

@@ -42,6 +42,8 @@ class RootMeanSquaredError(Mean):
     3.5355
     """
 
+    direction = "down"
+
     def __init__(self, name: Optional[str] = "root_mean_squared_error", dtype: Any = None):
         super().__init__(name, dtype)
 
@@ -131,6 +133,8 @@ class Perplexity(Metric):
     >>> float(Perplexity(mask_token_id=0)(np.array([[1, 0]]), np.full((1, 2, 4), 0.25)).round(4))
     4.0
     """
+
+    direction = "down"
 
     def __init__(self, from_logits: bool = False, mask_token_id: Optional[int] = None, dtype: Any = None,
                  name: Optional[str] = "perplexity"):

@@ -26,14 +26,19 @@ class Arrays:
         self.count: Optional[int] = ceil(self.rows / self.batch_size)
 
     def __iter__(self) -> Iterator:
-        order = self.rng.permutation(self.rows) if self.shuffle and self.shuffle != "batch" else None
+        order = self._order()
+        homes = {namespace(a) for a in flatten(self.data) if a is not None}
+        placed = {xp: None if order is None else xp.asarray(order) for xp in homes}            # once an epoch
         for start in range(0, self.rows, self.batch_size):
-            stop = min(start + self.batch_size, self.rows)
-            if self.shuffle == "batch":
-                rows = start + self.rng.permutation(stop - start)
-            else:
-                rows = slice(start, stop) if order is None else order[start:stop]
-            yield map_structure(lambda a: take_rows(a, rows), self.data)
+            rows = slice(start, start + self.batch_size)
+            yield map_structure(lambda a: take_rows(a, rows, placed), self.data)
+
+    def _order(self) -> Any:
+        """The rows in the order of this epoch; None: as they are."""
+        if self.shuffle == "batch":
+            starts = range(0, self.rows, self.batch_size)
+            return numpy.concatenate([k + self.rng.permutation(min(self.batch_size, self.rows - k)) for k in starts])
+        return self.rng.permutation(self.rows) if self.shuffle else None
 
 
 class Dataset:
@@ -46,7 +51,7 @@ class Dataset:
 
     def __init__(self, dataset: Any, shuffle: Any, rng: Any):
         self.dataset, self.shuffle, self.rng = dataset, shuffle, rng
-        self.count: Optional[int] = getattr(dataset, "num_batches", None) if hasattr(dataset, "num_batches") else len(dataset)
+        self.count: Optional[int] = dataset.num_batches if hasattr(dataset, "num_batches") else len(dataset)
 
     def __iter__(self) -> Iterator:
         self._tell("on_epoch_begin")
@@ -220,7 +225,7 @@ def has_rows(a: Any) -> bool:
 
 def as_arrays(tree: Any, name: str, who: str) -> Any:
     """A nest with arrays of NumPy or CuPy in the place of other arrays; None stays."""
-    def convert(a):
+    def convert(a: Any) -> Any:
         if a is None:
             return None
         if not has_rows(a):
@@ -248,6 +253,9 @@ def count_rows(data: tuple, who: str) -> int:
     return every[0]
 
 
-def take_rows(a: Any, rows: Any) -> Any:
-    """Rows of an array, given by a slice or by an array of indices; of None, None."""
-    return None if a is None else a[rows] if isinstance(rows, slice) else a[namespace(a).asarray(rows)]
+def take_rows(a: Any, rows: slice, placed: Optional[dict] = None) -> Any:
+    """Rows of an array, or of its rows in an order that is given for each array module; of None, None."""
+    if a is None:
+        return None
+    order = placed[namespace(a)] if placed else None
+    return a[rows] if order is None else a[order[rows]]

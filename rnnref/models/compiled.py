@@ -75,8 +75,8 @@ class CompiledLoss:
                 if y is None:
                     raise ShapeError("fit", f"output {names[k] or k} has a loss, and no target",
                                      fix="y beside x; loss=None for a model whose layers add losses")
-                loss = losses.resolve(loss, y, p)
-                self.outputs.append(Output(k, loss, factor, names[k] or loss.name))
+                found: Any = losses.resolve(loss, y, p)
+                self.outputs.append(Output(k, found, factor, names[k] or found.name))
         if len(self.outputs) > 1:
             self.metrics = [metrics_module.Mean(name=f"{a.name}_loss") for a in self.outputs]
 
@@ -138,9 +138,9 @@ class CompiledMetrics:
             every, names = [flatten_sorted(given)], [None]
         else:
             every = by_output(given, y_pred, self.names, "metrics", partial=True)
-        return [(f"{name}_" if name else "",
-                 [metrics_module.resolve(a, y, p) for a in (each if isinstance(each, (list, tuple)) else [each]) if a is not None])
-                for each, name, y, p in zip(every, names, targets, predictions)]
+        lists = [each if isinstance(each, (list, tuple)) else [each] for each in every]
+        return [(f"{name}_" if name else "", [metrics_module.resolve(a, y, p) for a in each if a is not None])
+                for each, name, y, p in zip(lists, names, targets, predictions)]
 
 
 def _free(name: str, taken: dict) -> str:

@@ -29,12 +29,11 @@ class Model(Trained, Layer):
             loss = numpy.mean((model(x) - target) ** 2)
         gradients = record.backward(loss)       gradients[w] of every w in model.trainable_weights
 
-    It is trained by `compile` and `fit`, or in a loop of one's own:
+    It is trained by `compile` and `fit`, or in a loop of one's own, with optimizer = rnnref.optimizers.Adam():
 
         with Record(training=True) as record:
             loss = numpy.mean((model(x) - target) ** 2)
-        gradients = record.backward(loss)
-        optimizer.apply([gradients[w] for w in model.trainable_weights], model.trainable_weights)
+        optimizer.apply(record.backward(loss), model.trainable_weights)
 
     Same as keras.Model.
 

@@ -34,8 +34,7 @@ class Trained:
         x, y, sample_weight = utils.unpack_x_y_sample_weight(data)
         with Record(training=True) as record:
             loss = self.compute_loss(x, y, self(x, training=True), sample_weight)
-        gradients = record.backward(loss)
-        self.optimizer.apply([gradients[w] for w in self.trainable_weights], self.trainable_weights)
+        self.optimizer.apply(record.backward(loss), self.trainable_weights)
 
     optimizer, loss    what compile was given, the optimizer as an object
     history            what the last fit returned
@@ -53,6 +52,8 @@ class Trained:
     _loss_tracker: Any = None
     _shuffle_rng: Any = None
     _compile_arguments: Optional[dict] = None
+    # of Layer and Model
+    losses: Any; trainable_weights: Any; output_names: Any; _graph: Any; _all_layers: Any; __call__: Any
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, loss_weights: Any = None, metrics: Any = None,
                 weighted_metrics: Any = None, run_eagerly: bool = False, steps_per_execution: int = 1,
@@ -75,7 +76,7 @@ class Trained:
         if steps_per_execution != 1:
             raise NotSupported("compile", f"steps_per_execution={steps_per_execution!r}: each step is run by itself",
                                known="1")
-        names = self.output_names if getattr(self, "_graph", None) is not None else None       # type: ignore[attr-defined]
+        names = self.output_names if self._graph is not None else None
         compiled_loss = None if loss is None else CompiledLoss(loss, loss_weights, names)
         compiled_metrics = CompiledMetrics(metrics, weighted_metrics, names) if metrics or weighted_metrics else None
         self.optimizer = optimizers.get(optimizer)
@@ -100,9 +101,10 @@ class Trained:
     @property
     def metrics(self) -> list:
         """The mean of the loss, the compiled metrics as one, means of single losses, metrics among the attributes."""
-        own = [self._loss_tracker, self._compiled_metrics, *(self._compiled_loss.metrics if self._compiled_loss else ())]
+        own = [self._loss_tracker, self._compiled_metrics]
+        own += [] if self._compiled_loss is None else self._compiled_loss.metrics
         found = [m for m in own if m is not None]
-        for layer in self._all_layers():                                       # type: ignore[attr-defined]
+        for layer in self._all_layers():
             if layer is self or not isinstance(layer, Trained):
                 found += [a for a in vars(layer).values() if isinstance(a, metrics_module.Metric)
                           and not any(a is m for m in own)]
@@ -134,7 +136,7 @@ class Trained:
         if self._compiled_loss is not None:
             found = self._compiled_loss(y, y_pred, sample_weight)
             terms += [] if found is None else [found]
-        terms += [a.sum() if getattr(a, "ndim", 0) else a for a in self.losses]                # type: ignore[attr-defined]
+        terms += [a.sum() if getattr(a, "ndim", 0) else a for a in self.losses]
         if not terms:
             raise ShapeError("compile", "there is no loss: loss=None, and no layer adds one", fix="compile(loss=...)")
         return sum(terms[1:], terms[0])
@@ -149,12 +151,11 @@ class Trained:
         """One update by a batch (x, y, sample_weight)."""
         x, y, sample_weight = unpack(data, "train_step")
         with Record(training=True) as record:
-            y_pred = self(x, training=True)                                    # type: ignore[operator]
-            loss = self._loss_of(x, y, y_pred, sample_weight, True)
-        weights = self.trainable_weights                                       # type: ignore[attr-defined]
+            y_pred = self(x, training=True)
+            scaled = self.optimizer.scale_loss(self._loss_of(x, y, y_pred, sample_weight, True))
+        weights = self.trainable_weights
         if weights:
-            gradients = record.backward(loss, free=True)
-            self.optimizer.apply([gradients[w] for w in weights], weights)
+            self.optimizer.apply(record.backward(scaled, free=True), weights)
         else:
             warnings.warn("fit: the model has no weights that are trained", stacklevel=2)
         return self.compute_metrics(x, y, y_pred, sample_weight)
@@ -163,14 +164,14 @@ class Trained:
         """Loss and metrics of a batch, without an update."""
         x, y, sample_weight = unpack(data, "test_step")
         with Record(keep=False):
-            y_pred = self(x, training=False)                                   # type: ignore[operator]
+            y_pred = self(x, training=False)
             self._loss_of(x, y, y_pred, sample_weight, False)
         return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def predict_step(self, data: tuple) -> Any:
         """The outputs for a batch."""
         with Record(keep=False):
-            return numbers(self(unpack(data, "predict_step")[0], training=False))              # type: ignore[operator]
+            return numbers(self(unpack(data, "predict_step")[0], training=False))
 
     def _loss_of(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
         """The loss, seen by its mean too."""
@@ -183,23 +184,24 @@ class Trained:
 
     # whole data
 
-    def fit(self, x: Any = None, y: Any = None, batch_size: Optional[int] = None, epochs: int = 1, verbose: Any = "auto",
-            callbacks: Any = None, validation_split: float = 0.0, validation_data: Any = None, shuffle: Any = True,
-            class_weight: Optional[dict] = None, sample_weight: Any = None, initial_epoch: int = 0,
-            steps_per_epoch: Optional[int] = None, validation_steps: Optional[int] = None,
+    def fit(self, x: Any = None, y: Any = None, batch_size: Optional[int] = None, epochs: int = 1,
+            verbose: Any = "auto", callbacks: Any = None, validation_split: float = 0.0, validation_data: Any = None,
+            shuffle: Any = True, class_weight: Optional[dict] = None, sample_weight: Any = None,
+            initial_epoch: int = 0, steps_per_epoch: Optional[int] = None, validation_steps: Optional[int] = None,
             validation_batch_size: Optional[int] = None, validation_freq: Any = 1) -> Any:
         """Train for some epochs; returns a History.
 
         x, y                arrays, or nests of them for several inputs and outputs; else x alone: an object with
-                            x[k] and len(x) that gives batches, or an iterable of batches, (x, y) or (x, y, sample_weight)
+                            x[k] and len(x) that gives batches, or an iterable of batches; a batch is (x, y) or
+                            (x, y, sample_weight)
         batch_size          of arrays; None: 32.  The last batch of an epoch has the rest
         epochs              training ends before the epoch of this number, counted from initial_epoch
         verbose             0: silent | 1, "auto": a bar for each epoch | 2: a line for each epoch
         callbacks           of rnnref.callbacks
         validation_split    this part of the arrays, the last rows, is not trained on but evaluated after each epoch
         validation_data     (x, y), (x, y, sample_weight) or batches, evaluated after each epoch
-        shuffle             rows in another order in each epoch; "batch": only inside of each batch; of x[k] the batches.
-                            The order of an iterable is its own
+        shuffle             rows in another order in each epoch; "batch": only inside of each batch; of x[k] the
+                            batches.  The order of an iterable is its own
         class_weight        {class: number} that the loss of a row of this class is multiplied by
         sample_weight       numbers for rows, [B], or for steps, [B, T], that their losses are multiplied by
         steps_per_epoch     batches in an epoch; the next one goes on where it ended.  None: all
@@ -234,6 +236,7 @@ class Trained:
             callbacks.on_epoch_end(epoch, logs)
             if self.stop_training:
                 break
+        self.optimizer.finalize_variable_values(self.trainable_weights)
         callbacks.on_train_end(logs)
         return self.history
 

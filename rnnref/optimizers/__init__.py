@@ -41,9 +41,14 @@ def get(identifier: Any) -> Optional[Optimizer]:
 
     >>> get("RMSprop").rho
     0.9
+    >>> adam = Adam(0.01)
+    >>> get(adam) is adam
+    True
 
     Raises NotSupported for an unknown name.
     """
+    if isinstance(identifier, Optimizer):
+        return identifier
     found = _FAMILY.get(identifier.lower() if isinstance(identifier, str) else identifier)
     if found is not None and not isinstance(found, Optimizer):
         raise NotSupported("optimizers", f"a {type(found).__name__}, {found!r}", known="a name, a configuration, a "

@@ -38,13 +38,13 @@ class Told(C.Callback):
 
     def __getattribute__(self, name):
         if name.startswith("on_"):
-            return lambda *args, **options: self.calls.append((name, args[0] if args and isinstance(args[0], int) else None))
+            return lambda *args, **_: self.calls.append((name, args[0] if args and isinstance(args[0], int) else None))
         return super().__getattribute__(name)
 
 
 def test_the_order_of_calls():
     told = Told()
-    small().fit(X, Y, batch_size=8, epochs=1, verbose=0, validation_data=(X, Y), validation_batch_size=12, callbacks=told)
+    small().fit(X, Y, batch_size=8, verbose=0, validation_data=(X, Y), validation_batch_size=12, callbacks=told)
     assert told.calls == [
         ("on_train_begin", None), ("on_epoch_begin", 0), ("on_train_batch_begin", 0), ("on_train_batch_end", 0),
         ("on_train_batch_begin", 1), ("on_train_batch_end", 1), ("on_test_begin", None), ("on_test_batch_begin", 0),
@@ -112,8 +112,9 @@ def test_auto_knows_what_is_better():
     classes = Sequential([Input((3,)), L.Dense(2, activation="softmax")])
     classes.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
     stop = C.EarlyStopping("val_accuracy", patience=1)
-    classes.fit(X, np.arange(12) % 2, epochs=4, verbose=0, callbacks=[scripted([0.1, 0.2, 0.15, 0.1], "val_accuracy"), stop])
-    assert stop.best == 0.2 and stop.stopped_epoch == 3
+    accuracies = scripted([0.1, 0.2, 0.15, 0.1], "val_accuracy")
+    classes.fit(X, np.arange(12) % 2, epochs=4, verbose=0, callbacks=[accuracies, stop])
+    assert stop.best == 0.2 and stop.stopped_epoch == 2
 
 
 @pytest.mark.parametrize("options, values, rates", (
@@ -166,9 +167,10 @@ def test_which_checkpoints_are_saved(tmp_path):
     assert paths("{epoch}-{batch}.keras", save_freq=5) == ["2-2.keras", "4-1.keras"]
     with pytest.raises(Error, match="names 'nothing', which is not in the logs"):
         paths("{nothing}.keras")
-    for told, pieces in (({"filepath": "a.txt"}, ["'a.txt'", ".keras"]), ({"filepath": "a.keras", "save_freq": "day"},
-                                                                         ["save_freq='day'"]),
-                         ({"filepath": "a.keras", "save_weights_only": True}, ["save_weights_only=True", ".weights.h5"])):
+    for told, pieces in (
+            ({"filepath": "a.txt"}, ["'a.txt'", ".keras"]),
+            ({"filepath": "a.keras", "save_freq": "day"}, ["save_freq='day'"]),
+            ({"filepath": "a.keras", "save_weights_only": True}, ["save_weights_only=True", ".weights.h5"])):
         with raises_with(NotSupported, pieces):
             C.ModelCheckpoint(**told)
 

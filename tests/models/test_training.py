@@ -189,6 +189,7 @@ class Numbered:
 
 def test_all_kinds_of_data_give_the_same():
     x, y = LINE
+
     def stream():
         for k in range(8):
             yield x[5 * (k % 4):][:5], y[5 * (k % 4):][:5]
@@ -198,8 +199,8 @@ def test_all_kinds_of_data_give_the_same():
             return (Numbered(x, y)[k] for k in range(4))
     want = line().fit(x, y, batch_size=5, epochs=2, shuffle=False, verbose=0).history
     numbered = Numbered(x, y)
-    for data, told in ((numbered, {}), (stream(), {"steps_per_epoch": 4}), (Again(), {}), (iter(list(stream())),
-                                                                                          {"steps_per_epoch": 4})):
+    four = {"steps_per_epoch": 4}
+    for data, told in ((numbered, {}), (stream(), four), (Again(), {}), (iter(list(stream())), four)):
         assert line().fit(data, epochs=2, shuffle=False, verbose=0, **told).history == want
     assert numbered.told == [0, 1, 2, 3, "end"] * 2
     shuffled = Numbered(x, y)
@@ -211,6 +212,7 @@ def test_all_kinds_of_data_give_the_same():
 
 def test_data_that_end():
     x, y = LINE
+
     def stream(n):
         return ((x[:5], y[:5]) for _ in range(n))
     with pytest.warns(UserWarning, match="ended after 1 batches of an epoch of 2"):
@@ -323,7 +325,7 @@ def test_on_the_strict_double_only_indices_and_shown_numbers_cross(cupy):
     strict.counts.clear()
     got = model.fit(x, y, batch_size=8, epochs=2, verbose=0)
     crossed = {k: n for k, n in strict.counts.items() if k in ("get", "item", "asarray", "mask")}
-    assert crossed == {"asarray": 6, "get": 4} or crossed == {"asarray": 6, "item": 4}      # indices; loss and accuracy
+    assert crossed == {"asarray": 2, "get": 4}    # in each epoch the order of rows; loss and accuracy
     want = plain.fit(X, CLASSES, batch_size=8, epochs=2, verbose=0)
     for name in want.history:
         np.testing.assert_allclose(got.history[name], want.history[name], 1e-5)
@@ -334,7 +336,7 @@ REFUSED = (
     (lambda m: m.fit(*LINE), {}, Error, ["not compiled", "model.compile("]),
     (lambda m: m.compile(jit_compile=True), {}, NotSupported, ["jit_compile=True", "nothing is compiled"]),
     (lambda m: m.compile(steps_per_execution=4), {}, NotSupported, ["steps_per_execution=4"]),
-    (lambda m: m.compile("sgd", ["mse", "mae"]) or m.fit(*LINE, verbose=0), {}, ShapeError, ["loss is 2 items", "one output"]),
+    (lambda m: m.compile("sgd", ["mse", "mae"]) or m.fit(*LINE, verbose=0), {}, ShapeError, ["loss is 2 items"]),
     (lambda m: m.compile("sgd", {"other": "mse"}) or m.fit(*LINE, verbose=0), {}, ShapeError, ["a dict of other"]),
     (lambda m: m.compile("sgd", "mse", metrics="mae"), {}, NotSupported, ["metrics='mae'", "a list or a dict"]),
     (lambda m: m.compile("sgd", "mse", ["acc"]), {}, NotSupported, ["loss_weights=['acc']"]),
@@ -354,7 +356,8 @@ BAD_FITS = (
     (dict(x=LINE[0], y=LINE[1], verbose=3), NotSupported, ["verbose=3"]),
     (dict(x=LINE[0], y=LINE[1], validation_split=0.5, validation_freq=0), NotSupported, ["validation_freq=0"]),
     (dict(x=LINE[0], y=LINE[1], callbacks=[3]), NotSupported, ["3 is no callback"]),
-    (dict(x=LINE[0], y=LINE[1], class_weight={0: 1.0}, sample_weight=np.ones(20)), NotSupported, ["class_weight beside"]),
+    (dict(x=LINE[0], y=LINE[1], class_weight={0: 1.0}, sample_weight=np.ones(20)), NotSupported,
+     ["class_weight beside"]),
     (dict(x=iter([(1, 2, 3, 4)])), ShapeError, ["a batch of 4 items"]),
 )
 

@@ -85,8 +85,8 @@ def classifier(k):
 @pytest.mark.parametrize("name", FITS)
 def test_histories(name, keras):
     models = pair(classifier, keras)
-    compile_both(models, keras, loss="sparse_categorical_crossentropy", metrics=["accuracy", "sparse_categorical_crossentropy"],
-                 weighted_metrics=["acc"])
+    compile_both(models, keras, loss="sparse_categorical_crossentropy", weighted_metrics=["acc"],
+                 metrics=["accuracy", "sparse_categorical_crossentropy"])
     ours, theirs = (m.fit(X, CLASSES, epochs=3, shuffle=False, verbose=0, **FITS[name]) for m in models)
     assert_curves(ours.history, theirs.history)
     assert ours.epoch == theirs.epoch and ours.params == theirs.params
@@ -203,8 +203,8 @@ def test_callbacks(name, keras):
     models = pair(classifier, keras)
     compile_both(models, keras, rate=0.1, loss="sparse_categorical_crossentropy", metrics=["accuracy"])
     found = [CALLBACKS[name](k.callbacks) for k in (rnnref, keras)]
-    ours, theirs = (m.fit(X, CLASSES, epochs=8, batch_size=6, shuffle=False, verbose=0, validation_split=0.3, callbacks=[c])
-                    for m, c in zip(models, found))
+    ours, theirs = (m.fit(X, CLASSES, epochs=8, batch_size=6, shuffle=False, verbose=0, validation_split=0.3,
+                          callbacks=[c]) for m, c in zip(models, found))
     assert_curves(ours.history, theirs.history)
     assert models[0].stop_training == models[1].stop_training
     if name == "EarlyStopping":

@@ -218,6 +218,7 @@ def asnumpy(a): return a.get() if isinstance(a, ndarray) else np.asarray(a)
 def get_array_module(*args): return cupy if any(isinstance(a, ndarray) for a in args) else np
 def result_type(*args): return np.result_type(*(a.dtype if isinstance(a, ndarray) else host(a) for a in args))
 def can_cast(from_, to, casting="safe"): return np.can_cast(getattr(from_, "dtype", from_), to, casting)
+def fuse(*args, **kwargs): return args[0] if args else lambda f: f            # one kernel there, the same results here
 def shares_memory(a, b): return np.shares_memory(needed(a), needed(b))
 
 
@@ -255,7 +256,7 @@ for names, params in (entry.split(":") for entry in FUNCTIONS.replace("\n", ";")
     vars(cupy).update({name: function(name, parsed) for name in names.split()})
 vars(cupy).update({made.__name__: made for made in (
     ndarray, ufunc, array, asarray, empty, empty_like, asnumpy, get_array_module, result_type, can_cast,
-    shares_memory)})
+    shares_memory, fuse)})
 
 for name in "sum mean prod cumsum max min any all argmax argmin var std dot ravel swapaxes squeeze repeat take".split():
     setattr(ndarray, name, lambda *args, f=getattr(cupy, name), **kwargs: f(*args, **kwargs))
