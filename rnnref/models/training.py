@@ -221,6 +221,7 @@ class Trained:
                                shuffle=shuffle, class_weight=class_weight, rng=self.shuffle_rng)
         validation = None if validation_data is None else _validation(
             validation_data, validation_batch_size or batch_size, validation_steps)
+        _is_validated(1, validation_freq)         # which raises for what is no frequency
         callbacks = self._call_backs(callbacks, batches, verbose, epochs, add_history=True)
         self.stop_training, self._initial_epoch = False, initial_epoch
         callbacks.on_train_begin()

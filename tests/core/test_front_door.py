@@ -10,7 +10,8 @@ import rnnref
 from tests.support.public_api import COMMAND, SNAPSHOT, describe_api
 
 CALLED = {"cells", "layers", "run", "run_back", "explain", "verify", "assert_matches", "init", "save", "load", "to",
-          "interop", "onnx", "tf1", "testing", "plot", "ops", "Record", "Input", "Model", "Sequential"}
+          "interop", "onnx", "tf1", "testing", "plot", "ops", "Record", "Input", "Model", "Sequential",
+          "data"}
 
 
 def completions(code):

@@ -8,23 +8,14 @@ import pytest
 
 import rnnref
 from rnnref import Input, Model, Record, Sequential, layers as L, losses, metrics, ops, optimizers
-from rnnref.errors import Error, NotSupported, ShapeError
+from rnnref.errors import ShapeError
 from rnnref.testing.api import assert_close, assert_same
 from tests.support import strict
 from tests.support.messages import raises_with
-from tests.support.training_cases import CLASSES, X, Y, two_outputs
+from tests.support.training_cases import CLASSES, LINE, Numbered, X, Y, line
 
 D = {"dtype": "float64"}
 RNG = np.random.default_rng(0)
-LINE = RNG.normal(size=(20, 3)), RNG.normal(size=(20, 1))
-
-
-def line(**options):
-    """A linear model in float64, with fixed weights."""
-    model = Sequential([Input((3,), dtype="float64"), L.Dense(1, **D)])
-    model.set_weights([np.array([[0.5], [-1.0], [2.0]]), np.array([0.25])])
-    model.compile(optimizers.SGD(0.1), "mse", **options)
-    return model
 
 
 def descend(x, y, w, b, batches, rate=0.1, weights=None):
@@ -167,24 +158,6 @@ def test_validation_is_of_the_last_rows():
     second = split.fit(x, y, epochs=2, shuffle=False, verbose=0, validation_split=0.3)
     assert first.history == second.history and list(first.history) == ["loss", "val_loss"]
     assert abs(first.history["val_loss"][-1] - whole.evaluate(x[14:], y[14:], verbose=0)) < 1e-9
-
-
-class Numbered:
-    """Batches by number, without a base class."""
-    told: list = []
-
-    def __init__(self, x, y):
-        self.x, self.y, self.told = x, y, []
-
-    def __len__(self):
-        return 4
-
-    def __getitem__(self, k):
-        self.told.append(k)
-        return self.x[5 * k:5 * k + 5], self.y[5 * k:5 * k + 5]
-
-    def on_epoch_end(self):
-        self.told.append("end")
 
 
 def test_all_kinds_of_data_give_the_same():
@@ -330,61 +303,6 @@ def test_on_the_strict_double_only_indices_and_shown_numbers_cross(cupy):
     for name in want.history:
         np.testing.assert_allclose(got.history[name], want.history[name], 1e-5)
     assert_close(model.predict(x, verbose=0), plain.predict(X, verbose=0), "path")
-
-
-REFUSED = (
-    (lambda m: m.fit(*LINE), {}, Error, ["not compiled", "model.compile("]),
-    (lambda m: m.compile(jit_compile=True), {}, NotSupported, ["jit_compile=True", "nothing is compiled"]),
-    (lambda m: m.compile(steps_per_execution=4), {}, NotSupported, ["steps_per_execution=4"]),
-    (lambda m: m.compile("sgd", ["mse", "mae"]) or m.fit(*LINE, verbose=0), {}, ShapeError, ["loss is 2 items"]),
-    (lambda m: m.compile("sgd", {"other": "mse"}) or m.fit(*LINE, verbose=0), {}, ShapeError, ["a dict of other"]),
-    (lambda m: m.compile("sgd", "mse", metrics="mae"), {}, NotSupported, ["metrics='mae'", "a list or a dict"]),
-    (lambda m: m.compile("sgd", "mse", ["acc"]), {}, NotSupported, ["loss_weights=['acc']"]),
-)
-BAD_FITS = (
-    (dict(x=LINE[0], y=LINE[1][:7]), ShapeError, ["x 20, y 7"]),
-    (dict(x=LINE[0]), ShapeError, ["has a loss, and no target"]),
-    (dict(x=[[1.0, 2.0]], y=LINE[1]), Error, ["x holds a float", "numpy.array(x)"]),
-    (dict(x=LINE[0][:0], y=LINE[1][:0]), ShapeError, ["no rows"]),
-    (dict(x=LINE[0].astype(str), y=LINE[1]), Error, ["x has dtype <U32"]),
-    (dict(x=3.0, y=None), NotSupported, ["x is a float", "arrays"]),
-    (dict(x=Numbered(*LINE), y=LINE[1]), ShapeError, ["y or sample_weight beside a Numbered"]),
-    (dict(x=Numbered(*LINE), validation_split=0.5), NotSupported, ["validation_split with a Numbered"]),
-    (dict(x=LINE[0], y=LINE[1], validation_split=0.99), ShapeError, ["20 rows cannot be parted"]),
-    (dict(x=LINE[0], y=LINE[1], validation_split=1.5), NotSupported, ["validation_split=1.5"]),
-    (dict(x=LINE[0], y=LINE[1], batch_size=0), NotSupported, ["batch_size=0"]),
-    (dict(x=LINE[0], y=LINE[1], verbose=3), NotSupported, ["verbose=3"]),
-    (dict(x=LINE[0], y=LINE[1], validation_split=0.5, validation_freq=0), NotSupported, ["validation_freq=0"]),
-    (dict(x=LINE[0], y=LINE[1], callbacks=[3]), NotSupported, ["3 is no callback"]),
-    (dict(x=LINE[0], y=LINE[1], class_weight={0: 1.0}, sample_weight=np.ones(20)), NotSupported,
-     ["class_weight beside"]),
-    (dict(x=iter([(1, 2, 3, 4)])), ShapeError, ["a batch of 4 items"]),
-)
-
-
-@pytest.mark.parametrize("do, told, error, pieces", REFUSED)
-def test_what_compile_refuses(do, told, error, pieces):
-    with raises_with(error, pieces):
-        do(Sequential([Input((3,), dtype="float64"), L.Dense(1, **D)]))
-
-
-@pytest.mark.parametrize("told, error, pieces", BAD_FITS)
-def test_what_fit_refuses(told, error, pieces):
-    model = line()
-    before = model.get_weights()
-    with raises_with(error, pieces):
-        model.fit(**{"verbose": 0, **told})
-    assert_same(model.get_weights(), before) if "validation_freq" not in told else None
-
-
-def test_targets_of_several_outputs_are_counted():
-    model = two_outputs(rnnref)
-    model.compile("sgd", ["mse", "sparse_categorical_crossentropy"])
-    for y, pieces in (([Y], ["y is 1 items", "2 outputs"]), ({"p": Y, "r": CLASSES}, ["a dict of p r", "p q"])):
-        with raises_with(ShapeError, pieces):
-            model.fit(X, y, verbose=0)
-    with raises_with(NotSupported, ["class_weight with several outputs"]):
-        model.fit(X, [Y, CLASSES], class_weight={0: 1.0}, verbose=0)
 
 
 def test_a_model_without_weights_to_train_warns():

@@ -1,6 +1,8 @@
 """Models to be trained, written once for Keras and rnnref: {name: (function of the module -> model, x, y, loss)}."""
 import numpy as np
 
+from rnnref import Input, Sequential, layers, optimizers
+
 RNG = np.random.default_rng(5)
 
 
@@ -93,3 +95,31 @@ def outputs_by_name(k):
 
 
 Z = floats(24, 2)
+
+
+LINE = RNG.normal(size=(20, 3)), RNG.normal(size=(20, 1))
+
+
+def line(**options):
+    """A linear model in float64, with fixed weights."""
+    model = Sequential([Input((3,), dtype="float64"), layers.Dense(1, dtype="float64")])
+    model.set_weights([np.array([[0.5], [-1.0], [2.0]]), np.array([0.25])])
+    model.compile(optimizers.SGD(0.1), "mse", **options)
+    return model
+
+
+class Numbered:
+    """Batches by number, without a base class."""
+
+    def __init__(self, x, y):
+        self.x, self.y, self.told = x, y, []
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, k):
+        self.told.append(k)
+        return self.x[5 * k:5 * k + 5], self.y[5 * k:5 * k + 5]
+
+    def on_epoch_end(self):
+        self.told.append("end")
