@@ -272,6 +272,15 @@ def ConvLSTMCell(conv_ndims: int, input_shape: Sequence[int], output_channels: i
                            forget_bias)
 
 
+class _NamedFirst(DeclaredCell):
+    """A cell whose first argument is its name if it is text: TF has all others by name only."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if args and isinstance(args[0], str):
+            args, kwargs = args[1:], kwargs | {"name": args[0]}
+        super().__init__(*args, **kwargs)
+
+
 def _make_conv_class(ndims: int) -> Any:
     def declare(input_shape: Sequence[int], output_channels: int, kernel_shape: Sequence[int], use_bias: bool = True,
                 skip_connection: bool = False, forget_bias: float = 1.0, initializers: Any = None,
@@ -279,7 +288,7 @@ def _make_conv_class(ndims: int) -> Any:
         return _make_conv_lstm(name, ndims, input_shape, output_channels, kernel_shape, use_bias, skip_connection,
                                forget_bias)
     declare.__name__, declare.__doc__ = f"Conv{ndims}DLSTMCell", f"ConvLSTMCell over {ndims} spatial axes."
-    return cell_class(declare)
+    return cell_class(declare, base=_NamedFirst)
 
 
 Conv1DLSTMCell, Conv2DLSTMCell, Conv3DLSTMCell = map(_make_conv_class, (1, 2, 3))

@@ -2,20 +2,18 @@
 from dataclasses import dataclass
 from typing import Any, Optional, Sequence
 
-import numpy
-
 from ..arrays import Array, asnumpy, cast, namespace
 from ..cell import GatedCell, ProjectedCell
 from ..cells import GRU, LSTM, Bidirectional, SimpleRNN
 from ..errors import InvalidValue, NotSupported, ShapeError, StructureError, check_option
-from ..init import glorot_uniform
 from ..interop.cudnn import Network, from_tf, tf_names, to_tf
 from ..loops.run import run, run_back
 from ..maps.dense import Dense, Map
 from ..tree import Tree
+from .config import check_options
 from .loops import swap_batch_and_time
 from .spec import Gradients, Result
-from .variables import make_rng
+from .variables import draw_first_value, make_rng
 
 _MODES = ("linear_input", "skip_input", "auto_select")
 DIRECTIONS = ("unidirectional", "bidirectional")
@@ -69,16 +67,16 @@ class CudnnRNN:
 
     def __init__(self, num_layers: int, num_units: int, input_mode: str = "linear_input",
                  direction: str = "unidirectional", dropout: float = 0.0, seed: Any = None, dtype: Any = "float32",
-                 kernel_initializer: None = None, bias_initializer: None = None, name: Optional[str] = None,
+                 kernel_initializer: Any = None, bias_initializer: Any = None, name: Optional[str] = None,
                  num_proj: Optional[int] = None) -> None:
         who = type(self).__name__
         check_option(who, "input_mode", input_mode, _MODES)
         check_option(who, "direction", direction, DIRECTIONS)
         if not 0 <= dropout < 1:
             raise InvalidValue(who, f"dropout={dropout}, expected 0 or more and less than 1")
-        for option, value in (("kernel_initializer", kernel_initializer), ("bias_initializer", bias_initializer)):
-            if value is not None:
-                raise NotSupported(who, f"{option}={value!r}", fix="load_variables(...) or load_opaque(...)")
+        check_options(who, dtype=dtype, name=name)
+        self.kernel_initializer = "glorot_uniform" if kernel_initializer is None else kernel_initializer
+        self.bias_initializer = "zeros" if bias_initializer is None else bias_initializer
         self.num_layers, self.num_units, self.num_proj, self.dropout = num_layers, num_units, num_proj, dropout
         self.input_mode, self.direction, self.dtype = input_mode, direction, dtype
         self.rng, self.name = make_rng(seed), name or who
@@ -98,11 +96,12 @@ class CudnnRNN:
         return Network(self.mode, self.num_layers, self.num_units, inputs, self.num_dirs == 2, self.num_proj, skip)
 
     def build(self, inputs: int) -> "CudnnRNN":
-        """Draw the parameters for this number of inputs: weights glorot_uniform, biases 0."""
+        """Draw the parameters for this number of inputs: weights glorot_uniform, biases 0, where none is given."""
         self.net = self._make_network(inputs)
         weights, biases = self.net.canonical_shapes()
-        self.parameters = self.net.ours([glorot_uniform(self.rng, s).astype(self.dtype) for s in weights],
-                                        [numpy.zeros(s, self.dtype) for s in biases])
+        self.parameters = self.net.ours(*(
+            [draw_first_value(self.name, initializer, tuple(shape), self.dtype, self.rng) for shape in shapes]
+            for initializer, shapes in ((self.kernel_initializer, weights), (self.bias_initializer, biases))))
         return self
 
     def state_shape(self, batch_size: int) -> tuple[list[int], ...]:

@@ -11,9 +11,15 @@ from .spec import CellSpec, Gradients, Result
 from .variables import nest_rows
 
 
-class _FusedBase(DeclaredCell):
+class FusedRNNCell(DeclaredCell):
     """A cell that is called with a sequence: cell(inputs, initial_state, dtype, sequence_length)."""
     is_fused = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "_declare" not in vars(cls) and cls.__module__ != __name__:
+            raise NotSupported(cls.__name__, "a fused cell of one's own",
+                               fix="a subclass of RNNCell, inside of FusedRNNCellAdaptor")
 
     def __call__(self, inputs: Tree, initial_state: Tree = None, dtype: Any = None,
                  sequence_length: Any = None, scope: None = None, *, extra: Any = None) -> Result:
@@ -33,7 +39,11 @@ class _FusedBase(DeclaredCell):
         return Result((unstack_steps(ys, steps) if is_list else ys, state), backward)
 
 
-@cell_class(base=_FusedBase)
+class LSTMBlockWrapper(FusedRNNCell):
+    """The base class of LSTMBlockFusedCell."""
+
+
+@cell_class(base=LSTMBlockWrapper)
 def LSTMBlockFusedCell(num_units: int, forget_bias: float = 1.0, cell_clip: Optional[float] = None,
                        use_peephole: bool = False, reuse: Any = None, dtype: Any = None,
                        name: str = "lstm_fused_cell") -> CellSpec:
@@ -42,7 +52,7 @@ def LSTMBlockFusedCell(num_units: int, forget_bias: float = 1.0, cell_clip: Opti
     return make_block_lstm(name, num_units, forget_bias, cell_clip, use_peephole)
 
 
-@cell_class(base=_FusedBase)
+@cell_class(base=FusedRNNCell)
 def FusedRNNCellAdaptor(cell: RNNCell, use_dynamic_rnn: bool = False) -> CellSpec:
     """A cell over a whole sequence; a list of inputs gives a list of outputs.
 
@@ -53,7 +63,7 @@ def FusedRNNCellAdaptor(cell: RNNCell, use_dynamic_rnn: bool = False) -> CellSpe
                     {"lists": True, "output_size": cell.output_size})
 
 
-@cell_class(base=_FusedBase)
+@cell_class(base=FusedRNNCell)
 def TimeReversedFusedRNN(cell: RNNCell) -> CellSpec:
     """A fused cell over the live steps of each row in reverse; outputs are at the steps of their inputs."""
     if not require_cell("TimeReversedFusedRNN", cell).is_fused:

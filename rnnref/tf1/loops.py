@@ -128,6 +128,29 @@ def swap_batch_and_time(tree: Tree, time_major: bool) -> Tree:
     return tree if time_major or tree is None else map_structure(lambda a: a.swapaxes(0, 1), tree)
 
 
+def transpose_batch_time(x: Array) -> Array:
+    """The first two axes swapped; an array with fewer is returned as it is.
+
+    >>> import numpy as np
+    >>> transpose_batch_time(np.ones((2, 3, 4))).shape, transpose_batch_time(np.ones(2)).shape
+    ((3, 2, 4), (2,))
+    """
+    return x.swapaxes(0, 1) if x.ndim > 1 else x
+
+
+def best_effort_input_batch_size(flat_input: Sequence[Array]) -> int:
+    """The batch size of inputs [T, B, ...]: that of the first with at least two axes.
+
+    >>> import numpy as np
+    >>> best_effort_input_batch_size([np.ones(5), np.ones((5, 2, 3))])
+    2
+    """
+    for x in flat_input:
+        if x.ndim > 1:
+            return x.shape[1]
+    raise ShapeError("best_effort_input_batch_size", "no input has two axes, time and batch")
+
+
 def dynamic_rnn(cell: RNNCell, inputs: Tree, sequence_length: Any = None, initial_state: Tree = None,
                 dtype: Any = None, parallel_iterations: Any = None, swap_memory: bool = False,
                 time_major: bool = False, scope: None = None, *, extra: Any = None) -> Result:

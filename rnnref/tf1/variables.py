@@ -247,13 +247,20 @@ def check_variables(who: str, places: VariablePlaces, arrays: dict[str, Array]) 
 
 def draw_variables(rows: list[Variable], places: VariablePlaces, rng: Any, dtype: Any) -> dict[str, Array]:
     """{variable: first value}, as TF draws them."""
-    def draw(start: Any, shape: tuple) -> Array:
-        if isinstance(start, (int, float)):
-            return numpy.full(shape, start, dtype)
-        if isinstance(start, str) and start in INITIALIZERS:
-            return INITIALIZERS[start](rng, shape).astype(dtype)
-        return initializers.draw("RNNCell", start, shape, dtype, rng)
-    return {name: draw(r.start, places.indices[name].shape) for r in rows for name in r.names}
+    return {name: draw_first_value(name, r.start, places.indices[name].shape, dtype, rng)
+            for r in rows for name in r.names}
+
+
+def draw_first_value(who: str, start: Any, shape: tuple, dtype: Any, rng: Any) -> Array:
+    """The first value of a variable.
+
+    start   a number, a name of `rnnref.init`, or what `rnnref.initializers` takes
+    """
+    if isinstance(start, (int, float)):
+        return numpy.full(shape, start, dtype)
+    if isinstance(start, str) and start in INITIALIZERS:
+        return numpy.asarray(INITIALIZERS[start](rng, shape)).astype(dtype)
+    return initializers.draw(who, start, shape, dtype, rng)
 
 
 def find_variables(arrays: dict[str, Array], names: list[str], scope: Optional[str],

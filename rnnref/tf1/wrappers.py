@@ -162,6 +162,13 @@ def DeviceWrapper(cell: RNNCell, device: str) -> CellSpec:
     return _wrap(cell, Device(cell.core, device=device), **_keep_output_size(cell))
 
 
+@cell_class
+def CompiledWrapper(cell: RNNCell, compile_stateful: bool = False) -> CellSpec:
+    """The cell itself.  TF compiles its step, which does not change results; compile_stateful has no effect here."""
+    require_cell("CompiledWrapper", cell)
+    return _wrap(cell, Device(cell.core), **_keep_output_size(cell))
+
+
 class _DropoutBase(DeclaredCell):
     """The masks of DropoutWrapper, which are random or arguments."""
     rng: Any = None

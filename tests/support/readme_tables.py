@@ -11,6 +11,7 @@ from rnnref.loops.plan import CUDA_KERNEL, Call, plan
 from tests.support.floors import list_floors
 from tests.support.golden_checks import FILES, check_file
 from tests.support.golden_runs import Arrays
+from tests.support.tf1_names import names_table
 
 ROOT = Path(__file__).parents[2]
 PATHS = {"onchip": "on chip", "stepped": "stepped"}
@@ -20,6 +21,7 @@ CALL = Call("cupy", (100, 64, 256), np.dtype("float32"), sm=90, units=512)
 def tables():
     """{name of the table: (the file that shows it, its text)}."""
     return {"cells": (ROOT / "rnnref/cells/README.md", cells_table()),
+            "tf1 names": (ROOT / "rnnref/tf1/README.md", names_table()),
             "golden": (ROOT / "rnnref/tf1/README.md", golden_table()),
             "floors": (ROOT / "CONTRIBUTING.md", list_floors(ROOT / "rnnref"))}
 
