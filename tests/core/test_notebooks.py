@@ -19,7 +19,8 @@ import numpy
 import pytest
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
-NAMES = ["01_a_loop_and_a_cell", "02_backward_through_time", "04_gradients_through_time", "06_from_rule_to_kernel"]
+NAMES = ["01_a_loop_and_a_cell", "02_backward_through_time", "04_gradients_through_time", "06_from_rule_to_kernel",
+         "11_padding_and_masks", "12_when_float32_means_nothing"]
 REFRESH = "if the new text is right, store it: python -m tests.core.test_notebooks"
 
 SECONDS = 60                                      # for one cell

@@ -39,6 +39,12 @@ def answer(gradients, limit, least=1, power=1):
     norm = np.sqrt(sum((a ** 2).sum() for a in gradients)) ** power
     return [a / max(least, norm / limit) for a in gradients]
 """
+REVERSE = """
+def answer(a, lengths):
+    for row, n in enumerate(lengths):
+        a[:n, row] = a[:n, row][::-1].copy()
+    return a
+"""
 ANSWERS = {
     "01_a_loop_and_a_cell": [
         ("check_count(lambda G, I, U: G * U * (I + U + 1))", "count: right"),
@@ -162,4 +168,76 @@ ANSWERS = {
         ("check_dead_rows(lambda live, out, h0: (live[:, None] * out, live[:, None] * out + ~live[:, None] * h0))",
          f"dead_rows, y: {LEAKS}\ndead_rows, h: {LEAKS}"),
         ("check_dead_rows(lambda live, out, h0: out)", "dead_rows: expected two results: y, h"),
-    ]}
+    ],
+    "11_padding_and_masks": [
+        ("check_mask_of(lambda n, T: np.arange(T)[:, None] < n)", "mask_of: right"),
+        ("check_mask_of(lambda n, T: np.arange(T)[:, None] <= n)",
+         "mask_of: not yet: a row of length n has the steps 0 to n - 1"),
+        ("check_mask_of(lambda n, T: np.arange(T)[:, None] >= n)",
+         "mask_of: not yet: True is where a row is live, not where it is padded"),
+        ("check_mask_of(lambda n, T: np.arange(T)[::-1, None] < n)", "mask_of: not yet: that is padding in front"),
+        ("check_mask_of(lambda n, T: np.arange(T) < n[:, None])",
+         "mask_of: the answer has shape (3, 6), expected (6, 3)"),
+        ("check_carry(lambda new, old, m: np.where(m[:, None], new, old))", "carry: right"),
+        ("check_carry(lambda new, old, m: np.where(m[:, None], old, new))",
+         "carry: not yet: old and new are exchanged"),
+        ("check_carry(lambda new, old, m: new * m[:, None])",
+         "carry: not yet: a row that has ended keeps its state; it is not set to zero"),
+        ("check_carry(lambda new, old, m: new)", "carry: not yet: nothing is kept"),
+        ("check_carry(lambda new, old, m: new * m[:, None] + old)",
+         "carry: not yet: that adds the two in place of choosing one"),
+        ("check_masked_mean(lambda loss, m: (loss * m).sum() / m.sum())", "masked_mean: right"),
+        ("check_masked_mean(lambda loss, m: loss.mean())", "masked_mean: not yet: padded places are in the sum"),
+        ("check_masked_mean(lambda loss, m: (loss * m).mean())",
+         "masked_mean: not yet: the sum is over live places, and so must be the number it is divided by"),
+        ("check_masked_mean(lambda loss, m: loss[m].sum())", "masked_mean: not yet: that is the sum, not the mean"),
+        ("check_masked_mean(lambda loss, m: ((loss * m).sum(0) / m.sum(0)).mean())",
+         "masked_mean: not yet: the mean of the means of rows: a step of a short row counts for more"),
+        (REVERSE + "check_reverse_rows(answer)", "reverse_rows: right"),
+        ("check_reverse_rows(lambda a, n: a[::-1])",
+         "reverse_rows: not yet: the whole array is reversed: padding comes first"),
+        ("check_reverse_rows(lambda a, n: a)", "reverse_rows: not yet: nothing is reversed"),
+        ("check_reverse_rows(lambda a, n: a[:, ::-1])",
+         "reverse_rows: not yet: the rows of the batch are reversed, not their steps"),
+        (REVERSE + "check_reverse_rows(lambda a, n: answer(a, np.maximum(n - 1, 0)))",
+         "reverse_rows: not yet: one step too few is reversed in each row"),
+        ("check_positions(lambda ys, m: ys[len(m) - 1 - m[::-1].argmax(0), range(3)])", "last_live: right"),
+        ("check_positions(lambda ys, m: ys[-1])",
+         "last_live: not yet: that is the last step of the array, live or not"),
+        ("check_positions(lambda ys, m: ys[m.sum(0) - 1, range(3)])",
+         "last_live: not yet: the number of live steps is not the place of the last one: the mask has holes"),
+        ("check_positions(lambda ys, m: ys[m[::-1].argmax(0), range(3)])",
+         "last_live: not yet: argmax of the reversed mask counts from the end"),
+    ],
+    "12_when_float32_means_nothing": [
+        ("check_steps_left(lambda eps, lam: -np.log(eps) / lam)", "steps_left: right"),
+        ("check_steps_left(lambda eps, lam: np.log(eps) / lam)",
+         "steps_left: not yet: the sign is wrong: log(eps) is negative"),
+        ("check_steps_left(lambda eps, lam: -np.log10(eps) / lam)",
+         "steps_left: not yet: the exponent is in natural logarithms, not in those of base 10"),
+        ("check_steps_left(lambda eps, lam: 1 / (eps * lam))", "steps_left: not yet: an error does not grow by adding: "
+         "it is multiplied by exp(lambda) in each step"),
+        ("check_push(lambda d, h, R: (d @ R) * (1 - h ** 2))", "push: right"),
+        ("check_push(lambda d, h, R: (d * (1 - h ** 2)) @ R.T)",
+         "push: not yet: that is how gradients go back, not how differences go forward"),
+        ("check_push(lambda d, h, R: d @ R)", "push: not yet: the slope of tanh is missing"),
+        ("check_push(lambda d, h, R: np.tanh(d @ R))",
+         "push: not yet: a small difference goes through the slope of tanh, not through tanh"),
+        ("check_growth(lambda n: np.log(n[-1] / n[0]) / (len(n) - 1))", "growth: right"),
+        ("check_growth(lambda n: np.log(n[-1] / n[0]) / len(n))",
+         "growth: not yet: there is one step fewer than there are norms"),
+        ("check_growth(lambda n: np.log(n[-1]))",
+         "growth: not yet: that is the growth over all steps: divide by their number"),
+        ("check_growth(lambda n: (n[-1] / n[0]) ** 0.25)",
+         "growth: not yet: that is the factor of a step, exp(lambda)"),
+        ("check_first_lost(lambda a, b, e: (abs(a - b) > e).any(1).argmax())", "first_lost: right"),
+        ("check_first_lost(lambda a, b, e: abs(a - b).max(1).argmax())",
+         "first_lost: not yet: that is the step of the largest difference, not the first above the limit"),
+        ("check_first_lost(lambda a, b, e: 1 + (abs(a - b) > e).any(1).argmax())",
+         "first_lost: not yet: steps are counted from 0"),
+        ("check_first_lost(lambda a, b, e: (a - b > e).any(1).argmax())",
+         "first_lost: not yet: the single one is below the double one: take the absolute difference"),
+        ("check_first_lost(lambda a, b, e: (abs(a - b) > 0).any(1).argmax())",
+         "first_lost: not yet: a difference below the limit is rounding"),
+    ],
+}
