@@ -23,8 +23,9 @@ _OPS = ("RNN", "GRU", "LSTM")
 _ENGINES = ("onnxruntime", "onnx.reference", "torch", "keras")
 _STATUSES = """exit status:
   0  everything agrees (verify), or the command succeeded
-  1  something differs, or was refused or not compared
-  2  wrong arguments, an unreadable or unwritable file, or a missing package
+  1  something differs, or was refused
+  2  nothing could be compared; or wrong arguments, an unreadable or unwritable
+     file, or a missing package
   3  an error of rnnref itself"""
 
 
@@ -99,6 +100,7 @@ def _add_verify(commands: Any) -> None:
     p.add_argument("--json", metavar="FILE", help="write the report as JSON; - prints it in place of the text")
     p.add_argument("--seed", type=_parse_seed, default=0, metavar="N",
                    help="the seed of the random numbers (default: 0)")
+    p.add_argument("--strict", action="store_true", help="with MODEL.onnx: all entries must be comparable")
     p.add_argument("--report-only", action="store_true", help="exit with 0 also if something differs")
     p.set_defaults(command=_run_verify, parser=p)
 
@@ -205,14 +207,14 @@ def _run_verify(args: argparse.Namespace) -> int:
         if path and path != "-":
             _write_file(write, path)
             print(f"written: {path}", file=sys.stderr if args.json == "-" else sys.stdout)
-    return 0 if report.ok or args.report_only else 1
+    return 0 if args.report_only else report.status
 
 
 def _verify_model(args: argparse.Namespace) -> "Report":
     from .check import verify
     from .check.random_inputs import draw_missing_inputs
     inputs = draw_missing_inputs(args.model, _load_arrays(args.inputs), args.seed)
-    return verify(args.model, inputs, seed=args.seed, progress=make_progress())
+    return verify(args.model, inputs, seed=args.seed, progress=make_progress(), strict=args.strict)
 
 
 def _verify_engine(args: argparse.Namespace) -> "Report":

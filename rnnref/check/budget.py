@@ -1,10 +1,14 @@
 """The error budget of a check: how large an error may be and still be rounding, measured on the case itself.
 
 The truth is the reference in a wider dtype than the candidate's.  Companion runs show what rounding does to this case:
-the reference in the candidate's dtype, in two orders of operations, and the reference in float64 with all inputs and
-weights perturbed by up to one unit in the last place of the candidate's dtype.  The budget is the largest error of the
-companions times a stated factor.  Where the companions err by so much that no comparison is meaningful (a chaotic
-recurrence), entries are marked as not comparable.
+the reference in the candidate's dtype in two orders of operations, and the same with all inputs, weights and kept
+intermediates perturbed by up to one unit in the last place.  The budget is the error of the companions times a stated
+factor.
+
+Every row of the batch has its own budget at every step, which grows along the order of computation: an error made at
+one step may recur in all that is computed later, but in no other row and at no earlier step.  Where the companions err
+by so much that no comparison is meaningful (a chaotic recurrence), entries are not comparable; there a candidate must
+only stay in the range that the truth and the companions have.
 """
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -15,12 +19,16 @@ from ..arrays import Array
 from .candidate import GRADIENT, ArrayDescription, Candidate, Evaluation
 
 FACTOR = 8.0                                      # a candidate may err by this factor more than the companions
-# The least budget, in ulps of the largest entry; for results, of 1 if that is larger: activations saturate there, and
-# some engines compute tanh to that absolute precision only (onnxruntime: 1e-7 near 0).
-_ULPS, _ONE = 4, 1.0
+# The least budget is some ulps of the largest entry so far; for results, of 1 if that is larger: activations saturate
+# there, and some engines compute tanh to that absolute precision only (onnxruntime: 1e-7 near 0).  For gradients, of a
+# share of the largest entry of all of them: a factor s (1 - s) has no more digits than 1 - s.
+_ONE, _SHARE = 1.0, 1e-3
 _USEFUL = 1e-3                                    # companions that err by more of the largest entry: not comparable
-_SMALL = 1e-2                                     # the same for the least budget
-_PERTURBED_RUNS = 2                               # companions with perturbed inputs and weights
+_SMALL = 1e-2                                     # the least budget is never more of the largest entry than this
+_RANGE = 2.0                                      # of the truth's largest entry: the range where nothing is comparable
+_PERTURBED_RUNS = ((1e8, 8), (2e9, 4), (numpy.inf, 2))       # (multiplications up to, companions): cheap cases get more
+_ROUNDING = 0.5                                   # ulps by which kept intermediates are perturbed
+_PATHS_WITH_STEPS = ("hoisted", "plain", "bidirectional")    # paths whose tapes keep the intermediates of each step
 _LONGDOUBLE_WORK = 3e8                            # the most multiplications computed in longdouble, which has no BLAS
 
 
@@ -31,6 +39,7 @@ class Budget(NamedTuple):
     comparable: Array                             # bool
     step: Array                                   # the number of the step that computes the entry
     scale: float                                  # divides reported errors: a gradient's largest entry, else 1
+    limit: Array                                  # the largest absolute value that a right candidate could return
 
 
 class Budgets(NamedTuple):
@@ -41,56 +50,126 @@ class Budgets(NamedTuple):
 
 
 def measure_budgets(candidate: Candidate, rng: numpy.random.Generator, gradients: tuple[str, ...] = (),
-                    factor: float = FACTOR) -> Budgets:
+                    factor: float = FACTOR, reference: Evaluation | None = None) -> Budgets:
     """The truth and the budget of every result of a candidate, and of every gradient if `gradients` is not empty.
 
     gradients   the results for which random gradients are given to the backward pass; the others get zeros
+    reference   `run_truth(candidate)`, if it is known
     """
     wide, descriptions = _choose_reference_dtype(candidate), candidate.descriptions
-    reference = candidate.run_reference(_cast(candidate.arrays, wide))
+    reference = reference or run_truth(candidate)
     cotangents = {name: (rng.standard_normal(a.shape) * (name in gradients)).astype(candidate.dtype)
                   for name, a in reference.results.items()} if gradients else {}
-    truth = _results_and_gradients(reference, cotangents, wide)
-    errors = {name: numpy.zeros(a.shape, wide) for name, a in truth.items()}
-    for companion in _run_companions(candidate, rng, cotangents):
+    truth = results_and_gradients(reference, cotangents, wide)
+    errors = {name: _Errors(a) for name, a in truth.items()}
+    for perturbed, companion in _run_companions(candidate, rng, cotangents):
         for name, a in companion.items():
-            errors[name] = numpy.fmax(errors[name], absolute_error(a, truth[name]))
-    eps = float(numpy.finfo(candidate.dtype).eps)
-    budgets = {name: _make_budget(a, errors[name], descriptions[name], factor, eps) for name, a in truth.items()}
+            errors[name].add(a, perturbed)
+    overall = max((_find_largest(a) for name, a in truth.items() if descriptions[name].group == GRADIENT), default=0.0)
+    least, tiny = candidate.ulps * float(numpy.finfo(candidate.dtype).eps), float(numpy.finfo(candidate.dtype).tiny)
+    budgets = {name: _make_budget(a, errors[name], descriptions[name], factor, least, tiny, overall)
+               for name, a in truth.items()}
     return Budgets(budgets, cotangents, _collect_facts(candidate, wide, factor))
 
 
-def _results_and_gradients(evaluation: Evaluation, cotangents: dict, dtype: Any) -> dict[str, Array]:
+def run_truth(candidate: Candidate) -> Evaluation:
+    """The reference in the dtype of the truth."""
+    return candidate.run_reference(cast_arrays(candidate.arrays, _choose_reference_dtype(candidate)))
+
+
+def results_and_gradients(evaluation: Evaluation, cotangents: dict, dtype: Any) -> dict[str, Array]:
     """Results and gradients by name."""
-    gradients = evaluation.back(_cast(cotangents, dtype)) if cotangents and evaluation.back else {}
+    gradients = evaluation.back(cast_arrays(cotangents, dtype)) if cotangents and evaluation.back else {}
     return dict(evaluation.results) | gradients
 
 
-def _run_companions(candidate: Candidate, rng: numpy.random.Generator, cotangents: dict) -> Iterator[dict[str, Array]]:
+def _run_companions(candidate: Candidate, rng: numpy.random.Generator, cotangents: dict,
+                    ) -> Iterator[tuple[bool, dict[str, Array]]]:
+    """(whether its arrays are perturbed, results and gradients) of every companion."""
     for options in candidate.variants:
-        yield _results_and_gradients(candidate.run_reference(candidate.arrays, **options), cotangents, candidate.dtype)
-    eps, double = numpy.finfo(candidate.dtype).eps, numpy.dtype("float64")
-    for _ in range(_PERTURBED_RUNS):
-        perturbed = {name: a * (1 + eps * rng.uniform(-1, 1, a.shape))
-                     for name, a in _cast(candidate.arrays, double).items()}
-        yield _results_and_gradients(candidate.run_reference(perturbed), cotangents, double)
+        evaluation = candidate.run_reference(candidate.arrays, **options)
+        yield False, results_and_gradients(evaluation, cotangents, candidate.dtype)
+    eps, dtype = float(numpy.finfo(candidate.dtype).eps), candidate.dtype
+
+    def perturb(a: Array, ulps: float = 1.0) -> Array:
+        return (a * (1 + ulps * eps * rng.uniform(-1, 1, a.shape))).astype(dtype)
+    work = count_multiplications(candidate)
+    for _ in range(next(runs for most, runs in _PERTURBED_RUNS if work <= most)):
+        perturbed = {name: perturb(a) for name, a in candidate.arrays.items()}
+        evaluation = candidate.run_reference(perturbed, paths=_PATHS_WITH_STEPS,
+                                             rounding=lambda a: perturb(a, _ROUNDING))
+        yield True, results_and_gradients(evaluation, cotangents, dtype)
 
 
-def _make_budget(truth: Array, error: Array, description: ArrayDescription, factor: float, eps: float) -> Budget:
-    """The budget of an array from the largest errors of the companions.
+class _Errors:
+    """The errors of all companions in one array, entry by entry."""
 
-    It never shrinks from step to step: an error made at one step may recur in everything computed later.
+    def __init__(self, truth: Array) -> None:
+        self.truth, self.largest = truth, numpy.zeros(truth.shape)
+        self.magnitude = abs(truth).astype("float64")
+        self._squares, self._runs = numpy.zeros(truth.shape), 0
+
+    def add(self, companion: Array, perturbed: bool) -> None:
+        """Take account of the result of one companion."""
+        error = absolute_error(companion, self.truth).astype("float64")
+        self.magnitude = numpy.maximum(self.magnitude, abs(companion))        # NaN stays NaN
+        if perturbed:
+            self._squares, self._runs = self._squares + error * error, self._runs + 1
+        else:
+            self.largest = numpy.maximum(self.largest, error)
+
+    def estimate(self) -> Array:
+        """The error that a right candidate may well make; infinite where one is not finite."""
+        spread = numpy.sqrt(self._squares / max(1, self._runs))
+        return numpy.where(numpy.isfinite(self.truth), numpy.maximum(self.largest, spread), numpy.inf)
+
+
+def _make_budget(truth: Array, errors: _Errors, description: ArrayDescription, factor: float, least: float,
+                 tiny: float, overall: float) -> Budget:
+    """The budget of an array from the errors of the companions.
+
+    least    of a budget, relative to the largest entry so far; `tiny`: the least of all
+    overall  the largest entry of all gradients
     """
-    largest = float(numpy.max(abs(truth[numpy.isfinite(truth)]), initial=0.0))
-    step = numpy.broadcast_to(description.step, truth.shape)
-    levels, level = numpy.unique(step, return_inverse=True)
-    level, most = level.reshape(truth.shape), numpy.zeros(len(levels))
-    numpy.maximum.at(most, level, numpy.where(numpy.isfinite(truth), error, numpy.inf).astype("float64"))
-    most = numpy.maximum.accumulate(most)
-    least = _ULPS * eps * (largest if description.group == GRADIENT else max(largest, _ONE))
-    comparable = (most <= _USEFUL * largest) & (not largest or least <= _SMALL * largest)
-    scale = largest if description.group == GRADIENT and largest else 1.0
-    return Budget(truth, numpy.maximum(factor * most, least)[level], comparable[level], step, scale)
+    error, is_gradient, levels = errors.estimate(), description.group == GRADIENT, _Levels(description, truth.shape)
+    finite = numpy.isfinite(error) & numpy.isfinite(errors.magnitude)
+    most = levels.find_largest(numpy.where(finite, error, 0.0))
+    largest = levels.find_largest(numpy.where(finite, abs(truth), 0.0))
+    scale = numpy.maximum(largest, _SHARE * overall if is_gradient else _ONE)
+    floor = numpy.where(largest > 0, numpy.minimum(least * scale, _SMALL * largest), least * scale) + tiny
+    comparable = (most <= _USEFUL * largest) | (most <= tiny)
+    whole = levels.broadcast(levels.find_largest(numpy.where(finite, errors.magnitude, 0.0))[:, -1:] + 0 * most)
+    limit = numpy.where(finite, _RANGE * whole + least * levels.broadcast(scale), numpy.inf)
+    top = _find_largest(truth)
+    return Budget(truth, levels.broadcast(numpy.maximum(factor * most, floor)), levels.broadcast(comparable) & finite,
+                  numpy.broadcast_to(description.step, truth.shape), top if is_gradient and top else 1.0, limit)
+
+
+class _Levels:
+    """The rows of an array and the steps that compute it: numbers [rows, steps] along the order of computation."""
+
+    def __init__(self, description: ArrayDescription, shape: tuple[int, ...]) -> None:
+        steps, step = numpy.unique(numpy.asarray(description.step), return_inverse=True)
+        step = step.reshape(numpy.shape(description.step))
+        axis = description.batch if len(description.axes) == len(shape) else None
+        rows = 1 if axis is None else shape[axis]
+        row = 0 if axis is None else numpy.arange(rows).reshape([-1] + [1] * (len(shape) - axis - 1))
+        self._size, self._index = (max(rows, 1), len(steps)), numpy.broadcast_to(row * len(steps) + step, shape)
+
+    def find_largest(self, values: Array) -> Array:
+        """[rows, steps]: the largest value up to each step."""
+        found = numpy.zeros(self._size[0] * self._size[1])
+        numpy.maximum.at(found, self._index.ravel(), values.ravel().astype("float64"))
+        return numpy.maximum.accumulate(found.reshape(self._size), axis=1)
+
+    def broadcast(self, a: Array) -> Array:
+        """Numbers [rows, steps] for every entry of the array."""
+        return a.ravel()[self._index]
+
+
+def _find_largest(a: Array) -> float:
+    """The largest absolute value that is finite; 0 without one."""
+    return float(numpy.max(abs(a[numpy.isfinite(a)]), initial=0.0))
 
 
 def absolute_error(a: Array, b: Array) -> Array:
@@ -100,23 +179,34 @@ def absolute_error(a: Array, b: Array) -> Array:
     return numpy.where(numpy.isnan(error), numpy.inf, error)
 
 
-def _cast(arrays: dict[str, Array], dtype: Any) -> dict[str, Array]:
+def cast_arrays(arrays: dict[str, Array], dtype: Any) -> dict[str, Array]:
+    """The arrays in another dtype."""
     return {name: a.astype(dtype) for name, a in arrays.items()}
+
+
+def find_nonfinite(arrays: dict[str, Array]) -> list[str]:
+    """The names of arrays that hold NaN or infinities."""
+    return [name for name, a in arrays.items() if not numpy.isfinite(a).all()]
+
+
+def count_multiplications(candidate: Candidate) -> float:
+    """About how many a forward and a backward pass take."""
+    return float(6 * numpy.prod(candidate.size) * sum(a.size for n, a in candidate.arrays.items() if n != candidate.x))
 
 
 def _choose_reference_dtype(candidate: Candidate) -> numpy.dtype:
     """The dtype of the truth: float64, and longdouble for float64 where it is wider and the work is small enough."""
     if candidate.dtype.itemsize < 8:
         return numpy.dtype("float64")
-    work = 6 * numpy.prod(candidate.size) * sum(a.size for name, a in candidate.arrays.items() if name != candidate.x)
     wider = numpy.finfo("longdouble").eps < numpy.finfo("float64").eps
-    return numpy.dtype("longdouble" if wider and work <= _LONGDOUBLE_WORK else "float64")
+    small = count_multiplications(candidate) <= _LONGDOUBLE_WORK
+    return numpy.dtype("longdouble" if wider and small else "float64")
 
 
 def _collect_facts(candidate: Candidate, wide: numpy.dtype, factor: float) -> dict[str, str]:
     dtype = candidate.dtype.name
     return {"dtype": dtype, "truth": "rnnref in " + ("longdouble" if wide.char == "g" else wide.name),
-            "budget": f"{factor:g} times the largest error of the reference itself on this case, measured in {dtype} "
-                      f"and in float64 with inputs and weights perturbed by up to one {dtype} ulp; at least {_ULPS} "
-                      "ulps of the largest entry (for results: of 1, if that is larger)",
+            "budget": f"of each row and step: {factor:g} times the error of the reference itself up to there, measured "
+                      f"in {dtype} and with inputs and weights perturbed by up to one {dtype} ulp; at least "
+                      f"{candidate.ulps:g} ulps of the largest entry (for results: of 1, if that is larger)",
             "measured": "outputs and states: the absolute error; gradients: the error divided by the largest entry"}

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..arrays import Array
+from ..errors import ShapeError, check_option
 from ..interop.layouts import Layout
 
 OUTPUT, STATE, GRADIENT = "outputs", "states", "gradients"
@@ -22,6 +23,7 @@ class Evaluation(NamedTuple):
     """What a candidate or its reference computes."""
     results: dict[str, Array]
     back: Callable | None = None                  # None: there is no backward pass
+    given: Callable | None = None                 # () -> the candidate's arguments as they are now, by name
 
 
 class Axis(NamedTuple):
@@ -63,8 +65,13 @@ class ArrayDescription(NamedTuple):
         return next((k for k, axis in enumerate(self.axes) if axis.word == "t"), None)
 
     @property
+    def batch(self) -> int | None:
+        """The number of the axis of rows, the batch, or None."""
+        return next((k for k, axis in enumerate(self.axes) if axis.word == "row"), None)
+
+    @property
     def row(self) -> int:
-        """The number of the axis of rows, the batch."""
+        """The number of the axis of rows, where there is one."""
         return next(k for k, axis in enumerate(self.axes) if axis.word == "row")
 
 
@@ -77,13 +84,16 @@ class Candidate:
     time: int = 0                                 # ... and its axis of time; the batch is axis 1 - time
     lengths: Any = None                           # [B], or None
     biases: tuple[str, ...] = ()                  # the names of biases in `arrays`
+    initial: tuple[str, ...] = ()                 # the names of initial states in `arrays` that can be left out
+    start: str = ""                               # in words: why `initial` is empty
     settable: bool = False                        # True if the candidate computes with the weights in `arrays`
     backwards: bool = False                       # True if it reads the sequence from its end
     facts: dict[str, Any] = field(default_factory=dict)
+    ulps: float = 4.0                             # the least budget
     variants: tuple[dict, ...] = ({}, {"paths": ("plain", "bidirectional"), "kernels": False})  # options of `run`
 
     def run_reference(self, arrays: dict[str, Array], **options: Any) -> Evaluation:
-        """The reference on these arrays, in their dtype; `options` are those of `run`."""
+        """The reference on these arrays, in their dtype; `options` are those of `run_rounded`."""
         raise NotImplementedError
 
     def run_candidate(self, arrays: dict[str, Array]) -> Evaluation:
@@ -104,11 +114,35 @@ class Candidate:
         """The dtype of the arrays."""
         return self.arrays[self.x].dtype
 
+    def expected_dtype(self, name: str) -> numpy.dtype:
+        """The dtype that a result or gradient must have."""
+        return self.dtype
+
     @property
     def size(self) -> tuple[int, int]:
         """(T, B)."""
         shape = self.arrays[self.x].shape
         return shape[self.time], shape[1 - self.time]
+
+    def redraw(self, rng: numpy.random.Generator, start: bool = False) -> "Candidate":
+        """The same candidate on other numbers; without `start` no initial state that can be left out."""
+        fixed = () if self.settable else self.arrays.keys() - {self.x, *self.initial}
+        arrays = {name: a if name in fixed else _redraw(a, rng, shuffled=name in (self.x, *self.initial))
+                  for name, a in self.arrays.items() if start or name not in self.initial}
+        return replace(self, arrays=arrays)
+
+    def gate_values(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        """The values [B, U] of the gates at the first step by name, if the reference is one cell; else nothing."""
+        return {}
+
+    def pick_row(self, b: int) -> "Candidate":
+        """The same candidate on one row of the batch."""
+        picked = {}
+        for name, a in self.arrays.items():
+            d = self.descriptions.get(f"d{name}")
+            axis = 1 - self.time if name == self.x else None if d is None else d.batch
+            picked[name] = a if axis is None else numpy.take(a, [b], axis)
+        return replace(self, arrays=picked, lengths=None if self.lengths is None else numpy.asarray(self.lengths)[[b]])
 
     def truncate(self, steps: int) -> "Candidate":
         """The same candidate on the first steps that it reads only."""
@@ -127,6 +161,13 @@ class Candidate:
         return numpy.arange(self.size[0])[:, None] >= numpy.asarray(self.lengths)
 
 
+def _redraw(a: Array, rng: numpy.random.Generator, shuffled: bool) -> Array:
+    """Other numbers of about the same size, in another order if `shuffled`."""
+    if not a.any():
+        return a if not shuffled else draw_normal(rng, a.shape, a.dtype)
+    return ((rng.permuted(a) if shuffled else a) * rng.uniform(0.8, 1.0, a.shape)).astype(a.dtype)
+
+
 def step_order(T: int, backwards: bool = False) -> Array:
     """The number of the step that computes each timestep."""
     return numpy.arange(T)[::-1] if backwards else numpy.arange(T)
@@ -139,7 +180,33 @@ def draw_normal(rng: numpy.random.Generator, shape: tuple[int, ...], dtype: Any,
 
 def is_shape(x: Any) -> bool:
     """True for a tuple of integers, which stands for an array of that shape to be drawn."""
-    return isinstance(x, tuple) and all(isinstance(n, int) for n in x)
+    return isinstance(x, tuple) and all(isinstance(n, (int, numpy.integer)) for n in x)
+
+
+def make_array(x: Any, rng: numpy.random.Generator, dtype: Any) -> Array:
+    """An input as an array: as given, or random numbers for a tuple of integers, its shape."""
+    if not is_shape(x):
+        return numpy.asarray(x)
+    if min(x, default=0) < 0:
+        raise ShapeError("verify", f"the shape {x} of the inputs has a size below zero")
+    return draw_normal(rng, x, dtype)
+
+
+def is_option(value: Any, option: str) -> bool:
+    """True if the value is this string."""
+    return isinstance(value, str) and value == option
+
+
+def check_start(initial_state: str) -> str:
+    """The option `initial_state`, if it is known."""
+    return check_option("verify", "initial_state", initial_state, ("both", "random", "zero"))
+
+
+def describe_start(states: Any, initial_state: Any) -> str:
+    """In words, from which initial states a candidate is run that is always run in the same way."""
+    if not isinstance(initial_state, str):
+        return "as given"
+    return "random" if states else "none is given"
 
 
 AXIS_WORDS = {"I": "input", "H": "from unit", "U": "unit"}

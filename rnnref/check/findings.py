@@ -3,29 +3,39 @@ from collections.abc import Iterable, Iterator
 
 import numpy
 
+from ..arrays import Array
 from .budget import Budgets, measure_budgets
 from .candidate import GRADIENT, OUTPUT, STATE, ArrayDescription, Candidate
+from .hypotheses import explain_gradients, explain_results
 from .verdict import AS_LARGE, IN_PADDING, NO_LARGER, NOT_COMPARABLE, Verdict, judge
 
 _BAD_GATES = "only in gate"                       # how a note begins that names the gates which differ
 
 
-def describe_findings(candidate: Candidate, budgets: Budgets, verdicts: list[Verdict], rng: numpy.random.Generator,
-                      ) -> Iterator[str]:
-    """Sentences on a check, the most informative first."""
+def describe_findings(candidate: Candidate, budgets: Budgets, verdicts: list[Verdict], further: list[Verdict],
+                      returned: dict[str, Array], rng: numpy.random.Generator) -> Iterator[str]:
+    """Sentences on a check, the most informative first.
+
+    further   verdicts on further calls
+    returned  results and gradients of the first call
+    """
     descriptions, wrong = candidate.descriptions, [v for v in verdicts if v.row.verdict == "differs"]
     results = [v for v in wrong if descriptions[v.name].group != GRADIENT]
     gradients = [v for v in wrong if descriptions[v.name].group == GRADIENT]
-    yield from _describe_first_divergence(candidate, descriptions, results, rng)
+    explained = list(explain_results(candidate, budgets, returned, rng)) if results else []
+    yield from (sentence for _, sentence in explained)
+    yield from _describe_first_divergence(candidate, descriptions, results, rng, bool(explained))
     yield from _describe_pattern(candidate, descriptions, results)
     if gradients and not results:
         gates = ", ".join(dict.fromkeys(_collect_gate_notes(gradients)))
         yield (f"All results agree and {join_names([v.name for v in gradients])} {_verb(gradients)}"
                f"{f', {gates}' if gates else ''}: the forward pass is right, the backward pass is wrong.")
+        yield from explain_gradients(candidate, returned, budgets)
     elif gradients:
         yield f"{len(gradients)} gradient{'s'[:len(gradients) > 1]} {_verb(gradients)} too: correct the results first."
     yield from _describe_incomparable(verdicts)
-    if not wrong:
+    yield from _describe_further_calls(further)
+    if not wrong and not further:
         yield from _describe_agreement(verdicts)
 
 
@@ -34,8 +44,11 @@ def _verb(verdicts: list[Verdict]) -> str:
 
 
 def _describe_first_divergence(candidate: Candidate, descriptions: dict[str, ArrayDescription], wrong: list[Verdict],
-                               rng: numpy.random.Generator) -> Iterator[str]:
-    """Where the results first differ, and what differs on the shortest sequence on which they do."""
+                               rng: numpy.random.Generator, explained: bool) -> Iterator[str]:
+    """Where the results first differ, and what differs on the shortest sequence on which they do.
+
+    explained   True: the reason is known, so gates are not suspected
+    """
     if not wrong:
         return
     timed = [v for v in wrong if v.first_index is not None and descriptions[v.name].time is not None]
@@ -52,7 +65,7 @@ def _describe_first_divergence(candidate: Candidate, descriptions: dict[str, Arr
             yield f"On the {only} alone, all results agree; with one more step, {_describe_wrong(short)}."
         else:
             yield f"On the {end} step alone, {_describe_wrong(short, 'already ')}."
-        if IN_PADDING not in shown.row.note:      # there the lengths are wrong, not the gates
+        if not explained and IN_PADDING not in shown.row.note:       # there the lengths are wrong, not the gates
             yield from _describe_gates(descriptions, short)
 
 
@@ -152,6 +165,27 @@ def _describe_incomparable(verdicts: list[Verdict]) -> Iterator[str]:
     if tiny:
         yield (f"No verdict is possible on {join_names(tiny)}: {NO_LARGER if len(tiny) == 1 else 'all their values'}"
                f"{'' if len(tiny) == 1 else ' are as small as rounding errors'}.")
+
+
+def _describe_further_calls(further: list[Verdict]) -> Iterator[str]:
+    """What a candidate does to its arguments and in further calls."""
+    stateless = [v for v in further if "(no initial state)" in v.name]
+    if stateless:
+        yield (f"With initial states all agree to rounding; without any, "
+               f"{join_names([v.name.partition(' (')[0] for v in stateless])} {_verb(stateless)}: "
+               f"{', '.join(filter(None, (stateless[0].row.where, stateless[0].row.note)))}.")
+    for label, words in (("(second call)",
+                          "In a second call, on other numbers, {} {}: a call depends on the one before."),
+                         ("(remembered from the first call)", "A second call, on other numbers, returns the results of "
+                          "the first one: {} {}.")):
+        found = [v for v in further if label in v.name]
+        if found:
+            yield words.format(join_names([v.name.partition(" (")[0] for v in found]), _verb(found))
+    for v in further:
+        if v.row.group == "calls":
+            yield f"{v.row.note[0].upper()}{v.row.note[1:]}."
+        elif v.row.verdict == "refused":
+            yield f"{v.name[0].upper()}{v.name[1:]} fails: {v.row.note}"
 
 
 def _describe_agreement(verdicts: list[Verdict]) -> Iterator[str]:

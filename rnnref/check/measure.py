@@ -1,64 +1,80 @@
 """Run one candidate, measure its errors and return the report."""
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy
 
 from ..arrays import Array
-from .budget import FACTOR, measure_budgets
-from .candidate import GRADIENT, OUTPUT, Candidate
+from ..errors import Error, ShapeError
+from .budget import FACTOR, find_nonfinite, measure_budgets, run_truth
+from .calls import call_back, call_once, check_further_calls, judge_all
+from .candidate import Candidate
 from .findings import describe_findings, join_names
-from .onnx_engines import RefusalError
 from .report import Report
-from .row import Row
-from .verdict import Verdict, judge
+from .verdict import Verdict
 
 C = TypeVar("C", bound=Candidate)
 _BIAS_SCALE = 0.3                                 # the standard deviation of biases drawn in place of zeros
-_MESSAGE_LENGTH = 400
 
 
 def check_candidate(candidate: Candidate, rng: numpy.random.Generator, gradients: bool = True, factor: float = FACTOR,
-                    perturb_biases: bool = True, seed: int | None = None) -> Report:
+                    perturb_biases: bool = True, seed: int | None = None, strict: bool = False) -> Report:
     """The `Report` on a candidate."""
-    candidate, notes = randomize_zeros(candidate, rng, perturb_biases)
-    verdicts, measured, findings = compare_results(candidate, rng, gradients, factor)
+    _check_numbers(candidate)
+    own = {n: numpy.array(a) for n, a in candidate.arrays.items()}           # the caller's arrays may change
+    candidate = replace(candidate, arrays=own)
+    with numpy.errstate(all="ignore"):            # what overflows is in the report
+        candidate, notes = randomize_zeros(candidate, rng, perturb_biases)
+        verdicts, measured, findings = compare_results(candidate, rng, gradients, factor)
     return Report(candidate.title, [v.row for v in verdicts],
-                  candidate.facts | measured | _collect_facts(candidate, seed), [*findings, *notes])
+                  candidate.facts | measured | _collect_facts(candidate, seed), [*findings, *notes], strict=strict)
+
+
+def _check_numbers(candidate: Candidate) -> None:
+    """Raise an error for arrays that are not finite and lengths that do not fit: these are the caller's."""
+    nonfinite = find_nonfinite(candidate.arrays)
+    if nonfinite:
+        raise Error("verify", f"{join_names(nonfinite)} {'holds' if len(nonfinite) == 1 else 'hold'} NaN or infinities",
+                    reason="the reference gives no finite numbers to compare with", fix="give finite numbers")
+    if candidate.lengths is None:
+        return
+    (T, B), lengths = candidate.size, numpy.asarray(candidate.lengths)
+    if lengths.shape != (B,):
+        raise ShapeError("verify", f"lengths has shape {lengths.shape}, expected ({B},)", axes=f"a batch of {B} rows")
+    if B and not (0 <= lengths.min() and lengths.max() <= T):
+        raise ShapeError("verify", f"lengths are {lengths.tolist()}, expected each from 0 to {T}", axes=f"{T} steps")
 
 
 def compare_results(candidate: Candidate, rng: numpy.random.Generator, gradients: bool = True, factor: float = FACTOR,
                     ) -> tuple[list[Verdict], dict[str, Any], list[str]]:
     """Verdicts on everything that the candidate returns, facts on how they were reached, and findings."""
-    evaluation, refusal = _attempt("the call", OUTPUT, lambda: candidate.run_candidate(candidate.arrays))
-    if refusal:
-        return [refusal], {}, [f"The candidate could not be run: {refusal.row.note}"]
-    returned = {name: numpy.asarray(a) for name, a in evaluation.results.items()}
-    budgets = measure_budgets(candidate, rng, tuple(returned) if gradients and evaluation.back else (), factor)
-    refusals, facts = [], budgets.facts
-    if budgets.cotangents:
-        found, refusal = _attempt("the backward pass", GRADIENT, lambda: evaluation.back(budgets.cotangents))
-        returned |= {} if refusal else found
-        refusals += [refusal] if refusal else []
-    elif gradients:
-        facts = {"gradients": "not compared: the candidate has no backward pass"} | facts
-    descriptions = candidate.descriptions
-    verdicts = [judge(candidate, name, descriptions[name], budget, returned[name])
-                for name, budget in budgets.by_name.items() if name in returned]
+    reference = run_truth(candidate)              # first: arguments that do not fit are errors of the caller
+    first = call_once(candidate)
+    if first.refusals:
+        return first.refusals, {}, [f"The candidate could not be run: {first.refusals[0].row.note}"]
+    back = gradients and first.evaluation.back is not None
+    budgets = measure_budgets(candidate, rng, tuple(first.results) if back else (), factor, reference)
+    found, refusals = call_back(first, budgets.cotangents)
+    facts = {"gradients": "not compared: the candidate has no backward pass"} if gradients and not back else {}
+    returned = first.results | found
+    verdicts = judge_all(candidate, budgets, returned)
+    known = {v.name for v in verdicts if v.row.verdict == "differs"}
+    further = list(check_further_calls(first, budgets, found, known, rng, factor))
     missing = [name for name in budgets.by_name if name not in returned]
-    facts |= {"not compared": f"{' '.join(missing)}: the candidate does not return them"} if missing else {}
-    return verdicts + refusals, facts, list(describe_findings(candidate, budgets, verdicts, rng))
+    unknown = [f"{name} ({a.dtype})" for name, a in returned.items() if name not in budgets.by_name]
+    open_names = [*([f"{' '.join(missing)}: the candidate does not return them"] if missing else []),
+                  *([f"{' '.join(unknown)}: the reference has no floating numbers of these names"] if unknown else [])]
+    facts |= budgets.facts | _describe_starts(candidate)
+    facts |= {"not compared": "; ".join(open_names)} if open_names else {}
+    findings = describe_findings(candidate, budgets, verdicts, further, returned, rng)
+    return verdicts + refusals + further, facts, list(findings)
 
 
-def _attempt(name: str, group: str, call: Callable) -> tuple[Any, Verdict | None]:
-    """(result, None), or (None, a verdict "refused" with the message of the exception)."""
-    try:
-        return call(), None
-    except Exception as e:                        # any exception of a candidate is its refusal, and is reported
-        message = " ".join(("" if isinstance(e, RefusalError) else f"{type(e).__name__}: ").split() + str(e).split())
-        message = message if len(message) < _MESSAGE_LENGTH else message[:_MESSAGE_LENGTH - 3] + "..."
-        return None, Verdict(name, Row(name, group, verdict="refused", note=message))
+def _describe_starts(candidate: Candidate) -> dict[str, str]:
+    """From which initial states the candidate was run."""
+    both = "random; and in a second call, on other numbers, no initial state is given"
+    start = both if candidate.initial else candidate.start
+    return {"initial states": start} if start else {}
 
 
 def randomize_zeros(candidate: C, rng: numpy.random.Generator, perturb_biases: bool,

@@ -13,54 +13,71 @@ from typing import Any
 import numpy
 
 from ..arrays import Array
+from ..cell import find_missing
 from ..errors import DtypeError, NotSupported, ShapeError, check_option
 from ..loops.run import run, run_back
+from ..shapes import check_names
 from ..tree import Tree, leaves, map_structure, unflatten
 from ..wrappers.stack import Bidirectional
-from .candidate import (AXIS_WORDS, GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluation, draw_normal,
-                        is_shape, step_order)
+from .candidate import (AXIS_WORDS, GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluation, check_start,
+                        describe_start, draw_normal, is_option, make_array, step_order)
 from .onnx_engines import RefusalError
+from .reference import run_rounded
 
 _OPTIONAL_ARGUMENTS = ("initial_state", "lengths", "p")
 
 
 def wrap_callable(function: Callable, x: Any, cell: Any, p: Tree, rng: numpy.random.Generator, lengths: Any = None,
-                  initial_state: Any = "random", dtype: Any = None, backward: Callable | None = None,
+                  initial_state: Any = "both", dtype: Any = None, backward: Callable | None = None,
                   reverse: bool = False, padding: str = "zero") -> "CallableCandidate":
     """The candidate of a function that should equal `cell` with the parameters `p`."""
     if cell is None or p is None:
         raise NotSupported("verify", f"a {type(function).__name__} without reference= and p=",
                            fix="verify(function, x, reference=rnnref.cells.LSTM(), p=parameters)")
-    accepts, name = _find_accepted_arguments(function), getattr(function, "__name__", type(function).__name__)
+    if isinstance(cell, type) or find_missing(cell, "zeros", "units", "axes"):
+        raise NotSupported("verify", f"reference={_name(cell)}", reason="it is no cell with zeros, units and axes",
+                           fix=f"{cell.__name__}(), not the class" if isinstance(cell, type) else
+                           "a cell of rnnref: rnnref.cells.LSTM()")
+    arguments, name = _find_arguments(function), getattr(function, "__name__", type(function).__name__)
+    accepts = tuple(arguments)
     if lengths is not None and "lengths" not in accepts:
         raise NotSupported("verify", f"lengths are given, and {name} does not accept them",
                            fix="give it an argument named `lengths`")
     p = p if dtype is None else map_structure(lambda a: a.astype(dtype), p)
     own = _find_common_dtype(p)
-    x = draw_normal(rng, x, own) if is_shape(x) else numpy.asarray(x)
+    x = make_array(x, rng, own)
     if x.dtype != own and dtype is None:
         raise DtypeError("verify", f"x has dtype {x.dtype}, expected {own} as the parameters have",
                          fix=f'verify(..., dtype="{own}") casts both')
+    _check_fit(cell, p, x)
     zero = cell.zeros(x.shape[1], cell.units(p), dtype=own)
     first = _make_initial_state(zero, initial_state, "initial_state" in accepts, rng, name)
-    arrays = {"x": x.astype(own), **{f"{path}0": a for path, a in leaves(first)}, **dict(leaves(p))}
+    states = {f"{path}0": a for path, a in leaves(first)}
+    initial = tuple(states) if arguments.get("initial_state") and is_option(initial_state, "both") else ()
+    arrays = {"x": x.astype(own), **states, **dict(leaves(p))}
     axes = dict(leaves(cell.axes()))
     biases = tuple(n for n, a in axes.items() if a == "G" and n.rpartition(".")[2] in ("b", "bR"))
     return CallableCandidate(
         title=name, arrays=arrays, lengths=lengths, biases=biases, settable="p" in accepts, backwards=reverse,
-        facts={"reference": cell.name}, function=function, backward=backward, cell=cell, p=p, zero=zero,
-        reverse=reverse, padding=check_option("verify", "padding", padding, ("zero", "repeat", "free")),
-        accepts=accepts)
+        facts={"reference": cell.name}, initial=initial, start=describe_start(states, initial_state),
+        function=function, backward=backward, cell=cell, p=p, zero=zero, reverse=reverse,
+        padding=check_option("verify", "padding", padding, ("zero", "repeat", "free")), accepts=accepts,
+        optional_state=arguments.get("initial_state", False))
 
 
-def _find_accepted_arguments(function: Callable) -> tuple[str, ...]:
-    """Those of `_OPTIONAL_ARGUMENTS` that the function accepts."""
+def _name(a: Any) -> str:
+    return a.__name__ if isinstance(a, type) else type(a).__name__
+
+
+def _find_arguments(function: Callable) -> dict[str, bool]:
+    """Those of `_OPTIONAL_ARGUMENTS` that the function accepts: {name: whether it can be left out}."""
     try:
         parameters = signature(function).parameters
     except ValueError:                            # a builtin without a signature
-        return ()
+        return {}
     anything = any(q.kind is Parameter.VAR_KEYWORD for q in parameters.values())
-    return tuple(name for name in _OPTIONAL_ARGUMENTS if anything or name in parameters)
+    return {name: name not in parameters or parameters[name].default is not Parameter.empty
+            for name in _OPTIONAL_ARGUMENTS if anything or name in parameters}
 
 
 def _find_common_dtype(p: Tree) -> numpy.dtype:
@@ -68,14 +85,33 @@ def _find_common_dtype(p: Tree) -> numpy.dtype:
     if len(found) != 1:
         raise DtypeError("verify", f"the parameters have dtypes {', '.join(sorted(found))}, expected one",
                          fix='choose one: dtype="float32"')
-    return next(iter(found.values()))
+    own = next(iter(found.values()))
+    if own not in (numpy.float32, numpy.float64):
+        raise DtypeError("verify", f"the parameters have dtype {own}, expected float32 or float64",
+                         reason="in 16 bits rounding errors are as large as those of a wrong convention",
+                         fix='dtype="float32"')
+    return own
+
+
+def _check_fit(cell: Any, p: Tree, x: Array) -> None:
+    """Raise `ShapeError` if x is no sequence with as many inputs as the parameters have."""
+    if x.ndim != 3:
+        raise ShapeError("verify", f"x has shape {x.shape}, expected 3 axes", axes="time, batch, input")
+    axes, known = dict(leaves(cell.axes())), dict(leaves(p))
+    check_names("verify", "p", known, axes)
+    name = next((n for n, words in axes.items() if "I" in words.split() and n in known), None)
+    if name is None or len(axes[name].split()) != known[name].ndim:
+        return
+    n_in = known[name].shape[axes[name].split().index("I")]
+    if x.shape[-1] != n_in:
+        raise ShapeError("verify", f"x has shape {x.shape}, expected {n_in} inputs",
+                         axes=f'x is "T B I" with I = {n_in} (from {name}, shape {known[name].shape})')
 
 
 def _make_initial_state(zero: Tree, initial_state: Any, accepted: bool, rng: numpy.random.Generator, name: str) -> Tree:
     """The initial state in the structure of `zero`, or None for zeros."""
     if isinstance(initial_state, str):
-        check_option("verify", "initial_state", initial_state, ("random", "zero"))
-        if initial_state == "zero" or not accepted:
+        if check_start(initial_state) == "zero" or not accepted:
             return None
         return map_structure(lambda a: draw_normal(rng, a.shape, a.dtype, 0.5), zero)
     if not accepted:
@@ -100,6 +136,7 @@ class CallableCandidate(Candidate):
     reverse: bool = False
     padding: str = "zero"
     accepts: tuple = ()                           # the optional arguments of the function
+    optional_state: bool = False                  # True if the function can be called without its initial state
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -120,8 +157,8 @@ class CallableCandidate(Candidate):
     def run_reference(self, arrays: dict[str, Array], **options: Any) -> Evaluation:
         first, p = self._unflatten_arrays(arrays)
         tape: Any                                 # never None: run keeps it
-        ys, last, tape = run(self.cell, p, arrays["x"], first, lengths=self.lengths, reverse=self.reverse,
-                             padding=self.padding, **options)
+        ys, last, tape = run_rounded(self.cell, p, arrays["x"], first, lengths=self.lengths, reverse=self.reverse,
+                                     padding=self.padding, **options)
 
         def back(d: dict[str, Array]) -> dict[str, Array]:
             dys = tuple(d[name] for name in self.outputs)
@@ -131,12 +168,26 @@ class CallableCandidate(Candidate):
             return found | ({} if first is None else {f"d{path}0": a for path, a in leaves(ds)})
         return Evaluation(self._by_name(ys, last), back)
 
+    def gate_values(self, arrays: dict[str, Array]) -> dict[str, Array]:
+        first, p = self._unflatten_arrays(arrays)
+        tape: Any
+        _, _, tape = run(self.cell, p, arrays["x"][:1], first, paths=("plain", "bidirectional"), kernels=False)
+        kept = getattr(getattr(tape.kept(0), "step", None), "rule", None)
+        return {gate: getattr(kept, gate) for gate in getattr(self.cell, "gates", "") if hasattr(kept, gate)}
+
     def run_candidate(self, arrays: dict[str, Array]) -> Evaluation:
         first, p = self._unflatten_arrays(arrays)
-        values = {"initial_state": first, "lengths": self.lengths, "p": p}
-        returned = self.function(arrays["x"], **{name: values[name] for name in self.accepts})
+        lengths = None if self.lengths is None else numpy.array(self.lengths)
+        values = {"initial_state": first, "lengths": lengths, "p": p}
+        omitted = ("initial_state",) if first is None and self.optional_state else ()
+        x = arrays["x"]
+
+        def given() -> dict[str, Array]:
+            states = {} if first is None else {f"{path}0": a for path, a in leaves(first)}
+            return {"x": x, **states, **dict(leaves(p)), **({} if lengths is None else {"lengths": lengths})}
+        returned = self.function(x, **{name: values[name] for name in self.accepts if name not in omitted})
         ys, last = self._split_results(returned)
-        return Evaluation(self._by_name(ys, last), None if self.backward is None else self._run_backward)
+        return Evaluation(self._by_name(ys, last), None if self.backward is None else self._run_backward, given)
 
     def _run_backward(self, d: dict[str, Array]) -> dict[str, Array]:
         """The candidate's gradients, by "d" + name."""

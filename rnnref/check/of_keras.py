@@ -9,8 +9,8 @@ import numpy
 from ..arrays import Array
 from ..errors import NotSupported, ShapeError
 from ..interop import weights_of
-from .candidate import (GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluation, describe_gradient,
-                        draw_normal, step_order)
+from .candidate import (GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluation, check_start,
+                        describe_gradient, describe_start, draw_normal, is_option, step_order)
 from .of_torch import make_input
 from .reference import Part, run_chain, run_chain_back, zero_state
 
@@ -23,7 +23,7 @@ _MERGES = {
 }
 
 
-def wrap_keras(layer: Any, x: Any, rng: numpy.random.Generator, lengths: Any = None, initial_state: Any = "random",
+def wrap_keras(layer: Any, x: Any, rng: numpy.random.Generator, lengths: Any = None, initial_state: Any = "both",
                dtype: Any = None) -> "KerasCandidate":
     """The candidate of a layer and its input [B, T, I]."""
     keras = sys.modules["keras"]
@@ -39,12 +39,14 @@ def wrap_keras(layer: Any, x: Any, rng: numpy.random.Generator, lengths: Any = N
     weights = {names[path]: a for of in cells.values() for w in of
                for path, a in zip(w.names.values(), w.arrays.values())}
     states = _make_initial_states(chains, weights, x.shape[0], initial_state, rng)
+    optional = is_option(initial_state, "both") and not layer.stateful
     facts = {"candidate": f"Keras {keras.__version__} on {keras.backend.backend()}"}
     if keras.backend.backend() not in ("torch", "jax"):
         facts["gradients"] = f"not compared: not available from Keras on {keras.backend.backend()}"
     return KerasCandidate(
         title=f"Keras {type(layer).__name__} {layer.name!r}", arrays={"x": x, **states, **weights}, time=1,
         lengths=lengths, biases=tuple(n for n in weights if n.endswith("bias")), settable=True,
+        initial=tuple(states) if optional else (), start=describe_start(states, initial_state),
         backwards=len(chains) == 1 and layer.go_backwards, facts=facts, layer=layer, chains=chains, names=names)
 
 
@@ -58,12 +60,16 @@ def _make_chain(cells: list, names: dict[str, str], reverse: bool, direction: st
 def _check_layer(layer: Any, initial_state: Any, dtype: Any) -> None:
     """Refuse layers and options that cannot be checked."""
     who = f"Keras {type(layer).__name__}"
-    if not hasattr(layer, "cell") and not hasattr(layer, "forward_layer"):
+    if not (hasattr(layer, "cell") or hasattr(layer, "forward_layer")) or "Conv" in type(layer).__name__:
         raise NotSupported("verify", who, known="SimpleRNN, LSTM, GRU, RNN of their cells, Bidirectional of these",
                            fix="for a cell: verify(keras.layers.RNN(cell), ...)")
     if layer.compute_dtype not in ("float32", "float64") or layer.variable_dtype != layer.compute_dtype:
         raise NotSupported("verify", f"{who} in {layer.compute_dtype}", known="float32, float64",
                            reason="in 16 bits rounding errors are as large as those of a wrong convention")
+    if layer.compute_dtype == "float64" and sys.modules["keras"].backend.backend() == "jax" and not \
+            sys.modules["jax"].config.jax_enable_x64:
+        raise NotSupported("verify", f"{who} in float64 on JAX", reason="JAX computes in float32 unless x64 is enabled",
+                           fix='jax.config.update("jax_enable_x64", True), or a layer with dtype="float32"')
     if dtype is not None and numpy.dtype(dtype) != layer.compute_dtype:
         raise NotSupported("verify", f"dtype={dtype!r} of {who}", fix=f"make the layer with dtype={str(dtype)!r}")
     if hasattr(layer, "forward_layer") and layer.merge_mode not in _MERGES:
@@ -103,7 +109,7 @@ def _make_initial_states(chains: list, weights: dict[str, Array], batch: int, in
     zero = {_add_label(f"{n}0", part): a for part in _flatten_chains(chains)
             for n, a in zip(_list_states(part), zero_state(part, weights, batch))}
     if isinstance(initial_state, str):
-        if initial_state == "zero":
+        if check_start(initial_state) == "zero":
             return {}
         return {n: draw_normal(rng, a.shape, a.dtype, 0.5) for n, a in zero.items()}
     arrays = [numpy.asarray(a) for a in _flatten(initial_state)]
@@ -191,7 +197,8 @@ class KerasCandidate(Candidate):
                 return {f"d{n}": numpy.asarray(a) for n, a in pull(dict(d))[0].items()}
             return self._torch_gradients(values, results, d)
         return Evaluation({name: keras.ops.convert_to_numpy(a) for name, a in results.items()},
-                          back if backend in ("torch", "jax") else None)
+                          back if backend in ("torch", "jax") else None,
+                          lambda: {name: keras.ops.convert_to_numpy(a) for name, a in values.items()})
 
     def _torch_gradients(self, values: dict[str, Any], results: dict[str, Any], d: dict[str, Array],
                          ) -> dict[str, Array]:

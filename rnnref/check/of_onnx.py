@@ -12,6 +12,8 @@ from ..onnx.reading import Reading
 from .candidate import OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluation, draw_normal, is_shape, step_order
 from .onnx_engines import INPUT_NAMES, resolve_engine
 
+_ULPS = 6.0                                       # of the least budget: onnxruntime's tanh exceeds 1 by up to four
+
 
 class Case(NamedTuple):
     """One node for an engine: the operator, its inputs and attributes by name, and the names of the outputs wanted."""
@@ -42,8 +44,8 @@ def wrap_node(node: Any, inputs: dict[str, Any], rng: numpy.random.Generator, en
         title=f"{title or node.name or 'a node'} ({node.op_type}) in {name}", arrays=arrays, x="X",
         time=attributes.get("layout", 0), lengths=None if lengths is None else numpy.asarray(lengths, numpy.int32),
         biases=tuple({"B"} & arrays.keys()), settable=True, backwards=attributes.get("direction") == "reverse",
-        facts=_collect_versions(name), variants=({},), op=node.op_type, attributes=attributes, outputs=outputs, run=run,
-        reading=reading or TEXT)
+        facts=_collect_versions(name), variants=({},), ulps=_ULPS, op=node.op_type, attributes=attributes,
+        outputs=outputs, run=run, reading=reading or TEXT)
 
 
 def _to_python(value: Any) -> Any:
@@ -84,7 +86,8 @@ class NodeCandidate(Candidate):
         return Evaluation({name: a for name, a in zip(("Y", "Y_h", "Y_c"), results) if name in self.outputs})
 
     def run_candidate(self, arrays: dict[str, Array]) -> Evaluation:
-        return Evaluation(self.run(Case(self.op, self._inputs_of(arrays), self.attributes, self.outputs)))
+        return Evaluation(self.run(Case(self.op, self._inputs_of(arrays), self.attributes, self.outputs)),
+                          given=lambda: arrays)
 
     def describe_arrays(self) -> dict[str, ArrayDescription]:
         direction, T = self.attributes.get("direction", "forward"), self.size[0]
@@ -129,7 +132,8 @@ def wrap_model(model: Any, inputs: dict[str, Any], reading: Reading | None = Non
     arrays = {name: numpy.asarray(a) for name, a in inputs.items()}
     floats = {name: _make_float32(name, a, None) for name, a in arrays.items() if a.dtype.kind == "f"}
     return ModelCandidate(title="the whole model", arrays=floats, x=next(iter(floats)), settable=False,
-                          facts={"candidate": f"onnxruntime {ort.__version__}"}, variants=({},), model=model,
+                          facts={"candidate": f"onnxruntime {ort.__version__}"}, variants=({},), ulps=_ULPS,
+                          model=model,
                           others={name: a for name, a in arrays.items() if name not in floats},
                           reading=reading or TEXT)
 
@@ -162,3 +166,8 @@ class ModelCandidate(Candidate):
 
     def describe_arrays(self) -> dict[str, ArrayDescription]:
         return {name: ArrayDescription(OUTPUT) for name in self.outputs}
+
+    def expected_dtype(self, name: str) -> numpy.dtype:
+        onnx = import_optional("onnx", "verify", "verify")
+        kind = next(a.type.tensor_type.elem_type for a in self.model.graph.output if a.name == name)
+        return onnx.helper.tensor_dtype_to_np_dtype(kind)

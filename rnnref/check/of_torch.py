@@ -3,7 +3,8 @@
 torch is looked up in sys.modules, never imported: a caller who has a module has imported it.
 """
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -13,17 +14,20 @@ import numpy
 from ..arrays import Array
 from ..errors import NotSupported, ShapeError
 from ..interop import weights_of
-from .candidate import (GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluation, describe_gradient,
-                        draw_normal, is_shape, step_order)
+from .candidate import (GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluation, check_start,
+                        describe_gradient, describe_start, draw_normal, is_option, is_shape, make_array, step_order)
 from .reference import Part, run_chain, run_chain_back, zero_state
 
 _STATES = ("h", "c")
 
 
-def wrap_torch(module: Any, x: Any, rng: numpy.random.Generator, lengths: Any = None, initial_state: Any = "random",
+def wrap_torch(module: Any, x: Any, rng: numpy.random.Generator, lengths: Any = None, initial_state: Any = "both",
                dtype: Any = None) -> "TorchCandidate":
     """The candidate of a module and its input, in the layout of the module."""
-    torch, module = sys.modules["torch"], deepcopy(module)
+    torch = sys.modules["torch"]
+    _refuse_quantized(module)
+    with _enable_gradients():
+        module = _copy_module(module)
     module = module if dtype is None else module.to(getattr(torch, numpy.dtype(dtype).name))
     if lengths is not None and not hasattr(module, "num_layers"):
         raise NotSupported("verify", f"lengths with a {type(module).__name__}", reason="it computes one step",
@@ -35,17 +39,81 @@ def wrap_torch(module: Any, x: Any, rng: numpy.random.Generator, lengths: Any = 
     layers = _make_chain(module)
     weights = {own: _to_numpy(getattr(module, own))
                for layer in layers for part in layer for own in part.names.values()}
-    x = make_input(module, x, rng, next(iter(weights.values())).dtype)
     time = 1 if getattr(module, "batch_first", False) else 0
+    x, lengths = _unpack(x, lengths, bool(time))
+    x, unbatched = _add_batch(module, x, lengths, time)
+    x = make_input(module, x, rng, next(iter(weights.values())).dtype)
+    _check_width(x, layers[0][0], weights)
     states = _make_initial_states(layers, weights, x.shape[1 - time], initial_state, rng)
     return TorchCandidate(
-        title=_make_title(module), arrays={"input": x, **states, **weights}, x="input", time=time, lengths=lengths,
-        biases=tuple(name for name in weights if name.startswith("bias")), facts=facts, module=module, layers=layers,
+        title=_make_title(module), arrays={"input": x, **states, **weights}, x="input", time=time,
+        lengths=lengths, biases=tuple(name for name in weights if name.startswith("bias")), facts=facts,
+        module=module, layers=layers, unbatched=unbatched,
+        initial=tuple(states) if is_option(initial_state, "both") else (), start=describe_start(states, initial_state),
         settable=weights.keys() <= dict(module.named_parameters()).keys())
 
 
+def _refuse_quantized(module: Any) -> None:
+    """Raise `NotSupported` for modules whose weights are integers."""
+    if any("quant" in part.lower() for part in type(module).__module__.split(".")):
+        raise NotSupported("verify", f"the quantised module {type(module).__name__}",
+                           reason="its weights are integers with scales, which the reference does not compute with",
+                           fix="check the module that it was made from, in float32")
+
+
+@contextmanager
+def _enable_gradients() -> Iterator[None]:
+    """Record for gradients, also where the caller has turned that off by `no_grad` or `inference_mode`."""
+    torch = sys.modules["torch"]
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def _copy_module(module: Any) -> Any:
+    try:
+        return deepcopy(module)
+    except RuntimeError as e:
+        raise NotSupported("verify", f"{type(module).__name__}: torch cannot copy it", reason=str(e).splitlines()[0],
+                           fix="torch.nn.utils.remove_weight_norm(module, ...), or the newer "
+                               "torch.nn.utils.parametrizations.weight_norm") from None
+
+
+def _unpack(x: Any, lengths: Any, batch_first: bool) -> tuple[Any, Any]:
+    """The padded input and the lengths of a PackedSequence; other inputs as they are."""
+    rnn = sys.modules["torch"].nn.utils.rnn
+    if not isinstance(x, rnn.PackedSequence):
+        return x, lengths
+    if lengths is not None:
+        raise NotSupported("verify", "lengths= with a PackedSequence", reason="it has its own")
+    padded, lengths = rnn.pad_packed_sequence(x, batch_first)
+    return padded, lengths.numpy()
+
+
+def _add_batch(module: Any, x: Any, lengths: Any, time: int) -> tuple[Any, bool]:
+    """The input with an axis for the batch, and whether it had none."""
+    axes = len(x) if is_shape(x) else numpy.ndim(x) if not hasattr(x, "dim") else x.dim()
+    if axes != 2 or not hasattr(module, "num_layers"):
+        return x, False
+    if lengths is not None:
+        raise NotSupported("verify", "lengths with an input without a batch", fix="x[:, None]")
+    if is_shape(x):
+        return (*x[:1 - time], 1, *x[1 - time:]), True
+    return numpy.expand_dims(_to_numpy(x), 1 - time), True
+
+
+def _check_width(x: Array, first: Part, weights: dict[str, Array]) -> None:
+    """Raise `ShapeError` if x does not have as many inputs as the module."""
+    name = next((own for table, own in first.names.items() if table == "weight_ih"), None)
+    if name is not None and weights[name].ndim == 2 and x.shape[-1] != weights[name].shape[1]:
+        raise ShapeError("verify", f"the input has shape {x.shape}, expected {weights[name].shape[1]} on its last axis",
+                         axes=f"from {name}, shape {weights[name].shape}")
+
+
 def _make_title(module: Any) -> str:
-    return f"torch.nn.{module}" if type(module).__module__.startswith("torch.") else str(module)
+    title = f"torch.nn.{module}" if type(module).__module__.startswith("torch.") else str(module)
+    if getattr(module, "nonlinearity", "tanh") != "tanh" and "nonlinearity" not in title:
+        title = f"{title[:-1]}, nonlinearity={module.nonlinearity})"
+    return f"{title}.double()" if next(module.parameters()).dtype == sys.modules["torch"].float64 else title
 
 
 def _make_chain(module: Any) -> list[tuple[Part, ...]]:
@@ -70,7 +138,7 @@ def _to_numpy(a: Any) -> Array:
 
 def make_input(module: Any, x: Any, rng: numpy.random.Generator, dtype: Any) -> Array:
     """The input as an array with 3 axes; a tuple of integers is a shape, filled with random numbers."""
-    x = draw_normal(rng, x, dtype) if is_shape(x) else _to_numpy(x)
+    x = make_array(x, rng, dtype) if is_shape(x) else _to_numpy(x)
     if x.ndim == 2 and not hasattr(module, "num_layers"):
         x = x[None]                               # a cell: one step
     if x.ndim != 3:
@@ -83,7 +151,7 @@ def make_input(module: Any, x: Any, rng: numpy.random.Generator, dtype: Any) -> 
 def _make_initial_states(layers: list, weights: dict[str, Array], batch: int, initial_state: Any,
                          rng: numpy.random.Generator) -> dict[str, Array]:
     """{"h_0": [layers and directions, B, H], "c_0": ...}, random or as given; nothing for "zero"."""
-    if isinstance(initial_state, str) and initial_state == "zero":
+    if isinstance(initial_state, str) and check_start(initial_state) == "zero":
         return {}
     zero = [zero_state(part, weights, batch) for layer in layers for part in layer]
     shapes = [(len(zero), *a.shape) for a in zero[0]]
@@ -92,6 +160,8 @@ def _make_initial_states(layers: list, weights: dict[str, Array], batch: int, in
     else:
         arrays = initial_state if isinstance(initial_state, (tuple, list)) else (initial_state,)
         states = [_to_numpy(a) for a in arrays]
+        if batch == 1 and [a.shape for a in states] == [(s[0], s[2]) for s in shapes]:
+            states = [a[:, None] for a in states]  # without a batch
         states = [a[None] if a.ndim == 2 else a for a in states]
         if [a.shape for a in states] != shapes:
             raise ShapeError("verify", f"initial_state has shapes {[a.shape for a in states]}, expected {shapes}",
@@ -104,6 +174,7 @@ class TorchCandidate(Candidate):
     """A module, and the chain of cells `layers` that it should equal."""
     module: Any = None
     layers: Any = ()
+    unbatched: bool = False                       # True: the module gets its input without the axis of the batch
 
     @property
     def parts(self) -> list[Part]:
@@ -134,7 +205,12 @@ class TorchCandidate(Candidate):
         return Evaluation({"output": self._swap_time(result.ys), **last}, back)
 
     def run_candidate(self, arrays: dict[str, Array]) -> Evaluation:
-        torch, module = sys.modules["torch"], deepcopy(self.module)
+        with _enable_gradients():
+            return self._run(arrays)
+
+    def _run(self, arrays: dict[str, Array]) -> Evaluation:
+        """One module for all calls: what it remembers shows."""
+        torch, module = sys.modules["torch"], self.module
         own, like = dict(module.named_parameters()), next(module.parameters())
         with torch.no_grad():
             for name in own.keys() & arrays.keys():
@@ -149,11 +225,13 @@ class TorchCandidate(Candidate):
 
         def back(d: dict[str, Array]) -> dict[str, Array]:
             outs = {name: a for name, a in results.items() if a.requires_grad}
-            grads = torch.autograd.grad(list(outs.values()), list(leaves.values()), [
-                torch.tensor(d[name], device=a.device, dtype=a.dtype) for name, a in outs.items()], allow_unused=True)
+            with _enable_gradients():
+                given = [torch.tensor(d[name], device=a.device, dtype=a.dtype) for name, a in outs.items()]
+                grads = torch.autograd.grad(list(outs.values()), list(leaves.values()), given, allow_unused=True)
             return {f"d{name}": _to_numpy(torch.zeros_like(a) if g is None else g)
                     for (name, a), g in zip(leaves.items(), grads)}
-        return Evaluation({name: _to_numpy(a) for name, a in results.items()}, back)
+        return Evaluation({name: _to_numpy(a) for name, a in results.items()}, back,
+                          lambda: {name: _to_numpy(a) for name, a in leaves.items()})
 
     def _call(self, module: Any, x: Any, states: list) -> dict[str, Any]:
         """The results of the module by name, as tensors."""
@@ -162,6 +240,8 @@ class TorchCandidate(Candidate):
         torch = sys.modules["torch"]
         rnn = torch.nn.utils.rnn
         first = () if not states else (states[0],) if len(states) == 1 else (tuple(states),)
+        if self.unbatched:
+            return self._call_unbatched(module, x, states)
         if self.lengths is None:
             ys, last = module(x, *first)
         else:
@@ -170,6 +250,13 @@ class TorchCandidate(Candidate):
             ys, _ = rnn.pad_packed_sequence(ys, bool(self.time), total_length=self.size[0])
         last = last if isinstance(last, tuple) else (last,)
         return {"output": ys, **{f"{s}_n": a for s, a in zip(self.states, last)}}
+
+    def _call_unbatched(self, module: Any, x: Any, states: list) -> dict[str, Any]:
+        first = [a.squeeze(1) for a in states]
+        start = () if not first else (first[0],) if len(first) == 1 else (tuple(first),)
+        ys, last = module(x.squeeze(1 - self.time), *start)
+        last = last if isinstance(last, tuple) else (last,)
+        return {"output": ys.unsqueeze(1 - self.time), **{f"{s}_n": a.unsqueeze(1) for s, a in zip(self.states, last)}}
 
     def _run_steps(self, cell: Callable, x: Any, states: list) -> dict[str, Any]:
         """The results of a cell, called step by step."""

@@ -37,7 +37,7 @@ def check_onnx(candidate: Any, inputs: dict[str, Any], rng: numpy.random.Generat
     if engine == "onnxruntime":
         whole = check_candidate(wrap_model(candidate, inputs, reading), rng, **checks | {"gradients": False})
         reports.append((_WHOLE_MODEL, whole))
-    return _merge_reports(candidate, reports)
+    return _merge_reports(candidate, reports, checks["strict"])
 
 
 def _check_node(candidate: NodeCandidate, rng: numpy.random.Generator, checks: dict[str, Any]) -> Report:
@@ -62,7 +62,7 @@ def _try_other_readings(candidate: NodeCandidate, rng: numpy.random.Generator, c
     return []
 
 
-def _merge_reports(model: Any, reports: list[tuple[str, Report]]) -> Report:
+def _merge_reports(model: Any, reports: list[tuple[str, Report]], strict: bool) -> Report:
     """One report of those on the nodes, in the order of the graph."""
     rows = [row._replace(name=f"{name}: {row.name}", group=name) for name, report in reports for row in report.rows]
     wrong = [(name, report) for name, report in reports if not report.ok]
@@ -80,4 +80,4 @@ def _merge_reports(model: Any, reports: list[tuple[str, Report]]) -> Report:
     findings += [f"{name}: {finding}" for name, report in wrong for finding in report.findings]
     facts = reports[0][1].facts | {"nodes": "each checked alone, on the inputs that the reference computes for it"}
     facts.pop("shapes", None)
-    return Report(f"ONNX model {model.graph.name or ''}".strip(), rows, facts, findings)
+    return Report(f"ONNX model {model.graph.name or ''}".strip(), rows, facts, findings, strict=strict)

@@ -1,5 +1,5 @@
 """The reference of torch and Keras layers: a chain of layers in one or two directions, computed by `run`."""
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy
@@ -8,7 +8,7 @@ from ..arrays import Array
 from ..interop import gradients, load
 from ..interop.layouts import Layout
 from ..loops.run import run, run_back
-from ..tree import Tree
+from ..tree import Tree, map_structure
 
 
 class Part(NamedTuple):
@@ -27,6 +27,25 @@ class Part(NamedTuple):
         """The gradients of the framework's weights by "d" + name, from those of the parameters."""
         found = gradients(self.layout, dp, self.cell)
         return {"d" + own: found[table] for table, own in self.names.items()}
+
+
+def run_rounded(cell: Any, p: Tree, x: Array, s: Tree = None, rounding: Callable | None = None, **options: Any,
+                ) -> tuple:
+    """`run`, with `rounding` applied to all intermediates that the tape keeps: a backward pass finds them rounded."""
+    ys, last, tape = run(cell, p, x, s, **options)
+    return ys, last, tape if rounding is None or tape is None else tape._replace(tape=_round_tape(tape.tape, rounding))
+
+
+def _round_tape(tape: Any, rounding: Callable) -> Any:
+    if hasattr(tape, "tapes"):                    # of two directions
+        return tape._replace(tapes=tuple(_round_tape(one, rounding) for one in tape.tapes))
+    return tape._replace(keeps=[map_structure(lambda a: rounding(a) if is_floating_array(a) else a, kept)
+                                for kept in tape.keeps])
+
+
+def is_floating_array(a: Any) -> bool:
+    """True for an array of floating numbers."""
+    return isinstance(a, numpy.ndarray) and a.dtype.kind == "f"
 
 
 class ChainResult(NamedTuple):
@@ -50,8 +69,8 @@ def run_chain(layers: Sequence[Sequence[Part]], arrays: dict[str, Array], x: Arr
         for part in layer:
             start = next(states)
             s = None if start is None else part.cell.rule.State(*start)
-            runs.append(run(part.cell, part.load_parameters(arrays), x, s, lengths=lengths, reverse=part.reverse,
-                            padding=policy, **options))
+            runs.append(run_rounded(part.cell, part.load_parameters(arrays), x, s, lengths=lengths,
+                                    reverse=part.reverse, padding=policy, **options))
         x = numpy.concatenate([ys for ys, _, _ in runs], -1)
         last += [tuple(s) for _, s, _ in runs]
         tapes.append([tape for _, _, tape in runs])

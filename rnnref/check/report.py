@@ -11,7 +11,8 @@ from typing import Any
 
 from ..errors import Error
 from .html import render_fragment, render_html
-from .row import VERDICTS, Row, format_number, format_row, group_rows, is_long, join_details, summarize
+from .row import (VERDICTS, Row, format_number, format_row, format_share, group_rows, is_long, join_details,
+                  measure_share, summarize)
 from .svg import draw_report
 
 _MARKS = {"agrees": "ok", "differs": "XX", "refused": "--", "not comparable": "??"}
@@ -45,6 +46,7 @@ class Report:
     rows: list[Row] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
     findings: list = field(default_factory=list)
+    strict: bool = field(default=False, kw_only=True)            # True: all entries must be comparable
 
     @property
     def counts(self) -> dict[str, int]:
@@ -54,9 +56,20 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """True if at least one row agrees, and none differs or was refused."""
+        """True if at least one result agrees, and none differs or was refused; if strict, all entries were compared."""
+        return self.status == 0
+
+    @property
+    def status(self) -> int:
+        """0: it agrees; 1: something differs, was refused or (if strict) not compared; 2: nothing could be compared."""
         counts = self.counts
-        return bool(counts["agrees"]) and not counts["differs"] and not counts["refused"]
+        results = [row for row in self.rows if row.group != "gradients"] or self.rows
+        if counts["differs"]:
+            return 1
+        if not any(row.verdict == "agrees" for row in results):
+            return 2
+        partial = counts["not comparable"] or measure_share(self.rows) < 1
+        return int(bool(counts["refused"] or self.strict and partial))
 
     @property
     def summary(self) -> str:
@@ -71,11 +84,14 @@ class Report:
             return f"{self.title} differs from the reference {_format_share(counts['differs'], n)}."
         if counts["refused"]:
             return f"{self.title} could not be compared completely: {counts['refused']} of {n} refused."
-        if not counts["agrees"]:
+        if self.status == 2:
             return f"No verdict on {self.title}: {'nothing is comparable' if n else 'nothing was compared'}."
-        n_open = counts["not comparable"]
+        n_open, share = counts["not comparable"], measure_share(self.rows)
         rest = f"; {n_open} {'is' if n_open == 1 else 'are'} not comparable" if n_open else ""
-        return f"{self.title} agrees with the reference to rounding {_format_share(counts['agrees'], n)}{rest}."
+        if share < 1:
+            rest += f"{' and' if n_open else '; only'} {format_share(share)} of all entries were compared"
+        strict = ", which is too little for a strict check" if self.status else ""
+        return f"{self.title} agrees with the reference to rounding {_format_share(counts['agrees'], n)}{rest}{strict}."
 
     def __bool__(self) -> bool:
         return self.ok
@@ -91,7 +107,7 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything that the report holds, in types that JSON has."""
-        return to_json_types({"title": self.title, "ok": self.ok, "counts": self.counts,
+        return to_json_types({"title": self.title, "ok": self.ok, "status": self.status, "counts": self.counts,
                               "findings": list(self.findings), "facts": self.facts,
                               "rows": [row._asdict() for row in self.rows]})
 

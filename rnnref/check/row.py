@@ -24,6 +24,8 @@ class Row(NamedTuple):
     note: str = ""
     trace: list | None = None                     # the error at every timestep
     limits: list | None = None                    # the budget at every timestep, unless it is the same at all
+    entries: int = 0                              # of the array, and how many of them could be compared
+    compared: int = 0
 
     @property
     def ratio(self) -> float:
@@ -65,8 +67,26 @@ def count_verdicts(rows: Iterable[Row]) -> list[tuple[str, int]]:
 
 
 def summarize(rows: Iterable[Row]) -> str:
-    """"2 differ, 40 agree"."""
-    return ", ".join(format_count(*counted) for counted in count_verdicts(rows)) or "nothing was compared"
+    """"2 differ, 40 agree", and the share of entries that was compared if it was not all."""
+    rows = list(rows)
+    counts = ", ".join(format_count(*counted) for counted in count_verdicts(rows)) or "nothing was compared"
+    share = measure_share(rows)
+    return counts if share == 1 else f"{counts}; {format_share(share)} of all entries compared"
+
+
+def format_share(share: float) -> str:
+    """"62 %"; "less than 1 %" and "more than 99 %" where rounding would say none or all."""
+    percent = round(100 * share)
+    if 0 < share < 1 and percent in (0, 100):
+        return "less than 1 %" if not percent else "more than 99 %"
+    return f"{percent} %"
+
+
+def measure_share(rows: Iterable[Row]) -> float:
+    """The share of all entries that could be compared; 1 if they were not counted."""
+    rows = list(rows)
+    entries = sum(row.entries for row in rows)
+    return sum(row.compared for row in rows) / entries if entries else 1.0
 
 
 def group_rows(rows: Iterable[Row]) -> dict[str, list[Row]]:

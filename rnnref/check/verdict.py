@@ -14,6 +14,9 @@ IN_PADDING = "in the padding"
 NO_LARGER = "all its values are as small as rounding errors"
 AS_LARGE = "rounding errors are as large as its values"
 NOT_COMPARABLE = "not comparable"
+EMPTY = "it has no entries to compare"
+OVERFLOWS = "not comparable where the reference is not finite"
+BEYOND = "larger than rounding could make it"
 
 
 class Verdict(NamedTuple):
@@ -29,25 +32,50 @@ class Verdict(NamedTuple):
 
 def judge(candidate: Candidate, name: str, description: ArrayDescription, budget: Budget, array: Array) -> Verdict:
     """The `Verdict` on one array that the candidate returned."""
-    if array.dtype.kind not in "fiu" or array.shape != budget.truth.shape:
-        problem = f"shape {array.shape}, expected {budget.truth.shape}" if array.dtype.kind in "fiu" else \
-            f"dtype {array.dtype}, expected numbers of shape {budget.truth.shape}"
+    problem = _find_mismatch(candidate.expected_dtype(name), budget.truth, array)
+    if problem:
         return Verdict(name, Row(name, description.group, verdict="differs", where="everywhere", note=problem))
-    limit = _describe_limit(description, budget)
-    if array.size and not budget.comparable.any():
-        return Verdict(name, Row(name, description.group, verdict="not comparable", note=limit))
+    comparable = budget.comparable if numpy.prod(candidate.size) else numpy.zeros_like(budget.comparable)
+    limit = _describe_limit(description, budget, comparable)
+    counts = {"entries": array.size, "compared": int(comparable.sum())}
     error = absolute_error(array, budget.truth).astype("float64")
-    exceeds = budget.comparable & ~(error <= budget.allowed)
-    ratio = numpy.where(budget.comparable, _error_ratio(error, budget.allowed), -1.0)
+    beyond = ~comparable & numpy.isfinite(budget.limit) & ~(abs(array.astype("float64")) <= budget.limit)
+    exceeds = comparable & ~(error <= budget.allowed) | beyond
+    if not comparable.any() and not beyond.any():
+        return Verdict(name, Row(name, description.group, verdict="not comparable", note=limit, **counts))
+    ratio = numpy.where(comparable, _error_ratio(error, budget.allowed), numpy.where(beyond, numpy.inf, -1.0))
     worst = _unravel(int(ratio.argmax()), ratio) if ratio.size else None
     first = _find_earliest(exceeds, budget.step, ratio)
-    notes = [*([] if first is None else _describe_errors(candidate, description, budget, array, exceeds, first)), limit]
+    notes = [*([] if first is None else _describe_errors(candidate, description, budget, array, exceeds, first)),
+             *([] if first is None or not beyond[first] else [f"{BEYOND}, {budget.limit[first]:.3g}"]), limit]
     trace, limits = _trace_errors(description, budget, error, ratio)
     row = Row(name, description.group, _scaled_entry(error, worst, budget.scale),
               _scaled_entry(budget.allowed, worst, budget.scale), "agrees" if first is None else "differs",
               "" if first is None else description.describe(first, array.shape), "; ".join(filter(None, notes)),
-              trace, limits)
+              trace, limits, **counts)
     return Verdict(name, row, exceeds, first)
+
+
+def _find_mismatch(dtype: numpy.dtype, truth: Array, array: Array) -> str:
+    """What is wrong with the dtype or the shape of an array, or ""."""
+    if array.dtype.kind not in "fiu":
+        return f"dtype {array.dtype}, expected numbers of shape {truth.shape}"
+    if array.shape != truth.shape:
+        return f"shape {array.shape}, expected {truth.shape}"
+    return f"dtype {array.dtype}, expected {dtype}" if array.dtype != dtype else ""
+
+
+def format_pair(a: float, b: float) -> tuple[str, str]:
+    """Two numbers with as many digits as it takes to tell them apart, six at least.
+
+    >>> format_pair(1.7513301, 1.7513275), format_pair(0.5, 0.25)
+    (('1.75133', '1.751327'), ('0.5', '0.25'))
+    """
+    for digits in range(6, 18):
+        first, second = f"{a:.{digits}g}", f"{b:.{digits}g}"
+        if first != second:
+            break
+    return first, second
 
 
 def _error_ratio(error: Array, allowed: Array) -> Array:
@@ -75,8 +103,7 @@ def _find_earliest(exceeds: Array, step: Array, ratio: Array) -> tuple[int, ...]
 def _describe_errors(candidate: Candidate, description: ArrayDescription, budget: Budget, array: Array,
                      exceeds: Array, first: tuple) -> Iterator[str]:
     """Notes on the entries that differ: the first values, whether they lie in the padding, which gates differ."""
-    value = f"{array[first]:.6g}" if numpy.isfinite(array[first]) else f"{array[first]}"
-    yield f"{value}, expected {budget.truth[first]:.6g}"
+    yield "{}, expected {}".format(*format_pair(array[first], budget.truth[first]))
     length = _find_padded_length(candidate, description, first)
     if length is not None:
         yield f"{IN_PADDING}: this row has length {length}"
@@ -102,18 +129,27 @@ def _describe_blocks(description: ArrayDescription, exceeds: Array) -> str:
     return ""
 
 
-def _describe_limit(description: ArrayDescription, budget: Budget) -> str:
+def _describe_limit(description: ArrayDescription, budget: Budget, comparable: Array) -> str:
     """Why not all entries are comparable, or from which step on; "" if all are."""
-    if budget.comparable.all():
+    if not comparable.size or not comparable.any() and budget.comparable.all():
+        return EMPTY
+    if comparable.all():
         return ""
-    if description.time is None or not budget.comparable.any():
-        return NO_LARGER if abs(budget.truth).max(initial=0.0) < 1e-3 else AS_LARGE
-    steps = numpy.moveaxis(budget.comparable, description.time, 0).reshape(
-        budget.comparable.shape[description.time], -1).all(1)
-    comparable = numpy.flatnonzero(steps)
-    if not len(comparable):
-        return f"{NOT_COMPARABLE} past the first step of one direction"
-    return f"{NOT_COMPARABLE} {f'past step {comparable[-1]}' if steps[0] else f'before step {comparable[0]}'}"
+    if not numpy.isfinite(budget.limit[~comparable]).all():
+        return OVERFLOWS
+    if description.time is None or not comparable.any():
+        reason = NO_LARGER if abs(budget.truth[~comparable]).max() < 1e-3 else AS_LARGE
+        return f"{comparable.mean():.0%} compared; elsewhere {reason}" if comparable.any() else reason
+    return _describe_steps(numpy.moveaxis(comparable, description.time, 0))
+
+
+def _describe_steps(comparable: Array) -> str:
+    """From which step on entries [T, ...] are not comparable, and in how many rows if not in all."""
+    steps = comparable.reshape(len(comparable), -1).all(1)
+    found = numpy.flatnonzero(steps)
+    if not len(found):
+        return f"{NOT_COMPARABLE} in part at every step"
+    return f"{NOT_COMPARABLE} {f'past step {found[-1]}' if steps[0] else f'before step {found[0]}'}"
 
 
 def _trace_errors(description: ArrayDescription, budget: Budget, error: Array, ratio: Array,

@@ -1,5 +1,6 @@
 """verify: compare a recurrent layer with the reference, forward and backward."""
 from collections.abc import Callable
+from inspect import signature
 from os import PathLike
 from typing import Any
 
@@ -8,8 +9,10 @@ import numpy
 from ..arrays import Array
 from ..errors import DtypeError, NotSupported
 from ..onnx.reading import Reading
+from ..options import suggest
 from ..tree import Tree
 from .budget import FACTOR
+from .candidate import is_option
 from .measure import check_candidate
 from .of_callable import wrap_callable
 from .of_keras import wrap_keras
@@ -18,25 +21,31 @@ from .onnx_model import check_onnx
 from .report import Report
 
 
-def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: Any = "random", reference: Any = None,
+def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: Any = "both", reference: Any = None,
            p: Tree = None, backward: Callable | None = None, reverse: bool = False, padding: str = "zero",
            gradients: bool = True, seed: int = 0, factor: float = FACTOR, dtype: Any = None,
            perturb_biases: bool = True, engine: str | Callable = "onnxruntime", reading: Reading | None = None,
-           progress: Callable | None = None) -> Report:
+           progress: Callable | None = None, strict: bool = False, **unknown: Any) -> Report:
     """Compare a recurrent layer with the reference on the given inputs, and return a `Report`.
 
     What is compared: all outputs, the last states and, by a backward pass with random gradients of all of these, the
     gradients of the inputs, the initial states and every weight.  The reference is the same cell of rnnref, with the
     candidate's weights, in float64 (in longdouble for a candidate in float64).
 
-    Budget: an array agrees if every entry is within `factor` times the largest error that the reference itself makes
-    on this case: run in the candidate's dtype, in two orders of operations, and in float64 with all inputs and weights
-    perturbed by up to one ulp.  From the step on at which these errors grow as large as the values (a chaotic
-    recurrence) the entries are "not comparable" and decide nothing.
+    Calls: the candidate gets copies of all arrays.  It is called a second time on other numbers, without an initial
+    state if it can do without one, and a third time on the first numbers.  One that changes its arguments, overwrites
+    what it has returned, or returns something else on the same numbers, differs.
 
-    Result: `report.ok` (also `bool(report)`) is True if at least one array agrees, and none differs or was refused.
-    `report.raise_if_failed()` raises `VerificationError` otherwise.  What the candidate itself raises is no error of
-    `verify`: it is a row "refused".
+    Budget: an array agrees if it has the dtype expected and every entry is within `factor` times the error that the
+    reference itself makes on this case, in the same row and up to the same step: in the candidate's dtype, in two
+    orders of operations, and with all inputs and weights perturbed by up to one ulp.  From the step on at which these
+    errors grow as large as the values (a chaotic recurrence) the entries are "not comparable": they differ only if they
+    are not finite, or larger than the reference could be.
+
+    Result: `report.ok` (also `bool(report)`) is True if at least one result agrees, and none differs or was refused;
+    `report.status` is 0 then, 1 if something differs, 2 if nothing could be compared.  `report.raise_if_failed()`
+    raises `VerificationError` unless it is ok.  What the candidate itself raises is no error of `verify`: it is a row
+    "refused".
 
     candidate       a torch.nn.RNN, LSTM or GRU (any number of layers, directions, projection) or one of their cells;
                     a Keras SimpleRNN, LSTM, GRU, RNN or Bidirectional; an ONNX file, ModelProto or NodeProto; or a
@@ -44,12 +53,15 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
     inputs          x in the layout of the candidate (for a function [T, B, I]), or its shape as a tuple of integers for
                     random numbers; for ONNX a dict by name
     lengths         [B], the number of valid steps of each row: a packed sequence for torch, a mask for Keras
-    initial_state   "random", "zero" (the candidate gets none), or arrays in the layout of the candidate
+    initial_state   "both": random ones, and none in the second call; "random"; "zero" (the candidate gets none); or
+                    arrays in the layout of the candidate
     reference, p    the cell of rnnref that a function should equal, and its parameters
     reverse, padding  of a function, as in `run`
     backward        of a function, its backward pass: (dy, dstate) -> {"x": dx, "W": dW, ...}
     gradients       False compares results only
     seed            of all random numbers
+    factor          a positive number: how much more than the reference a candidate may err
+    strict          True: a report is ok only if all entries could be compared
     dtype           "float64" checks a copy of a torch module in double precision, or a function on arrays of this dtype
     perturb_biases  True checks a copy with random biases if all are zero: zero biases hide mistakes
     engine          of ONNX: "onnxruntime", "onnx.reference", or a function of a case; `reading`: `rnnref.onnx.Reading`
@@ -73,13 +85,16 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
     >>> report.ok, report.rows[0].verdict, report.rows[0].where
     (False, 'differs', 't=0, row 0, unit 1')
     """
+    _check_options(unknown, seed=seed, factor=factor, dtype=dtype)
     rng = numpy.random.default_rng(seed)
-    checks: dict[str, Any] = {"gradients": gradients, "factor": factor, "perturb_biases": perturb_biases, "seed": seed}
+    checks: dict[str, Any] = {"gradients": gradients, "factor": factor, "perturb_biases": perturb_biases, "seed": seed,
+                              "strict": strict}
     common = {"lengths": _check_lengths(lengths), "initial_state": initial_state, "dtype": dtype}
     kind = _detect_kind(candidate, reference)
     if kind == "onnx":
+        default = is_option(initial_state, "both") or is_option(initial_state, "random")
         _refuse_options(kind, lengths=lengths, reference=reference, p=p, backward=backward, reverse=reverse or None,
-                        dtype=dtype, initial_state=None if initial_state == "random" else initial_state)
+                        dtype=dtype, initial_state=None if default else initial_state)
         return check_onnx(candidate, inputs, rng, engine, reading, progress, checks)
     _refuse_options(kind, reading=reading, engine=None if engine == "onnxruntime" else engine)
     if kind == "function":
@@ -136,6 +151,28 @@ def _refuse_options(kind: str, **options: Any) -> None:
         if value is not None:
             raise NotSupported("verify", f"{name}= with {kind}",
                                reason=_REASONS.get(name, "it is an option of functions"))
+
+
+def _check_options(unknown: dict[str, Any], seed: Any, factor: Any, dtype: Any) -> None:
+    """Raise an error of rnnref for options that are not known or have no sense."""
+    for name in unknown:
+        known = signature(verify).parameters.keys() - {"unknown"}
+        raise NotSupported("verify", f"{name}=", hint=suggest(name, known) or f"known: {', '.join(sorted(known))}")
+    if isinstance(seed, bool) or not isinstance(seed, (int, numpy.integer)) or seed < 0:
+        raise NotSupported("verify", f"seed={seed!r}", known="an integer, 0 or more")
+    if isinstance(factor, bool) or not isinstance(factor, (int, float, numpy.floating)) or \
+            not 0 < factor < numpy.inf:
+        raise NotSupported("verify", f"factor={factor!r}", known="a positive finite number")
+    if dtype is not None and _find_dtype(dtype) not in ("float32", "float64"):
+        raise NotSupported("verify", f"dtype={dtype!r}", known='"float32", "float64"')
+
+
+def _find_dtype(dtype: Any) -> str:
+    """The name of a dtype; "" if it is none."""
+    try:
+        return numpy.dtype(dtype).name
+    except TypeError:
+        return ""
 
 
 def _check_lengths(lengths: Any) -> Array | None:

@@ -71,8 +71,9 @@ def test_torch_inputs_and_states_as_given():
     assert verify(one, np.ones((T, B, I)), initial_state="zero").ok
     assert "dh_0" not in rows(verify(one, x, initial_state="zero"))
     assert rows(verify(one, x, dtype="float64"))["output"].budget < 1e-13
+    assert verify(one, x[:, 0]).ok and verify(one, x[:, 0], initial_state=h[:, 0]).ok      # without a batch
     with pytest.raises(ShapeError, match="3 axes"):
-        verify(one, x[0])
+        verify(one, x[0, 0])
     with pytest.raises(ShapeError, match="initial_state has shapes"):
         verify(one, x, initial_state=h[:, :1])
     with pytest.raises(NotSupported, match="Linear"):

@@ -46,7 +46,7 @@ AGREES, DIFFERS, REFUSED = Row("Y", "g", 1e-8, 1e-6), Row("Y", "g", 0.5, 1e-6, "
 
 
 @pytest.mark.parametrize("rows, options, status", [
-    ([AGREES], [], 0), ([AGREES, DIFFERS], [], 1), ([AGREES, REFUSED], [], 1), ([], [], 1),
+    ([AGREES], [], 0), ([AGREES, DIFFERS], [], 1), ([AGREES, REFUSED], [], 1), ([], [], 2), ([REFUSED], [], 2),
     ([AGREES, DIFFERS], ["--report-only"], 0)])
 def test_exit_status_of_verify(capsys, survey_of, rows, options, status):
     survey_of(*rows)

@@ -1,0 +1,366 @@
+"""What a candidate that differs may have done: a table of hypotheses, each tried on its results.
+
+A hypothesis predicts what a candidate would return that makes one mistake, from the reference on other arrays or with
+other options, or undoes the mistake in what the candidate returned.  It counts only if it explains everything that
+differs, on the given numbers and on fresh ones.
+"""
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import numpy
+
+from ..arrays import Array
+from .budget import Budgets, cast_arrays, run_truth
+from .calls import call_back, call_once
+from .candidate import OUTPUT, STATE, Candidate
+
+_CONFIRMATIONS = 2                                # fresh draws on which a hypothesis must hold
+_MOST_ROWS = 64                                   # of which exchanged ones are sought
+_ALIKE = 8.0                                      # errors of one precision differ by no more than this factor
+_BITS = {"float16 or tf32": 11, "bfloat16": 8, "float32": 24}
+
+
+class Trial(NamedTuple):
+    """What a candidate returned, and what it should have."""
+    candidate: Candidate
+    returned: dict[str, Array]
+    truth: dict[str, Array]
+    tolerance: dict[str, float]                   # the largest budget of each result
+    mask: dict[str, Array]                        # the entries that can be compared
+
+    def differs(self, name: str, expected: Array) -> bool:
+        """Whether a result is not as expected, to rounding."""
+        a = self.returned[name]
+        if a.shape != expected.shape:
+            return True
+        mask = self.mask[name] if self.mask[name].shape == a.shape else True
+        error = numpy.where(mask, abs(a.astype("float64") - expected.astype("float64")), 0.0)
+        return not (error <= 2 * max(self.tolerance.values())).all()
+
+    @property
+    def names(self) -> list[str]:
+        """The results that were returned and are known."""
+        return [name for name in self.truth if name in self.returned]
+
+    def group(self, group: str) -> list[str]:
+        """Those of one group."""
+        return [name for name in self.names if self.candidate.descriptions[name].group == group]
+
+    def agrees(self, predicted: dict[str, Array]) -> bool:
+        """True if all results are as predicted, and not all as they should be."""
+        return (all(name in predicted and not self.differs(name, predicted[name]) for name in self.names)
+                and any(self.differs(name, self.truth[name]) for name in self.names))
+
+
+class Hypothesis(NamedTuple):
+    """One mistake: its name, the details under which it explains a trial (None: it does not), and the sentence."""
+    name: str
+    explain: Callable[[Trial], str | None]
+    sentence: str
+
+
+def explain_results(candidate: Candidate, budgets: Budgets, returned: dict[str, Array], rng: numpy.random.Generator,
+                    ) -> Iterator[tuple[str, str]]:
+    """(name, sentence) of the hypothesis that explains the results, on these numbers and on fresh ones, if any."""
+    results = {n: a for n, a in budgets.by_name.items() if candidate.descriptions[n].group in (OUTPUT, STATE)}
+    trial = Trial(candidate, {n: a for n, a in returned.items() if n in results and a.dtype.kind in "fiu"},
+                  {n: b.truth for n, b in results.items()},
+                  {n: float(b.allowed[b.comparable].max(initial=0.0)) for n, b in results.items()},
+                  {n: b.comparable for n, b in results.items()})
+    fresh: list[Trial] = []
+    for hypothesis in HYPOTHESES:
+        details = hypothesis.explain(trial)
+        if details is None:
+            continue
+        fresh = fresh or [_draw_trial(trial, rng) for _ in range(_CONFIRMATIONS)]
+        if all(hypothesis.explain(other) == details for other in fresh):
+            yield hypothesis.name, hypothesis.sentence.format(details)
+            return
+
+
+def _draw_trial(trial: Trial, rng: numpy.random.Generator) -> Trial:
+    """The same candidate on fresh numbers."""
+    candidate = trial.candidate.redraw(rng, start=True)
+    call = call_once(candidate)
+    return trial._replace(candidate=candidate, returned={n: a for n, a in call.results.items() if n in trial.truth},
+                          truth=dict(run_truth(candidate).results))
+
+
+def _run_with(trial: Trial, arrays: dict[str, Array] | None = None, **changes: Any) -> dict[str, Array]:
+    """The results of the reference on other arrays, or with other lengths."""
+    candidate = replace(trial.candidate, arrays=trial.candidate.arrays if arrays is None else arrays, **changes)
+    try:
+        return dict(candidate.run_reference(cast_arrays(candidate.arrays, "float64")).results)
+    except Exception:                             # the mistake is not possible here: arrays of these shapes do not fit
+        return {}
+
+
+# mistakes with states
+
+def _exchange_states(trial: Trial) -> str | None:
+    """The last states in another order."""
+    states = trial.group(STATE)
+    for a, b in combinations(states, 2):
+        if trial.truth[a].shape == trial.truth[b].shape and trial.agrees(
+                trial.truth | {a: trial.truth[b], b: trial.truth[a]}):
+            return f"{a} and {b}"
+    return None
+
+
+def _find_initial(candidate: Candidate) -> list[str]:
+    """The names of the initial states among the arrays of a candidate."""
+    return [n for n in candidate.arrays if n.rstrip(")").partition(" (")[0].endswith(("h0", "c0", "_0"))
+            or n in ("initial_h", "initial_c")]
+
+
+def _exchange_initial_states(trial: Trial) -> str | None:
+    """The initial states in the other order."""
+    arrays = trial.candidate.arrays
+    initial = _find_initial(trial.candidate)
+    if len(initial) != 2 or arrays[initial[0]].shape != arrays[initial[1]].shape:
+        return None
+    a, b = initial
+    return f"{a} and {b}" if trial.agrees(_run_with(trial, arrays | {a: arrays[b], b: arrays[a]})) else None
+
+
+def _ignore_initial_states(trial: Trial) -> str | None:
+    arrays, initial = trial.candidate.arrays, _find_initial(trial.candidate)
+    zeros = {n: numpy.zeros_like(arrays[n]) for n in initial}
+    return " and ".join(initial) if initial and trial.agrees(_run_with(trial, arrays | zeros)) else None
+
+
+# mistakes with lengths
+
+def _take_states_at_the_end(trial: Trial) -> str | None:
+    """Last states after the last step, not after each row's length."""
+    if trial.candidate.lengths is None:
+        return None
+    whole, states = _run_with(trial, lengths=None), trial.group(STATE)
+    predicted = trial.truth | {n: whole[n] for n in states if n in whole}
+    return str(trial.candidate.size[0]) if states and trial.agrees(predicted) else None
+
+
+def _ignore_lengths(trial: Trial) -> str | None:
+    if trial.candidate.lengths is None:
+        return None
+    return "" if trial.agrees(_run_with(trial, lengths=None)) else None
+
+
+# mistakes with axes
+
+def _exchange_rows(trial: Trial) -> str | None:
+    """The rows of the batch in another order, in all results that differ."""
+    found = set()
+    for name in trial.names:
+        order = _find_order(trial, name)
+        if order is None:
+            return None
+        if trial.differs(name, trial.truth[name]):
+            found.add((name, order))
+    orders = {order for _, order in found}
+    if len(orders) != 1:
+        return None
+    order, lengths = next(iter(orders)), trial.candidate.lengths
+    rule = ""
+    if lengths is not None and list(order) == list(numpy.argsort(-numpy.asarray(lengths), kind="stable")):
+        rule = ", the order of falling lengths"
+    shown = ", ".join(map(str, order[:8])) + ", ..." * (len(order) > 8)
+    return f"{' and '.join(name for name in trial.names if (name, order) in found)} are rows {shown}{rule}"
+
+
+def _find_order(trial: Trial, name: str) -> tuple[int, ...] | None:
+    """For each row of a result, the row of the truth that it is; in order if that is right; None without an answer."""
+    axis, truth, a = trial.candidate.descriptions[name].batch, trial.truth[name], trial.returned[name]
+    if axis is None or a.shape != truth.shape or not 1 < truth.shape[axis] <= _MOST_ROWS:
+        return None
+    if not trial.differs(name, truth):
+        return tuple(range(truth.shape[axis]))
+    rows = truth.shape[axis]
+    got, want = (numpy.moveaxis(b, axis, 0).reshape(rows, -1).astype("float64") for b in (a, truth))
+    near = abs(got[:, None] - want[None]).max(-1, initial=0.0) <= 2 * max(trial.tolerance.values())
+    order = tuple(int(k) for k in near.argmax(1))
+    return order if near.any(1).all() and len(set(order)) == rows else None
+
+
+def _swap_first_axes(trial: Trial) -> str | None:
+    """An input that is taken batch first where time comes first, or the other way round."""
+    candidate = trial.candidate
+    outputs, x = trial.group(OUTPUT), candidate.arrays[candidate.x]
+    rest = {n: a for n, a in candidate.arrays.items() if n not in _find_initial(candidate)}
+    predicted = _run_with(trial, rest | {candidate.x: x.swapaxes(0, 1)}, lengths=None)
+    swapped = {n: a.swapaxes(0, 1) for n, a in predicted.items() if n in outputs and a.ndim > 2}
+    if len(swapped) != len(outputs) or not all(trial.differs(n, trial.truth[n]) for n in outputs):
+        return None
+    agrees = all(not trial.differs(n, a) for n, a in swapped.items())
+    words = ("[batch, time, input]", "[time, batch, input]")
+    given, taken = (words[1 - candidate.time], words[candidate.time])
+    return f"{taken}, while it is {given}" if agrees else None
+
+
+def _swap_output_axes(trial: Trial) -> str | None:
+    """Outputs with the batch first where time comes first, or the other way round."""
+    outputs = [n for n in trial.group(OUTPUT) if trial.truth[n].ndim > 2]
+    swapped = {n: trial.truth[n].swapaxes(0, 1) for n in outputs}
+    masks = trial.mask | {n: trial.mask[n].swapaxes(0, 1) for n in outputs}
+    return " and ".join(outputs) if outputs and trial._replace(mask=masks).agrees(trial.truth | swapped) else None
+
+
+# lower precision
+
+def _round_inside(trial: Trial) -> str | None:
+    """Errors as large as those of the reference on arrays that are rounded to fewer bits."""
+    own = numpy.finfo(trial.candidate.dtype).nmant + 1
+    for name, bits in _BITS.items():
+        if bits < own and _has_errors_of(trial, bits):
+            return f"{name} ({bits} bits)"
+    return None
+
+
+def _has_errors_of(trial: Trial, bits: int) -> bool:
+    """Whether the errors of all results are spread, and as large as those of arrays with this many bits."""
+    if any(trial.returned[n].shape != trial.truth[n].shape for n in trial.names):
+        return False
+    rounded = _run_with(trial, {n: _round_to(a, bits) for n, a in trial.candidate.arrays.items()})
+    own = own_rms = 0.0
+    for name in trial.names:
+        mask = trial.mask[name]
+        size, error, expected = (numpy.sqrt(numpy.mean(numpy.square(a[mask].astype("float64")))) if mask.any() else 0.0
+                                 for a in (trial.truth[name], trial.returned[name] - trial.truth[name],
+                                           rounded[name] - trial.truth[name]))
+        if not expected or not 1 / _ALIKE <= error / expected <= _ALIKE or error > 0.1 * size:
+            return False
+        errors = abs(trial.returned[name] - trial.truth[name])[mask]
+        own, own_rms = max(own, float(numpy.median(errors) / error)), max(own_rms, error)
+    return own > 0.05 and own_rms > 0
+
+
+def _round_to(a: Array, bits: int) -> Array:
+    """Numbers rounded to a significand of this many bits."""
+    fraction, exponent = numpy.frexp(a)
+    return numpy.ldexp(numpy.round(numpy.ldexp(fraction, bits)), exponent - bits).astype(a.dtype)
+
+
+HYPOTHESES = (                                    # the first that explains all is named
+    Hypothesis("states exchanged", _exchange_states,
+               "It agrees if {} are exchanged: it returns the last states in another order."),
+    Hypothesis("initial states exchanged", _exchange_initial_states,
+               "It agrees if {} are exchanged: it takes the initial states in another order."),
+    Hypothesis("initial states ignored", _ignore_initial_states,
+               "It agrees if {} are zero: it does not use the initial states."),
+    Hypothesis("states at the last step", _take_states_at_the_end,
+               "It agrees if the last states are those after step {}: it returns them past the lengths of the rows, "
+               "not after the last valid step of each row."),
+    Hypothesis("lengths ignored", _ignore_lengths,
+               "It agrees if every row has the full length: it does not use lengths.{}"),
+    Hypothesis("rows exchanged", _exchange_rows,
+               "It agrees if rows of the batch are exchanged: the rows of {} of the reference."),
+    Hypothesis("batch first", _swap_first_axes,
+               "It agrees if its input is {}: exchange the axes of time and batch."),
+    Hypothesis("outputs batch first", _swap_output_axes,
+               "It agrees if the axes of time and batch of {} are exchanged: it returns them in the other layout."),
+    Hypothesis("lower precision", _round_inside,
+               "The errors are spread over all results and as large as those of lower precision: something inside is "
+               "rounded to about {}."),
+)
+
+
+# the backward pass
+
+def explain_gradients(candidate: Candidate, gradients: dict[str, Array], budgets: Budgets) -> Iterator[str]:
+    """Sentences on a backward pass that is wrong, while all results are right."""
+    yield from _find_lost_carry(candidate, budgets)
+    yield from _find_wrong_gates(candidate, gradients, budgets)
+
+
+def _find_lost_carry(candidate: Candidate, budgets: Budgets) -> Iterator[str]:
+    """With a gradient at the last step alone: whether it reaches the steps before it."""
+    T, dx = candidate.size[0], "d" + candidate.x
+    outputs = [n for n in budgets.cotangents if candidate.descriptions[n].time is not None]
+    if T < 2 or not outputs:
+        return
+    impulse = {n: numpy.zeros_like(a) for n, a in budgets.cotangents.items()}
+    for n in outputs:
+        index = (slice(None),) * (candidate.descriptions[n].time or 0) + (0 if candidate.backwards else T - 1,)
+        impulse[n][index] = budgets.cotangents[n][index]
+    found, refusals = call_back(call_once(candidate), impulse)
+    reference = run_truth(candidate)
+    if refusals or dx not in found or reference.back is None:
+        return
+    want = reference.back({n: a.astype(next(iter(reference.results.values())).dtype) for n, a in impulse.items()})[dx]
+    a, b = (numpy.moveaxis(d, candidate.time, 0)[::-1 if candidate.backwards else 1] for d in (found[dx], want))
+    if a.shape == b.shape and b[:-1].any() and not a[:-1].any():
+        yield ("With a gradient at one step alone, dx is zero at all steps before it: the backward pass hands "
+               "nothing on from a step to the step before.")
+
+
+def _find_wrong_gates(candidate: Candidate, gradients: dict[str, Array], budgets: Budgets) -> Iterator[str]:
+    """The gates whose derivative is wrong on a single step, where a wrong gate spoils no other."""
+    from .budget import measure_budgets
+    from .verdict import judge
+    short = candidate.truncate(1)
+    call = call_once(short)
+    if call.refusals or call.evaluation.back is None:
+        return
+    small = measure_budgets(short, numpy.random.default_rng(0), tuple(call.results))
+    found, refusals = call_back(call, small.cotangents)
+    if refusals:
+        return
+    verdicts = [judge(short, n, short.descriptions[n], small.by_name[n], a) for n, a in found.items()
+                if n in small.by_name]
+    wrong = [v for v in verdicts if v.row.verdict == "differs"]
+    notes = {note for v in wrong for note in v.row.note.split("; ") if note.startswith("only in gate")}
+    if not wrong:
+        yield "On one step alone all gradients agree: check what is handed from a step to the step before."
+        return
+    if len(notes) == 1:
+        gates = next(iter(notes)).removeprefix("only in ")
+        factor = next((words for words, predicted in _predict_missing_factors(short, small.cotangents)
+                       if _fits(predicted, found, small)), "")
+        yield (f"On one step alone the gradients of the weights differ only in {gates}: check the derivative of "
+               f"{'this gate' if gates.startswith('gate ') else 'these gates'}{factor}.")
+
+
+def _fits(predicted: dict[str, Array], found: dict[str, Array], budgets: Budgets) -> bool:
+    """Whether gradients are as predicted, to rounding."""
+    return all(found[n].shape == a.shape and (abs(found[n] - a) <= 8 * budgets.by_name[n].allowed.max()).all()
+               for n, a in predicted.items() if n in found)
+
+
+def _predict_missing_factors(candidate: Candidate, cotangents: dict[str, Array],
+                             ) -> Iterator[tuple[str, dict[str, Array]]]:
+    """(words, the gradients of weights) without one factor of the derivative of a gate, on a single step."""
+    B = candidate.size[1]
+    values = candidate.gate_values(candidate.arrays)
+    if not values or B > _MOST_ROWS:
+        return
+    rows = [candidate.pick_row(b) for b in range(B)]
+    backs: list[Any] = [row.run_reference(row.arrays).back for row in rows]
+    dps = [back({n: _pick(candidate, n, a, b) for n, a in cotangents.items()}) for b, back in enumerate(backs)]
+    for gate, a in values.items():
+        for words, factor in ((f"1 - {gate}", 1 - a), (gate, a), (f"1 - {gate}^2", 1 - a * a)):
+            predicted = {}
+            for n in dps[0]:
+                axes = candidate.descriptions[n].axes
+                k = next((k for k, axis in enumerate(axes) if axis.kind == "gate" and gate in axis.labels), None)
+                if k is not None:
+                    scaled = [_scale_block(dp[n], k, axes[k].labels.index(gate), len(axes[k].labels), 1 / factor[b])
+                              for b, dp in enumerate(dps)]
+                    predicted[n] = sum(scaled)
+            if predicted:
+                yield f"; the factor {words} is missing there", predicted
+
+
+def _pick(candidate: Candidate, name: str, a: Array, b: int) -> Array:
+    axis = candidate.descriptions[name].batch
+    return a if axis is None else numpy.take(a, [b], axis)
+
+
+def _scale_block(a: Array, axis: int, block: int, blocks: int, factor: Array) -> Array:
+    """A copy with one of several equal blocks along an axis multiplied by a vector."""
+    a = a.copy()
+    size = a.shape[axis] // blocks
+    index = (slice(None),) * axis + (slice(block * size, (block + 1) * size),)
+    a[index] *= factor.reshape([-1] + [1] * (a.ndim - axis - 1))
+    return a
