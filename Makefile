@@ -13,7 +13,7 @@ DEMO   = .venv/bin/rnnref verify --against onnxruntime --html report.html --repo
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:           # all targets share one .venv
-.PHONY: help demo picture test kernels test-peers coverage package oldest first-gpu test-gpu sanitize-gpu soak-gpu bench-gpu \
+.PHONY: help demo picture test kernels test-peers exam coverage package oldest first-gpu test-gpu sanitize-gpu soak-gpu bench-gpu \
 	probe-gpu lint bench clean distclean
 
 help:  ## list the targets
@@ -26,7 +26,7 @@ picture: .venv/.peers  ## the report that README.md shows, of a layer with a fau
 	$(PY) -m tests.support.readme_picture
 
 test: .venv/.dev  ## tests and doctests, without other frameworks and without a GPU
-	$(PYTEST) -n auto --dist worksteal -m "not peers and not gpu and not kernels" $(ARGS)
+	$(PYTEST) -n auto --dist worksteal -m "not peers and not gpu and not kernels and not exam" $(ARGS)
 
 kernels: .venv/.kernels  ## CUDA kernels without a GPU: run on the CPU (needs g++), and compiled for every card
 	@command -v g++ >/dev/null || { echo "make kernels: no g++ on PATH; it compiles kernels for the CPU" \
@@ -38,9 +38,12 @@ kernels: .venv/.kernels  ## CUDA kernels without a GPU: run on the CPU (needs g+
 test-peers: .venv/.peers  ## tests against torch, keras, flax and jax (a larger download)
 	KERAS_BACKEND=$${KERAS_BACKEND:-torch} $(PYTEST) tests -n auto --dist loadfile -m peers $(ARGS)
 
+exam: .venv/.peers  ## what networks learn on digits, MNIST and made-up tasks: half an hour
+	$(PYTEST) tests/exam -m exam -s $(ARGS)
+
 coverage: .venv/.peers  ## branch coverage of the tests, with the lines that none of them reaches
 	$(PY) -m coverage erase
-	KERAS_BACKEND=$${KERAS_BACKEND:-torch} $(PYTEST) -n auto --dist loadfile -m "not gpu" --cov --cov-report= $(ARGS)
+	KERAS_BACKEND=$${KERAS_BACKEND:-torch} $(PYTEST) -n auto --dist loadfile -m "not gpu and not exam" --cov --cov-report= $(ARGS)
 	$(PY) -m coverage report
 
 # What `pip install rnnref` gives: tests run beside the installed package, from a folder that has no source of it.
@@ -50,13 +53,13 @@ package: .venv/.dev  ## build the wheel and the source archive, install the whee
 	$(PYTHON) -m venv build/package/venv
 	build/package/venv/bin/python -m pip --disable-pip-version-check install -q "$$(ls dist/*.whl)[verify,notebooks,plot,dev]"
 	cp -r tests notebooks setup.cfg README.md CONTRIBUTING.md Makefile build/package
-	cd build/package && venv/bin/python -m pytest tests -n auto --dist worksteal -m "not peers and not gpu and not kernels" $(ARGS)
+	cd build/package && venv/bin/python -m pytest tests -n auto --dist worksteal -m "not peers and not gpu and not kernels and not exam" $(ARGS)
 
 OLDEST ?= python3.10
 oldest:  ## tests with the oldest Python and NumPy that are supported: OLDEST=python3.10
 	$(OLDEST) -m venv build/oldest
 	build/oldest/bin/python -m pip --disable-pip-version-check install -q "numpy==2.0.*" -e ".[verify,plot,dev]"
-	build/oldest/bin/python -m pytest -n auto --dist worksteal -m "not peers and not gpu and not kernels" $(ARGS)
+	build/oldest/bin/python -m pytest -n auto --dist worksteal -m "not peers and not gpu and not kernels and not exam" $(ARGS)
 
 # A machine with a card may hold nothing but a Python with CuPy: `make PY=python3 test-gpu` takes that as it is.
 GPU_NEEDS = $(if $(filter command,$(origin PY)),,.venv/.dev $(if $(CUDA),.venv/.cuda$(CUDA)))

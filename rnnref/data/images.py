@@ -124,7 +124,7 @@ def _find_file(folder: str, name: str) -> str:
 
 def _of_npz(path: str) -> list:
     try:
-        with numpy.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as stream, numpy.load(stream, allow_pickle=False) as file:
             missing = [name for name, _ in PARTS if name not in file.files]
             if missing:
                 raise ShapeError("data.mnist", f"{path} has no {' '.join(missing)}", names=" ".join(file.files))
