@@ -17,7 +17,7 @@ from .errors import NotSupported, ShapeError, check_limit
 from .maps.dense import Dense, Map
 from .options import keyword_options
 from .shapes import ArraySpec, Size, check_floating, check_names, check_state, expect, infer_sizes, resolve_shape
-from .tree import Tree, add, first_leaf, leaves, map_structure
+from .tree import Tree, add, copy, first_leaf, leaves, map_structure
 
 State = Tree                                      # of a cell: a named tuple of arrays [B, ...], or a tree of such
 ALL = "x", "s", "extra", "p"                      # `wanted` of a way back that gives every gradient
@@ -356,6 +356,7 @@ def vjp(cell: CellContract, p: Tree, x: Tree, s: State, extra: Tree = None) -> t
     True
     """
     cell.check(p, x, s, extra)
+    p, x, s, extra = map(copy, (p, x, s, extra))
     q, e, prepared = cell.prepare(p, extra)
     y, new, kept = cell.forward(q, x, s, e)
 
@@ -364,7 +365,7 @@ def vjp(cell: CellContract, p: Tree, x: Tree, s: State, extra: Tree = None) -> t
         dx, ds, de, dq = step_back(cell, q, kept, dy, dnew, inner)
         dp, de = cell.prepare_backward(p, prepared, dq, de) if "p" in inner else (None, None)
         return leave_out((dx, ds, de, dp), wanted)
-    return (y, new), back
+    return (copy(y), copy(new)), back
 
 
 def step_back(cell: CellContract, p: Tree, kept: Any, dy: Tree, dnew: State, wanted: Collection[str] = ALL) -> tuple:

@@ -30,7 +30,7 @@ def make_live_mask(xs: Array, lengths: Any, mask: Any, who: str = "run") -> Opti
                          axes=f'{name} is "{"B" if mask is None else "T B"}" with T, B = {T, B} (from x)',
                          hint="time comes first here: mask.T" if a.shape == (B, T) and mask is not None else "")
     if mask is not None:
-        return a
+        return a.copy()
     if B and bool(((a < 0) | (a > T)).any()):
         raise ShapeError(who, f"lengths are {a.tolist()}, expected each from 0 to {T}",
                          axes=f"T = {T} (from x, shape {tuple(xs.shape)})")

@@ -5,7 +5,9 @@ Parameters, states, inputs and gradients are all trees, and these functions are 
 from dataclasses import dataclass
 from typing import Any, Callable, Iterable, Iterator, Optional, Sequence
 
-from .arrays import Array, make_transfer, namespace
+import numpy
+
+from .arrays import Array, is_array, is_cupy, make_transfer, namespace
 
 Tree = Any                                        # arrays in dicts, tuples and named tuples, as deep as need be
 
@@ -101,6 +103,26 @@ def fill_missing(tree: Tree, like: Tree) -> Tree:
 def zeros_like(tree: Tree) -> Tree:
     """Zeros in the shapes and dtypes of `tree`, on the same device."""
     return map_structure(lambda a: namespace(a).zeros_like(a), tree)
+
+
+def copy(tree: Tree) -> Tree:
+    """The tree with arrays of its own."""
+    def one(a: Any) -> Any:
+        return PerStep(a.steps.copy()) if isinstance(a, PerStep) else a.copy() if is_array(a) else a
+    return map_structure(one, tree)
+
+
+def read_only(kept: Any) -> Any:
+    """A tree, lists and all, with views of arrays that cannot be written; a GPU has none, there they are copies."""
+    if isinstance(kept, list):
+        return [read_only(item) for item in kept]
+    if isinstance(kept, (tuple, dict)):
+        return map_structure(read_only, kept)
+    if isinstance(kept, numpy.ndarray):
+        kept = kept.view()
+        kept.flags.writeable = False
+        return kept
+    return kept.copy() if is_cupy(kept) else kept
 
 
 def apply_mask(live: Optional[Array], tree: Tree) -> Tree:

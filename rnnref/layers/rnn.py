@@ -7,7 +7,7 @@ from ..errors import NotSupported, ShapeError, check_option
 from ..identifiers import snake
 from ..loops.run import make_initial_state, run, run_back, run_empty
 from ..nest import flatten
-from ..tree import first_leaf, leaves, map_structure, zeros_like
+from ..tree import copy, first_leaf, leaves, map_structure, zeros_like
 from .base import Layer
 from .cell import as_given, check_inputs, under, wanted_names
 from .nested import cast_inputs, listless, one_step, pack_like
@@ -154,7 +154,7 @@ class RNN(Layer):
 
     def leave(self, kept):
         if self.stateful:
-            self.carried = kept.new
+            self.carried = copy(kept.new)
 
     def apply(self, p, x, initial_state=None, constants=None, *, mask=None, training=False, noise=None, keep=True,
               lengths=None, masks=None, mode=None):
@@ -264,7 +264,7 @@ class RNN(Layer):
     @property
     def states(self):
         """Where the next call of a stateful layer starts, as a list; None before the first."""
-        return None if self.carried is None else self.cell.to_list(self.carried)
+        return None if self.carried is None else self.cell.to_list(copy(self.carried))
 
     def reset_state(self):
         """Let the next call start from zeros."""

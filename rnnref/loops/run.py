@@ -6,7 +6,7 @@ from ..cell import ALL, CellContract, State, find_missing, leave_out, name_of, n
 from ..errors import DtypeError, NotSupported, ShapeError, check_option
 from ..padding import check_policy, drepeat, make_live_mask, repeat
 from ..shapes import check_like
-from ..tree import PerStep, Tree, add, fill_missing, first_leaf, leaves, map_structure, zeros_like
+from ..tree import PerStep, Tree, add, copy, fill_missing, first_leaf, leaves, map_structure, read_only, zeros_like
 from ..wrappers.stack import Bidirectional
 from .plan import PATHS, describe_call, load_path, plan, resolve_name
 
@@ -21,8 +21,8 @@ class Tape(NamedTuple):
     dtypes: tuple                                 # of xs and of the first state
 
     def kept(self, t: int) -> Any:
-        """The intermediates of step t, under the same names whichever path ran."""
-        return self.tape.kept(t)
+        """The intermediates of step t, under the same names whichever path ran: to be read, not written."""
+        return read_only(self.tape.kept(t))
 
     def __repr__(self) -> str:
         """One line, without the arrays."""
@@ -35,6 +35,8 @@ def run(cell: CellContract, p: Tree, xs: Tree, s: Optional[State] = None, *, len
         recompute: bool = False, keep: bool = True, paths: tuple = PATHS, kernels: bool = True,
         mode: Optional[str] = None) -> tuple[Tree, State, Optional[Tape]]:
     """A cell over a sequence: xs [T, B, I] -> ys [T, B, H], the last state, a tape (None unless `keep`).
+
+    All that is returned is the caller's own: the tape has copies of the arguments, and shares no array with anyone.
 
     xs         an array, or what the cell takes: any tree (tuples, named tuples, dicts) of arrays [T, B, ...]
     s          the first state; None: zeros
@@ -66,6 +68,8 @@ def run(cell: CellContract, p: Tree, xs: Tree, s: Optional[State] = None, *, len
     """
     s, live = _check_arguments(cell, p, xs, s, extra, lengths, mask)
     check_policy(padding, mask, isinstance(cell, Bidirectional))
+    if keep:                                      # what becomes of the caller's arrays must not change gradients
+        p, xs, s, extra = map(copy, (p, xs, s, extra))
     q, e, prepared = cell.prepare(p, extra)
     kept = "states" if recompute and keep else keep
     chosen = plan(cell, describe_call(xs, e, live is not None, kept, s), paths, kernels, mode)
@@ -76,7 +80,7 @@ def run(cell: CellContract, p: Tree, xs: Tree, s: Optional[State] = None, *, len
     elif padding == "free" and live is not None:     # from the state that each row ended with, over its padding
         more, _, tail = forward(chosen.cell, q, xs, new, e, ~live, False, kept)
         ys = add(ys, more)
-    return ys, new, Tape(cell, p, extra, prepared, chosen.path, tape, padding, live, reverse, tail,
+    return ys, copy(new), Tape(cell, p, extra, prepared, chosen.path, tape, padding, live, reverse, tail,
                          (ys, new), map_structure(lambda a: a.dtype, (xs, s))) if keep else None
 
 
@@ -146,7 +150,7 @@ def run_back(tape: Optional[Tape], dys: Tree = None, ds: Optional[State] = None,
     dxs, ds, dextra, dp = leave_out((dxs, ds, None if extra is None else dextra, dp), asked)
     dextra = None if dextra is None else map_structure(lambda d, a: cast(d, a), dextra, extra)
     dxs, ds = map_structure(_cast_gradient, (dxs, ds), dtypes)
-    return dxs, ds, dextra, None if dp is None else map_structure(lambda a, d: cast(d, a), p, dp)
+    return dxs, copy(ds), dextra, None if dp is None else map_structure(lambda a, d: cast(d, a), p, dp)
 
 
 def _cast_gradient(d: Array, dtype: Any) -> Array:

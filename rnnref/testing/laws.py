@@ -121,10 +121,18 @@ def _check_arguments(trial):
         assert_same(to("cpu", given), names)
         d = trial.draw(to("cpu", {"dys": ys, "ds": new}))
         sent = to(case.device, map_structure(_copy, d))
-        once = map_structure(_copy, to("cpu", run_back(tape, **sent)))
+        first = run_back(tape, **sent)
+        once = map_structure(_copy, to("cpu", first))
         assert_same(to("cpu", given), names)
         assert_same(to("cpu", sent), d)
-        assert_same(to("cpu", run_back(tape, **sent)), once, "run_back for the second time")
+        _overwrite((given, ys, new, first))
+        assert_same(to("cpu", sent), d)
+        assert_same(to("cpu", run_back(tape, **sent)), once, "run_back after arguments and results were written to")
+
+
+def _overwrite(tree):
+    for _, a in leaves(tree):
+        (a.steps if isinstance(a, PerStep) else a)[...] = 1
 
 
 def _copy(a):
@@ -268,7 +276,7 @@ class Law(NamedTuple):
 LAWS = {
     1: Law("the state keeps structure, shapes and dtype", _check_state),
     2: Law("gradients equal differences", _check_gradients),
-    3: Law("arguments are not changed", _check_arguments),
+    3: Law("arguments are not changed, and results may be", _check_arguments),
     4: Law("a padded batch equals each sequence alone", _check_rows_alone, ("zero",)),
     5: Law("NaN in the padding changes no bit", _check_padding, ("zero", "repeat")),
     6: Law("reverse equals flipping the live part", _check_reversal, ("zero",)),
