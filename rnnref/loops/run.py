@@ -80,8 +80,9 @@ def run(cell: CellContract, p: Tree, xs: Tree, s: Optional[State] = None, *, len
     elif padding == "free" and live is not None:     # from the state that each row ended with, over its padding
         more, _, tail = forward(chosen.cell, q, xs, new, e, ~live, False, kept)
         ys = add(ys, more)
-    return ys, copy(new), Tape(cell, p, extra, prepared, chosen.path, tape, padding, live, reverse, tail,
-                         (ys, new), map_structure(lambda a: a.dtype, (xs, s))) if keep else None
+    dtypes = map_structure(lambda a: a.dtype, (xs, s))
+    return ys, copy(new), Tape(cell, p, extra, prepared, chosen.path, tape, padding, live, reverse, tail, (ys, new),
+                               dtypes) if keep else None
 
 
 def run_empty(cell: CellContract, p: Tree, xs: Tree, s: State, extra: Tree = None) -> tuple[Tree, State, Tape]:
@@ -102,7 +103,7 @@ def run_empty(cell: CellContract, p: Tree, xs: Tree, s: State, extra: Tree = Non
         a, PerStep) else a, extra)
     ys = map_structure(lambda a: a[:0], run(cell, p, x, s, extra=e, paths=("plain",), kernels=False, keep=False)[0])
     q, e, prepared = cell.prepare(p, extra)
-    return ys, s, Tape(cell, p, extra, prepared, "empty", (xs, q, e), "zero", None, False, None, (ys, s),
+    return ys, copy(s), Tape(cell, p, extra, prepared, "empty", (xs, q, e), "zero", None, False, None, (ys, s),
                        map_structure(lambda a: a.dtype, (xs, s)))
 
 

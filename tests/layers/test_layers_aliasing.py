@@ -56,7 +56,7 @@ def test_gradients_after_everything_was_written_to(wrap):
     found = []
     for touch in (lambda arrays: None, spoil):
         layer = wrap(layers.LSTM(4, return_sequences=True, return_state=True, seed=0))
-        x, first = X.copy(), [np.full((2, 4), 0.1, "float32") for _ in range(2 if wrap is not layers.Bidirectional else 4)]
+        x, first = X.copy(), [np.full((2, 4), 0.1, "float32") for _ in range(4 if wrap is layers.Bidirectional else 2)]
         y, *states = layer(x, initial_state=first)
         dy = np.ones_like(y)
         touch([x, y, *first, *states])
@@ -65,7 +65,8 @@ def test_gradients_after_everything_was_written_to(wrap):
 
 
 def test_intermediates_that_a_tape_hands_out_can_be_read_only():
-    for cell in (cells.LSTM(), cells.Stack((cells.GRU(), cells.LSTM())), cells.Bidirectional((cells.GRU(), cells.GRU()))):
+    GRU = cells.GRU()
+    for cell in (cells.LSTM(), cells.Stack((GRU, cells.LSTM())), cells.Bidirectional((GRU, GRU))):
         p = rnnref.init.parameters(cell, 3, 4, np.random.default_rng(0))
         for paths in (("hoisted", "layerwise", "plain", "bidirectional"), ("plain", "bidirectional")):
             ys, new, tape = rnnref.run(cell, p, X, paths=paths)
