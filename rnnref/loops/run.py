@@ -103,8 +103,8 @@ def run_empty(cell: CellContract, p: Tree, xs: Tree, s: State, extra: Tree = Non
         a, PerStep) else a, extra)
     ys = map_structure(lambda a: a[:0], run(cell, p, x, s, extra=e, paths=("plain",), kernels=False, keep=False)[0])
     q, e, prepared = cell.prepare(p, extra)
-    return ys, copy(s), Tape(cell, p, extra, prepared, "empty", (xs, q, e), "zero", None, False, None, (ys, s),
-                       map_structure(lambda a: a.dtype, (xs, s)))
+    dtypes = map_structure(lambda a: a.dtype, (xs, s))
+    return ys, copy(s), Tape(cell, p, extra, prepared, "empty", (xs, q, e), "zero", None, False, None, (ys, s), dtypes)
 
 
 def run_back(tape: Optional[Tape], dys: Tree = None, ds: Optional[State] = None, *,
