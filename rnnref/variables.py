@@ -46,6 +46,7 @@ class Variable(Arraylike):
         if self._new and namespace(a) is not numpy:
             self._data = namespace(a).asarray(self._data) if self._data.any() else namespace(a).zeros(self.shape,
                                                                                                       self.dtype)
+        namespace(self.data, a)                   # both on one device
         self.assign(self.data + a)
 
     def reset(self) -> None:

@@ -60,7 +60,7 @@ class Loss:
     def _reduced(self, record: Record, y_true: Any, y_pred: Any, sample_weight: Any) -> Array:
         y_pred = _map_arrays(lambda a: _as_value(record, a, self.dtype), y_pred)
         dtype = flatten(y_pred)[0].dtype
-        y_true = _map_arrays(lambda a: ops.cast(ops.convert_to_tensor(a), dtype), y_true)
+        y_true = _map_arrays(lambda a: record.constant(ops.cast(ops.convert_to_tensor(numbers(a)), dtype)), y_true)
         in_mask = y_pred.mask if isinstance(y_pred, Value) and not self._reads_mask else None
         values = ops.convert_to_tensor(self.call(y_true, y_pred))
         mask = join_masks(in_mask, values.mask if isinstance(values, Value) else None)
@@ -183,7 +183,7 @@ def reduce_weighted(who: str, values: Array, sample_weight: Any, mask: Any, redu
     if weights is not None:
         values, weights = match_ranks(values, weights)
         try:
-            values = values * weights
+            values = ops.multiply(values, weights)
         except (ShapeError, ValueError):
             raise ShapeError(who, f"values of shape {tuple(values.shape)}, one for each row and step, and weights or a "
                              f"mask of shape {tuple(weights.shape)}", fix="sample_weight[:, None] for one of each "

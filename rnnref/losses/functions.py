@@ -33,7 +33,7 @@ def mean_squared_error(y_true: Array, y_pred: Array) -> Array:
     array([2.5], dtype=float32)
     """
     y_true, y_pred = _pair(y_true, y_pred)
-    return ops.mean(ops.square(y_true - y_pred), axis=-1)
+    return ops.mean(ops.square(ops.subtract(y_true, y_pred)), axis=-1)
 
 
 def mean_absolute_error(y_true: Array, y_pred: Array) -> Array:
@@ -43,7 +43,7 @@ def mean_absolute_error(y_true: Array, y_pred: Array) -> Array:
     array([1.5], dtype=float32)
     """
     y_true, y_pred = _pair(y_true, y_pred)
-    return ops.mean(ops.absolute(y_true - y_pred), axis=-1)
+    return ops.mean(ops.absolute(ops.subtract(y_true, y_pred)), axis=-1)
 
 
 def huber(y_true: Array, y_pred: Array, delta: float = 1.0) -> Array:
@@ -53,7 +53,7 @@ def huber(y_true: Array, y_pred: Array, delta: float = 1.0) -> Array:
     array([1.3125], dtype=float32)
     """
     y_true, y_pred = _pair(y_true, y_pred)
-    e = ops.absolute(y_pred - y_true)
+    e = ops.absolute(ops.subtract(y_pred, y_true))
     return ops.mean(ops.where(numbers(e) <= delta, 0.5 * ops.square(e), delta * e - 0.5 * delta * delta), axis=-1)
 
 
@@ -65,7 +65,7 @@ def kl_divergence(y_true: Array, y_pred: Array) -> Array:
     """
     y_true, y_pred = _same_dtype(y_true, y_pred)
     y_true, y_pred = ops.clip(y_true, EPSILON, 1), ops.clip(y_pred, EPSILON, 1)
-    return ops.sum(y_true * ops.log(y_true / y_pred), axis=-1)
+    return ops.sum(ops.multiply(y_true, ops.log(ops.divide(y_true, y_pred))), axis=-1)
 
 
 def binary_crossentropy(y_true: Array, y_pred: Array, from_logits: bool = False, label_smoothing: float = 0.0,

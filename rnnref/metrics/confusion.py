@@ -254,6 +254,12 @@ class AUC(_Counts):
             "num_thresholds curve summation_method multi_label num_labels label_weights from_logits".split())}
         return config | {"thresholds": self.thresholds[1:-1]} if self._given else config
 
+    @classmethod
+    def from_config(cls, config: dict) -> "AUC":
+        """The metric of such a configuration; in Keras's label_weights are a tensor."""
+        weights = config.get("label_weights")
+        return cls(**config | {"label_weights": weights["config"]["value"]} if isinstance(weights, dict) else config)
+
 
 def _between_precisions(tp: Array, fp: Array, fn: Array) -> Array:
     """The areas between thresholds of precision over recall, where true positives are linear in all positives p:

@@ -31,8 +31,9 @@ class Adam(Optimizer):
         self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
         self.slots = (("momentum", "velocity"),) + (("velocity_hat",),) * bool(amsgrad)
 
-    def numbers(self, t: int, rate: float) -> tuple:
-        return rate * sqrt(1 - self.beta_2 ** t) / (1 - self.beta_1 ** t),
+    def numbers(self, t: int, rate: float, dtype: Any) -> tuple:
+        beta_1, beta_2 = (float(dtype.type(beta)) for beta in (self.beta_1, self.beta_2))     # rounded, as in Keras
+        return rate * sqrt(1 - beta_2 ** t) / (1 - beta_1 ** t),
 
     def update(self, xp: Any, w: Array, d: Array, m: Array, v: Array, *rest: Any) -> tuple:
         *largest, alpha = rest

@@ -37,10 +37,10 @@ class Optimizer:
 
     A rule of your own is `slots`, `numbers` and `update`:
 
-        slots               names of the arrays that it keeps beside each weight, in groups; a group lies in
-                            `variables` weight by weight
-        numbers(t, rate)    the numbers of step t = 1, 2, ... that `update` is given
-        update(xp, w, d, *slots, *numbers) -> w, *slots     elementwise, on all weights at once; xp is numpy or cupy
+        slots                       names of the arrays that it keeps beside each weight, in groups; a group lies in
+                                    `variables` weight by weight
+        numbers(t, rate, dtype)     those of step t = 1, 2, ... that `update` is given, the rate unless defined
+        update(xp, w, d, *slots, *numbers) -> w, *slots      elementwise, of all weights at once; xp is numpy or cupy
 
     Weights of one dtype lie end to end in one array, of which each is a view, and so do their slots.  `update` is one
     kernel on a GPU.  It makes new arrays: what a record kept of the old weights stays as it was.
@@ -106,8 +106,8 @@ class Optimizer:
 
     # the rule
 
-    def numbers(self, t: int, rate: float) -> tuple:
-        """The numbers of step t that `update` takes after the arrays."""
+    def numbers(self, t: int, rate: float, dtype: Any) -> tuple:
+        """The numbers of step t that `update` takes after the arrays, of weights in this dtype."""
         return rate,
 
     def update(self, xp: Any, w: Array, d: Array, *rest: Any) -> tuple:
@@ -220,9 +220,10 @@ class Optimizer:
             due = (int(self._iterations) + 1) % n == 0
             flat = [self._accumulate(b, d, due) for b, d in zip(self._buffers, flat)]
         if due:
-            numbers = self.numbers(int(self.iterations) + 1, float(self.learning_rate))
+            t, rate = int(self.iterations) + 1, float(self.learning_rate)
+            decay = None if self.weight_decay is None else self.weight_decay * rate
             for b, d in zip(self._buffers, self._clip(flat)):
-                b.update(self, d, numbers, self._decay_rate(), found)
+                b.update(self, d, self.numbers(t, rate, b.dtype), decay, found)
         if self.use_ema:
             self._average()
         if due or self.use_ema:
@@ -261,9 +262,6 @@ class Optimizer:
             warn(f"{who}: no gradient for {', '.join(missing)}: what was differentiated does not depend on them",
                  stacklevel=3)
         return {w.key: d for w, d in pairs if d is not None}
-
-    def _decay_rate(self) -> Optional[float]:
-        return None if self.weight_decay is None else self.weight_decay * float(self.learning_rate)
 
     def _accumulate(self, b: Buffers, d: Array, due: bool) -> Array:
         """The mean gradient of n calls in the last of them; the sum so far before."""

@@ -31,6 +31,7 @@ class Buffers:
         self._names = [name for name in slots if name not in ("average", "gradient_accumulator")]
         self._decays = list(decays)
         self._decay_mask: Any = None
+        self._gap = xp.zeros(ALIGNED, self.dtype)
         self._flat: Any = None
         self._views: list = [None] * len(self.weights)
         self._kernels: dict = {}
@@ -38,17 +39,14 @@ class Buffers:
     def join(self, arrays: Sequence) -> Array:
         """Arrays of the shapes of the weights, None for zeros, as one new array."""
         xp, parts = namespace(self.weights[0].data, *arrays), []
-        zeros = None
+        if namespace(self._gap) is not xp:
+            self._gap = xp.zeros(ALIGNED, self.dtype)
         for w, a, part in zip(self.weights, arrays, self.segments):
             if a is not None and a.shape != w.shape:
                 raise ShapeError(f"optimizers.{self.owner}", f"the gradient of {w.path} has shape {tuple(a.shape)}, "
                                  f"expected {tuple(w.shape)}")
-            gap = -w.size % ALIGNED + (w.size if a is None else 0)
-            if a is not None:
-                parts.append((a if a.dtype == self.dtype else a.astype(self.dtype)).reshape(-1))
-            if gap:
-                zeros = xp.zeros(gap, self.dtype) if zeros is None or len(zeros) < gap else zeros
-                parts.append(zeros[:gap])
+            a = xp.zeros(w.shape, self.dtype) if a is None else a
+            parts += [(a if a.dtype == self.dtype else a.astype(self.dtype)).reshape(-1), self._gap[:-w.size % ALIGNED]]
         return xp.concatenate(parts)
 
     def gather(self) -> Array:
@@ -78,7 +76,8 @@ class Buffers:
         w, xp = self.gather(), namespace(d)
         scalar = self.dtype.type
         old = [w, *(self.slots[name] for name in self._names)]
-        decaying = () if decay is None else (self._mask(xp), scalar(decay))
+        decaying = () if decay is None else (scalar(1) - scalar(decay),) if all(self._decays) else (
+            self._decay_mask_on(xp), scalar(decay))
         new = self._kernel(rule, xp, len(decaying))(*old, d, *decaying, *(scalar(n) for n in numbers))
         for w, part in zip(self.weights, self.segments):
             if w.key not in given:
@@ -87,10 +86,8 @@ class Buffers:
         self.slots.update(zip(self._names, new[1:]))
         self.scatter(new[0])
 
-    def _mask(self, xp: Any) -> Any:
-        """1 where weights decay; a number if all do."""
-        if all(self._decays):
-            return self.dtype.type(1)
+    def _decay_mask_on(self, xp: Any) -> Any:
+        """1 where weights decay, 0 elsewhere."""
         if self._decay_mask is None:
             self._decay_mask = xp.zeros(self.size, self.dtype)
             for part, decays in zip(self.segments, self._decays):
@@ -104,9 +101,9 @@ class Buffers:
 
             def step(*args: Any) -> Any:
                 (w, *slots), d, rest = args[:n], args[n], args[n + 1:]
-                if decaying:
-                    w, rest = w - w * rest[0] * rest[1], rest[2:]
-                return tuple(rule.update(xp, w, d, *slots, *rest))
+                if decaying:                      # by a number, or by a mask and a number
+                    w = w * (rest[0] if decaying == 1 else 1 - rest[0] * rest[1])
+                return tuple(rule.update(xp, w, d, *slots, *rest[decaying:]))
             self._kernels[xp, decaying] = step if xp is numpy else xp.fuse(
                 kernel_name=f"rnnref_{type(rule).__name__}")(step)
         return self._kernels[xp, decaying]

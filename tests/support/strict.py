@@ -24,6 +24,8 @@ import numpy as np
 # "get": whole arrays to the host; "item": one number to the host (bool, float, int, item); "asarray": to the device;
 # "mask": the size of what a boolean index selects, which the host waits for.  Absent while there were none.
 counts = collections.Counter()
+launches = collections.Counter()                # kernels by name: of ufuncs, functions, and what `fuse` made of many
+fusing = []                                     # the name of the function that is fused, while it runs
 
 Flags = collections.namedtuple("Flags", "c_contiguous f_contiguous owndata")    # CuPy has no `writeable`
 
@@ -174,6 +176,7 @@ class ufunc:                                    # CuPy's have no `where`, and `a
     def __call__(self, *args, out=None, dtype=None):
         if len(args) != self._f.nin:
             raise TypeError(f"{self.__name__} takes {self._f.nin} arrays or scalars, and `out` by name")
+        launch(self.__name__)
         with np.errstate(all="ignore"):
             result = self._f(*map(operand, args), out=None if out is None else needed(out), dtype=dtype)
         return wrap(result) if out is None else out
@@ -188,12 +191,38 @@ def function(name, signature):
     def call(*args, **kwargs):
         bound = signature.bind(*args, **kwargs)         # refuses what only NumPy takes: where=, initial=, like=
         out = bound.arguments.get("out")
+        if fusing and name not in ("where", "clip"):
+            raise TypeError(f"{name} is no elementwise function, and cannot be fused")
+        launch(name)
         for k, v in bound.arguments.items():
             bound.arguments[k] = v if v is None else KINDS.get(k, host)(v)
         with np.errstate(all="ignore"):
             result = getattr(np, name)(*bound.args, **bound.kwargs)
         return wrap(result) if out is None else out
     return call
+
+
+def launch(name):
+    if not fusing:
+        launches[name] += 1
+
+
+def fuse(kernel_name=None):
+    """One launch of many elementwise functions; what it is given are arrays and numbers, by position."""
+    def wrap_function(f):
+        def call(*args):
+            for a in args:
+                operand(a)
+            launch(kernel_name or f.__name__)
+            fusing.append(kernel_name)
+            try:
+                result = f(*args)
+            finally:
+                fusing.pop()
+            assert isinstance(result, (tuple, ndarray, type(None)))
+            return result
+        return call
+    return wrap_function
 
 
 def array(obj, dtype=None, copy=True):
@@ -278,6 +307,7 @@ def install():
     before = {name: sys.modules.pop(name) for name in ("cupy", "cupy.cuda") if name in sys.modules}
     sys.modules.update({"cupy": cupy, "cupy.cuda": cupy.cuda})
     counts.clear()
+    launches.clear()
     try:
         yield cupy
     finally:
