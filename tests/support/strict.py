@@ -247,7 +247,6 @@ def asnumpy(a): return a.get() if isinstance(a, ndarray) else np.asarray(a)
 def get_array_module(*args): return cupy if any(isinstance(a, ndarray) for a in args) else np
 def result_type(*args): return np.result_type(*(a.dtype if isinstance(a, ndarray) else host(a) for a in args))
 def can_cast(from_, to, casting="safe"): return np.can_cast(getattr(from_, "dtype", from_), to, casting)
-def fuse(*args, **kwargs): return args[0] if args else lambda f: f            # one kernel there, the same results here
 def shares_memory(a, b): return np.shares_memory(needed(a), needed(b))
 
 
