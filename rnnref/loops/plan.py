@@ -21,10 +21,10 @@ from ..tree import Tree, first_leaf, map_structure
 _PLAIN_MODULES = {"hoisted": "loops.hoisted", "layerwise": "loops.layerwise", "plain": "loops.scan",
                   "bidirectional": "loops.bidirectional"}
 # home of the arrays -> {public name of a path: its module}; a path of another home is not imported
-MODULES = {"numpy": _PLAIN_MODULES,
+MODULES = {"numpy": {"sequence": "cpu.sequence", **_PLAIN_MODULES},
            "cupy": {"onchip": "cuda_loops.onchip", "stepped": "cuda_loops.stepped", "graphed": "cuda_loops.graphed",
                     **_PLAIN_MODULES}}
-PATHS = tuple(name for name in MODULES["cupy"] if name != "graphed")      # in this order; graphs only where asked for
+PATHS = ("onchip", "stepped", "sequence", *_PLAIN_MODULES)                # in this order; graphs only where asked for
 _ALL_MODULES = {name: module for paths in MODULES.values() for name, module in paths.items()}
 _PATHS_OF_PARTS = "bidirectional", "layerwise"            # those with a plan for each direction or layer
 # (home, class name) -> "module:class"

@@ -31,7 +31,7 @@ ROOMS = {                                          # floor: {folder or file: wha
     5: {"padding": "masks from lengths, outputs at padded steps",
         "products": "the parts of a cell and their matrix products",
         "cuda": "kernels for one step, and the device", "interop": "weights of other frameworks"},
-    6: {"cuda_loops": "whole sequences on a GPU"},
+    6: {"cuda_loops": "whole sequences on a GPU", "cpu": "whole sequences in NumPy"},
     7: {"loops": "`run`, and what it chooses from"},
     8: {"plot": "pictures", "layers": "Keras's names", "tf1": "TensorFlow 1.15's names", "onnx": "the ONNX operators"},
     9: {"callbacks": "what is done between epochs and batches", "saving": "files of models",

@@ -1,0 +1,141 @@
+"""The GRU over a whole sequence, with the reset after the product with R.
+
+    gates   hn  r  z  n               hn = (h R_n + bR_n) / 2;  r, z are kept as 1 + tanh(a / 2) = 2 sigmoid(a)
+    d       hn  r  z  n  h            gradients of the arguments, and what reaches the old h through z
+"""
+from dataclasses import dataclass
+from typing import NamedTuple, Optional
+
+import numpy
+
+from ..arrays import Array
+from ..tree import Tree
+from .kernel import Kernel, add_to, as_columns, bias_of, pass_dead, with_bias
+from .matmul import Product
+from .workspaces import Workspace
+
+
+class _Weights(NamedTuple):
+    """For the steps forward."""
+    gates: Product                                # of r z: [2U, I + 1 + U]; of one row hn r z: [3U, U]
+    recurrent: Optional[Product]                  # of hn: [U, 1 + U]
+    inputs: Array                                 # of n: [U, I + 1]; of one row r z n: [I + 1, 3U]
+    bias: Optional[Array]                         # of one row: that of hn
+
+
+class _BackWeights(NamedTuple):
+    recurrent: Product                            # [U, 3U] of hn r z
+    inputs: Array                                 # [3U, I] of r z n
+
+
+@dataclass(frozen=True)
+class GRUKernel(Kernel):
+    """The kernel of `GatedCell` with `GRURule`."""
+    blocks, gradient_blocks = 4, 5
+
+    def pack(self, p: Tree, rows: int) -> _Weights:
+        W, R = p[self.cell.inputs.W], p[self.cell.recurrent.W]
+        I, U = len(W), len(R)
+        b, bR = bias_of(self.cell.inputs, p, 3 * U, W.dtype), bias_of(self.cell.recurrent, p, 3 * U, W.dtype)
+        b[:2 * U] += bR[:2 * U]
+        if rows == 1:
+            inputs = with_bias(W, b)
+            inputs[:, :2 * U] *= 0.5
+            R = numpy.concatenate([R[:, 2 * U:], R[:, :2 * U]], 1)
+            R *= 0.5
+            return _Weights(Product(R.T, 1), None, inputs, 0.5 * bR[2 * U:])
+        w, recurrent = numpy.empty((2 * U, I + 1 + U), W.dtype), numpy.empty((U, 1 + U), W.dtype)
+        w[:, :I], w[:, I], w[:, I + 1:] = W[:, :2 * U].T, b[:2 * U], R[:, :2 * U].T
+        recurrent[:, 0], recurrent[:, 1:] = bR[2 * U:], R[:, 2 * U:].T
+        w *= 0.5
+        recurrent *= 0.5
+        inputs = numpy.ascontiguousarray(with_bias(W[:, 2 * U:], b[2 * U:]).T)
+        return _Weights(Product(w, rows), Product(recurrent, rows), inputs, None)
+
+    def pack_backward(self, p: Tree, rows: int) -> _BackWeights:
+        W, R = p[self.cell.inputs.W], p[self.cell.recurrent.W]
+        U = len(R)
+        return _BackWeights(Product(numpy.concatenate([R[:, 2 * U:], R[:, :2 * U]], 1), rows),
+                            numpy.ascontiguousarray(W.T))
+
+    def forward_steps(self, weights: _Weights, z: Array, gates: Array, dead: Optional[list], work: Workspace) -> None:
+        n, (U, rows), dtype = len(z) - 1, gates.shape[2:], z.dtype
+        one, half, m = numpy.array(1, dtype), numpy.array(0.5, dtype), numpy.empty((U, rows), dtype)
+        add, subtract, multiply, tanh = numpy.add, numpy.subtract, numpy.multiply, numpy.tanh
+        product, recurrent = weights.gates, weights.recurrent
+        call, w, hs, rz = product.call, product.w, z[:, -U:], gates[:n, 1:3].reshape(n, 2 * U, rows)
+        if recurrent is None:                     # the input product of all steps at once, and one with R in each step
+            gates[:n, 1:].reshape(n, 3 * U)[...] = z[:n, :-U, 0] @ weights.inputs
+            gates[:n, 0, :, 0] = weights.bias
+            results = numpy.empty((n, 3 * U, 1), dtype)
+            xs, ys, others = product.operands(hs[:n]), product.results(results), results
+        else:
+            numpy.matmul(weights.inputs, z[:n, :-U], gates[:n, 3])
+            xs, ys, others = product.operands(z[:n]), product.results(rz), recurrent.operands(z[:n, -U - 1:])
+        hns = gates[:n, :3].reshape(n, 3 * U, rows) if recurrent is None else recurrent.results(gates[:n, 0])
+        for k, (x, y, other, hn_out, acts, hn, r, u, c, old, h) in enumerate(zip(
+                xs, ys, others, hns, rz, gates[:, 0], gates[:, 1], gates[:, 2], gates[:, 3], hs, hs[1:])):
+            call(w, x, y)
+            if recurrent is None:
+                add(other, hn_out, hn_out)
+            else:
+                recurrent.call(recurrent.w, other, hn_out)
+            tanh(acts, acts)
+            add(acts, one, acts)
+            multiply(r, hn, m)
+            add(c, m, c)
+            tanh(c, c)
+            subtract(old, c, m)
+            multiply(m, u, m)
+            multiply(m, half, m)
+            add(c, m, h)
+            if dead is not None and dead[k] is not None:
+                numpy.copyto(h, old, where=dead[k])
+
+    def factors(self, weights: _BackWeights, z: Array, gates: Array, out: Array, dead: Optional[list]) -> None:
+        n, U = len(out), gates.shape[2]
+        hn, r, u, c = (gates[:n, q] for q in range(4))
+        numpy.subtract(2, gates[:n, 1:3], out[:, 1:3])
+        numpy.multiply(c, c, out[:, 3])
+        numpy.subtract(1, out[:, 3], out[:, 3])
+        out[:, 3] *= out[:, 2]
+        out[:, 3] *= 0.5                          # (1 - z) (1 - n n)
+        out[:, 1:3] *= gates[:n, 1:3]
+        out[:, 1] *= hn
+        out[:, 1] *= out[:, 3]
+        numpy.subtract(z[:n, -U:], c, out[:, 4])
+        out[:, 2] *= out[:, 4]
+        out[:, 1] *= 0.5
+        out[:, 2] *= 0.25
+        numpy.multiply(out[:, 3], r, out[:, 0])
+        out[:, 0] *= 0.5
+        numpy.multiply(u, 0.5, out[:, 4])
+        pass_dead(out, 4, dead)
+
+    def backward_steps(self, weights: _BackWeights, z: Array, f: Array, dy: Array, d: Array, ds: list,
+                       dead: Optional[list]) -> None:
+        n, _, U, rows = d.shape
+        add, multiply, product, (dh,) = numpy.add, numpy.multiply, weights.recurrent, ds
+        call, w, (out,) = product.call, product.w, product.results(dh[None])
+        operands = product.operands(d[:, :3].reshape(n, 3 * U, rows))
+        for x, dyk, fk, dk, through in list(zip(operands, dy, f, d, d[:, 4]))[::-1]:
+            add(dh, dyk, dh)
+            multiply(dh, fk, dk)
+            call(w, x, out)
+            add(dh, through, dh)
+
+    def accumulate(self, weights: _BackWeights, z: Array, gates: Array, d: Array, dh: Array, sums: dict, work: Workspace
+                   ) -> Array:
+        n, _, U, rows = d.shape
+        da, zs = as_columns(d[:, :4].reshape(n, 4 * U, rows), work, "da"), as_columns(z[:n], work, "z")
+        add_to(sums, "inputs", da[U:] @ zs[:-U].T)
+        add_to(sums, "recurrent", da[:3 * U] @ zs[-U - 1:].T)
+        return da[U:]
+
+    def unpack(self, p: Tree, sums: dict) -> dict:
+        cell, inputs, recurrent = self.cell, sums["inputs"].T, sums["recurrent"].T
+        U = recurrent.shape[1] // 3
+        recurrent = numpy.concatenate([recurrent[:, U:], recurrent[:, :U]], 1)
+        dp = {cell.inputs.W: inputs[:-1].copy(), cell.recurrent.W: recurrent[1:]}
+        dp |= {cell.inputs.b: inputs[-1].copy()} if cell.inputs.b else {}
+        return dp | ({cell.recurrent.b: recurrent[0]} if cell.recurrent.b else {})

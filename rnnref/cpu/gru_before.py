@@ -1,0 +1,137 @@
+"""The GRU over a whole sequence, with the reset before the product with R.
+
+    gates   r  z  n  rh               r, z are kept as 1 + tanh(a / 2) = 2 sigmoid(a), and rh as 2 r h
+    d       r  z  n  h  m             gradients of the arguments; what reaches the old h through z, and through r h
+"""
+from dataclasses import dataclass
+from typing import NamedTuple, Optional
+
+import numpy
+
+from ..arrays import Array
+from ..tree import Tree
+from .kernel import Kernel, add_to, as_columns, bias_of, pass_dead, with_bias
+from .matmul import Product
+from .workspaces import Workspace
+
+
+class _Weights(NamedTuple):
+    """For the steps forward."""
+    gates: Product                                # of r z: [2U, I + 1 + U], or [2U, U] of one row
+    candidate: Product                            # [U, U], halved
+    inputs: Array                                 # of n: [U, I + 1]; of one row r z n: [I + 1, 3U]
+
+
+class _BackWeights(NamedTuple):
+    gates: Product                                # [U, 2U]
+    candidate: Product                            # [U, U]
+    inputs: Array                                 # [3U, I]
+
+
+@dataclass(frozen=True)
+class GRUBeforeKernel(Kernel):
+    """The kernel of `GRUBefore`."""
+    blocks, gradient_blocks = 4, 5
+
+    def pack(self, p: Tree, rows: int) -> _Weights:
+        W, R = p[self.cell.inputs.W], p[self.cell.recurrent.W]
+        I, U = len(W), len(R)
+        b = bias_of(self.cell.inputs, p, 3 * U, W.dtype) + bias_of(self.cell.recurrent, p, 3 * U, W.dtype)
+        candidate = Product(numpy.ascontiguousarray(0.5 * R[:, 2 * U:].T), rows)
+        if rows == 1:
+            inputs = with_bias(W, b)
+            inputs[:, :2 * U] *= 0.5
+            return _Weights(Product(0.5 * R[:, :2 * U].T, 1), candidate, inputs)
+        w = numpy.empty((2 * U, I + 1 + U), W.dtype)
+        w[:, :I], w[:, I], w[:, I + 1:] = W[:, :2 * U].T, b[:2 * U], R[:, :2 * U].T
+        w *= 0.5
+        return _Weights(Product(w, rows), candidate,
+                        numpy.ascontiguousarray(with_bias(W[:, 2 * U:], b[2 * U:]).T))
+
+    def pack_backward(self, p: Tree, rows: int) -> _BackWeights:
+        W, R = p[self.cell.inputs.W], p[self.cell.recurrent.W]
+        U = len(R)
+        return _BackWeights(*(Product(numpy.ascontiguousarray(a), rows) for a in (R[:, :2 * U], R[:, 2 * U:])),
+                            numpy.ascontiguousarray(W.T))
+
+    def forward_steps(self, weights: _Weights, z: Array, gates: Array, dead: Optional[list], work: Workspace) -> None:
+        n, (U, rows), dtype = len(z) - 1, gates.shape[2:], z.dtype
+        one, half, m = numpy.array(1, dtype), numpy.array(0.5, dtype), numpy.empty((U, rows), dtype)
+        add, subtract, multiply, tanh = numpy.add, numpy.subtract, numpy.multiply, numpy.tanh
+        product, candidate = weights.gates, weights.candidate
+        call, w, hs, rz = product.call, product.w, z[:, -U:], gates[:n, :2].reshape(n, 2 * U, rows)
+        results, single = rz, rows == 1
+        if single:                                # the input product of all steps at once
+            gates[:n, :3].reshape(n, 3 * U)[...] = z[:n, :-U, 0] @ weights.inputs
+            results = numpy.empty((n, 2 * U, 1), dtype)
+        else:
+            numpy.matmul(weights.inputs, z[:n, :-U], gates[:n, 2])
+        (out,) = candidate.results(m[None])
+        for k, (x, y, result, acts, r, u, c, rh, resets, old, h) in enumerate(zip(
+                product.operands(hs[:n] if single else z[:n]), product.results(results), results, rz, gates[:, 0],
+                gates[:, 1], gates[:, 2], gates[:, 3], candidate.operands(gates[:, 3]), hs, hs[1:])):
+            call(w, x, y)
+            if single:
+                add(result, acts, acts)
+            tanh(acts, acts)
+            add(acts, one, acts)
+            multiply(r, old, rh)
+            candidate.call(candidate.w, resets, out)
+            add(c, m, c)
+            tanh(c, c)
+            subtract(old, c, m)
+            multiply(m, u, m)
+            multiply(m, half, m)
+            add(c, m, h)
+            if dead is not None and dead[k] is not None:
+                numpy.copyto(h, old, where=dead[k])
+
+    def factors(self, weights: _BackWeights, z: Array, gates: Array, out: Array, dead: Optional[list]) -> None:
+        n, U = len(out), gates.shape[2]
+        r, u, c, h0 = gates[:n, 0], gates[:n, 1], gates[:n, 2], z[:n, -U:]
+        numpy.subtract(2, gates[:n, :2], out[:, :2])
+        numpy.multiply(c, c, out[:, 2])
+        numpy.subtract(1, out[:, 2], out[:, 2])
+        out[:, 2] *= out[:, 1]
+        out[:, 2] *= 0.5                          # (1 - z) (1 - n n)
+        out[:, :2] *= gates[:n, :2]
+        out[:, :2] *= 0.25
+        out[:, 0] *= h0
+        numpy.subtract(h0, c, out[:, 3])
+        out[:, 1] *= out[:, 3]
+        numpy.multiply(u, 0.5, out[:, 3])
+        numpy.multiply(r, 0.5, out[:, 4])
+        pass_dead(out, 3, dead)
+
+    def backward_steps(self, weights: _BackWeights, z: Array, f: Array, dy: Array, d: Array, ds: list,
+                       dead: Optional[list]) -> None:
+        n, _, U, rows = d.shape
+        add, multiply, gates, candidate, (dh,) = numpy.add, numpy.multiply, weights.gates, weights.candidate, ds
+        drh = numpy.empty((U, rows), d.dtype)
+        (out,), (resets,) = gates.results(dh[None]), candidate.results(drh[None])
+        for dyk, f_h, of_h, news, f_r, of_r, f_m, m, x, through in list(zip(
+                dy, f[:, 1:4], d[:, 1:4], candidate.operands(d[:, 2]), f[:, 0], d[:, 0], f[:, 4], d[:, 4],
+                gates.operands(d[:, :2].reshape(n, 2 * U, rows)), d[:, 3]))[::-1]:
+            add(dh, dyk, dh)
+            multiply(dh, f_h, of_h)
+            candidate.call(candidate.w, news, resets)
+            multiply(drh, f_r, of_r)
+            multiply(drh, f_m, m)
+            gates.call(gates.w, x, out)
+            add(dh, through, dh)
+            add(dh, m, dh)
+
+    def accumulate(self, weights: _BackWeights, z: Array, gates: Array, d: Array, dh: Array, sums: dict, work: Workspace
+                   ) -> Array:
+        n, _, U, rows = d.shape
+        da, zs = as_columns(d[:, :3].reshape(n, 3 * U, rows), work, "da"), as_columns(z[:n], work, "z")
+        add_to(sums, "inputs", da @ zs[:-U].T)
+        add_to(sums, "gates", da[:2 * U] @ zs[-U:].T)
+        add_to(sums, "candidate", da[2 * U:] @ as_columns(gates[:n, 3], work, "rh").T)
+        return da
+
+    def unpack(self, p: Tree, sums: dict) -> dict:
+        cell, inputs = self.cell, sums["inputs"].T
+        recurrent = numpy.concatenate([sums["gates"].T, 0.5 * sums["candidate"].T], 1)
+        dp = {cell.inputs.W: inputs[:-1].copy(), cell.recurrent.W: recurrent}
+        return dp | {name: inputs[-1].copy() for name in (cell.inputs.b, cell.recurrent.b) if name}

@@ -1,0 +1,226 @@
+"""What the kernels of all rules share: rows of the batch in columns, the sequence in chunks of steps.
+
+Every array of a step has the axes [units, rows], so that each gate is one contiguous block.  `z` holds what the product
+of a step multiplies, [T + 1, I + 1 + H, rows]: x of step t, ones for the bias, and h before step t.  `gates` holds what
+the backward pass needs of every step, [T + 1, blocks, U, rows], as the rule orders it.
+"""
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Optional
+
+import numpy
+
+from ..arrays import Array
+from ..tree import Tree
+from .workspaces import Workspace
+
+_FORWARD_CHUNK = 1 << 18                          # numbers of z in a chunk of steps
+_BACKWARD_CHUNK = 2048                            # columns of a product for parameter gradients
+
+
+class LaneTape(NamedTuple):
+    """What the forward pass of one lane leaves for its backward pass."""
+    workspace: Workspace
+    z: Array                                      # [T + 1, I + 1 + H, rows]
+    gates: Optional[Array]                        # [T + 1, blocks, U, rows]; None: computed again
+    starts: Optional[Array]                       # then: the carried block before each chunk
+    dead: Optional[list]                          # of each step: None, or the rows that are not live
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Base class: a lane forward and backward.  Subclasses give the steps, in `forward_steps` and `backward_steps`."""
+    cell: Any
+    blocks = 1                                    # of `gates`
+    gradient_blocks = 1                           # of the gradients of a step
+    carried = False                               # block 0 of `gates` is a state beside h
+    h_scale = 1.0                                 # h in z is so many times the true one
+
+    # what a subclass gives
+
+    def pack(self, p: Tree, rows: int) -> Any:
+        """The weights as `forward_steps` needs them, for lanes of so many rows."""
+        raise NotImplementedError
+
+    def pack_backward(self, p: Tree, rows: int) -> Any:
+        """The weights as `backward_steps` and `input_weights` need them."""
+        raise NotImplementedError
+
+    def forward_steps(self, weights: Any, z: Array, gates: Array, dead: Optional[list], work: Workspace) -> None:
+        """Steps with x in z [n + 1, ...] and the first state in z[0] and gates[0]: fills both."""
+        raise NotImplementedError
+
+    def factors(self, weights: Any, z: Array, gates: Array, out: Array, dead: Optional[list]) -> None:
+        """The derivatives of n steps by which gradients are multiplied, [n, gradient blocks, U, rows]."""
+        raise NotImplementedError
+
+    def backward_steps(self, weights: Any, z: Array, f: Array, dy: Array, d: Array, ds: list, dead: Optional[list]
+                       ) -> None:
+        """Back through n steps: ds = [dh, ...] becomes that before them, d the gradients of all blocks."""
+        raise NotImplementedError
+
+    def accumulate(self, weights: Any, z: Array, gates: Array, d: Array, dh: Array, sums: dict, work: Workspace
+                   ) -> Array:
+        """Add the gradients of parameters of n steps to `sums`; returns those of the input map [blocks U, n rows]."""
+        raise NotImplementedError
+
+    def unpack(self, p: Tree, sums: dict) -> dict:
+        """The gradients of p, from the sums of all lanes."""
+        raise NotImplementedError
+
+    # a lane
+
+    def forward(self, weights: Any, xs: Array, s: Any, live: Optional[Array], ys: Array, new: Any, keep: Any
+                ) -> Optional[LaneTape]:
+        """xs [T, rows, I] and the first state -> outputs into ys [T, rows, H], the last state into `new`.
+
+        keep: True, "states" (gates are computed again on the way back) or False.
+        """
+        T, rows, I = xs.shape
+        H, U, K = s[0].shape[-1], s[-1].shape[-1], I + 1 + s[0].shape[-1]
+        chunk, work, dead = self._steps_at_once(T, K, rows), Workspace(), find_dead(live)
+        z = work.empty(((T if keep else chunk) + 1, K, rows), xs.dtype)
+        gates = work.empty(((T if keep is True else chunk) + 1, self.blocks, U, rows), xs.dtype)
+        starts = numpy.empty((-(-T // chunk), U, rows), xs.dtype) if keep == "states" and self.carried else None
+        z[:, I] = 1
+        numpy.multiply(s[0].T, self.h_scale, z[0, I + 1:])
+        if self.carried:
+            gates[0, 0] = s[1].T
+        for k in range(0, T, chunk):
+            n, at, to = min(chunk, T - k), k if keep else 0, k if keep is True else 0
+            if k and not keep:
+                z[0, I + 1:] = z[chunk, I + 1:]
+            if k and keep is not True:
+                gates[0] = gates[chunk]
+            if starts is not None:
+                starts[k // chunk] = gates[0, 0]
+            part, now = z[at:at + n + 1], None if dead is None else dead[k:k + n]
+            copy_columns(part[:-1, :I], xs[k:k + n])
+            zero_dead(part[:-1, :I], now)
+            self.forward_steps(weights, part, gates[to:to + n + 1], now, work)
+            copy_rows(ys[k:k + n], part[1:, I + 1:], 1 / self.h_scale)
+            zero_dead_rows(ys[k:k + n], now)
+        numpy.multiply(part[-1, I + 1:].T, 1 / self.h_scale, new[0])
+        if self.carried:
+            new[1][...] = gates[to + n, 0].T
+        return LaneTape(work, z, gates if keep is True else None, starts, dead) if keep else None
+
+    def backward(self, forward_weights: Any, weights: Any, tape: LaneTape, dys: Array, ds: Any, dxs: Array, dnew: Any
+                 ) -> dict:
+        """dys [T, rows, H] and the gradient of the last state -> those of inputs and first state; sums for `unpack`."""
+        T, rows, I = dxs.shape
+        H, U, work = dys.shape[-1], ds[-1].shape[-1], Workspace()
+        chunk = self._steps_at_once(T, tape.z.shape[1], rows) if tape.gates is None else max(
+            1, min(T, _BACKWARD_CHUNK // rows))
+        d = work.empty((chunk, self.gradient_blocks, U, rows), dys.dtype)
+        f, dy = work.empty(d.shape, d.dtype), work.empty((chunk, H, rows), d.dtype)
+        gates = work.empty((chunk + 1, self.blocks, U, rows), d.dtype) if tape.gates is None else None
+        state, sums = [numpy.array(a.T, order="C") for a in ds], {}
+        for k in range(0, T, chunk)[::-1]:
+            n = min(chunk, T - k)
+            now, z = None if tape.dead is None else tape.dead[k:k + n], tape.z[k:k + n + 1]
+            if gates is None:
+                some = tape.gates[k:k + n + 1]    # type: ignore[index]
+            else:
+                some = gates[:n + 1]
+                if self.carried:
+                    some[0, 0] = tape.starts[k // chunk]      # type: ignore[index]
+                self.forward_steps(forward_weights, z, some, now, work)
+            copy_columns(dy[:n], dys[k:k + n])
+            zero_dead(dy[:n], now)
+            self.factors(weights, z, some, f[:n], now)
+            self.backward_steps(weights, z, f[:n], dy[:n], d[:n], state, now)
+            da = self.accumulate(weights, z, some, d[:n], dy[:n], sums, work)
+            dx = work.scratch("dx", (n * rows, I), d.dtype)
+            numpy.matmul(da.T, weights.inputs, dx)
+            dxs[k:k + n] = dx.reshape(n, rows, I)
+        for a, b in zip(dnew, state):
+            a[...] = b.T
+        return sums
+
+    def state_before(self, weights: Any, tape: LaneTape, t: int, width: int) -> list[Array]:
+        """The state before step t, h of this width: [rows, ...] each."""
+        h = tape.z[t, -width:].T / self.h_scale
+        if not self.carried:
+            return [h]
+        if tape.gates is not None:
+            return [h, tape.gates[t, 0].T.copy()]
+        T, K, rows = len(tape.z) - 1, *tape.z.shape[1:]
+        k = t // (chunk := self._steps_at_once(T, K, rows)) * chunk
+        starts, work = tape.starts, Workspace()
+        gates = work.empty((t - k + 1, self.blocks, *starts.shape[1:]), h.dtype)      # type: ignore[union-attr]
+        gates[0, 0] = starts[k // chunk]          # type: ignore[index]
+        self.forward_steps(weights, tape.z[k:t + 1].copy(), gates, tape.dead and tape.dead[k:t], work)
+        return [h, gates[-1, 0].T.copy()]
+
+    def _steps_at_once(self, T: int, K: int, rows: int) -> int:
+        """The steps of a chunk: few enough for its part of z to stay in a cache."""
+        return max(1, min(T, _FORWARD_CHUNK // max(1, K * rows)))
+
+
+def bias_of(m: Any, p: Tree, width: int, dtype: Any) -> Array:
+    """A copy of the bias of a map, zero where it has none."""
+    return p[m.b].copy() if m.b else numpy.zeros(width, dtype)
+
+
+def with_bias(W: Array, b: Array) -> Array:
+    """[I + 1, G]: W, and the bias below it."""
+    out = numpy.empty((len(W) + 1, W.shape[1]), W.dtype)
+    out[:-1], out[-1] = W, b
+    return out
+
+
+def find_dead(live: Optional[Array]) -> Optional[list]:
+    """For every step the rows that are not live, None where all are; None where all are at every step."""
+    if live is None or live.all():
+        return None
+    return [None if now.all() else ~now for now in live]
+
+
+def zero_dead(a: Array, dead: Optional[list]) -> None:
+    """Zero in columns that are not live: a [n, ..., rows]."""
+    for one, now in zip(a, dead or ()):
+        if now is not None:
+            numpy.copyto(one, 0, where=now)
+
+
+def pass_dead(out: Array, block: int, dead: Optional[list]) -> None:
+    """Factors [n, blocks, U, rows] where rows are not live: the gradient passes through one block, nowhere else."""
+    for one, now in zip(out, dead or ()):
+        if now is not None:
+            numpy.copyto(one, 0, where=now)
+            numpy.copyto(one[block], 1, where=now)
+
+
+def zero_dead_rows(a: Array, dead: Optional[list]) -> None:
+    """Zero in rows that are not live: a [n, rows, H]."""
+    for one, now in zip(a, dead or ()):
+        if now is not None:
+            one[now] = 0
+
+
+def copy_columns(out: Array, a: Array) -> None:
+    """[n, rows, H] into [n, H, rows]."""
+    out[...] = a.swapaxes(1, 2)
+
+
+def copy_rows(out: Array, a: Array, scale: float) -> None:
+    """[n, H, rows], multiplied, into [n, rows, H]."""
+    numpy.multiply(a.swapaxes(1, 2), scale, out)
+
+
+def as_columns(a: Array, work: Workspace, name: str) -> Array:
+    """[n, K, rows] as a matrix [K, n rows]; copied, into the scratch array of that name, unless there is one row."""
+    n, K, rows = a.shape
+    if rows == 1:
+        return a[..., 0].T
+    out = work.scratch(name, (K, n, rows), a.dtype)
+    out[...] = a.swapaxes(0, 1)
+    return out.reshape(K, n * rows)
+
+
+def add_to(sums: dict, name: str, value: Array) -> None:
+    """Add to the sum of that name."""
+    if name in sums:
+        sums[name] += value
+    else:
+        sums[name] = value

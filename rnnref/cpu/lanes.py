@@ -1,0 +1,46 @@
+"""Rows of the batch in several threads: each lane runs the whole loop for its own rows.
+
+How rows are split depends on sizes and on the number of BLAS threads alone, never on what else runs, so the same call
+gives the same bits.  A lane that no helper thread has begun is run by the caller itself.
+"""
+import os
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import lru_cache
+from typing import Any, Callable
+
+MIN_STATE = 3000                                  # units times rows of a lane: with fewer, threads wait for each other
+MAX_LANES = 8
+
+
+def split_rows(batch: int, units: int, threads: int) -> list[slice]:
+    """The rows of each lane."""
+    n = max(1, min(threads, MAX_LANES, batch, batch * units // MIN_STATE))
+    ends = [batch * k // n for k in range(n + 1)]
+    return [slice(a, b) for a, b in zip(ends, ends[1:])]
+
+
+@lru_cache(None)
+def _helpers() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(MAX_LANES - 1, "rnnref-lane")
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_helpers.cache_clear)      # threads do not survive a fork
+
+
+def run_lanes(f: Callable, lanes: list) -> list[Any]:
+    """[f(lane) for lane in lanes], in parallel."""
+    if len(lanes) == 1:
+        return [f(lanes[0])]
+    begun = [_helpers().submit(copy_context().run, f, lane) for lane in lanes[1:]]       # with the caller's errstate
+    results: list = []
+    try:
+        results.append(f(lanes[0]))
+        for lane, future in zip(lanes[1:], begun):
+            results.append(f(lane) if future.cancel() else future.result())
+    finally:
+        for future in begun:                      # after an error too, no lane may go on to write
+            if not future.cancel():
+                future.exception()
+    return results

@@ -1,0 +1,242 @@
+"""The LSTM over a whole sequence: peepholes, coupled gates, clipping and projection included.
+
+    gates   c  g  f  i  o  tc         c before the step; f, i, o are kept as 1 + tanh(a / 2) = 2 sigmoid(a)
+    d       dc g  f  i  o  dc of h    gradients of the arguments, after that of the old c, and before that through h'
+
+One tanh serves all gates, because the 1/2 of the sigmoid's argument is folded into the weights; h is kept doubled, with
+the 1/2 in R.  A coupled gate 1 - sigmoid(a) = sigmoid(-a) is an ordinary one with the weights of the other, negated.
+"""
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple, Optional
+
+import numpy
+
+from ..arrays import Array
+from ..cell import ProjectedCell
+from ..tree import Tree
+from .kernel import Kernel, add_to, as_columns, pass_dead
+from .matmul import Product
+from .workspaces import Workspace
+
+_ORDER = "gfio"                                   # of blocks here
+
+
+class _Weights(NamedTuple):
+    """For the steps forward."""
+    product: Product                              # [4U, I + 1 + H], or [4U, H] of one row
+    inputs: Optional[tuple]                       # of one row: W [I, 4U] and b, for all steps at once
+    peepholes: Optional[Array]                    # [3, U, 1], halved: f i o
+    projection: Optional[Product]
+
+
+class _BackWeights(NamedTuple):
+    recurrent: Product                            # [H, 4U]
+    inputs: Array                                 # [4U, I]
+    peepholes: Optional[Array]                    # [3, U, 1]
+    projection: Optional[Product]                 # [U, H]
+    P: Optional[Array]
+
+
+@dataclass(frozen=True)
+class LSTMKernel(Kernel):
+    blocks = gradient_blocks = 6
+    carried = True
+
+    @cached_property
+    def _inner(self) -> Any:
+        return self.cell.cell if isinstance(self.cell, ProjectedCell) else self.cell
+
+    @property
+    def _projected(self) -> bool:
+        return isinstance(self.cell, ProjectedCell)
+
+    @property
+    def h_scale(self) -> float:                   # type: ignore[override]
+        return 1.0 if self._projected else 2.0
+
+    @cached_property
+    def _sources(self) -> list[tuple[int, int]]:
+        """For every block here, the block of the parameters that it is made of, and its sign."""
+        rule = self._inner.rule
+        coupled = {None: {}, "input": {"i": "f"}, "forget": {"f": "i"}}[rule.coupled]
+        return [(rule.gates.index(coupled.get(q, q)), -1 if q in coupled else 1) for q in _ORDER]
+
+    def _blocks_of(self, a: Array, scale: bool = False) -> Array:
+        """[..., G] of the parameters -> [..., 4, U] in the order here, each block multiplied as its tanh needs it."""
+        parts = a.reshape(*a.shape[:-1], len(self._inner.rule.gates), -1)
+        out = numpy.empty((*a.shape[:-1], 4, parts.shape[-1]), a.dtype)
+        for q, (source, sign) in enumerate(self._sources):
+            numpy.multiply(parts[..., source, :], sign * (0.5 if scale and q else 1.0), out[..., q, :])
+        return out
+
+    def _bias(self, p: Tree, U: int, dtype: Any) -> Array:
+        """The sum of all biases [4U], multiplied as W is."""
+        cell, b = self._inner, numpy.zeros(len(self._inner.rule.gates) * U, dtype)
+        for name in (cell.inputs.b, cell.recurrent.b):
+            if name:
+                b += p[name]
+        if cell.rule.forget_bias:
+            f = cell.rule.gates.index("f")
+            b[f * U:(f + 1) * U] += cell.rule.forget_bias
+        return self._blocks_of(b, scale=True).reshape(4 * U)
+
+    def _peepholes(self, p: Tree) -> Optional[Array]:
+        rule = self._inner.rule
+        if not rule.peepholes:
+            return None
+        of_gate = {q: p["Wp" + rule.gates[source]] * sign for q, (source, sign) in zip(_ORDER, self._sources) if q != "g"}
+        return numpy.stack([of_gate[q] for q in "fio"])[..., None]
+
+    def pack(self, p: Tree, rows: int) -> _Weights:
+        W, R = p[self._inner.inputs.W], p[self._inner.recurrent.W]
+        (I, G), H, U = W.shape, len(R), W.shape[1] // len(self._inner.rule.gates)
+        b, W, R = self._bias(p, U, W.dtype), self._blocks_of(W, True).reshape(I, 4 * U), self._blocks_of(R, True)
+        R = numpy.multiply(R, 1 / self.h_scale, R).reshape(H, 4 * U)
+        inputs = (W, b) if rows == 1 else None
+        if rows == 1:
+            product = Product(R.T, 1)
+        else:
+            w = numpy.empty((4 * U, I + 1 + H), W.dtype)
+            w[:, :I], w[:, I], w[:, I + 1:] = W.T, b, R.T
+            product = Product(w, rows)
+        peepholes = self._peepholes(p)
+        projection = Product(numpy.ascontiguousarray(p[self.cell.map.W].T) * 0.5, rows) if self._projected else None
+        return _Weights(product, inputs, None if peepholes is None else 0.5 * peepholes, projection)
+
+    def pack_backward(self, p: Tree, rows: int) -> _BackWeights:
+        W, R = (self._blocks_of(p[m.W]) for m in (self._inner.inputs, self._inner.recurrent))
+        P = p[self.cell.map.W] if self._projected else None
+        return _BackWeights(Product(R.reshape(len(R), -1), rows), numpy.ascontiguousarray(W.reshape(len(W), -1).T),
+                            self._peepholes(p), None if P is None else Product(P, rows), P)
+
+    def forward_steps(self, weights: _Weights, z: Array, gates: Array, dead: Optional[list], work: Workspace) -> None:
+        n, limit, (U, rows), dtype = len(z) - 1, self._inner.rule.cell_clip, gates.shape[2:], z.dtype
+        H = self.cell.projection if self._projected else U
+        one, half = numpy.array(1, dtype), numpy.array(0.5, dtype)
+        add, multiply, tanh, clip, copyto = numpy.add, numpy.multiply, numpy.tanh, numpy.clip, numpy.copyto
+        product, peepholes, projection = weights.product, weights.peepholes, weights.projection
+        call, w, m = product.call, product.w, numpy.empty((2, U, rows), dtype)
+        (m0, m1), hs, a = m, z[:, -H:], gates[:n, 1:5].reshape(n, 4 * U, rows)
+        operands, results = z[:n], a
+        if weights.inputs is not None:            # the input product of all steps at once, and one with R in each step
+            W, b = weights.inputs
+            numpy.add(z[:n, :len(W), 0] @ W, b, a[..., 0])
+            operands, results = hs[:n], numpy.empty((n, 4 * U, rows), dtype)
+        full = hs[1:] if projection is None else numpy.empty((n, U, rows), dtype)
+        waits = 2 if peepholes is None else 3     # with peepholes o waits for the new c
+        for k, (x, y, acts, early, sigmoids, cg, fi, old, c, o, tc, h) in enumerate(zip(
+                product.operands(operands), product.results(results), a, a[:, :(6 - waits) * U],
+                gates[:n, 2:7 - waits], gates[:n, 0:2], gates[:n, 2:4], gates[:n, 0], gates[1:, 0], gates[:n, 4],
+                gates[:n, 5], full)):
+            call(w, x, y)
+            if weights.inputs is not None:
+                add(results[k], acts, acts)
+            if peepholes is not None:
+                multiply(peepholes[:2], old, m)
+                add(fi, m, fi)
+            tanh(early, early)
+            add(sigmoids, one, sigmoids)
+            multiply(cg, fi, m)                   # 2 f c and 2 i g
+            add(m0, m1, c)
+            multiply(c, half, c)
+            if limit:
+                clip(c, -limit, limit, c)
+            if peepholes is not None:
+                multiply(peepholes[2], c, m0)
+                add(o, m0, o)
+                tanh(o, o)
+                add(o, one, o)
+            tanh(c, tc)
+            multiply(o, tc, h)
+            if projection is not None:
+                self._project(projection, h, hs[k + 1])
+            if dead is not None and dead[k] is not None:
+                copyto(c, old, where=dead[k])
+                copyto(hs[k + 1], hs[k], where=dead[k])
+
+    def _project(self, projection: Product, full: Array, h: Array) -> None:
+        """The projected h of a step, clipped."""
+        projection.call(projection.w, projection.operands(full[None])[0], projection.results(h[None])[0])
+        if self.cell.clip:
+            numpy.clip(h, -self.cell.clip, self.cell.clip, h)
+
+    def factors(self, weights: _BackWeights, z: Array, gates: Array, out: Array, dead: Optional[list]) -> None:
+        n, rule = len(out), self._inner.rule
+        c0, g, f, i, o, tc = (gates[:n, q] for q in range(6))
+        numpy.subtract(2, gates[:n, 2:5], out[:, 2:5])
+        out[:, 2:5] *= gates[:n, 2:5]
+        out[:, 2:5] *= 0.25                       # the slopes of f, i, o
+        for q, by in ((2, c0), (3, g), (4, tc)):
+            out[:, q] *= by
+        for q, y, by in ((1, g, i), (5, tc, o)):
+            numpy.multiply(y, y, out[:, q])
+            numpy.subtract(1, out[:, q], out[:, q])
+            out[:, q] *= by
+            out[:, q] *= 0.5
+        numpy.multiply(f, 0.5, out[:, 0])
+        if weights.peepholes is not None:
+            for q, w in zip((2, 3), weights.peepholes):
+                out[:, 0] += w * out[:, q]
+            out[:, 5] += weights.peepholes[2] * out[:, 4]
+        if rule.cell_clip and rule.cell_clip_gradient == "zero":
+            out[:, :4] *= (abs(gates[1:n + 1, 0]) < rule.cell_clip)[:, None]
+        pass_dead(out, 0, dead)
+
+    def backward_steps(self, weights: _BackWeights, z: Array, f: Array, dy: Array, d: Array, ds: list,
+                       dead: Optional[list]) -> None:
+        n, _, U, rows = d.shape
+        add, multiply, recurrent, projection = numpy.add, numpy.multiply, weights.recurrent, weights.projection
+        dh, dc = ds
+        call, w, (out,) = recurrent.call, recurrent.w, recurrent.results(dh[None])
+        full = dh if projection is None else numpy.empty((U, rows), d.dtype)
+        inside = abs(z[1:, -len(dh):]) < self.cell.clip if projection and self.cell.clip else None
+        operands = recurrent.operands(d[:, 1:5].reshape(n, 4 * U, rows))
+        for k, x, dyk, of_c, f_c, of_h, f_h, through_h, old in list(zip(
+                range(n), operands, dy, d[:, :4], f[:, :4], d[:, 4:], f[:, 4:], d[:, 5], d[:, 0]))[::-1]:
+            add(dh, dyk, dh)
+            passing = dh * dead[k] if dead is not None and dead[k] is not None else None
+            if projection is not None:
+                if inside is not None:
+                    multiply(dh, inside[k], dh)
+                dyk[...] = dh                     # for the gradient of P
+                if passing is not None:
+                    dyk[:, dead[k]] = 0           # type: ignore[index]
+                projection.call(projection.w, projection.operands(dh[None])[0], projection.results(full[None])[0])
+            multiply(full, f_h, of_h)
+            add(dc, through_h, dc)
+            multiply(dc, f_c, of_c)
+            dc = old
+            call(w, x, out)
+            if passing is not None:
+                add(dh, passing, dh)
+        ds[1] = dc.copy()
+
+    def accumulate(self, weights: _BackWeights, z: Array, gates: Array, d: Array, dh: Array, sums: dict, work: Workspace
+                   ) -> Array:
+        n, _, U, rows = d.shape
+        da = as_columns(d[:, 1:5].reshape(n, 4 * U, rows), work, "da")
+        add_to(sums, "all", da @ as_columns(z[:n], work, "z").T)
+        if weights.peepholes is not None:
+            for q, c in zip((2, 3, 4), (gates[:n, 0], gates[:n, 0], gates[1:n + 1, 0])):
+                add_to(sums, "fio"[q - 2], (d[:, q] * c).sum((0, 2)))
+        if weights.projection is not None:
+            full = 0.5 * gates[:n, 4] * gates[:n, 5]
+            add_to(sums, "P", as_columns(full, work, "full") @ as_columns(dh, work, "dh").T)
+        return da
+
+    def unpack(self, p: Tree, sums: dict) -> dict:
+        cell, U = self._inner, len(sums["all"]) // 4
+        letters, I = cell.rule.gates, p[cell.inputs.W].shape[0]
+        rows = numpy.zeros((len(letters), U, sums["all"].shape[1]), sums["all"].dtype)
+        for (source, sign), block in zip(self._sources, sums["all"].reshape(4, U, -1)):
+            rows[source] += sign * block
+        rows = rows.reshape(len(letters) * U, -1)
+        dp = {cell.inputs.W: rows[:, :I].T.copy(), cell.recurrent.W: rows[:, I + 1:].T * (1 / self.h_scale)}
+        dp |= {name: rows[:, I].copy() for name in (cell.inputs.b, cell.recurrent.b) if name}
+        if cell.rule.peepholes:
+            dp |= {"Wp" + q: numpy.zeros(U, rows.dtype) for q in letters if q != "g"}
+            for q, (source, sign) in zip(_ORDER, self._sources):
+                if q != "g":
+                    dp["Wp" + letters[source]] += sign * sums[q]
+        return dp | ({self.cell.map.W: sums["P"]} if self._projected else {})

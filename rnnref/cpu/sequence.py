@@ -1,0 +1,128 @@
+"""The path of whole sequences in NumPy: one kernel for all steps, its rows in lanes, its memory used again.
+
+The arithmetic is that of the plain code but for the order of sums in products, and GRU's h' = n + z (h - n).
+"""
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import numpy
+
+from ..arrays import Array
+from ..cell import GatedCell, ProjectedCell, State, TwoStage
+from ..cells.gru_before import GRUBefore
+from ..maps.dense import Dense
+from ..rules.elman import ElmanRule
+from ..rules.gru import GRURule
+from ..rules.lstm import LSTMRule
+from ..tree import Tree, apply_mask
+from .blas import count_threads, limit_threads
+from .kernel import Kernel, LaneTape
+from .lanes import run_lanes, split_rows
+from .elman import ElmanKernel
+from .gru import GRUKernel
+from .gru_before import GRUBeforeKernel
+from .lstm import LSTMKernel
+
+KERNELS = {(GatedCell, LSTMRule): LSTMKernel, (GatedCell, GRURule): GRUKernel, (GRUBefore, GRURule): GRUBeforeKernel,
+           (GatedCell, ElmanRule): ElmanKernel}
+_ACTIVATIONS = {"gate": ("sigmoid",), "candidate": ("tanh",), "output": ("tanh",), "activation": ("tanh", "relu")}
+_DTYPES = "float32", "float64"
+
+
+@dataclass(frozen=True, eq=False)
+class Tape:
+    kernel: Kernel; p: Any; xs: Any; live: Any; reverse: bool; like: tuple
+    lanes: list; tapes: list
+
+    def kept(self, t: int) -> Any:
+        """The intermediates of step t: the plain cell computes them again, from the state before the step."""
+        T, width = len(self.xs), self.like[0].shape[-1]
+        weights = [self.kernel.pack(self.p, _count_rows(lane)) for lane in self.lanes[:1]]
+        k = T - 1 - t if self.reverse else t
+        parts = [self.kernel.state_before(self.kernel.pack(self.p, _count_rows(lane)), tape, k, width)
+                 for lane, tape in zip(self.lanes, self.tapes)]
+        s = type(self.like)(*(numpy.concatenate(a) for a in zip(*parts)))
+        now = None if self.live is None else self.live[t]
+        return self.kernel.cell.forward(self.p, apply_mask(now, self.xs[t]), s)[2]
+
+
+def refuses(cell: Any, call: Any) -> Optional[str]:
+    """None, or why this path cannot run the cell, in words."""
+    if call.home != "numpy":
+        return "arrays are on the GPU"
+    name = type(cell).__name__
+    if type(cell) not in (GatedCell, GRUBefore, ProjectedCell):
+        return f"{name} has no kernel for whole sequences"
+    inner = cell.cell if type(cell) is ProjectedCell else cell
+    rule = inner.rule
+    if (type(inner), type(rule)) not in KERNELS:
+        return f"{type(rule).__name__} has no kernel for whole sequences"
+    if type(cell) is ProjectedCell and KERNELS[type(inner), type(rule)] is not LSTMKernel:
+        return f"a projected {rule.name} has no kernel for whole sequences"
+    for m in cell.maps():
+        if type(m) is not Dense:
+            return f"a map is {type(m).__name__}, the kernel has dense ones"
+    for field, known in _ACTIVATIONS.items():
+        a = getattr(rule, field, None)
+        if a is not None and (a.name not in known or a.clip is not None):
+            return f"{field} is {a}, the kernel has {' and '.join(known)}"
+    if call.extra is not None:
+        return "this path takes no extra"
+    if call.dtype.name not in _DTYPES:
+        return f"arrays are {call.dtype.name}, the kernel has {' and '.join(_DTYPES)}"
+    return None
+
+
+def find_kernel(cell: TwoStage) -> Kernel:
+    """The kernel of a cell that this path does not refuse."""
+    inner = cell.cell if isinstance(cell, ProjectedCell) else cell
+    return KERNELS[type(inner), type(inner.rule)](cell)
+
+
+def _count_rows(lane: slice) -> int:
+    return lane.stop - lane.start
+
+
+def forward(cell: Any, p: Tree, xs: Tree, s: State, extra: Tree = None, live: Optional[Array] = None,
+            reverse: bool = False, keep: Any = True) -> tuple[Tree, State, Optional[Tape]]:
+    kernel, (T, B), like = find_kernel(cell), xs.shape[:2], xs
+    ys = numpy.empty((T, B, s[0].shape[-1]), xs.dtype)
+    new = type(s)(*map(numpy.empty_like, s))
+    ordered = [a if a is None or not reverse else a[::-1] for a in (xs, live, ys)]
+    lanes = split_rows(B, s[-1].shape[-1], count_threads()) if B else []
+    packed = _pack(kernel.pack, p, lanes)
+
+    def run(lane: slice) -> Optional[LaneTape]:
+        x, now, y = (None if a is None else a[:, lane] for a in ordered)
+        return kernel.forward(packed[_count_rows(lane)], x, [a[lane] for a in s], now, y, [a[lane] for a in new], keep)
+
+    with limit_threads():
+        tapes = run_lanes(run, lanes) if lanes else []
+    return ys, new, Tape(kernel, p, xs, live, reverse, s, lanes, tapes) if keep else None
+
+
+def backward(tape: Tape, dys: Tree, ds: State) -> tuple[Tree, State, Tree, Tree]:
+    kernel, p, lanes = tape.kernel, tape.p, tape.lanes
+    dxs, dfirst = numpy.empty_like(tape.xs), type(ds)(*map(numpy.empty_like, ds))
+    if not lanes:
+        return dxs, dfirst, None, {name: numpy.zeros_like(a) for name, a in p.items()}
+    dy, dx = (a[::-1] if tape.reverse else a for a in (dys, dxs))
+    forward_weights, weights = _pack(kernel.pack, p, lanes), _pack(kernel.pack_backward, p, lanes)
+
+    def run(which: tuple) -> dict:
+        lane, lane_tape = which
+        rows = _count_rows(lane)
+        return kernel.backward(forward_weights[rows], weights[rows], lane_tape, dy[:, lane], [a[lane] for a in ds],
+                               dx[:, lane], [a[lane] for a in dfirst])
+
+    with limit_threads():
+        first, *others = run_lanes(run, list(zip(lanes, tape.tapes)))
+    for sums in others:
+        for name, a in sums.items():
+            first[name] += a
+    return dxs, dfirst, None, kernel.unpack(p, first)
+
+
+def _pack(pack: Any, p: Tree, lanes: list) -> dict:
+    """{rows of a lane: packed weights}."""
+    return {rows: pack(p, rows) for rows in {_count_rows(lane) for lane in lanes}}
