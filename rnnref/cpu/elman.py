@@ -53,7 +53,7 @@ class ElmanKernel(Kernel):
             if is_tanh:
                 numpy.tanh(h, h)
             else:
-                numpy.maximum(h, zero, h)
+                numpy.maximum(h, zero, out=h)
             if dead is not None and dead[k] is not None:
                 numpy.copyto(h, old, where=dead[k])
 
@@ -78,11 +78,9 @@ class ElmanKernel(Kernel):
             if passing is not None:
                 numpy.add(dh, passing, dh)
 
-    def accumulate(self, weights: _BackWeights, z: Array, gates: Array, d: Array, dh: Array, sums: dict, work: Workspace
-                   ) -> Array:
-        da = as_columns(d[:, 0], work, "da")
+    def accumulate(self, weights: _BackWeights, z: Array, gates: Array, d: Array, da: Array, dh: Array, sums: dict,
+                   work: Workspace) -> None:
         add_to(sums, "all", da @ as_columns(z[:len(d)], work, "z").T)
-        return da
 
     def unpack(self, p: Tree, sums: dict) -> dict:
         cell, rows = self.cell, sums["all"].T

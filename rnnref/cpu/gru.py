@@ -32,6 +32,7 @@ class _BackWeights(NamedTuple):
 class GRUKernel(Kernel):
     """The kernel of `GatedCell` with `GRURule`."""
     blocks, gradient_blocks = 4, 5
+    gate_blocks, input_block = slice(0, 4), 1
 
     def pack(self, p: Tree, rows: int) -> _Weights:
         W, R = p[self.cell.inputs.W], p[self.cell.recurrent.W]
@@ -124,13 +125,11 @@ class GRUKernel(Kernel):
             call(w, x, out)
             add(dh, through, dh)
 
-    def accumulate(self, weights: _BackWeights, z: Array, gates: Array, d: Array, dh: Array, sums: dict, work: Workspace
-                   ) -> Array:
-        n, _, U, rows = d.shape
-        da, zs = as_columns(d[:, :4].reshape(n, 4 * U, rows), work, "da"), as_columns(z[:n], work, "z")
+    def accumulate(self, weights: _BackWeights, z: Array, gates: Array, d: Array, da: Array, dh: Array, sums: dict,
+                   work: Workspace) -> None:
+        U, zs = d.shape[2], as_columns(z[:len(d)], work, "z")
         add_to(sums, "inputs", da[U:] @ zs[:-U].T)
         add_to(sums, "recurrent", da[:3 * U] @ zs[-U - 1:].T)
-        return da[U:]
 
     def unpack(self, p: Tree, sums: dict) -> dict:
         cell, inputs, recurrent = self.cell, sums["inputs"].T, sums["recurrent"].T

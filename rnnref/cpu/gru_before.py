@@ -32,6 +32,7 @@ class _BackWeights(NamedTuple):
 class GRUBeforeKernel(Kernel):
     """The kernel of `GRUBefore`."""
     blocks, gradient_blocks = 4, 5
+    gate_blocks = slice(0, 3)
 
     def pack(self, p: Tree, rows: int) -> _Weights:
         W, R = p[self.cell.inputs.W], p[self.cell.recurrent.W]
@@ -121,14 +122,12 @@ class GRUBeforeKernel(Kernel):
             add(dh, through, dh)
             add(dh, m, dh)
 
-    def accumulate(self, weights: _BackWeights, z: Array, gates: Array, d: Array, dh: Array, sums: dict, work: Workspace
-                   ) -> Array:
-        n, _, U, rows = d.shape
-        da, zs = as_columns(d[:, :3].reshape(n, 3 * U, rows), work, "da"), as_columns(z[:n], work, "z")
+    def accumulate(self, weights: _BackWeights, z: Array, gates: Array, d: Array, da: Array, dh: Array, sums: dict,
+                   work: Workspace) -> None:
+        n, U, zs = len(d), d.shape[2], as_columns(z[:len(d)], work, "z")
         add_to(sums, "inputs", da @ zs[:-U].T)
         add_to(sums, "gates", da[:2 * U] @ zs[-U:].T)
         add_to(sums, "candidate", da[2 * U:] @ as_columns(gates[:n, 3], work, "rh").T)
-        return da
 
     def unpack(self, p: Tree, sums: dict) -> dict:
         cell, inputs = self.cell, sums["inputs"].T

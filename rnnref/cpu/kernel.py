@@ -32,6 +32,8 @@ class Kernel:
     cell: Any
     blocks = 1                                    # of `gates`
     gradient_blocks = 1                           # of the gradients of a step
+    gate_blocks = slice(0, 1)                     # of these, those of arguments of activations
+    input_block = 0                               # of those, the first that the input map has a part in
     carried = False                               # block 0 of `gates` is a state beside h
     h_scale = 1.0                                 # h in z is so many times the true one
 
@@ -58,9 +60,9 @@ class Kernel:
         """Back through n steps: ds = [dh, ...] becomes that before them, d the gradients of all blocks."""
         raise NotImplementedError
 
-    def accumulate(self, weights: Any, z: Array, gates: Array, d: Array, dh: Array, sums: dict, work: Workspace
-                   ) -> Array:
-        """Add the gradients of parameters of n steps to `sums`; returns those of the input map [blocks U, n rows]."""
+    def accumulate(self, weights: Any, z: Array, gates: Array, d: Array, da: Array, dh: Array, sums: dict,
+                   work: Workspace) -> None:
+        """Add the gradients of parameters of n steps to `sums`.  da [blocks U, n rows] are `gate_blocks` of d."""
         raise NotImplementedError
 
     def unpack(self, p: Tree, sums: dict) -> dict:
@@ -104,11 +106,14 @@ class Kernel:
             new[1][...] = gates[to + n, 0].T
         return LaneTape(work, z, gates if keep is True else None, starts, dead) if keep else None
 
-    def backward(self, forward_weights: Any, weights: Any, tape: LaneTape, dys: Array, ds: Any, dxs: Array, dnew: Any
-                 ) -> dict:
-        """dys [T, rows, H] and the gradient of the last state -> those of inputs and first state; sums for `unpack`."""
-        T, rows, I = dxs.shape
-        H, U, work = dys.shape[-1], ds[-1].shape[-1], Workspace()
+    def backward(self, forward_weights: Any, weights: Any, tape: LaneTape, dys: Array, ds: Any, dxs: Optional[Array],
+                 dnew: Any, with_p: bool = True) -> dict:
+        """dys [T, rows, H] and the gradient of the last state -> those of inputs and first state; sums for `unpack`.
+
+        dxs: None if those of inputs are not asked for; with_p: whether those of parameters are.
+        """
+        T, rows, H = dys.shape
+        U, work = ds[-1].shape[-1], Workspace()
         chunk = self._steps_at_once(T, tape.z.shape[1], rows) if tape.gates is None else max(
             1, min(T, _BACKWARD_CHUNK // rows))
         d = work.empty((chunk, self.gradient_blocks, U, rows), dys.dtype)
@@ -129,10 +134,15 @@ class Kernel:
             zero_dead(dy[:n], now)
             self.factors(weights, z, some, f[:n], now)
             self.backward_steps(weights, z, f[:n], dy[:n], d[:n], state, now)
-            da = self.accumulate(weights, z, some, d[:n], dy[:n], sums, work)
-            dx = work.scratch("dx", (n * rows, I), d.dtype)
-            numpy.matmul(da.T, weights.inputs, dx)
-            dxs[k:k + n] = dx.reshape(n, rows, I)
+            if dxs is None and not with_p:
+                continue
+            da = as_columns(d[:n, self.gate_blocks].reshape(n, -1, rows), work, "da")
+            if with_p:
+                self.accumulate(weights, z, some, d[:n], da, dy[:n], sums, work)
+            if dxs is not None:
+                dx = work.scratch("dx", (n * rows, dxs.shape[2]), d.dtype)
+                numpy.matmul(da[self.input_block * U:].T, weights.inputs, dx)
+                dxs[k:k + n] = dx.reshape(n, rows, -1)
         for a, b in zip(dnew, state):
             a[...] = b.T
         return sums

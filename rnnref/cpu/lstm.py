@@ -40,7 +40,9 @@ class _BackWeights(NamedTuple):
 
 @dataclass(frozen=True)
 class LSTMKernel(Kernel):
+    """The kernel of `GatedCell` with `LSTMRule`, and of `ProjectedCell` of such."""
     blocks = gradient_blocks = 6
+    gate_blocks = slice(1, 5)
     carried = True
 
     @cached_property
@@ -140,7 +142,7 @@ class LSTMKernel(Kernel):
             multiply(cg, fi, m)                   # 2 f c and 2 i g
             add(m0, m1, c)
             multiply(c, half, c)
-            if limit:
+            if limit is not None:
                 clip(c, -limit, limit, c)
             if peepholes is not None:
                 multiply(peepholes[2], c, m0)
@@ -158,7 +160,7 @@ class LSTMKernel(Kernel):
     def _project(self, projection: Product, full: Array, h: Array) -> None:
         """The projected h of a step, clipped."""
         projection.call(projection.w, projection.operands(full[None])[0], projection.results(h[None])[0])
-        if self.cell.clip:
+        if self.cell.clip is not None:
             numpy.clip(h, -self.cell.clip, self.cell.clip, h)
 
     def factors(self, weights: _BackWeights, z: Array, gates: Array, out: Array, dead: Optional[list]) -> None:
@@ -179,7 +181,7 @@ class LSTMKernel(Kernel):
             for q, w in zip((2, 3), weights.peepholes):
                 out[:, 0] += w * out[:, q]
             out[:, 5] += weights.peepholes[2] * out[:, 4]
-        if rule.cell_clip and rule.cell_clip_gradient == "zero":
+        if rule.cell_clip is not None and rule.cell_clip_gradient == "zero":
             out[:, :4] *= (abs(gates[1:n + 1, 0]) < rule.cell_clip)[:, None]
         pass_dead(out, 0, dead)
 
@@ -190,7 +192,7 @@ class LSTMKernel(Kernel):
         dh, dc = ds
         call, w, (out,) = recurrent.call, recurrent.w, recurrent.results(dh[None])
         full = dh if projection is None else numpy.empty((U, rows), d.dtype)
-        inside = abs(z[1:, -len(dh):]) < self.cell.clip if projection and self.cell.clip else None
+        inside = abs(z[1:, -len(dh):]) < self.cell.clip if projection and self.cell.clip is not None else None
         operands = recurrent.operands(d[:, 1:5].reshape(n, 4 * U, rows))
         for k, x, dyk, of_c, f_c, of_h, f_h, through_h, old in list(zip(
                 range(n), operands, dy, d[:, :4], f[:, :4], d[:, 4:], f[:, 4:], d[:, 5], d[:, 0]))[::-1]:
@@ -212,10 +214,9 @@ class LSTMKernel(Kernel):
                 add(dh, passing, dh)
         ds[1] = dc.copy()
 
-    def accumulate(self, weights: _BackWeights, z: Array, gates: Array, d: Array, dh: Array, sums: dict, work: Workspace
-                   ) -> Array:
-        n, _, U, rows = d.shape
-        da = as_columns(d[:, 1:5].reshape(n, 4 * U, rows), work, "da")
+    def accumulate(self, weights: _BackWeights, z: Array, gates: Array, d: Array, da: Array, dh: Array, sums: dict,
+                   work: Workspace) -> None:
+        n = len(d)
         add_to(sums, "all", da @ as_columns(z[:n], work, "z").T)
         if weights.peepholes is not None:
             for q, c in zip((2, 3, 4), (gates[:n, 0], gates[:n, 0], gates[1:n + 1, 0])):
@@ -223,7 +224,6 @@ class LSTMKernel(Kernel):
         if weights.projection is not None:
             full = 0.5 * gates[:n, 4] * gates[:n, 5]
             add_to(sums, "P", as_columns(full, work, "full") @ as_columns(dh, work, "dh").T)
-        return da
 
     def unpack(self, p: Tree, sums: dict) -> dict:
         cell, U = self._inner, len(sums["all"]) // 4

@@ -3,12 +3,12 @@
 The arithmetic is that of the plain code but for the order of sums in products, and GRU's h' = n + z (h - n).
 """
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Collection, Optional
 
 import numpy
 
 from ..arrays import Array
-from ..cell import GatedCell, ProjectedCell, State, TwoStage
+from ..cell import ALL, GatedCell, ProjectedCell, State, TwoStage
 from ..cells.gru_before import GRUBefore
 from ..maps.dense import Dense
 from ..rules.elman import ElmanRule
@@ -22,6 +22,7 @@ from .elman import ElmanKernel
 from .gru import GRUKernel
 from .gru_before import GRUBeforeKernel
 from .lstm import LSTMKernel
+from .prepared import PreparedParameters
 
 KERNELS = {(GatedCell, LSTMRule): LSTMKernel, (GatedCell, GRURule): GRUKernel, (GRUBefore, GRURule): GRUBeforeKernel,
            (GatedCell, ElmanRule): ElmanKernel}
@@ -37,7 +38,6 @@ class Tape:
     def kept(self, t: int) -> Any:
         """The intermediates of step t: the plain cell computes them again, from the state before the step."""
         T, width = len(self.xs), self.like[0].shape[-1]
-        weights = [self.kernel.pack(self.p, _count_rows(lane)) for lane in self.lanes[:1]]
         k = T - 1 - t if self.reverse else t
         parts = [self.kernel.state_before(self.kernel.pack(self.p, _count_rows(lane)), tape, k, width)
                  for lane, tape in zip(self.lanes, self.tapes)]
@@ -90,7 +90,7 @@ def forward(cell: Any, p: Tree, xs: Tree, s: State, extra: Tree = None, live: Op
     new = type(s)(*map(numpy.empty_like, s))
     ordered = [a if a is None or not reverse else a[::-1] for a in (xs, live, ys)]
     lanes = split_rows(B, s[-1].shape[-1], count_threads()) if B else []
-    packed = _pack(kernel.pack, p, lanes)
+    packed = _pack(kernel, p, lanes)
 
     def run(lane: slice) -> Optional[LaneTape]:
         x, now, y = (None if a is None else a[:, lane] for a in ordered)
@@ -101,28 +101,30 @@ def forward(cell: Any, p: Tree, xs: Tree, s: State, extra: Tree = None, live: Op
     return ys, new, Tape(kernel, p, xs, live, reverse, s, lanes, tapes) if keep else None
 
 
-def backward(tape: Tape, dys: Tree, ds: State) -> tuple[Tree, State, Tree, Tree]:
-    kernel, p, lanes = tape.kernel, tape.p, tape.lanes
-    dxs, dfirst = numpy.empty_like(tape.xs), type(ds)(*map(numpy.empty_like, ds))
+def backward(tape: Tape, dys: Tree, ds: State, wanted: Collection[str] = ALL) -> tuple[Tree, State, Tree, Tree]:
+    kernel, p, lanes, with_p = tape.kernel, tape.p, tape.lanes, "p" in wanted
+    dxs, dfirst = numpy.empty_like(tape.xs) if "x" in wanted else None, type(ds)(*map(numpy.empty_like, ds))
     if not lanes:
         return dxs, dfirst, None, {name: numpy.zeros_like(a) for name, a in p.items()}
-    dy, dx = (a[::-1] if tape.reverse else a for a in (dys, dxs))
-    forward_weights, weights = _pack(kernel.pack, p, lanes), _pack(kernel.pack_backward, p, lanes)
+    dy, dx = (None if a is None else a[::-1] if tape.reverse else a for a in (dys, dxs))
+    weights = {rows: kernel.pack_backward(p, rows) for rows in {_count_rows(lane) for lane in lanes}}
+    again = _pack(kernel, p, lanes) if tape.tapes[0].gates is None else dict.fromkeys(weights)
 
     def run(which: tuple) -> dict:
         lane, lane_tape = which
         rows = _count_rows(lane)
-        return kernel.backward(forward_weights[rows], weights[rows], lane_tape, dy[:, lane], [a[lane] for a in ds],
-                               dx[:, lane], [a[lane] for a in dfirst])
+        return kernel.backward(again[rows], weights[rows], lane_tape, dy[:, lane], [a[lane] for a in ds],
+                               None if dx is None else dx[:, lane], [a[lane] for a in dfirst], with_p)
 
     with limit_threads():
         first, *others = run_lanes(run, list(zip(lanes, tape.tapes)))
     for sums in others:
         for name, a in sums.items():
             first[name] += a
-    return dxs, dfirst, None, kernel.unpack(p, first)
+    return dxs, dfirst, None, kernel.unpack(p, first) if with_p else None
 
 
-def _pack(pack: Any, p: Tree, lanes: list) -> dict:
-    """{rows of a lane: packed weights}."""
-    return {rows: pack(p, rows) for rows in {_count_rows(lane) for lane in lanes}}
+def _pack(kernel: Kernel, p: Tree, lanes: list) -> dict:
+    """{rows of a lane: the weights for `forward`}."""
+    return {rows: p.layout(kernel, rows) if isinstance(p, PreparedParameters) else kernel.pack(p, rows)
+            for rows in {_count_rows(lane) for lane in lanes}}

@@ -1,0 +1,161 @@
+"""Whole sequences in NumPy kernels: every option, form, lane and chunk against the plain code; refusals in words."""
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+
+import rnnref
+from rnnref.cells import GRU, LSTM, Bidirectional, Dropout, LayerNormLSTM, SimpleRNN, Stack
+from rnnref.cpu import kernel, lanes, matmul, sequence
+from rnnref.cpu.blas import count_threads
+from rnnref.loops.plan import describe_call, plan
+from rnnref.testing.api import assert_close, assert_same
+from rnnref.testing.case import PLAIN, Trial, draw_case, masking_options
+from tests.support.precision import cast_all
+
+ONLY = {"paths": ("sequence", "layerwise", "bidirectional")}
+CELLS = {
+    "LSTM": LSTM(), "forget bias": LSTM(forget_bias=1.0), "no bias": LSTM(bias=False),
+    "two biases": LSTM(recurrent_bias=True), "peepholes": LSTM(peepholes=True),
+    "i = 1 - f": LSTM(coupled="input", forget_bias=0.5, peepholes=True),
+    "f = 1 - i": LSTM(coupled="forget", peepholes=True, cell_clip=0.3),
+    "clip": LSTM(cell_clip=0.2), "clip of 0": LSTM(cell_clip=0.0), "clip, gradient through": LSTM(
+        cell_clip=0.2, cell_clip_gradient="through", peepholes=True),
+    "projected": LSTM(projection=2, recurrent_bias=True), "projected, clipped": LSTM(
+        projection=3, projection_clip=0.1, peepholes=True, cell_clip=0.4, coupled="input"),
+    "GRU": GRU(), "GRU, no recurrent bias": GRU(recurrent_bias=False), "GRU, no bias": GRU(bias=False),
+    "GRU before": GRU(reset="before"), "GRU before, two biases": GRU(reset="before", recurrent_bias=True),
+    "GRU before, no bias": GRU(reset="before", bias=False),
+    "RNN": SimpleRNN(), "RNN, two biases": SimpleRNN(recurrent_bias=True), "RNN relu": SimpleRNN(activation="relu"),
+    "RNN, no bias": SimpleRNN(bias=False)}
+T, I, U = 7, 3, 4
+
+
+def settings(monkeypatch, many):
+    """Small chunks, a lane for each thread and products in pieces; or what is chosen for these sizes."""
+    if many:
+        monkeypatch.setattr(kernel, "_FORWARD_CHUNK", 60)
+        monkeypatch.setattr(kernel, "_BACKWARD_CHUNK", 6)
+        monkeypatch.setattr(lanes, "MIN_STATE", 1)
+        monkeypatch.setattr(sequence, "count_threads", lambda: 3)
+        monkeypatch.setattr(matmul, "choose_rows", lambda M, *_: max(r for r in range(1, M) if M % r == 0))
+
+
+@pytest.mark.parametrize("many", (False, True))
+@pytest.mark.parametrize("batch", (1, 5))
+@pytest.mark.parametrize("name", CELLS)
+def test_every_option_equals_the_plain_code(name, batch, many, monkeypatch):
+    settings(monkeypatch, many)
+    one = draw_case(CELLS[name], n_in=I, units=U, steps=T, batch=batch)
+    for (where, options), reverse in product(masking_options((T, batch)).items(), (False, True)):
+        trial = Trial(replace(one, **options, reverse=reverse))
+        results = [trial.case.run_both_ways(trial.d, **ONLY, recompute=again) for again in (False, True)]
+        for out, grads, tape in results:
+            assert tape.path == "sequence"
+            assert_close(out, trial.plain[0], "path", f"{where}: results")
+            assert_close(grads, trial.plain[1], "path", f"{where}: gradients")
+            for t in range(T):
+                assert_close(tape.kept(t), trial.forward[1].kept(t), "path", f"{where}: kept({t})")
+        assert_same(results[0][0], results[1][0], "recompute")
+        assert_same(trial.case.run(keep=False, **ONLY)[0], results[0][0], "inference")
+
+
+@pytest.mark.parametrize("where", ("everywhere", "holes"))
+@pytest.mark.parametrize("name", ("LSTM", "projected, clipped", "GRU", "GRU before", "RNN"))
+def test_float32_is_as_near_as_the_table_says(name, where, monkeypatch):
+    settings(monkeypatch, True)
+    one = cast_all(replace(draw_case(CELLS[name], n_in=I, units=U, steps=T, batch=5), **masking_options((T, 5))[where]),
+                   "float32")
+    trial = Trial(one)
+    out, grads, _ = one.run_both_ways(trial.d, **ONLY)
+    assert_close((out, grads), trial.plain, "path", arithmetic="float32")
+
+
+@pytest.mark.parametrize("name", ("LSTM", "GRU", "GRU before", "RNN"))
+def test_gradients_that_are_not_asked_for_are_not_computed(name, monkeypatch):
+    trial = Trial(draw_case(CELLS[name], n_in=I, units=U, steps=T, batch=5))
+    _, tape = trial.case.run(**ONLY)
+    whole = rnnref.run_back(tape, *trial.d)
+    calls = []
+    monkeypatch.setattr(kernel, "as_columns", lambda *args, f=kernel.as_columns: calls.append(1) or f(*args))
+    for k, what in ((0, "x"), (1, "s"), (3, "p")):
+        found = rnnref.run_back(tape, *trial.d, wanted=(what,))
+        assert [d is not None for d in found] == [n == k for n in range(4)]
+        assert_same(found[k], whole[k])
+        assert bool(calls) == (what != "s")
+        calls.clear()
+
+
+FAULTS = {
+    "inputs that are slightly others": ("LSTM", lambda patch: patch.setattr(kernel.Kernel, "forward", _of_other_inputs)),
+    "a factor of another gate": ("LSTM", lambda patch: swap_factors(patch, "LSTM")),
+    "dead rows pass no gradient": ("GRU", lambda patch: patch.setattr("rnnref.cpu.gru.pass_dead", lambda *_: None)),
+    "dead rows go on": ("RNN", lambda patch: patch.setattr(kernel, "find_dead", lambda live: None)),
+    "a chunk is added twice": ("GRU before", lambda patch: patch.setattr(
+        "rnnref.cpu.gru_before.add_to", lambda sums, name, a: kernel.add_to(sums, name, 2 * a)))}
+
+
+def _of_other_inputs(self, weights, xs, *rest, plain=kernel.Kernel.forward):
+    return plain(self, weights, xs * (1 + 1e-9), *rest)
+
+
+def swap_factors(patch, name):
+    one = type(sequence.find_kernel(CELLS[name]))
+    plain = one.factors
+
+    def factors(self, weights, z, gates, out, dead):
+        plain(self, weights, z, gates, out, dead)
+        out[:, 1:3] = out[:, 2:0:-1].copy()
+    patch.setattr(one, "factors", factors)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_is_seen(fault, monkeypatch):
+    name, damage = FAULTS[fault]
+    trial = Trial(replace(draw_case(CELLS[name], n_in=I, units=U, steps=T, batch=5), **masking_options((T, 5))["holes"]))
+    assert_close(trial.case.run_both_ways(trial.d, **ONLY)[:2], trial.plain, "path")
+    damage(monkeypatch)
+    with pytest.raises(AssertionError):
+        assert_close(trial.case.run_both_ways(trial.d, **ONLY)[:2], trial.plain, "path")
+
+
+def test_results_are_the_users_own():
+    """Nothing that is returned lies in memory that a later call uses, and a tape outlives what is done to results."""
+    one = cast_all(draw_case(LSTM(), n_in=32, units=64, steps=40, batch=16), "float32")
+    (ys, new), tape = one.run(**ONLY)
+    d = Trial(one).draw((ys, new))
+    kept, grads = tape.kept(5), rnnref.run_back(tape, *d)
+    copies = rnnref.tree.map_structure(np.copy, (ys, new, kept, grads))
+    for array in (ys, new.h, new.c):
+        array.fill(np.nan)
+    assert_same(rnnref.run_back(tape, *d), copies[3])
+    del tape
+    replace(one, xs=one.xs + 1).run_both_ways(d, **ONLY)
+    assert_same((kept, grads), copies[2:])
+
+
+def test_refusals_are_in_words():
+    like = np.zeros((T, 2, I), "float32")
+    for cell, words in ((LSTM(gate="hard_sigmoid@keras2"), "gate is hard_sigmoid"),
+                        (LSTM(candidate=rnnref.elementwise.get_activation("tanh", clip=2.0)), "candidate is tanh(clip=2)"),
+                        (SimpleRNN(activation="elu"), "the kernel has tanh and relu"),
+                        (Dropout(LSTM()), "Dropout has no kernel"), (LayerNormLSTM(), "no kernel for whole sequences")):
+        assert words in dict(plan(cell, describe_call(like)).notes)["sequence"]
+    assert "arrays are float16" in dict(plan(LSTM(), describe_call(like.astype("float16"))).notes)["sequence"]
+    assert plan(Stack((LSTM(), GRU())), describe_call(like)).notes[-1] == ("1 sequence", "runs")
+    both = plan(Bidirectional((LSTM(), Dropout(GRU()))), describe_call(like)).notes
+    assert ("0 sequence", "runs") in both and ("1 plain", "runs") in both
+
+
+def test_what_runs_by_itself_takes_this_path():
+    one = draw_case(LSTM())
+    assert one.run()[1].path == "sequence" and one.run(**PLAIN)[1].path == "plain"
+
+
+def test_lanes_share_the_rows():
+    for batch, units, threads in product((1, 2, 7, 64), (1, 128, 4000), (1, 2, 16)):
+        rows = lanes.split_rows(batch, units, threads)
+        assert np.array_equal(np.r_[tuple(rows)], np.arange(batch))
+        assert len(rows) <= min(threads, lanes.MAX_LANES)
+    assert count_threads() >= 1
