@@ -4,6 +4,8 @@
     init              first values of parameters: init.parameters(cell, n_in, units, rng)
     run, run_back     a sequence: run(cell, p, xs) -> ys, s', tape;  run_back(tape, dys, ds') -> dxs, ds, dextra, dp
     explain           which path of execution runs, and why nothing faster
+    prepare           parameters prepared once for many calls of inference
+    blas_threads, release_workspaces      the threads of NumPy's BLAS in a loop, and the memory that loops keep
     layers            layers with Keras's names, arguments and weights
     Input, Model, Sequential      models of layers, as in Keras (`import rnnref as keras`), which are trained by fit
     ops, Record       operations with gradients, and the record of a computation: record.backward(loss)
@@ -36,6 +38,7 @@ from .tree import PerStep as PerStep, to
 if TYPE_CHECKING:
     from . import check as check, data, interop, layers, models, onnx, ops, plot, survey as survey, testing, tf1
     from .check.verify import assert_matches, verify
+    from .cpu import blas_threads as blas_threads, prepare as prepare, release_workspaces as release_workspaces
     from .layers import Input
     from .models import Model, Sequential
     from .record import Record
@@ -43,8 +46,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # Without classes, of which help(rnnref) would print every method.
-__all__ = ["assert_matches", "cells", "data", "explain", "init", "interop", "layers", "load", "models", "onnx", "ops",
-           "plot", "run", "run_back", "save", "testing", "tf1", "to", "verify"]
+__all__ = ["assert_matches", "blas_threads", "cells", "data", "explain", "init", "interop", "layers", "load", "models",
+           "onnx", "ops", "plot", "prepare", "release_workspaces", "run", "run_back", "save", "testing", "tf1", "to",
+           "verify"]
 
 _KERAS_MODULES = ("activations", "callbacks", "constraints", "initializers", "losses", "metrics", "models", "ops",
                   "optimizers", "random", "regularizers", "saving", "utils")
@@ -59,6 +63,7 @@ _ALSO_PUBLIC = ("DeviceError", "DtypeError", "Error", "MissingExtra", "NotSuppor
 _LAZY = {name: name for name in ("check", "data", "interop", "layers", "onnx", "plot", "survey", "testing", "tf1",
                                  *_KERAS_MODULES)}
 _LAZY |= {"assert_matches": "check:assert_matches", "verify": "check:verify", "Record": "record:Record"}
+_LAZY |= {name: f"cpu:{name}" for name in ("blas_threads", "prepare", "release_workspaces")}
 _LAZY |= _KERAS_CLASSES
 
 _absent = Absent(

@@ -7,6 +7,7 @@ import numpy
 from ..arrays import Array
 from ..interop import gradients, load
 from ..interop.layouts import Layout
+from ..loops.plan import REFERENCE_PATHS
 from ..loops.run import run, run_back
 from ..tree import Tree, map_structure
 
@@ -31,8 +32,8 @@ class Part(NamedTuple):
 
 def run_rounded(cell: Any, p: Tree, x: Array, s: Tree = None, rounding: Callable | None = None, **options: Any,
                 ) -> tuple:
-    """`run`, with `rounding` applied to all intermediates that the tape keeps: a backward pass finds them rounded."""
-    ys, last, tape = run(cell, p, x, s, **options)
+    """`run` by `REFERENCE_PATHS`, with `rounding` of all that the tape keeps: a backward pass finds it rounded."""
+    ys, last, tape = run(cell, p, x, s, **{"paths": REFERENCE_PATHS} | options)
     return ys, last, tape if rounding is None or tape is None else tape._replace(tape=_round_tape(tape.tape, rounding))
 
 

@@ -52,8 +52,8 @@ class GRUBeforeKernel(Kernel):
     def pack_backward(self, p: Tree, rows: int) -> _BackWeights:
         W, R = p[self.cell.inputs.W], p[self.cell.recurrent.W]
         U = len(R)
-        return _BackWeights(*(Product(numpy.ascontiguousarray(a), rows) for a in (R[:, :2 * U], R[:, 2 * U:])),
-                            numpy.ascontiguousarray(W.T))
+        gates, candidate = (Product(numpy.ascontiguousarray(a), rows) for a in (R[:, :2 * U], R[:, 2 * U:]))
+        return _BackWeights(gates, candidate, numpy.ascontiguousarray(W.T))
 
     def forward_steps(self, weights: _Weights, z: Array, gates: Array, dead: Optional[list], work: Workspace) -> None:
         n, (U, rows), dtype = len(z) - 1, gates.shape[2:], z.dtype

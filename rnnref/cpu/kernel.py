@@ -78,7 +78,7 @@ class Kernel:
         keep: True, "states" (gates are computed again on the way back) or False.
         """
         T, rows, I = xs.shape
-        H, U, K = s[0].shape[-1], s[-1].shape[-1], I + 1 + s[0].shape[-1]
+        U, K = s[-1].shape[-1], I + 1 + s[0].shape[-1]
         chunk, work, dead = self._steps_at_once(T, K, rows), Workspace(), find_dead(live)
         z = work.empty(((T if keep else chunk) + 1, K, rows), xs.dtype)
         gates = work.empty(((T if keep is True else chunk) + 1, self.blocks, U, rows), xs.dtype)
@@ -154,8 +154,8 @@ class Kernel:
             return [h]
         if tape.gates is not None:
             return [h, tape.gates[t, 0].T.copy()]
-        T, K, rows = len(tape.z) - 1, *tape.z.shape[1:]
-        k = t // (chunk := self._steps_at_once(T, K, rows)) * chunk
+        chunk = self._steps_at_once(len(tape.z) - 1, *tape.z.shape[1:])
+        k = t // chunk * chunk
         starts, work = tape.starts, Workspace()
         gates = work.empty((t - k + 1, self.blocks, *starts.shape[1:]), h.dtype)      # type: ignore[union-attr]
         gates[0, 0] = starts[k // chunk]          # type: ignore[index]

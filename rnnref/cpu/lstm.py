@@ -54,7 +54,7 @@ class LSTMKernel(Kernel):
         return isinstance(self.cell, ProjectedCell)
 
     @property
-    def h_scale(self) -> float:                   # type: ignore[override]
+    def h_scale(self) -> float:
         return 1.0 if self._projected else 2.0
 
     @cached_property
@@ -87,12 +87,13 @@ class LSTMKernel(Kernel):
         rule = self._inner.rule
         if not rule.peepholes:
             return None
-        of_gate = {q: p["Wp" + rule.gates[source]] * sign for q, (source, sign) in zip(_ORDER, self._sources) if q != "g"}
+        of_gate = {q: sign * p["Wp" + rule.gates[source]] for q, (source, sign) in zip(_ORDER, self._sources)
+                   if q != "g"}
         return numpy.stack([of_gate[q] for q in "fio"])[..., None]
 
     def pack(self, p: Tree, rows: int) -> _Weights:
         W, R = p[self._inner.inputs.W], p[self._inner.recurrent.W]
-        (I, G), H, U = W.shape, len(R), W.shape[1] // len(self._inner.rule.gates)
+        I, H, U = len(W), len(R), W.shape[1] // len(self._inner.rule.gates)
         b, W, R = self._bias(p, U, W.dtype), self._blocks_of(W, True).reshape(I, 4 * U), self._blocks_of(R, True)
         R = numpy.multiply(R, 1 / self.h_scale, R).reshape(H, 4 * U)
         inputs = (W, b) if rows == 1 else None

@@ -48,12 +48,13 @@ class Product:
     shape     of the result: [M, N], [chunks, rows, N], or [M] of a single column
     """
     __slots__ = "call", "w", "shape"
+    shape: tuple
 
     def __init__(self, w: Array, columns: int) -> None:
         M, K = w.shape
         rows = choose_rows(M, K, columns, w.dtype.name, core_type()) if columns > 1 else M
         self.call: Callable = numpy.dot
-        self.w, self.shape = w, (M, columns) if columns > 1 else (M,)
+        self.w, self.shape = w, ((M, columns) if columns > 1 else (M,))
         if rows < M:
             self.call, self.w, self.shape = numpy.matmul, w.reshape(M // rows, rows, K), (M // rows, rows, columns)
 

@@ -16,11 +16,11 @@ from ..rules.gru import GRURule
 from ..rules.lstm import LSTMRule
 from ..tree import Tree, apply_mask
 from .blas import count_threads, limit_threads
-from .kernel import Kernel, LaneTape
-from .lanes import run_lanes, split_rows
 from .elman import ElmanKernel
 from .gru import GRUKernel
 from .gru_before import GRUBeforeKernel
+from .kernel import Kernel, LaneTape
+from .lanes import run_lanes, split_rows
 from .lstm import LSTMKernel
 from .prepared import PreparedParameters
 
@@ -85,7 +85,7 @@ def _count_rows(lane: slice) -> int:
 
 def forward(cell: Any, p: Tree, xs: Tree, s: State, extra: Tree = None, live: Optional[Array] = None,
             reverse: bool = False, keep: Any = True) -> tuple[Tree, State, Optional[Tape]]:
-    kernel, (T, B), like = find_kernel(cell), xs.shape[:2], xs
+    kernel, (T, B) = find_kernel(cell), xs.shape[:2]
     ys = numpy.empty((T, B, s[0].shape[-1]), xs.dtype)
     new = type(s)(*map(numpy.empty_like, s))
     ordered = [a if a is None or not reverse else a[::-1] for a in (xs, live, ys)]
@@ -103,10 +103,12 @@ def forward(cell: Any, p: Tree, xs: Tree, s: State, extra: Tree = None, live: Op
 
 def backward(tape: Tape, dys: Tree, ds: State, wanted: Collection[str] = ALL) -> tuple[Tree, State, Tree, Tree]:
     kernel, p, lanes, with_p = tape.kernel, tape.p, tape.lanes, "p" in wanted
-    dxs, dfirst = numpy.empty_like(tape.xs) if "x" in wanted else None, type(ds)(*map(numpy.empty_like, ds))
+    dxs: Any = numpy.empty_like(tape.xs) if "x" in wanted else None
+    dfirst: Any = type(ds)(*map(numpy.empty_like, ds))
     if not lanes:
         return dxs, dfirst, None, {name: numpy.zeros_like(a) for name, a in p.items()}
-    dy, dx = (None if a is None else a[::-1] if tape.reverse else a for a in (dys, dxs))
+    dy: Any = dys[::-1] if tape.reverse else dys
+    dx = dxs[::-1] if tape.reverse and dxs is not None else dxs
     weights = {rows: kernel.pack_backward(p, rows) for rows in {_count_rows(lane) for lane in lanes}}
     again = _pack(kernel, p, lanes) if tape.tapes[0].gates is None else dict.fromkeys(weights)
 

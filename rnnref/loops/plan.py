@@ -25,6 +25,8 @@ MODULES = {"numpy": {"sequence": "cpu.sequence", **_PLAIN_MODULES},
            "cupy": {"onchip": "cuda_loops.onchip", "stepped": "cuda_loops.stepped", "graphed": "cuda_loops.graphed",
                     **_PLAIN_MODULES}}
 PATHS = ("onchip", "stepped", "sequence", *_PLAIN_MODULES)                # in this order; graphs only where asked for
+# Those whose results are the reference of `verify` and of the ONNX operators: sigmoid keeps its digits near 0
+REFERENCE_PATHS = tuple(name for name in PATHS if name != "sequence")
 _ALL_MODULES = {name: module for paths in MODULES.values() for name, module in paths.items()}
 _PATHS_OF_PARTS = "bidirectional", "layerwise"            # those with a plan for each direction or layer
 # (home, class name) -> "module:class"
@@ -126,7 +128,7 @@ def _plan(cell, call, paths, kernels, missing):
     for path in paths:
         check_option(name_of(cell), "paths", path, _ALL_MODULES)
     applicable, refused = tuple(path for path in paths if path in MODULES[call.home]), {}
-    left_out = applicable != paths
+    left_out = call.home == "numpy" and applicable != paths
     for path in applicable:
         why = load_path(path).refuses(cell, call)
         if not why:
@@ -184,7 +186,7 @@ def explain(cell: Any, like: Union[Tree, Call], extra: Tree = None, *, paths: tu
     >>> import numpy as np, rnnref
     >>> print(explain(rnnref.cells.LSTM(), np.zeros((5, 2, 3))))
     GPU paths: arrays are in main memory
-    hoisted: runs
+    sequence: runs
     """
     call = like if isinstance(like, Call) else describe_call(like, extra)
     return "\n".join(f"{what}: {why}" for what, why in plan(cell, call, paths, kernels, mode).notes)

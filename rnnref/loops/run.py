@@ -61,7 +61,7 @@ def run(cell: CellContract, p: Tree, xs: Tree, s: Optional[State] = None, *, len
     >>> ys.shape, bool((ys[2:, 1] == 0).all()), bool((new.h[1] == ys[1, 1]).all())
     ((5, 2, 4), True, True)
     >>> tape
-    <Tape of LSTM: 5 steps of 2 rows, path 'hoisted'>
+    <Tape of LSTM: 5 steps of 2 rows, path 'sequence'>
     >>> dxs, ds, dextra, dp = run_back(tape, np.ones_like(ys))
     >>> dxs.shape, sorted(dp)
     ((5, 2, 3), ['R', 'W', 'b'])

@@ -10,6 +10,7 @@ from ..arrays import Array
 from ..cell import State
 from ..cells import GRU, LSTM, Bidirectional, SimpleRNN
 from ..interop import Layout, gradients, layout_of, load
+from ..loops.plan import REFERENCE_PATHS
 from ..loops.run import run, run_back
 from ..shapes import Size
 from ..tree import Tree, first_leaf, zeros_like
@@ -51,7 +52,7 @@ def run_op(op: str, inputs: dict[str, Optional[Array]], attributes: Optional[dic
     lengths, X = given.get("sequence_lens"), _swap_batch(given["X"], parsed)
     first = _unwrap(_make_first_states(op, given, parsed, cells, sizes))
     ys, last, tape = run(_join_directions(cells), _unwrap(parameters), X, first, lengths=lengths,
-                         reverse=parsed.direction == "reverse", keep=keep)
+                         reverse=parsed.direction == "reverse", keep=keep, paths=REFERENCE_PATHS)
     ys, last = _as_tuple(ys, parsed), _as_tuple(last, parsed)
     live = None if lengths is None or reading.empty_row == "initial" else (lengths > 0)[:, None]
     Y = numpy.stack(ys, 1).astype(X.dtype)        # [T, D, B, H]

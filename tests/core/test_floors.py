@@ -147,7 +147,7 @@ print([m for m in sys.modules if m.startswith("rnnref.cuda")])
 def test_the_first_run_on_numpy_imports_no_cuda():
     assert output_of(FIRST_RUN) == "[]"
     said = rnnref.explain(rnnref.cells.LSTM(), np.ones((5, 2, 3))).splitlines()
-    assert said == ["GPU paths: arrays are in main memory", "hoisted: runs"]
+    assert said == ["GPU paths: arrays are in main memory", "sequence: runs"]
 
 
 def test_an_import_of_cuda_would_be_seen():

@@ -139,7 +139,7 @@ def test_check_cell_takes_what_is_given_and_draws_the_rest():
     check_cell(Leaky(), s=State(rng.normal(size=(2, 4))), n_in=2)
     check_cell(Leaky(), n_in=1, units=1, steps=1, batch=1)
     check_cell(Dropout(Leaky()), extra=Masks(x=PerStep(rng.normal(size=(5, 4, 3))), h=rng.normal(size=(4, 4))))
-    assert "bidirectional, 0 hoisted, 1 plain" in check_cell(Bidirectional((LSTM(), Leaky()))).paths
+    assert "bidirectional, 0 sequence, 1 plain" in check_cell(Bidirectional((LSTM(), Leaky()))).paths
     assert check_cell(Stack((Leaky(), GRU(), Leaky()))).cell == "Stack(Leaky, GRU, Leaky)"
 
 

@@ -8,7 +8,7 @@ import pytest
 import rnnref
 from rnnref.cells import GRU, LSTM, Bidirectional, SimpleRNN, Stack
 from rnnref.cpu import lstm, prepare, prepared
-from rnnref.testing.api import assert_close, assert_same
+from rnnref.testing.api import assert_same
 from rnnref.testing.case import Trial, draw_case
 from rnnref.tree import map_structure
 
@@ -64,7 +64,6 @@ def test_weights_are_laid_out_once_for_each_cell_and_number_of_rows(monkeypatch)
     assert calls == [4]
     other = LSTM(forget_bias=1.0)
     assert_same(infer(other, ready, one.xs), infer(other, one.p, one.xs))
-    assert_close(infer(one.cell, ready, one.xs), one.run()[0], "path")
     for rows in range(1, 3 * prepared._MAX_LAYOUTS):
         ready.layout(lstm.LSTMKernel(one.cell), rows)
     assert len(ready._layouts) <= prepared._MAX_LAYOUTS

@@ -9,6 +9,7 @@ import rnnref
 from rnnref.cells import GRU, LSTM, Bidirectional, Dropout, LayerNormLSTM, SimpleRNN, Stack
 from rnnref.cpu import kernel, lanes, matmul, sequence
 from rnnref.cpu.blas import count_threads
+from rnnref.elementwise import get_activation
 from rnnref.loops.plan import describe_call, plan
 from rnnref.testing.api import assert_close, assert_same
 from rnnref.testing.case import PLAIN, Trial, draw_case, masking_options
@@ -88,7 +89,8 @@ def test_gradients_that_are_not_asked_for_are_not_computed(name, monkeypatch):
 
 
 FAULTS = {
-    "inputs that are slightly others": ("LSTM", lambda patch: patch.setattr(kernel.Kernel, "forward", _of_other_inputs)),
+    "inputs that are slightly others": ("LSTM", lambda patch: patch.setattr(
+        kernel.Kernel, "forward", of_other_inputs)),
     "a factor of another gate": ("LSTM", lambda patch: swap_factors(patch, "LSTM")),
     "dead rows pass no gradient": ("GRU", lambda patch: patch.setattr("rnnref.cpu.gru.pass_dead", lambda *_: None)),
     "dead rows go on": ("RNN", lambda patch: patch.setattr(kernel, "find_dead", lambda live: None)),
@@ -96,7 +98,7 @@ FAULTS = {
         "rnnref.cpu.gru_before.add_to", lambda sums, name, a: kernel.add_to(sums, name, 2 * a)))}
 
 
-def _of_other_inputs(self, weights, xs, *rest, plain=kernel.Kernel.forward):
+def of_other_inputs(self, weights, xs, *rest, plain=kernel.Kernel.forward):
     return plain(self, weights, xs * (1 + 1e-9), *rest)
 
 
@@ -113,7 +115,8 @@ def swap_factors(patch, name):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_seen(fault, monkeypatch):
     name, damage = FAULTS[fault]
-    trial = Trial(replace(draw_case(CELLS[name], n_in=I, units=U, steps=T, batch=5), **masking_options((T, 5))["holes"]))
+    one = draw_case(CELLS[name], n_in=I, units=U, steps=T, batch=5)
+    trial = Trial(replace(one, **masking_options((T, 5))["holes"]))
     assert_close(trial.case.run_both_ways(trial.d, **ONLY)[:2], trial.plain, "path")
     damage(monkeypatch)
     with pytest.raises(AssertionError):
@@ -137,8 +140,9 @@ def test_results_are_the_users_own():
 
 def test_refusals_are_in_words():
     like = np.zeros((T, 2, I), "float32")
+    limited = get_activation("tanh", clip=2.0)
     for cell, words in ((LSTM(gate="hard_sigmoid@keras2"), "gate is hard_sigmoid"),
-                        (LSTM(candidate=rnnref.elementwise.get_activation("tanh", clip=2.0)), "candidate is tanh(clip=2)"),
+                        (LSTM(candidate=limited), "candidate is tanh(clip=2)"),
                         (SimpleRNN(activation="elu"), "the kernel has tanh and relu"),
                         (Dropout(LSTM()), "Dropout has no kernel"), (LayerNormLSTM(), "no kernel for whole sequences")):
         assert words in dict(plan(cell, describe_call(like)).notes)["sequence"]

@@ -1,4 +1,4 @@
-"""Threads: the limit of BLAS threads is restored, lanes end, results in 8 threads are those of one, memory is bounded."""
+"""The limit of BLAS threads is restored, lanes end, 8 threads have the results of one, memory is bounded."""
 import os
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier

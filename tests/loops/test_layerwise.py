@@ -55,7 +55,7 @@ def test_every_layer_is_told_its_own_extra():
     first, second = (its.extra for _, its in split_call(cell, describe_call(np.ones((T, B, I)), extra)))
     assert first is None and second.x and second.h and second.y is None
     chosen = plan(cell, CALL._replace(extra=(first, second)))
-    assert [one.path for one in chosen.cell] == ["hoisted", "plain"]
+    assert [one.path for one in chosen.cell] == ["sequence", "plain"]
 
 
 @pytest.mark.parametrize("cell, change, says", (

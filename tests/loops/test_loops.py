@@ -167,12 +167,14 @@ def test_every_refusal_is_in_words(name):
 
 def test_explain_says_what_runs_and_why_nothing_faster():
     like, home = np.zeros((T, B, I)), "GPU paths: arrays are in main memory"
-    assert rnnref.explain(LSTM(projection=2), like).splitlines() == [home, "hoisted: runs"]
+    assert rnnref.explain(LSTM(projection=2), like).splitlines() == [home, "sequence: runs"]
     assert rnnref.explain(Stack((LSTM(), GRU())), like).splitlines() == [
-        home, "hoisted: Stack has no input map that does not wait for the state", "layerwise: runs",
-        "0 hoisted: runs", "1 hoisted: runs"]
-    assert rnnref.explain(Bidirectional((LSTM(), Dropout(GRU()))), like).splitlines()[3:] == [
-        "plain: Bidirectional has no forward: it is not one step in time", "bidirectional: runs", "0 hoisted: runs",
+        home, "sequence: Stack has no kernel for whole sequences",
+        "hoisted: Stack has no input map that does not wait for the state", "layerwise: runs", "0 sequence: runs",
+        "1 sequence: runs"]
+    assert rnnref.explain(Bidirectional((LSTM(), Dropout(GRU()))), like).splitlines()[4:] == [
+        "plain: Bidirectional has no forward: it is not one step in time", "bidirectional: runs", "0 sequence: runs",
+        "1 sequence: Dropout has no kernel for whole sequences",
         "1 hoisted: Dropout has no input map that does not wait for the state",
         "1 layerwise: Dropout is not a stack of layers", "1 plain: runs"]
     assert "takes no extra" in rnnref.explain(LSTM(), like, extra=Masks(x=PerStep(like)))
