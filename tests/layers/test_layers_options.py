@@ -246,7 +246,7 @@ def test_the_first_call_of_a_loop_by_hand_finds_its_cell_of_tf1(base, first):
         return made
     layer, want = looped(base)(cell()), RNN(cell(), dtype="float64")
     if first == "arrays":
-        assert_same(layer(X), want(X))
+        assert_close(layer(X), want(X), "path")           # a layer runs by the fastest path, a loop by hand does not
     elif first == "build":
         layer.build(X.shape)
     with Record() as record:

@@ -1,6 +1,7 @@
 """A run with the strict double of CuPy in the place of a GPU, beside the same run of NumPy."""
 from dataclasses import replace
 
+from rnnref.loops.plan import REFERENCE_PATHS
 from rnnref.loops.run import run, run_back
 from rnnref.testing.api import assert_same
 from rnnref.testing.case import PLAIN, Trial
@@ -27,4 +28,5 @@ def assert_nothing_is_copied(one):
 
 
 def run_on_host(one, reverse=False, padding="zero", **choice):
-    return replace(one, reverse=reverse, padding=padding).run(**choice)
+    """By the paths that a GPU without kernels has, too."""
+    return replace(one, reverse=reverse, padding=padding).run(**{"paths": REFERENCE_PATHS} | choice)
