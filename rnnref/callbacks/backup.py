@@ -24,10 +24,10 @@ class BackupAndRestore(Callback):
     delete_checkpoint   remove the file when training has come to its end
 
     The file has the weights, the variables of the optimizer, the generators of shuffling and of the layers' noise, the
-    states that stateful layers carry over and the number of the epoch.  It is replaced in one step: a process that is
+    states that stateful layers carry over, what the other callbacks have seen, the history among them, and the number of
+    the epoch.  It is replaced in one step: a process that is
     killed at any moment loses the epoch that it was in, at most.  The same script, started again, gives the numbers of
-    a run that was not broken off: the same to the bit, on the same machine with as many threads.  Iterators begin anew,
-    and so do other callbacks.
+    a run that was not broken off: the same to the bit, on the same machine with as many threads.  Iterators begin anew.
 
     Differs from keras.callbacks.BackupAndRestore: save_freq is "epoch", one file is enough (double_checkpoint=False),
     and generators are kept too.
@@ -45,8 +45,9 @@ class BackupAndRestore(Callback):
     ...     return history.epoch
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     train(2), train(5)
-    ([0, 1], [2, 3, 4])
+    ([0, 1], [0, 1, 2, 3, 4])
     """
+    comes_last = True
 
     def __init__(self, backup_dir: Any, save_freq: Any = "epoch", double_checkpoint: bool = False,
                  delete_checkpoint: bool = True):
@@ -63,39 +64,46 @@ class BackupAndRestore(Callback):
 
     def on_train_begin(self, logs: Optional[dict] = None) -> None:
         if os.path.exists(self.path):
-            self.model._initial_epoch = restore(self.model, io.load(self.path), self.path)
+            self.model._initial_epoch = restore(self.model, self.together, io.load(self.path), self.path)
 
     def on_epoch_end(self, epoch: int, logs: Optional[dict] = None) -> None:
         os.makedirs(self.backup_dir, exist_ok=True)
-        io.save(self.path, collect(self.model, epoch + 1))
+        io.save(self.path, collect(self.model, self.together, epoch + 1))
 
     def on_train_end(self, logs: Optional[dict] = None) -> None:
         if self.delete_checkpoint and os.path.exists(self.path):
             os.unlink(self.path)
 
 
-def collect(model: Any, epoch: int) -> dict:
+def collect(model: Any, callbacks: Any, epoch: int) -> dict:
     """The state of training as a tree of arrays: what `restore` takes.
 
     epoch   the one that comes next
     """
     if not model.optimizer.built:
         model.optimizer.build(model.trainable_weights)
-    every = all_layers(model)
+    every, arrays = all_layers(model), []
+
+    def put_aside(a: Any) -> dict:
+        arrays.append(a)
+        return {"array": len(arrays) - 1}
+    about = {"epoch": epoch, "stop": bool(model.stop_training),
+             "generators": {name: rng.bit_generator.state for name, rng in _generators(every)},
+             "callbacks": [{name: getattr(a, name) for name in getattr(a, "state", ())} for a in callbacks]}
+    text = json.dumps(about, default=put_aside)
     carried = {str(k): a.carried for k, a in enumerate(every) if getattr(a, "carried", None) is not None}
-    about = {"epoch": epoch, "generators": {name: rng.bit_generator.state for name, rng in _generators(every)}}
-    return {"weights": tuple(w.data for w in model.weights), "carried": carried,
+    return {"weights": tuple(w.data for w in model.weights), "carried": carried, "arrays": tuple(arrays),
             "optimizer": tuple(v.data for v in model.optimizer.variables),
-            "about": numpy.frombuffer(json.dumps(about).encode(), "uint8")}
+            "about": numpy.frombuffer(text.encode(), "uint8")}
 
 
-def restore(model: Any, state: dict, path: str) -> int:
-    """Put a state into a model; returns the epoch that comes next.
+def restore(model: Any, callbacks: Any, state: dict, path: str) -> int:
+    """Put a state into a model and into callbacks; returns the epoch that comes next.
 
     state   {dotted path: array}
 
-    Raises ShapeError where it is that of another model or optimizer, and changes nothing then; Error for a model whose
-    weights are not there yet.
+    Raises ShapeError where it is that of another model, optimizer or list of callbacks, and changes nothing then; Error
+    for a model whose weights are not there yet.
     """
     who = "callbacks.BackupAndRestore"
     if not all(layer.built for layer in all_layers(model)):
@@ -108,7 +116,10 @@ def restore(model: Any, state: dict, path: str) -> int:
     if {name: v.shape for name, v in places.items()} != {name: a.shape for name, a in found.items()}:
         raise ShapeError(who, f"{path} is the state of another model, or of one with another optimizer",
                          fix="another backup_dir, or remove the file")
-    about = json.loads(state["about"].tobytes())
+    about = json.loads(state["about"].tobytes(), object_hook=lambda a: (
+        state[f"arrays.{a['array']}"] if a.keys() == {"array"} else a))
+    if [[*each] for each in about["callbacks"]] != [[*getattr(a, "state", ())] for a in callbacks]:
+        raise ShapeError(who, f"{path} is the state of a run with other callbacks, or in another order")
     every = all_layers(model)
     for name, v in places.items():
         v.assign(found[name])
@@ -120,6 +131,9 @@ def restore(model: Any, state: dict, path: str) -> int:
         if carried:
             like = xp.zeros((1, len(carried[0]), 1), carried[0].dtype)
             layer.carried = unflatten(make_initial_state(layer.core, like, layer.cell.units), carried)
+    for a, attributes in zip(callbacks, about["callbacks"]):
+        vars(a).update(attributes)
+    model.stop_training = about["stop"]
     return about["epoch"]
 
 

@@ -22,6 +22,7 @@ class Callback:
 
     model     the model; `model.stop_training = True` ends fit after this batch
     params    {"verbose", "epochs", "steps"}
+    state     names of attributes that change in training: BackupAndRestore keeps them
     logs      {name: number}: the loss and the metrics since the epoch began; what is put into those of an epoch is seen
               by the callbacks after this one, and by the history
 
@@ -37,6 +38,9 @@ class Callback:
     0 ['loss']
     """
     shows_some = False                            # logs of batches are handed over where they lie: it shows few of them
+    comes_last = False                            # called after all that are not so
+    state: tuple = ()
+    together: Any = ()                            # all callbacks of the list that it is in
     model: Any = None
     params: Any = None
 
@@ -124,6 +128,9 @@ class CallbackList(Callback):
         if add_progbar and not any(type(a).__name__ == "ProgbarLogger" for a in self.callbacks):
             from .loggers import ProgbarLogger  # which is made of this module
             self.callbacks.append(ProgbarLogger())
+        self.callbacks.sort(key=lambda a: getattr(a, "comes_last", False))
+        for a in self.callbacks:
+            a.together = self.callbacks
         self._listeners = {hook: [a for a in self.callbacks if _listens(a, hook)] for hook in BATCH_HOOKS}
         if model is not None:
             self.set_model(model)
@@ -222,6 +229,8 @@ class History(Callback):
     >>> history.epoch, history.history
     ([0], {'loss': [1.0]})
     """
+
+    state = "history", "epoch"
 
     def __init__(self) -> None:
         self.history: dict = {}

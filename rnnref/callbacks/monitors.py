@@ -81,6 +81,8 @@ class EarlyStopping(Monitor):
     (True, 2.0, 1)
     """
 
+    state = "best", "wait", "best_epoch", "stopped_epoch", "best_weights"
+
     def __init__(self, monitor: str = "val_loss", min_delta: float = 0, patience: int = 0, verbose: int = 0,
                  mode: str = "auto", baseline: Optional[float] = None, restore_best_weights: bool = False,
                  start_from_epoch: int = 0):
@@ -141,6 +143,8 @@ class ReduceLROnPlateau(Monitor):
     Raises NotSupported for a factor of 1 or more.
     """
 
+    state = "best", "wait", "cooldown_counter"
+
     def __init__(self, monitor: str = "val_loss", factor: float = 0.1, patience: int = 10, verbose: int = 0,
                  mode: str = "auto", min_delta: float = 1e-4, cooldown: int = 0, min_lr: float = 0.0):
         super().__init__(monitor, mode, min_delta)
@@ -199,6 +203,8 @@ class ModelCheckpoint(Monitor):
     Raises NotSupported for a save_freq or the ending of a file that is not there, Error for a name that the logs do not
     have.
     """
+
+    state = "best", "_batches"
 
     def __init__(self, filepath: Any, monitor: str = "val_loss", verbose: int = 0, save_best_only: bool = False,
                  save_weights_only: bool = False, mode: str = "auto", save_freq: Any = "epoch",

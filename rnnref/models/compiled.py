@@ -4,7 +4,7 @@ Outputs are a nest; here they are a list of leaves, those of a dict by its sorte
 """
 from typing import Any, NamedTuple, Optional, Sequence
 
-from .. import losses, metrics as metrics_module
+from .. import losses, metrics as metrics_module, optimizers
 from ..errors import NotSupported, ShapeError
 
 
@@ -149,6 +149,32 @@ def _free(name: str, taken: dict) -> str:
         k += 1
         found = f"{name}_{k}"
     return found
+
+
+# as plain data
+
+def serialize(value: Any) -> Any:
+    """What compile was given as plain data, as Keras writes it."""
+    if isinstance(value, (list, tuple)):
+        return [serialize(a) for a in value]
+    if isinstance(value, dict):
+        return {name: serialize(a) for name, a in value.items()}
+    for module, kind in ((losses, losses.Loss), (metrics_module, metrics_module.Metric),
+                         (optimizers, optimizers.Optimizer)):
+        if isinstance(value, kind):
+            return module.serialize(value)
+    return losses.serialize(value) if callable(value) else value
+
+
+def deserialize(value: Any, module: Any) -> Any:
+    """What `serialize` or Keras wrote; `module` is that of its objects: losses, metrics or optimizers."""
+    if isinstance(value, (list, tuple)):
+        return [deserialize(a, module) for a in value]
+    if not isinstance(value, dict):
+        return value
+    if "class_name" in value:
+        return module.deserialize(value)
+    return {name: deserialize(a, module) for name, a in value.items()}
 
 
 # by output

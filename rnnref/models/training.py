@@ -5,7 +5,7 @@ from typing import Any, Optional
 
 import numpy
 
-from .. import metrics as metrics_module, optimizers
+from .. import losses, metrics as metrics_module, optimizers
 from ..arrays import asnumpy, namespace
 from ..callbacks import CallbackList
 from ..callbacks.callback import as_numbers
@@ -15,7 +15,7 @@ from ..random import next_seed
 from ..record import Record
 from ..values import numbers
 from .batches import Batches, has_rows, make_batches, split_rows, unpack, weigh_classes
-from .compiled import CompiledLoss, CompiledMetrics
+from .compiled import CompiledLoss, CompiledMetrics, deserialize, serialize
 
 Logs = dict                                       # {name: number}, on the device until they are shown
 
@@ -53,7 +53,7 @@ class Trained:
     _shuffle_rng: Any = None
     _compile_arguments: Optional[dict] = None
     # of Layer and Model
-    losses: Any; trainable_weights: Any; output_names: Any; _graph: Any; _all_layers: Any; __call__: Any
+    built: Any; losses: Any; trainable_weights: Any; output_names: Any; _graph: Any; _all_layers: Any; __call__: Any
 
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, loss_weights: Any = None, metrics: Any = None,
                 weighted_metrics: Any = None, run_eagerly: bool = False, steps_per_execution: int = 1,
@@ -85,6 +85,21 @@ class Trained:
         self._compile_arguments = {"optimizer": self.optimizer, "loss": loss, "loss_weights": loss_weights,
                                    "metrics": metrics, "weighted_metrics": weighted_metrics}
         self.compiled, self.stop_training = True, False
+
+    def get_compile_config(self) -> dict:
+        """How the model was compiled, as plain data; {} if it was not."""
+        if self._compile_arguments is None:
+            return {}
+        plain = {name: serialize(value) for name, value in self._compile_arguments.items()}
+        return plain | {"run_eagerly": False, "steps_per_execution": 1, "jit_compile": False}
+
+    def compile_from_config(self, config: dict) -> None:
+        """Compile as `get_compile_config` says, here or in Keras; how Keras ran its steps is left out."""
+        modules = {"optimizer": optimizers, "loss": losses, "loss_weights": losses, "metrics": metrics_module,
+                   "weighted_metrics": metrics_module}
+        self.compile(**{name: deserialize(config.get(name), module) for name, module in modules.items()})
+        if self.built:
+            self.optimizer.build(self.trainable_weights)
 
     @property
     def shuffle_rng(self) -> numpy.random.Generator:
@@ -227,6 +242,8 @@ class Trained:
         callbacks.on_train_begin()
         logs: Logs = {}
         for epoch in range(self._initial_epoch, epochs):
+            if self.stop_training:
+                break
             callbacks.on_epoch_begin(epoch)
             logs = as_numbers(self._train_epoch(batches, callbacks))
             if batches.is_over:
@@ -235,8 +252,6 @@ class Trained:
                 found = self._evaluate(validation, callbacks)
                 logs |= {f"val_{name}": value for name, value in found.items()}
             callbacks.on_epoch_end(epoch, logs)
-            if self.stop_training:
-                break
         self.optimizer.finalize_variable_values(self.trainable_weights)
         callbacks.on_train_end(logs)
         return self.history

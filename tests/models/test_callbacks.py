@@ -247,6 +247,30 @@ def test_training_that_was_killed_goes_on_to_the_same_numbers(tmp_path):
     assert rest[-1] == whole[-1]
 
 
+def test_the_other_callbacks_go_on_too(tmp_path):
+    """Six epochs at once, and three and then the rest: the same history, rates, best weights and last epoch."""
+    def train(epochs, folder, before=False):
+        model = small()
+        model.shuffle_rng = np.random.default_rng(4)
+        backup = C.BackupAndRestore(folder, delete_checkpoint=False)
+        others = [scripted([5, 4, 4, 4.5, 3, 3.5, 3.5, 3.6, 2]), C.ReduceLROnPlateau(factor=0.5, patience=1),
+                  C.EarlyStopping(patience=3, restore_best_weights=True)]
+        history = model.fit(X, Y, batch_size=5, epochs=epochs, verbose=0,
+                            callbacks=[backup, *others] if before else [*others, backup])
+        return history.history, history.epoch, model.get_weights()
+    whole = train(9, tmp_path / "whole")
+    assert whole[1] == list(range(8)) and whole[0]["learning_rate"][-1] < 0.1
+    for before in (False, True):
+        folder = tmp_path / str(before)
+        train(3, folder, before)
+        again = train(9, folder, before)
+        assert again[:2] == whole[:2]
+        assert_same(again[2], whole[2])
+        assert train(9, folder, before)[1] == list(range(8))                   # it has stopped
+    with raises_with(ShapeError, ["with other callbacks"]):
+        small().fit(X, Y, epochs=9, verbose=0, callbacks=[C.BackupAndRestore(folder)])
+
+
 def test_the_state_of_another_model_is_refused(tmp_path):
     model = small()
     model.fit(X, Y, verbose=0, callbacks=[C.BackupAndRestore(tmp_path, delete_checkpoint=False)])

@@ -267,6 +267,20 @@ def test_hooks_of_a_model():
     assert abs(second - (first - 3)) < 1e-5       # the slopes are 1, 1 and 1
 
 
+def test_how_it_was_compiled_as_plain_data():
+    import json
+    model = line(metrics=["mae", metrics.RootMeanSquaredError(name="r")], weighted_metrics=["mse"])
+    model.compile(optimizers.Adam(optimizers.schedules.ExponentialDecay(0.1, 5, 0.5), clipnorm=1.0),
+                  losses.Huber(0.5), metrics=["mae", metrics.RootMeanSquaredError(name="r")], weighted_metrics=["mse"])
+    config = json.loads(json.dumps(model.get_compile_config()))
+    other = line()
+    other.compile_from_config(config)
+    assert other.optimizer.built and other.get_compile_config() == config
+    assert model.fit(*LINE, epochs=2, shuffle=False, verbose=0).history == other.fit(
+        *LINE, epochs=2, shuffle=False, verbose=0).history
+    assert Sequential([L.Dense(1)]).get_compile_config() == {}
+
+
 def test_the_record_of_a_step_does_not_outlive_it(monkeypatch):
     model, alive = line(), []
     made = Record.__init__

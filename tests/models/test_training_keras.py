@@ -223,3 +223,16 @@ def test_csv_files(keras, tmp_path):
     assert texts[0][0] == texts[1][0] and len(texts[0]) == len(texts[1]) == 3
     for got, want in zip(texts[0][1:], texts[1][1:]):
         np.testing.assert_allclose([float(a) for a in got if a != "NA"], [float(a) for a in want if a != "NA"], CURVE)
+
+
+@pytest.mark.parametrize("name", ("a list", "dicts", "weighted metrics"))
+def test_how_a_model_was_compiled_is_read_both_ways(name, keras):
+    models = pair(two_outputs, keras)
+    compile_both(models, keras, **OUTPUTS[name])
+    again = pair(two_outputs, keras)
+    again[1].set_weights(models[1].get_weights()), again[0].set_weights(models[0].get_weights())
+    again[1].compile_from_config(models[0].get_compile_config())
+    again[0].compile_from_config(models[1].get_compile_config())
+    for a, b in zip(models, again):
+        first, second = (m.fit(X, [Y, CLASSES], epochs=2, shuffle=False, verbose=0).history for m in (a, b))
+        assert_curves(first, second)
