@@ -24,10 +24,10 @@ class BackupAndRestore(Callback):
     delete_checkpoint   remove the file when training has come to its end
 
     The file has the weights, the variables of the optimizer, the generators of shuffling and of the layers' noise, the
-    states that stateful layers carry over, what the other callbacks have seen, the history among them, and the number of
-    the epoch.  It is replaced in one step: a process that is
-    killed at any moment loses the epoch that it was in, at most.  The same script, started again, gives the numbers of
-    a run that was not broken off: the same to the bit, on the same machine with as many threads.  Iterators begin anew.
+    states that stateful layers carry over, what the other callbacks have seen, the history among them, and the number
+    of the epoch.  It is replaced in one step: a process that is killed at any moment loses the epoch that it was in, at
+    most.  The same script, started again, gives the numbers of a run that was not broken off: the same to the bit, on
+    the same machine with as many threads.  Iterators begin anew.
 
     Differs from keras.callbacks.BackupAndRestore: save_freq is "epoch", one file is enough (double_checkpoint=False),
     and generators are kept too.
