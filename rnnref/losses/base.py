@@ -2,6 +2,8 @@
 from math import prod
 from typing import Any, Callable, Optional
 
+import numpy
+
 from .. import ops
 from ..arrays import is_array, namespace
 from ..errors import NotSupported, ShapeError, check_option
@@ -182,12 +184,11 @@ def reduce_weighted(who: str, values: Array, sample_weight: Any, mask: Any, redu
     weights = mask_weights(sample_weight, mask, values.dtype, reduction)
     if weights is not None:
         values, weights = match_ranks(values, weights)
-        try:
-            values = ops.multiply(values, weights)
-        except (ShapeError, ValueError):
+        if values.shape and weights.shape and not _fits(weights.shape, values.shape):
             raise ShapeError(who, f"values of shape {tuple(values.shape)}, one for each row and step, and weights or a "
                              f"mask of shape {tuple(weights.shape)}", fix="sample_weight[:, None] for one of each "
-                             "row of sequences") from None
+                             "row of sequences")
+        values = ops.multiply(values, weights)
     if reduction in (None, "none") or not values.shape:
         return values
     total = ops.sum(values)
@@ -196,6 +197,19 @@ def reduce_weighted(who: str, values: Array, sample_weight: Any, mask: Any, redu
     if reduction == "mean_with_sample_weight" and weights is not None:
         return ops.divide_no_nan(total, ops.sum(weights))
     return total / max(prod(values.shape), 1)
+
+
+def _fits(weights: tuple, values: tuple) -> bool:
+    """Whether each weight belongs to one value, or to all along an axis; a rank less would fit by chance alone."""
+    return len(weights) == len(values) and all(m in (1, n) for m, n in zip(weights, values))
+
+
+def check_classes(who: str, y_true: Any, count: int, least: int = 0) -> None:
+    """Raise ShapeError for indices of classes that there are not.  Those on a GPU are not looked at."""
+    if isinstance(y_true, numpy.ndarray) and y_true.size and not (y_true.min() >= least and y_true.max() < count):
+        raise ShapeError(who, f"y_true has classes from {y_true.min():g} to {y_true.max():g}, expected {least} to "
+                         f"{count - 1}: y_pred has {count}", fix="ignore_class= for targets that count for nothing"
+                         if "ctc" not in who else None)
 
 
 def check_smoothing(who: str, label_smoothing: Any) -> Any:

@@ -9,7 +9,7 @@ from .. import ops
 from ..arrays import namespace
 from ..errors import ShapeError
 from ..values import Value, numbers
-from .base import check_smoothing, match_ranks
+from .base import check_classes, check_smoothing, match_ranks
 
 Array = Any
 EPSILON = 1e-7                                    # Keras's backend.epsilon()
@@ -116,12 +116,15 @@ def sparse_categorical_crossentropy(y_true: Array, y_pred: Array, from_logits: b
     y_true, y_pred = ops.convert_to_tensor(numbers(y_true)), ops.convert_to_tensor(y_pred)
     if len(y_true.shape) == len(y_pred.shape) and y_true.shape[axis] == 1:
         y_true = ops.squeeze(y_true, axis)
+    who, count = "losses.sparse_categorical_crossentropy", y_pred.shape[axis]
     if ignore_class is None:
+        check_classes(who, y_true, count)
         return ops.sparse_categorical_crossentropy(y_true, y_pred, from_logits=from_logits, axis=axis)
     live = y_true != ignore_class
+    y_true = ops.where(live, y_true, 0)
+    check_classes(who, y_true, count)
     values = ops.sparse_categorical_crossentropy(
-        ops.where(live, y_true, 0), ops.where(ops.expand_dims(live, axis), y_pred, 1), from_logits=from_logits,
-        axis=axis)
+        y_true, ops.where(ops.expand_dims(live, axis), y_pred, 1), from_logits=from_logits, axis=axis)
     values = ops.where(live, values, 0)
     if isinstance(values, Value):
         values.mask = live
@@ -145,6 +148,7 @@ def ctc(y_true: Array, y_pred: Array) -> Array:
     if len(y_true.shape) != 2 or len(y_pred.shape) != 3:
         raise ShapeError("losses.ctc", f"y_true has shape {tuple(y_true.shape)} and y_pred {tuple(y_pred.shape)}, "
                          "expected [B, N] and [B, T, K]")
+    check_classes("losses.ctc", y_true, y_pred.shape[2])
     mask, xp = getattr(y_pred, "mask", None), namespace(numbers(y_pred))
     steps = xp.full(y_pred.shape[:1], y_pred.shape[1], "int32") if mask is None else mask.sum(-1)
     return ops.ctc_loss(y_true, y_pred, (y_true != 0).sum(-1), steps, mask_index=0)

@@ -144,9 +144,11 @@ class Perplexity(Metric):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         mask, y_pred = mask_of(y_pred), in_floats(y_pred, self.dtype)
-        y_true = ops.convert_to_tensor(y_true)
+        y_true, live = ops.convert_to_tensor(y_true), None
+        if self.mask_token_id is not None:
+            live = (y_true != self.mask_token_id).reshape(y_pred.shape[:-1])
+            y_true = ops.where(y_true != self.mask_token_id, y_true, 0)
         values = losses.sparse_categorical_crossentropy(y_true, y_pred, from_logits=self.from_logits)
-        live = None if self.mask_token_id is None else (y_true != self.mask_token_id).reshape(values.shape)
         weights = ops.ones_like(values) if sample_weight is None else in_floats(sample_weight, str(values.dtype))
         weights = mask_weights(weights, join_masks(mask, live), values.dtype)
         values, weights = match_ranks(values, weights)

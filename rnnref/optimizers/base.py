@@ -1,4 +1,5 @@
 """The optimizer: gradients in, weights changed, all weights of one dtype in one kernel."""
+from inspect import signature
 from re import search
 from typing import Any, Iterable, Optional, Sequence
 from warnings import warn
@@ -72,7 +73,10 @@ class Optimizer:
                  clipvalue: Optional[float] = None, global_clipnorm: Optional[float] = None, use_ema: bool = False,
                  ema_momentum: float = 0.99, ema_overwrite_frequency: Optional[int] = None,
                  loss_scale_factor: Optional[float] = None, gradient_accumulation_steps: Optional[int] = None,
-                 name: Optional[str] = None):
+                 name: Optional[str] = None, **unknown: Any):
+        for option, value in unknown.items():
+            raise NotSupported(f"optimizers.{type(self).__name__}", f"{option}={value!r}", known=", ".join(_options_of(
+                type(self))), fix=_RENAMED.get(option))
         self.name = name or unique_name(type(self).__name__)
         self.weight_decay, self.use_ema = weight_decay, bool(use_ema)
         self.clipnorm, self.clipvalue, self.global_clipnorm = clipnorm, clipvalue, global_clipnorm
@@ -245,6 +249,10 @@ class Optimizer:
             if not self.built:
                 raise NotSupported(who, "gradients without weights before build", fix="apply(grads, weights)")
             weights = self._weights
+        for w in weights:
+            if not isinstance(w, Arraylike):
+                raise NotSupported(who, f"a {type(w).__name__} in the place of a weight", fix="apply(gradients, "
+                                   "weights), apply([(weight, gradient)]), apply_gradients([(gradient, weight)])")
         if len(grads) != len(weights):
             raise ShapeError(who, f"{len(grads)} gradients for {len(weights)} weights")
         pairs = [(w, d) for w, d in zip(weights, grads) if w.trainable]
@@ -345,6 +353,16 @@ class Optimizer:
                              "and the options that it was saved with")
         for v, a in zip(variables, arrays):
             v.assign(a)
+
+
+_RENAMED = {"lr": "learning_rate=", "decay": "a schedule as learning_rate=, or weight_decay="}
+
+
+def _options_of(rule: type) -> list:
+    """The arguments of a rule, its own first."""
+    names = [name for cls in rule.__mro__[:-1] for name, p in signature(cls).parameters.items()
+             if p.kind is p.POSITIONAL_OR_KEYWORD]
+    return list(dict.fromkeys(names))
 
 
 def _is_number(a: Any) -> bool:

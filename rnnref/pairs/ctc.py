@@ -14,6 +14,8 @@ Paper: Graves, Fernández, Gomez & Schmidhuber (2006), eqs. 6 to 16, here with l
 """
 from typing import Any
 
+import numpy
+
 from ..arrays import namespace
 from ..errors import ShapeError
 from .indexing import along
@@ -35,7 +37,7 @@ def ctc_loss(target, output, target_length, output_length, mask_index=0):
     ends = (places == last) | (places == last - 1)
     alpha = _forward(xp, emit, skips, steps)
     final = xp.where(ends, alpha[-1], NEVER)
-    log_total = _logsum(xp, final)
+    log_total = xp.where(steps > 0, _logsum(xp, final), xp.where(lengths > 0, NEVER, 0)).astype(emit.dtype)
     return -log_total, (xp, log_p, labels, skips, emit, ends, steps, alpha, log_total)
 
 
@@ -104,6 +106,9 @@ def _logsum(xp: Any, a: Any) -> Any:
 
 def _check(target: Any, output: Any, lengths: Any, steps: Any) -> None:
     rows = output.shape[0]
+    for name, a, most in (("target_length", lengths, target.shape[-1]), ("output_length", steps, output.shape[1])):
+        if isinstance(a, numpy.ndarray) and a.size and not 0 <= a.min() <= a.max() <= most:
+            raise ShapeError("ops.ctc_loss", f"{name} from {a.min()} to {a.max()}, expected 0 to {most}")
     if output.ndim != 3 or target.ndim != 2 or {target.shape[0], *lengths.shape, *steps.shape} != {rows} or not (
             output.shape[1]):
         raise ShapeError("ops.ctc_loss", f"target {target.shape}, output {output.shape}, target_length {lengths.shape} "

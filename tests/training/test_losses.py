@@ -139,6 +139,14 @@ def test_impossible_targets_of_ctc_have_no_gradient():
     assert not g[0].any() and g[1].any() and np.isfinite(g).all()
 
 
+def test_rows_without_steps_spell_nothing():
+    with Record() as record:
+        leaf = record.leaf(R(3, 2, 3))
+        loss = ops.ctc_loss(np.array([[1], [1], [1]]), leaf, [0, 1, 1], [0, 0, 2])
+    assert loss.data[:2].tolist() == [0, np.inf] and np.isfinite(loss.data[2])
+    assert not record.backward(loss)[leaf][:2].any()
+
+
 def test_ctc_of_long_rows_stays_finite():
     p = R(2, 400, 6).astype("float32") * 30
     with Record() as record:
@@ -235,6 +243,17 @@ def test_dtypes(dtype, expected):
     (lambda: losses.get(3), NotSupported, "a int, 3"),
     (lambda: losses.MeanSquaredError()(np.ones((4, 3, 2)), np.ones((4, 3, 2)), np.ones(4)), ShapeError,
      r"values of shape \(4, 3\).*of shape \(4,\)\n  fix    sample_weight\[:, None\]"),
+    (lambda: losses.MeanSquaredError()(np.ones((3, 3, 2)), np.ones((3, 3, 2)), np.ones(3)), ShapeError,
+     r"values of shape \(3, 3\).*of shape \(3,\)"),
+    (lambda: losses.sparse_categorical_crossentropy(np.array([0, -1]), np.ones((2, 3))), ShapeError,
+     "classes from -1 to 0, expected 0 to 2.*\n  fix    ignore_class="),
+    (lambda: losses.SparseCategoricalCrossentropy()(np.array([0, 3]), np.ones((2, 3))), ShapeError,
+     "classes from 0 to 3"),
+    (lambda: losses.ctc(np.array([[4]]), np.ones((1, 2, 3))), ShapeError, "losses.ctc: y_true has classes from 4 to 4"),
+    (lambda: ops.ctc_loss([[1]], np.ones((1, 2, 3)), [2], [2]), ShapeError,
+     "target_length from 2 to 2, expected 0 to 1"),
+    (lambda: ops.ctc_loss([[1]], np.ones((1, 2, 3)), [1], [3]), ShapeError,
+     "output_length from 3 to 3, expected 0 to 2"),
     (lambda: losses.ctc(np.ones(3), np.ones((3, 2, 2))), ShapeError, r"losses.ctc: y_true has shape \(3,\)"),
     (lambda: losses.CategoricalCrossentropy()(np.ones(4, int), np.ones((4, 3))), ShapeError, "fix.*sparse_categorical"),
     (lambda: losses.Loss()(np.ones(2), np.ones(2)), NotImplementedError, "defines no call"),
