@@ -168,6 +168,19 @@ def test_a_metric_of_ones_own():
     assert metrics.resolve(Bias, None, None).name == "bias"
 
 
+def test_counts_by_buckets_are_those_of_comparisons():
+    y, p, w = RNG.integers(0, 2, 200), np.concatenate([[0.0, 1.0, 1e-4, 1 - 1e-4], unit(196)]), unit(200)
+    metric, given = metrics.AUC(num_thresholds=9), metrics.Recall(thresholds=[0.0, 0.5, 1.0])
+    metric.update_state(y, p, w)
+    given.update_state(y, p, w)
+    for m in (metric, given):
+        above = p > np.array(m.thresholds)[:, None]
+        assert np.abs(m.true_positives.numpy() - (above * y * w).sum(1)).max() < CLOSE * 100
+        assert np.abs(m.false_negatives.numpy() - (~above * y * w).sum(1)).max() < CLOSE * 100
+    assert np.abs(metric.false_positives.numpy() - ((p > np.array(metric.thresholds)[:, None]) * (1 - y) * w).sum(1)
+                  ).max() < CLOSE * 100
+
+
 def test_auc_of_labels():
     y, p = RNG.integers(0, 2, (20, 3)), unit(20, 3)
     both = metrics.AUC(multi_label=True)(y, p)
