@@ -1,12 +1,12 @@
-"""What keras.saving has for configurations and objects of users; files of models are not there yet."""
+"""What keras.saving has: models and weights in files, configurations, and objects of users by name."""
 from .absent import Absent
+from .model_files import load_model, load_weights, save_model, save_weights
 from .registry import (CustomObjectScope, custom_object_scope, get_custom_objects, get_registered_name,
                        get_registered_object, register_keras_serializable)
 from .utils import deserialize_keras_object, serialize_keras_object
 
 __all__ = ["CustomObjectScope", "custom_object_scope", "deserialize_keras_object", "get_custom_objects",
-           "get_registered_name", "get_registered_object", "register_keras_serializable", "serialize_keras_object"]
+           "get_registered_name", "get_registered_object", "load_model", "load_weights", "register_keras_serializable",
+           "save_model", "save_weights", "serialize_keras_object"]
 
-__getattr__ = Absent("saving", (
-    "KerasFileEditor load_model load_weights save_model save_weights", "not there yet: it comes with saving",
-    "model.to_json() and models.model_from_json(text); numpy.savez(path, *model.get_weights()), and model.set_weights"))
+__getattr__ = Absent("saving", ("KerasFileEditor", "files are not edited", "rnnref.interop.read(path), and h5py"))

@@ -44,6 +44,7 @@ def build_activation(layer: Layer, shape: Any) -> None:
     f = layer.activation                          # type: ignore[attr-defined]
     if isinstance(f, Layer) and not f.built:
         f.build(shape)
+        f._built_for = (tuple(shape),)            # which its configuration has, for Keras
 
 
 def activate(layer: Layer, p: dict, x: Any, training: bool, keep: bool) -> tuple:

@@ -34,9 +34,15 @@ def config_of_arguments(layer: Layer) -> dict:
         if name != "activation":
             config[name] = configs.serialize(value)
         else:
-            config[name] = (configs.serialize(value) | {"module": "keras.layers"} if isinstance(value, Layer)
-                            else activations.serialize(value))
+            config[name] = (configs.serialize(value) | {"module": "keras.layers"} | _build_config(value)
+                            if isinstance(value, Layer) else activations.serialize(value))
     return config
+
+
+def _build_config(layer: Layer) -> dict:
+    """The shape that Keras builds a layer for which stands in another."""
+    shapes = [[None, *shape[1:]] for shape in layer._built_for[:1]]
+    return {"build_config": {"input_shape": shapes[0]}} if shapes and layer.weights else {}
 
 
 def add_weight(layer: Layer, shape: Any, name: str, trainable: bool = True) -> Any:

@@ -207,6 +207,7 @@ class Layer:
         name = free_name(name or "variable", self._handles)
         dtype = self.dtype if dtype is None else numpy.dtype(dtype).name
         shape = () if shape is None else (shape,) if hasattr(shape, "__index__") else tuple(shape)
+        configs.count_weight(f"{self.who}.{name}", shape, dtype)
         a = configs.draw(f"{self.who}.{name}", initializer or "glorot_uniform", self.weight_rng, shape, dtype)
         return self._hold(name, a, trainable, regularizer, constraint)
 

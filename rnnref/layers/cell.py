@@ -7,6 +7,7 @@ from ..cell import ALL, Cell, vjp
 from ..errors import NotSupported, ShapeError
 from ..loops.run import make_initial_state
 from ..tree import first_leaf, leaves, map_structure, zeros_like
+from . import config as configs
 from .base import Layer
 from .nested import as_lists, cast_inputs, listless, map_shapes, pack_like, sizes_of, stand_in
 
@@ -144,6 +145,14 @@ def under(p, prefix):
     return {path[n:]: a for path, a in p.items() if path.startswith(prefix)}
 
 
+def shapes_in(tree):
+    """The shapes in a tree of them; a shape is a tuple of numbers."""
+    items = tree.values() if isinstance(tree, dict) else tree or ()
+    if not isinstance(tree, dict) and all(hasattr(n, "__index__") for n in items):
+        return [] if tree is None else [tuple(items)]
+    return [shape for item in items for shape in shapes_in(item)]
+
+
 class CoreCell(CellLayer):
     """Any cell of rnnref.cells, or of your own, as a layer: `RNN(cell, units=...)` makes one.
 
@@ -178,6 +187,8 @@ class CoreCell(CellLayer):
 
     def build(self, input_shape):
         self.n_in = self.cell.n_in(map_shapes(stand_in, input_shape))
+        for shape in shapes_in(self.cell.shapes(self.n_in, self.units)):
+            configs.count_weight(self.who, shape, self.dtype)
         for path, a in leaves(init.parameters(self.cell, self.n_in, self.units, self.weight_rng, self.dtype)):
             self._hold(path, a)
 

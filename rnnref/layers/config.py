@@ -1,8 +1,12 @@
 """Configurations as plain data, and the names that Keras writes into its own.  (floor 7)"""
 import sys
+from collections import Counter
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 from inspect import Parameter, signature
+from math import prod
 from typing import Any
 
 import numpy
@@ -10,10 +14,17 @@ import numpy
 from .. import activations, constraints, elementwise, initializers, regularizers
 from ..arrays import is_array, is_floating
 from ..cell import Cell
-from ..errors import DtypeError, NotSupported, ShapeError
+from ..errors import DtypeError, FileError, NotSupported, ShapeError
 from ..identifiers import plain
 from ..interop.layouts import KERAS_ACTIVATIONS
 from ..registry import get_registered_name, get_registered_object
+
+_NUMBER: ContextVar = ContextVar("number of a layer", default=None)  # function of its id, while a model is written
+_SHARED: ContextVar = ContextVar("shared layers", default=None)      # {number: layer}, while one is read
+_LIMIT: ContextVar = ContextVar("limit of weights", default=None)    # [path, bytes that are left]
+# Where classes that configurations name may come from; what these modules import is not meant.
+_ROOMS = ("layers", "models", "cells", "wrappers", "rules", "maps", "tf1", "elementwise", "initializers",
+          "regularizers", "constraints", "losses", "metrics", "optimizers")
 
 _ACTIVATIONS = KERAS_ACTIVATIONS | {None: KERAS_ACTIVATIONS["linear"]}
 
@@ -60,6 +71,44 @@ def initialiser(who, option, what):
         raise NotSupported(who, f"{option}={what!r}", **error.notes) from None
 
 
+@contextmanager
+def _holding(variable, value):
+    token = variable.set(value)
+    try:
+        yield
+    finally:
+        variable.reset(token)
+
+
+def serialize_shared(model):
+    """The configuration of a model, in which layers that occur twice have one number."""
+    counts: Counter = Counter()
+    with _holding(_NUMBER, lambda key: counts.update([key])):
+        serialize(model)
+    numbers = {key: k for k, key in enumerate([key for key, n in counts.items() if n > 1], 1)}
+    with _holding(_NUMBER, numbers.get):
+        return serialize(model)
+
+
+def sharing():
+    """Layers of one number are one object, inside."""
+    return _holding(_SHARED, {})
+
+
+def limit_weights(path, size):
+    """Weights that are made inside may not need far more bytes than a file has of them; some are made twice."""
+    return _holding(_LIMIT, [path, 4 * size + (1 << 20)])
+
+
+def count_weight(who, shape, dtype):
+    """Raise if the weights that were made are more than the file has that is read."""
+    limit = _LIMIT.get()
+    if limit is not None and None not in shape:
+        limit[1] -= prod(shape) * numpy.dtype(dtype).itemsize
+        if limit[1] < 0:
+            raise FileError(who, f"the configuration in {limit[0]} asks for far more weights than are in the file")
+
+
 def draw(who, initializer, rng, shape, dtype):
     """First values of a weight."""
     if None in shape:
@@ -104,7 +153,10 @@ def serialize(value):
         if type(value) in module.MEMBERS:
             return module.serialize(value)
     if hasattr(value, "get_config"):
-        return _with_class_name(value, plain(value.get_config()))
+        found = _with_class_name(value, plain(value.get_config()))
+        number = _NUMBER.get()
+        k = number(id(value)) if number is not None and hasattr(value, "named_weights") else None
+        return found if k is None else found | {"shared_object_id": k}
     if is_dataclass(value) and not isinstance(value, type):
         return _with_class_name(value, {f.name: serialize(getattr(value, f.name)) for f in fields(value)})
     if isinstance(value, Cell):
@@ -130,6 +182,16 @@ def deserialize(value, custom_objects=None):
         return tuple(deserialize(item, custom_objects) for item in value)
     if not isinstance(value, dict) or "class_name" not in value:
         return value
+    shared, number = _SHARED.get(), value.get("shared_object_id")
+    if shared is None or number is None:
+        return _deserialize(value, custom_objects)
+    if number not in shared:
+        shared[number] = _deserialize(value, custom_objects)
+    return shared[number]
+
+
+def _deserialize(value, custom_objects):
+    """An object of a configuration."""
     module, name, config = value.get("module") or "", value["class_name"], value.get("config") or {}
     if name == "DTypePolicy":
         return config["name"]
@@ -171,9 +233,9 @@ def _find_class(module, name):
         module = f"{root}.models"
     elif module.partition(".")[0] in ("keras", "") or module.startswith(__package__ + "."):
         module = __package__ if hasattr(layers, name) else module
-    if module.partition(".")[0] == __package__.partition(".")[0]:
+    if module.partition(".")[0] == root and module.partition(".")[2].partition(".")[0] in _ROOMS:
         found = getattr(import_module(module), name, None)
-        if isinstance(found, type):
+        if isinstance(found, type) and found.__module__.startswith(f"{root}."):
             return found
     raise NotSupported("from_config", f"class {name!r} of {module or 'no module'} is not known",
                        fix=f'from_config(config, custom_objects={{"{name}": {name}}})')

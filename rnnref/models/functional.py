@@ -4,11 +4,11 @@ from typing import Any, Optional
 from .. import ops
 from ..arrays import asnumpy, is_array
 from ..errors import NotSupported, ShapeError
-from ..identifiers import snake
 from ..layers import Layer, config as configs
 from ..nest import flatten, map_structure
 from ..symbols import Symbol
 from .graph import Graph
+from .keras_ops import as_in_keras, class_name, function_name, restore
 from .model import Model
 
 
@@ -42,18 +42,31 @@ class _Written:
                 "output_layers": map_structure(self.end, self.graph.outputs)}
 
     def operation(self, a: Any) -> dict:
-        if isinstance(a, Layer):
-            found = configs.serialize(a)
-        else:
-            name = a.f.__name__
-            if name not in ops.PROVIDED:
-                raise NotSupported("Model.get_config", f"a call of {name}, which is not of rnnref.ops",
-                                   fix="a layer with get_config")
-            found = {"module": "rnnref.ops", "class_name": name, "config": {"name": a.name}, "registered_name": name}
+        if not isinstance(a, Layer):
+            return self.call_of_function(a)
+        found = configs.serialize(a)
         calls = [node for node in self.calls[id(a)] if not isinstance(node, Symbol)]
-        return found | {"name": a.name, "inbound_nodes": [
-            {"args": [self.argument(arg) for arg in call.args],
-             "kwargs": {k: self.argument(arg) for k, arg in call.options.items()}} for call in calls]}
+        found.update(name=a.name, inbound_nodes=[self.inbound(call.args, call.options) for call in calls])
+        return found
+
+    def inbound(self, args: Any, options: dict) -> dict:
+        return {"args": [self.argument(a) for a in args], "kwargs": {k: self.argument(a) for k, a in options.items()}}
+
+    def call_of_function(self, call: Any) -> dict:
+        """A function between layers, as Keras's class where there is one."""
+        name = call.f.__name__
+        if name not in ops.PROVIDED:
+            raise NotSupported("Model.get_config", f"a call of {name}, which is not of rnnref.ops",
+                               fix="a layer with get_config")
+        theirs = as_in_keras(name, call.args, call.options)
+        if theirs is None:
+            root = __package__.partition(".")[0]
+            theirs, options = (f"{root}.ops", call.args, {}), call.options
+        else:
+            name, options = class_name(name), {}
+        module, args, held = theirs
+        return {"module": module, "class_name": name, "config": {"name": call.name, **self.argument(held)},
+                "registered_name": name, "name": call.name, "inbound_nodes": [self.inbound(args, options)]}
 
     def source(self, symbol: Symbol) -> list:
         """[name of the operation, which of its calls, which of the results]"""
@@ -176,9 +189,5 @@ def _operation(row: dict, custom_objects: Optional[dict]) -> Any:
     """The layer of a row; of an operation of rnnref.ops or keras.ops the function, with its options."""
     module, name = row.get("module") or "", row["class_name"]
     if module == f"{__package__.partition('.')[0]}.ops" or module.startswith("keras.src.ops"):
-        f = getattr(ops, name if name in ops.PROVIDED else snake(name))
-        held = {k: v for k, v in row["config"].items() if k not in ("name", "dtype", "trainable")}
-        if f is ops.get_item:                     # its key is written as a list
-            return lambda x, key: f(x, tuple(key) if isinstance(key, list) else key)
-        return lambda *args, **options: f(*args, **held | options)
+        return restore(row, name if name in ops.PROVIDED else function_name(name))
     return configs.deserialize({**row, "config": {"name": row["name"], **row["config"]}}, custom_objects)

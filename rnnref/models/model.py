@@ -2,6 +2,7 @@
 import json
 from typing import Any, Callable, Optional
 
+from .. import saving
 from ..errors import NotSupported, ShapeError
 from ..layers import Layer, config as configs
 from ..layers.nested import map_shapes
@@ -170,7 +171,19 @@ class Model(Trained, Layer):
         """
         print_summary(self, line_length, positions, print_fn, expand_nested, show_trainable, layer_range)
 
-    # configuration
+    # files and configuration
+
+    def save(self, filepath: Any, overwrite: bool = True, zipped: Optional[bool] = None) -> None:
+        """Write it to a .keras file, which Keras reads too: see `rnnref.saving.save_model`, and `load_model`."""
+        saving.save_model(self, filepath, overwrite, zipped)
+
+    def save_weights(self, filepath: Any, overwrite: bool = True, max_shard_size: Any = None) -> None:
+        """Write its weights to a file .weights.h5, .npz or .safetensors: see `rnnref.saving.save_weights`."""
+        saving.save_weights(self, filepath, overwrite, max_shard_size)
+
+    def load_weights(self, filepath: Any, skip_mismatch: bool = False) -> None:
+        """Take the weights of such a file, or of a .keras file: see `rnnref.saving.load_weights`."""
+        saving.load_weights(self, filepath, skip_mismatch)
 
     def to_json(self, **options: Any) -> str:
         """Its configuration as JSON, without weights; `models.model_from_json` makes the model of it."""
@@ -186,9 +199,6 @@ class Model(Trained, Layer):
             from .functional import functional_from_config
             return functional_from_config(cls, config, custom_objects)
         return super().from_config(config, custom_objects)             # type: ignore[return-value]
-
-    def __dir__(self) -> list:
-        return [name for name in super().__dir__() if name not in REFUSED]
 
 
 def clone_model(model: Model, input_tensors: Any = None, clone_function: Any = None, call_function: Any = None,
@@ -225,20 +235,3 @@ def is_functional(args: tuple, options: dict) -> bool:
 
 def _shapes(symbols: list) -> Any:
     return symbols[0].shape if len(symbols) == 1 else [s.shape for s in symbols]
-
-
-WEIGHTS = "numpy.savez(path, *model.get_weights()), model.set_weights(list(numpy.load(path).values()))"
-# Methods of keras.Model that are not there, with what does the same.
-REFUSED = dict.fromkeys(("save", "save_weights", "load_weights"), WEIGHTS)
-
-
-def _refusing(name: str, fix: str) -> Callable:
-    def method(self, *args, **options):
-        raise NotSupported(f"{self.who}.{name}", "not there yet: it comes with saving", fix=fix)
-    method.__name__ = method.__qualname__ = name
-    method.__doc__ = "Not there yet."
-    return method
-
-
-for _name, _fix in REFUSED.items():
-    setattr(Model, _name, _refusing(_name, _fix))

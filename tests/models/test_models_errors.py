@@ -4,7 +4,6 @@ import re
 import numpy as np
 import pytest
 
-import rnnref
 from rnnref import Input, Model, Sequential, layers as L
 from rnnref.errors import NotSupported, ShapeError
 from rnnref.models import clone_model
@@ -61,11 +60,3 @@ def test_errors(name):
     with pytest.raises(kind) as error:
         make()
     assert re.search(says, str(error.value)), error.value
-
-
-@pytest.mark.parametrize("name", sorted(rnnref.models.model.REFUSED))
-def test_what_comes_later_is_refused_by_name(name):
-    model = made("middle")
-    with pytest.raises(NotSupported, match=rf"layers\.Functional\.{name}: not there yet(.|\n)*fix    "):
-        getattr(model, name)(X)
-    assert name not in dir(model)
