@@ -144,6 +144,8 @@ def _plan_parts(cell, call, path, paths, kernels):
     if path in _PATHS_OF_PARTS:
         parts = load_path(path).split_call(cell, call)
         return tuple(plan(part, part_call, paths, kernels) for part, part_call in parts)
+    if path == "sequence":                        # one kernel for all steps: no part of the cell is called
+        return cell
     chosen = _replace_with_kernels(cell, call.home, [], call.mode) if kernels else cell
     if call.home == "cupy":
         _refuse_mode(chosen, call)
@@ -157,7 +159,7 @@ def _describe_cell(path, chosen, cell, call, kernels):
         notes.append(("on the GPU", ON_GPU.get(path, "the plain code, step by step")))
         notes += getattr(load_path(path), "describe_kernels", lambda *_: ())(cell, call)
         notes.append(("mode", _describe_mode(chosen, call)))
-    if kernels:
+    if kernels and path != "sequence":
         _replace_with_kernels(cell, call.home, kernel_notes, call.mode)
     return notes + kernel_notes
 

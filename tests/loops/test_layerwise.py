@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rnnref
-from rnnref.cells import GRU, LSTM, Bidirectional, Dropout, SimpleRNN, Stack
+from rnnref.cells import GRU, LSTM, UGRNN, Bidirectional, Dropout, SimpleRNN, Stack
 from rnnref.loops.layerwise import refuses, split_call
 from rnnref.loops.plan import Call, describe_call, plan
 from rnnref.loops.run import run, run_back
@@ -63,7 +63,7 @@ def test_every_layer_is_told_its_own_extra():
     (InputProjection(Stack((LSTM(), GRU())), size=4), {}, "InputProjection is not a stack of layers"),
     (Stack((SLOW, SLOW)), {}, "no layer of it has a path that is faster"),
     (Stack((Stack((SLOW,)), SLOW)), {}, "no layer of it has a path that is faster"),
-    (Stack((LSTM(), GRU())), {"keep": "states"}, "no layer of it has a path that is faster"),
+    (Stack((SLOW, UGRNN())), {"keep": "states"}, "no layer of it has a path that is faster"),
     (Stack((LSTM(), Bidirectional((LSTM(), GRU())))), {}, "layer 1: Bidirectional has no forward"),
 ))
 def test_refusals(cell, change, says):

@@ -277,7 +277,7 @@ CORE = (
     (recompute_without_the_mask, SimpleRNN(), 9, "recompute: results"),
     (inference_forgets_the_last_step, LSTM(), 9, "hoisted, keep=False: results"),
     (a_kernel_that_is_wrong, Stack((SimpleRNN(), LSTM())), 9, "CUDA kernel, 1 hoisted: "),
-    (layers_go_the_other_way, Stack((SimpleRNN(), LSTM())), 9, "layerwise, 0 hoisted, 1 hoisted: "),
-    (gradients_pass_a_layer_by, Stack((LSTM(), GRU())), 9, "layerwise, 0 hoisted, 1 hoisted: d"),
-    (dead_rows_of_layers_as_they_ran, Stack((SimpleRNN(), GRU())), 9, "0 hoisted, 1 hoisted: kept("),
+    (layers_go_the_other_way, Stack((SimpleRNN(), LSTM())), 9, "layerwise, 0 sequence, 1 sequence: "),
+    (gradients_pass_a_layer_by, Stack((LSTM(), GRU())), 9, "layerwise, 0 sequence, 1 sequence: d"),
+    (dead_rows_of_layers_as_they_ran, Stack((SimpleRNN(), GRU())), 9, "0 sequence, 1 sequence: kept("),
 )
