@@ -16,8 +16,10 @@ _TITLES = {"i": "input gate", "f": "forget gate", "o": "output gate", "g": "cand
 _STATES = "gnch"                                   # drawn around zero; the rest are gates, drawn from 0 to 1
 
 
-def traces(tape: Tape, row: int = 0) -> dict[str, numpy.ndarray]:
-    """The gates and states of one row of the batch, from the tape of `run`: {"i": [T, U], ..., "h": [T, H]}.
+def traces(tape: Any, row: int = 0) -> dict[str, numpy.ndarray]:
+    """The gates and states of one row of the batch: {"i": [T, U], ..., "h": [T, H]}.
+
+    tape  what `run` returned, or a layer whose `forward` was called
 
     The gates of the cell and the cell state; "h" is the output.  Of several cells, each name starts with the number of
     the cell ("0.i").  NaN where the row is not live.
@@ -31,6 +33,7 @@ def traces(tape: Tape, row: int = 0) -> dict[str, numpy.ndarray]:
     >>> {name: a.shape for name, a in traces(tape).items()}
     {'r': (5, 4), 'z': (5, 4), 'n': (5, 4), 'h': (5, 4)}
     """
+    tape = _find_tape(tape)
     ys = tape.like[0]
     T, B = first_leaf(ys).shape[:2]
     _check_row(row, B)
@@ -73,10 +76,11 @@ def _find_gates(cell: Any, kept: Any) -> dict[str, Any]:
     return {name: a for name, a in wanted.items() if a is not None}
 
 
-def gates(tape: Tape, row: int = 0, labels: Optional[Sequence[str]] = None) -> Any:
+def gates(tape: Any, row: int = 0, labels: Optional[Sequence[str]] = None) -> Any:
     """Heat maps of `traces`, steps across and units down: gates from 0 (shut) to 1 (open), states around 0.
 
-    All gates share one scale, and all states another.  `labels` names the steps: a character or a word each.
+    tape is that of `run`, or a layer whose `forward` was called.  All gates share one scale, and all states another.
+    `labels` names the steps: a character or a word each.
 
     >>> import numpy as np, rnnref
     >>> cell = rnnref.cells.LSTM()
@@ -107,7 +111,7 @@ def gates(tape: Tape, row: int = 0, labels: Optional[Sequence[str]] = None) -> A
 def hidden_states(ys: Any, row: int = 0, labels: Optional[Sequence[str]] = None) -> Any:
     """A heat map of the outputs of one row over time: steps across, units down, colours around 0.
 
-    ys      [T, B, H] as `run` returns them, a tape, or [T, H]: one sequence alone
+    ys      [T, B, H] as `run` returns them, a tape, a layer whose `forward` was called, or [T, H]: one sequence
     row     which sequence of the batch
     labels  the names of the steps: a character or a word each
 
@@ -118,7 +122,7 @@ def hidden_states(ys: Any, row: int = 0, labels: Optional[Sequence[str]] = None)
     >>> fig.axes[0].get_images()[0].get_array().shape             # units x steps
     (2, 3)
     """
-    a = asnumpy(first_leaf(ys.like[0]) if isinstance(ys, Tape) else ys)
+    a = asnumpy(ys if hasattr(ys, "shape") else first_leaf(_find_tape(ys).like[0]))
     if a.ndim not in (2, 3):
         raise ShapeError("plot", f"ys has shape {a.shape}, expected [T, B, H] or [T, H]")
     if a.ndim == 3:
@@ -132,6 +136,21 @@ def hidden_states(ys: Any, row: int = 0, labels: Optional[Sequence[str]] = None)
     ax.set_ylabel("unit")
     label_steps(ax, labels)
     return fig
+
+
+def _find_tape(source: Any) -> Tape:
+    """The tape of `run`: itself, or that of the last call of a layer."""
+    if isinstance(source, Tape):
+        return source
+    if not hasattr(source, "forward"):
+        raise NotSupported("plot", f"a {type(source).__name__}, expected a tape of rnnref.run, or a layer")
+    if source.tape is None:
+        raise NotSupported("plot", f"{type(source).__name__} has kept nothing", fix="layer.forward(x), and then this")
+    found = getattr(source.tape[1], "tape", None)
+    if not isinstance(found, Tape):
+        raise NotSupported("plot", f"{type(source).__name__} keeps no steps of one recurrent layer",
+                           fix="one of the layers inside of it")
+    return found
 
 
 def _title_of(name: str) -> str:

@@ -51,7 +51,7 @@ def test_traces_of_every_cell(name, options):
     assert sorted(found) == sorted(letters)
     assert np.array_equal(found["h"], ys[:, 1])
     if "c" in letters:
-        assert np.array_equal(found["c"][-1], new.c[1])
+        assert abs(found["c"][-1] - new.c[1]).max() < tolerance("path", "float64")       # a path may compute it again
     for gate in set(letters) - set("gnch"):
         assert (0 <= found[gate]).all() and (found[gate] <= 1).all()
     close = tolerance("path", "float64")          # and the arrays fit each other
@@ -99,12 +99,13 @@ def test_several_cells():
     (ys, new, tape), _ = made(stack)
     found = plot.traces(tape)
     assert list(found) == "0.i 0.f 0.g 0.o 0.c 1.r 1.z 1.n 1.h".split()
-    assert np.array_equal(found["1.h"], ys[:, 0]) and np.array_equal(found["0.c"][-1], new[0].c[0])
+    assert np.array_equal(found["1.h"], ys[:, 0])
+    assert abs(found["0.c"][-1] - new[0].c[0]).max() < tolerance("path", "float64")
     both = cells.Bidirectional((cells.LSTM(), cells.SimpleRNN()))
     (ys, new, tape), _ = made(both)
     found = plot.traces(tape, 1)
     assert np.array_equal(found["0.h"], ys[0][:, 1]) and np.array_equal(found["1.h"], ys[1][:, 1])
-    assert np.array_equal(found["0.c"][-1], new[0].c[1])
+    assert abs(found["0.c"][-1] - new[0].c[1]).max() < tolerance("path", "float64")
     assert sorted(images(plot.gates(tape))) == sorted(found)
 
 
@@ -307,3 +308,19 @@ def test_confusions_are_counted_as_one_by_one():
 def test_confusions_that_cannot_be_counted(true, predicted, options, words):
     with pytest.raises(rnnref.Error, match=words):
         plot.confusion_matrix(true, predicted, **options)
+
+
+def test_a_layer_shows_its_last_call():
+    layer = rnnref.layers.LSTM(4, return_sequences=True)
+    for call in (plot.traces, plot.gates, plot.hidden_states):
+        with pytest.raises(rnnref.NotSupported, match="LSTM has kept nothing"):
+            call(layer)
+    y = layer.forward(np.random.default_rng(0).normal(size=(3, 5, 2)))
+    assert np.array_equal(plot.traces(layer, 2)["h"], y[2])
+    assert len(images(plot.gates(layer))) == 6
+    assert np.array_equal(plot.hidden_states(layer, 1).axes[0].get_images()[0].get_array().T, y[1])
+    dense = rnnref.layers.Dense(2)
+    dense.forward(np.ones((1, 2)))
+    for other, words in ((dense, "Dense keeps no steps"), ([1], "a list, expected a tape")):
+        with pytest.raises(rnnref.NotSupported, match=words):
+            plot.traces(other)
