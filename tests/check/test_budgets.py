@@ -1,4 +1,4 @@
-"""Budgets of rows and steps: a large row, growth, one NaN or chaos switch nothing else off; what was compared is told."""
+"""Budgets of rows and steps: a large row, growth, a NaN or chaos switch nothing else off; bad arguments of verify."""
 import numpy as np
 import pytest
 
@@ -169,7 +169,8 @@ def test_a_factor_of_no_sense_is_refused(factor):
 @pytest.mark.parametrize("error, words, options", [
     (NotSupported, "did you mean lengths", {"lenghts": [1, 2]}), (NotSupported, "seed=-1", {"seed": -1}),
     (NotSupported, "seed=1.5", {"seed": 1.5}), (NotSupported, "dtype='float12'", {"dtype": "float12"}),
-    (NotSupported, "dtype='float16'", {"dtype": "float16"}), (NotSupported, "not what makes one", {"reference": cells.LSTM}),
+    (NotSupported, "dtype='float16'", {"dtype": "float16"}),
+    (NotSupported, "not what makes one", {"reference": cells.LSTM}),
     (NotSupported, "no cell", {"reference": "lstm"}), (ShapeError, "b missing", {"p": {"W": 1, "R": 1}}),
     (ShapeError, r"x has shape \(4, 2, 7\), expected 3 inputs", {"inputs": (4, 2, 7)}),
     (ShapeError, "size below zero", {"inputs": (-1, 2, 3)}), (ShapeError, "3 axes", {"inputs": (4, 3)}),
