@@ -25,6 +25,7 @@ from ..symbols import Symbol, called, is_symbolic
 from ..values import CURRENT, Value, numbers
 from . import config as configs
 from .calls import BUILDING, Recorded, SymbolicCalls, completing, enter, has_pair, plan_of, record_call, sort
+from .draws import DRAWS, MOST, drawing_from
 from .layer_losses import add_activity, add_loss, list_losses
 from .nested import map_shapes, shape_of
 from .weight import Weight, all_layers, free_name, named_weights, split_weights, sublayers, unique_name
@@ -63,7 +64,7 @@ class Layer:
     supports_masking = False                      # the mask of the inputs is that of the outputs
     built = False
     _values: Any; _handles: Any; _losses: Any; _given: Any
-    activity_regularizer: Any; name: str; dtype: Any; weight_rng: Any; noise_rng: Any
+    activity_regularizer: Any; name: str; dtype: Any; weight_rng: Any; _noise_rng: Any
     tape: Any = None                              # what the last call with arrays left for backward
     _call_order: tuple = ()                       # names of what a call takes by position, if not those of apply
     _path: Optional[str] = None
@@ -81,7 +82,8 @@ class Layer:
         return self
 
     def __init__(self, *, name=None, dtype=None, trainable=True, activity_regularizer=None, seed=None,
-                 input_shape=None, input_dim=None, batch_shape=None):
+                 input_shape=None, input_dim=None, batch_shape=None, **unknown):
+        configs.refuse_unknown(self.who, type(self), unknown)
         self.name = name or unique_name(type(self).__name__)
         self.dtype = configs.floating(self.who, dtype)
         self._trainable, self.seed = bool(trainable), seed
@@ -121,6 +123,22 @@ class Layer:
 
     def draw(self, training, *args):
         """What is random in this call, and the state that it starts from: `noise` of apply."""
+        return None if not training or has_pair(type(self)) else int(self.noise_rng.integers(MOST))
+
+    @property
+    def noise_rng(self) -> Any:
+        """The generator of what is random in training; inside of a pair, one that the noise of the pair determines."""
+        drawn = DRAWS.get()
+        return self._noise_rng if drawn is None else drawn.of(self)
+
+    @noise_rng.setter
+    def noise_rng(self, rng: Any) -> None:
+        self._noise_rng = rng
+
+    def leaves(self, kept) -> bool:
+        """Whether `leave` would write anything."""
+        return (type(self).leave is not Layer.leave
+                or any(layer.leaves(its) for layer, its in getattr(kept, "pending", ())))
 
     def leave(self, kept) -> None:
         """Write what this call leaves behind: moving averages, the last state."""
@@ -134,7 +152,8 @@ class Layer:
     # the pair; of a class with `call` alone, from a record of it
 
     def apply(self, p, *args, mask=None, training=False, noise=None, keep=True, **options):
-        return record_call(self, p, args, mask, training, keep, options)
+        with drawing_from(noise):
+            return record_call(self, p, args, mask, training, keep, options)
 
     def apply_back(self, p, kept, dy, wanted=None):
         return kept.backward(dy, wanted)

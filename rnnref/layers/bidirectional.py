@@ -149,6 +149,9 @@ class Bidirectional(Layer):
     def draw(self, training, x, initial_state=None, constants=None):
         return tuple(layer.draw(training, x) for layer in self.both)
 
+    def leaves(self, kept):
+        return any(layer.leaves(its) for layer, its in zip(self.both, kept.kept))
+
     def leave(self, kept):
         for layer, its in zip(self.both, kept.kept):
             layer.leave(its)

@@ -1,6 +1,7 @@
 """Cells written as for Keras: an object with call(inputs, states)."""
 from copy import copy
 from inspect import signature
+from typing import Any, NamedTuple
 
 import numpy
 
@@ -10,14 +11,21 @@ from ..errors import DtypeError, NotSupported, ShapeError
 from ..nest import flatten, map_structure
 from ..record import Record, paused
 from ..shapes import ArraySpec
-from ..tree import first_leaf, leaves, map_structure as map_tree
+from ..tree import PerStep, first_leaf, leaves, map_structure as map_tree
 from ..values import Value, numbers
 from .base import Layer
 from .cell import CellLayer
-from .nested import as_lists, cast_outputs, map_shapes, one_step, output_shapes, pack_like, stand_in, with_batch
+from .draws import MOST, drawing_from
+from .nested import (as_lists, cast_outputs, listless, map_shapes, one_step, output_shapes, pack_like, stand_in,
+                     with_batch)
 from .weight import Weight, inside
 
 _BACKWARD = "backward(inputs, states, doutputs, dstates) -> dinputs, dstates, {weight: its gradient}"
+
+
+class _Extra(NamedTuple):
+    """`extra` in training: constants, and a seed for what the layers inside draw at each step."""
+    constants: Any; seeds: Any = None
 
 
 class _CalledCell(Cell):
@@ -27,9 +35,10 @@ class _CalledCell(Cell):
     """
     own_products = "what its call() does"
 
-    def __init__(self, cell, weights, training=None, keep=True):
-        self.cell, self.weights, self.keep = cell, weights, keep           # {name: weight}
-        self.options = {} if training is None else {"training": training}
+    def __init__(self, cell, weights, training=None, keep=True, draws=False):
+        self.cell, self.weights, self.keep, self.draws = cell, weights, keep, draws     # {name: weight}
+        self.training, told = bool(training), "training" in signature(cell.call).parameters
+        self.options = {"training": self.training} if told and training is not None else {}
         self.own_backward = getattr(type(cell), "backward", Layer.backward) is not Layer.backward
 
     @property
@@ -43,7 +52,8 @@ class _CalledCell(Cell):
         size = getattr(self.cell, "output_size", None)
         if size is None:                          # as Keras: the first of the states
             size = self.cell.state_size
-            size = size[0] if isinstance(size, (list, tuple)) else size
+            size = size[0] if isinstance(size, (list, tuple)) and size else size
+            size = None if isinstance(size, dict) else size                    # which of its items is not known
         return size
 
     def zeros(self, batch, units=None, xp=numpy, dtype="float32"):
@@ -67,19 +77,22 @@ class _CalledCell(Cell):
         """The outlines of the outputs, as output_size says."""
         like = x if isinstance(x, ArraySpec) else first_leaf(x)
         rows = like.shape[:len(lead.split())]
-        return map_shapes(lambda shape: ArraySpec((*rows, *shape[1:]), like.dtype, f"the output of {self.name}"),
-                          output_shapes(self.width(None)))
+        size = self.width(None)
+        return None if size is None else map_shapes(
+            lambda shape: ArraySpec((*rows, *shape[1:]), like.dtype, f"the output of {self.name}"), output_shapes(size))
 
-    def controls(self, extra):
-        return self.options if extra is None else {**self.options, "constants": extra}
+    def controls(self, constants):
+        return self.options if constants is None else {**self.options, "constants": constants}
 
     def forward(self, p, x, s, extra=None):
-        if self.own_backward:
-            y, new = self.parted(self.holding(p).call(x, as_lists(s), **self.controls(extra)))
-            kept = x, s
-        else:
-            kept = self.recorded(p, x, s, extra)
-            y, new = kept[-1]
+        extra, seed = (extra.constants, int(extra.seeds.max())) if isinstance(extra, _Extra) else (extra, None)
+        with drawing_from(seed):                  # `seeds` has one number in every live row
+            if self.own_backward:
+                y, new = self.parted(self.holding(p).call(x, as_lists(s), **self.controls(extra)))
+                kept = x, s, seed
+            else:
+                kept = self.recorded(p, x, s, extra)
+                y, new = kept[-1]
         y = cast_outputs(numbers(y), first_leaf(x))
         for path, a in leaves(y):
             if not is_array(a):
@@ -90,7 +103,7 @@ class _CalledCell(Cell):
     def recorded(self, p, x, s, extra):
         """One step in a record of its own: its weights stand for p there."""
         bound = {w.key: p[name] for name, w in self.weights.items()}
-        with Record(self.keep, bool(self.options.get("training")), bound) as record:
+        with Record(self.keep, self.training, bound) as record:
             xs, ss, es = map_tree(record.leaf, x), map_tree(record.leaf, s), extra
             if extra is not None:
                 es = [record.leaf(a) for a in extra] if isinstance(extra, tuple) else record.leaf(extra)
@@ -98,6 +111,12 @@ class _CalledCell(Cell):
                 name: Value(a, record.serial, number) for name, w in self.weights.items()
                 for a, number in [record.weights[w.key]]}
             given = self.parted(self.holding(own).call(xs, as_lists(ss), **self.controls(es)))
+        for layer, kept in record.pending:
+            if layer.leaves(kept):
+                raise NotSupported(self.name, f"{layer.who} {layer.name!r} would write moving averages or a state at "
+                                   "every step, and a step must be a pure function",
+                                   fix="that layer before or after the RNN; its state as one of the states of the "
+                                       "cell; LayerNormalization in the place of BatchNormalization")
         return record, xs, ss, es, given
 
     def parted(self, given):
@@ -117,11 +136,12 @@ class _CalledCell(Cell):
         dx, ds, dextra = (map_tree(lambda v: or_zero(found[v], v.data), of[name]) if name in wanted else None
                           for name in ("x", "s", "extra"))
         dp = {name: or_zero(found[w], p[name]) for name, w in self.weights.items()} if "p" in wanted else None
-        return dx, ds, dextra, dp
+        return dx, ds, _Extra(dextra) if self.draws else dextra, dp
 
     def walked_by_hand(self, p, kept, dy, dnew):
-        x, s = kept
-        given = self.holding(p).backward(x, as_lists(s), dy, as_lists(dnew))
+        x, s, seed = kept
+        with drawing_from(seed):
+            given = self.holding(p).backward(x, as_lists(s), dy, as_lists(dnew))
         if not isinstance(given, (list, tuple)) or len(given) != 3 or not isinstance(given[2], dict):
             raise ShapeError(self.name, f"backward gave a {type(given).__name__}", axes=f"expected {_BACKWARD}")
         dx, ds = (pack_like(self.name, f"d{what} of backward", d, a)
@@ -172,7 +192,8 @@ class CallCell(CellLayer):
     weights         of a Layer those that it and its layers have; of any other object the floating arrays among the
                     attributes, but those whose names start with _.  They stay there
     call            gets x, and the states in a list; also `training` and `constants`, if these are among its arguments.
-                    It is written with NumPy's functions or rnnref.ops, and recorded at every step
+                    It is written with NumPy's functions or rnnref.ops, and recorded at every step.  Layers of
+                    dropout and noise in it draw anew at every step, from a seed that `draw` of the pair gives
     backward        by hand, if there is one: gets these once more and the gradients of what call gave; gives those of
                     inputs and states, and a dict of those of the weights.  Nothing is recorded then
     get_initial_state   get_initial_state(batch_size), if there is one, in the place of zeros; made of weights, it is
@@ -182,7 +203,8 @@ class CallCell(CellLayer):
 
     Same as       what keras.layers.RNN takes for a cell
     Differs from  Keras: inputs, states and outputs may be dicts
-    Errors        ShapeError: what call or backward gives is not like what it was given
+    Errors        ShapeError: what call or backward gives is not like what it was given; NotSupported: a layer in it
+                  that writes something in a call, as BatchNormalization does in training, and a stateful RNN
 
     >>> import numpy as np
     >>> from rnnref.layers import RNN
@@ -319,14 +341,36 @@ class CallCell(CellLayer):
             return {path: or_zero(found[w], p[path]) for path, w in weights.items()}
         return s, back
 
+    def draw(self, training, x, states=None, steps=None):
+        if not training or not self._inner_layers():
+            return None
+        rows = len(first_leaf(listless(x)))
+        seeds = self._seed_rng().integers(1, MOST, () if steps is None else (steps, 1))
+        return _Extra(None, numpy.broadcast_to(seeds, (rows,) if steps is None else (steps, rows)))
+
+    def _inner_layers(self):
+        """The layers in the cell, which may draw."""
+        held = [self.cell] if isinstance(self.cell, Layer) else flatten(vars(self.cell))
+        return [layer for one in held if isinstance(one, Layer) for layer in one._all_layers()]
+
+    def _seed_rng(self):
+        """The generator of the seeds of steps: that of a layer inside that has a seed, if there is one."""
+        return next((layer.noise_rng for layer in self._inner_layers() if layer.seed is not None), self.noise_rng)
+
+    def constants_of(self, dextra):
+        return dextra.constants if isinstance(dextra, _Extra) else dextra
+
     def running(self, batch, xp, training=False, masks=None, constants=None, keep=True):
+        drawn, masks = (masks, None) if isinstance(masks, _Extra) else (None, masks)
         if masks is not None:
             raise NotSupported(self.who, f"masks={type(masks).__name__}(…): this cell takes none")
         if constants is not None and not self.takes("constants"):
             raise NotSupported(self.who, "constants: call has no such argument", fix="call(inputs, states, constants)")
         extra = tuple(constants) if isinstance(constants, list) else constants
-        training = bool(training) if self.takes("training") else None
-        return _CalledCell(self.cell, self.under_our_names(), training, keep), extra
+        if drawn is not None:
+            seeds = xp.asarray(drawn.seeds)
+            extra = _Extra(extra, PerStep(seeds) if seeds.ndim == 2 else seeds)
+        return _CalledCell(self.cell, self.under_our_names(), bool(training), keep, drawn is not None), extra
 
     def get_initial_state(self, batch_size=1):
         return as_lists(self.core.zeros(batch_size, dtype=self.dtype))

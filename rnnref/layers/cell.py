@@ -62,6 +62,10 @@ class CellLayer(Layer):
         """Zeros, as calls take them."""
         return self.to_list(self.core.zeros(batch_size, self.units, dtype=self.dtype))
 
+    def constants_of(self, dextra: Any) -> Any:
+        """The gradient of the constants, from that of the `extra` of the core."""
+        return dextra
+
     # states of the core <-> states as users have them
 
     def to_list(self, state: Any) -> list:
@@ -85,12 +89,13 @@ class CellLayer(Layer):
 
     def apply(self, p, x, states=None, *, mask=None, training=False, noise=None, keep=True, masks=None,
               constants=None):
-        x = self.inward(cast_inputs(self.who, "x", listless(x), self.dtype))
+        given = cast_inputs(self.who, "x", listless(x), self.dtype)
+        x = self.inward(given)
         for path, a in leaves(x):
             if a.ndim < 2 or a.ndim > 2 and self.vectors:
                 raise ShapeError(self.who, f"{f'x.{path}' if path else 'x'} has shape {a.shape}, expected 2 axes",
                                  axes='x is "B I": one step')
-        check_inputs(self, x)
+        check_inputs(self, x, given)
         like, drawn = first_leaf(x), noise if masks is None else masks
         core, extra = self.running(len(like), namespace(like), training, drawn,
                                    constants, keep)
@@ -129,12 +134,15 @@ def as_given(states, given):
     return states[0] if given is not None and not isinstance(given, (list, tuple)) and len(states) == 1 else states
 
 
-def check_inputs(layer, x):
-    """Raise unless x is as wide as what the layer was built for."""
+def check_inputs(layer, x, given):
+    """Raise unless x is as wide as what the layer was built for; `given` is x as the user has it."""
     found, built_for = layer.core.n_in(x), layer.n_in
     if found != built_for:
         one = is_array(x)
-        raise ShapeError(layer.who, f"x has shape {x.shape}, expected {built_for} on the last axis" if one else
+        where = "the last axis"
+        if one and getattr(layer, "data_format", None) == "channels_first":
+            where = f"axis {2 if hasattr(layer, 'cell') else 1}, that of the channels"
+        raise ShapeError(layer.who, f"x has shape {given.shape}, expected {built_for} on {where}" if one else
                          f"x has inputs {found}, expected {built_for}",
                          axes=f"this layer was built for {'I = ' * one}{built_for}")
 
@@ -285,11 +293,9 @@ class TfCell(CellLayer):
         if given is None:
             return zeros_like(like)
         form = self.cell.state_to_tf(like)
-        if is_array(form):
-            given = given[0] if isinstance(given, (list, tuple)) else given
-        else:
-            given = pack_like(who, what, given, form)
-        return self.cell.state_from_tf(given)
+        if is_array(form):                        # alone, or in a list of one
+            given = given[0] if isinstance(given, (list, tuple)) and len(given) == 1 else given
+        return self.cell.state_from_tf(pack_like(who, what, given, form))
 
     def get_config(self):
         return super().get_config() | {"cell": {"class_name": type(self.cell).__name__, "module": "rnnref.tf1",

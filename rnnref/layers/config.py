@@ -1,4 +1,4 @@
-"""Configurations as plain data, and the names that Keras writes into its own.  (floor 7)"""
+"""Configurations as plain data, and the names that Keras writes into its own."""
 import sys
 from collections import Counter
 from contextlib import contextmanager
@@ -14,9 +14,10 @@ import numpy
 from .. import activations, constraints, elementwise, initializers, regularizers
 from ..arrays import is_array, is_floating
 from ..cell import Cell
-from ..errors import DtypeError, FileError, NotSupported, ShapeError
+from ..errors import DtypeError, FileError, InvalidType, NotSupported, ShapeError
 from ..identifiers import plain
 from ..interop.layouts import KERAS_ACTIVATIONS
+from ..options import suggest
 from ..registry import get_registered_name, get_registered_object
 
 _NUMBER: ContextVar = ContextVar("number of a layer", default=None)  # function of its id, while a model is written
@@ -239,6 +240,19 @@ def _find_class(module, name):
             return found
     raise NotSupported("from_config", f"class {name!r} of {module or 'no module'} is not known",
                        fix=f'from_config(config, custom_objects={{"{name}": {name}}})')
+
+
+def argument_names(cls: Any) -> list:
+    """The names of all arguments that the constructor of a class of layers takes, those of its base classes too."""
+    makers = [vars(base)[name] for base in cls.__mro__ for name in ("__init__", "_take_options") if name in vars(base)]
+    return [name for make in makers if make is not object.__init__ for name, a in signature(make).parameters.items()
+            if name not in ("self", "options") and a.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)]
+
+
+def refuse_unknown(who: str, cls: Any, given: Any, known: Any = None) -> None:
+    """Raise InvalidType for the first of the names `given`, which are none of the arguments of a class of layers."""
+    for name in given:
+        raise InvalidType(who, f"no argument is called {name}", fix=suggest(name, known or argument_names(cls)))
 
 
 def arguments_of(layer):

@@ -79,5 +79,8 @@ class Dense(Layer):
         dp = {"kernel": kept.rows.T @ da} | ({"bias": da.sum(0)} if self.use_bias else {}) if of_weights else {}
         return ((da @ p["kernel"].T).reshape(kept.shape) if of_x else None,), dp | of_activation
 
+    def leaves(self, kept):
+        return Layer.leaves(self, kept.activation) and bool(getattr(kept.activation, "pending", ()))
+
     def leave(self, kept):
         super().leave(kept.activation)

@@ -118,6 +118,9 @@ class BatchNormalization(Layer):
                 dx = dx + kept.live * (dmean + 2 * dvariance * normal / rstd) / kept.count
         return (dx.astype(self.dtype),), dp
 
+    def leaves(self, kept):
+        return kept.mean is not None
+
     def leave(self, kept):
         if kept.mean is not None:
             for w, new in ((self.moving_mean, kept.mean), (self.moving_variance, kept.variance)):

@@ -1,7 +1,9 @@
 """The layer that runs any cell over a sequence."""
 from typing import Any, NamedTuple, Optional
 
-from ..arrays import is_array, namespace
+import numpy
+
+from ..arrays import asnumpy, is_array, namespace
 from ..cell import ALL
 from ..errors import NotSupported, ShapeError, check_option
 from ..identifiers import snake
@@ -10,6 +12,7 @@ from ..nest import flatten
 from ..tree import copy, first_leaf, leaves, map_structure, zeros_like
 from .base import Layer
 from .cell import as_given, check_inputs, under, wanted_names
+from .config import argument_names, refuse_unknown
 from .nested import cast_inputs, listless, one_step, pack_like
 from .stacked import as_layer, common_dtype, takes_constants
 
@@ -104,6 +107,9 @@ class RNN(Layer):
         if "use_cudnn" in options:
             self.use_cudnn = check_option(self.who, "use_cudnn", options.pop("use_cudnn"), ("auto", True, False))
         activity_regularizer = options.pop("activity_regularizer")
+        known = argument_names(self.Cell)
+        refuse_unknown(self.who, type(self), [name for name in of_cell if name not in known],
+                       [*argument_names(type(self)), *known])
         cell = self.Cell(**options, **of_cell, dtype=dtype, name=snake(self.Cell.__name__))
         RNN.__init__(self, cell, **loop, zero_output_for_mask=zero_output_for_mask, time_major=time_major, name=name,
                      trainable=trainable, activity_regularizer=activity_regularizer, **base)
@@ -152,6 +158,9 @@ class RNN(Layer):
             return None                           # which apply refuses
         return self.cell.draw(training, x[0] if self.time_major else x[:, 0], steps=x.shape[time]), self.carried
 
+    def leaves(self, kept):
+        return bool(self.stateful)
+
     def leave(self, kept):
         if self.stateful:
             self.carried = copy(kept.new)
@@ -189,6 +198,7 @@ class RNN(Layer):
         core, extra = self.cell.running(like.shape[1], namespace(like), training, drawn if masks is None else masks,
                                         constants, keep)
         s, back = self._start(p, initial_state, carried, make_initial_state(core, like, self.cell.units), keep)
+        lengths = self._check_lengths(lengths, like)
         live = self._live(mask, like)
         if self.return_sequences and not len(like):
             ys, new, tape = run_empty(core, self._tree(p), x, s, extra)
@@ -214,7 +224,8 @@ class RNN(Layer):
         if kept.back is not None and dp:
             for path, d in kept.back(ds).items():
                 dp[f"cell.{path}"] = dp[f"cell.{path}"] + d
-        return None if dx is None else self._timed(self.cell.outward(dx, 2)), ds, dextra, dp
+        dx = None if dx is None else self._timed(self.cell.outward(dx, 2))
+        return dx, ds, self.cell.constants_of(dextra), dp
 
     # what the user gives
 
@@ -230,9 +241,18 @@ class RNN(Layer):
             if a.ndim < 3:
                 raise ShapeError(self.who, f"{what} has shape {a.shape}, expected 3 axes", axes=f'{what} is "{axes}"',
                                  hint="x was a tuple or a dict: several inputs, each a batch" if path else "")
-        x = self.cell.inward(self._timed(x), 2)
-        check_inputs(self, x)
-        return x
+        like = first_leaf(x)
+        if not like.shape[0 if self.time_major else 1] and not self.return_sequences:
+            raise ShapeError(self.who, f"x has shape {like.shape}: no steps, and no last one",
+                             axes=f'x is "{axes}" with T = 0', fix="return_sequences=True")
+        inner = self.cell.inward(self._timed(x), 2)
+        check_inputs(self, inner, x)
+        for path, a in leaves(x):
+            if a.shape[:2] != like.shape[:2]:
+                raise ShapeError(self.who, f"x.{path} has shape {a.shape}, expected {like.shape[:2]} on the first two "
+                                 "axes", axes=f"{axes[0]}, {axes[2]} = {like.shape[:2]}: all arrays of x belong to one "
+                                              "sequence")
+        return inner
 
     def _live(self, mask, x):
         """The mask as the loop wants it, [T, B]; its dtype is the loop's to judge."""
@@ -245,6 +265,19 @@ class RNN(Layer):
             raise ShapeError(self.who, f"mask has shape {mask.shape}, expected {want}", axes=f'mask is "{axes}"',
                              hint="this is the transpose" if mask.shape == want[::-1] else "")
         return self._timed(mask)
+
+    def _check_lengths(self, lengths, x):
+        """The lengths, if they fit x as the loop has it; their dtype is for the loop to judge."""
+        if lengths is None:
+            return None
+        (T, B), a = x.shape[:2], lengths if is_array(lengths) else numpy.asarray(lengths)
+        if a.shape != (B,):
+            raise ShapeError(self.who, f"lengths has shape {a.shape}, expected ({B},)",
+                             axes=f'lengths is "B" with B = {B}')
+        if a.dtype.kind in "iu" and bool(((a < 0) | (a > T)).any()):
+            raise ShapeError(self.who, f"lengths are {asnumpy(a).tolist()}, expected each from 0 to {T}",
+                             axes=f"T = {T} steps of x")
+        return lengths
 
     def _start(self, p, given, carried, like, keep):
         """The first state, and where it is made of weights, its way back."""

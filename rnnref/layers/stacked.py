@@ -2,7 +2,7 @@
 from typing import Any
 
 from ..cell import Cell
-from ..errors import NotSupported, ShapeError
+from ..errors import InvalidType, NotSupported, ShapeError
 from ..wrappers.stack import Stack
 from .call_cell import CallCell
 from .cell import CellLayer, CoreCell, TfCell, under
@@ -26,6 +26,10 @@ class StackedRNNCells(CellLayer):
     """
 
     def __init__(self, cells, *, dtype=None, **base):
+        if not hasattr(cells, "__iter__"):
+            raise InvalidType("layers.StackedRNNCells", f"cells is a {type(cells).__name__}", fix="a list of cells")
+        cells = list(cells)                       # they may come from a generator, which ends and cannot be copied
+        self._given = (cells,), self._given[1]
         self.cells = tuple(as_layer(cell) if is_call(cell) or is_tf(cell) else cell for cell in cells)
         if not self.cells or not all(isinstance(cell, CellLayer) for cell in self.cells):
             kinds = ", ".join(type(cell).__name__ for cell in self.cells)
@@ -52,6 +56,9 @@ class StackedRNNCells(CellLayer):
         for cell in self.cells:
             if not cell.built:
                 cell.build(input_shape, **(told if takes_constants(cell) else {}))
+            if cell is not self.cells[-1] and cell.output_size is None:
+                raise NotSupported(self.who, f"the width of the outputs of {type(cell.cell).__name__} is not known: "
+                                   "its state_size is a dict", fix="an attribute output_size")
             input_shape = output_shapes(cell.output_size)
 
     def _build_from(self, weights):
@@ -79,6 +86,11 @@ class StackedRNNCells(CellLayer):
         cores, extra = zip(*(cell.running(batch, xp, training, m, constants if takes_constants(cell) else None, keep)
                              for cell, m in zip(self.cells, each)))
         return Stack(cores), extra if any(e is not None for e in extra) else None
+
+    def constants_of(self, dextra):
+        if dextra is None:
+            return None
+        return tuple(cell.constants_of(d) for cell, d in zip(self.cells, dextra))
 
     def to_list(self, state):
         each = [cell.to_list(s) for cell, s in zip(self.cells, state)]

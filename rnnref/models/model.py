@@ -3,9 +3,10 @@ import json
 from typing import Any, Callable, Optional
 
 from .. import saving
-from ..errors import NotSupported, ShapeError
+from ..errors import InvalidType, NotSupported, ShapeError
 from ..layers import Layer, config as configs
 from ..layers.nested import map_shapes
+from ..options import suggest
 from ..record import paused
 from ..symbols import Symbol, called
 from .graph import Graph
@@ -71,6 +72,12 @@ class Model(Trained, Layer):
 
     def __init__(self, *args, **options):
         if not is_functional(args, options):
+            half = [name for name in ("inputs", "outputs") if name in options]
+            if half:
+                other = {"inputs": "outputs", "outputs": "inputs"}[half[0]]
+                near = next((name for name in options if name not in half and suggest(name, [other])), None)
+                raise InvalidType(self.who, f"{half[0]} without {other}",
+                                  fix=near and f"{other}= in the place of {near}=")
             super().__init__(*args, **options)
             return
         options = {**dict(zip(("inputs", "outputs", "name"), args)), **options}

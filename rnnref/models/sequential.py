@@ -30,8 +30,9 @@ class Sequential(Model):
     _autocast = False
     _keras_module = "keras"
 
-    def __init__(self, layers: Optional[Sequence] = None, trainable: bool = True, name: Optional[str] = None):
-        super().__init__(trainable=trainable, name=name)
+    def __init__(self, layers: Optional[Sequence] = None, trainable: bool = True, name: Optional[str] = None,
+                 **unknown: Any):
+        super().__init__(trainable=trainable, name=name, **unknown)
         self._chain: list = []
         for layer in layers or ():
             self._append(layer)

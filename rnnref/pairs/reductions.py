@@ -106,9 +106,16 @@ def smallest(x, axis=None, keepdims=False, initial=None):
     return -y, kept
 
 
+def _top(x, axis):
+    """The largest entry along axes, which are kept; -infinity of none."""
+    if x.size:
+        return x.max(axis=axis, keepdims=True)
+    return namespace(x).full_like(x.sum(axis=axis, keepdims=True), -numpy.inf)
+
+
 def logsumexp(x, axis=None, keepdims=False):
     axis, xp = _one(axis), namespace(x)
-    top = x.max(axis=axis, keepdims=True)
+    top = _top(x, axis)
     top = xp.where(xp.isfinite(top), top, 0)      # of nothing but -infinity: -infinity, and no NaN
     e = xp.exp(x - top)
     whole = e.sum(axis=axis, keepdims=True)
@@ -119,7 +126,7 @@ def logsumexp(x, axis=None, keepdims=False):
 
 def softmax(x, axis=-1):
     axis = _one(axis)
-    e = namespace(x).exp(x - x.max(axis=axis, keepdims=True))
+    e = namespace(x).exp(x - _top(x, axis))
     y = e / e.sum(axis=axis, keepdims=True)
     return y, (y, axis)
 
@@ -131,6 +138,8 @@ def d_softmax(kept, dy):
 
 def log_softmax(x, axis=-1):
     axis = _one(axis)
+    if not x.size:
+        return x, (x, axis)
     off = x - x.max(axis=axis, keepdims=True)
     y = off - namespace(x).log(namespace(x).exp(off).sum(axis=axis, keepdims=True))
     return y, (y, axis)
@@ -145,6 +154,8 @@ def sparsemax(x, axis=-1):
     """The nearest point of the simplex (Martins & Astudillo 2016): max(x - tau, 0), where tau makes the sum 1."""
     xp = namespace(x)
     z = xp.moveaxis(x, axis, -1)
+    if not z.shape[-1]:
+        return x, (x, axis)
     down = -xp.sort(-z, axis=-1)
     k = xp.arange(1, z.shape[-1] + 1, dtype=x.dtype)
     sums = xp.cumsum(down, axis=-1)
@@ -156,7 +167,8 @@ def sparsemax(x, axis=-1):
 
 def d_sparsemax(kept, dy):
     support, axis = kept
-    return support * (dy - (dy * support).sum(axis=axis, keepdims=True) / support.sum(axis=axis, keepdims=True))
+    count = namespace(dy).maximum(support.sum(axis=axis, keepdims=True), 1)         # 0 of an axis without length
+    return support * (dy - (dy * support).sum(axis=axis, keepdims=True) / count)
 
 
 def cumsum(x, axis=None, dtype=None):
