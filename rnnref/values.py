@@ -60,7 +60,7 @@ def perform(op: Op, args: tuple, options: dict) -> Any:
         return record.add(y, None, ())
     several = isinstance(y, (tuple, list))
 
-    def back(dys, wanted):
+    def back(dys: Any, wanted: Any) -> Any:
         return backward(kept, dys if several else dys[0], wanted)
     return record.add(y, back, ins, op.name)
 
@@ -259,7 +259,7 @@ METHODS = ("sum mean max min var std prod any all argmax argmin cumsum cumprod s
 
 
 def _method(name: str, op: Op, swapped: bool = False) -> None:
-    def method(self, *args, **options):
+    def method(self: Any, *args: Any, **options: Any) -> Any:
         return perform(op, (*args, self) if swapped else (self, *args), options)
     method.__name__, method.__doc__ = name, op.doc
     setattr(Arraylike, name, method)

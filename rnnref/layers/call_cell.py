@@ -1,7 +1,7 @@
 """Cells written as for Keras: an object with call(inputs, states)."""
 from copy import copy
 from inspect import signature
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 import numpy
 
@@ -35,20 +35,20 @@ class _CalledCell(Cell):
     """
     own_products = "what its call() does"
 
-    def __init__(self, cell, weights, training=None, keep=True, draws=False):
+    def __init__(self, cell: Any, weights: Any, training: Any = None, keep: Any = True, draws: bool = False) -> None:
         self.cell, self.weights, self.keep, self.draws = cell, weights, keep, draws     # {name: weight}
         self.training, told = bool(training), "training" in signature(cell.call).parameters
         self.options = {"training": self.training} if told and training is not None else {}
         self.own_backward = getattr(type(cell), "backward", Layer.backward) is not Layer.backward
 
     @property
-    def name(self):
+    def name(self) -> Any:
         return type(self.cell).__name__
 
-    def units(self, p=None):
+    def units(self, p: Any = None) -> Any:
         return self.cell.state_size
 
-    def width(self, units):
+    def width(self, units: Any) -> Any:
         size = getattr(self.cell, "output_size", None)
         if size is None:                          # as Keras: the first of the states
             size = self.cell.state_size
@@ -56,14 +56,14 @@ class _CalledCell(Cell):
             size = None if isinstance(size, dict) else size                    # which of its items is not known
         return size
 
-    def zeros(self, batch, units=None, xp=numpy, dtype="float32"):
+    def zeros(self, batch: Any, units: Any = None, xp: Any = numpy, dtype: Any = "float32") -> Any:
         made = getattr(self.cell, "get_initial_state", None)
         if made is None:
             return _zeros_of(self.cell.state_size, batch, xp, dtype)
         with paused():
             return as_state(numbers(made(batch_size=batch)), numpy.empty(0, dtype))
 
-    def holding(self, arrays):
+    def holding(self, arrays: Any) -> Any:
         """A copy of the object with these, {name: array}, in the place of its weights."""
         cell, held = copy(self.cell), {w.key: name for name, w in self.weights.items()}
         for attribute, a in list(vars(cell).items()):
@@ -73,7 +73,7 @@ class _CalledCell(Cell):
                 vars(cell)[attribute] = arrays[held[a.key]]
         return cell
 
-    def check(self, p, x, s, extra=None, lead="B"):
+    def check(self, p: dict, x: Any, s: Any, extra: Any = None, lead: str = "B") -> Any:
         """The outlines of the outputs, as output_size says."""
         like = x if isinstance(x, ArraySpec) else first_leaf(x)
         rows = like.shape[:len(lead.split())]
@@ -81,10 +81,10 @@ class _CalledCell(Cell):
         return None if size is None else map_shapes(
             lambda shape: ArraySpec((*rows, *shape[1:]), like.dtype, f"the output of {self.name}"), output_shapes(size))
 
-    def controls(self, constants):
+    def controls(self, constants: Any) -> Any:
         return self.options if constants is None else {**self.options, "constants": constants}
 
-    def forward(self, p, x, s, extra=None):
+    def forward(self, p: dict, x: Any, s: Any, extra: Any = None) -> Any:
         extra, seed = (extra.constants, int(extra.seeds.max())) if isinstance(extra, _Extra) else (extra, None)
         with drawing_from(seed):                  # `seeds` has one number in every live row
             if self.own_backward:
@@ -100,7 +100,7 @@ class _CalledCell(Cell):
                                             "or CuPy array")
         return y, pack_like(self.name, "the state that call gave", numbers(new), s), kept
 
-    def recorded(self, p, x, s, extra):
+    def recorded(self, p: dict, x: Any, s: Any, extra: Any) -> tuple:
         """One step in a record of its own: its weights stand for p there."""
         bound = {w.key: p[name] for name, w in self.weights.items()}
         with Record(self.keep, self.training, bound) as record:
@@ -119,12 +119,12 @@ class _CalledCell(Cell):
                                        "cell; LayerNormalization in the place of BatchNormalization")
         return record, xs, ss, es, given
 
-    def parted(self, given):
+    def parted(self, given: Any) -> Any:
         if not isinstance(given, (list, tuple)) or len(given) != 2:
             raise ShapeError(self.name, f"call gave a {type(given).__name__}, expected outputs, states")
         return given
 
-    def backward(self, p, kept, dy, dnew, wanted=ALL):
+    def backward(self, p: dict, kept: Any, dy: Any, dnew: Any, wanted: Any = ALL) -> Any:
         if self.own_backward:
             return self.walked_by_hand(p, kept, dy, dnew)
         record, xs, ss, es, (y, new) = kept
@@ -138,7 +138,7 @@ class _CalledCell(Cell):
         dp = {name: or_zero(found[w], p[name]) for name, w in self.weights.items()} if "p" in wanted else None
         return dx, ds, _Extra(dextra) if self.draws else dextra, dp
 
-    def walked_by_hand(self, p, kept, dy, dnew):
+    def walked_by_hand(self, p: dict, kept: Any, dy: Any, dnew: Any) -> tuple:
         x, s, seed = kept
         with drawing_from(seed):
             given = self.holding(p).backward(x, as_lists(s), dy, as_lists(dnew))
@@ -151,23 +151,23 @@ class _CalledCell(Cell):
         return dx, ds, None, {names.get(name, name): d for name, d in given[2].items()}
 
 
-def or_zero(d, a):
+def or_zero(d: Any, a: Any) -> Any:
     return a * 0 if d is None else d
 
 
-def like_list(d, like):
+def like_list(d: Any, like: Any) -> Any:
     """A tree of gradients in the structure of what the user gave, which may have lists."""
     if isinstance(like, dict):
         return {k: like_list(d[k], a) for k, a in like.items()}
     return [like_list(e, a) for e, a in zip(d, like)] if isinstance(like, (list, tuple)) else d
 
 
-def as_state(given, like):
+def as_state(given: Any, like: Any) -> Any:
     s = cast_outputs(given, like)
     return s if isinstance(s, (tuple, dict)) else (s,)
 
 
-def _zeros_of(sizes, batch, xp, dtype):
+def _zeros_of(sizes: Any, batch: Any, xp: Any, dtype: Any) -> Any:
     """A state that is zero, for sizes as Keras has them: n; [n, m] or (n, m) for two; a tuple in these is a shape."""
     if isinstance(sizes, dict):
         return {k: _zeros_in(size, batch, xp, dtype) for k, size in sizes.items()}
@@ -175,7 +175,7 @@ def _zeros_of(sizes, batch, xp, dtype):
     return type(sizes)(*items) if hasattr(sizes, "_fields") else tuple(items)
 
 
-def _zeros_in(size, batch, xp, dtype):
+def _zeros_in(size: Any, batch: Any, xp: Any, dtype: Any) -> Any:
     if isinstance(size, (list, dict)) or hasattr(size, "_fields"):
         return _zeros_of(size, batch, xp, dtype)
     return xp.zeros((batch, *(size if isinstance(size, tuple) else (size,))), dtype)
@@ -223,7 +223,7 @@ class CallCell(CellLayer):
     [[5.0, 5.0], [5.0, 5.0], [5.0, 5.0]]
     """
 
-    def __init__(self, cell, seed=None, dtype=None, **base):
+    def __init__(self, cell: Any, seed: Optional[int] = None, dtype: Any = None, **base: Any) -> None:
         if not hasattr(cell, "state_size"):
             raise NotSupported("layers.RNN", f"{type(cell).__name__} has call, but no state_size",
                                fix="a number, or a list with one for each state")
@@ -235,15 +235,15 @@ class CallCell(CellLayer):
             self._hold_attributes()
 
     @property
-    def core(self):
+    def core(self) -> Any:
         return _CalledCell(self.cell, self.under_our_names())
 
     @property
-    def who(self):
+    def who(self) -> str:
         return f"layers.RNN({type(self.cell).__name__})"
 
     @property
-    def bare_state(self):
+    def bare_state(self) -> Any:
         """Whether it has one state, which Keras returns without a list where the cell is one of several."""
         return isinstance(self.cell.state_size, int) and not hasattr(self.cell, "get_initial_state")
 
@@ -251,40 +251,40 @@ class CallCell(CellLayer):
     output_size = property(lambda self: self.core.width(None))
     weight_names = property(lambda self: list(self.under_our_names()))
 
-    def takes(self, name):
+    def takes(self, name: str) -> Any:
         """Whether this is among the arguments of `call`."""
         return name in signature(self.cell.call).parameters
 
     # weights: of a Layer its own, of any other object arrays among its attributes
 
-    def _sublayers(self):
+    def _sublayers(self) -> Any:
         return {"cell": self.cell} if isinstance(self.cell, Layer) else {}
 
-    def under_our_names(self):
+    def under_our_names(self) -> dict:
         """{name: weight}"""
         return {path.removeprefix("cell."): w for path, w in self.named_weights().items()}
 
-    def _tree(self, p):
+    def _tree(self, p: dict) -> Any:
         return {path.removeprefix("cell."): a for path, a in p.items()}
 
-    def _flat(self, tree):
+    def _flat(self, tree: Any) -> dict:
         return {f"cell.{path}": a for path, a in tree.items()} if isinstance(self.cell, Layer) else dict(tree)
 
-    def _hold_attributes(self):
+    def _hold_attributes(self) -> None:
         names = [name for name, a in vars(self.cell).items()
                  if not name.startswith("_") and is_array(a) and is_floating(a.dtype)]
         self._handles = {name: self._handles[name] if name in self._handles else Weight(self, name) for name in names}
 
     @property
-    def _values(self):
+    def _values(self) -> dict:
         return {name: getattr(self.cell, name) for name in self._handles}
 
     @_values.setter
-    def _values(self, arrays):
+    def _values(self, arrays: Any) -> None:
         if "cell" in vars(self) and not isinstance(self.cell, Layer):
             vars(self.cell).update(arrays)
 
-    def build(self, input_shape, constants_shape=None):
+    def build(self, input_shape: Any, constants_shape: Any = None) -> None:
         shapes = map_shapes(with_batch, input_shape)
         if isinstance(self.cell, Layer):
             self._build_layer(shapes, constants_shape)
@@ -298,7 +298,7 @@ class CallCell(CellLayer):
                 setattr(self.cell, name, a.astype(self.dtype))
         self.n_in = self.core.n_in(map_shapes(stand_in, one_step(shapes)))
 
-    def _build_layer(self, shapes, constants_shape):
+    def _build_layer(self, shapes: Any, constants_shape: Any) -> None:
         """Build the cell and the layers that its call meets: they have to be there before the first step."""
         cell = self.cell
         if self.seed is not None:
@@ -307,7 +307,7 @@ class CallCell(CellLayer):
             cell.build(shapes)
         if cell._sublayers():
             with Record(keep=False, probing=True) as record, numpy.errstate(all="ignore"), inside(cell):
-                def stand_ins(shapes):
+                def stand_ins(shapes: Any) -> Any:
                     return map_shapes(lambda s: record.constant(numpy.zeros((2, *s[1:]), self.dtype)), shapes)
                 told = {"training": False} if self.takes("training") else {}
                 if constants_shape is not None:
@@ -315,7 +315,7 @@ class CallCell(CellLayer):
                 cell.call(stand_ins(shapes), map_structure(record.constant, as_lists(
                     self.core.zeros(2, dtype=self.dtype))), **told)
 
-    def _forget(self, stream=None):
+    def _forget(self, stream: Any = None) -> None:
         """What build made is no more."""
         for name in self.made:
             delattr(self.cell, name)
@@ -324,7 +324,7 @@ class CallCell(CellLayer):
         if not isinstance(self.cell, Layer):
             self._hold_attributes()
 
-    def first_state(self, p, batch, keep):
+    def first_state(self, p: dict, batch: Any, keep: bool) -> Optional[tuple]:
         made = getattr(self.cell, "get_initial_state", None)
         if made is None or not isinstance(self.cell, Layer):
             return None
@@ -336,31 +336,32 @@ class CallCell(CellLayer):
         state = state if isinstance(state, (list, tuple, dict)) else [state]
         s = as_state(numbers(state), numpy.empty(0, self.dtype))
 
-        def back(ds):
+        def back(ds: Any) -> dict:
             found = record.backward(state, like_list(ds, state))
             return {path: or_zero(found[w], p[path]) for path, w in weights.items()}
         return s, back
 
-    def draw(self, training, x, states=None, steps=None):
+    def draw(self, training: bool, x: Any, states: Any = None, steps: Any = None) -> Any:
         if not training or not self._inner_layers():
             return None
         rows = len(first_leaf(listless(x)))
         seeds = self._seed_rng().integers(1, MOST, () if steps is None else (steps, 1))
         return _Extra(None, numpy.broadcast_to(seeds, (rows,) if steps is None else (steps, rows)))
 
-    def _inner_layers(self):
+    def _inner_layers(self) -> list:
         """The layers in the cell, which may draw."""
         held = [self.cell] if isinstance(self.cell, Layer) else flatten(vars(self.cell))
         return [layer for one in held if isinstance(one, Layer) for layer in one._all_layers()]
 
-    def _seed_rng(self):
+    def _seed_rng(self) -> Any:
         """The generator of the seeds of steps: that of a layer inside that has a seed, if there is one."""
         return next((layer.noise_rng for layer in self._inner_layers() if layer.seed is not None), self.noise_rng)
 
-    def constants_of(self, dextra):
+    def constants_of(self, dextra: Any) -> Any:
         return dextra.constants if isinstance(dextra, _Extra) else dextra
 
-    def running(self, batch, xp, training=False, masks=None, constants=None, keep=True):
+    def running(self, batch: Any, xp: Any, training: bool = False, masks: Any = None, constants: Any = None,
+                keep: bool = True) -> tuple:
         drawn, masks = (masks, None) if isinstance(masks, _Extra) else (None, masks)
         if masks is not None:
             raise NotSupported(self.who, f"masks={type(masks).__name__}(…): this cell takes none")
@@ -372,10 +373,10 @@ class CallCell(CellLayer):
             extra = _Extra(extra, PerStep(seeds) if seeds.ndim == 2 else seeds)
         return _CalledCell(self.cell, self.under_our_names(), bool(training), keep, drawn is not None), extra
 
-    def get_initial_state(self, batch_size=1):
+    def get_initial_state(self, batch_size: Any = 1) -> Any:
         return as_lists(self.core.zeros(batch_size, dtype=self.dtype))
 
-    def get_config(self):
+    def get_config(self) -> dict:
         own = {"cell": self.config_of("cell")["cell"], "seed": self.seed}
         if own["cell"] is self.cell:
             raise NotSupported(self.who, "get_config of a cell without get_config()", fix="write one")

@@ -130,8 +130,8 @@ def enter(layer: Any, record: Any, args: tuple, options: dict, plan: Plan) -> An
     return _with_mask(layer, plan, y, mask, args)
 
 
-def _enter_call(layer, plan, record, args, options, mask, training):
-    def value(a):
+def _enter_call(layer: Any, plan: Any, record: Any, args: Any, options: Any, mask: Any, training: bool) -> Any:
+    def value(a: Any) -> Any:
         a = Value(a, record.serial) if is_array(a) else a
         if layer._autocast and isinstance(a, Value) and a.dtype.name != layer.dtype and is_floating(a.dtype):
             b = functions.cast(a, layer.dtype)
@@ -148,7 +148,7 @@ def _enter_call(layer, plan, record, args, options, mask, training):
         SCOPE.reset(token)
 
 
-def _enter_pair(layer, plan, record, args, options, mask, training):
+def _enter_pair(layer: Any, plan: Any, record: Any, args: Any, options: Any, mask: Any, training: bool) -> Any:
     """The pair as one entry of the record."""
     nested = any(isinstance(a, (list, tuple, dict)) for a in args)
     held = [record.of(a) for a in (flatten(args) if nested else args)]
@@ -168,7 +168,7 @@ def _enter_pair(layer, plan, record, args, options, mask, training):
             layer.leave(kept)
     likes = None if is_array(y) else map_structure(lambda a: is_array(a) and is_floating(a.dtype), y)
 
-    def back(dys, wanted):
+    def back(dys: Any, wanted: Any) -> list:
         dy = dys[0] if likes is None else unflatten(likes, _fill(flatten(likes), dys))
         dargs, dp = (layer.apply_back(p, kept, dy, _by_argument(data, wanted, len(held))) if plan.wanted
                      else layer.apply_back(p, kept, dy))
@@ -176,7 +176,7 @@ def _enter_pair(layer, plan, record, args, options, mask, training):
     return record.add(y, back, ins, layer.name)
 
 
-def _with_mask(layer, plan, y, mask, args):
+def _with_mask(layer: Any, plan: Any, y: Any, mask: Any, args: Any) -> Any:
     with paused():
         found = layer.compute_mask(numbers(args[0]), mask)
     if found is None:
@@ -252,7 +252,7 @@ class SymbolicCalls(list):
 def completing(build: Callable) -> Callable:
     """`build` of a class, and what is done around it: a path for its weights, and `built` at its end."""
     @wraps(build)
-    def whole(self, *args, **options):
+    def whole(self: Any, *args: Any, **options: Any) -> Any:
         if self._in_build:                        # called by that of a subclass
             return build(self, *args, **options)
         with BUILDING:

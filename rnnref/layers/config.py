@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 from inspect import Parameter, signature
 from math import prod
-from typing import Any
+from typing import Any, Iterator, Optional
 
 import numpy
 
@@ -36,15 +36,15 @@ class FunctionActivation(elementwise.Activation):
     No kernel knows it."""
     function: Any = None
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return activations.forward(self.function, x, keep=False)[0], x
 
-    def backward(self, y, kept, dy):
+    def backward(self, y: Any, kept: Any, dy: Any) -> Any:
         _, recorded = activations.forward(self.function, kept)
         return activations.backward(self.function, recorded, dy)[0]
 
 
-def activation(who, option, what):
+def activation(who: str, option: str, what: Any) -> Any:
     """The activation of the core, by its Keras name, by one of ours (rnnref.scalar), or by a function of an array."""
     if isinstance(what, str) and what in _ACTIVATIONS or what is None:
         return _ACTIVATIONS[what]
@@ -64,7 +64,7 @@ def activation(who, option, what):
     return FunctionActivation(f"function {getattr(function, '__name__', type(function).__name__)}", function=function)
 
 
-def initialiser(who, option, what):
+def initialiser(who: str, option: str, what: Any) -> Any:
     """An initializer, as `rnnref.initializers.get` takes it; errors name the option."""
     try:
         return initializers.get(what)
@@ -73,7 +73,7 @@ def initialiser(who, option, what):
 
 
 @contextmanager
-def _holding(variable, value):
+def _holding(variable: Any, value: Any) -> Iterator[Any]:
     token = variable.set(value)
     try:
         yield
@@ -81,7 +81,7 @@ def _holding(variable, value):
         variable.reset(token)
 
 
-def serialize_shared(model):
+def serialize_shared(model: Any) -> Any:
     """The configuration of a model, in which layers that occur twice have one number."""
     counts: Counter = Counter()
     with _holding(_NUMBER, lambda key: counts.update([key])):
@@ -91,17 +91,17 @@ def serialize_shared(model):
         return serialize(model)
 
 
-def sharing():
+def sharing() -> Any:
     """Layers of one number are one object, inside."""
     return _holding(_SHARED, {})
 
 
-def limit_weights(path, size):
+def limit_weights(path: str, size: Any) -> Any:
     """Weights that are made inside may not need far more bytes than a file has of them; some are made twice."""
     return _holding(_LIMIT, [path, 4 * size + (1 << 20)])
 
 
-def count_weight(who, shape, dtype):
+def count_weight(who: str, shape: Any, dtype: Any) -> None:
     """Raise if the weights that were made are more than the file has that is read."""
     limit = _LIMIT.get()
     if limit is not None and None not in shape:
@@ -110,7 +110,7 @@ def count_weight(who, shape, dtype):
             raise FileError(who, f"the configuration in {limit[0]} asks for far more weights than are in the file")
 
 
-def draw(who, initializer, rng, shape, dtype):
+def draw(who: str, initializer: Any, rng: Any, shape: Any, dtype: Any) -> Any:
     """First values of a weight."""
     if None in shape:
         raise ShapeError(who, f"a weight of shape {shape}, expected known lengths",
@@ -118,7 +118,7 @@ def draw(who, initializer, rng, shape, dtype):
     return initializers.draw(who, initializer, shape, dtype, rng)
 
 
-def taken(who, name, a, dtype):
+def taken(who: str, name: str, a: Any, dtype: Any) -> Any:
     """Numbers of any dtype, also in lists, as an array of `dtype`; None: as they are."""
     if isinstance(a, (list, tuple, numpy.generic)):
         try:
@@ -132,7 +132,7 @@ def taken(who, name, a, dtype):
     return a if dtype is None or a.dtype == dtype else a.astype(dtype)
 
 
-def floating(who, dtype):
+def floating(who: str, dtype: Any) -> Any:
     """The name of a floating dtype; None is float32."""
     try:
         found = numpy.dtype("float32" if dtype is None else dtype)
@@ -144,7 +144,7 @@ def floating(who, dtype):
     return found.name
 
 
-def serialize(value):
+def serialize(value: Any) -> Any:
     """A value as plain data: layers and cells by class name and configuration, as Keras writes them."""
     if isinstance(value, (list, tuple)):
         return [serialize(item) for item in value]
@@ -168,7 +168,7 @@ def serialize(value):
     return plain(value)
 
 
-def _with_class_name(value, config):
+def _with_class_name(value: Any, config: dict) -> dict:
     """A configuration with its class; classes that Keras has too are in the module where they are there."""
     cls = type(value)
     public = cls.__name__ in vars(sys.modules[__package__]) and vars(sys.modules[__package__])[cls.__name__] is cls
@@ -177,7 +177,7 @@ def _with_class_name(value, config):
             "registered_name": None if public or "_keras_module" in vars(cls) else get_registered_name(cls)}
 
 
-def deserialize(value, custom_objects=None):
+def deserialize(value: Any, custom_objects: Optional[dict] = None) -> Any:
     """What `plain` made plain; also what Keras wrote for its layers, cells, initialisers and dtypes."""
     if isinstance(value, list):
         return tuple(deserialize(item, custom_objects) for item in value)
@@ -191,7 +191,7 @@ def deserialize(value, custom_objects=None):
     return shared[number]
 
 
-def _deserialize(value, custom_objects):
+def _deserialize(value: Any, custom_objects: Optional[dict]) -> Any:
     """An object of a configuration."""
     module, name, config = value.get("module") or "", value["class_name"], value.get("config") or {}
     if name == "DTypePolicy":
@@ -206,7 +206,7 @@ def _deserialize(value, custom_objects):
     return found(**{key: deserialize(item, custom_objects) for key, item in config.items()})
 
 
-def of_keras2(config):
+def of_keras2(config: dict) -> Any:
     """A configuration of Keras 2 as one of Keras 3; any other as it is.
 
     Keras 2 is seen from `time_major=False`, which it always writes and nobody else, or from initializers that name no
@@ -225,7 +225,7 @@ def of_keras2(config):
     return config
 
 
-def _find_class(module, name):
+def _find_class(module: Any, name: str) -> Any:
     """A class of ours: a layer by its name alone, anything else from its module if that is in rnnref."""
     layers, root = sys.modules[__package__], __package__.partition(".")[0]
     if module.startswith("keras.") and module.partition(".")[2] in ("regularizers", "constraints", "initializers"):
@@ -255,7 +255,7 @@ def refuse_unknown(who: str, cls: Any, given: Any, known: Any = None) -> None:
         raise InvalidType(who, f"no argument is called {name}", fix=suggest(name, known or argument_names(cls)))
 
 
-def arguments_of(layer):
+def arguments_of(layer: Any) -> dict:
     """The arguments of the constructor as they were given, for a class without a get_config of its own."""
     args, options = layer._given
     made_by = signature(type(layer).__init__)

@@ -15,7 +15,7 @@ MOST = 2 ** 31
 class Draws:
     """A generator for each layer that draws, from one seed: the first layer that draws has the first, and so on."""
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int) -> None:
         self.seed, self.generators = seed, {}                 # {id(layer): (layer, generator)}
 
     def of(self, layer: Any) -> Any:
@@ -35,3 +35,16 @@ def drawing_from(seed: Optional[int]) -> Iterator[None]:
     finally:
         if token is not None:
             DRAWS.reset(token)
+
+
+def _noise_rng(layer: Any) -> Any:
+    """The generator of what is random in training; inside of a pair, one that the noise of the pair determines."""
+    drawn = DRAWS.get()
+    return layer._noise_rng if drawn is None else drawn.of(layer)
+
+
+def _set_noise_rng(layer: Any, rng: Any) -> None:
+    layer._noise_rng = rng
+
+
+noise_rng = property(_noise_rng, _set_noise_rng)              # of a layer

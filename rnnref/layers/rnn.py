@@ -88,17 +88,18 @@ class RNN(Layer):
     carried: Any = None                           # the state that the next call starts with
     _call_order = ("x", "initial_state", "mask", "training")
 
-    def __init__(self, cell, return_sequences=False, return_state=False, go_backwards=False, stateful=False,
-                 unroll=False, zero_output_for_mask=False, *, units=None, seed=None, time_major=False, dtype=None,
-                 **base):
+    def __init__(self, cell: Any, return_sequences: bool = False, return_state: bool = False,
+                 go_backwards: bool = False, stateful: bool = False, unroll: bool = False,
+                 zero_output_for_mask: bool = False, *, units: Any = None, seed: Optional[int] = None,
+                 time_major: bool = False, dtype: Any = None, **base: Any) -> None:
         self.cell = as_layer(cell, units, seed, dtype)
         super().__init__(dtype=common_dtype(self.who, dtype, [self.cell]), **base)
         self.return_sequences, self.return_state, self.go_backwards = return_sequences, return_state, go_backwards
         self.stateful, self.unroll, self.zero_output_for_mask = stateful, unroll, zero_output_for_mask
         self.time_major, self.seed = time_major, self.cell.seed
 
-    def _take_options(self, options, zero_output_for_mask=False, time_major=False, name=None, dtype=None,
-                      trainable=True, **of_cell):
+    def _take_options(self, options: Any, zero_output_for_mask: bool = False, time_major: bool = False,
+                      name: Optional[str] = None, dtype: Any = None, trainable: bool = True, **of_cell: Any) -> None:
         """The arguments of SimpleRNN, LSTM and GRU, shared out between the cell and the loop."""
         options = dict(options)
         loop = {option: options.pop(option) for option in LOOP}
@@ -114,15 +115,15 @@ class RNN(Layer):
         RNN.__init__(self, cell, **loop, zero_output_for_mask=zero_output_for_mask, time_major=time_major, name=name,
                      trainable=trainable, activity_regularizer=activity_regularizer, **base)
 
-    def _sublayers(self):
+    def _sublayers(self) -> dict:
         return {"cell": self.cell}
 
-    def build(self, input_shape, initial_state_shape=None, constants_shape=None):
+    def build(self, input_shape: Any, initial_state_shape: Any = None, constants_shape: Any = None) -> None:
         if not self.cell.built:
             told = {} if constants_shape is None else {"constants_shape": constants_shape}
             self.cell.build(one_step(input_shape), **(told if takes_constants(self.cell) else {}))
 
-    def _build_from(self, weights):
+    def _build_from(self, weights: Any) -> None:
         self.cell._build_from(weights)
         self.build(None)
 
@@ -131,52 +132,53 @@ class RNN(Layer):
     state_size = property(lambda self: self.cell.state_size)
     weight_names = property(lambda self: self.cell.weight_names)
 
-    def _tree(self, p):
+    def _tree(self, p: dict) -> Any:
         return self.cell._tree(under(p, "cell."))
 
-    def _flat(self, tree):
+    def _flat(self, tree: Any) -> dict:
         return {f"cell.{path}": a for path, a in self.cell._flat(tree).items()}
 
     @property
-    def _padding_policy(self):
+    def _padding_policy(self) -> Any:
         """What outputs are at dead steps."""
         return "zero" if self.zero_output_for_mask else "repeat"
 
-    def get_initial_state(self, batch_size):
+    def get_initial_state(self, batch_size: Any) -> Any:
         """Zeros, as `initial_state` takes them."""
         return self.cell.get_initial_state(batch_size)
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         mask = next((m for m in flatten(mask) if m is not None), None) if self.return_sequences else None
         return [mask, *(None for _ in self.cell.get_initial_state(1))] if self.return_state else mask
 
     # the pair
 
-    def draw(self, training, x, initial_state=None, constants=None):
+    def draw(self, training: bool, x: Any, initial_state: Any = None, constants: Any = None) -> Any:
         x, time = first_leaf(listless(x)), 0 if self.time_major else 1
         if x.ndim < 3 or not x.shape[time]:
             return None                           # which apply refuses
         return self.cell.draw(training, x[0] if self.time_major else x[:, 0], steps=x.shape[time]), self.carried
 
-    def leaves(self, kept):
+    def leaves(self, kept: Any) -> bool:
         return bool(self.stateful)
 
-    def leave(self, kept):
+    def leave(self, kept: Any) -> None:
         if self.stateful:
             self.carried = copy(kept.new)
 
-    def apply(self, p, x, initial_state=None, constants=None, *, mask=None, training=False, noise=None, keep=True,
-              lengths=None, masks=None, mode=None):
+    def apply(self, p: dict, x: Any, initial_state: Any = None, constants: Any = None, *, mask: Any = None,
+              training: bool = False, noise: Any = None, keep: bool = True, lengths: Any = None, masks: Any = None,
+              mode: Any = None) -> tuple:
         y, new, kept = self.loop(p, x, initial_state, constants, mask, training, noise, keep, lengths, masks, mode)
         return (y, *self.cell.to_list(new)) if self.return_state else y, kept
 
-    def apply_back(self, p, kept, dy, wanted=None):
+    def apply_back(self, p: dict, kept: Any, dy: Any, wanted: Any = None) -> tuple:
         dy, *dstate = dy if self.return_state and dy is not None else (dy,)
         dx, ds, dconstants, dp = self.loop_back(kept, dy, dstate or None, wanted_names(wanted))
         initial_state, constants = kept.given
         return (dx, as_given(self.cell.to_list(ds), initial_state), as_constants(dconstants, constants)), dp
 
-    def backward(self, dy=None, dstate=None):
+    def backward(self, dy: Any = None, dstate: Any = None) -> tuple:
         """Gradients of x and of the first state (a list as in `states`), from those of y and of the last state.
 
         They have the structure of what they are gradients of.  None is zero; `grads` are overwritten.  The gradient
@@ -186,8 +188,9 @@ class RNN(Layer):
         dx, ds, self.dconstants, self._grads = self.loop_back(kept, dy, dstate)
         return dx, self.cell.to_list(ds)
 
-    def loop(self, p, x, initial_state=None, constants=None, mask=None, training=False, noise=None, keep=True,
-             lengths=None, masks=None, mode=None):
+    def loop(self, p: dict, x: Any, initial_state: Any = None, constants: Any = None, mask: Any = None,
+             training: bool = False, noise: Any = None, keep: bool = True, lengths: Any = None, masks: Any = None,
+             mode: Any = None) -> tuple:
         """y, the last state of the core, and what `loop_back` needs, whatever the options say is to be returned."""
         if getattr(self, "use_cudnn", "auto") is True:
             raise NotSupported(self.who, "use_cudnn=True: there is no cuDNN here",
@@ -210,7 +213,7 @@ class RNN(Layer):
         y = self._timed(self.cell.outward(y, 2)) if self.return_sequences else self.cell.outward(y)
         return y, new, Loop(tape, ys, y, new, back, (initial_state, constants))
 
-    def loop_back(self, kept, dy=None, dstate=None, wanted=ALL):
+    def loop_back(self, kept: Any, dy: Any = None, dstate: Any = None, wanted: Any = ALL) -> tuple:
         """The way back: gradients of x, of the first state of the core, of the constants, and {path: gradient}.
 
         wanted: see `run_back`; without "x" the first is None, without "p" the last is empty.
@@ -229,11 +232,11 @@ class RNN(Layer):
 
     # what the user gives
 
-    def _timed(self, tree):
+    def _timed(self, tree: Any) -> Any:
         """[B, T, ...] <-> [T, B, ...]"""
         return tree if self.time_major else map_structure(lambda a: a.swapaxes(0, 1), tree)
 
-    def _sequence(self, x):
+    def _sequence(self, x: Any) -> Any:
         """x as the loop takes it, time first."""
         x, axes = cast_inputs(self.who, "x", listless(x), self.dtype), "T B I" if self.time_major else "B T I"
         for path, a in leaves(x):
@@ -254,7 +257,7 @@ class RNN(Layer):
                                               "sequence")
         return inner
 
-    def _live(self, mask, x):
+    def _live(self, mask: Any, x: Any) -> Any:
         """The mask as the loop wants it, [T, B]; its dtype is the loop's to judge."""
         mask = mask if mask is None or is_array(mask) else next((m for m in flatten(mask) if is_array(m)), mask)
         if mask is None or isinstance(mask, (list, tuple)) and not any(m is not None for m in flatten(mask)):
@@ -266,7 +269,7 @@ class RNN(Layer):
                              hint="this is the transpose" if mask.shape == want[::-1] else "")
         return self._timed(mask)
 
-    def _check_lengths(self, lengths, x):
+    def _check_lengths(self, lengths: Any, x: Any) -> Any:
         """The lengths, if they fit x as the loop has it; their dtype is for the loop to judge."""
         if lengths is None:
             return None
@@ -279,7 +282,7 @@ class RNN(Layer):
                              axes=f"T = {T} steps of x")
         return lengths
 
-    def _start(self, p, given, carried, like, keep):
+    def _start(self, p: dict, given: Any, carried: Any, like: Any, keep: bool) -> Any:
         """The first state, and where it is made of weights, its way back."""
         if given is not None:
             return self.cell.from_list(self.who, "initial_state", given, like), None
@@ -295,23 +298,23 @@ class RNN(Layer):
     # states between calls
 
     @property
-    def states(self):
+    def states(self) -> Any:
         """Where the next call of a stateful layer starts, as a list; None before the first."""
         return None if self.carried is None else self.cell.to_list(copy(self.carried))
 
-    def reset_state(self):
+    def reset_state(self) -> None:
         """Let the next call start from zeros."""
         self.carried = None if self.carried is None else zeros_like(self.carried)
 
     reset_states = reset_state
 
-    def _forget(self, stream=None):
+    def _forget(self, stream: Any = None) -> None:
         super()._forget(stream)
         self.carried = None
 
     # configuration
 
-    def get_config(self):
+    def get_config(self) -> dict:
         time = {"time_major": True} if self.time_major else {}       # Keras knows no such argument
         loop = time | self.config_of(*LOOP, "zero_output_for_mask")
         if self.Cell is None:
@@ -321,7 +324,7 @@ class RNN(Layer):
         return self.cell.get_config() | {"activity_regularizer": None} | super().get_config() | loop | cudnn
 
 
-def of_cell(name):
+def of_cell(name: str) -> Any:
     """`name` of the cell as an attribute of the layer."""
     return property(lambda layer: getattr(layer.cell, name), doc=f"`{name}` of the cell")
 
@@ -335,24 +338,24 @@ def as_constants(dextra: Any, given: Optional[Any]) -> Any:
     return list(dextra) if isinstance(given, list) and isinstance(dextra, tuple) else dextra
 
 
-def as_returned(ys, reverse, sequences):
+def as_returned(ys: Any, reverse: bool, sequences: Any) -> Any:
     """[T, B, H] beside the inputs -> in the order in which the loop went, or only the last output."""
     ys = turned(ys) if reverse else ys
     return ys if sequences else map_structure(lambda a: a[-1], ys)
 
 
-def as_looped(dy, ys, reverse, sequences):
+def as_looped(dy: Any, ys: Any, reverse: bool, sequences: Any) -> Any:
     """The way back."""
     if not sequences:
         dy = map_structure(at_the_end, ys, dy)
     return turned(dy) if reverse else dy
 
 
-def at_the_end(a, last):
+def at_the_end(a: Any, last: Any) -> Any:
     d = namespace(a).zeros_like(a)
     d[-1] = last
     return d
 
 
-def turned(tree):
+def turned(tree: Any) -> Any:
     return map_structure(lambda a: a[::-1], tree)

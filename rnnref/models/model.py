@@ -64,13 +64,13 @@ class Model(Trained, Layer):
     """
     _graph: Optional[Graph] = None
 
-    def __new__(cls, *args, **options):
+    def __new__(cls, *args: Any, **options: Any) -> Any:
         if cls is Model and is_functional(args, options):
             from .functional import Functional  # which is made of this class
             cls = Functional
         return super().__new__(cls, *args, **options)
 
-    def __init__(self, *args, **options):
+    def __init__(self, *args: Any, **options: Any) -> None:
         if not is_functional(args, options):
             half = [name for name in ("inputs", "outputs") if name in options]
             if half:
@@ -85,7 +85,7 @@ class Model(Trained, Layer):
         super().__init__(**options)
         self._graph, self._autocast, self.built = graph, False, True
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """What the model computes; training and mask are known to all inside, and need not be handed on."""
         if self._graph is None:
             raise NotImplementedError(f"{self.who} has no call, and was not made of inputs and outputs")
@@ -98,7 +98,7 @@ class Model(Trained, Layer):
         with paused():
             called(self, (map_shapes(lambda s: Symbol(s, self.dtype), input_shape),), {})
 
-    def _build_for(self, args):
+    def _build_for(self, args: Any) -> None:
         if self._in_build:
             return                                # a trial run of `build`
         if type(self).build is Model.build:

@@ -97,7 +97,7 @@ class Sequential(Model):
         unique_name("Functional")                 # in Keras the graph of a chain is a model, which is counted
         self._graph = Graph(start.output, x)
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         if self._graph is not None:
             return super().call(inputs, training, mask)
         for layer in self.layers:

@@ -47,7 +47,7 @@ def assert_close(got: Tree, want: Tree, operation: str = "output", name: str = "
                   for path, a, b in both], f" ({operation}, {arithmetic or '{}'})")
 
 
-def _compute_limit(operation, arithmetic, a, overall):
+def _compute_limit(operation: Any, arithmetic: Any, a: Any, overall: Any) -> Any:
     """The largest allowed error: none for integers, and 0 may be -0."""
     if not is_floating(a.dtype):
         return 0.0
@@ -76,7 +76,7 @@ def pair_leaves(got: Tree, want: Tree, path: str = "") -> Iterator[LeafPair]:
         yield LeafPair(path, numpy.asarray(got), numpy.asarray(want))
 
 
-def _pair_children(got, want, path):
+def _pair_children(got: Any, want: Any, path: str) -> Iterator[Any]:
     keys = [list(t) if isinstance(t, dict) else list(getattr(t, "_fields", range(len(t)))) for t in (got, want)]
     if set(keys[0]) != set(keys[1]):
         raise Mismatch(path or "result", f"holds {keys[0] or 'nothing'}, expected {keys[1] or 'nothing'}")
@@ -85,16 +85,16 @@ def _pair_children(got, want, path):
         yield from pair_leaves(got[at], want[at], f"{path}.{key}" if path else str(key))
 
 
-def _describe(a):
+def _describe(a: Any) -> Any:
     return "None" if a is None else f"a {type(a).__module__.partition('.')[0]} {type(a).__name__}".replace(
         "a builtins ", "a ")
 
 
-def _max_magnitude(a):
+def _max_magnitude(a: Any) -> Any:
     return float(numpy.max(abs(a[numpy.isfinite(a)]), initial=0.0)) if is_floating(a.dtype) else 0.0
 
 
-def _compute_errors(a, b):
+def _compute_errors(a: Any, b: Any) -> Any:
     """The error of each entry: 0 where the bits agree, infinity where only one of the two is finite."""
     if a.tobytes() == b.tobytes():
         return numpy.zeros(a.shape)
@@ -105,7 +105,7 @@ def _compute_errors(a, b):
     return numpy.where(same, 0.0, numpy.where(numpy.isfinite(error), numpy.maximum(error, _TINY), numpy.inf))
 
 
-def _raise_worst(compared, within=None):
+def _raise_worst(compared: Any, within: Any = None) -> None:
     """Raise for the array whose error exceeds its limit by the largest factor."""
     worst, ratio = None, 1.0
     for path, a, b, error, limit in compared:
