@@ -11,7 +11,7 @@ from ..errors import DtypeError, NotSupported, ShapeError
 from ..nest import flatten, map_structure
 from ..record import Record, paused
 from ..shapes import ArraySpec
-from ..tree import PerStep, first_leaf, leaves, map_structure as map_tree
+from ..tree import PerStep, first_leaf, leaves, map_structure as map_tree, tuple_like
 from ..values import Value, numbers
 from .base import Layer
 from .cell import CellLayer
@@ -117,7 +117,7 @@ class _CalledCell(Cell):
                                    "every step, and a step must be a pure function",
                                    fix="that layer before or after the RNN; its state as one of the states of the "
                                        "cell; LayerNormalization in the place of BatchNormalization")
-        return record, xs, ss, es, given
+        return record, xs, ss, as_tuples(es), as_tuples(given)
 
     def parted(self, given: Any) -> Any:
         if not isinstance(given, (list, tuple)) or len(given) != 2:
@@ -130,7 +130,7 @@ class _CalledCell(Cell):
         record, xs, ss, es, (y, new) = kept
         new = new if isinstance(new, (list, tuple)) else [new]
         dnew = as_lists(dnew)
-        of = {"x": xs, "s": ss, "extra": tuple(es) if isinstance(es, list) else es, "p": self.weights}
+        of = {"x": xs, "s": ss, "extra": es, "p": self.weights}
         asked = None if len(wanted) == len(of) else [a for name in wanted for _, a in leaves(of[name])]
         found = record.backward([y, list(new)], [like_list(dy, y), [like_list(d, a) for d, a in zip(dnew, new)]], asked)
         dx, ds, dextra = (map_tree(lambda v: or_zero(found[v], v.data), of[name]) if name in wanted else None
@@ -149,6 +149,13 @@ class _CalledCell(Cell):
         names = {attribute: name for attribute, a in vars(self.cell).items() if isinstance(a, Weight)
                  for name, w in self.weights.items() if w is a}
         return dx, ds, None, {names.get(name, name): d for name, d in given[2].items()}
+
+
+def as_tuples(tree: Any) -> Any:
+    """A nest with tuples in the place of lists: to the core a list is numbers."""
+    if isinstance(tree, dict):
+        return {k: as_tuples(item) for k, item in tree.items()}
+    return tuple_like(tree, map(as_tuples, tree)) if isinstance(tree, (list, tuple)) else tree
 
 
 def or_zero(d: Any, a: Any) -> Any:

@@ -6,7 +6,9 @@ import numpy
 from ..arrays import asnumpy, is_array, is_floating
 from ..check.tolerance import absolute_tolerance
 from ..errors import Error
+from ..record import Record
 from ..tree import PerStep, Tree
+from ..values import Value
 
 _TINY = 5e-324                                     # the least error of entries whose bits differ: -0 is not 0
 
@@ -61,8 +63,8 @@ class LeafPair(NamedTuple):
 
 def pair_leaves(got: Tree, want: Tree, path: str = "") -> Iterator[LeafPair]:
     """Pairs of leaves of two trees, in main memory; raise `Mismatch` where structure, type, dtype or shape differ."""
-    if isinstance(got, PerStep) and isinstance(want, PerStep):
-        got, want = got.steps, want.steps
+    if type(got) is type(want):
+        got, want = map(_to_tree, (got, want))
     if type(got) is not type(want):
         raise Mismatch(path or "result", f"{_describe(got)}, expected {_describe(want)}")
     if isinstance(want, (dict, tuple, list)):
@@ -74,6 +76,13 @@ def pair_leaves(got: Tree, want: Tree, path: str = "") -> Iterator[LeafPair]:
         yield LeafPair(path, asnumpy(got), asnumpy(want))
     elif want is not None:
         yield LeafPair(path, numpy.asarray(got), numpy.asarray(want))
+
+
+def _to_tree(a: Any) -> Any:
+    """What is compared of a leaf that is no array: the steps, the array of a recorded value, the length of a record."""
+    if isinstance(a, PerStep):
+        return a.steps
+    return a.data if isinstance(a, Value) else numpy.asarray(len(a)) if isinstance(a, Record) else a
 
 
 def _pair_children(got: Any, want: Any, path: str) -> Iterator[Any]:
