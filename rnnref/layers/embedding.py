@@ -27,8 +27,6 @@ class Embedding(Layer):
     (array([[[3., 4.],
             [0., 0.]]], dtype=float32), array([[ True, False]]))
     """
-    get_config = config_of_arguments
-
     def __init__(self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform",
                  embeddings_regularizer: Any = None, embeddings_constraint: Any = None, mask_zero: bool = False,
                  weights: Any = None, lora_rank: Any = None, lora_alpha: Any = None, quantization_config: Any = None,
@@ -66,3 +64,6 @@ class Embedding(Layer):
 
     def apply_back(self, p: dict, ids: Any, dy: Any, wanted: Any = None) -> tuple:
         return (None,), {"embeddings": Part(p["embeddings"].shape, ids, dy).dense()}
+
+    def get_config(self) -> dict:
+        return {"activity_regularizer": None} | config_of_arguments(self)                # as Keras writes it
