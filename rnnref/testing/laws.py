@@ -130,7 +130,7 @@ def _check_arguments(trial: Trial) -> None:
         assert_same(to("cpu", run_back(tape, **sent)), once, "run_back after arguments and results were written to")
 
 
-def _overwrite(tree):
+def _overwrite(tree: Any) -> None:
     for _, a in leaves(tree):
         (a.steps if isinstance(a, PerStep) else a)[...] = 1
 
