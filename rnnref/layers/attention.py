@@ -11,7 +11,7 @@ from .dropout import Dropout
 
 
 class Attention(Layer):
-    """y = softmax(scores) value, where scores say how well each key fits each query
+    """y = softmax(scores) value, where scores measure how well each key fits each query
 
         score_mode="dot"       scores = scale query key^T                                    Luong et al. (2015)
         score_mode="concat"    scores = concat_score_weight sum(tanh(scale (query + key)))   over the last axis

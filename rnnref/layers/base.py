@@ -44,7 +44,7 @@ class Layer:
         params       their arrays as a tree, under our names; assign to change them
         grads        the gradients by the last `backward`, the same tree: overwritten each time, never added to
 
-    A layer of one's own defines `build(input_shape)`, which makes weights with `add_weight`, and either `call`, written
+    A layer of your own defines `build(input_shape)`, which makes weights with `add_weight`, and either `call`, written
     with NumPy's functions or rnnref.ops, or the pair `apply` and `apply_back`; beside them, as need be, `draw`,
     `leave`, `compute_mask`.  Other layers may be attributes, alone or in lists and dicts.
 
@@ -110,7 +110,7 @@ class Layer:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}{'' if self.built else ', not built'}>"
 
-    # what a layer of one's own defines
+    # what a layer of your own defines
 
     def build(self, input_shape: Any) -> None:
         """Make the weights for inputs of this shape: (None, T, I), or a nest of such."""
@@ -336,7 +336,7 @@ class Layer:
             if not self.built:
                 for a in flatten(args[:1]):
                     if not hasattr(a, "shape"):
-                        configs.taken(self.who, "x", a, self.dtype)            # which says what it is
+                        configs.taken(self.who, "x", a, self.dtype)            # whose error names it
                 shapes = [map_structure(shape_of, a) for a in args]
                 self.build(*(shapes + [None] * plan_of(type(self)).shapes)[:plan_of(type(self)).shapes])
                 arrays = [a.data if isinstance(a, Value) else a for a in flatten(args) if not isinstance(a, Symbol)]

@@ -40,7 +40,7 @@ class Bidirectional(Layer):
 
     y of the backward layer is turned round, so that it lies beside the inputs.  Weights and states are those of the
     forward layer, then those of the backward layer; `params` and `grads` are pairs, `masks` of dropout are a pair too.
-    As in Keras, whatever zero_output_for_mask says, y is zero at dead steps with return_sequences, and repeats without.
+    As in Keras, y is zero at dead steps with return_sequences and repeats without, with any zero_output_for_mask.
 
     Same as       Keras Bidirectional
     Differs from  Keras: `weights` are used (Keras 3 accepts and ignores them); one seed draws different numbers for

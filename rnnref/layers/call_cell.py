@@ -74,7 +74,7 @@ class _CalledCell(Cell):
         return cell
 
     def check(self, p: dict, x: Any, s: Any, extra: Any = None, lead: str = "B") -> Any:
-        """The outlines of the outputs, as output_size says."""
+        """Shape and dtype of the outputs, from output_size."""
         like = x if isinstance(x, ArraySpec) else first_leaf(x)
         rows = like.shape[:len(lead.split())]
         size = self.width(None)
@@ -189,7 +189,7 @@ def _zeros_in(size: Any, batch: Any, xp: Any, dtype: Any) -> Any:
 
 
 class CallCell(CellLayer):
-    """An object with call(inputs, states) -> outputs, states, as one writes them for Keras; `RNN(cell)` makes one.
+    """An object with call(inputs, states) -> outputs, states, as for Keras; `RNN(cell)` makes one.
 
     state_size      a number; a list or a tuple with one for each state, a number or, for a state [B, n, m], a tuple
                     (n, m); or a dict of these
@@ -306,7 +306,7 @@ class CallCell(CellLayer):
         self.n_in = self.core.n_in(map_shapes(stand_in, one_step(shapes)))
 
     def _build_layer(self, shapes: Any, constants_shape: Any) -> None:
-        """Build the cell and the layers that its call meets: they have to be there before the first step."""
+        """Build the cell and the layers that its call uses: their weights must exist before the first step."""
         cell = self.cell
         if self.seed is not None:
             cell.weight_rng, cell.noise_rng = self.weight_rng, self.noise_rng
@@ -323,7 +323,7 @@ class CallCell(CellLayer):
                     self.core.zeros(2, dtype=self.dtype))), **told)
 
     def _forget(self, stream: Any = None) -> None:
-        """What build made is no more."""
+        """Remove the weights that build made."""
         for name in self.made:
             delattr(self.cell, name)
         self.made = ()

@@ -24,12 +24,12 @@ class CellLayer(Layer):
     x [B, I], or the tree that the cell takes; states, a list as in Keras ([h], LSTM: [h, c]; of several cells a list
     of lists), are zeros if not given.  A state given without a list comes back without one.
 
-    A cell has a `core`, the cell of rnnref.cells that computes it, and a first state of its own where `first_state`
-    says so.
+    A cell has a `core`, the cell of rnnref.cells that computes it, and may have a first state of its own,
+    `first_state`.
     """
     vectors: Any = False                          # whether x must be one array [B, I]
     units: Any = None                             # a number; those of several cells are one for each
-    n_in: Any = None                              # what it was built for: what core.n_in says of the inputs
+    n_in: Any = None                              # what it was built for: core.n_in of the inputs
     channels_first = False
 
     @property
@@ -169,7 +169,7 @@ class CoreCell(CellLayer):
     shapes(n_in, units), so that weights can be made, zeros(batch, units, xp, dtype) for a first state, and
     width(units), how wide the output is.  Weights lie in the order of axes(), in our layout; `masks`, or `constants`
     where a gradient is wanted, is its `extra`.
-    Where x is no array [B, I], n_in(x) says what shapes takes: if not written, the last axis of every array.
+    Where x is no array [B, I], n_in(x) is the argument of shapes: by default the last axis of every array.
     """
 
     def __init__(self, cell: Any, units: Any = None, seed: Optional[int] = None, **base: Any) -> None:

@@ -178,7 +178,7 @@ def _with_class_name(value: Any, config: dict) -> dict:
 
 
 def deserialize(value: Any, custom_objects: Optional[dict] = None) -> Any:
-    """What `plain` made plain; also what Keras wrote for its layers, cells, initialisers and dtypes."""
+    """The inverse of `serialize`; also for what Keras wrote for its layers, cells, initialisers and dtypes."""
     if isinstance(value, list):
         return tuple(deserialize(item, custom_objects) for item in value)
     if not isinstance(value, dict) or "class_name" not in value:
@@ -209,7 +209,7 @@ def _deserialize(value: Any, custom_objects: Optional[dict]) -> Any:
 def of_keras2(config: dict) -> Any:
     """A configuration of Keras 2 as one of Keras 3; any other as it is.
 
-    Keras 2 is seen from `time_major=False`, which it always writes and nobody else, or from initializers that name no
+    Keras 2 is recognised by `time_major=False`, which it alone writes, and always, or by initializers that name no
     module.  Its hard_sigmoid is 0.2 x + 0.5.
     """
     inits = [value for name, value in config.items() if name.endswith("_initializer") and isinstance(value, dict)]

@@ -33,14 +33,14 @@ class KerasCell:
     dropout, recurrent_dropout         share of zeros in the masks on x and on h, from 0 to below 1, while training
     seed                    of the weights and of the masks; None: other ones every time
     implementation          1: a mask on x for each gate; 2, 0: one for all.  Masks on the h of an LSTM or a GRU are
-                            always one for each gate.  It has no other meaning: `rnnref.explain` says what runs
+                            always one for each gate.  It has no other meaning: `rnnref.explain` tells what runs
     name, dtype             "float32" if not said; inputs are cast to it
 
     A single step draws new masks; `draw_masks` gives some to hand to several steps, or to look at.
     """
     vectors = True
     family: str                                   # in the tables of interop
-    own_masks = False                             # a mask on x for each gate, whatever `implementation` says
+    own_masks = False                             # a mask on x for each gate, with any `implementation`
     units: Any; use_bias: Any; dropout: Any; recurrent_dropout: Any
     who: Any; dtype: Any; n_in: Any; core: Any; options: Any; noise_rng: Any
     add_weight: Any; config_of: Any; _count: Any
@@ -182,7 +182,7 @@ def reordered(p: dict, theirs: Any, ours: Any) -> Any:
 
 
 def restored(tree: Any, ours: Any, theirs: Any) -> Any:
-    """The way back."""
+    """The inverse of `reordered`."""
     found = {"kernel": blocks(tree["W"], ours, theirs), "recurrent_kernel": blocks(tree["R"], ours, theirs)}
     if "b" in tree:
         b = namespace(tree["b"]).stack([tree["b"], tree["bR"]]) if "bR" in tree else tree["b"]

@@ -45,7 +45,7 @@ class LSTMCell(KerasCell, CellLayer):
 
 
 def with_forget_bias(cell: Any, draw: Any, name: str, rng: Any, shape: Any) -> Any:
-    """First values of the weights of an LSTM, ones for the bias of the forget gate if `unit_forget_bias` says so."""
+    """First values of the weights of an LSTM, with ones for the bias of the forget gate if `unit_forget_bias`."""
     if name != "bias" or not cell.unit_forget_bias:
         return draw(name, rng, shape)
     i, f, rest = (n * cell.units for n in (1, 1, 2))

@@ -1,7 +1,7 @@
 """Nested data of users, as the trees that the core takes; states as Keras lists them.
 
-Inputs are an array, or tuples, named tuples and dicts of arrays.  A list is numbers, as ever, but for states, gradients
-and sizes, where Keras has lists: there it is as good as a tuple.
+Inputs are an array, or tuples, named tuples and dicts of arrays.  A list is numbers, except for states, gradients and
+sizes, where Keras has lists: there it is the same as a tuple.
 """
 from typing import Any
 
@@ -44,7 +44,7 @@ def cast_inputs(who: str, name: str, a: Any, dtype: Any) -> Any:
 
 
 def cast_outputs(y: Any, like: Any) -> Any:
-    """What a cell of the user gives, in the dtype of `like`: lists are tuples here."""
+    """The results of a cell of the user in the dtype of `like`, with tuples in the place of lists."""
     if isinstance(y, dict):
         return {k: cast_outputs(item, like) for k, item in y.items()}
     if isinstance(y, (list, tuple)):

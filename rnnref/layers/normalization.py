@@ -135,7 +135,7 @@ class LayerNormalization(Layer):
     Options       axis                    an integer or several
                   center, scale           whether there is a beta, a gamma
                   beta_ and gamma_initializer, _regularizer, _constraint
-    Errors        NotSupported for rms_scaling, which Keras has given up
+    Errors        NotSupported for rms_scaling, which Keras has removed
 
     16 bits are computed in float32.  Paper: Ba, Kiros & Hinton (2016), arXiv:1607.06450.
     Same as keras.layers.LayerNormalization; torch.nn.LayerNorm, whose epsilon is 1e-5.
@@ -152,7 +152,7 @@ class LayerNormalization(Layer):
                  gamma_regularizer: Any = None, beta_constraint: Any = None, gamma_constraint: Any = None,
                  rms_scaling: bool = False, **base: Any):
         super().__init__(**base)
-        refuse(self, "it scales by the variance, and Keras has given it up", "layers.RMSNormalization",
+        refuse(self, "it scales by the variance, and Keras has removed it", "layers.RMSNormalization",
                rms_scaling=rms_scaling)
         self.rms_scaling = False
         self.axis, self.epsilon, self.center, self.scale = _axis(self, axis), epsilon, center, scale

@@ -118,8 +118,8 @@ class RepeatVector(Layer):
 class Lambda(Layer):
     """y = function(x, **arguments)
 
-    function      of NumPy's functions or rnnref.ops; it is told `mask` and `training` if it takes them
-    output_shape  without the batch, or a function of the shape of x: what y must have, for it is seen and not told
+    function      of NumPy's functions or rnnref.ops; it gets `mask` and `training` if it has such arguments
+    output_shape  without the batch, or a function of the shape of x: checked against y, from which it is known
     mask          the mask of y, or a function of x and its mask; None: the mask of x is dropped
 
     A configuration has the name of a function, and `custom_objects` of from_config gives the function back; those of

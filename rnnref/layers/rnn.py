@@ -46,7 +46,7 @@ class RNN(Layer):
     stateful            a call starts where the last one ended, until reset_state()
     unroll              changes nothing: one loop serves all
     zero_output_for_mask    y at dead steps is zero; if not, it repeats the output before (zero before the first)
-    time_major          x and y are [T, B, ...], as the RFC has it and Keras 3 no more
+    time_major          x and y are [T, B, ...], as in Keras 2; Keras 3 has no such argument
 
     A call is layer(x, initial_state, mask, training), and by keyword
 
@@ -55,7 +55,7 @@ class RNN(Layer):
     initial_state   in the order of Keras, [h, c]; None: zeros, or where the last call of a stateful layer ended, or
                     what the cell's get_initial_state makes of its weights.  It gets a gradient: a first state may be
                     learned
-    mask            [B, T] bool: where rows are live; lengths [B] say the same
+    mask            [B, T] bool: where rows are live; or lengths [B]
     training        dropout acts
     constants       what the cell sees at every step beside x and the states; it gets a gradient
     masks           those of dropout, in the place of drawn ones (`KerasCell.draw_masks`)
@@ -66,12 +66,12 @@ class RNN(Layer):
     Inputs, outputs and states may be tuples, named tuples and dicts, where the cell takes and gives such: x is then a
     tree of arrays [B, T, ...], y has the structure of the outputs, and a state that is a dict is one of the states.
 
-    Dead steps leave the state as it was; NaN in them harms nothing.  A last output at a dead step is what the policy
-    says: zero_output_for_mask with right padding gives zeros for short rows, as in Keras.
+    Dead steps leave the state as it was; NaN in them changes nothing.  Without return_sequences the output of a row
+    that ends in dead steps is zero with zero_output_for_mask, as in Keras, and else its last live one.
 
     Same as       Keras RNN
-    Differs from  Keras with the JAX back end: there leading dead steps say the initial h, and zero_output_for_mask is
-                  ignored with unroll.  The PyTorch and TensorFlow back ends say zero, as here
+    Differs from  Keras with the JAX back end: there leading dead steps give the initial h, and zero_output_for_mask is
+                  ignored with unroll.  The PyTorch and TensorFlow back ends give zero, as here
     Errors        NotSupported: an option that is not there; ShapeError, DtypeError, DeviceError: arrays that do not fit
 
     >>> import numpy as np, rnnref
@@ -191,10 +191,10 @@ class RNN(Layer):
     def loop(self, p: dict, x: Any, initial_state: Any = None, constants: Any = None, mask: Any = None,
              training: bool = False, noise: Any = None, keep: bool = True, lengths: Any = None, masks: Any = None,
              mode: Any = None) -> tuple:
-        """y, the last state of the core, and what `loop_back` needs, whatever the options say is to be returned."""
+        """y, the last state of the core, and what `loop_back` needs; the options of what is returned do not matter."""
         if getattr(self, "use_cudnn", "auto") is True:
             raise NotSupported(self.who, "use_cudnn=True: there is no cuDNN here",
-                               fix="'auto'; rnnref.explain(layer.core, x) says what runs, and why nothing faster")
+                               fix="'auto'; rnnref.explain(layer.core, x) tells what runs, and why nothing faster")
         x = self._sequence(x)
         like = first_leaf(x)
         drawn, carried = noise or (None, None)
@@ -258,7 +258,7 @@ class RNN(Layer):
         return inner
 
     def _live(self, mask: Any, x: Any) -> Any:
-        """The mask as the loop wants it, [T, B]; its dtype is the loop's to judge."""
+        """The mask as the loop takes it, [T, B]; the loop checks its dtype."""
         mask = mask if mask is None or is_array(mask) else next((m for m in flatten(mask) if is_array(m)), mask)
         if mask is None or isinstance(mask, (list, tuple)) and not any(m is not None for m in flatten(mask)):
             return None
@@ -270,7 +270,7 @@ class RNN(Layer):
         return self._timed(mask)
 
     def _check_lengths(self, lengths: Any, x: Any) -> Any:
-        """The lengths, if they fit x as the loop has it; their dtype is for the loop to judge."""
+        """The lengths, if they fit x as the loop has it; the loop checks their dtype."""
         if lengths is None:
             return None
         (T, B), a = x.shape[:2], lengths if is_array(lengths) else numpy.asarray(lengths)
@@ -345,7 +345,7 @@ def as_returned(ys: Any, reverse: bool, sequences: Any) -> Any:
 
 
 def as_looped(dy: Any, ys: Any, reverse: bool, sequences: Any) -> Any:
-    """The way back."""
+    """The inverse of `as_returned`, for gradients."""
     if not sequences:
         dy = map_structure(at_the_end, ys, dy)
     return turned(dy) if reverse else dy

@@ -144,7 +144,7 @@ def common_dtype(who: str, dtype: Any, layers: Any) -> Any:
 
 
 def is_call(cell: Any) -> Any:
-    """Whether it is an object with call(inputs, states), as one writes them for Keras."""
+    """Whether it is an object with call(inputs, states), as for Keras."""
     return callable(getattr(cell, "call", None)) and not isinstance(cell, (CellLayer, Cell)) and not hasattr(
         cell, "return_sequences") and not is_tf(cell)
 

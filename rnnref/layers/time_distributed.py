@@ -1,4 +1,4 @@
-"""A layer at every step of a sequence."""
+"""One layer applied at every step of a sequence."""
 from typing import Any
 
 from .. import ops
@@ -9,7 +9,7 @@ from .nested import one_step
 
 
 class Wrapper(Layer):
-    """A layer that holds another, `layer`, and builds it for its own inputs; to be derived from."""
+    """Base class of a layer that holds another, `layer`, and builds it for its own inputs."""
 
     def __init__(self, layer: Any, **base: Any) -> None:
         if not isinstance(layer, Layer):

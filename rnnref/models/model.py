@@ -31,7 +31,7 @@ class Model(Trained, Layer):
             loss = numpy.mean((model(x) - target) ** 2)
         gradients = record.backward(loss)       gradients[w] of every w in model.trainable_weights
 
-    It is trained by `compile` and `fit`, or in a loop of one's own, with optimizer = rnnref.optimizers.Adam():
+    It is trained by `compile` and `fit`, or in a loop of your own, with optimizer = rnnref.optimizers.Adam():
 
         with Record(training=True) as record:
             loss = numpy.mean((model(x) - target) ** 2)
@@ -170,7 +170,7 @@ class Model(Trained, Layer):
         positions        where the columns end: parts of the width
         print_fn         what is called with the whole text, in the place of print
         expand_nested    the layers of models inside too
-        show_trainable   a column which says Y, N, or - for layers without weights
+        show_trainable   a column with Y, N, or - for layers without weights
         layer_range      two names, or regular expressions: the first and the last layer in the table
 
         Same as keras.Model.summary.  Differs from it: there is no colour, a table wider than the terminal is not
