@@ -154,7 +154,7 @@ def under(p: dict, prefix: str) -> dict:
     return {path[n:]: a for path, a in p.items() if path.startswith(prefix)}
 
 
-def shapes_in(tree):
+def shapes_in(tree: Any) -> Any:
     """The shapes in a tree of them; a shape is a tuple of numbers."""
     items = tree.values() if isinstance(tree, dict) else tree or ()
     if not isinstance(tree, dict) and all(hasattr(n, "__index__") for n in items):

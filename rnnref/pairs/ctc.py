@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy
 
-from ..arrays import namespace, Array
+from ..arrays import Array, namespace
 from ..errors import ShapeError
 from .indexing import along
 from .reductions import log_softmax
