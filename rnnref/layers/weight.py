@@ -85,7 +85,8 @@ def inside(layer: Any) -> Iterator[None]:
         SCOPE.reset(token)
 
 
-OWN = {"_values", "_handles", "_given", "_grads", "_losses", "tape", "_calls", "_built_for"}      # no layers in these
+OWN = {"_values", "_handles", "_given", "_grads", "_losses", "tape", "_calls", "_built_for",
+       "_compile_arguments", "_held_metrics"}      # no layers in these
 
 
 def sublayers(layer: Any) -> dict:

@@ -17,7 +17,7 @@ class Sequential(Model):
     layers    each takes one argument.  The first may be an Input(shape), or have input_shape=: then the weights are
               made at once, else by the first call
 
-    Same as keras.Sequential, without what trains.
+    Same as keras.Sequential.
 
     >>> import numpy as np
     >>> from rnnref import Input, layers

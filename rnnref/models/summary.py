@@ -136,7 +136,10 @@ def _connections(operation: Any, graph: Any) -> str:
 
 def _totals(model: Any) -> list:
     kinds = {"Trainable": model.trainable_weights, "Non-trainable": model.non_trainable_weights}
-    kinds = {"Total": [*kinds["Trainable"], *kinds["Non-trainable"]], **kinds}
+    optimizer = getattr(model, "optimizer", None)
+    if optimizer is not None and optimizer.built:
+        kinds["Optimizer"] = optimizer.variables
+    kinds = {"Total": [w for weights in kinds.values() for w in weights], **kinds}
     return [f" {kind} params: {sum(prod(w.shape) for w in weights):,} "
             f"({_memory(sum(prod(w.shape) * numpy.dtype(w.dtype).itemsize for w in weights))})"
             for kind, weights in kinds.items()]

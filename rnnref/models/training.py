@@ -23,10 +23,17 @@ Logs = dict                                       # {name: number}, on the devic
 class Trained:
     """What trains a model, with the names, arguments and results of Keras.
 
-        model.compile("adam", "mse", metrics=["mae"])
-        history = model.fit(x, y, epochs=10, validation_split=0.2)
-        loss, mae = model.evaluate(x_test, y_test)
-        y = model.predict(x_new)
+    >>> import numpy as np
+    >>> from rnnref import Input, Sequential, layers, optimizers
+    >>> x = np.linspace(0, 1, 20)[:, None]
+    >>> model = Sequential([Input((1,)), layers.Dense(1)])
+    >>> model.compile(optimizers.SGD(0.5), "mse", metrics=["mae"])
+    >>> history = model.fit(x, 3 * x, epochs=50, verbose=0, validation_split=0.2)
+    >>> sorted(history.history)
+    ['loss', 'mae', 'val_loss', 'val_mae']
+    >>> loss, mae = model.evaluate(x, 3 * x, verbose=0)
+    >>> mae < 0.1, model.predict(x, verbose=0).shape
+    (True, (20, 1))
 
     A subclass may define `train_step(data)`, `test_step(data)`, `predict_step(data)`, `compute_loss(...)` and
     `compute_metrics(...)`, as in Keras; a step of your own is
@@ -50,6 +57,7 @@ class Trained:
     _compiled_loss: Optional[CompiledLoss] = None
     _compiled_metrics: Optional[CompiledMetrics] = None
     _loss_tracker: Any = None
+    _held_metrics: Optional[list] = None          # among the attributes, looked for once an epoch
     _shuffle_rng: Any = None
     _compile_arguments: Optional[dict] = None
     # of Layer and Model
@@ -118,12 +126,11 @@ class Trained:
         """The mean of the loss, the compiled metrics as one, means of single losses, metrics among the attributes."""
         own = [self._loss_tracker, self._compiled_metrics]
         own += [] if self._compiled_loss is None else self._compiled_loss.metrics
+        if self._held_metrics is None:
+            self._held_metrics = [m for layer in self._all_layers() if layer is self or not isinstance(layer, Trained)
+                                  for m in _metrics_among(layer)]
         found = [m for m in own if m is not None]
-        for layer in self._all_layers():
-            if layer is self or not isinstance(layer, Trained):
-                found += [a for a in vars(layer).values() if isinstance(a, metrics_module.Metric)
-                          and not any(a is m for m in own)]
-        return found
+        return found + [a for a in self._held_metrics if not any(a is m for m in own)]
 
     @property
     def metrics_names(self) -> list:
@@ -131,6 +138,7 @@ class Trained:
 
     def reset_metrics(self) -> None:
         """Let the metrics begin anew."""
+        self._held_metrics = None
         for metric in self.metrics:
             metric.reset_state()
 
@@ -363,6 +371,12 @@ class Trained:
         found = [logs[name] for name in order if name in logs]
         found += [logs[name] for name in sorted(logs) if name not in order]
         return found[0] if len(found) == 1 else found
+
+
+def _metrics_among(layer: Any) -> list:
+    """The metrics among the attributes of a layer, alone or in lists and dicts."""
+    return [a for name, value in vars(layer).items() if name != "_compile_arguments"
+            for a in flatten(value) if isinstance(a, metrics_module.Metric)]
 
 
 def _validation(data: Any, batch_size: Optional[int], steps: Optional[int]) -> Batches:

@@ -235,7 +235,7 @@ def test_hooks_of_a_model():
     class Own(Model):
         def __init__(self):
             super().__init__()
-            self.dense, self.seen = L.Dense(1), metrics.Mean(name="seen")
+            self.dense, self.held = L.Dense(1), [metrics.Mean(name="seen")]
 
         def call(self, x):
             return self.dense(x)
@@ -244,7 +244,7 @@ def test_hooks_of_a_model():
             return super().compute_loss(x, y, y_pred, sample_weight) + 1.0
 
         def compute_metrics(self, x, y, y_pred, sample_weight=None):
-            self.seen.update_state(x)
+            self.held[0].update_state(x)
             return super().compute_metrics(x, y, y_pred, sample_weight) | {"more": 2.0}
     model = Own()
     model.compile("sgd", losses.MeanSquaredError(), metrics=["mae"])

@@ -236,3 +236,27 @@ def test_how_a_model_was_compiled_is_read_both_ways(name, keras):
     for a, b in zip(models, again):
         first, second = (m.fit(X, [Y, CLASSES], epochs=2, shuffle=False, verbose=0).history for m in (a, b))
         assert_curves(first, second)
+
+
+def test_batches_of_a_torch_loader(keras):
+    import torch
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.tensor(X), torch.tensor(CLASSES)), 8)
+    histories = []
+    for data in ((loader,), (X, CLASSES)):
+        rnnref.utils.set_random_seed(0)
+        model = classifier(rnnref)
+        model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        histories.append(model.fit(*data, epochs=2, batch_size=8 if len(data) > 1 else None, shuffle=False, verbose=0))
+    assert histories[0].history == histories[1].history and histories[0].params == histories[1].params
+
+
+def test_the_summary_counts_what_the_optimizer_keeps(keras):
+    counts = []
+    models = pair(classifier, keras)
+    compile_both(models, keras, loss="sparse_categorical_crossentropy")
+    for model in models:
+        texts = []
+        model.fit(X, CLASSES, verbose=0)
+        model.summary(print_fn=texts.append)
+        counts.append([line.split("(")[0] for line in texts[0].splitlines() if " params: " in line])
+    assert counts[0] == counts[1] and "Optimizer params" in counts[0][-1]
