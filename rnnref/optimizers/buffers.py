@@ -36,6 +36,9 @@ class Buffers:
         self._views: list = [None] * len(self.weights)
         self._kernels: dict = {}
 
+    def __getstate__(self) -> dict:
+        return {**vars(self), "_kernels": {}}     # those of a copy are of its own rule
+
     def join(self, arrays: Sequence) -> Array:
         """Arrays of the shapes of the weights, None for zeros, as one new array."""
         xp, parts = namespace(self.weights[0].data, *arrays), []

@@ -1,4 +1,5 @@
 """Optimizers: ways to apply, clipping, frozen weights, averages, rates, state, errors."""
+from copy import deepcopy
 from math import cos, pi
 
 import numpy as np
@@ -215,6 +216,22 @@ def test_training_goes_on_with_saved_variables(name):
     assert all(np.array_equal(a.numpy(), b.numpy()) for a, b in zip(layer.weights, other.weights))
     with pytest.raises(ShapeError, match=r"3 arrays of shapes .*\n  fix    build\(weights\) first"):
         again.load_own_variables({str(k): np.zeros(2) for k in range(3)})
+
+
+def test_a_copy_goes_its_own_way():
+    layer, optimizer = made(), optimizers.RMSprop(0.1, momentum=0.5)
+    ds = gradients()
+    optimizer.apply(ds[0], layer.weights)
+    other, again = deepcopy((layer, optimizer))
+    before = [v.numpy() for v in (*layer.weights, *optimizer.variables)]
+    again.apply(ds[1], other.weights)
+    assert all(np.array_equal(v.numpy(), a) for v, a in zip((*layer.weights, *optimizer.variables), before))
+    optimizer.apply(ds[1], layer.weights)
+    assert all(np.array_equal(a.numpy(), b.numpy()) for a, b in zip(layer.weights, other.weights))
+    again.momentum = 0.25
+    optimizer.apply(ds[2], layer.weights)
+    again.apply(ds[2], other.weights)
+    assert not any(np.array_equal(a.numpy(), b.numpy()) for a, b in zip(layer.weights, other.weights))
 
 
 @pytest.mark.parametrize("call, error, match", [
