@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
-from inspect import Parameter, signature
+from inspect import Parameter, isroutine, signature
 from math import prod
 from typing import Any, Iterator, Optional
 
@@ -24,7 +24,7 @@ _NUMBER: ContextVar = ContextVar("number of a layer", default=None)  # function 
 _SHARED: ContextVar = ContextVar("shared layers", default=None)      # {number: layer}, while one is read
 _LIMIT: ContextVar = ContextVar("limit of weights", default=None)    # [path, bytes that are left]
 # Where classes that configurations name may come from; what these modules import is not meant.
-_ROOMS = ("layers", "models", "cells", "wrappers", "rules", "maps", "tf1", "elementwise", "initializers",
+_ROOMS = ("layers", "models", "cell", "cells", "wrappers", "rules", "maps", "tf1", "elementwise", "initializers",
           "regularizers", "constraints", "losses", "metrics", "optimizers")
 
 _ACTIVATIONS = KERAS_ACTIVATIONS | {None: KERAS_ACTIVATIONS["linear"]}
@@ -165,6 +165,8 @@ def serialize(value: Any) -> Any:
             raise NotSupported("get_config", f"{type(value).__name__} holds {', '.join(vars(value))}",
                                fix="make it a dataclass, or give it get_config()")
         return _with_class_name(value, {})
+    if isroutine(value):
+        return activations.serialize(value)       # by its name
     return plain(value)
 
 

@@ -7,8 +7,9 @@ import pytest
 from rnnref import Input, NotSupported, Sequential, cells, initializers, regularizers
 from rnnref.layers import (GRU, LSTM, RNN, BatchNormalization, Bidirectional, ConvLSTM2D, Dense, Embedding, GRUCell,
                            Layer, LSTMCell, Reshape, SimpleRNN, SimpleRNNCell, SpatialDropout1D, StackedRNNCells,
-                           TimeDistributed)
+                           TimeDistributed, config)
 from rnnref.testing.api import assert_same
+from tests.support.cases import CELLS
 from tests.support.layer_cases import B, Doubling, I, T, X, flat, random
 
 LAYERS = {
@@ -91,6 +92,17 @@ def test_numbers_of_numpy_are_written_as_json(name):
     layer = NUMBERS[name]()
     config = json.loads(json.dumps(layer.get_config()))
     assert json.loads(json.dumps(type(layer).from_config(config).get_config())) == config
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_every_cell_goes_round(name):
+    cell, _ = CELLS[name]
+    if name in ("Residual, a function", "Residual, a product"):
+        with pytest.raises(NotSupported, match="custom_objects|lambda"):
+            config.deserialize(json.loads(json.dumps(config.serialize(cell))))
+        return
+    again = config.deserialize(json.loads(json.dumps(config.serialize(cell))))
+    assert type(again) is type(cell) and config.serialize(again) == config.serialize(cell)
 
 
 def test_custom_cells_in_configurations():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rnnref
-from rnnref import layers
+from rnnref import cells, layers, tf1
 from rnnref.errors import DtypeError, FileError, MissingFile, NotSupported, ShapeError
 from rnnref.saving import load_model, register_keras_serializable, save_model
 from rnnref.testing.assertions import assert_same
@@ -176,6 +176,36 @@ def test_what_is_not_there_can_be_left_out(tmp_path):
     assert_same(load_model(path, compile=False).get_weights(), model.get_weights())
 
 
+def of_our_cells():
+    stack = layers.RNN([cells.LSTM(peepholes=True, projection=2), cells.GRU(reset="before")], units=3, seed=1,
+                       return_sequences=True)
+    return rnnref.Sequential([rnnref.Input((4, 3)), stack, layers.RNN(tf1.GRUCell(2)), layers.Dense(2)])
+
+
+def test_cells_of_ours_and_of_tf1_come_back(tmp_path):
+    model, x = of_our_cells(), np.random.default_rng(1).normal(size=(2, 4, 3)).astype("float32")
+    model.save(tmp_path / "m.keras")
+    assert_same(load_model(tmp_path / "m.keras")(x), model(x))
+
+
+@pytest.mark.parametrize("where", ["fsync", "replace"])
+def test_an_error_leaves_the_last_file(tmp_path, monkeypatch, where):
+    model = chain()
+    saved = {"m.keras": model.save, **{f"w{ending}": model.save_weights for ending in ENDINGS}}
+    for name, save in saved.items():
+        save(tmp_path / name)
+    before = {name: (tmp_path / name).read_bytes() for name in saved}
+    model.set_weights([a + 1 for a in model.get_weights()])
+
+    def fail(*args):
+        raise KeyboardInterrupt
+    monkeypatch.setattr(os, where, fail)
+    for name, save in saved.items():
+        with pytest.raises(KeyboardInterrupt):
+            save(tmp_path / name)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 # Files that do harm
 
 def whole(tmp_path):
@@ -223,6 +253,9 @@ HARM = {
                                                 "registered_name": "eval"})},
     "a lambda": {"config": first_layer(class_name="Lambda", registered_name=None, config={"function": {
         "class_name": "__lambda__", "config": {"code": "4wAAAA==", "defaults": None, "closure": None}}})},
+    "a cell of ours that is too large": {"config": first_layer(
+        class_name="RNN", registered_name=None, config=json.loads(json.dumps(
+            layers.RNN([cells.LSTM(), cells.GRU()], units=10 ** 9).get_config())))},
     "no name": {"config": lambda tree: tree["config"]["layers"][1].pop("class_name") and None},
 }
 
