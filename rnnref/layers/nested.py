@@ -1,10 +1,8 @@
 """Nested data of users, as the trees that the core takes; states as Keras lists them.
 
-Inputs are an array, or tuples, named tuples and dicts of arrays.  A list is numbers, except for states, gradients and
-sizes, where Keras has lists: there it is the same as a tuple.
+Inputs are an array, or tuples, named tuples and dicts of arrays.  A list is numbers, as ever, but for states, gradients
+and sizes, where Keras has lists: there it is as good as a tuple.
 """
-from typing import Any
-
 import numpy
 
 from ..arrays import cast, is_array
@@ -14,13 +12,13 @@ from ..tree import zeros_like
 from .config import taken
 
 
-def _is_nested(a: Any) -> Any:
+def _is_nested(a):
     """Whether inputs are more than one array: a tuple of numbers is one, a tuple that holds an array is not."""
     return isinstance(a, dict) or isinstance(a, tuple) and (
         hasattr(a, "_fields") or any(is_array(item) or _is_nested(item) for item in a))
 
 
-def listless(x: Any) -> Any:
+def listless(x):
     """Lists of arrays as tuples: to the core a list is numbers."""
     if isinstance(x, (list, tuple)) and any(is_array(a) or isinstance(a, (list, tuple, dict)) for a in x) and not \
             hasattr(x, "_fields") and any(map(holds_arrays, x)):
@@ -28,12 +26,12 @@ def listless(x: Any) -> Any:
     return x
 
 
-def holds_arrays(a: Any) -> bool:
+def holds_arrays(a):
     """Whether there is an array in a nest."""
     return any(map(is_array, flatten(a)))
 
 
-def cast_inputs(who: str, name: str, a: Any, dtype: Any) -> Any:
+def cast_inputs(who, name, a, dtype):
     """What the user gives for x, every array in `dtype`."""
     if not _is_nested(a):
         return taken(who, name, a, dtype)
@@ -43,8 +41,8 @@ def cast_inputs(who: str, name: str, a: Any, dtype: Any) -> Any:
     return type(a)(*items) if hasattr(a, "_fields") else tuple(items)
 
 
-def cast_outputs(y: Any, like: Any) -> Any:
-    """The results of a cell of the user in the dtype of `like`, with tuples in the place of lists."""
+def cast_outputs(y, like):
+    """What a cell of the user gives, in the dtype of `like`: lists are tuples here."""
     if isinstance(y, dict):
         return {k: cast_outputs(item, like) for k, item in y.items()}
     if isinstance(y, (list, tuple)):
@@ -55,18 +53,18 @@ def cast_outputs(y: Any, like: Any) -> Any:
 
 # states
 
-def as_lists(state: Any) -> Any:
+def as_lists(state):
     """A state of ours as Keras has it: lists in lists.  A dict is one item."""
     return _as_list(state) if isinstance(state, tuple) else [_as_list(state)]
 
 
-def _as_list(state: Any) -> Any:
+def _as_list(state):
     if isinstance(state, dict):
         return {k: _as_list(s) for k, s in state.items()}
     return [_as_list(s) for s in state] if isinstance(state, tuple) else state
 
 
-def sizes_of(state: Any) -> Any:
+def sizes_of(state):
     """A number for an array [B, n], a tuple for one with more axes."""
     if isinstance(state, dict):
         return {k: sizes_of(s) for k, s in state.items()}
@@ -75,7 +73,7 @@ def sizes_of(state: Any) -> Any:
     return state.shape[-1] if state.ndim == 2 else state.shape[1:]
 
 
-def pack_like(who: str, what: Any, given: Any, like: Any) -> Any:
+def pack_like(who, what, given, like):
     """What the user gives for `like`: lists, tuples or dicts; None is zeros, a bare array or a dict a list of one."""
     if given is None:
         return zeros_like(like)
@@ -96,7 +94,7 @@ def pack_like(who: str, what: Any, given: Any, like: Any) -> Any:
     return type(like)(*items) if hasattr(like, "_fields") else tuple(items)
 
 
-def _pack_dict(who: str, what: Any, given: Any, like: Any) -> dict:
+def _pack_dict(who, what, given, like):
     given = given[0] if isinstance(given, (list, tuple)) and len(given) == 1 else given
     if not isinstance(given, dict) or given.keys() != like.keys():
         got = f"a dict of {' '.join(map(str, given))}" if isinstance(given, dict) else f"a {type(given).__name__}"
@@ -106,13 +104,13 @@ def _pack_dict(who: str, what: Any, given: Any, like: Any) -> dict:
 
 # shapes
 
-def _is_shape(a: Any) -> Any:
+def _is_shape(a):
     """A number of inputs, or a shape that ends in it: numbers, or None where any will do."""
     return hasattr(a, "__index__") or isinstance(a, (tuple, list)) and len(a) > 0 and all(
         n is None or hasattr(n, "__index__") for n in a)
 
 
-def map_shapes(f: Any, shapes: Any) -> Any:
+def map_shapes(f, shapes):
     """`f` of every shape in a tree of them."""
     if _is_shape(shapes):
         return f(shapes)
@@ -122,23 +120,23 @@ def map_shapes(f: Any, shapes: Any) -> Any:
     return type(shapes)(*items) if hasattr(shapes, "_fields") else tuple(items)
 
 
-def stand_in(shape: Any) -> Any:
+def stand_in(shape):
     """An array of that shape which takes no memory."""
     shape = (shape,) if hasattr(shape, "__index__") else shape
     return numpy.broadcast_to(numpy.zeros(()), [n or 0 for n in shape])
 
 
-def with_batch(shape: Any) -> Any:
+def with_batch(shape):
     """[B, I] for a number of inputs; a shape stays."""
     return (None, shape) if hasattr(shape, "__index__") else tuple(shape)
 
 
-def one_step(shapes: Any) -> Any:
+def one_step(shapes):
     """Shapes of sequences [B, T, ...] -> those of one step, [B, ...]."""
     return map_shapes(lambda s: s if hasattr(s, "__index__") or len(s) < 3 else (s[0], *s[2:]), shapes)
 
 
-def output_shapes(sizes: Any) -> Any:
+def output_shapes(sizes):
     """Sizes of outputs, a number or a tree of numbers and shapes, as shapes [B, ...] of the inputs of the next."""
     if isinstance(sizes, (tuple, list, dict)):
         items = sizes.items() if isinstance(sizes, dict) else enumerate(sizes)
@@ -147,6 +145,6 @@ def output_shapes(sizes: Any) -> Any:
     return (None, sizes)
 
 
-def shape_of(a: Any) -> Any:
+def shape_of(a):
     """The shape of an array, for any batch."""
     return (None, *a.shape[1:]) if hasattr(a, "shape") else None

@@ -13,7 +13,8 @@ README = (ROOT / "README.md").read_text()
 
 @pytest.mark.parametrize("name, examples", [("README.md", 10), ("rnnref/tf1/README.md", 6),
                                             ("rnnref/cuda/README.md", 7)])
-def test_examples_run(name, examples):
+def test_examples_run(name, examples, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)                   # examples write files
     found = doctest.DocTestParser().get_doctest((ROOT / name).read_text(), {}, name, name, 0)
     assert len(found.examples) >= examples
     assert doctest.DocTestRunner(optionflags=doctest.NORMALIZE_WHITESPACE).run(found).failed == 0

@@ -40,7 +40,8 @@ ROOMS = {                                          # floor: {folder or file: wha
     10: {"models": "Sequential, Model, their training and their summary",
          "data": "digits, text, made-up tasks, padding"},
     11: {"check": "is that implementation right?"},
-    12: {"survey": "is that engine what the operator text says?", "testing": "laws for your own cells"},
+    12: {"survey": "is that engine what the operator text says?", "testing": "laws for your own cells",
+         "train": "`rnnref train` and `rnnref sample`"},
     13: {"info": "a cell and the machine in words", "cli": "the `rnnref` command", "__init__": "the front door",
          "__main__": "`python -m rnnref`"},
 }
