@@ -24,6 +24,15 @@ def snake(name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
+def name_of(obj: Any) -> str:
+    """What Keras calls a loss or a metric in logs: its `name`, or that of the function or class in snake case.
+
+    >>> name_of(lambda y, p: y), name_of(name_of)
+    ('lambda', 'name_of')
+    """
+    return getattr(obj, "name", None) or snake(getattr(obj, "__name__", type(obj).__name__))
+
+
 _COUNTS: dict = {}
 _LOCK = Lock()
 

@@ -11,7 +11,7 @@
 from typing import Any, Optional
 
 from ..absent import Absent
-from ..identifiers import Family
+from ..identifiers import Family, name_of
 from .base import Loss, LossFunctionWrapper
 from .classes import (CTC, BinaryCrossentropy, CategoricalCrossentropy, Huber, KLDivergence, MeanAbsoluteError,
                       MeanSquaredError, SparseCategoricalCrossentropy)
@@ -101,5 +101,5 @@ def resolve(identifier: Any, y_true: Any, y_pred: Any) -> Optional[Loss]:
         found = get(identifier)
     if found is None or isinstance(found, Loss):
         return found
-    name = identifier if isinstance(identifier, str) else getattr(found, "__name__", type(found).__name__)
+    name = identifier if isinstance(identifier, str) else name_of(found)
     return LossFunctionWrapper(found, name=name)

@@ -9,7 +9,7 @@
 from typing import Any, Optional
 
 from ..absent import Absent
-from ..identifiers import Family
+from ..identifiers import Family, name_of
 from ..losses import (binary_crossentropy, categorical_crossentropy, huber, is_binary, is_sparse, kl_divergence,
                       mean_absolute_error, mean_squared_error, sparse_categorical_crossentropy)
 from .accuracy import (Accuracy, BinaryAccuracy, CategoricalAccuracy, SparseCategoricalAccuracy,
@@ -95,8 +95,7 @@ def resolve(identifier: Any, y_true: Any, y_pred: Any) -> Metric:
     else:
         found = get(identifier)
     if not isinstance(found, Metric):
-        name = getattr(found, "name", None) or getattr(found, "__name__", type(found).__name__)
-        found = MeanMetricWrapper(found, name)
+        found = MeanMetricWrapper(found, name_of(found))
     if isinstance(identifier, str):
         found.name = identifier
     return found

@@ -260,3 +260,38 @@ def test_the_summary_counts_what_the_optimizer_keeps(keras):
         model.summary(print_fn=texts.append)
         counts.append([line.split("(")[0] for line in texts[0].splitlines() if " params: " in line])
     assert counts[0] == counts[1] and "Optimizer params" in counts[0][-1]
+
+
+def sequence_model(k):
+    return k.Sequential([k.Input((6, 3)), k.layers.LSTM(4, return_sequences=True), k.layers.Dense(1)])
+
+
+def binary_model(k):
+    return k.Sequential([k.Input((6, 3)), k.layers.GRU(4), k.layers.Dense(1, activation="sigmoid")])
+
+
+FORMS = {
+    "weights of steps": (sequence_model, X, X[:, :, :1] ** 2,
+                         lambda k: {"loss": "mse", "metrics": ["mae"], "weighted_metrics": ["mae", "mse"]},
+                         {"sample_weight": np.linspace(0, 2, 144, dtype="float32").reshape(24, 6)}),
+    "functions": (classifier, X, CLASSES,
+                  lambda k: {"loss": lambda y, p: -k.ops.mean(p * k.ops.one_hot(k.ops.cast(y, "int32"), 4), -1),
+                             "metrics": [lambda y, p: k.ops.max(p, -1)]}, {}),
+    "objects": (classifier, X, np.eye(4, dtype="float32")[CLASSES],
+                lambda k: {"loss": k.losses.CategoricalCrossentropy(label_smoothing=0.1, reduction="sum"),
+                           "loss_weights": 0.5, "metrics": [k.metrics.CategoricalAccuracy(name="mine"), "acc"]}, {}),
+    "crossentropy": (binary_model, X, (Y[:, 0] > 0).astype("int64"),
+                     lambda k: {"loss": "crossentropy", "metrics": ["accuracy", "AUC", k.metrics.Precision()]},
+                     {"class_weight": {0: 1.0, 1: 5.0}}),
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_forms_of_losses_and_metrics(name, keras):
+    make, x, y, options, told = FORMS[name]
+    models = pair(make, keras)
+    histories = []
+    for model, k in zip(models, (rnnref, keras)):
+        model.compile(k.optimizers.Adam(0.01), **options(k))
+        histories.append(model.fit(x, y, epochs=2, batch_size=7, shuffle=False, verbose=0, **told).history)
+    assert_curves(*histories)
