@@ -130,7 +130,13 @@ def apply_mask(live: Optional[Array], tree: Tree) -> Tree:
 
     Dead entries are replaced, not multiplied by zero, so NaN in them goes too.
     """
-    return tree if live is None else map_structure(lambda a: namespace(a).where(expand_mask(live, a), a, 0), tree)
+    return tree if live is None else map_structure(
+        lambda a: namespace(a).where(expand_mask(live, a), a, _zero(a)), tree)
+
+
+def _zero(a: Array) -> Any:
+    """0 in the kind of `a`: next to booleans a number would make integers of them."""
+    return False if a.dtype.kind == "b" else 0
 
 
 def choose(live: Optional[Array], new: Tree, old: Tree) -> Tree:

@@ -28,11 +28,14 @@
     ESN                      echo state network
     NTM                      neural Turing machine
     Stack                    a stack of cells: the output of each is the input of the next
+    SkipStack                a stack whose cells all see the input, and whose outputs are concatenated
     Bidirectional            one cell forwards in time and one backwards
+    SharedBidirectional      one cell in both directions, with one set of parameters
     Parallel                 cells side by side on the same input
     Dropout                  masks on the input, the state and the output; Masks are its `extra`
     CandidateDropout         a mask on the candidate alone
     Skip                     the input beside the output
+    Reset                    a state that is zero again where a row is told so
     PhasedCell               any cell, its units open for a part of their own period
     Cell                     base class of a cell: one timestep, forward and backward
     TwoStage                 base class of a cell whose product with x does not wait for the state
@@ -46,8 +49,9 @@ from ..cell import Cell, GatedCell, ProjectedCell, TwoStage
 from ..wrappers.candidate_dropout import CandidateDropout
 from ..wrappers.dropout import Dropout, Masks
 from ..wrappers.parallel import Parallel
+from ..wrappers.reset import Reset
 from ..wrappers.skip import Skip
-from ..wrappers.stack import Bidirectional, Stack
+from ..wrappers.stack import Bidirectional, SharedBidirectional, SkipStack, Stack
 from .catalog import CATALOG, EXAMPLES, GRU, LSTM, LayerNormSimpleRNN, SimpleRNN
 from .dense_peepholes import DensePeepholes
 from .gated_units import CFN, ESN, MGU, NAS, SRU, UGRNN, IntersectionRNN, LayerNormGRU, MinimalRNN
@@ -60,5 +64,6 @@ from .timefreq import TimeFreqLSTM
 __all__ = ["SimpleRNN", "LSTM", "GRU", "LayerNormSimpleRNN", "LayerNormLSTM", "LayerNormGRU", "WeightNormLSTM",
            "IndRNN", "IndyLSTM", "IndyGRU", "GLSTM", "ConvLSTM", "PhasedLSTM", "TimeFreqLSTM", "GridLSTM",
            "BidirectionalGridLSTM", "UGRNN", "CFN", "SRU", "IntersectionRNN", "NAS", "MinimalRNN", "MGU", "ESN", "NTM",
-           "Stack", "Bidirectional", "Parallel", "Dropout", "Masks", "CandidateDropout", "Skip", "PhasedCell", "Cell",
-           "TwoStage", "GatedCell", "ProjectedCell", "DensePeepholes", "CATALOG", "EXAMPLES"]
+           "Stack", "SkipStack", "Bidirectional", "SharedBidirectional", "Parallel", "Dropout", "Masks",
+           "CandidateDropout", "Skip", "Reset", "PhasedCell", "Cell", "TwoStage", "GatedCell", "ProjectedCell",
+           "DensePeepholes", "CATALOG", "EXAMPLES"]

@@ -9,7 +9,7 @@ from ..cell import GatedCell, ProjectedCell, TwoStage
 from ..errors import check_option
 from ..maps.dense import Dense, input_map, recurrent_map
 from ..options import keyword_options
-from ..rules.elman import ElmanRule
+from ..rules.elman import ElmanRule, ResidualElmanRule
 from ..rules.gru import GRURule
 from ..rules.layer_norm import LayerNormRule
 from ..rules.lstm import LSTMRule
@@ -23,16 +23,19 @@ from .timefreq import TimeFreqLSTM
 
 
 @keyword_options()
-def SimpleRNN(*, activation: Any = "tanh", recurrent_bias: bool = False, bias: bool = True) -> TwoStage:
+def SimpleRNN(*, activation: Any = "tanh", recurrent_bias: bool = False, bias: bool = True,
+              residual: bool = False) -> TwoStage:
     """The simple recurrent network.
 
-        h' = activation(x W + h R + b (+ bR))
+        h' = activation(x W + h R + b (+ bR) (+ h))
 
     Shapes        x [B, I], state (h [B, U]), W [I, U], R [U, U], b [U] unless bias=False, bR [U] with
                   `recurrent_bias`
-    Options       activation="tanh", recurrent_bias=False, bias=True
+    Options       activation="tanh", recurrent_bias=False, bias=True; residual=True: h itself is added before the
+                  activation
     Paper         Elman, "Finding structure in time", Cognitive Science 14 (1990)
-    Same as       torch.nn.RNN (recurrent_bias=True), Keras SimpleRNN, TF 1 BasicRNNCell, flax SimpleCell, ONNX RNN
+    Same as       torch.nn.RNN (recurrent_bias=True), Keras SimpleRNN, TF 1 BasicRNNCell, flax SimpleCell (its residual
+                  is `residual`), haiku VanillaRNN, ONNX RNN
     Differs from  the paper, which has the logistic function in the place of tanh
     Errors        NotSupported: an option or an activation that is not known
 
@@ -43,7 +46,8 @@ def SimpleRNN(*, activation: Any = "tanh", recurrent_bias: bool = False, bias: b
     >>> float(y[0, 0])
     2.5
     """
-    return GatedCell(input_map(bias), recurrent_map(recurrent_bias), ElmanRule(activation))
+    rule = ResidualElmanRule if residual else ElmanRule
+    return GatedCell(input_map(bias), recurrent_map(recurrent_bias), rule(activation))
 
 
 @keyword_options(LSTMRule)
@@ -115,15 +119,15 @@ def GRU(*, reset: str = "after", recurrent_bias: Optional[bool] = None, bias: bo
 
 
 @keyword_options()
-def LayerNormSimpleRNN(*, activation: Any = "tanh", epsilon: float = 1e-5) -> TwoStage:
+def LayerNormSimpleRNN(*, activation: Any = "tanh", epsilon: float = 1e-5, bias: bool = True) -> TwoStage:
     """The simple recurrent network with layer-normalised pre-activations.
 
         h' = activation(gain norm(x W + h R) + shift)
 
-    Shapes        x [B, I], state (h [B, U]), W [I, U], R [U, U], gain [U], shift [U]
-    Options       activation="tanh"; epsilon=1e-5, added to the variance
+    Shapes        x [B, I], state (h [B, U]), W [I, U], R [U, U], gain [U], shift [U] unless bias=False
+    Options       activation="tanh"; epsilon=1e-5, added to the variance; bias=True
     Paper         Ba, Kiros & Hinton, "Layer normalization" (2016), eq. 4
-    Same as       TF Addons LayerNormSimpleRNN (shift is its bias, epsilon=1e-3 there)
+    Same as       TF Addons LayerNormSimpleRNN (shift is its bias, `bias` its use_bias, epsilon its layernorm_epsilon)
     Errors        NotSupported: an option or an activation that is not known
 
     >>> import numpy as np
@@ -133,7 +137,8 @@ def LayerNormSimpleRNN(*, activation: Any = "tanh", epsilon: float = 1e-5) -> Tw
     >>> y
     array([[-1.,  1.]])
     """
-    return GatedCell(Dense("W"), Dense("R"), LayerNormRule(ElmanRule(activation), epsilon=epsilon))
+    shift = "shift" if bias else None
+    return GatedCell(Dense("W"), Dense("R"), LayerNormRule(ElmanRule(activation), shift=shift, epsilon=epsilon))
 
 
 _SPECIAL_CELLS = PhasedLSTM, TimeFreqLSTM, GridLSTM, NTM                  # not two maps and a rule

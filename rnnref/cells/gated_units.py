@@ -19,16 +19,16 @@ from .mgu_before import MGUBefore
 
 
 @keyword_options(gated.UGRNNRule)
-def UGRNN(*, bias: bool = True, **options: Any) -> TwoStage:
+def UGRNN(*, bias: bool = True, recurrent_bias: bool = False, **options: Any) -> TwoStage:
     """The update gate RNN: a GRU without the reset gate.
 
         z = gate(x W_z + h R_z + b_z + forget_bias)     n = candidate(x W_n + h R_n + b_n)
         h' = z h + (1 - z) n
 
     Shapes        x [B, I], state (h [B, U]), W [I, 2U], R [U, 2U], b [2U], gate blocks z n
-    Options       forget_bias=0.0, gate="sigmoid", candidate="tanh", bias=True
+    Options       forget_bias=0.0, gate="sigmoid", candidate="tanh", bias=True, recurrent_bias=False (True: bR [2U])
     Paper         Collins, Sohl-Dickstein & Sussillo, "Capacity and trainability in recurrent neural networks" (2016)
-    Same as       TF 1 UGRNNCell (forget_bias=1.0 there)
+    Same as       TF 1 UGRNNCell (forget_bias=1.0 there), flax MGUCell(reset_gate=False) (z is its f)
     Errors        NotSupported: an option or an activation that is not known
 
     >>> import numpy as np
@@ -37,7 +37,7 @@ def UGRNN(*, bias: bool = True, **options: Any) -> TwoStage:
     >>> float(y[0, 0])
     0.5
     """
-    return GatedCell(input_map(bias), Dense("R"), gated.UGRNNRule(**options))
+    return GatedCell(input_map(bias), recurrent_map(recurrent_bias), gated.UGRNNRule(**options))
 
 
 @keyword_options(gated.CFNRule)
@@ -179,7 +179,7 @@ def MGU(*, reset: str = "before", bias: bool = True, recurrent_bias: Optional[bo
                   h' = f h + (1 - f) n; recurrent_bias=None: bR if there is b and reset="after"
     Paper         Zhou, Wu, Zhang & Zhou, "Minimal gated unit for recurrent neural networks" (2016), which has
                   reset="before"
-    Same as       flax MGUCell ("after", keeps=True, and its bR is zero in f)
+    Same as       flax MGUCell ("after", keeps=True, and its bR is zero in f); without its reset gate it is a UGRNN
     Errors        NotSupported: an option or an activation that is not known
 
     >>> import numpy as np

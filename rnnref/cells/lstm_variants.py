@@ -5,9 +5,10 @@ The sizes in the docstrings are those of `catalog`.
 from typing import Any, Optional
 
 from ..cell import GatedCell, ProjectedCell, TwoStage
+from ..errors import NotSupported
 from ..maps.conv import Conv
 from ..maps.dense import Dense, Diagonal, Grouped, input_map
-from ..maps.normed import WeightNorm
+from ..maps.normed import LayerNorm, WeightNorm
 from ..options import keyword_options
 from ..rules.elman import ElmanRule
 from ..rules.gru import GRURule
@@ -142,30 +143,43 @@ def ConvLSTM(*, kernel: tuple = (3,), recurrent_kernel: Optional[tuple] = None, 
 
 @keyword_options(LSTMRule)
 def LayerNormLSTM(*, projection: Optional[int] = None, projection_clip: Optional[float] = None, epsilon: float = 1e-5,
-                  **options: Any) -> TwoStage:
+                  separate: bool = False, joint: bool = False, bias: bool = True, **options: Any) -> TwoStage:
     """An LSTM with layer-normalised pre-activations and a layer-normalised c.
 
-        a = norm(x W + h R) gain + shift                each gate block by itself
+        a = norm(x W + h R) gain + shift                each gate block by itself, or, with separate=True,
+        a = norm(x W) gain + b + norm(h R) gain_r + bR
         i, f, g, o as in LSTM, from a
         c' = norm(f c + i g) gain_c + shift_c           clipped after the norm, if at all
         h' = o output(c')   (, then h' P)
 
     Shapes        x [B, I], state (h [B, H], c [B, U]), W [I, 4U], R [H, 4U], gain shift [4U], gate blocks i f g o,
-                  gain_c shift_c [U], Wpi Wpf Wpo [U] with `peepholes`, P [U, H] with `projection=H`; no b
-    Options       epsilon=1e-5, added to the variances (1e-12 in TF 1), and those of LSTM except the biases
+                  gain_c shift_c [U], Wpi Wpf Wpo [U] with `peepholes`, P [U, H] with `projection=H`; no b.  With
+                  separate=True gain gain_r b bR [4U] in the place of gain and shift
+    Options       epsilon=1e-5, added to the variances (1e-12 in TF 1); separate=False; with it joint=True: all gate
+                  blocks normalised together, else each by itself; bias=True: shift, or b and bR; and those of LSTM
+                  except the biases
     Paper         Ba, Kiros & Hinton, "Layer normalization" (2016)
     Same as       TF 1 LayerNormLSTMCell(layer_norm=True) and LayerNormBasicLSTMCell (forget_bias=1.0, epsilon=1e-12);
-                  with coupled="input" its CoupledInputForgetGateLSTMCell(layer_norm=True)
-    Differs from  the paper, eqs. 20-22, which normalises both products by themselves, and keeps the c that is not
-                  normalised as the state
-    Errors        NotSupported: an option or an activation that is not known
+                  with coupled="input" its CoupledInputForgetGateLSTMCell(layer_norm=True); TF Addons LayerNormLSTMCell
+                  (separate=True, joint=True, epsilon=1e-3; b is its bias and the beta of its kernel norm)
+    Differs from  the paper, eqs. 20-22, which normalises both products by themselves, as separate=True does, and keeps
+                  the c that is not normalised as the state
+    Errors        NotSupported: an option or an activation that is not known, or joint=True alone
 
     >>> import numpy as np
     >>> sorted(LayerNormLSTM().axes())
     ['R', 'W', 'gain', 'gain_c', 'shift', 'shift_c']
     """
-    rule = LayerNormRule(CellNormLSTMRule(epsilon=epsilon, **options), epsilon=epsilon)
-    cell = GatedCell(Dense("W"), Dense("R"), rule)
+    lstm = CellNormLSTMRule(epsilon=epsilon, **options)
+    if joint and not separate:
+        raise NotSupported("LayerNormLSTM", "joint=True without separate=True")
+    if separate:
+        blocks, (b, bR) = 1 if joint else len(lstm.gates), ("b", "bR") if bias else (None, None)
+        cell = GatedCell(LayerNorm(Dense("W"), blocks, "gain", b, epsilon),
+                         LayerNorm(Dense("R"), blocks, "gain_r", bR, epsilon), lstm)
+    else:
+        shift = "shift" if bias else None
+        cell = GatedCell(Dense("W"), Dense("R"), LayerNormRule(lstm, shift=shift, epsilon=epsilon))
     return ProjectedCell(cell, projection=projection, clip=projection_clip) if projection else cell
 
 

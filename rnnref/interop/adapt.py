@@ -58,7 +58,7 @@ def _check_comparable(who: str, a: dict[str, Any], b: dict[str, Any], other: str
         raise NotSupported(who, f"cannot become a {other}: they compute different things")
     if a.get("reset") != b.get("reset"):
         raise NotSupported(who, f"reset={a['reset']!r} cannot become reset={b['reset']!r}", reason=RESET_REASON)
-    for name in ("projection", "projection_clip", "cell_clip", "candidate", "output", "activation", "keeps",
+    for name in ("projection", "projection_clip", "cell_clip", "candidate", "output", "activation", "residual", "keeps",
                  *CONV_OPTIONS):
         if a.get(name) != b.get(name):
             raise NotSupported(who, f"{name}={a[name]} cannot become {name}={b[name]}",
@@ -108,8 +108,9 @@ def _rescale(q: _Gates, a: dict[str, Any], b: dict[str, Any]) -> float:
 def _shift_forget_bias(q: _Gates, a: dict[str, Any], b: dict[str, Any], factor: float) -> None:
     """Add to the bias of f the difference of what the cells add at run time."""
     shift = factor * a.get("forget_bias", 0) - b.get("forget_bias", 0)
-    if shift and "f" in q["b"]:
-        q["b"]["f"] = q["b"]["f"] + shift
+    gate = "f" if "f" in q["b"] else "z"          # of a UGRNN
+    if shift and gate in q["b"]:
+        q["b"][gate] = q["b"][gate] + shift
 
 
 def _merge_biases(who: str, q: _Gates, a: dict[str, Any], b: dict[str, Any],
@@ -118,7 +119,7 @@ def _merge_biases(who: str, q: _Gates, a: dict[str, Any], b: dict[str, Any],
     for gate, bias in q.get("bR", {}).items():
         if b["recurrent_bias"] and (separate is None or gate in separate):
             continue
-        if gate == "n" and a["reset"] == "after":
+        if gate == "n" and a.get("reset") == "after":
             if bias.any():
                 raise NotSupported(who, "the recurrent bias of n is not zero, and there is no place for one",
                                    reason="r multiplies it: n = candidate(x Wn + bn + r (h Rn + bRn))")

@@ -76,9 +76,12 @@ def write_equations(cell: Any, own: Optional[Collection[str]] = None) -> list[st
     options = traits(cell) | {"product": " * " if cell.inputs.space else " "}
     own = set(cell.gates if own is None else own) if options["recurrent_bias"] else set()
     if "activation" in options:
-        return [f"h' = {options['activation']}({_write_sum(options, 'h', own).replace('_h', '')})"]
+        argument = _write_sum(options, "h", own).replace("_h", "") + " + h" * options["residual"]
+        return [f"h' = {options['activation']}({argument})"]
     if "keeps" in options:
         return _write_mgu(options, own)
+    if "reset" not in options and "output" not in options:
+        return _write_ugrnn(options, own)
     return _write_gru(options, own) if "reset" in options else _write_lstm(cell, options, own)
 
 
@@ -91,6 +94,12 @@ def _write_sum(options: dict[str, Any], gate: str, own: Collection[str], h: str 
 def _write_gru(options: dict[str, Any], own: Collection[str]) -> list[str]:
     r, z = (f"{gate} = {options['gate']}({_write_sum(options, gate, own)})" for gate in "rz")
     return [r, z, _write_candidate(options, "r", own), "h' = (1 - z) n + z h"]
+
+
+def _write_ugrnn(options: dict[str, Any], own: Collection[str]) -> list[str]:
+    shift = f" + {options['forget_bias']:g}" if options["forget_bias"] else ""
+    z = f"z = {options['gate']}({_write_sum(options, 'z', own)}{shift})"
+    return [z, f"n = {options['candidate']}({_write_sum(options, 'n', own)})", "h' = z h + (1 - z) n"]
 
 
 def _write_mgu(options: dict[str, Any], own: Collection[str]) -> list[str]:

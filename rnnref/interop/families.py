@@ -5,7 +5,7 @@ from typing import Any, Union
 from ..arrays import Array, asnumpy
 from ..cell import GatedCell
 from ..cells import catalog
-from ..cells.gated_units import MGU
+from ..cells.gated_units import MGU, UGRNN
 from ..cells.gru_before import GRUBefore
 from ..cells.lstm_variants import ConvLSTM
 from ..cells.mgu_before import MGUBefore
@@ -13,18 +13,18 @@ from ..elementwise import ALIASES, get_activation
 from ..errors import NotSupported, ShapeError
 from ..maps.conv import Conv
 from ..maps.dense import Dense
-from ..rules.elman import ElmanRule
-from ..rules.gated import MGURule
+from ..rules.elman import ElmanRule, ResidualElmanRule
+from ..rules.gated import MGURule, UGRNNRule
 from ..rules.gru import GRURule
 from ..rules.lstm import LSTMRule
 from .layouts import IMPOSSIBLE, LAYOUTS, Layout
 from .places import arrays_of
 
 _FAMILIES: dict = {"rnn": catalog.SimpleRNN, "lstm": catalog.LSTM, "gru": catalog.GRU, "gru before": catalog.GRU,
-                   "mgu": MGU, "conv lstm": ConvLSTM}
+                   "mgu": MGU, "ugrnn": UGRNN, "conv lstm": ConvLSTM}
 # the maps of the cells of the catalog
 _INPUT_MAPS, _RECURRENT_MAPS = (Dense("W", "b"), Dense("W")), (Dense("R", "bR"), Dense("R"))
-_RULES = (ElmanRule, LSTMRule, GRURule, MGURule)
+_RULES = (ElmanRule, ResidualElmanRule, LSTMRule, GRURule, MGURule, UGRNNRule)
 RESET_REASON = ("the reset acts before the product with R in one and after it in the other: n is another function of "
                 "h, and no weights make them equal")
 _BIAS_OPTIONS = ("bias", "recurrent_bias")        # only how the weights are held
@@ -35,8 +35,8 @@ _FRAMEWORK_OPTIONS = ("forget_bias", "reset", "cell_clip_gradient", *_BIAS_OPTIO
 def layout_of(family: str, framework: Union[str, Layout], bias: bool = True) -> Layout:
     """The table of a framework; a `Layout` stays as it is.  bias=False: of a layer that was made without biases.
 
-    Families: "rnn", "lstm", "gru" (reset after the product), "gru before", "mgu", "conv lstm"; frameworks as in
-    `LAYOUTS`.
+    Families: "rnn", "lstm", "gru" (reset after the product), "gru before", "mgu", "ugrnn", "conv lstm"; frameworks as
+    in `LAYOUTS`.
 
     Errors   NotSupported: a family that the framework does not have, with the reason
     """
@@ -121,10 +121,12 @@ def traits(cell: Any) -> dict[str, Any]:
     conv = known and _conv_options(inner)
     if not known or not conv and (inner.inputs not in _INPUT_MAPS or inner.recurrent not in _RECURRENT_MAPS):
         raise NotSupported("interop", f"{cell!r} is none of the cells that frameworks have in common",
-                           known="SimpleRNN, LSTM, GRU, MGU and ConvLSTM of the catalog")
+                           known="SimpleRNN, LSTM, GRU, MGU, UGRNN and ConvLSTM of the catalog")
     options = vars(rule) | {"bias": bool(inner.inputs.b), "recurrent_bias": bool(inner.recurrent.b)} | (conv or {})
     if isinstance(rule, LSTMRule):
         options |= {"projection": cell.projection, "projection_clip": getattr(cell, "clip", None)}
+    if isinstance(rule, ElmanRule):
+        options["residual"] = isinstance(rule, ResidualElmanRule)
     if isinstance(rule, (GRURule, MGURule)):
         options["reset"] = "before" if isinstance(inner, (GRUBefore, MGUBefore)) else "after"
     return options
@@ -146,6 +148,8 @@ def family_of(cell: Any) -> str:
     options = traits(cell)
     if "activation" in options:
         return "rnn"
+    if "reset" not in options and "output" not in options:
+        return "ugrnn"
     if "reset" not in options:
         return "conv lstm" if "kernel" in options else "lstm"
     return "mgu" if "keeps" in options else "gru" if options["reset"] == "after" else "gru before"

@@ -56,7 +56,8 @@ def _has_other_gates(layout: Layout, arrays: dict[str, Array]) -> bool:
     """True if R has the shape of 1, 3 or 4 gates where the layout has another number."""
     row = next(row for row in layout.rows if row.ours == "R")
     axes = dict(zip(row.axes.split()[::-1], getattr(arrays.get(row.theirs), "shape", ())[::-1]))
-    return "G" in axes and "H" in axes and axes["G"] in [n * axes["H"] for n in (1, 3, 4) if n != len(layout.gates)]
+    gates = len(row.gates or layout.gates)
+    return "G" in axes and "H" in axes and axes["G"] in [n * axes["H"] for n in (1, 3, 4) if n != gates]
 
 
 def _match_name(layout: Layout, full: str) -> tuple[Optional[str], Optional[str]]:

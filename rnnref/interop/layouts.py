@@ -100,6 +100,9 @@ _FLAX_RNN = (Row("i/kernel", "I G", "W"), Row("h/kernel", "H G", "R"), Row("i/bi
 _FLAX_LSTM = (Row("i{g}/kernel", "I G", "W"), Row("h{g}/kernel", "H G", "R"), Row("h{g}/bias", "G", "b"))
 _FLAX_GRU = (Row("i{g}/kernel", "I G", "W"), Row("h{g}/kernel", "H G", "R"), Row("i{g}/bias", "G", "b"),
              Row("hn/bias", "G", "bR", gates="n"))
+_FLAX_UGRNN = tuple(Row(f"{m}{theirs}/{kind}", axes, ours, gates=gate) for theirs, gate in ("fz", "nn")
+                    for m, kind, axes, ours in (("i", "kernel", "I G", "W"), ("h", "kernel", "H G", "R"),
+                                                ("i", "bias", "G", "b")))
 _NNX_LSTM = (Row("i{g}/kernel", "I G", "W", gates="igo"), Row("if_/kernel", "I G", "W", gates="f")) + _FLAX_LSTM[1:]
 _NNX = (Row("dense_i/kernel", "I G", "W"), Row("dense_h/kernel", "H G", "R"))
 _NNX_BIAS_OF_X, _NNX_BIAS_OF_H = (_NNX + (Row(f"dense_{m}/bias", "G", "b"),) for m in "ih")
@@ -122,6 +125,7 @@ def _takes(values: Optional[dict], *options: str) -> dict[str, Any]:
 
 _LSTM_ACTS, _GRU_ACTS = ("gate", "candidate output"), ("gate", "candidate")
 _TF1_TAKES = {n: _ANY for n in ("forget_bias", "peepholes", "projection", "projection_clip", "candidate output")}
+_RESIDUAL = {"residual": (True,)}
 _THROUGH = {"forget_bias": 1.0, "cell_clip_gradient": "through"}
 _COUPLED = {"coupled": "input", "forget_bias": 1.0}
 _CONV = {"kernel": _ANY, "strides": _ANY, "padding": _ANY, "dilation": _ANY}
@@ -158,13 +162,14 @@ _TABLES = {
     ("gru", "onnx"): Layout("zrn", _ONNX_ROWS, _AFTER, _takes(_ANY, *_GRU_ACTS)),   # linear_before_reset=1
     ("gru before", "onnx"): Layout("zrn", _ONNX_ROWS, _BEFORE | _BOTH_BIASES, _takes(_ANY, *_GRU_ACTS)),
 
-    ("rnn", "flax"): Layout("h", _FLAX_RNN, {}, _takes(_ANY, "activation")),
+    ("rnn", "flax"): Layout("h", _FLAX_RNN, {}, _takes(_ANY, "activation") | _RESIDUAL),
     ("lstm", "flax"): Layout("ifgo", _FLAX_LSTM, {}, _takes(_ANY, *_LSTM_ACTS)),   # OptimizedLSTMCell too
     ("gru", "flax"): Layout("rzn", _FLAX_GRU, _AFTER, _takes(_ANY, *_GRU_ACTS)),
     ("mgu", "flax"): Layout("fn", _FLAX_GRU, _AFTER | {"keeps": True}, _takes(_ANY, *_GRU_ACTS)),
+    ("ugrnn", "flax"): Layout("zn", _FLAX_UGRNN, {}, _takes(_ANY, *_GRU_ACTS)),   # MGUCell(reset_gate=False)
     # strides and padding="VALID" of ConvLSTMCell concern h too, which then no longer fits the c of the step before
     ("conv lstm", "flax"): Layout("igfo", _FLAX_CONV, _BOTH_BIASES | {"forget_bias": 1.0}, {"kernel": _ANY}),
-    ("rnn", "nnx"): Layout("h", _NNX_BIAS_OF_X, {}, _takes(_ANY, "activation")),
+    ("rnn", "nnx"): Layout("h", _NNX_BIAS_OF_X, {}, _takes(_ANY, "activation") | _RESIDUAL),
     ("lstm", "nnx"): Layout("ifgo", _NNX_LSTM, {}, _takes(_ANY, *_LSTM_ACTS)),
     ("lstm", "nnx optimized"): Layout("ifgo", _NNX_BIAS_OF_H, {}, _takes(_ANY, *_LSTM_ACTS)),
     ("gru", "nnx"): Layout("rzn", _NNX_BIAS_OF_X, _AFTER | {"recurrent_bias": False}, _takes(_ANY, *_GRU_ACTS)),

@@ -30,8 +30,10 @@ def read_flax_module(module: Any, params: Any = None) -> list[tuple[Weights, ...
         params = nnx.to_pure_dict(nnx.state(module, nnx.Param))
     params = dict(params.get("params", params))
     if hasattr(module, "forward_rnn"):
-        return [tuple(_read_cell(getattr(module, name).cell, params, f"{name}/cell/")
-                      for name in ("forward_rnn", "backward_rnn"))]
+        ways = [(getattr(module, name).cell, f"{name}/cell/") for name in ("forward_rnn", "backward_rnn")]
+        if "backward_rnn" not in params:          # one cell in both directions: its weights are there once
+            ways[1] = ways[0]
+        return [tuple(_read_cell(cell, params, place) for cell, place in ways)]
     if hasattr(module, "cell"):
         return [(_read_cell(module.cell, params, "cell/"),)]
     return [(_read_cell(module, params, ""),)]
@@ -41,12 +43,11 @@ def _read_cell(cell: Any, params: dict, place: str) -> Weights:
     kind = type(cell).__name__
     if kind not in _FAMILIES:
         raise NotSupported("flax", f"a {kind}", known=" ".join(_FAMILIES))
-    for name, known in {"residual": False, "reset_gate": True}.items():
-        if getattr(cell, name, known) != known:
-            raise NotSupported("flax", f"{kind}({name}={not known})", known=f"{name}={known}")
     family, is_nnx = _FAMILIES[kind], ".nnx." in type(cell).__module__
+    family = "ugrnn" if family == "mgu" and not cell.reset_gate else family
     framework = ("nnx optimized" if kind == "OptimizedLSTMCell" else "nnx") if is_nnx else "flax"
     options = read_activations(cell, family, "gate_fn", "activation_fn", FLAX_ACTIVATIONS) | read_conv_options(cell)
+    options |= {"residual": True} if getattr(cell, "residual", False) else {}
     weights = pieces(params, family, framework, **options)
     if place not in weights:
         raise ShapeError("flax", f"{place or 'the top level'} holds no weights of {kind}", given=" ".join(read(params)))

@@ -2,6 +2,7 @@
 
     Map            the interface: forward, backward_x, backward_p
     Dense          x W + b
+    Reservoir      Dense whose matrix is drawn sparse
     Diagonal       entry by entry: each unit sees only its own past
     Grouped        W in blocks on the diagonal, one for each group of units
     Zero           no product at all
@@ -14,8 +15,8 @@
 """
 from .composed import Chain, ConcatInput, Sum
 from .conv import Conv
-from .dense import Dense, Diagonal, Grouped, Map, Zero
+from .dense import Dense, Diagonal, Grouped, Map, Reservoir, Zero
 from .normed import LayerNorm, WeightNorm
 
-__all__ = ["Map", "Dense", "Diagonal", "Grouped", "Zero", "Conv", "LayerNorm", "WeightNorm", "Chain", "ConcatInput",
-           "Sum"]
+__all__ = ["Map", "Dense", "Reservoir", "Diagonal", "Grouped", "Zero", "Conv", "LayerNorm", "WeightNorm", "Chain",
+           "ConcatInput", "Sum"]

@@ -3,7 +3,7 @@ from math import log, pi, sqrt
 from typing import Any, Callable
 
 from ..arrays import namespace
-from ..elementwise import ACTIVATIONS, delu, elu, sigmoid, softplus
+from ..elementwise import ACTIVATIONS, delu, dexact_gelu, elu, erf, exact_gelu, normal_distribution, sigmoid, softplus
 from .table import Op, constant, single
 
 
@@ -35,42 +35,20 @@ def with_options(name: str, forward: Callable, backward: Callable, doc: str) -> 
     return Op(name, forward, single(backward), 1, doc)
 
 
-# the error function
-
-def erf(x: Any) -> Any:
-    """2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x, to the precision of the dtype.
-
-    A series whose terms all have one sign: 2 / sqrt(pi) x exp(-x^2) sum_k (2 x^2)^k / (1 3 5 ... (2 k + 1)).
-
-    >>> import numpy
-    >>> erf(numpy.array([0.0, 0.5, -10.0])).round(8)
-    array([ 0.        ,  0.52049988, -1.        ])
-    """
-    xp = namespace(x)
-    x = xp.clip(x, -6, 6)                         # there it is 1 to the last bit of a float64
-    s, terms = 2 * x * x, 120 if x.dtype.itemsize > 4 else 70
-    total = xp.ones_like(x)
-    for k in range(terms, 0, -1):
-        total = 1 + s / (2 * k + 1) * total
-    return 2 / sqrt(pi) * x * xp.exp(-x * x) * total
-
-
-def normal_density(xp: Any, x: Any) -> Any:
-    return xp.exp(-0.5 * x * x) / sqrt(2 * pi)
-
+# gelu
 
 def gelu(x, approximate=True):
     if approximate:
         return ACTIVATIONS["gelu_tanh"].forward(x, None, None), (x, None)
-    below = 0.5 * (1 + erf(x / sqrt(2)))
-    return x * below, (x, below)
+    below = normal_distribution(x)
+    return exact_gelu(x, below), (x, below)
 
 
 def d_gelu(kept, dy):
     x, below = kept
     if below is None:
         return ACTIVATIONS["gelu_tanh"].backward(x, dy, None, None)
-    return dy * (below + x * normal_density(namespace(x), x))
+    return dexact_gelu(x, dy, below)
 
 
 # activations with options

@@ -2,6 +2,7 @@
 
     Rule                the interface: forward, backward
     ElmanRule           the simple RNN
+    ResidualElmanRule   the simple RNN with h added before the activation
     LeakyRule           leaky integrator units
     LSTMRule            long short-term memory
     GRURule             gated recurrent unit, with the reset after the product
@@ -16,7 +17,7 @@
     CellNormLSTMRule    LSTM with a layer-normalised cell state
     LimitedRule         the sum of both maps, clipped
 """
-from .elman import ElmanRule, LeakyRule
+from .elman import ElmanRule, LeakyRule, ResidualElmanRule
 from .gated import CFNRule, MGURule, MinimalRule, SRURule, UGRNNRule
 from .gru import GRURule
 from .intersection import IntersectionRule
@@ -26,5 +27,6 @@ from .lstm import LSTMRule
 from .nas import NASRule
 from .rule import Rule
 
-__all__ = ["Rule", "ElmanRule", "LeakyRule", "LSTMRule", "GRURule", "MGURule", "UGRNNRule", "MinimalRule", "CFNRule",
-           "SRURule", "IntersectionRule", "NASRule", "LayerNormRule", "CellNormLSTMRule", "LimitedRule"]
+__all__ = ["Rule", "ElmanRule", "ResidualElmanRule", "LeakyRule", "LSTMRule", "GRURule", "MGURule", "UGRNNRule",
+           "MinimalRule", "CFNRule", "SRURule", "IntersectionRule", "NASRule", "LayerNormRule", "CellNormLSTMRule",
+           "LimitedRule"]

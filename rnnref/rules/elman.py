@@ -40,6 +40,19 @@ class ElmanRule(Rule):
         return da, da, State(None), {}            # the old h acts only through the recurrent map
 
 
+@dataclass(frozen=True)
+class ResidualElmanRule(ElmanRule):
+    """Simple RNN with a residual connection before the activation: h' = activation(ax + ah + h)."""
+    is_additive = False                           # h is added to the sum, which a norm would have to see
+
+    def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
+        return ElmanRule.forward(self, p, ax, ah + s.h, s)
+
+    def backward(self, p: Tree, k: Any, dy: Array, d: Tree) -> tuple[Array, Array, Tree, Tree]:
+        da, _, _, dp = ElmanRule.backward(self, p, k, dy, d)
+        return da, da, State(da), dp
+
+
 class KeptLeaky(NamedTuple):
     n: Any; pre: Any
 

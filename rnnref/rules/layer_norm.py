@@ -1,6 +1,6 @@
 """Layer normalisation of the summed pre-activations, followed by any gate rule, and of the cell state of an LSTM."""
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 from ..arrays import Array
 from ..errors import NotSupported
@@ -19,7 +19,7 @@ class LayerNormRule(Rule):
     """A rule on norm(ax + ah) gain + shift, with each gate block normalised by itself (Ba, Kiros & Hinton 2016)."""
     rule: Any
     gain: str = "gain"
-    shift: str = "shift"
+    shift: Optional[str] = "shift"                # None: there is none
     epsilon: float = 1e-5
 
     def __post_init__(self) -> None:
@@ -48,17 +48,18 @@ class LayerNormRule(Rule):
         return self.rule.float32_fields
 
     def axes(self) -> dict[str, str]:
-        return self.rule.axes() | {self.gain: "G", self.shift: "G"}
+        return self.rule.axes() | {self.gain: "G"} | ({self.shift: "G"} if self.shift else {})
 
     def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
         n, rstd = normalise(ax + ah, len(self.gates), self.epsilon)
-        y, new, kept = self.rule.forward(p, n * p[self.gain] + p[self.shift], 0, s)
+        a = n * p[self.gain]
+        y, new, kept = self.rule.forward(p, a + p[self.shift] if self.shift else a, 0, s)
         return y, new, Kept(n, rstd, kept)
 
     def backward(self, p: Tree, k: Any, dy: Array, d: Tree) -> tuple[Array, Array, Tree, Tree]:
         da, _, ds, dp = self.rule.backward(p, k.rule, dy, d)
         dsum = dnormalise(k.n, k.rstd, da * p[self.gain])
-        return dsum, dsum, ds, dp | {self.gain: da * k.n, self.shift: da}
+        return dsum, dsum, ds, dp | {self.gain: da * k.n} | ({self.shift: da} if self.shift else {})
 
 
 class KeptNorm(NamedTuple):

@@ -29,7 +29,7 @@ def _check_state(trial):
     case = trial.case
     ones = [(case.cell, case.p, case.s, case.extra)]
     if isinstance(case.cell, Bidirectional):      # it has no single step, its directions have
-        ones = zip(case.cell.cells, case.p, case.s, case.cell.extra_per_cell(case.extra))
+        ones = zip(case.cell.cells, case.cell.parameters_per_cell(case.p), case.s, case.cell.extra_per_cell(case.extra))
     for cell, *given in ones:
         for dtype in ("float64", "float32"):
             p, s, extra, x = map_structure(lambda a: cast_floating(a, dtype), (*given, select_step(case.xs, 0)))

@@ -4,7 +4,8 @@ import os
 import numpy as np
 import pytest
 
-from rnnref import NotSupported, ShapeError
+import rnnref
+from rnnref import NotSupported, ShapeError, cells
 from rnnref.interop import FLAX_ACTIVATIONS, cell_for, convert, pieces, weights_of
 from rnnref.interop.layouts import KERAS_ACTIVATIONS
 from rnnref.testing.assertions import assert_close, assert_same
@@ -122,13 +123,15 @@ def jax():
 LINEN = {
     "SimpleCell": {}, "LSTMCell": {}, "OptimizedLSTMCell": {}, "GRUCell": {},
     "LSTMCell of others": {"gate_fn": "hard_sigmoid", "activation_fn": "softplus"},
+    "SimpleCell with a residual": {"residual": True, "activation_fn": "softplus"},
+    "MGUCell": {}, "MGUCell without a reset": {"reset_gate": False, "activation_fn": "soft_sign"},
 }
 
 
 @pytest.mark.parametrize("name, dtype", [*((name, "float64") for name in LINEN), ("GRUCell", "float32")])
 def test_linen(jax, name, dtype):
     from flax import linen
-    functions = {n: getattr(jax.nn, f) for n, f in LINEN[name].items()}
+    functions = {n: getattr(jax.nn, f) if isinstance(f, str) else f for n, f in LINEN[name].items()}
     with jax.enable_x64(dtype == "float64"):
         module = linen.RNN(getattr(linen, name.split()[0])(U, param_dtype=dtype, **functions))
         shapes = module.init(jax.random.key(0), np.zeros((B, T, I), dtype))
@@ -146,13 +149,40 @@ def test_linen_both_ways(jax):
     compare(layers, flax_gradients(jax, lambda p, x: module.apply({"params": p}, x), params["params"]), 2 * U)
 
 
-@pytest.mark.parametrize("name, dtype", [("SimpleCell", "float64"), ("LSTMCell", "float64"),
+def test_linen_one_cell_both_ways(jax):
+    """One cell, whose weights are there once: both directions read them, and SharedBidirectional sums the gradients."""
+    from flax import linen
+    with jax.enable_x64(True):
+        cell = linen.GRUCell(U, param_dtype="float64")
+        module = linen.Bidirectional(linen.RNN(cell), linen.RNN(cell))
+        x = np.random.default_rng(1).normal(size=(B, T, I))
+        params = draw_like(jax, module.init(jax.random.key(0), x), "float64")["params"]
+        (layer,) = weights_of(module, params)
+        assert len(layer) == 2
+        np.testing.assert_array_equal(*(w.load()["R"] for w in layer))
+        shared, p = cells.SharedBidirectional(layer[0].cell), layer[0].load()
+        ys, _, tape = rnnref.run(shared, p, x.swapaxes(0, 1))
+        dy = np.random.default_rng(2).normal(size=(B, T, 2 * U))
+        y, back = jax.vjp(lambda p, x: module.apply({"params": p}, x), params, x)
+        assert_close(np.concatenate(ys, -1).swapaxes(0, 1), np.asarray(y), "output")
+        dparams, dx = back(jax.numpy.asarray(dy))
+        dxs, _, _, dp = rnnref.run_back(tape, tuple(np.split(dy.swapaxes(0, 1), 2, -1)))
+        assert_close(dxs.swapaxes(0, 1), np.asarray(dx), "gradient")
+        ((want, *_),) = weights_of(module, jax.tree_util.tree_map(np.asarray, dparams))
+        want = want.load()
+        for name in ("W", "R", "b"):
+            assert_close(dp[name], want[name], "gradient")
+
+
+@pytest.mark.parametrize("name, dtype", [("SimpleCell", "float64"), ("SimpleCell with a residual", "float64"),
+                                         ("LSTMCell", "float64"),
                                          ("OptimizedLSTMCell", "float64"), ("GRUCell", "float64"),
                                          ("GRUCell", "float32")])
 def test_nnx(jax, name, dtype):
     from flax import nnx
     with jax.enable_x64(dtype == "float64"):
-        cell = getattr(nnx, name)(I, U, dtype=dtype, param_dtype=dtype, rngs=nnx.Rngs(0))
+        options = {"residual": True} if "residual" in name else {}
+        cell = getattr(nnx, name.split()[0])(I, U, dtype=dtype, param_dtype=dtype, rngs=nnx.Rngs(0), **options)
         graph, state = nnx.split(nnx.RNN(cell))
         state, start = draw_like(jax, state, dtype), cell.initialize_carry((B, I), nnx.Rngs(0))
 
@@ -197,8 +227,6 @@ def test_flax_refusals(jax):
     from flax import linen
     with pytest.raises(NotSupported, match="a linen module without params"):
         weights_of(linen.GRUCell(U))
-    with pytest.raises(NotSupported, match="SimpleCell.residual=True"):
-        weights_of(linen.SimpleCell(U, residual=True), {})
     with pytest.raises(NotSupported, match="flax: a Dense"):
         weights_of(linen.Dense(U), {})
     with pytest.raises(NotSupported, match="GRUCell: gate_fn=gelu"):

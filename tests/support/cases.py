@@ -9,7 +9,7 @@ from zlib import crc32
 import numpy as np
 
 from rnnref.cells import (GRU, LSTM, Bidirectional, Dropout, GatedCell, LayerNormSimpleRNN, Masks, ProjectedCell,
-                          SimpleRNN, Stack)
+                          SharedBidirectional, SimpleRNN, Stack)
 from rnnref.cells.gru_before import GRUBefore
 from rnnref.elementwise import ACTIVATIONS, get_activation
 from rnnref.maps.dense import Dense
@@ -122,6 +122,8 @@ SEVERAL = {
     "Bidirectional": Bidirectional((LSTM(), GRU())),
     "Bidirectional, weight norm and before": Bidirectional((weight_normed(lstm.LSTMRule()), GRU(reset="before"))),
     "Bidirectional, stacks": Bidirectional((Stack((LSTM(), GRU())), Stack((GRU(), LSTM(projection=H))))),
+    "SharedBidirectional": SharedBidirectional(LSTM()),
+    "SharedBidirectional, a stack": SharedBidirectional(Stack((weight_normed(lstm.LSTMRule()), GRU()))),
     "Dropout, no masks": Dropout(LSTM()),
 }
 WITH_EXTRA = {

@@ -3,8 +3,8 @@ import numpy as np
 
 from rnnref.cells import (CFN, ESN, GLSTM, GRU, LSTM, MGU, NAS, NTM, SRU, UGRNN, CandidateDropout, ConvLSTM,
                           DensePeepholes, GatedCell, GridLSTM, IndRNN, IndyGRU, IndyLSTM, IntersectionRNN, LayerNormGRU,
-                          LayerNormLSTM, MinimalRNN, Parallel, PhasedCell, ProjectedCell, Skip, Stack, TimeFreqLSTM,
-                          WeightNormLSTM, ntm)
+                          LayerNormLSTM, LayerNormSimpleRNN, MinimalRNN, Parallel, PhasedCell, ProjectedCell,
+                          SimpleRNN, Skip, SkipStack, Stack, TimeFreqLSTM, WeightNormLSTM, ntm)
 from rnnref.elementwise import get_activation
 from rnnref.maps.composed import Sum
 from rnnref.maps.dense import Dense, Diagonal
@@ -51,6 +51,13 @@ MORE = {
     "LayerNormLSTM, everything": LayerNormLSTM(projection=H, projection_clip=0.3, epsilon=1e-12, peepholes=True,
                                                cell_clip=0.4, forget_bias=1.0, output="relu"),
     "LayerNormLSTM, coupled input": LayerNormLSTM(coupled="input", peepholes=True),
+    "LayerNormLSTM, no shift": LayerNormLSTM(bias=False),
+    "LayerNormLSTM, products apart": LayerNormLSTM(separate=True, peepholes=True),
+    "LayerNormLSTM, as in TF Addons": LayerNormLSTM(separate=True, joint=True, epsilon=1e-3),
+    "LayerNormLSTM, products apart, coupled": LayerNormLSTM(separate=True, bias=False, coupled="input", projection=H),
+    "LayerNormSimpleRNN, no shift": LayerNormSimpleRNN(bias=False),
+    "SimpleRNN, residual": SimpleRNN(residual=True),
+    "SimpleRNN, residual, slope from x": SimpleRNN(residual=True, activation="mish", recurrent_bias=True),
     "WeightNormLSTM": WeightNormLSTM(floor=1e-12),
     "WeightNormLSTM, floor reached": WeightNormLSTM(projection=H, floor=1.5, peepholes=True),
     "CandidateDropout, no mask": CandidateDropout(LayerNormLSTM()),
@@ -83,6 +90,8 @@ GIVEN = {
     "IntersectionRNN": (IntersectionRNN(), {"n_in": U}),
     "SRU, highway of the input": (SRU(highway="input"), {"n_in": U}),
     "Skip": (Skip(UGRNN()), {}),
+    "SkipStack": (SkipStack((GRU(), LSTM(projection=H), SimpleRNN())), {}),
+    "SkipStack of one": (SkipStack((LSTM(),)), {}),
     "ConvLSTM, a line": (ConvLSTM(kernel=(3,), peepholes=True), line(4)),
     "ConvLSTM, an even kernel": (ConvLSTM(kernel=(2,), bias=False, forget_bias=1.0), line(4)),
     "ConvLSTM, two biases": (ConvLSTM(kernel=(3,), recurrent_bias=True), line(4)),
