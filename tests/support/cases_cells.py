@@ -3,8 +3,8 @@ import numpy as np
 
 from rnnref.cells import (CFN, ESN, GLSTM, GRU, LSTM, MGU, NAS, NTM, SRU, UGRNN, CandidateDropout, ConvLSTM,
                           DensePeepholes, GatedCell, GridLSTM, IndRNN, IndyGRU, IndyLSTM, IntersectionRNN, LayerNormGRU,
-                          LayerNormLSTM, LayerNormSimpleRNN, MinimalRNN, Parallel, PhasedCell, ProjectedCell,
-                          SimpleRNN, Skip, SkipStack, Stack, TimeFreqLSTM, WeightNormLSTM, ntm)
+                          LayerNormLSTM, LayerNormSimpleRNN, MinimalRNN, Parallel, PhasedCell, ProjectedCell, SimpleRNN,
+                          Skip, SkipStack, Stack, TimeFreqLSTM, WeightNormLSTM, ntm)
 from rnnref.elementwise import get_activation
 from rnnref.maps.composed import Sum
 from rnnref.maps.dense import Dense, Diagonal
