@@ -89,7 +89,7 @@ def collect(model: Any, callbacks: Any, epoch: int) -> dict:
         return {"array": len(arrays) - 1}
     about = {"epoch": epoch, "stop": bool(model.stop_training),
              "generators": {name: rng.bit_generator.state for name, rng in _generators(every)},
-             "callbacks": [{name: getattr(a, name) for name in getattr(a, "state", ())} for a in callbacks]}
+             "callbacks": [{name: getattr(a, name) for name in a.state} for a in _with_state(callbacks)]}
     text = json.dumps(about, default=put_aside)
     carried = {str(k): a.carried for k, a in enumerate(every) if getattr(a, "carried", None) is not None}
     return {"weights": tuple(w.data for w in model.weights), "carried": carried, "arrays": tuple(arrays),
@@ -118,7 +118,8 @@ def restore(model: Any, callbacks: Any, state: dict, path: str) -> int:
                          fix="another backup_dir, or remove the file")
     about = json.loads(state["about"].tobytes(), object_hook=lambda a: (
         state[f"arrays.{a['array']}"] if a.keys() == {"array"} else a))
-    if [[*each] for each in about["callbacks"]] != [[*getattr(a, "state", ())] for a in callbacks]:
+    callbacks = _with_state(callbacks)
+    if [[*each] for each in about["callbacks"]] != [[*a.state] for a in callbacks]:
         raise ShapeError(who, f"{path} is the state of a run with other callbacks, or in another order")
     every = all_layers(model)
     for name, v in places.items():
@@ -135,6 +136,11 @@ def restore(model: Any, callbacks: Any, state: dict, path: str) -> int:
         vars(a).update(attributes)
     model.stop_training = about["stop"]
     return about["epoch"]
+
+
+def _with_state(callbacks: Any) -> list:
+    """Those among callbacks that have something to keep."""
+    return [a for a in callbacks if getattr(a, "state", ())]
 
 
 def _generators(layers: list) -> list:

@@ -255,14 +255,14 @@ def test_the_other_callbacks_go_on_too(tmp_path):
         backup = C.BackupAndRestore(folder, delete_checkpoint=False)
         others = [scripted([5, 4, 4, 4.5, 3, 3.5, 3.5, 3.6, 2]), C.ReduceLROnPlateau(factor=0.5, patience=1),
                   C.EarlyStopping(patience=3, restore_best_weights=True)]
-        history = model.fit(X, Y, batch_size=5, epochs=epochs, verbose=0,
+        history = model.fit(X, Y, batch_size=5, epochs=epochs, verbose=2 if before else 0,
                             callbacks=[backup, *others] if before else [*others, backup])
         return history.history, history.epoch, model.get_weights()
     whole = train(9, tmp_path / "whole")
     assert whole[1] == list(range(8)) and whole[0]["learning_rate"][-1] < 0.1
     for before in (False, True):
         folder = tmp_path / str(before)
-        train(3, folder, before)
+        train(3, folder)
         again = train(9, folder, before)
         assert again[:2] == whole[:2]
         assert_same(again[2], whole[2])
