@@ -66,8 +66,7 @@ def measure_budgets(candidate: Candidate, rng: numpy.random.Generator, gradients
         for name, a in companion.items():
             errors[name].add(a, perturbed)
     overall = max((_find_largest(a) for name, a in truth.items() if descriptions[name].group == GRADIENT), default=0.0)
-    least, tiny = candidate.ulps * float(numpy.finfo(candidate.dtype).eps), float(numpy.finfo(candidate.dtype).tiny)
-    budgets = {name: _make_budget(a, errors[name], descriptions[name], factor, least, tiny, overall)
+    budgets = {name: _make_budget(candidate, a, errors[name], descriptions[name], factor, overall)
                for name, a in truth.items()}
     return Budgets(budgets, cotangents, _collect_facts(candidate, wide, factor))
 
@@ -124,24 +123,26 @@ class _Errors:
         return numpy.where(numpy.isfinite(self.truth), numpy.maximum(self.largest, spread), numpy.inf)
 
 
-def _make_budget(truth: Array, errors: _Errors, description: ArrayDescription, factor: float, least: float,
-                 tiny: float, overall: float) -> Budget:
-    """The budget of an array from the errors of the companions.
-
-    least    of a budget, relative to the largest entry so far; `tiny`: the least of all
-    overall  the largest entry of all gradients
-    """
+def _make_budget(candidate: Candidate, truth: Array, errors: _Errors, description: ArrayDescription, factor: float,
+                 overall: float) -> Budget:
+    """The budget of an array from the errors of the companions; `overall`: the largest entry of all gradients."""
+    limits = numpy.finfo(candidate.dtype)
+    least, tiny = candidate.ulps * float(limits.eps), float(limits.tiny)
     error, is_gradient, levels = errors.estimate(), description.group == GRADIENT, _Levels(description, truth.shape)
     finite = numpy.isfinite(error) & numpy.isfinite(errors.magnitude)
     most = levels.find_largest(numpy.where(finite, error, 0.0))
     largest = levels.find_largest(numpy.where(finite, abs(truth), 0.0))
     scale = numpy.maximum(largest, _SHARE * overall if is_gradient else _ONE)
-    floor = numpy.where(largest > 0, numpy.minimum(least * scale, _SMALL * largest), least * scale) + tiny
+    floor = least * scale
     comparable = (most <= _USEFUL * largest) | (most <= tiny)
+    if candidate.relative:
+        floor = numpy.where(largest > 0, numpy.minimum(floor, _SMALL * largest), floor)
+    comparable &= (floor <= _SMALL * largest) | (largest == 0)
     whole = levels.broadcast(levels.find_largest(numpy.where(finite, errors.magnitude, 0.0))[:, -1:] + 0 * most)
     limit = numpy.where(finite, _RANGE * whole + least * levels.broadcast(scale), numpy.inf)
     top = _find_largest(truth)
-    return Budget(truth, levels.broadcast(numpy.maximum(factor * most, floor)), levels.broadcast(comparable) & finite,
+    allowed = levels.broadcast(numpy.maximum(factor * most, floor + tiny))
+    return Budget(truth, allowed, levels.broadcast(comparable) & finite,
                   numpy.broadcast_to(description.step, truth.shape), top if is_gradient and top else 1.0, limit)
 
 

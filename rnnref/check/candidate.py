@@ -90,6 +90,7 @@ class Candidate:
     backwards: bool = False                       # True if it reads the sequence from its end
     facts: dict[str, Any] = field(default_factory=dict)
     ulps: float = 4.0                             # the least budget
+    relative: bool = True                         # True if results far below 1 are as precise as others, for their size
     variants: tuple[dict, ...] = ({}, {"paths": ("plain", "bidirectional"), "kernels": False})  # options of `run`
 
     def run_reference(self, arrays: dict[str, Array], **options: Any) -> Evaluation:
