@@ -3,7 +3,7 @@ import inspect
 from typing import Any, Callable, Optional
 
 from ..arrays import Array
-from ..errors import NotSupported, ShapeError
+from ..errors import InvalidType, InvalidValue, NotSupported, ShapeError
 from ..identifiers import snake
 from ..tree import Tree, first_leaf
 from . import config, states
@@ -38,7 +38,10 @@ class DeclaredCell(RNNCell):
         if self.takes_kwargs:
             config.refuse_layer_options(self.who, {n: kwargs.pop(n) for n in config.LAYER_OPTIONS if n in kwargs})
         parameters = [p for p in known.values() if p.kind is not inspect.Parameter.VAR_KEYWORD]
-        bound = inspect.Signature(parameters).bind(*args, **kwargs)
+        try:
+            bound = inspect.Signature(parameters).bind(*args, **kwargs)
+        except TypeError as error:
+            raise InvalidType(self.who, str(error), known=" ".join(known)) from None
         bound.apply_defaults()
         self.arguments = dict(bound.arguments)
         self.options = config.check_options(self.who, **options)
@@ -113,6 +116,9 @@ class DeclaredCell(RNNCell):
         other = self.spec.notes.get("without")
         if other and inputs == self.spec.units:   # an x of that width needs no projection
             self.spec = other
+        groups = self.spec.notes.get("inputs of", 1)
+        if groups > 1 and inputs % groups:
+            raise InvalidValue(self.who, f"{inputs} inputs cannot be divided into {groups} groups")
         rng = make_rng(seed)
         token = BUILDING.set((dtype, rng))
         try:
