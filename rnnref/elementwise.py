@@ -10,6 +10,7 @@ import numpy
 
 from .arrays import Array, namespace
 from .errors import NotSupported
+from .options import suggest
 
 _TAILS = {2: -11.0, 4: -88.0}                     # exp(-x) overflows a little below, by the bytes of the dtype
 
@@ -288,7 +289,8 @@ def get_activation(what: Any, alpha: Optional[float] = None, beta: Optional[floa
                            known=" ".join(sorted({*ACTIVATIONS, *ALIASES})))
     name, *preset = ALIASES.get(what, (what,))
     if name not in ACTIVATIONS:
-        raise NotSupported("activation", f"{what!r} is not known", known=" ".join(sorted({*ACTIVATIONS, *ALIASES})))
+        known = sorted({*ACTIVATIONS, *ALIASES})
+        raise NotSupported("activation", f"{what!r} is not known", fix=suggest(what, known), known=" ".join(known))
     if what == "hard_sigmoid" and alpha is None:
         raise NotSupported("activation", "'hard_sigmoid' names two functions",
                            fix="hard_sigmoid@keras2 is 0.2 x + 0.5, hard_sigmoid@keras3 is x / 6 + 0.5")

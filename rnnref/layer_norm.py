@@ -1,4 +1,6 @@
 """Layer normalisation of an array, and its gradient."""
+import numpy
+
 from .arrays import Array, namespace
 
 
@@ -9,7 +11,10 @@ def normalise(a: Array, blocks: int = 1, epsilon: float = 1e-5) -> tuple[Array, 
     """
     parts = _split_blocks(a, blocks)
     parts = parts - parts.mean(-1, keepdims=True)
-    rstd = 1 / namespace(a).sqrt((parts * parts).mean(-1, keepdims=True) + epsilon)
+    variance = (parts * parts).mean(-1, keepdims=True) + epsilon
+    if not epsilon:                               # equal numbers become 0, and have no gradient
+        variance = namespace(a).where(variance == 0, numpy.inf, variance)
+    rstd = 1 / namespace(a).sqrt(variance)
     return (parts * rstd).reshape(a.shape), rstd
 
 

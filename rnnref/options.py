@@ -4,11 +4,14 @@ The sizes of a network are no options: a cell holds none, they are read off its 
 """
 import inspect
 from dataclasses import MISSING, fields
+from math import inf, isfinite
 from difflib import get_close_matches
 from functools import wraps
 from typing import Any, Callable, Iterable, Optional, TypeVar, cast
 
-from .errors import NotSupported
+import numpy
+
+from .errors import InvalidType, InvalidValue, NotSupported
 
 F = TypeVar("F", bound=Callable)
 _UNITS = "units are given to init.parameters(cell, n_in, units, rng)"
@@ -40,8 +43,7 @@ def keyword_options(rule: Optional[type] = None) -> Callable[[F], F]:
 
         @wraps(call)
         def checked(*args: Any, **given: Any) -> Any:
-            _check_call(make, signature, args, given)
-            return call(*args, **given)
+            return call(*args, **_check_call(make, signature, args, given))
         setattr(checked, "__signature__", signature)
         if not inspect.isclass(make):
             return cast(F, checked)
@@ -60,8 +62,8 @@ def _merge_rule_options(signature: inspect.Signature, rule: Optional[type]) -> i
     return signature.replace(parameters=list(given.values()))
 
 
-def _check_call(make: Callable, signature: inspect.Signature, args: tuple, given: dict) -> None:
-    """Raise unless options are given by name, and are known, and a part named `cell` is a cell."""
+def _check_call(make: Callable, signature: inspect.Signature, args: tuple, given: dict) -> dict:
+    """The options; raise unless they are given by name, known and of their kind, and a part named `cell` is a cell."""
     who, kinds = make.__name__, {name: p.kind for name, p in signature.parameters.items() if name != "self"}
     if inspect.isclass(make):
         who, args = type(args[0]).__name__, args[1:]
@@ -74,8 +76,60 @@ def _check_call(make: Callable, signature: inspect.Signature, args: tuple, given
             fix = _UNITS if name in _SIZE_NAMES else suggest(name, options)
             raise NotSupported(who, f"no option is called {name}", fix=fix, known=" ".join(options))
     cell = {**dict(zip(parts, args)), **given}.get("cell")
-    if "cell" in parts and cell is not None and not hasattr(cell, "forward"):
-        raise NotSupported(who, f"cell={cell!r} is not a cell: it has no forward", fix=f"{who}(rnnref.cells.LSTM())")
+    if "cell" in parts and cell is not None and (inspect.isclass(cell) or not hasattr(cell, "forward")):
+        made = f"{getattr(cell, '__name__', 'rnnref.cells.LSTM')}()"
+        raise InvalidType(who, f"cell={cell!r} is not a cell: it has no forward", fix=f"{who}({made})")
+    if "projection" in kinds and given.get("projection_clip") is not None and given.get("projection") is None:
+        raise InvalidValue(who, f"projection_clip={given['projection_clip']!r} without a projection: nothing is clipped",
+                           fix="projection=, or cell_clip=" if "cell_clip" in kinds else "projection=")
+    return {name: check_kind(who, name, value, signature.parameters[name].annotation) if name in options else value
+            for name, value in given.items()}
+
+
+def check_kind(who: str, name: str, value: Any, kind: Any) -> Any:
+    """An option as the annotation `kind` of its parameter wants it; numbers of NumPy become Python's.
+
+    bool; int, 1 or more unless the option may be 0; float, finite; Optional[float], a limit, 0 or more; a tuple of
+    integers; str.  Optional takes None too.  What has another annotation is returned as it is.
+
+    >>> check_kind("LSTM", "projection", 0, Optional[int])
+    Traceback (most recent call last):
+    rnnref.errors.InvalidValue: LSTM: projection=0, expected an integer, 1 or more, or None
+    """
+    kinds = getattr(kind, "__args__", (kind,))
+    optional, kind = type(None) in kinds, next((k for k in kinds if k in _KINDS), None)
+    if kind is None or optional and value is None:
+        return value
+    value = tuple(value) if kind is tuple and isinstance(value, list) else value
+    least = 0 if name in _MAY_BE_ZERO or kind is tuple or kind is float and optional else -inf if kind is float else 1
+    is_kind, words = _KINDS[kind]
+    words += f", {least} or more" * (kind in (int, float) and least >= 0) + ", or None" * optional
+    if not is_kind(value):
+        raise InvalidType(who, f"{name}={value!r}, expected {words}",
+                          fix=f"{name}=({value},)" if kind is tuple and _is_integer(value) else "")
+    if kind in (int, float) and not least <= value or kind is float and not optional and not isfinite(value) \
+            or kind is tuple and not all(k >= least for k in value):
+        raise InvalidValue(who, f"{name}={value!r}, expected {words}")
+    return value.item() if isinstance(value, numpy.generic) else value
+
+
+_MAY_BE_ZERO = "write_heads", "shift", "offset", "epsilon", "floor"
+
+
+def _is_integer(value: Any) -> bool:
+    return isinstance(value, (int, numpy.integer)) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, numpy.integer, numpy.floating)) and not isinstance(value, bool)
+
+
+# annotation: whether a value is of that kind, and the kind in words
+_KINDS: dict = {
+    bool: (lambda v: isinstance(v, (bool, numpy.bool_)), "True or False"), str: (lambda v: isinstance(v, str), "a string"),
+    int: (_is_integer, "an integer"), float: (_is_number, "a number"),
+    tuple: (lambda v: isinstance(v, tuple) and all(map(_is_integer, v)), "a tuple of integers"),
+}
 
 
 def _misplaced(who: str, parts: list, options: list, value: Any) -> NotSupported:

@@ -121,3 +121,50 @@ def test_sizes_are_not_lost():
     cell = cells.LSTM()
     p = rnnref.init.parameters(cell, 3, 64, np.random.default_rng(0))
     assert p["R"].shape == (64, 256)
+
+
+# values of every kind that are none, by the annotation of an option
+BAD = {bool: ("no", 0, 1, None, 1.0, np.ones(2)), int: ("3", 2.5, True, 0.0, -1, None, float("nan"), (3,)),
+       float: ("a", True, float("nan"), None, [1.0], 1j), str: (3, None, True), tuple: (3, "ab", (1.5,), (-1,), None)}
+
+
+def kinds_of(annotation):
+    given = getattr(annotation, "__args__", (annotation,))
+    return [kind for kind in BAD if kind in given], type(None) in given
+
+
+BY_KIND = [(make, name, value) for make in PUBLIC.values() for name in options_of(make)
+           for kind in kinds_of(inspect.signature(make).parameters[name].annotation)[0] for value in BAD[kind]
+           if value is not None or not kinds_of(inspect.signature(make).parameters[name].annotation)[1]]
+
+
+@pytest.mark.parametrize("make, name, value", BY_KIND, ids=lambda v: getattr(v, "__name__", str(v)))
+def test_values_of_another_kind_are_refused_by_name(make, name, value):
+    rest = {option: 3 for option in options_of(make) if option != name
+            and inspect.signature(make).parameters[option].default is inspect.Parameter.empty}
+    given = [rnnref.cells.GRU() if part == "cell" else () for part in parts_of(make)]
+    assert refusal(make, *given, **{name: value}, **{o: v for o, v in rest.items() if o != "windows"}
+                   ).splitlines()[0].count(f"{name}="), name
+
+
+def test_numbers_that_cannot_be_meant():
+    for make, options in ((cells.LSTM, {"cell_clip": -1.0}), (cells.LSTM, {"forget_bias": np.inf}),
+                          (cells.LayerNormGRU, {"epsilon": -1e-9}), (cells.LSTM, {"projection": 0}),
+                          (cells.LSTM, {"projection_clip": 1.0}), (cells.NAS, {"projection_clip": 1.0}),
+                          (cells.ESN, {"leak": 1.5}), (cells.GLSTM, {"groups": 0}), (cells.LSTM, {"gate": 3})):
+        option, = options
+        assert option in refusal(make, **options) or options == {"gate": 3}
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert cells.LSTM(projection=np.int64(2), forget_bias=np.float32(0.5), bias=np.bool_(True)) == cells.LSTM(
+        projection=2, forget_bias=0.5)
+    assert cells.ConvLSTM(kernel=[3]) == cells.ConvLSTM(kernel=(3,))
+
+
+def test_a_misspelt_activation_has_one_suggestion():
+    assert "did you mean sigmoid?" in refusal(cells.LSTM, gate="sigmiod")
+
+
+def test_a_constructor_in_the_place_of_a_cell():
+    assert "Dropout(LSTM())" in refusal(cells.Dropout, cells.LSTM)
