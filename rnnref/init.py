@@ -4,11 +4,13 @@ from typing import Any, Callable, Union
 
 import numpy
 
-from .arrays import Array
+from .arrays import Array, is_floating
 from .cell import SizedCell
-from .errors import NotSupported
+from .errors import DtypeError, InvalidType, NotSupported
 from .maps.dense import Reservoir
-from .tree import Tree, map_structure
+from .options import check_is_cell, named_arguments
+from .shapes import check_count
+from .tree import Tree, leaves, map_structure
 
 
 def zeros(rng: Any, shape: tuple) -> Array:
@@ -80,6 +82,7 @@ def get_initializer(what: Union[str, Callable]) -> Callable:
     return INITIALIZERS[what]
 
 
+@named_arguments
 def parameters(cell: SizedCell, n_in: Any, units: Any, rng: "numpy.random.Generator", dtype: Any = "float32",
                scheme: Union[str, Callable] = "keras") -> Tree:
     """Parameters of a cell for `n_in` inputs and this number of units, drawn as frameworks draw them.
@@ -96,7 +99,27 @@ def parameters(cell: SizedCell, n_in: Any, units: Any, rng: "numpy.random.Genera
     draw = _SCHEMES.get(scheme) if isinstance(scheme, str) else scheme
     if draw is None or not callable(draw):
         raise NotSupported("parameters", f"scheme={scheme!r}", known="'keras', 'torch', 'generic', or a function")
-    return _draw(draw, cell, rng, cell.axes(), cell.shapes(n_in, units), dtype)
+    check_is_cell("parameters", cell, "axes", "shapes")
+    for what, sizes, least in (("n_in", n_in, 0), ("units", units, 1)):
+        for path, n in leaves(sizes):
+            check_count("parameters", f"{what}.{path}" if path else what, n, least)
+        if sizes is None:
+            raise InvalidType("parameters", f"{what} is None, expected an integer, {least} or more")
+    if not isinstance(rng, numpy.random.Generator):
+        raise InvalidType("parameters", f"rng is {rng!r}, expected a generator",
+                          fix=f"numpy.random.default_rng({rng if isinstance(rng, int) else 0})")
+    return _draw(draw, cell, rng, cell.axes(), cell.shapes(n_in, units), _check_dtype(dtype))
+
+
+def _check_dtype(dtype: Any) -> "numpy.dtype":
+    """A floating dtype, by its name or itself."""
+    try:
+        found = numpy.dtype(dtype)
+    except TypeError:
+        raise InvalidType("parameters", f"dtype={dtype!r} is no dtype", fix='"float32"') from None
+    if not is_floating(found):
+        raise DtypeError("parameters", f"dtype={dtype!r}, expected a floating dtype")
+    return found
 
 
 def _draw(draw: Callable, cell: Any, rng: Any, axes: Any, shapes: Any, dtype: Any) -> Tree:

@@ -80,7 +80,7 @@ def _check_call(make: Callable, signature: inspect.Signature, args: tuple, given
         made = f"{getattr(cell, '__name__', 'rnnref.cells.LSTM')}()"
         raise InvalidType(who, f"cell={cell!r} is not a cell: it has no forward", fix=f"{who}({made})")
     if "projection" in kinds and given.get("projection_clip") is not None and given.get("projection") is None:
-        raise InvalidValue(who, f"projection_clip={given['projection_clip']!r} without a projection: nothing is clipped",
+        raise InvalidValue(who, f"projection_clip={given['projection_clip']!r} without a projection",
                            fix="projection=, or cell_clip=" if "cell_clip" in kinds else "projection=")
     return {name: check_kind(who, name, value, signature.parameters[name].annotation) if name in options else value
             for name, value in given.items()}
@@ -90,7 +90,7 @@ def check_kind(who: str, name: str, value: Any, kind: Any) -> Any:
     """An option as the annotation `kind` of its parameter wants it; numbers of NumPy become Python's.
 
     bool; int, 1 or more unless the option may be 0; float, finite; Optional[float], a limit, 0 or more; a tuple of
-    integers; str.  Optional takes None too.  What has another annotation is returned as it is.
+    integers.  Optional takes None too.  What has another annotation is returned as it is: its cell checks it.
 
     >>> check_kind("LSTM", "projection", 0, Optional[int])
     Traceback (most recent call last):
@@ -98,10 +98,10 @@ def check_kind(who: str, name: str, value: Any, kind: Any) -> Any:
     """
     kinds = getattr(kind, "__args__", (kind,))
     optional, kind = type(None) in kinds, next((k for k in kinds if k in _KINDS), None)
-    if kind is None or optional and value is None:
+    if kind is None or optional and (value is None or kind is str):
         return value
     value = tuple(value) if kind is tuple and isinstance(value, list) else value
-    least = 0 if name in _MAY_BE_ZERO or kind is tuple or kind is float and optional else -inf if kind is float else 1
+    least = _LEAST.get(name, 1 if kind is int else -inf if kind is float and not optional else 0)
     is_kind, words = _KINDS[kind]
     words += f", {least} or more" * (kind in (int, float) and least >= 0) + ", or None" * optional
     if not is_kind(value):
@@ -113,7 +113,7 @@ def check_kind(who: str, name: str, value: Any, kind: Any) -> Any:
     return value.item() if isinstance(value, numpy.generic) else value
 
 
-_MAY_BE_ZERO = "write_heads", "shift", "offset", "epsilon", "floor"
+_LEAST = {"write_heads": 0, "shift": 0, "epsilon": 0, "floor": 0, "offset": -inf}
 
 
 def _is_integer(value: Any) -> bool:
@@ -126,10 +126,58 @@ def _is_number(value: Any) -> bool:
 
 # annotation: whether a value is of that kind, and the kind in words
 _KINDS: dict = {
-    bool: (lambda v: isinstance(v, (bool, numpy.bool_)), "True or False"), str: (lambda v: isinstance(v, str), "a string"),
+    bool: (lambda v: isinstance(v, (bool, numpy.bool_)), "True or False"),
+    str: (lambda v: isinstance(v, str), "a string"),
     int: (_is_integer, "an integer"), float: (_is_number, "a number"),
     tuple: (lambda v: isinstance(v, tuple) and all(map(_is_integer, v)), "a tuple of integers"),
 }
+
+
+def named_arguments(f: F) -> F:
+    """Decorator of a function: a call that does not fit its parameters ends in an error that has one suggestion.
+
+    >>> @named_arguments
+    ... def run(cell, *, lengths=None): ...
+    >>> run(0, length=[1])
+    Traceback (most recent call last):
+    rnnref.errors.InvalidType: run: no argument is called length
+      fix    did you mean lengths?
+    """
+    signature = inspect.signature(f)
+
+    @wraps(f)
+    def called(*args: Any, **given: Any) -> Any:
+        unknown = [name for name in given if name not in signature.parameters]
+        if unknown:
+            raise InvalidType(f.__name__, f"no argument is called {unknown[0]}",
+                              fix=suggest(unknown[0], signature.parameters))
+        try:
+            signature.bind(*args, **given)
+        except TypeError as e:
+            raise InvalidType(f.__name__, str(e), fix=f"{f.__name__}{_format_parameters(signature)}") from None
+        return f(*args, **given)
+    return cast(F, called)
+
+
+def _format_parameters(signature: inspect.Signature) -> str:
+    """The parameters without their annotations: "(cell, p, xs, s=None)"; those by keyword alone are left out."""
+    return str(signature.replace(return_annotation=inspect.Signature.empty, parameters=[
+        p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()
+        if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]))
+
+
+def check_is_cell(who: str, cell: Any, *methods: str) -> None:
+    """Raise unless `cell` is a cell that has been made, and has these methods."""
+    if inspect.isclass(cell) or inspect.isfunction(cell) or isinstance(cell, str):
+        name = cell if isinstance(cell, str) else cell.__name__
+        fix = f"rnnref.cells.{cell}()" if isinstance(cell, str) else f"{name}(...), with the options of the cell"
+        raise InvalidType(who, f"cell is {cell!r}, expected a cell", fix=fix)
+    lacks = [name for name in ("forward", "check", *methods) if not hasattr(cell, name)]
+    if lacks:
+        is_layer = hasattr(cell, "get_weights")
+        raise InvalidType(who, f"cell is a {type(cell).__name__}, which has no {' '.join(lacks)}",
+                          fix="a layer is called: layer(x); layer.core is the cell in it" if is_layer else
+                          "class MyCell(rnnref.cells.Cell): the base class has all but forward and backward")
 
 
 def _misplaced(who: str, parts: list, options: list, value: Any) -> NotSupported:

@@ -20,7 +20,10 @@ def make_live_mask(xs: Array, lengths: Any, mask: Any, who: str = "run") -> Opti
         raise NotSupported(who, "both lengths and mask are given", fix="give one of them")
     (T, B), xp = xs.shape[:2], namespace(xs)
     value, name = (lengths, "lengths") if mask is None else (mask, "mask")
-    a = value if is_array(value) else xp.asarray(value)
+    try:
+        a = value if is_array(value) else xp.asarray(value)
+    except (ValueError, TypeError) as e:
+        raise ShapeError(who, f"{name} is {value!r}, which is no array: {e}") from None
     namespace(xs, a)                              # raises unless both are in main memory or both on the GPU
     want, shape, kinds = ("integers", (B,), "iu") if mask is None else ("bool", (T, B), "b")
     if a.dtype.kind not in kinds:

@@ -6,7 +6,7 @@ Axes are words: `T` time, `B` batch, `I` inputs, `U` units, `H` what recurs (uni
 from typing import Any, NamedTuple, Sequence
 
 from .arrays import is_array, is_floating
-from .errors import DtypeError, ShapeError
+from .errors import DtypeError, InvalidType, InvalidValue, ShapeError
 from .tree import Tree, leaves
 
 _CELL_FAMILIES = {1: "a simple RNN", 3: "a GRU (gates r z n)", 4: "an LSTM (gates i f g o)"}
@@ -83,6 +83,29 @@ def check_floating(who: str, name: str, a: Any, dtype: Any = None) -> None:
                          fix=f'convert it: {name}.astype("{dtype}")')
 
 
+def check_count(who: str, name: str, value: Any, least: int = 0) -> None:
+    """Raise unless `value` is an integer, `least` or more."""
+    if isinstance(value, bool) or not hasattr(value, "__index__") or getattr(value, "shape", ()) != ():
+        raise InvalidType(who, f"{name}={value!r}, expected an integer, {least} or more")
+    if value < least:
+        raise InvalidValue(who, f"{name}={value}, expected an integer, {least} or more")
+
+
+def check_parameters(who: str, p: Any, axes: Any, what: str = "parameters") -> None:
+    """Raise unless p has the names of `axes`, a dict or a tuple of such, and an array or a tree of them for each."""
+    if isinstance(axes, tuple):
+        if not isinstance(p, tuple) or len(p) != len(axes):
+            given = f"{type(p).__name__} of {len(p)}" if isinstance(p, tuple) else type(p).__name__
+            raise ShapeError(who, f"{what} is a {given}, expected a tuple of {len(axes)}, one for each cell")
+        for k, (part, part_axes) in enumerate(zip(p, axes)):
+            check_parameters(who, part, part_axes, f"{what}.{k}")
+        return
+    check_names(who, what, p, axes)
+    for name, a in p.items():
+        if not is_array(a) and not isinstance(a, (dict, tuple)):
+            raise DtypeError(who, f"{name} is a {type(a).__name__}, expected a NumPy or CuPy array")
+
+
 def check_names(who: str, what: str, actual: Any, expected: dict) -> None:
     """Raise unless `actual` is a dict with the names of `expected`."""
     if not isinstance(actual, dict):
@@ -154,7 +177,8 @@ def check_state(cell: Any, s: Any, dtype: Any, places: Sequence[str] = ()) -> Si
     widths = cell.rule.widths
     if getattr(s, "_fields", None) != tuple(widths):
         raise ShapeError(cell.name, f"the state is a {type(s).__name__}, expected the named tuple "
-                                    f"{cell.rule.State.__name__}({', '.join(widths)})")
+                                    f"{cell.rule.State.__name__}({', '.join(widths)})",
+                         fix=f"cell.rule.State({', '.join(widths)}); cell.zeros(batch, units) is the zero state")
     for (field, width), a in zip(widths.items(), s):
         check_floating(cell.name, f"state.{field}", a, dtype)
         axes = ["B", *places, width]

@@ -1,14 +1,17 @@
 """The one entry to all loops: `run` over a sequence, `run_back` through it."""
 from typing import Any, Callable, Collection, NamedTuple, Optional
 
-from ..arrays import Array, cast, is_array, is_cupy, namespace
-from ..cell import ALL, CellContract, State, find_missing, leave_out, name_of, needed_inside
-from ..errors import DtypeError, NotSupported, ShapeError, check_option
+from ..arrays import Array, cast, is_array, is_cupy, is_floating, namespace
+from ..cache import memoize
+from ..cell import ALL, Cell, CellContract, State, find_missing, leave_out, name_of, needed_inside
+from ..errors import DtypeError, InvalidType, NotSupported, ShapeError, check_option
+from ..options import check_is_cell, check_kind, named_arguments
 from ..padding import check_policy, drepeat, make_live_mask, repeat
-from ..shapes import check_like
+from ..products import find_parts
+from ..shapes import check_like, check_parameters
 from ..tree import PerStep, Tree, add, copy, fill_missing, first_leaf, leaves, map_structure, read_only, zeros_like
 from ..wrappers.stack import Bidirectional
-from .plan import PATHS, describe_call, load_path, plan, resolve_name
+from .plan import MODES, PATHS, describe_call, load_path, plan, resolve_name
 
 
 class Tape(NamedTuple):
@@ -30,6 +33,7 @@ class Tape(NamedTuple):
         return f"<Tape of {name_of(self.cell)}: {T} steps of {B} rows, path {self.path!r}>"
 
 
+@named_arguments
 def run(cell: CellContract, p: Tree, xs: Tree, s: Optional[State] = None, *, lengths: Optional[Array] = None,
         mask: Optional[Array] = None, reverse: bool = False, padding: str = "zero", extra: Tree = None,
         recompute: bool = False, keep: bool = True, paths: tuple = PATHS, kernels: bool = True,
@@ -66,6 +70,12 @@ def run(cell: CellContract, p: Tree, xs: Tree, s: Optional[State] = None, *, len
     >>> dxs.shape, sorted(dp)
     ((5, 2, 3), ['R', 'W', 'b'])
     """
+    check_is_cell("run", cell, "prepare")
+    for option, value in (("reverse", reverse), ("recompute", recompute), ("keep", keep), ("kernels", kernels)):
+        check_kind(name_of(cell), option, value, bool)
+    if not isinstance(paths, (tuple, list)):
+        raise InvalidType(name_of(cell), f"paths={paths!r}, expected a tuple of names", fix=f"paths=({paths!r},)")
+    check_option(name_of(cell), "mode", mode, (None, *MODES))
     s, live = _check_arguments(cell, p, xs, s, extra, lengths, mask)
     check_policy(padding, mask, isinstance(cell, Bidirectional))
     if keep:                                      # what becomes of the caller's arrays must not change gradients
@@ -107,6 +117,7 @@ def run_empty(cell: CellContract, p: Tree, xs: Tree, s: State, extra: Tree = Non
     return ys, copy(s), Tape(cell, p, extra, prepared, "empty", (xs, q, e), "zero", None, False, None, (ys, s), dtypes)
 
 
+@named_arguments
 def run_back(tape: Optional[Tape], dys: Tree = None, ds: Optional[State] = None, *,
              wanted: Collection[str] = ALL) -> tuple[Tree, State, Tree, Tree]:
     """Back through a sequence: gradients of xs, the first state, `extra` and p, in structure and dtype as these.
@@ -127,6 +138,8 @@ def run_back(tape: Optional[Tape], dys: Tree = None, ds: Optional[State] = None,
     """
     if tape is None:
         raise NotSupported("run_back", "the tape is None", axes="run(..., keep=False) keeps none")
+    if not isinstance(tape, Tape):
+        raise InvalidType("run_back", f"tape is a {type(tape).__name__}, expected the third result of run")
     cell, p, extra, prepared, path, inner, padding, live, reverse, tail, like, dtypes = tape
     dys, ds = map(fill_missing, (dys, ds), like)
     name = name_of(cell)
@@ -188,6 +201,9 @@ def _check_arguments(cell: Any, p: Tree, xs: Tree, s: State, extra: Tree, length
     name = name_of(cell)
     _check_sequences(name, xs)
     like = first_leaf(xs)
+    axes = _find_axes(cell)
+    if axes is not None:
+        check_parameters(name, p, axes)
     if s is None:
         if find_missing(cell, "zeros", "units"):
             raise NotSupported(name, "no state is given, and the cell has no zeros(batch, units)")
@@ -203,6 +219,13 @@ def _check_arguments(cell: Any, p: Tree, xs: Tree, s: State, extra: Tree, length
     return s, make_live_mask(like, lengths, mask, name)
 
 
+@memoize(1024)
+def _find_axes(cell: Any) -> Any:
+    """The axes of the parameters, if the cell, and each that it holds, declares them."""
+    parts = [part for part in find_parts(cell) if isinstance(part, Cell)]
+    return None if any(find_missing(part, "axes") for part in (cell, *parts)) else cell.axes()
+
+
 def make_initial_state(cell: Any, x: Array, units: Any) -> State:
     """The state that is zero everywhere, for inputs like x [T, B, ...]."""
     lead = x.shape[1] if find_missing(cell, "lead") else cell.lead(x.shape[1:-1])
@@ -216,8 +239,7 @@ def _check_sequences(name: str, xs: Tree) -> None:
     origin, like = next(leaves(xs))
     for path, x in leaves(xs):
         what = f"x.{path}" if path else "x"
-        if not is_array(x):
-            raise DtypeError(name, f"{what} is a {type(x).__name__}, expected a NumPy or CuPy array")
+        _check_is_sequence(name, what, x)
         if x.ndim < 2:
             raise ShapeError(name, f"{what} has shape {x.shape}, expected at least 2 axes",
                              axes=f'{what} is "T B I": time comes first')
@@ -226,6 +248,21 @@ def _check_sequences(name: str, xs: Tree) -> None:
         if x.shape[:2] != like.shape[:2]:
             raise ShapeError(name, f"{what} has shape {x.shape}, expected {like.shape[:2]} on the first two axes",
                              axes=f"T, B = {like.shape[:2]} (from x.{origin}): all arrays of x belong to one sequence")
+
+
+def _check_is_sequence(name: str, what: str, x: Any) -> None:
+    """Raise unless x is an array of numbers; recorded values and lists get a word on where they go."""
+    if not is_array(x):
+        fix = f'numpy.asarray({what}, "float32")' if isinstance(x, list) or hasattr(x, "__array__") else ""
+        if type(x).__name__ in ("Value", "Symbol"):
+            fix = "rnnref.layers.RNN(cell, units=...)(x), with the batch first: layers run in a record and in models"
+        raise DtypeError(name, f"{what} is a {type(x).__name__}, expected a NumPy or CuPy array", fix=fix)
+    if hasattr(x, "mask") or type(x).__name__ == "matrix":
+        raise DtypeError(name, f"{what} is a {type(x).__name__}, expected a plain array",
+                         fix=f"numpy.asarray({what}); mask= [T, B] tells where rows are live")
+    if not is_floating(x.dtype) and x.dtype.kind not in "iub":
+        raise DtypeError(name, f"{what} has dtype {x.dtype}, expected a floating dtype",
+                         fix=f'choose one: {what}.astype("float32")')
 
 
 def _map_directions(f: Callable, cell: Any, ys: Tree, live: Optional[Array], reverse: bool) -> Tree:

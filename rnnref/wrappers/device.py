@@ -5,7 +5,7 @@ from typing import Any, Collection, Optional
 
 from ..arrays import is_array, is_cupy
 from ..cell import ALL, State, step_back
-from ..errors import DeviceError, NotSupported
+from ..errors import DeviceError, InvalidType, NotSupported
 from ..options import keyword_options
 from ..tree import Tree, first_leaf
 from .base import Wrapper
@@ -32,6 +32,9 @@ class Device(Wrapper):
     cell: Any
     _: KW_ONLY
     device: Optional[str] = None
+
+    def __post_init__(self) -> None:
+        parse_device("Device", self.device)
 
     def forward(self, p: Tree, x: Tree, s: State, extra: Tree = None) -> tuple[Tree, State, Any]:
         with self._enter_device(x):
@@ -64,6 +67,8 @@ class Device(Wrapper):
 
 def parse_device(who: str, device: Any) -> tuple[str, int]:
     """The kind and number of a device by its name: "/job:worker/device:GPU:1" -> ("gpu", 1)."""
+    if device is not None and not isinstance(device, str):
+        raise InvalidType(who, f"device={device!r}, expected a name", known="None, 'cpu', 'gpu:0', '/device:GPU:1'")
     words = ["", *(device or "any").lower().lstrip("/").replace("/", ":").split(":")]
     number = int(words.pop()) if words[-1].isdigit() else 0
     if words[-1] not in ("any", "cpu", "gpu"):
