@@ -100,15 +100,16 @@ def check_kind(who: str, name: str, value: Any, kind: Any) -> Any:
     optional, kind = type(None) in kinds, next((k for k in kinds if k in _KINDS), None)
     if kind is None or optional and (value is None or kind is str):
         return value
-    value = tuple(value) if kind is tuple and isinstance(value, list) else value
+    if kind is tuple and isinstance(value, list):
+        value = tuple(value)
     least = _LEAST.get(name, 1 if kind is int else -inf if kind is float and not optional else 0)
     is_kind, words = _KINDS[kind]
     words += f", {least} or more" * (kind in (int, float) and least >= 0) + ", or None" * optional
     if not is_kind(value):
         raise InvalidType(who, f"{name}={value!r}, expected {words}",
                           fix=f"{name}=({value},)" if kind is tuple and _is_integer(value) else "")
-    if kind in (int, float) and not least <= value or kind is float and not optional and not isfinite(value) \
-            or kind is tuple and not all(k >= least for k in value):
+    numbers = value if kind is tuple else (value,) if kind in (int, float) else ()
+    if not all(n >= least for n in numbers) or kind is float and not optional and not isfinite(numbers[0]):
         raise InvalidValue(who, f"{name}={value!r}, expected {words}")
     return value.item() if isinstance(value, numpy.generic) else value
 

@@ -10,6 +10,8 @@ from ..options import keyword_options
 from ..tree import Tree, first_leaf
 from .base import Wrapper
 
+_NAMES = "None, 'cpu', 'gpu:0', '/device:GPU:1'"
+
 
 @keyword_options()
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Device(Wrapper):
     device: Optional[str] = None
 
     def __post_init__(self) -> None:
-        parse_device("Device", self.device)
+        if self.device is not None and not isinstance(self.device, str):
+            raise InvalidType("Device", f"device={self.device!r}, expected a name or None", known=_NAMES)
 
     def forward(self, p: Tree, x: Tree, s: State, extra: Tree = None) -> tuple[Tree, State, Any]:
         with self._enter_device(x):
@@ -67,10 +70,8 @@ class Device(Wrapper):
 
 def parse_device(who: str, device: Any) -> tuple[str, int]:
     """The kind and number of a device by its name: "/job:worker/device:GPU:1" -> ("gpu", 1)."""
-    if device is not None and not isinstance(device, str):
-        raise InvalidType(who, f"device={device!r}, expected a name", known="None, 'cpu', 'gpu:0', '/device:GPU:1'")
     words = ["", *(device or "any").lower().lstrip("/").replace("/", ":").split(":")]
     number = int(words.pop()) if words[-1].isdigit() else 0
     if words[-1] not in ("any", "cpu", "gpu"):
-        raise NotSupported(who, f"device={device!r}", known="None, 'cpu', 'gpu:0', '/device:GPU:1'")
+        raise NotSupported(who, f"device={device!r}", known=_NAMES)
     return words[-1], number

@@ -2,7 +2,6 @@
 import numpy as np
 import pytest
 
-import rnnref
 from rnnref import Error, Record, cells, init, layers, run, run_back
 from tests.support.cases import case
 from tests.support.cases_cells import MORE
@@ -94,7 +93,8 @@ def test_refused_by_name(what):
 SPOILT = {
     "parameters": lambda one: {"p": None}, "a list of parameters": lambda one: {"p": [1]},
     "other parameters": lambda one: {"p": {"K": H}}, "x": lambda one: {"xs": None},
-    "x in a list": lambda one: {"xs": [1]}, "words": lambda one: {"xs": np.array([["a"]])}, "a state in a list": lambda one: {"s": [1]},
+    "x in a list": lambda one: {"xs": [1]}, "words": lambda one: {"xs": np.array([["a"]])},
+    "a state in a list": lambda one: {"s": [1]},
     "a state that is a number": lambda one: {"s": 0.0}, "another state": lambda one: {"s": (H, H, H, H, H, H, H)},
     "lengths": lambda one: {"lengths": "all"}, "a mask": lambda one: {"mask": 1},
 }
