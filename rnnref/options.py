@@ -4,9 +4,9 @@ The sizes of a network are no options: a cell holds none, they are read off its 
 """
 import inspect
 from dataclasses import MISSING, fields
-from math import inf, isfinite
 from difflib import get_close_matches
 from functools import wraps
+from math import inf, isfinite
 from typing import Any, Callable, Iterable, Optional, TypeVar, cast
 
 import numpy
