@@ -10,14 +10,14 @@ from typing import Any, Callable, Collection, Iterator, NamedTuple, Optional, Pr
 
 import numpy
 
-from .arrays import Array, cast, is_floating, namespace, upcast
+from .arrays import Array, cast, namespace, upcast
 from .cache import memoize_check
 from .elementwise import clip, dclip
-from .errors import DtypeError, NotSupported, ShapeError, check_limit
+from .errors import NotSupported, ShapeError, check_limit
 from .maps.dense import Dense, Map
 from .options import keyword_options
-from .shapes import (ArraySpec, Size, check_count, check_floating, check_names, check_state, expect, infer_sizes,
-                     resolve_shape)
+from .shapes import (ArraySpec, Size, check_count, check_floating, check_input_fits, check_names, check_state, expect,
+                     infer_sizes, resolve_shape)
 from .tree import Tree, add, copy, first_leaf, leaves, map_structure
 
 State = Tree                                      # of a cell: a named tuple of arrays [B, ...], or a tree of such
@@ -238,7 +238,7 @@ class TwoStage(Cell):
     def check(self, p: Tree, x: Tree, s: State, extra: Tree = None, lead: str = "B") -> ArraySpec:
         seen, rows, places, n_in = infer_sizes(self.name, x, lead, self.inputs)
         dtype = x.dtype if hasattr(x, "dtype") else first_leaf(x).dtype
-        _check_input_fits(self, p, x, seen, dtype)
+        check_input_fits(self, p, x, seen, dtype)
         U = check_state(self, s, dtype, places)
         known = self.sizes(n_in, U.n)
         sizes = seen | {"U": U, "G": known["G"], "H": Size(self.projection, "the projection") if self.projection else U}
@@ -255,26 +255,6 @@ class TwoStage(Cell):
         if extra is not None:
             raise NotSupported(who, f"extra={type(extra).__name__}(…): this cell takes none")
         return ArraySpec((*rows, *(sizes[n].n for n in places), sizes["H"].n), dtype, f"the output of {who}")
-
-
-def _check_input_fits(cell: Any, p: Any, x: Any, seen: dict, dtype: Any) -> None:
-    """Raise an error about x where parameters that agree with each other do not fit it."""
-    if not isinstance(p, dict) or isinstance(x, ArraySpec):
-        return
-    arrays = {name: a for name, a in p.items() if hasattr(a, "dtype") and is_floating(a.dtype)}
-    dtypes = {a.dtype for a in arrays.values()}
-    if len(dtypes) == 1 and not dtypes & {dtype} and not (dtype.itemsize == 2 and {d.itemsize for d in dtypes} == {4}):
-        wanted, = dtypes
-        raise DtypeError(cell.name, f"x has dtype {dtype}, expected {wanted} as the parameters have",
-                         fix=f'convert it: x.astype("{wanted}")')
-    widths = {a.shape[0]: name for name, a in arrays.items()
-              if (axes := cell.axes().get(name, "").split())[:1] == ["I"] and len(axes) == a.ndim == 2
-              and axes[1] == "G" and a.shape[1] % len(cell.gates) == 0}
-    if len(widths) == 1 and 0 not in widths and "I" in seen and seen["I"].n not in widths:
-        (n, name), = widths.items()
-        if p[name].shape != (p[name].shape[1], seen["I"].n) and seen["I"].n != p[name].shape[1]:
-            raise ShapeError(cell.name, f"x has shape {tuple(x.shape)}, expected {n} inputs on its last axis",
-                             axes=f"I = {n} (from {name}, shape {tuple(p[name].shape)})")
 
 
 class KeptStep(NamedTuple):

@@ -162,6 +162,26 @@ def infer_sizes(who: str, x: Any, lead: str, m: Any) -> tuple[dict, tuple, list,
     return seen, x[0].shape[:-1], [], tuple(item.shape[-1] for item in x)
 
 
+def check_input_fits(cell: Any, p: Any, x: Any, seen: dict, dtype: Any) -> None:
+    """Raise an error about x where parameters that agree with each other do not fit it."""
+    if not isinstance(p, dict) or isinstance(x, ArraySpec):
+        return
+    arrays = {name: a for name, a in p.items() if hasattr(a, "dtype") and is_floating(a.dtype)}
+    dtypes = {a.dtype for a in arrays.values()}
+    if len(dtypes) == 1 and not dtypes & {dtype} and not (dtype.itemsize == 2 and {d.itemsize for d in dtypes} == {4}):
+        wanted, = dtypes
+        raise DtypeError(cell.name, f"x has dtype {dtype}, expected {wanted} as the parameters have",
+                         fix=f'convert it: x.astype("{wanted}")')
+    widths = {a.shape[0]: name for name, a in arrays.items()
+              if (axes := cell.axes().get(name, "").split())[:1] == ["I"] and len(axes) == a.ndim == 2
+              and axes[1] == "G" and a.shape[1] % len(cell.gates) == 0}
+    if len(widths) == 1 and 0 not in widths and "I" in seen and seen["I"].n not in widths:
+        (n, name), = widths.items()
+        if p[name].shape != (p[name].shape[1], seen["I"].n) and seen["I"].n != p[name].shape[1]:
+            raise ShapeError(cell.name, f"x has shape {tuple(x.shape)}, expected {n} inputs on its last axis",
+                             axes=f"I = {n} (from {name}, shape {tuple(p[name].shape)})")
+
+
 def check_input(who: str, x: Any, axes: str, name: str = "x", dtype: Any = None) -> dict[str, Size]:
     """The size of every axis of x, an array or an `ArraySpec`; raise unless it has these axes and a floating dtype."""
     name = x.name if isinstance(x, ArraySpec) else name
