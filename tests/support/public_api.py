@@ -13,7 +13,8 @@ COMMAND = "python -m tests.support.public_api"
 PACKAGES = ("rnnref", "rnnref.cells", "rnnref.init", "rnnref.maps", "rnnref.rules", "rnnref.wrappers",
             "rnnref.interop", "rnnref.onnx", "rnnref.tf1", "rnnref.layers", "rnnref.check", "rnnref.survey",
             "rnnref.testing", "rnnref.plot", "rnnref.losses", "rnnref.metrics", "rnnref.optimizers",
-            "rnnref.optimizers.schedules", "rnnref.callbacks", "rnnref.data", "rnnref.models", "rnnref.saving", "rnnref.cpu")
+            "rnnref.optimizers.schedules", "rnnref.callbacks", "rnnref.data", "rnnref.models", "rnnref.saving",
+            "rnnref.cpu")
 
 
 def list_public_names(module):
