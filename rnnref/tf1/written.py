@@ -5,7 +5,7 @@ its backward pass says why there is none.
 """
 from contextvars import ContextVar
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Callable, NamedTuple, Optional
 
 import numpy
@@ -242,19 +242,33 @@ def is_cell(a: Any) -> bool:
 
 
 def list_rows(cell: Any, scope: str) -> list[Variable]:
-    """The variables of a user's cell: its own, and those of the cells among its attributes."""
+    """The variables of a user's cell: its own, and those of the cells among its attributes.
+
+    Their first values, where a wrapper of TF draws all of its variables, are those that they have.
+    """
     rows = []
     for name, a in (cell.p or {}).items():
         inside = vars(cell).get(name)
         if is_array(a):
             trainable = all(v.trainable for v in cell.variables_made if v.name == name)
-            rows.append(as_variable(f"{scope}/{name}", name, trainable))
+            rows.append(_start_with(as_variable(f"{scope}/{name}", name, trainable), a))
         elif is_cell(inside):
-            rows += nest_rows(inside.spec.rows, f"{scope}/{name.lstrip('_')}", name)
+            rows += nest_rows(_rows_with_values(inside), f"{scope}/{name.lstrip('_')}", name)
         else:
             rows += [r for k, one in enumerate(inside) if is_cell(one)
-                     for r in nest_rows(one.spec.rows, f"{scope}/{name.lstrip('_')}_{k}", f"{name}.{k}")]
+                     for r in nest_rows(_rows_with_values(one), f"{scope}/{name.lstrip('_')}_{k}", f"{name}.{k}")]
     return rows
+
+
+def _rows_with_values(cell: Any) -> list[Variable]:
+    """The variables of a cell, with the values that they have for first ones."""
+    arrays = cell.places.to_variables(cell.p) if cell.p else {}
+    return [_start_with(r, arrays[r.name]) if r.name in arrays else r for r in cell.spec.rows]
+
+
+def _start_with(variable: Variable, a: Array) -> Variable:
+    """The variable with this array for its first value."""
+    return replace(variable, start=lambda rng, shape: a)
 
 
 def draw_variable(who: str, shape: Any, initializer: Any, dtype: Any) -> Array:

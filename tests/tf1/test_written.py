@@ -257,6 +257,23 @@ def test_variables_are_made_by_the_first_step_and_named():
     assert_same(again.p, cell.p)
 
 
+def test_a_wrapper_starts_with_the_values_of_a_cell_that_a_user_wrote():
+    """What its initializers gave, and what the cells inside of it have."""
+    inner = around()
+    want = inner.dump_variables()
+    got = tf1.OutputProjectionWrapper(inner, 2).build(D, "float64", seed=5).dump_variables()
+    assert_same({n.removeprefix("output_projection_wrapper/"): a for n, a in got.items()
+                 if n.removeprefix("output_projection_wrapper/") in want}, want)
+
+    class Ones(Elman):
+        def build(self, inputs_shape):
+            self._kernel = self.add_variable("kernel", (inputs_shape[-1] + U, U), initializer="ones")
+            self._bias = np.zeros(U)
+    stack = tf1.MultiRNNCell([Ones(U), Ones(U)]).build(D, "float64", seed=0)
+    assert all((a == 1).all() for n, a in stack.dump_variables().items() if n.endswith("kernel"))
+    assert tf1.MultiRNNCell([Elman(U)]).build(D, seed=0).dump_variables()["multi_rnn_cell/cell_0/elman/bias"].any() == 0
+
+
 @pytest.mark.parametrize("make", (lambda: Elman(U), lambda: Lstm(D, U, np.random.default_rng(1)), around))
 def test_in_a_model_its_variables_are_trained(make):
     class Loop(Model):
