@@ -14,7 +14,7 @@ DEMO   = .venv/bin/rnnref verify --against onnxruntime --html report.html --repo
 .DELETE_ON_ERROR:
 .NOTPARALLEL:           # all targets share one .venv
 .PHONY: help demo picture test kernels test-peers exam coverage package oldest first-gpu test-gpu sanitize-gpu soak-gpu bench-gpu \
-	probe-gpu lint bench clean distclean
+	probe-gpu lint bench bench-loops tune clean distclean
 
 help:  ## list the targets
 	@awk 'BEGIN { FS = ":.*##  *" } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -89,8 +89,14 @@ lint: .venv/.dev  ## flake8, isort and mypy
 	$(PY) -m isort --check-only --diff rnnref tests setup.py
 	$(PY) -m mypy
 
-bench: .venv/.dev  ## time the loops
+bench: .venv/.peers  ## layers on this CPU beside torch, onnxruntime and others; ARGS="--peers torch jax --sizes grid"
+	$(PY) -m tests.bench.peers $(ARGS)
+
+bench-loops: .venv/.dev  ## the loops as ratios to their matrix products, small calls, the import
 	$(PY) -m tests.bench $(ARGS)
+
+tune: .venv/.dev  ## measure the forms of products on this processor: rnnref/cpu/products.json
+	$(PY) -m tests.bench.tune $(ARGS)
 
 clean:  ## remove what tests, tools and builds wrote
 	rm -rf build dist report.html .pytest_cache .mypy_cache .hypothesis .benchmarks

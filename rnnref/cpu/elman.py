@@ -1,5 +1,6 @@
 """The simple RNN over a whole sequence, of tanh or relu.  It keeps nothing but its states, d is of one block."""
 from dataclasses import dataclass
+from itertools import repeat
 from typing import NamedTuple, Optional
 
 import numpy
@@ -39,17 +40,16 @@ class ElmanKernel(Kernel):
                             numpy.ascontiguousarray(p[self.cell.inputs.W].T))
 
     def forward_steps(self, weights: _Weights, z: Array, gates: Array, dead: Optional[list], work: Workspace) -> None:
-        n, U, product = len(z) - 1, gates.shape[2], weights.product
+        n, U, product, inputs = len(z) - 1, gates.shape[2], weights.product, weights.inputs
         zero, is_tanh, hs = numpy.array(0, z.dtype), self.cell.rule.activation.name == "tanh", z[:, -U:]
-        call, w, operands, results = product.call, product.w, z[:n], hs[1:]
-        if weights.inputs is not None:            # the input product of all steps at once, and one with R in each step
-            operands, results = hs[:n], numpy.empty((n, U, 1), z.dtype)
-            hs[1:, :, 0] = z[:n, :-U, 0] @ weights.inputs
-        for k, (x, y, result, old, h) in enumerate(zip(
-                product.operands(operands), product.results(results), results, hs, hs[1:])):
-            call(w, x, y)
-            if weights.inputs is not None:
-                numpy.add(result, h, h)
+        operands, bases, results, call = z[:n], repeat(None), product.results(hs[1:]), product.call
+        if inputs is not None:                    # the input product of all steps at once, and one with R in each step
+            hs = hs[..., 0]
+            operands, bases, results = hs[:n], z[:n, :-U, 0] @ inputs, [numpy.empty(U, z.dtype)] * n
+        for k, (x, y, base, old, h) in enumerate(zip(operands, results, bases, hs, hs[1:])):
+            call(x, y)
+            if base is not None:
+                numpy.add(y, base, h)
             if is_tanh:
                 numpy.tanh(h, h)
             else:
@@ -69,18 +69,20 @@ class ElmanKernel(Kernel):
     def backward_steps(self, weights: _BackWeights, z: Array, f: Array, dy: Array, d: Array, ds: list,
                        dead: Optional[list]) -> None:
         product, (dh,) = weights.recurrent, ds
-        call, w, (out,) = product.call, product.w, product.results(dh[None])
-        for k, x, dyk, fk, dk in list(zip(range(len(d)), product.operands(d[:, 0]), dy, f[:, 0], d[:, 0]))[::-1]:
+        if d.shape[3] == 1:
+            f, dy, d, dh = (a[..., 0] for a in (f, dy, d, dh))
+        call, (out,) = product.call, product.results(dh[None])
+        for k, dyk, fk, dk in zip(range(len(d))[::-1], dy[::-1], f[::-1, 0], d[::-1, 0]):
             numpy.add(dh, dyk, dh)
             numpy.multiply(dh, fk, dk)
             passing = dh * dead[k] if dead is not None and dead[k] is not None else None
-            call(w, x, out)
+            call(dk, out)
             if passing is not None:
                 numpy.add(dh, passing, dh)
 
-    def accumulate(self, weights: _BackWeights, z: Array, gates: Array, d: Array, da: Array, dh: Array, sums: dict,
+    def accumulate(self, weights: _BackWeights, z: Array, gates: Array, da: Array, dh: Array, sums: dict,
                    work: Workspace) -> None:
-        add_to(sums, "all", da @ as_columns(z[:len(d)], work, "z").T)
+        add_to(sums, "all", da @ as_columns(z[:-1], work, "z").T)
 
     def unpack(self, p: Tree, sums: dict) -> dict:
         cell, rows = self.cell, sums["all"].T

@@ -4,13 +4,13 @@
     d       hn  r  z  n  h            gradients of the arguments, and what reaches the old h through z
 """
 from dataclasses import dataclass
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy
 
 from ..arrays import Array
 from ..tree import Tree
-from .kernel import Kernel, add_to, as_columns, bias_of, pass_dead, with_bias
+from .kernel import Kernel, add_to, as_columns, bias_of, each_step, pass_dead, with_bias
 from .matmul import Product
 from .workspaces import Workspace
 
@@ -20,7 +20,7 @@ class _Weights(NamedTuple):
     gates: Product                                # of r z: [2U, I + 1 + U]; of one row hn r z: [3U, U]
     recurrent: Optional[Product]                  # of hn: [U, 1 + U]
     inputs: Array                                 # of n: [U, I + 1]; of one row r z n: [I + 1, 3U]
-    bias: Optional[Array]                         # of one row: that of hn
+    bias: Any                         # of one row: that of hn
 
 
 class _BackWeights(NamedTuple):
@@ -60,31 +60,33 @@ class GRUKernel(Kernel):
                             numpy.ascontiguousarray(W.T))
 
     def forward_steps(self, weights: _Weights, z: Array, gates: Array, dead: Optional[list], work: Workspace) -> None:
-        n, (U, rows), dtype = len(z) - 1, gates.shape[2:], z.dtype
-        one, half, m = numpy.array(1, dtype), numpy.array(0.5, dtype), numpy.empty((U, rows), dtype)
-        add, subtract, multiply, tanh = numpy.add, numpy.subtract, numpy.multiply, numpy.tanh
-        product, recurrent = weights.gates, weights.recurrent
-        call, w, hs, rz = product.call, product.w, z[:, -U:], gates[:n, 1:3].reshape(n, 2 * U, rows)
-        if recurrent is None:                     # the input product of all steps at once, and one with R in each step
-            gates[:n, 1:].reshape(n, 3 * U)[...] = z[:n, :-U, 0] @ weights.inputs
-            gates[:n, 0, :, 0] = weights.bias
-            results = numpy.empty((n, 3 * U, 1), dtype)
-            xs, ys, others = product.operands(hs[:n]), product.results(results), results
+        n, U, dtype, single = len(z) - 1, gates.shape[2], z.dtype, weights.recurrent is None
+        one, half, add, subtract = numpy.array(1, dtype), numpy.array(0.5, dtype), numpy.add, numpy.subtract
+        multiply, tanh, product, recurrent = numpy.multiply, numpy.tanh, weights.gates, weights.recurrent
+        if single:                                # the input product of all steps at once, and one with R in each step
+            z, gates = z[..., 0], gates[..., 0]
+            inputs = z[:n, :-U] @ weights.inputs
+            bases = numpy.concatenate([numpy.broadcast_to(weights.bias, (n, U)), inputs[:, :2 * U]], 1)
+            others, inputs = inputs[:, 2 * U:], bases
         else:
-            numpy.matmul(weights.inputs, z[:n, :-U], gates[:n, 3])
-            xs, ys, others = product.operands(z[:n]), product.results(rz), recurrent.operands(z[:n, -U - 1:])
-        hns = gates[:n, :3].reshape(n, 3 * U, rows) if recurrent is None else recurrent.results(gates[:n, 0])
-        for k, (x, y, other, hn_out, acts, hn, r, u, c, old, h) in enumerate(zip(
-                xs, ys, others, hns, rz, gates[:, 0], gates[:, 1], gates[:, 2], gates[:, 3], hs, hs[1:])):
-            call(w, x, y)
-            if recurrent is None:
-                add(other, hn_out, hn_out)
+            others = inputs = numpy.matmul(weights.inputs, z[:n, :-U])
+        hs, m, count = z[:, -U:], numpy.empty(gates.shape[2:], dtype), len(gates)
+        rz, all_three = gates[:, 1:3].reshape(count, 2 * U, *gates.shape[3:]), gates[:, :3].reshape(count, 3 * U, -1)
+        call = product.call
+        results = [numpy.empty(3 * U, dtype)] * count if single else product.results(rz)
+        first = all_three[..., 0] if single else recurrent.results(gates[:, 0])       # type: ignore[union-attr]
+        slots = each_step(n, gates, results, first, rz, gates[:, 0], gates[:, 1], gates[:, 2], gates[:, 3])
+        for k, (x, base, new, old, h, (y, hn_out, acts, hn, r, u, c)) in enumerate(zip(
+                hs[:n] if single else z[:n], inputs if single else z[:n, -U - 1:], others, hs, hs[1:], slots)):
+            call(x, y)
+            if single:
+                add(y, base, hn_out)
             else:
-                recurrent.call(recurrent.w, other, hn_out)
+                recurrent.call(base, hn_out)         # type: ignore[union-attr]
             tanh(acts, acts)
             add(acts, one, acts)
             multiply(r, hn, m)
-            add(c, m, c)
+            add(new, m, c)
             tanh(c, c)
             subtract(old, c, m)
             multiply(m, u, m)
@@ -115,19 +117,20 @@ class GRUKernel(Kernel):
 
     def backward_steps(self, weights: _BackWeights, z: Array, f: Array, dy: Array, d: Array, ds: list,
                        dead: Optional[list]) -> None:
-        n, _, U, rows = d.shape
         add, multiply, product, (dh,) = numpy.add, numpy.multiply, weights.recurrent, ds
-        call, w, (out,) = product.call, product.w, product.results(dh[None])
-        operands = product.operands(d[:, :3].reshape(n, 3 * U, rows))
-        for x, dyk, fk, dk, through in list(zip(operands, dy, f, d, d[:, 4]))[::-1]:
+        if d.shape[3] == 1:
+            f, dy, d, dh = (a[..., 0] for a in (f, dy, d, dh))
+        call, (out,) = product.call, product.results(dh[None])
+        operands = d[:, :3].reshape(len(d), -1, *d.shape[3:])
+        for x, dyk, fk, dk, through in zip(*(a[::-1] for a in (operands, dy, f, d, d[:, 4]))):
             add(dh, dyk, dh)
             multiply(dh, fk, dk)
-            call(w, x, out)
+            call(x, out)
             add(dh, through, dh)
 
-    def accumulate(self, weights: _BackWeights, z: Array, gates: Array, d: Array, da: Array, dh: Array, sums: dict,
+    def accumulate(self, weights: _BackWeights, z: Array, gates: Array, da: Array, dh: Array, sums: dict,
                    work: Workspace) -> None:
-        U, zs = d.shape[2], as_columns(z[:len(d)], work, "z")
+        U, zs = gates.shape[2], as_columns(z[:-1], work, "z")
         add_to(sums, "inputs", da[U:] @ zs[:-U].T)
         add_to(sums, "recurrent", da[:3 * U] @ zs[-U - 1:].T)
 

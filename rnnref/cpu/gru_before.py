@@ -10,7 +10,7 @@ import numpy
 
 from ..arrays import Array
 from ..tree import Tree
-from .kernel import Kernel, add_to, as_columns, bias_of, pass_dead, with_bias
+from .kernel import Kernel, add_to, as_columns, bias_of, each_step, pass_dead, with_bias
 from .matmul import Product
 from .workspaces import Workspace
 
@@ -56,29 +56,29 @@ class GRUBeforeKernel(Kernel):
         return _BackWeights(gates, candidate, numpy.ascontiguousarray(W.T))
 
     def forward_steps(self, weights: _Weights, z: Array, gates: Array, dead: Optional[list], work: Workspace) -> None:
-        n, (U, rows), dtype = len(z) - 1, gates.shape[2:], z.dtype
-        one, half, m = numpy.array(1, dtype), numpy.array(0.5, dtype), numpy.empty((U, rows), dtype)
-        add, subtract, multiply, tanh = numpy.add, numpy.subtract, numpy.multiply, numpy.tanh
-        product, candidate = weights.gates, weights.candidate
-        call, w, hs, rz = product.call, product.w, z[:, -U:], gates[:n, :2].reshape(n, 2 * U, rows)
-        results, single = rz, rows == 1
+        n, U, dtype, single = len(z) - 1, gates.shape[2], z.dtype, gates.shape[3] == 1
+        one, half, add, subtract = numpy.array(1, dtype), numpy.array(0.5, dtype), numpy.add, numpy.subtract
+        multiply, tanh, product, candidate = numpy.multiply, numpy.tanh, weights.gates, weights.candidate
         if single:                                # the input product of all steps at once
-            gates[:n, :3].reshape(n, 3 * U)[...] = z[:n, :-U, 0] @ weights.inputs
-            results = numpy.empty((n, 2 * U, 1), dtype)
+            z, gates = z[..., 0], gates[..., 0]
+            inputs = z[:n, :-U] @ weights.inputs
+            inputs, others = inputs[:, :2 * U], inputs[:, 2 * U:]
         else:
-            numpy.matmul(weights.inputs, z[:n, :-U], gates[:n, 2])
-        (out,) = candidate.results(m[None])
-        for k, (x, y, result, acts, r, u, c, rh, resets, old, h) in enumerate(zip(
-                product.operands(hs[:n] if single else z[:n]), product.results(results), results, rz, gates[:, 0],
-                gates[:, 1], gates[:, 2], gates[:, 3], candidate.operands(gates[:, 3]), hs, hs[1:])):
-            call(w, x, y)
+            others = inputs = numpy.matmul(weights.inputs, z[:n, :-U])
+        hs, m, count, call = z[:, -U:], numpy.empty(gates.shape[2:], dtype), len(gates), product.call
+        rz, (out,) = gates[:, :2].reshape(count, 2 * U, *gates.shape[3:]), candidate.results(m[None])
+        results = [numpy.empty(2 * U, dtype)] * count if single else product.results(rz)
+        slots = each_step(n, gates, results, rz, gates[:, 0], gates[:, 1], gates[:, 2], gates[:, 3])
+        for k, (x, base, new, old, h, (y, acts, r, u, c, rh)) in enumerate(zip(
+                hs[:n] if single else z[:n], inputs, others, hs, hs[1:], slots)):
+            call(x, y)
             if single:
-                add(result, acts, acts)
+                add(y, base, acts)
             tanh(acts, acts)
             add(acts, one, acts)
             multiply(r, old, rh)
-            candidate.call(candidate.w, resets, out)
-            add(c, m, c)
+            candidate.call(rh, out)
+            add(new, m, c)
             tanh(c, c)
             subtract(old, c, m)
             multiply(m, u, m)
@@ -106,25 +106,25 @@ class GRUBeforeKernel(Kernel):
 
     def backward_steps(self, weights: _BackWeights, z: Array, f: Array, dy: Array, d: Array, ds: list,
                        dead: Optional[list]) -> None:
-        n, _, U, rows = d.shape
         add, multiply, gates, candidate, (dh,) = numpy.add, numpy.multiply, weights.gates, weights.candidate, ds
-        drh = numpy.empty((U, rows), d.dtype)
+        if d.shape[3] == 1:
+            f, dy, d, dh = (a[..., 0] for a in (f, dy, d, dh))
+        drh, operands = numpy.empty(dh.shape, d.dtype), d[:, :2].reshape(len(d), -1, *d.shape[3:])
         (out,), (resets,) = gates.results(dh[None]), candidate.results(drh[None])
-        for dyk, f_h, of_h, news, f_r, of_r, f_m, m, x, through in list(zip(
-                dy, f[:, 1:4], d[:, 1:4], candidate.operands(d[:, 2]), f[:, 0], d[:, 0], f[:, 4], d[:, 4],
-                gates.operands(d[:, :2].reshape(n, 2 * U, rows)), d[:, 3]))[::-1]:
+        for dyk, f_h, of_h, news, f_r, of_r, f_m, m, x, through in zip(*(a[::-1] for a in (
+                dy, f[:, 1:4], d[:, 1:4], d[:, 2], f[:, 0], d[:, 0], f[:, 4], d[:, 4], operands, d[:, 3]))):
             add(dh, dyk, dh)
             multiply(dh, f_h, of_h)
-            candidate.call(candidate.w, news, resets)
+            candidate.call(news, resets)
             multiply(drh, f_r, of_r)
             multiply(drh, f_m, m)
-            gates.call(gates.w, x, out)
+            gates.call(x, out)
             add(dh, through, dh)
             add(dh, m, dh)
 
-    def accumulate(self, weights: _BackWeights, z: Array, gates: Array, d: Array, da: Array, dh: Array, sums: dict,
+    def accumulate(self, weights: _BackWeights, z: Array, gates: Array, da: Array, dh: Array, sums: dict,
                    work: Workspace) -> None:
-        n, U, zs = len(d), d.shape[2], as_columns(z[:len(d)], work, "z")
+        n, U, zs = len(z) - 1, gates.shape[2], as_columns(z[:-1], work, "z")
         add_to(sums, "inputs", da @ zs[:-U].T)
         add_to(sums, "gates", da[:2 * U] @ zs[-U:].T)
         add_to(sums, "candidate", da[2 * U:] @ as_columns(gates[:n, 3], work, "rh").T)

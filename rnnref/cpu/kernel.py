@@ -5,7 +5,8 @@ of a step multiplies, [T + 1, I + 1 + H, rows]: x of step t, ones for the bias, 
 the backward pass needs of every step, [T + 1, blocks, U, rows], as the rule orders it.
 """
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Optional
+from itertools import cycle, islice
+from typing import Any, Iterator, NamedTuple, Optional
 
 import numpy
 
@@ -14,7 +15,8 @@ from ..tree import Tree
 from .workspaces import Workspace
 
 _FORWARD_CHUNK = 1 << 18                          # numbers of z in a chunk of steps
-_BACKWARD_CHUNK = 2048                            # columns of a product for parameter gradients
+_BACKWARD_CHUNK = 1024                            # columns of a product for parameter gradients
+_FACTORS = 1 << 18                                # numbers of the derivatives that are computed in one pass
 
 
 class LaneTape(NamedTuple):
@@ -48,7 +50,10 @@ class Kernel:
         raise NotImplementedError
 
     def forward_steps(self, weights: Any, z: Array, gates: Array, dead: Optional[list], work: Workspace) -> None:
-        """Steps with x in z [n + 1, ...] and the first state in z[0] and gates[0]: fills both."""
+        """Steps with x in z [n + 1, ...] and the first state in z[0] and gates[0]: fills both.
+
+        gates [n + 1, ...], or [2, ...] if they are not kept: then step k has the place k % 2.
+        """
         raise NotImplementedError
 
     def factors(self, weights: Any, z: Array, gates: Array, out: Array, dead: Optional[list]) -> None:
@@ -60,8 +65,8 @@ class Kernel:
         """Back through n steps: ds = [dh, ...] becomes that before them, d the gradients of all blocks."""
         raise NotImplementedError
 
-    def accumulate(self, weights: Any, z: Array, gates: Array, d: Array, da: Array, dh: Array, sums: dict,
-                   work: Workspace) -> None:
+    def accumulate(self, weights: Any, z: Array, gates: Array, da: Array, dh: Array, sums: dict, work: Workspace
+                   ) -> None:
         """Add the gradients of parameters of n steps to `sums`.  da [blocks U, n rows] are `gate_blocks` of d."""
         raise NotImplementedError
 
@@ -81,7 +86,7 @@ class Kernel:
         U, K = s[-1].shape[-1], I + 1 + s[0].shape[-1]
         chunk, work, dead = self._steps_at_once(T, K, rows), Workspace(), find_dead(live)
         z = work.empty(((T if keep else chunk) + 1, K, rows), xs.dtype)
-        gates = work.empty(((T if keep is True else chunk) + 1, self.blocks, U, rows), xs.dtype)
+        gates = work.empty(((T if keep is True else 1) + 1, self.blocks, U, rows), xs.dtype)
         starts = numpy.empty((-(-T // chunk), U, rows), xs.dtype) if keep == "states" and self.carried else None
         z[:, I] = 1
         numpy.multiply(s[0].T, self.h_scale, z[0, I + 1:])
@@ -92,18 +97,18 @@ class Kernel:
             if k and not keep:
                 z[0, I + 1:] = z[chunk, I + 1:]
             if k and keep is not True:
-                gates[0] = gates[chunk]
+                gates[0] = gates[chunk % 2]
             if starts is not None:
                 starts[k // chunk] = gates[0, 0]
             part, now = z[at:at + n + 1], None if dead is None else dead[k:k + n]
             copy_columns(part[:-1, :I], xs[k:k + n])
             zero_dead(part[:-1, :I], now)
-            self.forward_steps(weights, part, gates[to:to + n + 1], now, work)
+            self.forward_steps(weights, part, gates[to:to + n + 1] if keep is True else gates, now, work)
             copy_rows(ys[k:k + n], part[1:, I + 1:], 1 / self.h_scale)
             zero_dead_rows(ys[k:k + n], now)
         numpy.multiply(part[-1, I + 1:].T, 1 / self.h_scale, new[0])
         if self.carried:
-            new[1][...] = gates[to + n, 0].T
+            new[1][...] = gates[to + n if keep is True else n % 2, 0].T
         return LaneTape(work, z, gates if keep is True else None, starts, dead) if keep else None
 
     def backward(self, forward_weights: Any, weights: Any, tape: LaneTape, dys: Array, ds: Any, dxs: Optional[Array],
@@ -116,10 +121,8 @@ class Kernel:
         U, work = ds[-1].shape[-1], Workspace()
         chunk = self._steps_at_once(T, tape.z.shape[1], rows) if tape.gates is None else max(
             1, min(T, _BACKWARD_CHUNK // rows))
-        d = work.empty((chunk, self.gradient_blocks, U, rows), dys.dtype)
-        f, dy = work.empty(d.shape, d.dtype), work.empty((chunk, H, rows), d.dtype)
-        gates = work.empty((chunk + 1, self.blocks, U, rows), d.dtype) if tape.gates is None else None
-        state, sums = [numpy.array(a.T, order="C") for a in ds], {}
+        dy, state, sums = work.empty((chunk, H, rows), dys.dtype), [numpy.array(a.T, order="C") for a in ds], {}
+        gates = work.empty((chunk + 1, self.blocks, U, rows), dy.dtype) if tape.gates is None else None
         for k in range(0, T, chunk)[::-1]:
             n = min(chunk, T - k)
             now, z = None if tape.dead is None else tape.dead[k:k + n], tape.z[k:k + n + 1]
@@ -132,20 +135,31 @@ class Kernel:
                 self.forward_steps(forward_weights, z, some, now, work)
             copy_columns(dy[:n], dys[k:k + n])
             zero_dead(dy[:n], now)
-            self.factors(weights, z, some, f[:n], now)
-            self.backward_steps(weights, z, f[:n], dy[:n], d[:n], state, now)
-            if dxs is None and not with_p:
-                continue
-            da = as_columns(d[:n, self.gate_blocks].reshape(n, -1, rows), work, "da")
+            da = self._backward_chunk(weights, z, some, dy[:n], state, now, work)
             if with_p:
-                self.accumulate(weights, z, some, d[:n], da, dy[:n], sums, work)
+                self.accumulate(weights, z, some, da, dy[:n], sums, work)
             if dxs is not None:
-                dx = work.scratch("dx", (n * rows, dxs.shape[2]), d.dtype)
+                dx = work.scratch("dx", (n * rows, dxs.shape[2]), da.dtype)
                 numpy.matmul(da[self.input_block * U:].T, weights.inputs, dx)
                 dxs[k:k + n] = dx.reshape(n, rows, -1)
         for a, b in zip(dnew, state):
             a[...] = b.T
         return sums
+
+    def _backward_chunk(self, weights: Any, z: Array, gates: Array, dy: Array, state: list, dead: Optional[list],
+                        work: Workspace) -> Array:
+        """Back through the steps of a chunk, a few at a time: the gradients of `gate_blocks` [blocks U, n rows]."""
+        (n, _, rows), U, G = dy.shape, gates.shape[2], self.gate_blocks.stop - self.gate_blocks.start
+        few = n if rows == 1 else max(1, min(n, _FACTORS // (self.gradient_blocks * U * rows)))
+        d = work.scratch("d", (few, self.gradient_blocks, U, rows), dy.dtype)
+        f, da = work.scratch("factors", d.shape, d.dtype), work.scratch("da", (G * U, n, rows), d.dtype)
+        for j in range(0, n, few)[::-1]:
+            m, now = min(few, n - j), None if dead is None else dead[j:j + few]
+            steps = z[j:j + m + 1], gates[j:j + m + 1]
+            self.factors(weights, *steps, f[:m], now)
+            self.backward_steps(weights, steps[0], f[:m], dy[j:j + m], d[:m], state, now)
+            da[:, j:j + m] = d[:m, self.gate_blocks].reshape(m, G * U, rows).swapaxes(0, 1)
+        return da.reshape(G * U, n * rows)
 
     def state_before(self, weights: Any, tape: LaneTape, t: int, width: int) -> list[Array]:
         """The state before step t, h of this width: [rows, ...] each."""
@@ -165,6 +179,12 @@ class Kernel:
     def _steps_at_once(self, T: int, K: int, rows: int) -> int:
         """The steps of a chunk: few enough for its part of z to stay in a cache."""
         return max(1, min(T, _FORWARD_CHUNK // max(1, K * rows)))
+
+
+def each_step(n: int, gates: Array, *arrays: Any) -> Iterator[tuple]:
+    """For each of n steps its entries of arrays that are as long as `gates`: [at least n, ...], or [2, ...] in turn."""
+    entries = zip(*arrays)
+    return islice(entries, n) if len(gates) >= n else islice(cycle([*entries]), n)
 
 
 def bias_of(m: Any, p: Tree, width: int, dtype: Any) -> Array:

@@ -8,6 +8,7 @@ the 1/2 in R.  A coupled gate 1 - sigmoid(a) = sigmoid(-a) is an ordinary one wi
 """
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice, repeat
 from typing import Any, NamedTuple, Optional
 
 import numpy
@@ -15,7 +16,7 @@ import numpy
 from ..arrays import Array
 from ..cell import ProjectedCell
 from ..tree import Tree
-from .kernel import Kernel, add_to, as_columns, pass_dead
+from .kernel import Kernel, add_to, as_columns, each_step, pass_dead
 from .matmul import Product
 from .workspaces import Workspace
 
@@ -63,6 +64,12 @@ class LSTMKernel(Kernel):
         rule = self._inner.rule
         coupled = {None: {}, "input": {"i": "f"}, "forget": {"f": "i"}}[rule.coupled]
         return [(rule.gates.index(coupled.get(q, q)), -1 if q in coupled else 1) for q in _ORDER]
+
+    @cached_property
+    def _repeated(self) -> list[bool]:
+        """For every block here, whether a block before it is made of the same parameters."""
+        sources = [source for source, _ in self._sources]
+        return [source in sources[:k] for k, source in enumerate(sources)]
 
     def _blocks_of(self, a: Array, scale: bool = False) -> Array:
         """[..., G] of the parameters -> [..., 4, U] in the order here, each block multiplied as its tanh needs it."""
@@ -116,33 +123,38 @@ class LSTMKernel(Kernel):
     def forward_steps(self, weights: _Weights, z: Array, gates: Array, dead: Optional[list], work: Workspace) -> None:
         n, limit, (U, rows), dtype = len(z) - 1, self._inner.rule.cell_clip, gates.shape[2:], z.dtype
         H = self.cell.projection if self._projected else U
-        one, half = numpy.array(1, dtype), numpy.array(0.5, dtype)
+        one, half, halves = numpy.array(1, dtype), numpy.array(0.5, dtype), numpy.full(2, 0.5, dtype)
         add, multiply, tanh, clip, copyto = numpy.add, numpy.multiply, numpy.tanh, numpy.clip, numpy.copyto
-        product, peepholes, projection = weights.product, weights.peepholes, weights.projection
-        call, w, m = product.call, product.w, numpy.empty((2, U, rows), dtype)
-        (m0, m1), hs, a = m, z[:, -H:], gates[:n, 1:5].reshape(n, 4 * U, rows)
-        operands, results = z[:n], a
-        if weights.inputs is not None:            # the input product of all steps at once, and one with R in each step
-            W, b = weights.inputs
-            numpy.add(z[:n, :len(W), 0] @ W, b, a[..., 0])
-            operands, results = hs[:n], numpy.empty((n, 4 * U, rows), dtype)
-        full = hs[1:] if projection is None else numpy.empty((n, U, rows), dtype)
-        waits = 2 if peepholes is None else 3     # with peepholes o waits for the new c
-        for k, (x, y, acts, early, sigmoids, cg, fi, old, c, o, tc, h) in enumerate(zip(
-                product.operands(operands), product.results(results), a, a[:, :(6 - waits) * U],
-                gates[:n, 2:7 - waits], gates[:n, 0:2], gates[:n, 2:4], gates[:n, 0], gates[1:, 0], gates[:n, 4],
-                gates[:n, 5], full)):
-            call(w, x, y)
-            if weights.inputs is not None:
-                add(results[k], acts, acts)
+        product, peepholes, projection, single = weights.product, weights.peepholes, weights.projection, rows == 1
+        call, inputs = product.call, weights.inputs
+        if single:                                # arrays of one axis take less time for a call
+            z, gates, peepholes = z[..., 0], gates[..., 0], None if peepholes is None else peepholes[..., 0]
+        operands, bases, hs = z[:n], repeat(None), z[:, -H:]
+        if inputs is not None:                    # the input product of all steps at once, and one with R in each step
+            operands, bases = hs[:n], z[:n, :len(inputs[0])] @ inputs[0] + inputs[1]
+        full = hs[1:] if projection is None else numpy.empty((n, *gates.shape[2:]), dtype)
+        m, a = numpy.empty((2, *gates.shape[2:]), dtype), gates[:, 1:5].reshape(len(gates), 4 * U, *gates.shape[3:])
+        results = product.results(a) if inputs is None else [numpy.empty(4 * U, dtype)] * len(gates)
+        (m0, m1), ready = m, 4 if peepholes is None else 3           # gates; with peepholes o waits for the new c
+        slots = each_step(n, gates, results, a, a[:, :ready * U], gates[:, 2:1 + ready], gates[:, 0:2],
+                          gates[:, 2:4], gates[:, 0], gates[:, 4], gates[:, 5])
+        after = islice(each_step(n + 1, gates, gates[:, 0]), 1, None)
+        for k, (x, base, h, (c,), (y, acts, early, sigmoids, cg, fi, old, o, tc)) in enumerate(zip(
+                operands, bases, full, after, slots)):
+            call(x, y)
+            if base is not None:
+                add(y, base, acts)
             if peepholes is not None:
                 multiply(peepholes[:2], old, m)
                 add(fi, m, fi)
             tanh(early, early)
             add(sigmoids, one, sigmoids)
             multiply(cg, fi, m)                   # 2 f c and 2 i g
-            add(m0, m1, c)
-            multiply(c, half, c)
+            if single:
+                halves.dot(m, c)
+            else:
+                add(m0, m1, c)
+                multiply(c, half, c)
             if limit is not None:
                 clip(c, -limit, limit, c)
             if peepholes is not None:
@@ -160,7 +172,7 @@ class LSTMKernel(Kernel):
 
     def _project(self, projection: Product, full: Array, h: Array) -> None:
         """The projected h of a step, clipped."""
-        projection.call(projection.w, projection.operands(full[None])[0], projection.results(h[None])[0])
+        projection.call(full, projection.results(h[None])[0])
         if self.cell.clip is not None:
             numpy.clip(h, -self.cell.clip, self.cell.clip, h)
 
@@ -188,15 +200,17 @@ class LSTMKernel(Kernel):
 
     def backward_steps(self, weights: _BackWeights, z: Array, f: Array, dy: Array, d: Array, ds: list,
                        dead: Optional[list]) -> None:
-        n, _, U, rows = d.shape
         add, multiply, recurrent, projection = numpy.add, numpy.multiply, weights.recurrent, weights.projection
         dh, dc = ds
-        call, w, (out,) = recurrent.call, recurrent.w, recurrent.results(dh[None])
-        full = dh if projection is None else numpy.empty((U, rows), d.dtype)
+        if d.shape[3] == 1:
+            z, f, dy, d, dh, dc = (a[..., 0] for a in (z, f, dy, d, dh, dc))
+        n, _, U = d.shape[:3]
+        call, (out,) = recurrent.call, recurrent.results(dh[None])
+        full = dh if projection is None else numpy.empty(d.shape[2:], d.dtype)
         inside = abs(z[1:, -len(dh):]) < self.cell.clip if projection and self.cell.clip is not None else None
-        operands = recurrent.operands(d[:, 1:5].reshape(n, 4 * U, rows))
-        for k, x, dyk, of_c, f_c, of_h, f_h, through_h, old in list(zip(
-                range(n), operands, dy, d[:, :4], f[:, :4], d[:, 4:], f[:, 4:], d[:, 5], d[:, 0]))[::-1]:
+        operands = d[:, 1:5].reshape(n, 4 * U, *d.shape[3:])
+        for k, (x, dyk, of_c, f_c, of_h, f_h, through_h, old) in zip(range(n)[::-1], zip(*(
+                a[::-1] for a in (operands, dy, d[:, :4], f[:, :4], d[:, 4:], f[:, 4:], d[:, 5], d[:, 0])))):
             add(dh, dyk, dh)
             passing = dh * dead[k] if dead is not None and dead[k] is not None else None
             if projection is not None:
@@ -204,40 +218,40 @@ class LSTMKernel(Kernel):
                     multiply(dh, inside[k], dh)
                 dyk[...] = dh                     # for the gradient of P
                 if passing is not None:
-                    dyk[:, dead[k]] = 0           # type: ignore[index]
-                projection.call(projection.w, projection.operands(dh[None])[0], projection.results(full[None])[0])
+                    numpy.copyto(dyk, 0, where=dead[k])          # type: ignore[index]
+                projection.call(dh, projection.results(full[None])[0])
             multiply(full, f_h, of_h)
             add(dc, through_h, dc)
             multiply(dc, f_c, of_c)
             dc = old
-            call(w, x, out)
+            call(x, out)
             if passing is not None:
                 add(dh, passing, dh)
-        ds[1] = dc.copy()
+        ds[1] = dc.reshape(ds[1].shape).copy()
 
-    def accumulate(self, weights: _BackWeights, z: Array, gates: Array, d: Array, da: Array, dh: Array, sums: dict,
+    def accumulate(self, weights: _BackWeights, z: Array, gates: Array, da: Array, dh: Array, sums: dict,
                    work: Workspace) -> None:
-        n = len(d)
+        n, U, rows = len(z) - 1, gates.shape[2], gates.shape[3]
         add_to(sums, "all", da @ as_columns(z[:n], work, "z").T)
         if weights.peepholes is not None:
             for q, c in zip((2, 3, 4), (gates[:n, 0], gates[:n, 0], gates[1:n + 1, 0])):
-                add_to(sums, "fio"[q - 2], (d[:, q] * c).sum((0, 2)))
+                add_to(sums, "fio"[q - 2], (da.reshape(4, U, n, rows)[q - 1] * c.swapaxes(0, 1)).sum((1, 2)))
         if weights.projection is not None:
             full = 0.5 * gates[:n, 4] * gates[:n, 5]
             add_to(sums, "P", as_columns(full, work, "full") @ as_columns(dh, work, "dh").T)
 
     def unpack(self, p: Tree, sums: dict) -> dict:
-        cell, U = self._inner, len(sums["all"]) // 4
-        letters, I = cell.rule.gates, p[cell.inputs.W].shape[0]
-        rows = numpy.zeros((len(letters), U, sums["all"].shape[1]), sums["all"].dtype)
-        for (source, sign), block in zip(self._sources, sums["all"].reshape(4, U, -1)):
-            rows[source] += sign * block
-        rows = rows.reshape(len(letters) * U, -1)
-        dp = {cell.inputs.W: rows[:, :I].T.copy(), cell.recurrent.W: rows[:, I + 1:].T * (1 / self.h_scale)}
-        dp |= {name: rows[:, I].copy() for name in (cell.inputs.b, cell.recurrent.b) if name}
-        if cell.rule.peepholes:
-            dp |= {"Wp" + q: numpy.zeros(U, rows.dtype) for q in letters if q != "g"}
-            for q, (source, sign) in zip(_ORDER, self._sources):
-                if q != "g":
-                    dp["Wp" + letters[source]] += sign * sums[q]
+        cell, blocks, I = self._inner, sums["all"].reshape(4, -1, sums["all"].shape[1]), len(p[self._inner.inputs.W])
+        U = blocks.shape[1]
+        dp = {name: numpy.empty_like(p[name]) for m in (cell.inputs, cell.recurrent) for name in (m.W, m.b) if name}
+        dp |= {"Wp" + q: numpy.empty_like(p["Wp" + q]) for q in cell.rule.gates if q != "g" and cell.rule.peepholes}
+        for block, q, (source, sign), add in zip(blocks, _ORDER, self._sources, self._repeated):
+            at = slice(source * U, (source + 1) * U)
+            parts = {cell.inputs.W: block[:, :I].T, cell.recurrent.W: block[:, I + 1:].T * (1 / self.h_scale)}
+            parts |= {name: block[:, I] for name in (cell.inputs.b, cell.recurrent.b) if name}
+            if q in sums:
+                parts["Wp" + cell.rule.gates[source]] = sums[q]
+            for name, part in parts.items():
+                out = dp[name] if name.startswith("Wp") else dp[name][..., at]
+                numpy.multiply(part, sign, out) if not add else numpy.add(out, sign * part, out)
         return dp | ({self.cell.map.W: sums["P"]} if self._projected else {})

@@ -4,7 +4,7 @@ Where OpenBLAS has kernels for small matrices, many products of a few rows each 
 factors where they lie and copy nothing.  The form is a pure function of sizes, dtype and processor, read from a table.
 """
 import json
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Callable
 
@@ -41,26 +41,20 @@ def _nearest(exponents: list[int], size: int) -> int:
 
 
 class Product:
-    """The product of `w` [M, K] with [K, N], written into an array: call(w, x, out).
+    """The product of `w` [M, K] with [K, N], written into an array: call(x, out).
 
-    call      numpy.dot or numpy.matmul
-    w         the weights, in chunks of rows if that is faster
     shape     of the result: [M, N], [chunks, rows, N], or [M] of a single column
     """
-    __slots__ = "call", "w", "shape"
+    __slots__ = "call", "shape"
     shape: tuple
 
     def __init__(self, w: Array, columns: int) -> None:
         M, K = w.shape
         rows = choose_rows(M, K, columns, w.dtype.name, core_type()) if columns > 1 else M
-        self.call: Callable = numpy.dot
-        self.w, self.shape = w, ((M, columns) if columns > 1 else (M,))
+        self.call: Callable = w.dot
+        self.shape = (M, columns) if columns > 1 else (M,)
         if rows < M:
-            self.call, self.w, self.shape = numpy.matmul, w.reshape(M // rows, rows, K), (M // rows, rows, columns)
-
-    def operands(self, xs: Array) -> Array:
-        """[n, K, N] as n operands of `call`."""
-        return xs[..., 0] if len(self.shape) == 1 else xs
+            self.call, self.shape = partial(numpy.matmul, w.reshape(M // rows, rows, K)), (M // rows, rows, columns)
 
     def results(self, outs: Array) -> Array:
         """[n, M, N] as n results of `call`, in the same memory."""

@@ -8,6 +8,7 @@ from typing import Any, Collection, Optional
 import numpy
 
 from ..arrays import Array
+from ..cache import memoize
 from ..cell import ALL, GatedCell, ProjectedCell, State, TwoStage
 from ..cells.gru_before import GRUBefore
 from ..maps.dense import Dense
@@ -73,6 +74,7 @@ def refuses(cell: Any, call: Any) -> Optional[str]:
     return None
 
 
+@memoize(256)
 def find_kernel(cell: TwoStage) -> Kernel:
     """The kernel of a cell that this path does not refuse."""
     inner = cell.cell if isinstance(cell, ProjectedCell) else cell

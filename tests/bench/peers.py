@@ -1,0 +1,172 @@
+"""A layer over a sequence beside other frameworks on this CPU: `make bench`.
+
+Every round calls each framework once, in turn, so that all meet the same moments of the machine; medians of the rounds
+are divided: peer time / ours, above 1 where rnnref is faster.  What is aimed at stands in `MUST` and `AIM`.
+
+    python -m tests.bench.peers                        the sizes of the aims, torch and onnxruntime: 5 minutes
+    python -m tests.bench.peers --seconds 2            quicker, less certain
+    python -m tests.bench.peers --peers torch jax --cells GRU --sizes 64,100,256,512
+    python -m tests.bench.peers --load                 how a busy loop on each core slows rnnref and torch
+    python -m tests.bench.peers --json FILE --picture FILE.svg
+"""
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from statistics import median
+from time import perf_counter
+
+import numpy as np
+
+import rnnref
+from rnnref.cpu import blas
+from tests.bench.networks import Network
+
+SIZES = ((64, 100, 256, 512), (32, 100, 128, 256), (128, 100, 64, 64), (64, 28, 28, 128), (1, 100, 64, 64))
+GRID = (*SIZES, (32, 50, 512, 1024), (16, 50, 64, 128), (1, 100, 256, 256))
+# peer torch, in the order of SIZES
+MUST = {("LSTM", "training"): (0.87, 0.88, 0.92, 0.62, 0.7), ("LSTM", "inference"): (0.82, 0.70, 0.67, 0.52, 0.5),
+        ("GRU", "training"): (1.3, 1.4, 1.4, 1.5, 5), ("GRU", "inference"): (1.1, 1.3, 1.07, 1.06, 3)}
+AIM = {("LSTM", "training"): (1.15, 1.15, 1.3, 0.9, 0.9), ("LSTM", "inference"): (1.05, 1.0, 1.0, 0.95, 0.7),
+       ("GRU", "training"): (1.6,) * 5, ("GRU", "inference"): (1.8,) * 5}
+PACKAGES = {"torch": "torch", "onnxruntime": "onnxruntime", "jax": "jax", "keras": "keras"}
+
+
+def in_turn(calls, seconds, least=3):
+    """{name: seconds of each call}, of functions called one after the other."""
+    times, end = {name: [] for name in calls}, None
+    while len(times[next(iter(calls))]) < least + 1 or perf_counter() < end:
+        end = end or perf_counter() + seconds
+        for name, f in calls.items():
+            start = perf_counter()
+            f()
+            times[name].append(perf_counter() - start)
+    return {name: ts[1:] for name, ts in times.items()}                       # without the first, which warms up
+
+
+def products_per_second(n=1024):
+    """GFLOP/s of one product [n, n] [n, n] in float32: how quiet the machine is."""
+    a, best = np.ones((n, n), "float32"), []
+    for _ in range(3):
+        start = perf_counter()
+        a @ a
+        best.append(2e-9 * n ** 3 / (perf_counter() - start))
+    return median(best)
+
+
+def measure(kind, size, peers, seconds):
+    """{mode: {framework: seconds of each call}}."""
+    net, found = Network(kind, *size), {}
+    steps = {name: net.steps(name) for name in ("rnnref", "products", *peers)}
+    for mode in ("inference", "training"):
+        found[mode] = in_turn({name: f[mode] for name, f in steps.items() if mode in f}, seconds)
+    return found
+
+
+def row(kind, mode, size, times):
+    """What the table and the JSON hold of one measurement."""
+    middle = {name: median(ts) for name, ts in times.items()}
+    ours, place = middle["rnnref"], SIZES.index(size) if size in SIZES else None
+    must, aim = (None if place is None or (kind, mode) not in bars else bars[kind, mode][place] for bars in (MUST, AIM))
+    return {"cell": kind, "mode": mode, "B,T,I,H": size, "ms": 1e3 * ours, "best ms": 1e3 * min(times["rnnref"]),
+            "ratios": {name: t / ours for name, t in middle.items() if name != "rnnref"}, "must": must, "aim": aim,
+            "rounds": len(times["rnnref"])}
+
+
+def line(found, peers):
+    ratios = "".join(f"{found['ratios'][name]:12.2f}" if name in found["ratios"] else f"{'':12}"
+                     for name in (*peers, "products"))
+    must, aim = ("" if found[name] is None else f"{found[name]:.2f}" for name in ("must", "aim"))
+    mark = "" if found["must"] is None or "torch" not in found["ratios"] else (
+        "aim" if found["ratios"]["torch"] >= found["aim"] else
+        "must" if found["ratios"]["torch"] >= found["must"] else "below")
+    return (f"{found['cell']:6}{found['mode']:11}{','.join(map(str, found['B,T,I,H'])):>15}{found['ms']:10.2f}"
+            f"{ratios}{must:>7}{aim:>7}  {mark}")
+
+
+def describe_machine(peers):
+    """Processor, cores, and versions."""
+    versions = {name: _version(name) for name in ("numpy", *peers)}
+    return {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(),
+            "core type of OpenBLAS": blas.core_type(), "BLAS threads": blas.count_threads(),
+            "python": platform.python_version(), "rnnref": rnnref.__version__, **versions}
+
+
+def _version(name):
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def slowed(seconds):
+    """{framework: how many times slower a training step is while a loop runs on each core}."""
+    calls = {name: Network("LSTM", 64, 28, 28, 128).steps(name)["training"] for name in ("rnnref", "torch")}
+    quiet = in_turn(calls, seconds)
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
+    try:
+        loaded = in_turn(calls, seconds)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+    return {name: median(loaded[name]) / median(quiet[name]) for name in calls}
+
+
+def draw(rows, path):
+    """The ratios as bars, one group for each measurement."""
+    import matplotlib
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+    peers = sorted({name for found in rows for name in found["ratios"]} - {"products"})
+    figure, axes = pyplot.subplots(figsize=(10, 0.42 * len(rows) + 1.2), layout="constrained")
+    for k, peer in enumerate(peers):
+        at = [n + 0.8 * k / len(peers) for n, found in enumerate(rows) if peer in found["ratios"]]
+        ratios = [found["ratios"][peer] for found in rows if peer in found["ratios"]]
+        axes.barh(at, ratios, 0.8 / len(peers), label=peer)
+    axes.set_yticks(range(len(rows)), [f"{r['cell']} {r['mode']} {','.join(map(str, r['B,T,I,H']))}" for r in rows])
+    axes.axvline(1, color="black", linewidth=0.8)
+    axes.set(xscale="log", xlabel="time of the other / time of rnnref (right of 1: rnnref is faster)")
+    axes.invert_yaxis()
+    axes.legend()
+    figure.savefig(path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=6.0, help="of each measurement")
+    parser.add_argument("--peers", nargs="*", default=["torch", "onnxruntime"], choices=list(PACKAGES))
+    parser.add_argument("--cells", nargs="*", default=["LSTM", "GRU"])
+    parser.add_argument("--sizes", nargs="*", help="B,T,I,H; grid: all sizes")
+    parser.add_argument("--load", action="store_true")
+    parser.add_argument("--json")
+    parser.add_argument("--picture")
+    given = parser.parse_args()
+    peers = [name for name in given.peers if _version(PACKAGES[name])]
+    print(json.dumps(describe_machine(peers)))
+    if given.load:
+        print("slower with a busy loop on each core:", json.dumps(slowed(given.seconds)))
+        return
+    sizes = GRID if given.sizes == ["grid"] else [tuple(map(int, s.split(","))) for s in given.sizes or ()] or SIZES
+    rows, quiet = [], [products_per_second()]
+    print(f"{'cell':6}{'mode':11}{'B,T,I,H':>15}{'ours, ms':>10}"
+          + "".join(f"{name:>12}" for name in (*peers, "products")) + f"{'must':>7}{'aim':>7}   (peer time / ours)")
+    for kind in given.cells:
+        for size in sizes:
+            for mode, times in measure(kind, size, peers, given.seconds).items():
+                rows.append(row(kind, mode, size, times))
+                print(line(rows[-1], peers), flush=True)
+            quiet.append(products_per_second())
+    print(f"a product of 1024: {min(quiet):.0f} to {max(quiet):.0f} GFLOP/s; quiet if these differ by less than 5 %")
+    if given.json:
+        with open(given.json, "w") as f:
+            json.dump({"machine": describe_machine(peers), "rows": rows, "GFLOP/s": quiet}, f, indent=1)
+    if given.picture:
+        draw(rows, given.picture)
+
+
+if __name__ == "__main__":
+    main()
