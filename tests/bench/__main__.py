@@ -1,4 +1,4 @@
-"""`make bench`."""
+"""`make bench-loops`."""
 from tests.bench.loop_ratios import main
 
 if __name__ == "__main__":

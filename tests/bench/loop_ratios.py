@@ -1,4 +1,4 @@
-"""The time of a loop as a ratio to its matrix products (`make bench`).
+"""The time of a loop as a ratio to its matrix products (`make bench-loops`).
 
 Also the host's time of GPU launches, of one small step beside torch's where torch is installed, and of the import.
 Everything in a row is timed in turn within one run, and medians are compared, because machines drift.

@@ -58,8 +58,8 @@ def main():
     table = json.loads(matmul.TABLE.read_text()) | {blas.core_type(): found}
     lines = []
     for core, of_dtype in sorted(table.items()):
-        rows = ",\n".join(f'  "{dtype}": {json.dumps(limits)}' for dtype, limits in of_dtype.items())
-        lines.append(f' "{core}": {{\n{rows}}}')
+        rows = [f'  "{dtype}": {json.dumps(limits)}' for dtype, limits in of_dtype.items()]
+        lines.append(f' "{core}": {{\n' + ",\n".join(rows) + "}")
     matmul.TABLE.write_text("{\n" + ",\n".join(lines) + "}\n")
 
 
