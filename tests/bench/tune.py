@@ -54,7 +54,7 @@ def main():
             found[dtype] = {f"{k} {n}": choose(measure(2 ** k, 2 ** n, dtype, given.rounds))
                             for k in KS for n in NS}
             chunked = sum(limit > 0 for limit in found[dtype].values())
-            print(f"{blas.core_type()}, {dtype}: chunks are faster for {chunked} of {len(found[dtype])} sizes", flush=True)
+            print(f"{blas.core_type()}, {dtype}: chunks are faster for {chunked} of {len(found[dtype])} sizes")
     table = json.loads(matmul.TABLE.read_text()) | {blas.core_type(): found}
     lines = []
     for core, of_dtype in sorted(table.items()):
