@@ -51,7 +51,8 @@ def call_once(candidate: Candidate, name: str = "the call") -> Call:
 def find_changed(call: Call) -> list[str]:
     """The names of arguments that the candidate has changed."""
     given = call.evaluation.given() if call.evaluation.given else {}
-    return [n for n, a in given.items() if n in call.candidate.arrays and not _is_same(a, call.candidate.arrays[n])]
+    own = call.candidate.arrays | {"lengths": numpy.asarray(call.candidate.lengths)}
+    return [n for n, a in given.items() if n in own and not _is_same(a, own[n])]
 
 
 def call_back(call: Call, cotangents: dict[str, Array], name: str = "the backward pass",

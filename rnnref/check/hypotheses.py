@@ -18,7 +18,8 @@ from .candidate import OUTPUT, STATE, Candidate
 
 _CONFIRMATIONS = 2                                # fresh draws on which a hypothesis must hold
 _MOST_ROWS = 64                                   # of which exchanged ones are sought
-_ALIKE = 8.0                                      # errors of one precision differ by no more than this factor
+_ALIKE = 8.0                                      # errors of one precision differ by no more than this factor,
+_LOST, _EVEN = 0.1, 0.05                          # are at most this share of the values, and as even as this
 _BITS = {"float16 or tf32": 11, "bfloat16": 8, "float32": 24}
 
 
@@ -212,28 +213,30 @@ def _swap_output_axes(trial: Trial) -> str | None:
 def _round_inside(trial: Trial) -> str | None:
     """Errors as large as those of the reference on arrays that are rounded to fewer bits."""
     own = numpy.finfo(trial.candidate.dtype).nmant + 1
-    for name, bits in _BITS.items():
-        if bits < own and _has_errors_of(trial, bits):
-            return f"{name} ({bits} bits)"
-    return None
+    found = {f"{name} ({bits} bits)": _compare_errors(trial, bits) for name, bits in _BITS.items() if bits < own}
+    nearest = min(found, key=lambda name: abs(numpy.log(found[name])), default="")
+    return nearest if nearest and 1 / _ALIKE <= found[nearest] <= _ALIKE else None
 
 
-def _has_errors_of(trial: Trial, bits: int) -> bool:
-    """Whether the errors of all results are spread, and as large as those of arrays with this many bits."""
+def _compare_errors(trial: Trial, bits: int) -> float:
+    """The errors of all results, relative to those of arrays with this many bits; infinite if of another kind."""
     if any(trial.returned[n].shape != trial.truth[n].shape for n in trial.names):
-        return False
+        return numpy.inf
     rounded = _run_with(trial, {n: _round_to(a, bits) for n, a in trial.candidate.arrays.items()})
-    own = own_rms = 0.0
+    ratios = []
     for name in trial.names:
-        mask = trial.mask[name]
-        size, error, expected = (numpy.sqrt(numpy.mean(numpy.square(a[mask].astype("float64")))) if mask.any() else 0.0
-                                 for a in (trial.truth[name], trial.returned[name] - trial.truth[name],
-                                           rounded[name] - trial.truth[name]))
-        if not expected or not 1 / _ALIKE <= error / expected <= _ALIKE or error > 0.1 * size:
-            return False
-        errors = abs(trial.returned[name] - trial.truth[name])[mask]
-        own, own_rms = max(own, float(numpy.median(errors) / error)), max(own_rms, error)
-    return own > 0.05 and own_rms > 0
+        mask, truth = trial.mask[name], trial.truth[name]
+        error, expected = (abs(a - truth)[mask].astype("float64") for a in (trial.returned[name], rounded[name]))
+        size, middle = _mean_size(error), float(numpy.median(error)) if error.size else 0.0
+        if not 0 < size <= _LOST * _mean_size(truth[mask]) or middle < _EVEN * size:
+            return numpy.inf                      # none, too large, or of a few entries only
+        ratios.append(size / _mean_size(expected) if expected.any() else numpy.inf)
+    return float(numpy.exp(numpy.mean(numpy.log(ratios)))) if ratios else numpy.inf
+
+
+def _mean_size(a: Array) -> float:
+    """The root mean square."""
+    return float(numpy.sqrt(numpy.mean(numpy.square(a.astype("float64"))))) if a.size else 0.0
 
 
 def _round_to(a: Array, bits: int) -> Array:
@@ -310,11 +313,16 @@ def _find_wrong_gates(candidate: Candidate, gradients: dict[str, Array], budgets
     verdicts = [judge(short, n, short.descriptions[n], small.by_name[n], a) for n, a in found.items()
                 if n in small.by_name]
     wrong = [v for v in verdicts if v.row.verdict == "differs"]
+    states = {f"d{n}" for n in _find_initial(candidate)}
     notes = {note for v in wrong for note in v.row.note.split("; ") if note.startswith("only in gate")}
     if not wrong:
         yield "On one step alone all gradients agree: check what is handed from a step to the step before."
         return
-    if len(notes) == 1:
+    if states.issuperset(v.name for v in wrong):
+        verb = "differs" if len(wrong) == 1 else "differ"
+        yield (f"On one step alone only {' and '.join(v.name for v in wrong)} {verb}"
+               ": check what is handed from a step to the step before.")
+    elif len(notes) == 1:
         gates = next(iter(notes)).removeprefix("only in ")
         factor = next((words for words, predicted in _predict_missing_factors(short, small.cotangents)
                        if _fits(predicted, found, small)), "")

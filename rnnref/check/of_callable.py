@@ -35,9 +35,10 @@ def wrap_callable(function: Callable, x: Any, cell: Any, p: Tree, rng: numpy.ran
         raise NotSupported("verify", f"a {type(function).__name__} without reference= and p=",
                            fix="verify(function, x, reference=rnnref.cells.LSTM(), p=parameters)")
     if isinstance(cell, type) or find_missing(cell, "zeros", "units", "axes"):
-        raise NotSupported("verify", f"reference={_name(cell)}", reason="it is no cell with zeros, units and axes",
-                           fix=f"{cell.__name__}(), not the class" if isinstance(cell, type) else
-                           "a cell of rnnref: rnnref.cells.LSTM()")
+        makes_cells = callable(cell) and hasattr(cell, "__name__")
+        raise NotSupported("verify", f"reference={cell.__name__ if makes_cells else repr(cell)}",
+                           reason="it is no cell with zeros, units and axes",
+                           fix=f"{cell.__name__}(), not what makes one" if makes_cells else "rnnref.cells.LSTM()")
     arguments, name = _find_arguments(function), getattr(function, "__name__", type(function).__name__)
     accepts = tuple(arguments)
     if lengths is not None and "lengths" not in accepts:
@@ -63,10 +64,6 @@ def wrap_callable(function: Callable, x: Any, cell: Any, p: Tree, rng: numpy.ran
         function=function, backward=backward, cell=cell, p=p, zero=zero, reverse=reverse,
         padding=check_option("verify", "padding", padding, ("zero", "repeat", "free")), accepts=accepts,
         optional_state=arguments.get("initial_state", False))
-
-
-def _name(a: Any) -> str:
-    return a.__name__ if isinstance(a, type) else type(a).__name__
 
 
 def _find_arguments(function: Callable) -> dict[str, bool]:

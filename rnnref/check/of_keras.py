@@ -12,7 +12,7 @@ from ..interop import weights_of
 from .candidate import (GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluation, check_start,
                         describe_gradient, describe_start, draw_normal, is_option, step_order)
 from .of_torch import make_input
-from .reference import Part, run_chain, run_chain_back, zero_state
+from .reference import Part, check_width, run_chain, run_chain_back, zero_state
 
 # merge_mode: the output of two directions, and its backward pass
 _MERGES = {
@@ -38,6 +38,8 @@ def wrap_keras(layer: Any, x: Any, rng: numpy.random.Generator, lengths: Any = N
     chains = [_make_chain(cells[name], names, own.go_backwards, name) for name, own in directions.items()]
     weights = {names[path]: a for of in cells.values() for w in of
                for path, a in zip(w.names.values(), w.arrays.values())}
+    for chain in chains:
+        check_width(chain[0][0], weights, x)
     states = _make_initial_states(chains, weights, x.shape[0], initial_state, rng)
     optional = is_option(initial_state, "both") and not layer.stateful
     facts = {"candidate": f"Keras {keras.__version__} on {keras.backend.backend()}"}

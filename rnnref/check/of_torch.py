@@ -16,7 +16,7 @@ from ..errors import NotSupported, ShapeError
 from ..interop import weights_of
 from .candidate import (GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluation, check_start,
                         describe_gradient, describe_start, draw_normal, is_option, is_shape, make_array, step_order)
-from .reference import Part, run_chain, run_chain_back, zero_state
+from .reference import Part, check_width, run_chain, run_chain_back, zero_state
 
 _STATES = ("h", "c")
 
@@ -36,6 +36,8 @@ def wrap_torch(module: Any, x: Any, rng: numpy.random.Generator, lengths: Any = 
     if module.training and getattr(module, "dropout", 0):
         module.eval()
         facts["dropout"] = "off: a copy in evaluation mode was checked"
+    if torch.nn.utils.parametrize.is_parametrized(module):
+        module.eval()                             # some parametrisations change with every call in training mode
     layers = _make_chain(module)
     weights = {own: _to_numpy(getattr(module, own))
                for layer in layers for part in layer for own in part.names.values()}
@@ -43,7 +45,7 @@ def wrap_torch(module: Any, x: Any, rng: numpy.random.Generator, lengths: Any = 
     x, lengths = _unpack(x, lengths, bool(time))
     x, unbatched = _add_batch(module, x, lengths, time)
     x = make_input(module, x, rng, next(iter(weights.values())).dtype)
-    _check_width(x, layers[0][0], weights)
+    check_width(layers[0][0], weights, x)
     states = _make_initial_states(layers, weights, x.shape[1 - time], initial_state, rng)
     return TorchCandidate(
         title=_make_title(module), arrays={"input": x, **states, **weights}, x="input", time=time,
@@ -70,12 +72,11 @@ def _enable_gradients() -> Iterator[None]:
 
 
 def _copy_module(module: Any) -> Any:
-    try:
-        return deepcopy(module)
-    except RuntimeError as e:
-        raise NotSupported("verify", f"{type(module).__name__}: torch cannot copy it", reason=str(e).splitlines()[0],
-                           fix="torch.nn.utils.remove_weight_norm(module, ...), or the newer "
-                               "torch.nn.utils.parametrizations.weight_norm") from None
+    """A copy of a module; weights that a norm computed, which torch refuses to copy, are computed anew."""
+    tensor = sys.modules["torch"].Tensor
+    held = [a for part in module.modules() for value in vars(part).values()
+            for a in (value if isinstance(value, (list, tuple)) else (value,))]
+    return deepcopy(module, {id(a): a.detach().clone() for a in held if isinstance(a, tensor) and not a.is_leaf})
 
 
 def _unpack(x: Any, lengths: Any, batch_first: bool) -> tuple[Any, Any]:
@@ -99,14 +100,6 @@ def _add_batch(module: Any, x: Any, lengths: Any, time: int) -> tuple[Any, bool]
     if is_shape(x):
         return (*x[:1 - time], 1, *x[1 - time:]), True
     return numpy.expand_dims(_to_numpy(x), 1 - time), True
-
-
-def _check_width(x: Array, first: Part, weights: dict[str, Array]) -> None:
-    """Raise `ShapeError` if x does not have as many inputs as the module."""
-    name = next((own for table, own in first.names.items() if table == "weight_ih"), None)
-    if name is not None and weights[name].ndim == 2 and x.shape[-1] != weights[name].shape[1]:
-        raise ShapeError("verify", f"the input has shape {x.shape}, expected {weights[name].shape[1]} on its last axis",
-                         axes=f"from {name}, shape {weights[name].shape}")
 
 
 def _make_title(module: Any) -> str:
@@ -205,7 +198,7 @@ class TorchCandidate(Candidate):
         return Evaluation({"output": self._swap_time(result.ys), **last}, back)
 
     def run_candidate(self, arrays: dict[str, Array]) -> Evaluation:
-        with _enable_gradients():
+        with _enable_gradients(), sys.modules["torch"].nn.utils.parametrize.cached():
             return self._run(arrays)
 
     def _run(self, arrays: dict[str, Array]) -> Evaluation:
@@ -222,6 +215,8 @@ class TorchCandidate(Candidate):
         for a in leaves.values():
             a.requires_grad_(True)
         results = self._call(module, x, states)
+        derived = {name: getattr(module, name) for name in arrays.keys() - leaves.keys()}    # computed by a norm
+        leaves |= {name: a for name, a in derived.items() if a.requires_grad}
 
         def back(d: dict[str, Array]) -> dict[str, Array]:
             outs = {name: a for name, a in results.items() if a.requires_grad}
@@ -229,7 +224,7 @@ class TorchCandidate(Candidate):
                 given = [torch.tensor(d[name], device=a.device, dtype=a.dtype) for name, a in outs.items()]
                 grads = torch.autograd.grad(list(outs.values()), list(leaves.values()), given, allow_unused=True)
             return {f"d{name}": _to_numpy(torch.zeros_like(a) if g is None else g)
-                    for (name, a), g in zip(leaves.items(), grads)}
+                    for (name, a), g in zip(leaves.items(), grads) if g is not None or name not in derived}
         return Evaluation({name: _to_numpy(a) for name, a in results.items()}, back,
                           lambda: {name: _to_numpy(a) for name, a in leaves.items()})
 

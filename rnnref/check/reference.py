@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..arrays import Array
+from ..errors import ShapeError
 from ..interop import gradients, load
 from ..interop.layouts import Layout
 from ..loops.plan import REFERENCE_PATHS
@@ -47,6 +48,14 @@ def _round_tape(tape: Any, rounding: Callable) -> Any:
 def is_floating_array(a: Any) -> bool:
     """True for an array of floating numbers."""
     return isinstance(a, numpy.ndarray) and a.dtype.kind == "f"
+
+
+def check_width(first: Part, arrays: dict[str, Array], x: Array) -> None:
+    """Raise `ShapeError` if x does not have as many inputs as the first layer takes."""
+    n_in, name = first.load_parameters(arrays)["W"].shape[0], next(iter(first.names.values()))
+    if x.shape[-1] != n_in:
+        raise ShapeError("verify", f"the input has shape {x.shape}, expected {n_in} on its last axis",
+                         axes=f"from {name}, shape {arrays[name].shape}")
 
 
 class ChainResult(NamedTuple):

@@ -1,6 +1,4 @@
 """A sample of the correct candidates of tests/exam/test_checker.py."""
-import os
-
 import pytest
 
 from rnnref.check import verify
@@ -23,5 +21,4 @@ def test_correct_nodes_of_onnxruntime_are_not_accused():
 @pytest.mark.peers
 @pytest.mark.parametrize("kind", ["torch", "keras"])
 def test_correct_modules_and_layers_are_not_accused(kind):
-    os.environ.setdefault("KERAS_BACKEND", "torch")
     check(kind)

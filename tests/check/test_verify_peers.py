@@ -232,3 +232,87 @@ def test_the_picture_of_the_readme_shows_the_report_of_today():
         return [numbers.sub("0", line) for line in re.findall(r"<text[^>]*>([^<]*)</text>", text)]
     assert words(PICTURE.read_text(encoding="utf-8")) == words(report.to_svg()), "make picture"
     assert not report.ok and "check how lengths are applied" in " ".join(report.findings)
+
+
+def normed(norm, kind="LSTM", called=False):
+    one = norm(module(kind), "weight_hh_l0")
+    if called:
+        one(torch.ones(T, B, I))
+    return one
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated:FutureWarning")
+@pytest.mark.parametrize("called", [False, True])
+@pytest.mark.parametrize("norm", [torch.nn.utils.weight_norm, torch.nn.utils.parametrizations.weight_norm,
+                                  torch.nn.utils.parametrizations.spectral_norm,
+                                  torch.nn.utils.parametrizations.orthogonal])
+def test_weights_that_a_norm_computes_are_checked(norm, called):
+    kind = "RNN" if norm is torch.nn.utils.parametrizations.orthogonal else "LSTM"         # a square matrix
+    report = verify(normed(norm, kind, called), (T, B, I))
+    assert report.ok and rows(report)["dweight_hh_l0"].verdict == "agrees", report
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_modules_are_checked_where_the_caller_records_no_gradients(context):
+    with context():
+        one = module("LSTM")
+        report = verify(one, torch.ones(T, B, I))
+        assert not torch.is_grad_enabled()
+    assert report.ok and rows(report)["dweight_hh_l0"].verdict == "agrees", report
+    for p in one.parameters():
+        assert p.grad is None
+
+
+def test_packed_and_unbatched_inputs_frozen_weights_and_hooks():
+    pack = torch.nn.utils.rnn.pack_sequence
+    packed = pack([torch.ones(2, I), torch.ones(5, I)], enforce_sorted=False)
+    report = verify(module("GRU"), packed)
+    assert report.ok and report.facts["lengths"] == "[2, 5]"
+    assert verify(module("GRU", batch_first=True), packed).ok
+    with pytest.raises(NotSupported, match="it has its own"):
+        verify(module("GRU"), packed, lengths=[2, 5])
+    for options in ({}, {"batch_first": True}, {"bidirectional": True}):
+        assert verify(module("LSTM", **options), torch.ones(T, I)).ok
+    one = module("GRU").requires_grad_(False)
+    one.weight_hh_l0.requires_grad_(True).register_hook(lambda g: 2 * g)      # of training, and not of the module
+    assert verify(one, (T, B, I)).ok
+    one.register_forward_hook(lambda module, given, returned: (2 * returned[0], returned[1]))
+    assert rows(verify(one, (T, B, I)))["output"].verdict == "differs"
+
+
+@pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
+def test_torch_arguments_that_do_not_fit_are_named():
+    with pytest.raises(ShapeError, match=r"expected 4 on its last axis"):
+        verify(module("GRU"), (T, B, I + 1))
+    with pytest.raises(ShapeError, match="each from 0 to 9"):
+        verify(module("GRU"), (T, B, I), lengths=[10, 1, 1])
+    with pytest.raises(NotSupported, match="the quantised module LSTM"):
+        verify(torch.ao.nn.quantized.dynamic.LSTM(I, H), (T, B, I))
+    assert verify(module("RNN", "float64", nonlinearity="relu"), (T, B, I)).title == (
+        "torch.nn.RNN(4, 6, nonlinearity=relu).double()")
+
+
+class Remembering(torch.nn.GRU):
+    """Begins where the call before has ended."""
+
+    def forward(self, x, hx=None):
+        ys, self.last = super().forward(x, hx if hx is not None else getattr(self, "last", None))
+        return ys, self.last.detach()
+
+
+def test_a_module_that_remembers_is_named():
+    report = verify(Remembering(I, H), (T, B, I))
+    assert not report.ok and "output (no initial state)" in rows(report), report
+
+
+class Clipping(torch.nn.GRU):
+    """Clips its input in place."""
+
+    def forward(self, x, hx=None):
+        x.data.clamp_(-0.1, 0.1)
+        return super().forward(x, hx)
+
+
+def test_a_module_that_changes_its_input_is_named():
+    report = verify(Clipping(I, H), (T, B, I))
+    assert rows(report)["arguments"].note.endswith(": input") and rows(report)["output"].verdict == "differs"
