@@ -109,7 +109,7 @@ def trapezoid(y: Array, x: Any = None, dx: float = 1.0, axis: int = -1) -> Array
 # without NaN
 
 def _without(fill: float, name: str) -> Callable:
-    def operation(x, axis=None, keepdims=False):
+    def operation(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
         return getattr(table, name)(table.where(table.isnan(x), fill, x), axis, keepdims)
     return operation
 

@@ -161,7 +161,7 @@ def _recorded_custom(f: Callable, args: tuple, options: dict) -> Any:
     with paused():
         y, grad = f(*data, **map_structure(lambda a: record.of(a)[0], options))
 
-    def back(dys, wanted):
+    def back(dys: Any, wanted: Any) -> Any:
         found = grad(*data, upstream=dys[0] if len(dys) == 1 else tuple(dys))
         return found if isinstance(found, (tuple, list)) else (found,)
     return record.add(y, back, [n for _, n in pairs], "ops.custom_gradient")

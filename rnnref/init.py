@@ -12,6 +12,8 @@ from .options import check_is_cell, named_arguments
 from .shapes import check_count
 from .tree import Tree, leaves, map_structure
 
+DEVIATION_WITHIN_2 = 0.87962566103423978          # standard deviation of a normal cut at 2 of its own
+
 
 def zeros(rng: Any, shape: tuple) -> Array:
     """All 0."""
@@ -25,18 +27,17 @@ def ones(rng: Any, shape: tuple) -> Array:
 
 def glorot_uniform(rng: Any, shape: tuple) -> Array:
     """Uniform in +-sqrt(6 / (fan in + fan out)) (Glorot & Bengio 2010)."""
-    limit = sqrt(6 / max(1, sum(_compute_fans(shape))))
-    return rng.uniform(-limit, limit, shape)
+    return scale_variance(rng, shape, 1.0, "fan_avg", "uniform")
 
 
 def glorot_normal(rng: Any, shape: tuple) -> Array:
     """Normal with variance 2 / (fan in + fan out) (Glorot & Bengio 2010)."""
-    return rng.normal(scale=sqrt(2 / max(1, sum(_compute_fans(shape)))), size=shape)
+    return scale_variance(rng, shape, 1.0, "fan_avg", "untruncated_normal")
 
 
 def he_normal(rng: Any, shape: tuple) -> Array:
     """Normal with variance 2 / fan in (He et al. 2015)."""
-    return rng.normal(scale=sqrt(2 / max(1, _compute_fans(shape)[0])), size=shape)
+    return scale_variance(rng, shape, 2.0, "fan_in", "untruncated_normal")
 
 
 def random_uniform(rng: Any, shape: tuple) -> Array:
@@ -62,6 +63,30 @@ def identity(rng: Any, shape: tuple) -> Array:
     return numpy.eye(*shape)
 
 
+def scale_variance(rng: Any, shape: tuple, scale: float, mode: str, distribution: str, fans: Any = None) -> Array:
+    """Numbers of mean 0 and variance scale / n, where n is "fan_in", "fan_out", or "fan_avg", their mean.
+
+    distribution   "uniform", "untruncated_normal", or "truncated_normal": within 2 deviations of what it is cut from
+    fans           how many inputs and outputs a unit has, where the shape does not tell
+    """
+    fan_in, fan_out = fans or _compute_fans(shape)
+    n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[mode]
+    variance = scale / max(1.0, n)
+    if distribution == "uniform":
+        return rng.uniform(-sqrt(3 * variance), sqrt(3 * variance), shape)
+    if distribution == "untruncated_normal":
+        return rng.normal(0, sqrt(variance), shape)
+    return sqrt(variance) / DEVIATION_WITHIN_2 * truncated_normal(rng, shape)
+
+
+def truncated_normal(rng: Any, shape: tuple) -> Array:
+    """Normal numbers, each drawn again until it is at most 2 in size."""
+    a = numpy.asarray(rng.normal(size=shape))
+    while (far := abs(a) > 2).any():
+        a[far] = rng.normal(size=int(far.sum()))
+    return a
+
+
 def _compute_fans(shape: tuple) -> tuple:
     if len(shape) < 2:
         return (shape or (1,)) * 2
@@ -71,15 +96,6 @@ def _compute_fans(shape: tuple) -> tuple:
 
 INITIALIZERS = {f.__name__: f for f in (zeros, ones, glorot_uniform, glorot_normal, he_normal, random_uniform,
                                         random_normal, orthogonal, identity)}
-
-
-def get_initializer(what: Union[str, Callable]) -> Callable:
-    """A function (rng, shape) -> array by its name; a function is returned unchanged."""
-    if callable(what):
-        return what
-    if what not in INITIALIZERS:
-        raise NotSupported("initialiser", f"{what!r} is not known", known=" ".join(sorted(INITIALIZERS)))
-    return INITIALIZERS[what]
 
 
 @named_arguments

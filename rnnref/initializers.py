@@ -11,7 +11,7 @@ numbers of a seed are not: each back end of Keras draws others.
 ((3, 5), dtype('float32'), True)
 """
 from inspect import signature
-from math import prod, sqrt
+from math import prod
 from typing import Any, Callable, Optional, Sequence
 
 import numpy
@@ -23,7 +23,6 @@ from .identifiers import Configured, Family
 from .values import Arraylike
 
 Array = Any
-INSIDE = 0.87962566103423978                      # standard deviation of a normal cut at 2 of its own
 
 
 class Initializer(Configured):
@@ -145,7 +144,7 @@ class TruncatedNormal(Initializer):
         self.mean, self.stddev, self.seed = mean, stddev, _seed(self, seed)
 
     def draw(self, rng: Any, shape: tuple) -> Array:
-        return self.mean + self.stddev * _truncated(rng, shape)
+        return self.mean + self.stddev * init.truncated_normal(rng, shape)
 
 
 class RandomUniform(Initializer):
@@ -204,16 +203,10 @@ class VarianceScaling(Initializer):
         self.seed, self.input_axes, self.output_axes = _seed(self, seed), input_axes, output_axes
 
     def draw(self, rng: Any, shape: tuple) -> Array:
-        fan_in, fan_out = init._compute_fans(shape)
+        fans = None
         if self.input_axes is not None and self.output_axes is not None:
-            fan_in, fan_out = (prod(shape[k] for k in axes) for axes in (self.input_axes, self.output_axes))
-        n = {"fan_in": fan_in, "fan_out": fan_out, "fan_avg": (fan_in + fan_out) / 2}[self.mode]
-        variance = self.scale / max(1.0, n)
-        if self.distribution == "uniform":
-            return rng.uniform(-sqrt(3 * variance), sqrt(3 * variance), shape)
-        if self.distribution == "untruncated_normal":
-            return rng.normal(0, sqrt(variance), shape)
-        return sqrt(variance) / INSIDE * _truncated(rng, shape)
+            fans = tuple(prod(shape[k] for k in axes) for axes in (self.input_axes, self.output_axes))
+        return init.scale_variance(rng, shape, self.scale, self.mode, self.distribution, fans)
 
 
 class GlorotUniform(VarianceScaling):
@@ -274,14 +267,6 @@ class LecunNormal(VarianceScaling):
 
     def __init__(self, seed: Any = None, input_axes: Any = None, output_axes: Any = None):
         super().__init__(1.0, "fan_in", "truncated_normal", seed, input_axes, output_axes)
-
-
-def _truncated(rng: Any, shape: tuple) -> Array:
-    """Normal numbers, each drawn again until it is at most 2 in size."""
-    a = numpy.asarray(rng.normal(size=shape))
-    while (far := abs(a) > 2).any():
-        a[far] = rng.normal(size=int(far.sum()))
-    return a
 
 
 def _seed(who: Any, seed: Any) -> Any:

@@ -154,7 +154,7 @@ def _untried(call: Call, size: tuple) -> list:
 def _trial_alone(call: Call, size: tuple) -> Any:
     first, other = size
 
-    def stand_in(a):
+    def stand_in(a: Any) -> Any:
         if not isinstance(a, Symbol):
             return a
         shape = a.call.seen[size][a.place] if a.call is not None else [
@@ -213,7 +213,7 @@ def followed(calls: Sequence[Call], inputs: Any, values: Any, outputs: Any) -> A
     """
     at = {id(s): v for s, v in zip(flatten(inputs), align(inputs, values, "Model"))}
 
-    def value(a):
+    def value(a: Any) -> Any:
         return at[id(a)] if isinstance(a, Symbol) else a
     for call in calls:
         found = call.run(value)

@@ -60,7 +60,7 @@ def perform(op: Op, args: tuple, options: dict) -> Any:
         return record.add(y, None, ())
     several = isinstance(y, (tuple, list))
 
-    def back(dys, wanted):
+    def back(dys: Any, wanted: Any) -> Any:
         return backward(kept, dys if several else dys[0], wanted)
     return record.add(y, back, ins, op.name)
 
@@ -162,7 +162,24 @@ class Arraylike:
         return bool(self._concrete("bool"))
 
     def __float__(self) -> float:
+        """The one number in it, to be printed or compared: what is computed from it has no gradient."""
         return float(self._concrete("float"))
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if not self.shape else self._concrete("format"), spec) if spec else str(self)
+
+    def __round__(self, digits: Optional[int] = None) -> Any:
+        return round(self.item(), digits)
+
+    def __divmod__(self, other: Any) -> tuple:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: Any) -> tuple:
+        return other // self, other % self
+
+    def __getattr__(self, name: str) -> Any:
+        hint = HINTS.get(name, "")
+        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}{hint}", name=name, obj=self)
 
     def __int__(self) -> int:
         return int(self._concrete("int"))
@@ -227,6 +244,11 @@ class Arraylike:
         return perform(TABLE["transpose"], (self, axes or None), {})
 
 
+# What users of other frameworks look for on a value
+HINTS = {"backward": ": g = record.backward(loss), then g[w] is the gradient of w",
+         "grad": ": g = record.backward(loss), then g[w] is the gradient of w",
+         "detach": ": ops.stop_gradient(value), or value.data",
+         "requires_grad": ": every value that record.leaf made, and every weight, has a gradient"}
 OPERATORS = {"add": "add", "sub": "subtract", "mul": "multiply", "truediv": "divide", "pow": "power", "mod": "mod",
              "floordiv": "floor_divide", "matmul": "matmul", "and": "bitwise_and", "or": "bitwise_or",
              "xor": "bitwise_xor"}
@@ -237,7 +259,7 @@ METHODS = ("sum mean max min var std prod any all argmax argmin cumsum cumprod s
 
 
 def _method(name: str, op: Op, swapped: bool = False) -> None:
-    def method(self, *args, **options):
+    def method(self: Any, *args: Any, **options: Any) -> Any:
         return perform(op, (*args, self) if swapped else (self, *args), options)
     method.__name__, method.__doc__ = name, op.doc
     setattr(Arraylike, name, method)
@@ -264,6 +286,10 @@ class Value(Arraylike):
 
     def __init__(self, data: Any, record: int, number: Optional[int] = None, mask: Any = None):
         self.data, self.record, self.number, self.mask = data, record, number, mask
+
+    def __repr__(self) -> str:
+        number = f": {self.item():.8g}" if not self.shape and is_floating(self.dtype) else ""
+        return f"<Value {tuple(self.shape)} {self.dtype}{number}>"
 
 
 def numbers(tree: Any) -> Any:

@@ -26,13 +26,14 @@ class Activation(Layer):
         super().__init__(**base)
         self.activation = activations.get(activation)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         build_activation(self, input_shape)
 
-    def apply(self, p, x, *, mask=None, training=False, noise=None, keep=True):
+    def apply(self, p: dict, x: Any, *, mask: Any = None, training: bool = False, noise: Any = None, keep: bool = True
+              ) -> tuple:
         return activate(self, p, configs.taken(self.who, "x", x, self.dtype), training, keep)
 
-    def apply_back(self, p, kept, dy, wanted=None):
+    def apply_back(self, p: dict, kept: Any, dy: Any, wanted: Any = None) -> tuple:
         dx, dp = activate_back(self, kept, dy)
         return (dx,), dp
 
@@ -80,7 +81,7 @@ class ReLU(Layer):
                             threshold=threshold)
         self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         return activations.relu(x, self.negative_slope, self.max_value, self.threshold)
 
 
@@ -102,7 +103,7 @@ class LeakyReLU(Layer):
         _check_not_negative(self, negative_slope=negative_slope)
         self.negative_slope = negative_slope
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         return ops.leaky_relu(x, self.negative_slope)
 
 
@@ -122,7 +123,7 @@ class ELU(Layer):
         super().__init__(**base)
         self.alpha = alpha
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         return ops.elu(x, self.alpha)
 
 
@@ -148,14 +149,14 @@ class PReLU(Layer):
         keep_weight_options(self, "alpha", alpha_initializer, alpha_regularizer, alpha_constraint)
         self.shared_axes = [shared_axes] if hasattr(shared_axes, "__index__") else shared_axes
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         shape = [1 if k in (self.shared_axes or ()) else n for k, n in enumerate(input_shape)][1:]
         if None in shape:
             raise ShapeError(self.who, f"x has shape {tuple(input_shape)}: an axis of unknown length needs as many "
                              "weights", fix=f"shared_axes=[{shape.index(None) + 1}]")
         self.alpha = add_weight(self, shape, "alpha")
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         return ops.relu(x) - self.alpha * ops.relu(-x)
 
 
@@ -178,7 +179,7 @@ class Softmax(Layer):
         super().__init__(**base)
         self.axis = axis
 
-    def call(self, x, mask=None):
+    def call(self, x: Any, mask: Any = None) -> Any:
         if mask is not None:
             mask = mask if mask.dtype == bool else mask > 0.5
             if mask.ndim > len(x.shape) or any(n not in (1, m) for n, m in zip(mask.shape[::-1], x.shape[::-1])):

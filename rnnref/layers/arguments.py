@@ -7,7 +7,8 @@ from ..errors import NotSupported
 from . import config as configs
 from .base import Layer
 
-NOT_KEPT = ("self", "name", "dtype", "trainable", "activity_regularizer", "weights")      # the base class has them
+# the base class has them, or Keras does not write them while they are None, which they are here
+NOT_KEPT = ("self", "name", "dtype", "trainable", "activity_regularizer", "weights", "lora_rank", "lora_alpha")
 
 
 def arguments_of(cls: Any) -> tuple:

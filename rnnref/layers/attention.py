@@ -11,7 +11,7 @@ from .dropout import Dropout
 
 
 class Attention(Layer):
-    """y = softmax(scores) value, where scores say how well each key fits each query
+    """y = softmax(scores) value, where scores measure how well each key fits each query
 
         score_mode="dot"       scores = scale query key^T                                    Luong et al. (2015)
         score_mode="concat"    scores = concat_score_weight sum(tanh(scale (query + key)))   over the last axis
@@ -42,18 +42,19 @@ class Attention(Layer):
         self.use_scale, self.dropout = use_scale, dropout
         _add_dropout(self, dropout)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self.scale = self.add_weight((), "ones", name="scale") if self.use_scale else None
         self.concat_score_weight = (self.add_weight((), "ones", name="concat_score_weight")
                                     if self.score_mode == "concat" else None)
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return None if mask is None else mask[0]
 
-    def call(self, inputs, mask=None, training=False, return_attention_scores=False, use_causal_mask=False):
+    def call(self, inputs: Any, mask: Any = None, training: bool = False, return_attention_scores: bool = False,
+             use_causal_mask: bool = False) -> Any:
         return attend(self, inputs, mask, return_attention_scores, use_causal_mask)
 
-    def _scores(self, query, key):
+    def _scores(self, query: Any, key: Any) -> Any:
         scale = 1 if self.scale is None else self.scale
         if self.score_mode == "dot":
             return ops.matmul(query, ops.swapaxes(key, -2, -1)) * scale
@@ -85,16 +86,17 @@ class AdditiveAttention(Layer):
         self.use_scale, self.dropout = use_scale, dropout
         _add_dropout(self, dropout)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self.scale = self.add_weight(input_shape[0][-1:], "glorot_uniform", name="scale") if self.use_scale else None
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return None if mask is None else mask[0]
 
-    def call(self, inputs, mask=None, training=False, return_attention_scores=False, use_causal_mask=False):
+    def call(self, inputs: Any, mask: Any = None, training: bool = False, return_attention_scores: bool = False,
+             use_causal_mask: bool = False) -> Any:
         return attend(self, inputs, mask, return_attention_scores, use_causal_mask)
 
-    def _scores(self, query, key):
+    def _scores(self, query: Any, key: Any) -> Any:
         pairs = ops.tanh(ops.expand_dims(query, -2) + ops.expand_dims(key, -3))
         return ops.sum(pairs if self.scale is None else self.scale * pairs, -1)
 

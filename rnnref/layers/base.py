@@ -25,6 +25,7 @@ from ..symbols import Symbol, called, is_symbolic
 from ..values import CURRENT, Value, numbers
 from . import config as configs
 from .calls import BUILDING, Recorded, SymbolicCalls, completing, enter, has_pair, plan_of, record_call, sort
+from .draws import MOST, drawing_from, noise_rng
 from .layer_losses import add_activity, add_loss, list_losses
 from .nested import map_shapes, shape_of
 from .weight import Weight, all_layers, free_name, named_weights, split_weights, sublayers, unique_name
@@ -43,7 +44,7 @@ class Layer:
         params       their arrays as a tree, under our names; assign to change them
         grads        the gradients by the last `backward`, the same tree: overwritten each time, never added to
 
-    A layer of one's own defines `build(input_shape)`, which makes weights with `add_weight`, and either `call`, written
+    A layer of your own defines `build(input_shape)`, which makes weights with `add_weight`, and either `call`, written
     with NumPy's functions or rnnref.ops, or the pair `apply` and `apply_back`; beside them, as need be, `draw`,
     `leave`, `compute_mask`.  Other layers may be attributes, alone or in lists and dicts.
 
@@ -63,7 +64,7 @@ class Layer:
     supports_masking = False                      # the mask of the inputs is that of the outputs
     built = False
     _values: Any; _handles: Any; _losses: Any; _given: Any
-    activity_regularizer: Any; name: str; dtype: Any; weight_rng: Any; noise_rng: Any
+    activity_regularizer: Any; name: str; dtype: Any; weight_rng: Any; _noise_rng: Any
     tape: Any = None                              # what the last call with arrays left for backward
     _call_order: tuple = ()                       # names of what a call takes by position, if not those of apply
     _path: Optional[str] = None
@@ -74,14 +75,16 @@ class Layer:
     _built_for: tuple = ()                        # the shapes of the arguments of the first call
     _autocast = True                              # whether `call` is given floating arrays in the layer's dtype
 
-    def __new__(cls, *args, **options):
+    def __new__(cls, *args: Any, **options: Any) -> Any:
         self = super().__new__(cls)
         self._given = args, options               # what get_config writes for classes without their own
         self._values, self._handles, self._losses, self._calls = {}, {}, (None, []), SymbolicCalls()
         return self
 
-    def __init__(self, *, name=None, dtype=None, trainable=True, activity_regularizer=None, seed=None,
-                 input_shape=None, input_dim=None, batch_shape=None):
+    def __init__(self, *, name: Optional[str] = None, dtype: Any = None, trainable: bool = True,
+                 activity_regularizer: Any = None, seed: Optional[int] = None, input_shape: Any = None,
+                 input_dim: Any = None, batch_shape: Any = None, **unknown: Any) -> None:
+        configs.refuse_unknown(self.who, type(self), unknown)
         self.name = name or unique_name(type(self).__name__)
         self.dtype = configs.floating(self.who, dtype)
         self._trainable, self.seed = bool(trainable), seed
@@ -91,7 +94,7 @@ class Layer:
         self._start_generators()
         self.built = type(self).build is Layer.build
 
-    def __init_subclass__(cls, **options):
+    def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if cls.build is not Layer.build and not hasattr(cls.build, "__wrapped__"):
             cls.build = completing(cls.build)     # type: ignore[method-assign]
@@ -107,22 +110,30 @@ class Layer:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}{'' if self.built else ', not built'}>"
 
-    # what a layer of one's own defines
+    # what a layer of your own defines
 
     def build(self, input_shape: Any) -> None:
         """Make the weights for inputs of this shape: (None, T, I), or a nest of such."""
 
-    def call(self, *args, **options):
+    def call(self, *args: Any, **options: Any) -> Any:
         """What a call computes, of values; of a class with a pair, its pair."""
         if not has_pair(type(self)):
             raise NotImplementedError(f"{self.who} has neither call nor apply and apply_back")
         record, plan = CURRENT.get(), plan_of(type(self), as_pair=True)
         return self._forward_pair(plan, args, options) if record is None else enter(self, record, args, options, plan)
 
-    def draw(self, training, *args):
+    def draw(self, training: bool, *args: Any) -> Any:
         """What is random in this call, and the state that it starts from: `noise` of apply."""
+        return None if not training or has_pair(type(self)) else int(self.noise_rng.integers(MOST))
 
-    def leave(self, kept) -> None:
+    noise_rng = noise_rng
+
+    def leaves(self, kept: Any) -> bool:
+        """Whether `leave` would write anything."""
+        return (type(self).leave is not Layer.leave
+                or any(layer.leaves(its) for layer, its in getattr(kept, "pending", ())))
+
+    def leave(self, kept: Any) -> None:
         """Write what this call leaves behind: moving averages, the last state."""
         for layer, its in getattr(kept, "pending", ()):
             layer.leave(its)
@@ -133,15 +144,17 @@ class Layer:
 
     # the pair; of a class with `call` alone, from a record of it
 
-    def apply(self, p, *args, mask=None, training=False, noise=None, keep=True, **options):
-        return record_call(self, p, args, mask, training, keep, options)
+    def apply(self, p: dict, *args: Any, mask: Any = None, training: bool = False, noise: Any = None, keep: bool = True,
+              **options: Any) -> tuple:
+        with drawing_from(noise):
+            return record_call(self, p, args, mask, training, keep, options)
 
-    def apply_back(self, p, kept, dy, wanted=None):
+    def apply_back(self, p: dict, kept: Any, dy: Any, wanted: Any = None) -> tuple:
         return kept.backward(dy, wanted)
 
     # calls
 
-    def __call__(self, *args, **options):
+    def __call__(self, *args: Any, **options: Any) -> Any:
         record = CURRENT.get()
         if record is not None and not is_symbolic(args):
             return enter(self, record, args, options, plan_of(type(self)))
@@ -150,12 +163,12 @@ class Layer:
             return self._calls.add(called(self, args, options))
         return self.forward(*args, **options)
 
-    def forward(self, *args, keep=True, **options):
+    def forward(self, *args: Any, keep: bool = True, **options: Any) -> Any:
         """The layer on arrays; keep=False: inference, nothing is left for backward."""
         plan = plan_of(type(self))
         return (self._forward_pair if plan.is_pair else self._forward_recorded)(plan, args, options, keep)
 
-    def _forward_pair(self, plan, args, options, keep=True):
+    def _forward_pair(self, plan: Any, args: Any, options: Any, keep: bool = True) -> Any:
         args, options, mask, training = sort(plan, args, options)
         self._build_for(args)
         p, training = {path: w.data for path, w in self.named_weights().items()}, bool(training)
@@ -168,21 +181,21 @@ class Layer:
             self._add_activity(y)
         return y
 
-    def _forward_recorded(self, plan, args, options, keep):
+    def _forward_recorded(self, plan: Any, args: Any, options: Any, keep: bool) -> Any:
         with Record(keep) as record:
             args, options = map_structure(lambda a: record.leaf(a) if is_array(a) else a, (args, options))
             y = enter(self, record, args, options, plan)
         self.tape = (None, Recorded(record, args, y, self.named_weights(), self.who, ())) if keep else None
         return numbers(y)
 
-    def backward(self, *dy):
+    def backward(self, *dy: Any) -> Any:
         """Gradients of what the last call with arrays was given; `grads` are those of the weights."""
         p, kept = self.recorded()
         dy = dy[0] if len(dy) == 1 else dy
         dargs, self._grads = kept.backward(dy) if p is None else self.apply_back(p, kept, dy)
         return dargs[0] if len(dargs) == 1 else dargs
 
-    def recorded(self):
+    def recorded(self) -> Any:
         if self.tape is None:
             raise Error(self.who, "backward before forward: there is nothing to go back through",
                         fix="call forward first, without keep=False")
@@ -195,8 +208,8 @@ class Layer:
 
     # weights
 
-    def add_weight(self, shape=None, initializer=None, dtype=None, trainable=True, *, regularizer=None,
-                   constraint=None, name=None) -> Weight:
+    def add_weight(self, shape: Any = None, initializer: Any = None, dtype: Any = None, trainable: bool = True, *,
+                   regularizer: Any = None, constraint: Any = None, name: Optional[str] = None) -> Weight:
         """A weight with first values.
 
         initializer     a name, an object of rnnref.initializers, or a function (rng, shape) or (shape, dtype) -> array;
@@ -211,7 +224,8 @@ class Layer:
         a = configs.draw(f"{self.who}.{name}", initializer or "glorot_uniform", self.weight_rng, shape, dtype)
         return self._hold(name, a, trainable, regularizer, constraint)
 
-    def _hold(self, name, a, trainable=True, regularizer=None, constraint=None) -> Weight:
+    def _hold(self, name: str, a: Any, trainable: bool = True, regularizer: Any = None, constraint: Any = None
+              ) -> Weight:
         """A weight for this array."""
         self._values = self._values | {name: a}
         self._handles[name] = Weight(self, name, bool(trainable), regularizers.get(regularizer),
@@ -312,7 +326,7 @@ class Layer:
 
     # building, and shapes
 
-    def _build_for(self, args):
+    def _build_for(self, args: Any) -> None:
         """Build for the arguments of the first call, with the weights where they are."""
         if self.built and self._built_for:
             return
@@ -322,7 +336,7 @@ class Layer:
             if not self.built:
                 for a in flatten(args[:1]):
                     if not hasattr(a, "shape"):
-                        configs.taken(self.who, "x", a, self.dtype)            # which says what it is
+                        configs.taken(self.who, "x", a, self.dtype)            # whose error names it
                 shapes = [map_structure(shape_of, a) for a in args]
                 self.build(*(shapes + [None] * plan_of(type(self)).shapes)[:plan_of(type(self)).shapes])
                 arrays = [a.data if isinstance(a, Value) else a for a in flatten(args) if not isinstance(a, Symbol)]
@@ -360,10 +374,10 @@ class Layer:
         config = configs.of_keras2(config)
         return cls(**{name: configs.deserialize(value, custom_objects) for name, value in config.items()})
 
-    def config_of(self, *names):
+    def config_of(self, *names: Any) -> dict:
         return {name: configs.serialize(getattr(self, name)) for name in names}
 
-    def fresh(self, **changes):
+    def fresh(self, **changes: Any) -> Any:
         """The same layer without weights, states and what it kept, with some attributes changed."""
         new = deepcopy(self, {id(self.tape): None, id(self._grads): None})
         vars(new).update(changes)
@@ -371,13 +385,13 @@ class Layer:
             layer._forget()
         return new
 
-    def _forget(self, stream=None):
+    def _forget(self, stream: Any = None) -> None:
         """No weights, and generators as new; another `stream`, a tuple, draws other numbers from the same seed."""
         self._stream = self._stream if stream is None else stream
         self._values, self._handles, self._grads, self.tape, self._losses = {}, {}, None, None, (None, [])
         self.built, self._built_for = type(self).build is Layer.build, ()
         self._start_generators()
 
-    def _start_generators(self):
+    def _start_generators(self) -> None:
         seeds = numpy.random.SeedSequence(next_seed() if self.seed is None else self.seed, spawn_key=self._stream)
         self.weight_rng, self.noise_rng = (numpy.random.default_rng(s) for s in seeds.spawn(2))

@@ -1,5 +1,5 @@
 """Two layers over the same sequence, one from each end."""
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 from ..arrays import namespace
 from ..cell import ALL
@@ -19,7 +19,7 @@ _MERGE = {"concat": lambda y, back: namespace(y).concatenate([y, back], -1), "su
 _MERGE_MODES = (*_MERGE, None)
 
 
-def _of_forward(name):
+def _of_forward(name: str) -> Any:
     return property(lambda self: getattr(self.forward_layer, name), doc=f"`{name}` of both layers")
 
 
@@ -40,7 +40,7 @@ class Bidirectional(Layer):
 
     y of the backward layer is turned round, so that it lies beside the inputs.  Weights and states are those of the
     forward layer, then those of the backward layer; `params` and `grads` are pairs, `masks` of dropout are a pair too.
-    As in Keras, whatever zero_output_for_mask says, y is zero at dead steps with return_sequences, and repeats without.
+    As in Keras, y is zero at dead steps with return_sequences and repeats without, with any zero_output_for_mask.
 
     Same as       Keras Bidirectional
     Differs from  Keras: `weights` are used (Keras 3 accepts and ignores them); one seed draws different numbers for
@@ -56,7 +56,8 @@ class Bidirectional(Layer):
     """
     _call_order = ("x", "initial_state", "mask", "training")
 
-    def __init__(self, layer, merge_mode="concat", weights=None, backward_layer=None, *, dtype=None, **base):
+    def __init__(self, layer: Any, merge_mode: Any = "concat", weights: Any = None, backward_layer: Any = None, *,
+                 dtype: Any = None, **base: Any) -> None:
         for name, each in (("layer", layer), ("backward_layer", backward_layer)):
             if not isinstance(each, RNN) and (each is not None or name == "layer"):
                 raise NotSupported("layers.Bidirectional", f"{name} is a {type(each).__name__}",
@@ -75,7 +76,7 @@ class Bidirectional(Layer):
         if weights is not None:
             self.set_weights(weights)
 
-    def _verify(self):
+    def _verify(self) -> None:
         one, two = self.both
         if bool(one.go_backwards) == bool(two.go_backwards):
             raise NotSupported(self.who, f"go_backwards={one.go_backwards} in both layers, expected one of each")
@@ -91,18 +92,18 @@ class Bidirectional(Layer):
             raise NotSupported(self.who, "one cell in both directions: its gradients would be those of one only")
 
     @property
-    def both(self):
+    def both(self) -> tuple:
         return self.forward_layer, self.backward_layer
 
-    def _sublayers(self):
+    def _sublayers(self) -> dict:
         return {"forward_layer": self.forward_layer, "backward_layer": self.backward_layer}
 
-    def build(self, input_shape, initial_state_shape=None, constants_shape=None):
+    def build(self, input_shape: Any, initial_state_shape: Any = None, constants_shape: Any = None) -> None:
         for layer in self.both:
             if not layer.built:
                 layer.build(input_shape, constants_shape=constants_shape)
 
-    def _build_from(self, weights):
+    def _build_from(self, weights: Any) -> None:
         n = len(self.forward_layer.weight_names)
         for layer, its in zip(self.both, (weights[:n], weights[n:])):
             if not layer.cell.built:
@@ -117,27 +118,27 @@ class Bidirectional(Layer):
         "return_sequences", "return_state", "stateful", "time_major", "go_backwards"))
 
     @property
-    def mode(self):
+    def mode(self) -> Any:
         """How precise products on a GPU are, in every call: `cuda.modes`."""
         return self.forward_layer.mode
 
     @mode.setter
-    def mode(self, mode):
+    def mode(self, mode: Any) -> None:
         for layer in self.both:
             layer.mode = mode
 
-    def _tree(self, p):
+    def _tree(self, p: dict) -> Any:
         return tuple(layer._tree(under(p, f"{name}.")) for name, layer in self._sublayers().items())
 
-    def _flat(self, tree):
+    def _flat(self, tree: Any) -> dict:
         return {f"{name}.{path}": a for (name, layer), half in zip(self._sublayers().items(), tree)
                 for path, a in layer._flat(half).items()}
 
-    def get_initial_state(self, batch_size):
+    def get_initial_state(self, batch_size: Any) -> list:
         """Zeros, as `initial_state` takes them."""
         return [s for layer in self.both for s in layer.get_initial_state(batch_size)]
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         mask = next((m for m in flatten(mask) if m is not None), None) if self.return_sequences else None
         y = [mask, mask] if self.merge_mode is None else [mask]
         if self.return_state:
@@ -146,15 +147,19 @@ class Bidirectional(Layer):
 
     # the pair
 
-    def draw(self, training, x, initial_state=None, constants=None):
+    def draw(self, training: bool, x: Any, initial_state: Any = None, constants: Any = None) -> Any:
         return tuple(layer.draw(training, x) for layer in self.both)
 
-    def leave(self, kept):
+    def leaves(self, kept: Any) -> bool:
+        return any(layer.leaves(its) for layer, its in zip(self.both, kept.kept))
+
+    def leave(self, kept: Any) -> None:
         for layer, its in zip(self.both, kept.kept):
             layer.leave(its)
 
-    def apply(self, p, x, initial_state=None, constants=None, *, mask=None, training=False, noise=None, keep=True,
-              lengths=None, masks=None, mode=None):
+    def apply(self, p: dict, x: Any, initial_state: Any = None, constants: Any = None, *, mask: Any = None,
+              training: bool = False, noise: Any = None, keep: bool = True, lengths: Any = None, masks: Any = None,
+              mode: Any = None) -> tuple:
         runs = zip(self._sublayers().items(), self._cut(initial_state), noise or (None, None),
                    split_masks(self.who, "masks", masks, self.both))
         (y, new, ahead), (back, more, behind) = (
@@ -168,7 +173,7 @@ class Bidirectional(Layer):
         states = [s for layer, n in zip(self.both, (new, more)) for s in layer.cell.to_list(n)]
         return (*(y if self.merge_mode is None else (y,)), *states), kept
 
-    def apply_back(self, p, kept, dy, wanted=None):
+    def apply_back(self, p: dict, kept: Any, dy: Any, wanted: Any = None) -> tuple:
         n = 2 if self.merge_mode is None else 1
         dstate = None
         if self.return_state and dy is not None:
@@ -176,13 +181,13 @@ class Bidirectional(Layer):
         dx, ds, dconstants, dp = self._back(kept, dy, dstate, wanted_names(wanted))
         return (dx, ds, as_constants(dconstants, kept.given[1])), dp
 
-    def backward(self, dy=None, dstate=None):
+    def backward(self, dy: Any = None, dstate: Any = None) -> tuple:
         """Gradients of x and of the first states, those of the forward layer first; see `RNN.backward`."""
         p, kept = self.recorded()
         dx, ds, _, self._grads = self._back(kept, dy, dstate)
         return dx, ds
 
-    def _back(self, kept, dy, dstate, wanted=ALL):
+    def _back(self, kept: Any, dy: Any, dstate: Any, wanted: Any = ALL) -> tuple:
         pair = kept.y, kept.back
         y = pair if self.merge_mode is None else map_structure(_MERGE[self.merge_mode], *pair)
         dy, back = self._split(pack_like(self.who, "dy", dy, y), kept)
@@ -193,7 +198,7 @@ class Bidirectional(Layer):
         ds = [a for layer, d in zip(self.both, (s, t)) for a in layer.cell.to_list(d)]
         return add(dx, more), ds, add(e, f), dp
 
-    def _split(self, dy, kept):
+    def _split(self, dy: Any, kept: Any) -> Any:
         """The gradient of y as those of both halves."""
         if self.merge_mode is None:
             return dy
@@ -204,13 +209,13 @@ class Bidirectional(Layer):
             return map_structure(lambda d, b: d * b, dy, kept.back), map_structure(lambda d, a: d * a, dy, kept.y)
         return (dy, dy) if self.merge_mode == "sum" else (map_structure(lambda d: d / 2, dy),) * 2
 
-    def _turned(self, y):
+    def _turned(self, y: Any) -> Any:
         """Outputs of the backward layer with its first step last, and back."""
         if not self.return_sequences:
             return y
         return map_structure((lambda a: a[::-1]) if self.time_major else lambda a: a[:, ::-1], y)
 
-    def _cut(self, states):
+    def _cut(self, states: Any) -> Any:
         """The states of each half."""
         if states is None or not isinstance(states, (list, tuple)):
             return states, states
@@ -220,23 +225,23 @@ class Bidirectional(Layer):
     # states between calls
 
     @property
-    def states(self):
+    def states(self) -> Optional[list]:
         """Where the next call of a stateful layer starts, as a list; None before the first."""
         if self.forward_layer.carried is None:
             return None
         return [s for layer in self.both for s in layer.states]
 
-    def reset_state(self):
+    def reset_state(self) -> None:
         """Let the next call start from zeros."""
         for layer in self.both:
             layer.reset_state()
 
     reset_states = reset_state
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return super().get_config() | {"layer": serialize(self.forward_layer)} | self.config_of(
             "merge_mode", "backward_layer")
 
 
-def _add_prefix(prefix, name):
+def _add_prefix(prefix: str, name: str) -> Any:
     return prefix + name.removeprefix(prefix)

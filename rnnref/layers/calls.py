@@ -9,8 +9,9 @@ from threading import RLock
 from typing import Any, Callable, NamedTuple
 
 from ..arrays import is_array, is_floating
-from ..errors import Error
+from ..errors import Error, InvalidType
 from ..nest import align, flatten, map_structure, unflatten
+from ..options import suggest
 from ..record import Record, paused
 from ..symbols import Symbol
 from ..values import Value, functions, masks, numbers
@@ -30,6 +31,10 @@ class Plan(NamedTuple):
     shapes: int                                   # how many shapes build takes
     wanted: bool                                  # whether apply_back takes `wanted`
     makes_masks: bool
+    who: str
+    names: Any                                    # of all that a call takes; None: any
+    least: tuple                                  # those by position without a default
+    most: Any                                     # how many by position; None: any number
 
 
 def plan_of(cls: Any, as_pair: bool = False) -> Plan:
@@ -45,8 +50,16 @@ def _make_plan(cls: Any, as_pair: bool) -> Plan:
     names = _positional(cls.apply)[2:] if is_pair else _positional(cls.call)[1:]
     told = tuple(n for n in ("training", "mask") if not is_pair and n in signature(cls.call).parameters)
     arrays = tuple(n for n in names if n not in ("training", "mask"))
-    return Plan(is_pair, cls._call_order or names if is_pair else names, arrays, told, len(_positional(cls.build)) - 1,
-                "wanted" in signature(cls.apply_back).parameters, "compute_mask" in _defined(cls))
+    order = cls._call_order or names if is_pair else names
+    taken_by = signature(cls.apply if is_pair else cls.call).parameters.values()
+    kinds = {p.kind for p in taken_by}
+    known = {*(p.name for p in taken_by), "mask", "training"} - {"self", *(("p", "noise", "keep") if is_pair else ())}
+    least = tuple(p.name for p in taken_by if p.kind is p.POSITIONAL_OR_KEYWORD and p.default is p.empty
+                  and p.name in names and p.name not in ("training", "mask"))
+    return Plan(is_pair, order, arrays, told, len(_positional(cls.build)) - 1,
+                "wanted" in signature(cls.apply_back).parameters, "compute_mask" in _defined(cls),
+                f"layers.{cls.__name__}", None if Parameter.VAR_KEYWORD in kinds else known, least,
+                None if Parameter.VAR_POSITIONAL in kinds else len(order))
 
 
 def has_pair(cls: Any) -> bool:
@@ -70,6 +83,7 @@ def _positional(f: Callable) -> tuple:
 
 def sort(plan: Plan, args: tuple, options: dict) -> tuple:
     """The arguments of a call: those that are arrays by position, the others by name, mask and training."""
+    _check_call(plan, args, options)
     for k, name in enumerate(plan.order[:len(args)]):
         if name in ("mask", "training"):
             options = {**options, **dict(zip(plan.order[k:], args[k:]))}
@@ -87,6 +101,21 @@ def sort(plan: Plan, args: tuple, options: dict) -> tuple:
     return args, options, mask, training
 
 
+def _check_call(plan: Plan, args: tuple, options: dict) -> None:
+    """Raise InvalidType unless a call has the arguments that its class takes."""
+    if plan.most is not None and len(args) > plan.most:
+        raise InvalidType(plan.who, f"called with {len(args)} arguments by position, expected at most {plan.most}: "
+                          f"{', '.join(plan.order)}",
+                          hint="several arrays are one argument, a list" if plan.most == 1 else "")
+    for name in options if plan.names is not None else ():
+        if name not in plan.names:
+            raise InvalidType(plan.who, f"no argument of a call is called {name}",
+                              fix=suggest(name, sorted(plan.names)))
+    for name in plan.least[len(args):]:
+        if name not in options:
+            raise InvalidType(plan.who, f"called without {name}")
+
+
 def enter(layer: Any, record: Any, args: tuple, options: dict, plan: Plan) -> Any:
     """A call in a record: values for the arrays of what the layer gives, with their masks."""
     args, options, mask, training = sort(plan, args, options)
@@ -101,8 +130,8 @@ def enter(layer: Any, record: Any, args: tuple, options: dict, plan: Plan) -> An
     return _with_mask(layer, plan, y, mask, args)
 
 
-def _enter_call(layer, plan, record, args, options, mask, training):
-    def value(a):
+def _enter_call(layer: Any, plan: Any, record: Any, args: Any, options: Any, mask: Any, training: bool) -> Any:
+    def value(a: Any) -> Any:
         a = Value(a, record.serial) if is_array(a) else a
         if layer._autocast and isinstance(a, Value) and a.dtype.name != layer.dtype and is_floating(a.dtype):
             b = functions.cast(a, layer.dtype)
@@ -119,7 +148,7 @@ def _enter_call(layer, plan, record, args, options, mask, training):
         SCOPE.reset(token)
 
 
-def _enter_pair(layer, plan, record, args, options, mask, training):
+def _enter_pair(layer: Any, plan: Any, record: Any, args: Any, options: Any, mask: Any, training: bool) -> Any:
     """The pair as one entry of the record."""
     nested = any(isinstance(a, (list, tuple, dict)) for a in args)
     held = [record.of(a) for a in (flatten(args) if nested else args)]
@@ -139,7 +168,7 @@ def _enter_pair(layer, plan, record, args, options, mask, training):
             layer.leave(kept)
     likes = None if is_array(y) else map_structure(lambda a: is_array(a) and is_floating(a.dtype), y)
 
-    def back(dys, wanted):
+    def back(dys: Any, wanted: Any) -> list:
         dy = dys[0] if likes is None else unflatten(likes, _fill(flatten(likes), dys))
         dargs, dp = (layer.apply_back(p, kept, dy, _by_argument(data, wanted, len(held))) if plan.wanted
                      else layer.apply_back(p, kept, dy))
@@ -147,7 +176,7 @@ def _enter_pair(layer, plan, record, args, options, mask, training):
     return record.add(y, back, ins, layer.name)
 
 
-def _with_mask(layer, plan, y, mask, args):
+def _with_mask(layer: Any, plan: Any, y: Any, mask: Any, args: Any) -> Any:
     with paused():
         found = layer.compute_mask(numbers(args[0]), mask)
     if found is None:
@@ -223,7 +252,7 @@ class SymbolicCalls(list):
 def completing(build: Callable) -> Callable:
     """`build` of a class, and what is done around it: a path for its weights, and `built` at its end."""
     @wraps(build)
-    def whole(self, *args, **options):
+    def whole(self: Any, *args: Any, **options: Any) -> Any:
         if self._in_build:                        # called by that of a subclass
             return build(self, *args, **options)
         with BUILDING:

@@ -1,4 +1,4 @@
-"""Configurations as plain data, and the names that Keras writes into its own.  (floor 7)"""
+"""Configurations as plain data, and the names that Keras writes into its own."""
 import sys
 from collections import Counter
 from contextlib import contextmanager
@@ -7,16 +7,17 @@ from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
 from inspect import Parameter, isroutine, signature
 from math import prod
-from typing import Any
+from typing import Any, Iterator, Optional
 
 import numpy
 
 from .. import activations, constraints, elementwise, initializers, regularizers
 from ..arrays import is_array, is_floating
 from ..cell import Cell
-from ..errors import DtypeError, FileError, NotSupported, ShapeError
+from ..errors import DtypeError, FileError, InvalidType, NotSupported, ShapeError
 from ..identifiers import plain
 from ..interop.layouts import KERAS_ACTIVATIONS
+from ..options import suggest
 from ..registry import get_registered_name, get_registered_object
 
 _NUMBER: ContextVar = ContextVar("number of a layer", default=None)  # function of its id, while a model is written
@@ -35,15 +36,15 @@ class FunctionActivation(elementwise.Activation):
     No kernel knows it."""
     function: Any = None
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return activations.forward(self.function, x, keep=False)[0], x
 
-    def backward(self, y, kept, dy):
+    def backward(self, y: Any, kept: Any, dy: Any) -> Any:
         _, recorded = activations.forward(self.function, kept)
         return activations.backward(self.function, recorded, dy)[0]
 
 
-def activation(who, option, what):
+def activation(who: str, option: str, what: Any) -> Any:
     """The activation of the core, by its Keras name, by one of ours (rnnref.scalar), or by a function of an array."""
     if isinstance(what, str) and what in _ACTIVATIONS or what is None:
         return _ACTIVATIONS[what]
@@ -63,7 +64,7 @@ def activation(who, option, what):
     return FunctionActivation(f"function {getattr(function, '__name__', type(function).__name__)}", function=function)
 
 
-def initialiser(who, option, what):
+def initialiser(who: str, option: str, what: Any) -> Any:
     """An initializer, as `rnnref.initializers.get` takes it; errors name the option."""
     try:
         return initializers.get(what)
@@ -72,7 +73,7 @@ def initialiser(who, option, what):
 
 
 @contextmanager
-def _holding(variable, value):
+def _holding(variable: Any, value: Any) -> Iterator[Any]:
     token = variable.set(value)
     try:
         yield
@@ -80,7 +81,7 @@ def _holding(variable, value):
         variable.reset(token)
 
 
-def serialize_shared(model):
+def serialize_shared(model: Any) -> Any:
     """The configuration of a model, in which layers that occur twice have one number."""
     counts: Counter = Counter()
     with _holding(_NUMBER, lambda key: counts.update([key])):
@@ -90,17 +91,17 @@ def serialize_shared(model):
         return serialize(model)
 
 
-def sharing():
+def sharing() -> Any:
     """Layers of one number are one object, inside."""
     return _holding(_SHARED, {})
 
 
-def limit_weights(path, size):
+def limit_weights(path: str, size: Any) -> Any:
     """Weights that are made inside may not need far more bytes than a file has of them; some are made twice."""
     return _holding(_LIMIT, [path, 4 * size + (1 << 20)])
 
 
-def count_weight(who, shape, dtype):
+def count_weight(who: str, shape: Any, dtype: Any) -> None:
     """Raise if the weights that were made are more than the file has that is read."""
     limit = _LIMIT.get()
     if limit is not None and None not in shape:
@@ -109,7 +110,7 @@ def count_weight(who, shape, dtype):
             raise FileError(who, f"the configuration in {limit[0]} asks for far more weights than are in the file")
 
 
-def draw(who, initializer, rng, shape, dtype):
+def draw(who: str, initializer: Any, rng: Any, shape: Any, dtype: Any) -> Any:
     """First values of a weight."""
     if None in shape:
         raise ShapeError(who, f"a weight of shape {shape}, expected known lengths",
@@ -117,7 +118,7 @@ def draw(who, initializer, rng, shape, dtype):
     return initializers.draw(who, initializer, shape, dtype, rng)
 
 
-def taken(who, name, a, dtype):
+def taken(who: str, name: str, a: Any, dtype: Any) -> Any:
     """Numbers of any dtype, also in lists, as an array of `dtype`; None: as they are."""
     if isinstance(a, (list, tuple, numpy.generic)):
         try:
@@ -131,7 +132,7 @@ def taken(who, name, a, dtype):
     return a if dtype is None or a.dtype == dtype else a.astype(dtype)
 
 
-def floating(who, dtype):
+def floating(who: str, dtype: Any) -> Any:
     """The name of a floating dtype; None is float32."""
     try:
         found = numpy.dtype("float32" if dtype is None else dtype)
@@ -143,7 +144,7 @@ def floating(who, dtype):
     return found.name
 
 
-def serialize(value):
+def serialize(value: Any) -> Any:
     """A value as plain data: layers and cells by class name and configuration, as Keras writes them."""
     if isinstance(value, (list, tuple)):
         return [serialize(item) for item in value]
@@ -169,7 +170,7 @@ def serialize(value):
     return plain(value)
 
 
-def _with_class_name(value, config):
+def _with_class_name(value: Any, config: dict) -> dict:
     """A configuration with its class; classes that Keras has too are in the module where they are there."""
     cls = type(value)
     public = cls.__name__ in vars(sys.modules[__package__]) and vars(sys.modules[__package__])[cls.__name__] is cls
@@ -178,8 +179,8 @@ def _with_class_name(value, config):
             "registered_name": None if public or "_keras_module" in vars(cls) else get_registered_name(cls)}
 
 
-def deserialize(value, custom_objects=None):
-    """What `plain` made plain; also what Keras wrote for its layers, cells, initialisers and dtypes."""
+def deserialize(value: Any, custom_objects: Optional[dict] = None) -> Any:
+    """The inverse of `serialize`; also for what Keras wrote for its layers, cells, initialisers and dtypes."""
     if isinstance(value, list):
         return tuple(deserialize(item, custom_objects) for item in value)
     if not isinstance(value, dict) or "class_name" not in value:
@@ -192,7 +193,7 @@ def deserialize(value, custom_objects=None):
     return shared[number]
 
 
-def _deserialize(value, custom_objects):
+def _deserialize(value: Any, custom_objects: Optional[dict]) -> Any:
     """An object of a configuration."""
     module, name, config = value.get("module") or "", value["class_name"], value.get("config") or {}
     if name == "DTypePolicy":
@@ -207,10 +208,10 @@ def _deserialize(value, custom_objects):
     return found(**{key: deserialize(item, custom_objects) for key, item in config.items()})
 
 
-def of_keras2(config):
+def of_keras2(config: dict) -> Any:
     """A configuration of Keras 2 as one of Keras 3; any other as it is.
 
-    Keras 2 is seen from `time_major=False`, which it always writes and nobody else, or from initializers that name no
+    Keras 2 is recognised by `time_major=False`, which it alone writes, and always, or by initializers that name no
     module.  Its hard_sigmoid is 0.2 x + 0.5.
     """
     inits = [value for name, value in config.items() if name.endswith("_initializer") and isinstance(value, dict)]
@@ -226,7 +227,7 @@ def of_keras2(config):
     return config
 
 
-def _find_class(module, name):
+def _find_class(module: Any, name: str) -> Any:
     """A class of ours: a layer by its name alone, anything else from its module if that is in rnnref."""
     layers, root = sys.modules[__package__], __package__.partition(".")[0]
     if module.startswith("keras.") and module.partition(".")[2] in ("regularizers", "constraints", "initializers"):
@@ -243,7 +244,20 @@ def _find_class(module, name):
                        fix=f'from_config(config, custom_objects={{"{name}": {name}}})')
 
 
-def arguments_of(layer):
+def argument_names(cls: Any) -> list:
+    """The names of all arguments that the constructor of a class of layers takes, those of its base classes too."""
+    makers = [vars(base)[name] for base in cls.__mro__ for name in ("__init__", "_take_options") if name in vars(base)]
+    return [name for make in makers if make is not object.__init__ for name, a in signature(make).parameters.items()
+            if name not in ("self", "options") and a.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)]
+
+
+def refuse_unknown(who: str, cls: Any, given: Any, known: Any = None) -> None:
+    """Raise InvalidType for the first of the names `given`, which are none of the arguments of a class of layers."""
+    for name in given:
+        raise InvalidType(who, f"no argument is called {name}", fix=suggest(name, known or argument_names(cls)))
+
+
+def arguments_of(layer: Any) -> dict:
     """The arguments of the constructor as they were given, for a class without a get_config of its own."""
     args, options = layer._given
     made_by = signature(type(layer).__init__)

@@ -1,5 +1,5 @@
 """ConvLSTM over one, two or three axes of space."""
-from typing import Any
+from typing import Any, Optional
 
 from .. import cells
 from ..arrays import namespace
@@ -35,12 +35,14 @@ class ConvLSTMCell(KerasCell, CellLayer):
     data_format: Any
     spatial: Any = None                              # how many places x has in each axis
 
-    def __init__(self, rank, filters, kernel_size, strides=1, padding="valid", data_format=None, dilation_rate=1,
-                 activation="tanh", recurrent_activation="sigmoid", use_bias=True, kernel_initializer="glorot_uniform",
-                 recurrent_initializer="orthogonal", bias_initializer="zeros", unit_forget_bias=True,
-                 kernel_regularizer=None, recurrent_regularizer=None, bias_regularizer=None, kernel_constraint=None,
-                 recurrent_constraint=None, bias_constraint=None, dropout=0.0, recurrent_dropout=0.0, seed=None,
-                 **kwargs):
+    def __init__(self, rank: Any, filters: Any, kernel_size: Any, strides: Any = 1, padding: Any = "valid",
+                 data_format: Any = None, dilation_rate: Any = 1, activation: Any = "tanh",
+                 recurrent_activation: Any = "sigmoid", use_bias: bool = True,
+                 kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
+                 bias_initializer: Any = "zeros", unit_forget_bias: bool = True, kernel_regularizer: Any = None,
+                 recurrent_regularizer: Any = None, bias_regularizer: Any = None, kernel_constraint: Any = None,
+                 recurrent_constraint: Any = None, bias_constraint: Any = None, dropout: float = 0.0,
+                 recurrent_dropout: float = 0.0, seed: Optional[int] = None, **kwargs: Any) -> None:
         options = collect_options(locals())
         if rank not in (1, 2, 3):
             raise NotSupported("layers.ConvLSTMCell", f"rank={rank!r}", known="1, 2, 3")
@@ -56,64 +58,64 @@ class ConvLSTMCell(KerasCell, CellLayer):
         self.options = tuple(options)
 
     @property
-    def core(self):
+    def core(self) -> Any:
         act = self.act("activation")
         return cells.ConvLSTM(kernel=self.kernel_size, strides=self.strides, padding=self.padding,
                               dilation=self.dilation_rate, gate=self.act("recurrent_activation"), candidate=act,
                               output=act, bias=self.use_bias)
 
     @property
-    def channels_first(self):
+    def channels_first(self) -> Any:
         return self.data_format == "channels_first"
 
-    def inputs_of(self, input_shape):
+    def inputs_of(self, input_shape: Any) -> Any:
         self.spatial = tuple(input_shape[2:] if self.channels_first else input_shape[1:-1])
         if len(input_shape) != self.rank + 2 or None in self.spatial:
             raise ShapeError(self.who, f"x has shape {tuple(input_shape)} at each step, expected {self.rank + 2} axes, "
                                        f"those of space known", axes=f"data_format={self.data_format!r}")
         return input_shape[1 if self.channels_first else -1]
 
-    def _axes(self):
+    def _axes(self) -> dict:
         space = " ".join(map(str, self.kernel_size))
         return {name: axes.replace("S", space) for name, axes in super()._axes().items()}
 
-    def _build_from(self, weights):
+    def _build_from(self, weights: Any) -> None:
         raise ShapeError(self.who, "set_weights before the number of places is known", fix="build(input_shape) first")
 
-    def _draw(self, name, rng, shape):
+    def _draw(self, name: str, rng: Any, shape: Any) -> Any:
         return with_forget_bias(self, super()._draw, name, rng, shape)
 
-    def _places(self):
+    def _places(self) -> Any:
         return self.core.inputs.output_extent(self.spatial)
 
-    def _mask_shapes(self, batch):
+    def _mask_shapes(self, batch: Any) -> tuple:
         return (batch, *self.spatial, self.n_in), (batch, *self._places(), self.units)
 
-    def get_initial_state(self, batch_size=1):
+    def get_initial_state(self, batch_size: Any = 1) -> Any:
         if self.spatial is None:
             raise ShapeError(self.who, "the first state of a layer that is not built", fix="build(input_shape) first")
         return self.to_list(self.core.zeros((batch_size, *self._places()), self.units, dtype=self.dtype))
 
     @property
-    def state_size(self):
+    def state_size(self) -> list:
         return [self.units, self.units]
 
     # channels first
 
-    def inward(self, tree, lead=1):
+    def inward(self, tree: Any, lead: int = 1) -> Any:
         return map_structure(lambda a: namespace(a).moveaxis(a, lead, -1), tree) if self.channels_first else tree
 
-    def outward(self, tree, lead=1):
+    def outward(self, tree: Any, lead: int = 1) -> Any:
         return map_structure(lambda a: namespace(a).moveaxis(a, -1, lead), tree) if self.channels_first else tree
 
-    def to_list(self, state):
+    def to_list(self, state: Any) -> Any:
         return super().to_list(self.outward(state))
 
-    def from_list(self, who, what, given, like):
+    def from_list(self, who: str, what: Any, given: Any, like: Any) -> Any:
         return self.inward(super().from_list(who, what, given, self.outward(like)))
 
 
-def each_axis(name, value, rank):
+def each_axis(name: str, value: Any, rank: Any) -> Any:
     """A number for each axis of space."""
     found = (value,) * rank if hasattr(value, "__index__") else tuple(value)
     if len(found) != rank or not all(hasattr(n, "__index__") and n > 0 for n in found):
@@ -121,24 +123,26 @@ def each_axis(name, value, rank):
     return found
 
 
-def layer_of_rank(rank):
+def layer_of_rank(rank: Any) -> Any:
     """ConvLSTM1D, 2D or 3D."""
 
     class ConvLSTM(RNN):
         Cell = ConvLSTMCell
 
-        def __init__(self, filters, kernel_size, strides=1, padding="valid", data_format=None, dilation_rate=1,
-                     activation="tanh", recurrent_activation="sigmoid", use_bias=True,
-                     kernel_initializer="glorot_uniform", recurrent_initializer="orthogonal",
-                     bias_initializer="zeros", unit_forget_bias=True, kernel_regularizer=None,
-                     recurrent_regularizer=None, bias_regularizer=None, activity_regularizer=None,
-                     kernel_constraint=None, recurrent_constraint=None, bias_constraint=None, dropout=0.0,
-                     recurrent_dropout=0.0, seed=None, return_sequences=False, return_state=False, go_backwards=False,
-                     stateful=False, **kwargs):
+        def __init__(self, filters: Any, kernel_size: Any, strides: Any = 1, padding: Any = "valid",
+                     data_format: Any = None, dilation_rate: Any = 1, activation: Any = "tanh",
+                     recurrent_activation: Any = "sigmoid", use_bias: bool = True,
+                     kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal",
+                     bias_initializer: Any = "zeros", unit_forget_bias: bool = True, kernel_regularizer: Any = None,
+                     recurrent_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None,
+                     kernel_constraint: Any = None, recurrent_constraint: Any = None, bias_constraint: Any = None,
+                     dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: Optional[int] = None,
+                     return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False,
+                     stateful: bool = False, **kwargs: Any) -> None:
             unroll = kwargs.pop("unroll", False)
             self._take_options({"rank": rank, "unroll": unroll, **collect_options(locals())}, **kwargs)
 
-        def get_config(self):
+        def get_config(self) -> dict:
             config = super().get_config()
             del config["rank"]
             return config

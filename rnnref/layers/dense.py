@@ -52,16 +52,17 @@ class Dense(Layer):
         keep_weight_options(self, "kernel", kernel_initializer, kernel_regularizer, kernel_constraint)
         keep_weight_options(self, "bias", bias_initializer, bias_regularizer, bias_constraint)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self.kernel = add_weight(self, (input_shape[-1], self.units), "kernel")
         if self.use_bias:
             self.bias = add_weight(self, (self.units,), "bias")
         build_activation(self, (*input_shape[:-1], self.units))
 
-    def _build_from(self, weights):
+    def _build_from(self, weights: Any) -> None:
         self.build((None, len(weights[0]) if weights else 0))
 
-    def apply(self, p, x, *, mask=None, training=False, noise=None, keep=True):
+    def apply(self, p: dict, x: Any, *, mask: Any = None, training: bool = False, noise: Any = None, keep: bool = True
+              ) -> tuple:
         x = configs.taken(self.who, "x", x, self.dtype)
         if x.ndim < 2 or x.shape[-1] != len(p["kernel"]):
             raise ShapeError(self.who, f"x has shape {x.shape}, expected two axes or more, the last of "
@@ -72,12 +73,15 @@ class Dense(Layer):
         y, kept = activate(self, p, a, training, keep)
         return y, _Kept(matrix, x.shape, kept)
 
-    def apply_back(self, p, kept, dy, wanted=None):
+    def apply_back(self, p: dict, kept: Any, dy: Any, wanted: Any = None) -> tuple:
         da, of_activation = activate_back(self, kept.activation, dy)
         da = as_matrix(da)
         of_x, of_weights = wanted or (True, True)
         dp = {"kernel": kept.rows.T @ da} | ({"bias": da.sum(0)} if self.use_bias else {}) if of_weights else {}
         return ((da @ p["kernel"].T).reshape(kept.shape) if of_x else None,), dp | of_activation
 
-    def leave(self, kept):
+    def leaves(self, kept: Any) -> bool:
+        return Layer.leaves(self, kept.activation) and bool(getattr(kept.activation, "pending", ()))
+
+    def leave(self, kept: Any) -> None:
         super().leave(kept.activation)

@@ -16,7 +16,7 @@ class _Factor(Layer):
     """y = x noise in training, y = x else; a subclass draws the noise."""
     supports_masking = True
 
-    def draw(self, training, x):
+    def draw(self, training: bool, x: Any) -> Any:
         if not training or not self.rate:         # type: ignore[attr-defined]
             return None
         return namespace(x).asarray(self._draw(tuple(x.shape)).astype(self.dtype))
@@ -25,11 +25,12 @@ class _Factor(Layer):
         """The noise for inputs of this shape."""
         raise NotImplementedError
 
-    def apply(self, p, x, *, mask=None, training=False, noise=None, keep=True):
+    def apply(self, p: dict, x: Any, *, mask: Any = None, training: bool = False, noise: Any = None, keep: bool = True
+              ) -> tuple:
         x = configs.taken(self.who, "x", x, self.dtype)
         return (x if noise is None else x * noise), noise
 
-    def apply_back(self, p, noise, dy, wanted=None):
+    def apply_back(self, p: dict, noise: Any, dy: Any, wanted: Any = None) -> tuple:
         return (dy if noise is None else dy * noise,), {}
 
 
@@ -54,7 +55,7 @@ class Dropout(_Factor):
         check_rate(self, "rate", rate)
         self.rate, self.noise_shape = rate, None if noise_shape is None else _noise_shape(self, noise_shape)
 
-    def _draw(self, shape):
+    def _draw(self, shape: Any) -> Any:
         if self.noise_shape is not None:
             if len(self.noise_shape) != len(shape):
                 raise ShapeError(self.who, f"x has shape {shape}, noise_shape={self.noise_shape}: not as many axes")
@@ -79,13 +80,14 @@ class SpatialDropout1D(_Factor):
         check_rate(self, "rate", rate)
         self.rate = rate
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {"rate": self.rate, "seed": self.seed, "name": self.name, "dtype": self.dtype}    # all that Keras takes
 
-    def _draw(self, shape):
+    def _draw(self, shape: Any) -> Any:
         return _zeros_and_more(self.noise_rng, (shape[0], 1, shape[2]), self.rate)
 
-    def apply(self, p, x, *, mask=None, training=False, noise=None, keep=True):
+    def apply(self, p: dict, x: Any, *, mask: Any = None, training: bool = False, noise: Any = None, keep: bool = True
+              ) -> tuple:
         if x.ndim != 3:
             raise ShapeError(self.who, f"x has shape {x.shape}, expected three axes", axes="x is [B, T, I]")
         return super().apply(p, x, mask=mask, training=training, noise=noise, keep=keep)
@@ -109,7 +111,7 @@ class GaussianDropout(_Factor):
             raise NotSupported(self.who, "rate=1: the variance rate / (1 - rate) is infinite")
         self.rate = rate
 
-    def _draw(self, shape):
+    def _draw(self, shape: Any) -> Any:
         return self.noise_rng.normal(1, sqrt(self.rate / (1 - self.rate)), shape)
 
 
@@ -130,17 +132,18 @@ class GaussianNoise(Layer):
         check_rate(self, "stddev", stddev)
         self.stddev = stddev
 
-    def draw(self, training, x):
+    def draw(self, training: bool, x: Any) -> Any:
         if not training or not self.stddev:
             return None
         noise = numpy.asarray(self.noise_rng.normal(0, self.stddev, x.shape), self.dtype)
         return namespace(x).asarray(noise)
 
-    def apply(self, p, x, *, mask=None, training=False, noise=None, keep=True):
+    def apply(self, p: dict, x: Any, *, mask: Any = None, training: bool = False, noise: Any = None, keep: bool = True
+              ) -> tuple:
         x = configs.taken(self.who, "x", x, self.dtype)
         return (x if noise is None else x + noise), None
 
-    def apply_back(self, p, kept, dy, wanted=None):
+    def apply_back(self, p: dict, kept: Any, dy: Any, wanted: Any = None) -> tuple:
         return (dy,), {}
 
 
@@ -158,7 +161,7 @@ class Identity(Layer):
     def __init__(self, **base: Any):
         super().__init__(**base)
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         return x
 
 
@@ -178,12 +181,12 @@ class ActivityRegularization(Layer):
         super().__init__(activity_regularizer=regularizers.L1L2(l1, l2), **base)
         self.l1, self.l2 = l1, l2
 
-    def get_config(self):
+    def get_config(self) -> dict:
         config = config_of_arguments(self)
         del config["activity_regularizer"]
         return config
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         return x
 
 

@@ -27,8 +27,6 @@ class Embedding(Layer):
     (array([[[3., 4.],
             [0., 0.]]], dtype=float32), array([[ True, False]]))
     """
-    get_config = config_of_arguments
-
     def __init__(self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform",
                  embeddings_regularizer: Any = None, embeddings_constraint: Any = None, mask_zero: bool = False,
                  weights: Any = None, lora_rank: Any = None, lora_alpha: Any = None, quantization_config: Any = None,
@@ -45,16 +43,17 @@ class Embedding(Layer):
         if weights is not None:
             self.set_weights(weights if isinstance(weights, list) and len(weights) == 1 else [weights])
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         self.embeddings = add_weight(self, (self.input_dim, self.output_dim), "embeddings")
 
-    def _build_from(self, weights):
+    def _build_from(self, weights: Any) -> None:
         self.build()
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return inputs != 0 if self.mask_zero else None
 
-    def apply(self, p, x, *, mask=None, training=False, noise=None, keep=True):
+    def apply(self, p: dict, x: Any, *, mask: Any = None, training: bool = False, noise: Any = None, keep: bool = True
+              ) -> tuple:
         ids = configs.taken(self.who, "x", x, None)
         ids = ids if ids.dtype.kind in "iu" else ids.astype("int64")
         try:
@@ -63,5 +62,8 @@ class Embedding(Layer):
             raise ShapeError(self.who, f"ids from {ids.min()} to {ids.max()}, expected from 0 to "
                              f"{self.input_dim - 1}", axes=f"input_dim={self.input_dim} is the number of ids") from None
 
-    def apply_back(self, p, ids, dy, wanted=None):
+    def apply_back(self, p: dict, ids: Any, dy: Any, wanted: Any = None) -> tuple:
         return (None,), {"embeddings": Part(p["embeddings"].shape, ids, dy).dense()}
+
+    def get_config(self) -> dict:
+        return {"activity_regularizer": None} | config_of_arguments(self)                # as Keras writes it

@@ -49,10 +49,10 @@ class InputLayer(Layer):
 
     input = output = property(lambda self: self._symbol)
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         return x
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return {"batch_shape": self.batch_shape, "dtype": self.dtype, "sparse": False, "ragged": False,
                 "name": self.name, "optional": False}
 

@@ -14,7 +14,7 @@ from .config import activation, draw, initialiser, taken
 _NOT_OPTIONS = ("self", "kwargs", "__class__")
 
 
-def collect_options(scope):
+def collect_options(scope: Any) -> dict:
     """The arguments of a constructor, from its locals()."""
     return {name: value for name, value in scope.items() if name not in _NOT_OPTIONS}
 
@@ -33,19 +33,19 @@ class KerasCell:
     dropout, recurrent_dropout         share of zeros in the masks on x and on h, from 0 to below 1, while training
     seed                    of the weights and of the masks; None: other ones every time
     implementation          1: a mask on x for each gate; 2, 0: one for all.  Masks on the h of an LSTM or a GRU are
-                            always one for each gate.  It has no other meaning: `rnnref.explain` says what runs
+                            always one for each gate.  It has no other meaning: `rnnref.explain` tells what runs
     name, dtype             "float32" if not said; inputs are cast to it
 
     A single step draws new masks; `draw_masks` gives some to hand to several steps, or to look at.
     """
     vectors = True
     family: str                                   # in the tables of interop
-    own_masks = False                             # a mask on x for each gate, whatever `implementation` says
+    own_masks = False                             # a mask on x for each gate, with any `implementation`
     units: Any; use_bias: Any; dropout: Any; recurrent_dropout: Any
     who: Any; dtype: Any; n_in: Any; core: Any; options: Any; noise_rng: Any
     add_weight: Any; config_of: Any; _count: Any
 
-    def _take_options(self, options, implementation=2, **base):
+    def _take_options(self, options: Any, implementation: Any = 2, **base: Any) -> None:
         self.options, self.units = tuple(options), options["units"]
         self.implementation = check_option(f"layers.{type(self).__name__}", "implementation", implementation, (0, 1, 2))
         super().__init__(seed=options["seed"], **base)           # type: ignore[call-arg]
@@ -59,7 +59,7 @@ class KerasCell:
                 setattr(self, name, initialiser(self.who, name, options[name]))
         self._check_options()
 
-    def _check_options(self):
+    def _check_options(self) -> None:
         """Raise now what would be raised later."""
         if isinstance(self.units, bool) or not isinstance(self.units, (int, numpy.integer)) or self.units < 1:
             raise NotSupported(f"layers.{type(self).__name__}", f"units={self.units!r}, expected a positive integer")
@@ -69,24 +69,24 @@ class KerasCell:
                                    hint="Keras clips it to [0, 1], and its LSTM and GRU take 1 for no dropout")
         self.core                                 # which reads the activations
 
-    def act(self, option):
+    def act(self, option: str) -> Any:
         return activation(self.who, option, getattr(self, option))
 
     # weights
 
     @property
-    def layout(self):
+    def layout(self) -> Any:
         return interop.layout_of(self.family, "keras")
 
     @property
-    def weight_names(self):
+    def weight_names(self) -> Any:
         return ["kernel", "recurrent_kernel"] + ["bias"] * bool(self.use_bias)
 
-    def _axes(self):
+    def _axes(self) -> dict:
         """The axes of each of Keras's arrays."""
         return {row.theirs: row.axes for row in self.layout.rows if row.theirs in self.weight_names}
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         self.n_in = self.inputs_of(input_shape)
         sizes = self.core.sizes(self.n_in, self.units)
         for name, axes in self._axes().items():
@@ -97,36 +97,37 @@ class KerasCell:
                                      constraint=getattr(self, f"{kind}_constraint"), name=name)
             setattr(self, name, weight)
 
-    def inputs_of(self, input_shape):
+    def inputs_of(self, input_shape: Any) -> Any:
         """The last number of a shape, or the number itself."""
         last = input_shape[-1] if isinstance(input_shape, (tuple, list)) and input_shape else input_shape
         if not hasattr(last, "__index__"):
             raise ShapeError(self.who, f"x is a {type(input_shape).__name__} of several arrays, expected one")
         return last
 
-    def _draw(self, name, rng, shape):
+    def _draw(self, name: str, rng: Any, shape: Any) -> Any:
         what = getattr(self, name.removesuffix("_kernel") + "_initializer")
         return draw(f"{self.who}.{name}", what, rng, shape, "float64")
 
-    def _build_from(self, weights):
+    def _build_from(self, weights: Any) -> None:
         self._count(weights)
         kernel = taken(self.who, "kernel", weights[0], self.dtype)
         self.build((None, kernel.shape[-2] if kernel.ndim > 1 else 0))
 
-    def _check_weight(self, name, a):
+    def _check_weight(self, name: str, a: Any) -> None:
         expect(self.who, name, a, self._axes()[name], self.core.sizes(self.n_in, self.units))
 
     # the weights of Keras <-> ours: other names, and gates in another order
 
-    def _tree(self, p):
+    def _tree(self, p: dict) -> Any:
         return reordered(p, self.layout.gates, self.core.gates)
 
-    def _flat(self, tree):
+    def _flat(self, tree: Any) -> dict:
         return restored(tree, self.core.gates, self.layout.gates)
 
     # dropout
 
-    def running(self, batch, xp, training=False, masks=None, constants=None, keep=True):
+    def running(self, batch: Any, xp: Any, training: bool = False, masks: Any = None, constants: Any = None,
+                keep: bool = True) -> Any:
         if constants is not None:
             raise NotSupported(self.who, f"constants={type(constants).__name__}(…): this cell takes none")
         if masks is None:
@@ -137,7 +138,7 @@ class KerasCell:
         on = "".join(n for n in "xh" if getattr(masks, n) is not None)
         return (GateDropout(self.core, on=on), masks) if on else (self.core, None)
 
-    def draw_masks(self, batch):
+    def draw_masks(self, batch: Any) -> Any:
         """Masks(x, h) for so many rows: zeros with a chance of the rate, else 1 / (1 - rate).  Each is an array, or a
         list of one for each gate in the order of Keras; None where nothing is dropped."""
         per_gate = len(self.core.gates) > 1
@@ -145,17 +146,17 @@ class KerasCell:
         x, h = self._mask_shapes(batch)
         return Masks(self.mask(x, self.dropout, own), self.mask(h, self.recurrent_dropout, per_gate))
 
-    def _mask_shapes(self, batch):
+    def _mask_shapes(self, batch: Any) -> tuple:
         return (batch, self.n_in), (batch, self.units)
 
-    def mask(self, shape, rate, per_gate):
+    def mask(self, shape: Any, rate: Any, per_gate: Any) -> Any:
         if not rate:
             return None
         keep = [self.noise_rng.random(shape) >= rate for _ in range(len(self.core.gates) if per_gate else 1)]
         keep = [numpy.where(k, 1 / (1 - rate), 0).astype(self.dtype) for k in keep]
         return keep if per_gate else keep[0]
 
-    def end_to_end(self, name, masks, xp):
+    def end_to_end(self, name: str, masks: Any, xp: Any) -> Any:
         """Masks of the gates in the order of Keras, as one array in the order of ours."""
         if masks is None or not isinstance(masks, (list, tuple)):
             return masks if masks is None else xp.asarray(taken(self.who, name, masks, self.dtype))
@@ -166,12 +167,12 @@ class KerasCell:
         arrays = [xp.asarray(taken(self.who, name, masks[theirs.index(g)], self.dtype)) for g in ours]
         return xp.concatenate(arrays, -1)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         more = {} if self.implementation == 2 else {"implementation": self.implementation}
         return super().get_config() | self.config_of(*self.options) | more      # type: ignore[misc]
 
 
-def reordered(p, theirs, ours):
+def reordered(p: dict, theirs: Any, ours: Any) -> Any:
     """{kernel, recurrent_kernel, bias} as {W, R, b, bR} with the gate blocks in another order."""
     found = {"W": blocks(p["kernel"], theirs, ours), "R": blocks(p["recurrent_kernel"], theirs, ours)}
     if "bias" in p:
@@ -180,8 +181,8 @@ def reordered(p, theirs, ours):
     return found
 
 
-def restored(tree, ours, theirs):
-    """The way back."""
+def restored(tree: Any, ours: Any, theirs: Any) -> Any:
+    """The inverse of `reordered`."""
     found = {"kernel": blocks(tree["W"], ours, theirs), "recurrent_kernel": blocks(tree["R"], ours, theirs)}
     if "b" in tree:
         b = namespace(tree["b"]).stack([tree["b"], tree["bR"]]) if "bR" in tree else tree["b"]
@@ -189,7 +190,7 @@ def restored(tree, ours, theirs):
     return found
 
 
-def blocks(a, order, new):
+def blocks(a: Any, order: Any, new: Any) -> Any:
     """The blocks of the last axis in another order; `a` itself if it is the same."""
     if order == new:
         return a

@@ -1,5 +1,5 @@
 """LSTM with Keras's names."""
-from typing import Any
+from typing import Any, Optional
 
 import numpy
 
@@ -26,24 +26,26 @@ class LSTMCell(KerasCell, CellLayer):
     family = "lstm"
     unit_forget_bias: Any
 
-    def __init__(self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True,
-                 kernel_initializer="glorot_uniform", recurrent_initializer="orthogonal", bias_initializer="zeros",
-                 unit_forget_bias=True, kernel_regularizer=None, recurrent_regularizer=None, bias_regularizer=None,
-                 kernel_constraint=None, recurrent_constraint=None, bias_constraint=None, dropout=0.0,
-                 recurrent_dropout=0.0, seed=None, **kwargs):
+    def __init__(self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid",
+                 use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
+                 recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros",
+                 unit_forget_bias: bool = True, kernel_regularizer: Any = None, recurrent_regularizer: Any = None,
+                 bias_regularizer: Any = None, kernel_constraint: Any = None, recurrent_constraint: Any = None,
+                 bias_constraint: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
+                 seed: Optional[int] = None, **kwargs: Any) -> None:
         self._take_options(collect_options(locals()), **kwargs)
 
     @property
-    def core(self):
+    def core(self) -> Any:
         act = self.act("activation")
         return cells.LSTM(gate=self.act("recurrent_activation"), candidate=act, output=act, bias=self.use_bias)
 
-    def _draw(self, name, rng, shape):
+    def _draw(self, name: str, rng: Any, shape: Any) -> Any:
         return with_forget_bias(self, super()._draw, name, rng, shape)
 
 
-def with_forget_bias(cell, draw, name, rng, shape):
-    """First values of the weights of an LSTM, ones for the bias of the forget gate if `unit_forget_bias` says so."""
+def with_forget_bias(cell: Any, draw: Any, name: str, rng: Any, shape: Any) -> Any:
+    """First values of the weights of an LSTM, with ones for the bias of the forget gate if `unit_forget_bias`."""
     if name != "bias" or not cell.unit_forget_bias:
         return draw(name, rng, shape)
     i, f, rest = (n * cell.units for n in (1, 1, 2))
@@ -66,10 +68,13 @@ class LSTM(RNN):
     """
     Cell = LSTMCell
 
-    def __init__(self, units, activation="tanh", recurrent_activation="sigmoid", use_bias=True,
-                 kernel_initializer="glorot_uniform", recurrent_initializer="orthogonal", bias_initializer="zeros",
-                 unit_forget_bias=True, kernel_regularizer=None, recurrent_regularizer=None, bias_regularizer=None,
-                 activity_regularizer=None, kernel_constraint=None, recurrent_constraint=None, bias_constraint=None,
-                 dropout=0.0, recurrent_dropout=0.0, seed=None, return_sequences=False, return_state=False,
-                 go_backwards=False, stateful=False, unroll=False, use_cudnn="auto", **kwargs):
+    def __init__(self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid",
+                 use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
+                 recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros",
+                 unit_forget_bias: bool = True, kernel_regularizer: Any = None, recurrent_regularizer: Any = None,
+                 bias_regularizer: Any = None, activity_regularizer: Any = None, kernel_constraint: Any = None,
+                 recurrent_constraint: Any = None, bias_constraint: Any = None, dropout: float = 0.0,
+                 recurrent_dropout: float = 0.0, seed: Optional[int] = None, return_sequences: bool = False,
+                 return_state: bool = False, go_backwards: bool = False, stateful: bool = False, unroll: bool = False,
+                 use_cudnn: Any = "auto", **kwargs: Any) -> None:
         self._take_options(collect_options(locals()), **kwargs)

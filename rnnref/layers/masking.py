@@ -29,17 +29,18 @@ class Masking(Layer):
             mask_value = mask_value["config"]["value"]
         self.mask_value = asnumpy(mask_value).tolist() if hasattr(mask_value, "shape") else mask_value
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         x = configs.taken(self.who, "x", inputs, self.dtype)
         value = self.mask_value
         if isinstance(value, (list, tuple)):
             value = namespace(x).asarray(value).astype(x.dtype)
         return (x != value).any(-1)
 
-    def apply(self, p, x, *, mask=None, training=False, noise=None, keep=True):
+    def apply(self, p: dict, x: Any, *, mask: Any = None, training: bool = False, noise: Any = None, keep: bool = True
+              ) -> tuple:
         x = configs.taken(self.who, "x", x, self.dtype)
         live = self.compute_mask(x)[..., None]
         return namespace(x).where(live, x, 0).astype(x.dtype), live
 
-    def apply_back(self, p, live, dy, wanted=None):
+    def apply_back(self, p: dict, live: Any, dy: Any, wanted: Any = None) -> tuple:
         return (namespace(dy).where(live, dy, 0).astype(dy.dtype),), {}

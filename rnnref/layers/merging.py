@@ -21,7 +21,7 @@ class Merge(Layer):
     def __init__(self, **base: Any):
         super().__init__(**base)
 
-    def call(self, inputs, mask=None):
+    def call(self, inputs: Any, mask: Any = None) -> Any:
         if not isinstance(inputs, (list, tuple)) or not self.least <= len(inputs) <= (self.most or len(inputs)):
             given = f"{len(inputs)} of them" if isinstance(inputs, (list, tuple)) else f"a {type(inputs).__name__}"
             some = f"{self.least}" if self.most else f"{self.least} or more"
@@ -31,7 +31,7 @@ class Merge(Layer):
     def _merge(self, arrays: list, masks: list) -> Any:
         raise NotImplementedError
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         every = _each(self, inputs, mask)
         if any(m is None for m in every):
             return None
@@ -50,7 +50,7 @@ class Add(Merge):
     >>> Add()([np.ones((1, 2)), np.ones((1, 2))])
     array([[2., 2.]], dtype=float32)
     """
-    def _merge(self, arrays, masks):
+    def _merge(self, arrays: Any, masks: Any) -> Any:
         return _reduced(ops.add, arrays)
 
 
@@ -65,7 +65,7 @@ class Subtract(Merge):
     """
     least = most = 2
 
-    def _merge(self, arrays, masks):
+    def _merge(self, arrays: Any, masks: Any) -> Any:
         return _reduced(ops.subtract, arrays)
 
 
@@ -78,7 +78,7 @@ class Average(Merge):
     >>> Average()([np.ones((1, 2)), np.zeros((1, 2))])
     array([[0.5, 0.5]], dtype=float32)
     """
-    def _merge(self, arrays, masks):
+    def _merge(self, arrays: Any, masks: Any) -> Any:
         return _reduced(ops.add, arrays) / len(arrays)
 
 
@@ -91,7 +91,7 @@ class Multiply(Merge):
     >>> Multiply()([np.full((1, 2), 2.0), np.full((1, 2), 3.0)])
     array([[6., 6.]], dtype=float32)
     """
-    def _merge(self, arrays, masks):
+    def _merge(self, arrays: Any, masks: Any) -> Any:
         y = _reduced(ops.multiply, [x if m is None else ops.where(m, x, 1) for x, m in zip(arrays, masks)])
         return y if any(m is None for m in masks) else ops.where(_reduced(ops.logical_or, masks), y, 0)
 
@@ -105,7 +105,7 @@ class Maximum(Merge):
     >>> Maximum()([np.array([[1.0, 2.0]]), np.array([[3.0, 0.0]])])
     array([[3., 2.]], dtype=float32)
     """
-    def _merge(self, arrays, masks):
+    def _merge(self, arrays: Any, masks: Any) -> Any:
         return _masked(ops.maximum, arrays, masks)
 
 
@@ -118,7 +118,7 @@ class Minimum(Merge):
     >>> Minimum()([np.array([[1.0, 2.0]]), np.array([[3.0, 0.0]])])
     array([[1., 0.]], dtype=float32)
     """
-    def _merge(self, arrays, masks):
+    def _merge(self, arrays: Any, masks: Any) -> Any:
         return _masked(ops.minimum, arrays, masks)
 
 
@@ -138,12 +138,12 @@ class Concatenate(Layer):
         super().__init__(**base)
         self.axis = axis
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         if not isinstance(inputs, (list, tuple)) or not inputs:
             raise ShapeError(self.who, f"a {type(inputs).__name__}, expected a list of arrays", fix="layer([a, b])")
         return ops.concatenate(list(inputs), self.axis)
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         every = _each(self, inputs, mask)
         if all(m is None for m in every):
             return None
@@ -177,7 +177,7 @@ class Dot(Layer):
             raise NotSupported(self.who, f"axes={axes!r}, expected one integer or two")
         self.axes, self.normalize = axes, normalize
 
-    def call(self, inputs):
+    def call(self, inputs: Any) -> Any:
         if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
             raise ShapeError(self.who, f"a {type(inputs).__name__}, expected a list of two arrays", fix="layer([a, b])")
         x1, x2 = inputs
@@ -194,7 +194,7 @@ class Dot(Layer):
         y = ops.einsum(f"{''.join(left)},{''.join(right)}->{''.join(c for c in left + right[1:] if c != 'z')}", x1, x2)
         return y if len(y.shape) > 1 else ops.expand_dims(y, 1)
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return None
 
 

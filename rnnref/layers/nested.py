@@ -1,8 +1,10 @@
 """Nested data of users, as the trees that the core takes; states as Keras lists them.
 
-Inputs are an array, or tuples, named tuples and dicts of arrays.  A list is numbers, as ever, but for states, gradients
-and sizes, where Keras has lists: there it is as good as a tuple.
+Inputs are an array, or tuples, named tuples and dicts of arrays.  A list is numbers, except for states, gradients and
+sizes, where Keras has lists: there it is the same as a tuple.
 """
+from typing import Any
+
 import numpy
 
 from ..arrays import cast, is_array
@@ -12,13 +14,13 @@ from ..tree import zeros_like
 from .config import taken
 
 
-def _is_nested(a):
+def _is_nested(a: Any) -> Any:
     """Whether inputs are more than one array: a tuple of numbers is one, a tuple that holds an array is not."""
     return isinstance(a, dict) or isinstance(a, tuple) and (
         hasattr(a, "_fields") or any(is_array(item) or _is_nested(item) for item in a))
 
 
-def listless(x):
+def listless(x: Any) -> Any:
     """Lists of arrays as tuples: to the core a list is numbers."""
     if isinstance(x, (list, tuple)) and any(is_array(a) or isinstance(a, (list, tuple, dict)) for a in x) and not \
             hasattr(x, "_fields") and any(map(holds_arrays, x)):
@@ -26,12 +28,12 @@ def listless(x):
     return x
 
 
-def holds_arrays(a):
+def holds_arrays(a: Any) -> bool:
     """Whether there is an array in a nest."""
     return any(map(is_array, flatten(a)))
 
 
-def cast_inputs(who, name, a, dtype):
+def cast_inputs(who: str, name: str, a: Any, dtype: Any) -> Any:
     """What the user gives for x, every array in `dtype`."""
     if not _is_nested(a):
         return taken(who, name, a, dtype)
@@ -41,8 +43,8 @@ def cast_inputs(who, name, a, dtype):
     return type(a)(*items) if hasattr(a, "_fields") else tuple(items)
 
 
-def cast_outputs(y, like):
-    """What a cell of the user gives, in the dtype of `like`: lists are tuples here."""
+def cast_outputs(y: Any, like: Any) -> Any:
+    """The results of a cell of the user in the dtype of `like`, with tuples in the place of lists."""
     if isinstance(y, dict):
         return {k: cast_outputs(item, like) for k, item in y.items()}
     if isinstance(y, (list, tuple)):
@@ -53,18 +55,18 @@ def cast_outputs(y, like):
 
 # states
 
-def as_lists(state):
+def as_lists(state: Any) -> Any:
     """A state of ours as Keras has it: lists in lists.  A dict is one item."""
     return _as_list(state) if isinstance(state, tuple) else [_as_list(state)]
 
 
-def _as_list(state):
+def _as_list(state: Any) -> Any:
     if isinstance(state, dict):
         return {k: _as_list(s) for k, s in state.items()}
     return [_as_list(s) for s in state] if isinstance(state, tuple) else state
 
 
-def sizes_of(state):
+def sizes_of(state: Any) -> Any:
     """A number for an array [B, n], a tuple for one with more axes."""
     if isinstance(state, dict):
         return {k: sizes_of(s) for k, s in state.items()}
@@ -73,7 +75,7 @@ def sizes_of(state):
     return state.shape[-1] if state.ndim == 2 else state.shape[1:]
 
 
-def pack_like(who, what, given, like):
+def pack_like(who: str, what: Any, given: Any, like: Any) -> Any:
     """What the user gives for `like`: lists, tuples or dicts; None is zeros, a bare array or a dict a list of one."""
     if given is None:
         return zeros_like(like)
@@ -94,7 +96,7 @@ def pack_like(who, what, given, like):
     return type(like)(*items) if hasattr(like, "_fields") else tuple(items)
 
 
-def _pack_dict(who, what, given, like):
+def _pack_dict(who: str, what: Any, given: Any, like: Any) -> dict:
     given = given[0] if isinstance(given, (list, tuple)) and len(given) == 1 else given
     if not isinstance(given, dict) or given.keys() != like.keys():
         got = f"a dict of {' '.join(map(str, given))}" if isinstance(given, dict) else f"a {type(given).__name__}"
@@ -104,13 +106,13 @@ def _pack_dict(who, what, given, like):
 
 # shapes
 
-def _is_shape(a):
+def _is_shape(a: Any) -> Any:
     """A number of inputs, or a shape that ends in it: numbers, or None where any will do."""
     return hasattr(a, "__index__") or isinstance(a, (tuple, list)) and len(a) > 0 and all(
         n is None or hasattr(n, "__index__") for n in a)
 
 
-def map_shapes(f, shapes):
+def map_shapes(f: Any, shapes: Any) -> Any:
     """`f` of every shape in a tree of them."""
     if _is_shape(shapes):
         return f(shapes)
@@ -120,23 +122,23 @@ def map_shapes(f, shapes):
     return type(shapes)(*items) if hasattr(shapes, "_fields") else tuple(items)
 
 
-def stand_in(shape):
+def stand_in(shape: Any) -> Any:
     """An array of that shape which takes no memory."""
     shape = (shape,) if hasattr(shape, "__index__") else shape
     return numpy.broadcast_to(numpy.zeros(()), [n or 0 for n in shape])
 
 
-def with_batch(shape):
+def with_batch(shape: Any) -> Any:
     """[B, I] for a number of inputs; a shape stays."""
     return (None, shape) if hasattr(shape, "__index__") else tuple(shape)
 
 
-def one_step(shapes):
+def one_step(shapes: Any) -> Any:
     """Shapes of sequences [B, T, ...] -> those of one step, [B, ...]."""
     return map_shapes(lambda s: s if hasattr(s, "__index__") or len(s) < 3 else (s[0], *s[2:]), shapes)
 
 
-def output_shapes(sizes):
+def output_shapes(sizes: Any) -> Any:
     """Sizes of outputs, a number or a tree of numbers and shapes, as shapes [B, ...] of the inputs of the next."""
     if isinstance(sizes, (tuple, list, dict)):
         items = sizes.items() if isinstance(sizes, dict) else enumerate(sizes)
@@ -145,6 +147,6 @@ def output_shapes(sizes):
     return (None, sizes)
 
 
-def shape_of(a):
+def shape_of(a: Any) -> Any:
     """The shape of an array, for any batch."""
     return (None, *a.shape[1:]) if hasattr(a, "shape") else None

@@ -63,7 +63,7 @@ class BatchNormalization(Layer):
         keep_weight_options(self, "moving_variance", moving_variance_initializer)
         self.gamma = self.beta = None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         _check_axes(self, [self.axis], input_shape)
         shape = input_shape[self.axis]
         if self.scale:
@@ -73,7 +73,8 @@ class BatchNormalization(Layer):
         self.moving_mean = add_weight(self, shape, "moving_mean", trainable=False)
         self.moving_variance = add_weight(self, shape, "moving_variance", trainable=False)
 
-    def apply(self, p, x, *, mask=None, training=False, noise=None, keep=True):
+    def apply(self, p: dict, x: Any, *, mask: Any = None, training: bool = False, noise: Any = None, keep: bool = True
+              ) -> tuple:
         x = upcast(configs.taken(self.who, "x", x, self.dtype))
         if mask is not None and mask.ndim != x.ndim - 1:
             raise ShapeError(self.who, f"mask has shape {mask.shape}, expected {x.shape[:-1]}: that of x without its "
@@ -90,7 +91,7 @@ class BatchNormalization(Layer):
         batch = (mean, variance, live, count, off) if training and self.trainable else ()
         return y.astype(self.dtype), _Batch(normal if keep else None, rstd, *batch)
 
-    def _moments(self, x, mask):
+    def _moments(self, x: Any, mask: Any) -> tuple:
         """Mean and variance, with axes of length 1; which places are live, how many, and the sum of x - mean there."""
         xp, axes = namespace(x), _others([self.axis], x.ndim)
         if mask is None:
@@ -102,7 +103,7 @@ class BatchNormalization(Layer):
         off = xp.where(live, x - mean, 0)
         return mean, (off ** 2).sum(axes, keepdims=True) / count, live, count, off.sum(axes, keepdims=True)
 
-    def apply_back(self, p, kept, dy, wanted=None):
+    def apply_back(self, p: dict, kept: Any, dy: Any, wanted: Any = None) -> tuple:
         dn, dp = _scaled_back(p, kept.normal, upcast(dy), [self.axis])
         if wanted is not None and not wanted[0]:
             return (None,), dp
@@ -118,7 +119,10 @@ class BatchNormalization(Layer):
                 dx = dx + kept.live * (dmean + 2 * dvariance * normal / rstd) / kept.count
         return (dx.astype(self.dtype),), dp
 
-    def leave(self, kept):
+    def leaves(self, kept: Any) -> bool:
+        return kept.mean is not None
+
+    def leave(self, kept: Any) -> None:
         if kept.mean is not None:
             for w, new in ((self.moving_mean, kept.mean), (self.moving_variance, kept.variance)):
                 w.assign(upcast(w.data) * self.momentum + new.reshape(w.shape) * (1 - self.momentum))
@@ -131,7 +135,7 @@ class LayerNormalization(Layer):
     Options       axis                    an integer or several
                   center, scale           whether there is a beta, a gamma
                   beta_ and gamma_initializer, _regularizer, _constraint
-    Errors        NotSupported for rms_scaling, which Keras has given up
+    Errors        NotSupported for rms_scaling, which Keras has removed
 
     16 bits are computed in float32.  Paper: Ba, Kiros & Hinton (2016), arXiv:1607.06450.
     Same as keras.layers.LayerNormalization; torch.nn.LayerNorm, whose epsilon is 1e-5.
@@ -148,7 +152,7 @@ class LayerNormalization(Layer):
                  gamma_regularizer: Any = None, beta_constraint: Any = None, gamma_constraint: Any = None,
                  rms_scaling: bool = False, **base: Any):
         super().__init__(**base)
-        refuse(self, "it scales by the variance, and Keras has given it up", "layers.RMSNormalization",
+        refuse(self, "it scales by the variance, and Keras has removed it", "layers.RMSNormalization",
                rms_scaling=rms_scaling)
         self.rms_scaling = False
         self.axis, self.epsilon, self.center, self.scale = _axis(self, axis), epsilon, center, scale
@@ -156,7 +160,7 @@ class LayerNormalization(Layer):
         keep_weight_options(self, "gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
         self.gamma = self.beta = None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         _check_axes(self, _listed(self.axis), input_shape)
         shape = [input_shape[k] for k in _listed(self.axis)]
         if self.scale:
@@ -164,12 +168,13 @@ class LayerNormalization(Layer):
         if self.center:
             self.beta = add_weight(self, shape, "beta")
 
-    def _build_from(self, weights):
+    def _build_from(self, weights: Any) -> None:
         if self.axis != -1 or not weights:
             return super()._build_from(weights)
         self.build((None, len(weights[0])))
 
-    def apply(self, p, x, *, mask=None, training=False, noise=None, keep=True):
+    def apply(self, p: dict, x: Any, *, mask: Any = None, training: bool = False, noise: Any = None, keep: bool = True
+              ) -> tuple:
         x = upcast(configs.taken(self.who, "x", x, self.dtype))
         axes = tuple(_listed(self.axis))
         off = x - x.mean(axes, keepdims=True)
@@ -177,7 +182,7 @@ class LayerNormalization(Layer):
         normal = off * rstd
         return _scaled(p, normal, _along(axes, x)).astype(self.dtype), (normal, rstd)
 
-    def apply_back(self, p, kept, dy, wanted=None):
+    def apply_back(self, p: dict, kept: Any, dy: Any, wanted: Any = None) -> tuple:
         normal, rstd = kept
         axes = tuple(_listed(self.axis))
         dn, dp = _scaled_back(p, normal, upcast(dy), axes)
@@ -203,11 +208,11 @@ class RMSNormalization(Layer):
         super().__init__(**base)
         self.axis, self.epsilon = _axis(self, axis), epsilon
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         _check_axes(self, _listed(self.axis), input_shape)
         self.scale = self.add_weight([input_shape[k] for k in _listed(self.axis)], "ones", name="scale")
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         axes = tuple(_listed(self.axis))
         return ops.rms_normalization(x, ops.reshape(self.scale, _along(axes, x)), axes, self.epsilon)
 
@@ -228,10 +233,10 @@ class UnitNormalization(Layer):
         super().__init__(**base)
         self.axis = _axis(self, axis)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any) -> None:
         _check_axes(self, _listed(self.axis), input_shape)
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         return ops.normalize(x, axis=self.axis, order=2, epsilon=1e-12)
 
 

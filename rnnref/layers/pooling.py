@@ -29,7 +29,7 @@ class GlobalAveragePooling1D(Layer):
         self.data_format = check_option(self.who, "data_format", data_format or FORMATS[0], FORMATS)
         self.keepdims = keepdims
 
-    def call(self, x, mask=None):
+    def call(self, x: Any, mask: Any = None) -> Any:
         time = _time(self, x)
         if mask is None:
             return ops.mean(x, time, self.keepdims)
@@ -38,7 +38,7 @@ class GlobalAveragePooling1D(Layer):
         total = ops.sum(ops.where(live, x, 0), time, self.keepdims)
         return total / live.sum(time, keepdims=self.keepdims).astype(x.dtype)
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return None
 
 
@@ -61,7 +61,7 @@ class GlobalMaxPooling1D(Layer):
         self.data_format = check_option(self.who, "data_format", data_format or FORMATS[0], FORMATS)
         self.keepdims = keepdims
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         return ops.max(x, _time(self, x), self.keepdims)
 
 

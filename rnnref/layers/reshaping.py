@@ -29,7 +29,7 @@ class Flatten(Layer):
         super().__init__(**base)
         self.data_format = check_option(self.who, "data_format", data_format or FORMATS[0], FORMATS)
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         if self.data_format == "channels_first" and len(x.shape) > 1:
             x = ops.moveaxis(x, 1, -1)
         size = 1
@@ -58,7 +58,7 @@ class Reshape(Layer):
             raise NotSupported(self.who, f"target_shape={target_shape}, expected integers, and -1 once at most")
         self.target_shape = target_shape
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         shape, left = list(self.target_shape), 1
         if -1 in shape:                           # from the others: the batch may be empty
             for n in x.shape[1:]:
@@ -87,7 +87,7 @@ class Permute(Layer):
             raise NotSupported(self.who, f"dims={dims}, expected the numbers from 1 to {len(dims)} in some order")
         self.dims = dims
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         if len(x.shape) != len(self.dims) + 1:
             raise ShapeError(self.who, f"x has shape {tuple(x.shape)}, expected {len(self.dims) + 1} axes")
         return ops.transpose(x, (0, *self.dims))
@@ -109,7 +109,7 @@ class RepeatVector(Layer):
         check_positive(self, n=n)
         self.n = n
 
-    def call(self, x):
+    def call(self, x: Any) -> Any:
         if len(x.shape) != 2:
             raise ShapeError(self.who, f"x has shape {tuple(x.shape)}, expected two axes", axes="x is [B, I]")
         return ops.repeat(ops.expand_dims(x, 1), self.n, 1)
@@ -118,8 +118,8 @@ class RepeatVector(Layer):
 class Lambda(Layer):
     """y = function(x, **arguments)
 
-    function      of NumPy's functions or rnnref.ops; it is told `mask` and `training` if it takes them
-    output_shape  without the batch, or a function of the shape of x: what y must have, for it is seen and not told
+    function      of NumPy's functions or rnnref.ops; it gets `mask` and `training` if it has such arguments
+    output_shape  without the batch, or a function of the shape of x: checked against y, from which it is known
     mask          the mask of y, or a function of x and its mask; None: the mask of x is dropped
 
     A configuration has the name of a function, and `custom_objects` of from_config gives the function back; those of
@@ -140,17 +140,17 @@ class Lambda(Layer):
             known = {}
         self._told = tuple(name for name in ("mask", "training") if name in known)
 
-    def compute_mask(self, inputs, mask=None):
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
         return self.mask(inputs, mask) if callable(self.mask) else self.mask
 
-    def call(self, x, mask=None, training=False):
+    def call(self, x: Any, mask: Any = None, training: bool = False) -> Any:
         told = {"mask": mask, "training": training}
         y = self.function(x, **self.arguments, **{name: told[name] for name in self._told})
         if self.output_shape is not None:
             self._check_shape(x, y)
         return y
 
-    def _check_shape(self, x, y):
+    def _check_shape(self, x: Any, y: Any) -> None:
         shape = self.output_shape
         if callable(shape):
             found = shape(tuple(numbers(x).shape) if hasattr(x, "shape") else [tuple(a.shape) for a in flatten(x)])
@@ -161,8 +161,8 @@ class Lambda(Layer):
             raise ShapeError(self.who, f"the function gave an array of shape {tuple(y.shape)}, and output_shape is "
                              f"{expected}")
 
-    def get_config(self):
-        def written(a):
+    def get_config(self) -> dict:
+        def written(a: Any) -> Any:
             return activations.serialize(a) if callable(a) else a
         own = {"function": written(self.function), "output_shape": written(self.output_shape),
                "mask": written(self.mask), "arguments": self.arguments}

@@ -1,8 +1,8 @@
 """Several cells as one, and what RNN takes for a cell."""
-from typing import Any
+from typing import Any, Iterator, Optional
 
 from ..cell import Cell
-from ..errors import NotSupported, ShapeError
+from ..errors import InvalidType, NotSupported, ShapeError
 from ..wrappers.stack import Stack
 from .call_cell import CallCell
 from .cell import CellLayer, CoreCell, TfCell, under
@@ -25,7 +25,11 @@ class StackedRNNCells(CellLayer):
     ((2, 3), [[4, 4], 3], [[(2, 4), (2, 4)], [(2, 3)]])
     """
 
-    def __init__(self, cells, *, dtype=None, **base):
+    def __init__(self, cells: Any, *, dtype: Any = None, **base: Any) -> None:
+        if not hasattr(cells, "__iter__"):
+            raise InvalidType("layers.StackedRNNCells", f"cells is a {type(cells).__name__}", fix="a list of cells")
+        cells = list(cells)                       # they may come from a generator, which ends and cannot be copied
+        self._given = (cells,), self._given[1]
         self.cells = tuple(as_layer(cell) if is_call(cell) or is_tf(cell) else cell for cell in cells)
         if not self.cells or not all(isinstance(cell, CellLayer) for cell in self.cells):
             kinds = ", ".join(type(cell).__name__ for cell in self.cells)
@@ -39,7 +43,7 @@ class StackedRNNCells(CellLayer):
         self.units = tuple(cell.units for cell in self.cells)
 
     @property
-    def core(self):
+    def core(self) -> Any:
         return Stack(tuple(cell.core for cell in self.cells))
 
     state_size = property(lambda self: [cell.state_size for cell in self.cells])
@@ -47,14 +51,17 @@ class StackedRNNCells(CellLayer):
     weight_names = property(lambda self: [name for cell in self.cells for name in cell.weight_names])
     n_in: Any = property(lambda self: self.cells[0].n_in)
 
-    def build(self, input_shape, constants_shape=None):
+    def build(self, input_shape: Any, constants_shape: Any = None) -> None:
         told = {} if constants_shape is None else {"constants_shape": constants_shape}
         for cell in self.cells:
             if not cell.built:
                 cell.build(input_shape, **(told if takes_constants(cell) else {}))
+            if cell is not self.cells[-1] and cell.output_size is None:
+                raise NotSupported(self.who, f"the width of the outputs of {type(cell.cell).__name__} is not known: "
+                                   "its state_size is a dict", fix="an attribute output_size")
             input_shape = output_shapes(cell.output_size)
 
-    def _build_from(self, weights):
+    def _build_from(self, weights: Any) -> None:
         self._count(weights)
         for cell in self.cells:
             n = len(cell.weight_names)
@@ -63,35 +70,41 @@ class StackedRNNCells(CellLayer):
             weights = weights[n:]
         self.build(None)
 
-    def _tree(self, p):
+    def _tree(self, p: dict) -> Any:
         return tuple(cell._tree(under(p, f"cells.{k}.")) for k, cell in enumerate(self.cells))
 
-    def _flat(self, tree):
+    def _flat(self, tree: Any) -> dict:
         return {f"cells.{k}.{path}": a for k, (cell, q) in enumerate(zip(self.cells, tree))
                 for path, a in cell._flat(q).items()}
 
-    def draw(self, training, x, states=None, steps=None):
+    def draw(self, training: bool, x: Any, states: Any = None, steps: Any = None) -> Any:
         drawn = [cell.draw(training, x, steps=steps) for cell in self.cells]
         return drawn if any(d is not None for d in drawn) else None
 
-    def running(self, batch, xp, training=False, masks=None, constants=None, keep=True):
+    def running(self, batch: Any, xp: Any, training: bool = False, masks: Any = None, constants: Any = None,
+                keep: bool = True) -> tuple:
         each = split_masks(self.who, "masks", masks, self.cells)
         cores, extra = zip(*(cell.running(batch, xp, training, m, constants if takes_constants(cell) else None, keep)
                              for cell, m in zip(self.cells, each)))
         return Stack(cores), extra if any(e is not None for e in extra) else None
 
-    def to_list(self, state):
+    def constants_of(self, dextra: Any) -> Optional[tuple]:
+        if dextra is None:
+            return None
+        return tuple(cell.constants_of(d) for cell, d in zip(self.cells, dextra))
+
+    def to_list(self, state: Any) -> list:
         each = [cell.to_list(s) for cell, s in zip(self.cells, state)]
         return [s[0] if getattr(cell, "bare_state", False) else s for cell, s in zip(self.cells, each)]
 
-    def from_list(self, who, what, given, like):
+    def from_list(self, who: str, what: Any, given: Any, like: Any) -> tuple:
         if given is not None and (not isinstance(given, (list, tuple)) or len(given) != len(self.cells)):
             got = f"{len(given)} items" if isinstance(given, (list, tuple)) else f"a {type(given).__name__}"
             raise ShapeError(who, f"{what} is {got}, expected {len(self.cells)}: one for each cell")
         return tuple(cell.from_list(who, f"{what}.{k}", None if given is None else given[k], like[k])
                      for k, cell in enumerate(self.cells))
 
-    def first_state(self, p, batch, keep):
+    def first_state(self, p: dict, batch: Any, keep: bool) -> Optional[tuple]:
         found = [cell.first_state(under(p, f"cells.{k}."), batch, keep) for k, cell in enumerate(self.cells)]
         if all(one is None for one in found):
             return None
@@ -100,18 +113,18 @@ class StackedRNNCells(CellLayer):
         return states, lambda ds: {f"cells.{k}.{path}": a for k, (one, d) in enumerate(zip(found, ds))
                                    if one is not None for path, a in one[1](d).items()}
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return super().get_config() | self.config_of("cells")
 
 
-def takes_constants(cell):
+def takes_constants(cell: Any) -> Any:
     """Whether a cell, or one of several, has a call(inputs, states, constants)."""
     if isinstance(cell, StackedRNNCells):
         return any(map(takes_constants, cell.cells))
     return isinstance(cell, CallCell) and cell.takes("constants")
 
 
-def split_masks(who, what, masks, layers):
+def split_masks(who: str, what: Any, masks: Any, layers: Any) -> Any:
     """Masks of each layer; None is none for any."""
     if masks is None:
         return (None,) * len(layers)
@@ -121,7 +134,7 @@ def split_masks(who, what, masks, layers):
                           f"{', '.join(layer.name for layer in layers)}")
 
 
-def common_dtype(who, dtype, layers):
+def common_dtype(who: str, dtype: Any, layers: Any) -> Any:
     """The dtype that all of `layers` have."""
     found = {layer.dtype for layer in layers} | ({dtype} if dtype is not None else set())
     if len(found) > 1:
@@ -130,18 +143,18 @@ def common_dtype(who, dtype, layers):
     return found.pop()
 
 
-def is_call(cell):
-    """Whether it is an object with call(inputs, states), as one writes them for Keras."""
+def is_call(cell: Any) -> Any:
+    """Whether it is an object with call(inputs, states), as for Keras."""
     return callable(getattr(cell, "call", None)) and not isinstance(cell, (CellLayer, Cell)) and not hasattr(
         cell, "return_sequences") and not is_tf(cell)
 
 
-def is_tf(cell):
+def is_tf(cell: Any) -> Any:
     """Whether it is a cell of rnnref.tf1, a module beside this one."""
     return hasattr(cell, "load_variables") and hasattr(cell, "spec")
 
 
-def as_layer(cell, units=None, seed=None, dtype=None):
+def as_layer(cell: Any, units: Any = None, seed: Optional[int] = None, dtype: Any = None) -> Any:
     """The cell as a layer that owns its weights."""
     if isinstance(cell, (list, tuple)):
         return StackedRNNCells(list(each_as_layer(cell, units, seed, dtype)))
@@ -157,7 +170,7 @@ def as_layer(cell, units=None, seed=None, dtype=None):
     return cell
 
 
-def each_as_layer(cells, units, seed, dtype):
+def each_as_layer(cells: Any, units: Any, seed: Optional[int], dtype: Any) -> Iterator[Any]:
     each = units if isinstance(units, (list, tuple)) else [units] * len(cells)
     if len(each) != len(cells):
         raise NotSupported("layers.RNN", f"units={units!r} for {len(cells)} cells, expected one for each")
@@ -166,7 +179,7 @@ def each_as_layer(cells, units, seed, dtype):
         yield as_layer(cell, n, _seed_of(seed, k), dtype) if raw else cell
 
 
-def _seed_of(seed, k):
+def _seed_of(seed: Optional[int], k: Any) -> Any:
     """The seed of cell k: numbers of its own, which its configuration keeps."""
     if seed is None or not k:
         return seed

@@ -1,4 +1,4 @@
-"""A layer at every step of a sequence."""
+"""One layer applied at every step of a sequence."""
 from typing import Any
 
 from .. import ops
@@ -9,19 +9,19 @@ from .nested import one_step
 
 
 class Wrapper(Layer):
-    """A layer that holds another, `layer`, and builds it for its own inputs; to be derived from."""
+    """Base class of a layer that holds another, `layer`, and builds it for its own inputs."""
 
-    def __init__(self, layer, **base):
+    def __init__(self, layer: Any, **base: Any) -> None:
         if not isinstance(layer, Layer):
             raise NotSupported(self.who, f"layer is a {type(layer).__name__}", known="a layer")
         super().__init__(**base)
         self.layer = layer
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         if not self.layer.built:
             self.layer.build(input_shape)
 
-    def get_config(self):
+    def get_config(self) -> dict:
         return super().get_config() | self.config_of("layer")
 
 
@@ -43,10 +43,10 @@ class TimeDistributed(Wrapper):
     """
     supports_masking = True
 
-    def build(self, input_shape: Any = None):
+    def build(self, input_shape: Any = None) -> None:
         super().build(one_step(input_shape))
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         like = flatten(inputs)[0]
         if like.ndim < 3 and len(flatten(inputs)) == 1 and like.ndim < 2:
             raise ShapeError(self.who, f"x has shape {tuple(like.shape)}, expected steps", axes='x is "B T ..."')

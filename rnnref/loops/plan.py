@@ -69,7 +69,7 @@ def describe_call(xs: Tree, extra: Tree = None, ragged: bool = False, keep: Any 
                 clusters=clusters)
 
 
-def _read_units(s):
+def _read_units(s: Any) -> Any:
     """The units of a state; a tuple of such for those of several cells."""
     if isinstance(s, tuple) and s and not hasattr(s[0], "shape"):
         return tuple(map(_read_units, s))
@@ -114,14 +114,14 @@ def clear_cache() -> None:
     _plan.cache.cache_clear()
 
 
-def _missing_libraries(call):
+def _missing_libraries(call: Any) -> Any:
     """Reasons why kernels could not run in this process: a plan for the GPU depends on them too."""
     return call.home == "cupy" and tuple(resolve_name(name)() for name in (
         "cuda.launch:why_no_compiler", "cuda.precision:why_no_cublas", "cuda_loops.cublas:why_no_capture"))
 
 
 @memoize(1024)
-def _plan(cell, call, paths, kernels, missing):
+def _plan(cell: Any, call: Any, paths: Any, kernels: Any, missing: Any) -> Any:
     """The plan.  missing: not used here, but another plan is made when it changes."""
     why = call.mode != "fp32" and resolve_name("cuda.precision").refuses(call, kernels)
     if why:
@@ -140,7 +140,7 @@ def _plan(cell, call, paths, kernels, missing):
     raise NotSupported(name_of(cell), "no path can run it", **gpu, **refused)
 
 
-def _plan_parts(cell, call, path, paths, kernels):
+def _plan_parts(cell: Any, call: Any, path: str, paths: Any, kernels: Any) -> Any:
     """What runs inside of a path: the cell with its kernels, or a plan for each direction or layer."""
     if path in _PATHS_OF_PARTS:
         parts = load_path(path).split_call(cell, call)
@@ -153,7 +153,7 @@ def _plan_parts(cell, call, path, paths, kernels):
     return chosen
 
 
-def _describe_cell(path, chosen, cell, call, kernels):
+def _describe_cell(path: str, chosen: Any, cell: Any, call: Any, kernels: Any) -> Any:
     """Notes on a cell that a path runs by itself."""
     notes, kernel_notes = [], []
     if call.home == "cupy":
@@ -165,7 +165,7 @@ def _describe_cell(path, chosen, cell, call, kernels):
     return notes + kernel_notes
 
 
-def _refuse_mode(cell, call):
+def _refuse_mode(cell: Any, call: Any) -> None:
     """Raise if some product would not be in the mode: nothing is ignored silently."""
     own = call.mode != "fp32" and find_own_products(cell)
     if own:
@@ -174,7 +174,7 @@ def _refuse_mode(cell, call):
                            fix='mode="fp32"' + declare * (None in own.values()))
 
 
-def _describe_mode(cell, call):
+def _describe_mode(cell: Any, call: Any) -> Any:
     """The mode in words."""
     own, words = find_own_products(cell), f"{call.mode}, {resolve_name('cuda.precision').MODES[call.mode].words}"
     if not own:
@@ -195,7 +195,7 @@ def explain(cell: Any, like: Union[Tree, Call], extra: Tree = None, *, paths: tu
     return "\n".join(f"{what}: {why}" for what, why in plan(cell, call, paths, kernels, mode).notes)
 
 
-def _replace_with_kernels(part, home, notes, mode="fp32"):
+def _replace_with_kernels(part: Any, home: Any, notes: Any, mode: Any = "fp32") -> Any:
     """`part` with every rule and map in it that has a kernel replaced, however deep wrappers and rules hold it."""
     if isinstance(part, tuple):
         return tuple(_replace_with_kernels(item, home, notes, mode) for item in part)
@@ -213,7 +213,7 @@ def _replace_with_kernels(part, home, notes, mode="fp32"):
     return part if all(changed[n] is v for n, v in options.items()) else replace(part, **changed)
 
 
-def _find_kernel(part, home, notes):
+def _find_kernel(part: Any, home: Any, notes: Any) -> Any:
     """The class that replaces it, or None."""
     key = home, type(part).__name__
     if key not in KERNELS and key not in KERNEL_MAPS:
@@ -240,6 +240,6 @@ def resolve_name(name: str) -> Any:
 
 
 @lru_cache(None)
-def _import_cached(module):
+def _import_cached(module: Any) -> Any:
     """import_module takes its locks at every call, and a plan makes several."""
     return import_module("rnnref." + module)

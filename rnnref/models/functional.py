@@ -111,7 +111,7 @@ def functional_from_config(cls: Any, config: dict, custom_objects: Optional[dict
 
 
 class _Read:
-    """The operations of a configuration, called as it says."""
+    """Call the operations of a configuration with the arguments written there."""
 
     def __init__(self, rows: list, custom_objects: Optional[dict]):
         self.made = {row["name"]: _operation(row, custom_objects) for row in rows}

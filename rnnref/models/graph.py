@@ -83,7 +83,7 @@ class Graph:
         return nodes, [depths[id(node)] for node in nodes], [a for _, (_, a) in operations]
 
     def _sorted(self) -> tuple:
-        """The nodes from inputs to outputs, and in the order in which a walk back from the outputs meets them."""
+        """The nodes from inputs to outputs, and in the order of a walk back from the outputs."""
         done: dict = {}
         met: dict = {}
         for output in self.flat_outputs:

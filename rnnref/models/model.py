@@ -3,9 +3,10 @@ import json
 from typing import Any, Callable, Optional
 
 from .. import saving
-from ..errors import NotSupported, ShapeError
+from ..errors import InvalidType, NotSupported, ShapeError
 from ..layers import Layer, config as configs
 from ..layers.nested import map_shapes
+from ..options import suggest
 from ..record import paused
 from ..symbols import Symbol, called
 from .graph import Graph
@@ -30,7 +31,7 @@ class Model(Trained, Layer):
             loss = numpy.mean((model(x) - target) ** 2)
         gradients = record.backward(loss)       gradients[w] of every w in model.trainable_weights
 
-    It is trained by `compile` and `fit`, or in a loop of one's own, with optimizer = rnnref.optimizers.Adam():
+    It is trained by `compile` and `fit`, or in a loop of your own, with optimizer = rnnref.optimizers.Adam():
 
         with Record(training=True) as record:
             loss = numpy.mean((model(x) - target) ** 2)
@@ -63,14 +64,20 @@ class Model(Trained, Layer):
     """
     _graph: Optional[Graph] = None
 
-    def __new__(cls, *args, **options):
+    def __new__(cls, *args: Any, **options: Any) -> Any:
         if cls is Model and is_functional(args, options):
             from .functional import Functional  # which is made of this class
             cls = Functional
         return super().__new__(cls, *args, **options)
 
-    def __init__(self, *args, **options):
+    def __init__(self, *args: Any, **options: Any) -> None:
         if not is_functional(args, options):
+            half = [name for name in ("inputs", "outputs") if name in options]
+            if half:
+                other = {"inputs": "outputs", "outputs": "inputs"}[half[0]]
+                near = next((name for name in options if name not in half and suggest(name, [other])), None)
+                raise InvalidType(self.who, f"{half[0]} without {other}",
+                                  fix=near and f"{other}= in the place of {near}=")
             super().__init__(*args, **options)
             return
         options = {**dict(zip(("inputs", "outputs", "name"), args)), **options}
@@ -78,7 +85,7 @@ class Model(Trained, Layer):
         super().__init__(**options)
         self._graph, self._autocast, self.built = graph, False, True
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         """What the model computes; training and mask are known to all inside, and need not be handed on."""
         if self._graph is None:
             raise NotImplementedError(f"{self.who} has no call, and was not made of inputs and outputs")
@@ -91,7 +98,7 @@ class Model(Trained, Layer):
         with paused():
             called(self, (map_shapes(lambda s: Symbol(s, self.dtype), input_shape),), {})
 
-    def _build_for(self, args):
+    def _build_for(self, args: Any) -> None:
         if self._in_build:
             return                                # a trial run of `build`
         if type(self).build is Model.build:
@@ -163,7 +170,7 @@ class Model(Trained, Layer):
         positions        where the columns end: parts of the width
         print_fn         what is called with the whole text, in the place of print
         expand_nested    the layers of models inside too
-        show_trainable   a column which says Y, N, or - for layers without weights
+        show_trainable   a column with Y, N, or - for layers without weights
         layer_range      two names, or regular expressions: the first and the last layer in the table
 
         Same as keras.Model.summary.  Differs from it: there is no colour, a table wider than the terminal is not

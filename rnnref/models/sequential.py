@@ -30,8 +30,9 @@ class Sequential(Model):
     _autocast = False
     _keras_module = "keras"
 
-    def __init__(self, layers: Optional[Sequence] = None, trainable: bool = True, name: Optional[str] = None):
-        super().__init__(trainable=trainable, name=name)
+    def __init__(self, layers: Optional[Sequence] = None, trainable: bool = True, name: Optional[str] = None,
+                 **unknown: Any):
+        super().__init__(trainable=trainable, name=name, **unknown)
         self._chain: list = []
         for layer in layers or ():
             self._append(layer)
@@ -96,7 +97,7 @@ class Sequential(Model):
         unique_name("Functional")                 # in Keras the graph of a chain is a model, which is counted
         self._graph = Graph(start.output, x)
 
-    def call(self, inputs, training=None, mask=None):
+    def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
         if self._graph is not None:
             return super().call(inputs, training, mask)
         for layer in self.layers:

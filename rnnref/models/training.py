@@ -36,7 +36,7 @@ class Trained:
     (True, (20, 1))
 
     A subclass may define `train_step(data)`, `test_step(data)`, `predict_step(data)`, `compute_loss(...)` and
-    `compute_metrics(...)`, as in Keras; a step of one's own is
+    `compute_metrics(...)`, as in Keras; a step of your own is
 
         x, y, sample_weight = utils.unpack_x_y_sample_weight(data)
         with Record(training=True) as record:

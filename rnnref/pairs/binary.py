@@ -2,7 +2,7 @@
 from math import e, log
 from typing import Any, Callable
 
-from ..arrays import is_array, namespace
+from ..arrays import Array, is_array, namespace
 from ..elementwise import sigmoid
 from ..errors import NotSupported
 from .table import Op, constant, fit, shape_of
@@ -10,10 +10,10 @@ from .table import Op, constant, fit, shape_of
 
 def of_two(name: str, f: Callable, d1: Callable, d2: Callable, doc: str) -> Op:
     """A row from f(xp, x1, x2), d1(xp, x1, x2, dy) and d2(xp, x1, x2, dy), the gradients before they are summed."""
-    def forward(x1, x2):
+    def forward(x1: Array, x2: Array) -> tuple:
         return f(namespace(x1, x2), x1, x2), (x1, x2)
 
-    def backward(kept, dy, wanted=(True, True)):
+    def backward(kept: Any, dy: Array, wanted: Any = (True, True)) -> tuple:
         x1, x2 = kept
         xp = namespace(dy)
         return (fit(d1(xp, x1, x2, dy), shape_of(x1)) if wanted[0] else None,
@@ -23,13 +23,13 @@ def of_two(name: str, f: Callable, d1: Callable, d2: Callable, doc: str) -> Op:
 
 def plain(name: str, doc: str, of: str = "") -> Op:
     """A row without a gradient that the array module has."""
-    def forward(x1, x2):
+    def forward(x1: Array, x2: Array) -> Any:
         return getattr(namespace(x1, x2), of or name)(x1, x2)
     return constant(name, forward, 2, doc)
 
 
 def bits(name: str, doc: str) -> Op:
-    def forward(x, y):
+    def forward(x: Array, y: Array) -> Any:
         return getattr(namespace(x, y), name)(x, y)
     return constant(name, forward, 2, doc)
 
@@ -40,25 +40,27 @@ def share(first: Any, tie: Any, dy: Any) -> Any:
     return dy * (first + 0.5 * tie).astype(dy.dtype)
 
 
-def d_base(xp, x1, x2, dy):                       # x^0 has no slope, not even at 0, where x^-1 is infinite
+def d_base(xp: Any, x1: Array, x2: Array, dy: Array) -> Array:
+    # x^0 has no slope, not even at 0, where x^-1 is infinite
     return dy * x2 * x1 ** (xp.where(x2 == 0, 1, x2 - 1) if is_array(x2) else x2 - 1 if x2 else 1)
 
 
-def d_exponent(xp, x1, x2, dy):                   # there is a slope by the exponent where the base is positive
+def d_exponent(xp: Any, x1: Array, x2: Array, dy: Array) -> Array:
+    # there is a slope by the exponent where the base is positive
     base = xp.where(x1 > 0, x1, 1) if is_array(x1) else x1 if x1 > 0 else 1.0
     return dy * base ** x2 * (xp.log(base) if is_array(base) else log(base))
 
 
-def no_nan(xp, x1, x2):
+def no_nan(xp: Any, x1: Array, x2: Array) -> Any:
     zero = xp.equal(x2, 0)
     return xp.where(zero, 0, x1 / xp.where(zero, 1, x2))
 
 
-def d_no_nan1(xp, x1, x2, dy):
+def d_no_nan1(xp: Any, x1: Array, x2: Array, dy: Array) -> Array:
     return no_nan(xp, dy, x2)
 
 
-def d_no_nan2(xp, x1, x2, dy):
+def d_no_nan2(xp: Any, x1: Array, x2: Array, dy: Array) -> Array:
     return -no_nan(xp, dy * no_nan(xp, x1, x2), x2)
 
 
@@ -66,11 +68,11 @@ def log_add(name: str, base: float, doc: str) -> Op:
     """The row of log_b(b^x1 + b^x2)."""
     scale = log(base)
 
-    def above(xp, x1, x2):                        # of two infinities no difference is left
+    def above(xp: Any, x1: Array, x2: Array) -> Any:                        # of two infinities no difference is left
         same = xp.equal(x1, x2)
         return xp.where(same, 0, x1) - xp.where(same, 0, x2)
 
-    def f(xp, x1, x2):
+    def f(xp: Any, x1: Array, x2: Array) -> Any:
         return xp.maximum(x1, x2) + xp.log1p(xp.exp(-abs(above(xp, x1, x2)) * scale)) / scale
 
     return of_two(name, f, lambda xp, x1, x2, dy: dy * sigmoid(above(xp, x1, x2) * scale),
@@ -87,7 +89,7 @@ def trunc(xp: Any, a: Any) -> Any:
     return xp.sign(a) * xp.floor(abs(a))
 
 
-def where(condition, x1=None, x2=None):
+def where(condition: Any, x1: Any = None, x2: Any = None) -> tuple:
     if x1 is None or x2 is None:
         raise NotSupported("ops.where", "a condition alone", fix="ops.nonzero(condition)")
     xp = namespace(condition, x1, x2)
@@ -97,7 +99,7 @@ def where(condition, x1=None, x2=None):
     return xp.where(condition, x1, x2), (condition, shape_of(x1), shape_of(x2))
 
 
-def d_where(kept, dy, wanted=(False, True, True)):
+def d_where(kept: Any, dy: Array, wanted: Any = (False, True, True)) -> tuple:
     condition, first, second = kept
     xp = namespace(dy)
     return (None, fit(xp.where(condition, dy, 0), first) if wanted[1] else None,

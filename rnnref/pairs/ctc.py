@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy
 
-from ..arrays import namespace
+from ..arrays import Array, namespace
 from ..errors import ShapeError
 from .indexing import along
 from .reductions import log_softmax
@@ -25,7 +25,7 @@ from .table import Op, Part
 NEVER = -float("inf")
 
 
-def ctc_loss(target, output, target_length, output_length, mask_index=0):
+def ctc_loss(target: Any, output: Any, target_length: Any, output_length: Any, mask_index: Any = 0) -> tuple:
     """The loss of each row [B], and what its gradient needs."""
     xp = namespace(target, output, target_length, output_length)
     target, lengths, steps = xp.asarray(target), xp.asarray(target_length), xp.asarray(output_length)
@@ -41,7 +41,7 @@ def ctc_loss(target, output, target_length, output_length, mask_index=0):
     return -log_total, (xp, log_p, labels, skips, emit, ends, steps, alpha, log_total)
 
 
-def d_ctc_loss(kept, dy, wanted=(False, True)):
+def d_ctc_loss(kept: Any, dy: Array, wanted: Any = (False, True)) -> tuple:
     """The gradient of the logits; 0 in rows that no path spells, whose loss is infinite."""
     xp, log_p, labels, skips, emit, ends, steps, alpha, log_total = kept
     possible = log_total > NEVER

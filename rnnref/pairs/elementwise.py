@@ -2,21 +2,21 @@
 from math import log, pi, sqrt
 from typing import Any, Callable
 
-from ..arrays import namespace
+from ..arrays import Array, namespace
 from ..elementwise import ACTIVATIONS, delu, dexact_gelu, elu, erf, exact_gelu, normal_distribution, sigmoid, softplus
 from .table import Op, constant, single
 
 
 def of_x(name: str, f: Callable, slope: Callable, doc: str) -> Op:
     """A row that keeps x: f(xp, x), slope(xp, x)."""
-    def forward(x):
+    def forward(x: Array) -> tuple:
         return f(namespace(x), x), x
     return Op(name, forward, single(lambda x, dy: dy * slope(namespace(x), x)), 1, doc)
 
 
 def of_y(name: str, f: Callable, slope: Callable, doc: str) -> Op:
     """A row that keeps y: f(xp, x), slope(xp, y)."""
-    def forward(x):
+    def forward(x: Array) -> tuple:
         y = f(namespace(x), x)
         return y, y
     return Op(name, forward, single(lambda y, dy: dy * slope(namespace(y), y)), 1, doc)
@@ -24,7 +24,7 @@ def of_y(name: str, f: Callable, slope: Callable, doc: str) -> Op:
 
 def activation(name: str, pair: Any, doc: str) -> Op:
     """A row from rnnref's activations."""
-    def forward(x):
+    def forward(x: Array) -> tuple:
         y = pair.forward(x, pair.alpha, pair.beta)
         return y, x if pair.needs == "x" else y
     return Op(name, forward, single(lambda kept, dy: pair.backward(kept, dy, pair.alpha, pair.beta)), 1, doc)
@@ -37,14 +37,14 @@ def with_options(name: str, forward: Callable, backward: Callable, doc: str) -> 
 
 # gelu
 
-def gelu(x, approximate=True):
+def gelu(x: Array, approximate: bool = True) -> tuple:
     if approximate:
         return ACTIVATIONS["gelu_tanh"].forward(x, None, None), (x, None)
     below = normal_distribution(x)
     return exact_gelu(x, below), (x, below)
 
 
-def d_gelu(kept, dy):
+def d_gelu(kept: Any, dy: Array) -> Array:
     x, below = kept
     if below is None:
         return ACTIVATIONS["gelu_tanh"].backward(x, dy, None, None)
@@ -53,54 +53,54 @@ def d_gelu(kept, dy):
 
 # activations with options
 
-def elu_pair(x, alpha=1.0):
+def elu_pair(x: Array, alpha: float = 1.0) -> tuple:
     return elu(x, alpha), (x, alpha)
 
 
-def d_elu(kept, dy):
+def d_elu(kept: Any, dy: Array) -> Array:
     x, alpha = kept
     return delu(x, alpha, dy)
 
 
-def celu(x, alpha=1.0):
+def celu(x: Array, alpha: float = 1.0) -> tuple:
     return alpha * elu(x / alpha, 1.0), (x / alpha, 1.0)
 
 
-def leaky_relu(x, negative_slope=0.2):
+def leaky_relu(x: Array, negative_slope: float = 0.2) -> tuple:
     slope = namespace(x).where(x > 0, 1, negative_slope).astype(x.dtype)
     return x * slope, slope
 
 
-def hard_shrink(x, threshold=0.5):
+def hard_shrink(x: Array, threshold: float = 0.5) -> tuple:
     outside = abs(x) > threshold
     return x * outside, outside
 
 
-def soft_shrink(x, threshold=0.5):
+def soft_shrink(x: Array, threshold: float = 0.5) -> tuple:
     xp = namespace(x)
     return xp.sign(x) * xp.maximum(abs(x) - threshold, 0), abs(x) > threshold
 
 
-def threshold_pair(x, threshold, default_value):
+def threshold_pair(x: Array, threshold: Any, default_value: Any) -> tuple:
     above = x > threshold
     return namespace(x).where(above, x, default_value), above
 
 
-def squareplus(x, b=4):
+def squareplus(x: Array, b: Any = 4) -> tuple:
     root = namespace(x).sqrt(x * x + b)
     return (x + root) / 2, (1 + x / root) / 2
 
 
-def sparse_plus(x):
+def sparse_plus(x: Array) -> tuple:
     xp = namespace(x)
     return xp.where(x <= -1, 0, xp.where(x < 1, (x + 1) ** 2 / 4, x)).astype(x.dtype), xp.clip((x + 1) / 2, 0, 1)
 
 
-def by_slope(slope, dy):
+def by_slope(slope: Any, dy: Array) -> Any:
     return dy * slope
 
 
-def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
+def nan_to_num(x: Array, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> tuple:
     xp = namespace(x)
     if x.dtype.kind != "f":
         return x, True
@@ -111,11 +111,11 @@ def nan_to_num(x, nan=0.0, posinf=None, neginf=None):
     return x, sound
 
 
-def cast(x, dtype):
+def cast(x: Array, dtype: Any) -> tuple:
     return x.astype(dtype), x.dtype
 
 
-def clip(x, x_min, x_max):
+def clip(x: Array, x_min: Any, x_max: Any) -> tuple:
     inside = True
     if x_min is not None:
         inside = x >= x_min
@@ -124,24 +124,24 @@ def clip(x, x_min, x_max):
     return namespace(x).clip(x, x_min, x_max), inside
 
 
-def cbrt(xp, x):
+def cbrt(xp: Any, x: Array) -> Any:
     return xp.sign(x) * abs(x) ** (1 / 3)
 
 
-def round_to(x, decimals=0):
+def round_to(x: Array, decimals: Any = 0) -> Any:
     xp = namespace(x)
     return xp.rint(x) if not decimals else xp.rint(x * 10.0 ** decimals) / 10.0 ** decimals
 
 
 def like(fill: str) -> Callable:
-    def forward(x, dtype=None):
+    def forward(x: Array, dtype: Any = None) -> Any:
         return getattr(namespace(x), fill)(x, dtype=dtype)
     return forward
 
 
 def plain(name: str, doc: str) -> Op:
     """A row without a gradient that the array module has."""
-    def forward(x):
+    def forward(x: Array) -> Any:
         return getattr(namespace(x), name)(x)
     return constant(name, forward, 1, doc)
 

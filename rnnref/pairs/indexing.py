@@ -3,29 +3,29 @@ from typing import Any
 
 import numpy
 
-from ..arrays import namespace
+from ..arrays import Array, namespace
 from ..errors import NotSupported
 from .table import Op, Part, constant, fit, shape_of, single
 
 
-def take(x, indices, axis=None):
+def take(x: Array, indices: Any, axis: Any = None) -> tuple:
     return namespace(x).take(x, indices, axis), (x.shape, indices, axis)
 
 
-def d_take(kept, dy, wanted=(True, False)):
+def d_take(kept: Any, dy: Array, wanted: Any = (True, False)) -> tuple:
     shape, indices, axis = kept
     if axis is None:
         return Part((int(numpy.prod(shape, dtype=int)),), indices, dy).dense().reshape(shape), None
     return Part(shape, (slice(None),) * (axis % len(shape)) + (indices,), dy), None
 
 
-def take_along_axis(x, indices, axis=None):
+def take_along_axis(x: Array, indices: Any, axis: Any = None) -> tuple:
     if axis is None:
         return namespace(x).take(x.reshape(x.size), indices.reshape(indices.size)), (x.shape, indices, None)
     return namespace(x).take_along_axis(x, indices, axis), (x.shape, indices, axis)
 
 
-def d_take_along_axis(kept, dy, wanted=(True, False)):
+def d_take_along_axis(kept: Any, dy: Array, wanted: Any = (True, False)) -> Array:
     shape, indices, axis = kept
     if axis is None:
         return d_take((shape, indices.reshape(indices.size), None), dy)
@@ -40,26 +40,26 @@ def along(like: Any, indices: Any, axis: int) -> tuple:
     return tuple(key)
 
 
-def sort(x, axis=-1):
+def sort(x: Array, axis: Any = -1) -> tuple:
     order = namespace(x).argsort(x, axis)
     return namespace(x).take_along_axis(x, order, axis), (x.shape, order, axis)
 
 
-def d_sort(kept, dy):
+def d_sort(kept: Any, dy: Array) -> Array:
     return d_take_along_axis(kept, dy)[0]
 
 
-def top_k(x, k, sorted=True):
+def top_k(x: Array, k: Any, sorted: bool = True) -> tuple:
     """The values, in descending order, and their indices along the last axis."""
     order = namespace(x).argsort(-x, -1)[..., :k].astype("int32")
     return (namespace(x).take_along_axis(x, order, -1), order), (x.shape, order, -1)
 
 
-def d_top_k(kept, dys):
+def d_top_k(kept: Any, dys: Any) -> Array:
     return d_take_along_axis(kept, dys[0])[0]
 
 
-def diagonal(x, offset=0, axis1=0, axis2=1):
+def diagonal(x: Array, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> tuple:
     shape, last = x.shape, (x.ndim - 2, x.ndim - 1)
     y = namespace(x).moveaxis(x, (axis1, axis2), last)
     n = max(min(y.shape[-2] + min(offset, 0), y.shape[-1] - max(offset, 0)), 0)
@@ -68,14 +68,14 @@ def diagonal(x, offset=0, axis1=0, axis2=1):
     return y[key], (y.shape, key, (last, (axis1, axis2)), shape)
 
 
-def d_diagonal(kept, dy):
+def d_diagonal(kept: Any, dy: Array) -> Array:
     shape, key, back, _ = kept
     whole = Part(shape, key, dy).dense()
     return namespace(whole).moveaxis(whole, *back)
 
 
 def triangle(keep: str) -> Any:
-    def forward(x, k=0):
+    def forward(x: Array, k: Any = 0) -> tuple:
         xp = namespace(x)
         off = xp.arange(x.shape[-1]) - xp.arange(x.shape[-2])[:, None]
         mask = off <= k if keep == "lower" else off >= k
@@ -83,7 +83,7 @@ def triangle(keep: str) -> Any:
     return forward
 
 
-def d_triangle(mask, dy):
+def d_triangle(mask: Any, dy: Array) -> Array:
     return namespace(dy).where(mask, dy, 0)
 
 
@@ -94,16 +94,16 @@ def _key(indices: Any) -> tuple:
     return tuple(indices[..., k] for k in range(indices.shape[-1]))
 
 
-def scatter(indices, values, shape):
+def scatter(indices: Any, values: Any, shape: Any) -> tuple:
     """Zeros but for `values`; those of one place are added."""
     return Part(tuple(shape), _key(indices), values).dense(), indices
 
 
-def d_scatter(indices, dy, wanted=(False, True)):
+def d_scatter(indices: Any, dy: Array, wanted: Any = (False, True)) -> tuple:
     return None, dy[_key(indices)]
 
 
-def scatter_update(inputs, indices, updates, reduction=None):
+def scatter_update(inputs: Any, indices: Any, updates: Any, reduction: Any = None) -> tuple:
     if reduction not in (None, "add"):
         raise NotSupported("ops.scatter_update", f"reduction={reduction!r}", known="None, 'add'")
     y, key, stays, shape = inputs.copy(), _key(indices), None, shape_of(updates)
@@ -115,7 +115,7 @@ def scatter_update(inputs, indices, updates, reduction=None):
     return y, (key, reduction, stays, shape)
 
 
-def d_scatter_update(kept, dy, wanted=(True, False, True)):
+def d_scatter_update(kept: Any, dy: Array, wanted: Any = (True, False, True)) -> tuple:
     key, reduction, stays, shape = kept
     dx = dy
     if reduction is None and wanted[0]:
@@ -135,7 +135,7 @@ def _stays(key: tuple, y: Any) -> Any:
     return stays.reshape(stays.shape + (1,) * (y.ndim - len(key)))
 
 
-def slice_update(inputs, start_indices, updates):
+def slice_update(inputs: Any, start_indices: Any, updates: Any) -> tuple:
     key = tuple(slice(int(k), int(k) + n) for k, n in zip(start_indices, updates.shape, strict=True))
     if any(s.start < 0 or s.stop > n for s, n in zip(key, inputs.shape, strict=True)):
         raise ValueError(f"updates at {tuple(map(int, start_indices))} reach out of the array")
@@ -144,7 +144,7 @@ def slice_update(inputs, start_indices, updates):
     return y, key
 
 
-def d_slice_update(key, dy, wanted=(True, False, True)):
+def d_slice_update(key: Any, dy: Array, wanted: Any = (True, False, True)) -> tuple:
     dx = None
     if wanted[0]:
         dx = dy.copy()
@@ -152,19 +152,19 @@ def d_slice_update(key, dy, wanted=(True, False, True)):
     return dx, None, dy[key]
 
 
-def segment_sum(data, segment_ids, num_segments=None, sorted=False):
+def segment_sum(data: Any, segment_ids: Any, num_segments: Any = None, sorted: bool = False) -> tuple:
     if num_segments is None:
         num_segments = int(segment_ids.max()) + 1
     return Part((num_segments, *data.shape[1:]), (segment_ids,), data).dense(), segment_ids
 
 
-def d_segment_sum(ids, dy, wanted=(True, False)):
+def d_segment_sum(ids: Any, dy: Array, wanted: Any = (True, False)) -> tuple:
     return dy[ids], None
 
 
 # without a gradient
 
-def one_hot(x, num_classes, axis=-1, dtype=None, sparse=False):
+def one_hot(x: Array, num_classes: Any, axis: Any = -1, dtype: Any = None, sparse: bool = False) -> Any:
     if sparse:
         raise NotSupported("ops.one_hot", "sparse=True: there are no sparse arrays")
     xp = namespace(x)
@@ -172,11 +172,11 @@ def one_hot(x, num_classes, axis=-1, dtype=None, sparse=False):
     return xp.moveaxis(hot.astype(dtype or "float32"), -1, axis)
 
 
-def searchsorted(sorted_sequence, values, side="left"):
+def searchsorted(sorted_sequence: Any, values: Any, side: Any = "left") -> Any:
     return namespace(sorted_sequence, values).searchsorted(sorted_sequence, values, side).astype("int32")
 
 
-def isin(x1, x2, assume_unique=False, invert=False):
+def isin(x1: Array, x2: Array, assume_unique: bool = False, invert: bool = False) -> Any:
     found = (x1[..., None] == x2.reshape(x2.size)).any(-1)
     return ~found if invert else found
 

@@ -1,18 +1,19 @@
 """Pairs of products: matmul, and sums over indices."""
 from string import ascii_lowercase, ascii_uppercase
+from typing import Any
 
 import numpy
 
-from ..arrays import as_matrix, namespace
+from ..arrays import Array, as_matrix, namespace
 from ..errors import NotSupported
 from .table import Op, fit
 
 
-def matmul(x1, x2):
+def matmul(x1: Array, x2: Array) -> tuple:
     return namespace(x1, x2).matmul(x1, x2), (x1, x2)
 
 
-def d_matmul(kept, dy, wanted=(True, True)):
+def d_matmul(kept: Any, dy: Array, wanted: Any = (True, True)) -> tuple:
     a, b = kept
     u, v = a[None] if a.ndim == 1 else a, b[:, None] if b.ndim == 1 else b     # vectors as rows and columns
     dy = dy[..., None] if b.ndim == 1 else dy
@@ -27,13 +28,13 @@ def d_matmul(kept, dy, wanted=(True, True)):
     return da, db
 
 
-def einsum(*operands, subscripts):
+def einsum(*operands: Any, subscripts: Any) -> tuple:
     terms, out = explicit(subscripts, [a.ndim for a in operands])
     y = namespace(*operands).einsum(",".join(terms) + "->" + out, *operands, optimize=len(operands) > 1)
     return y, (terms, out, operands)
 
 
-def d_einsum(kept, dy, wanted=None):
+def d_einsum(kept: Any, dy: Array, wanted: Any = None) -> Array:
     """An operand's gradient is an einsum of dy and of the others; an index that it alone has was summed over."""
     terms, out, arrays = kept
     found = []
@@ -74,7 +75,7 @@ def explicit(subscripts: str, ranks: list) -> tuple:
     return terms, out.replace("...", dots)
 
 
-def tensordot(x1, x2, axes=2):
+def tensordot(x1: Array, x2: Array, axes: Any = 2) -> Any:
     if isinstance(axes, int):
         left, right = list(range(x1.ndim - axes, x1.ndim)), list(range(axes))
     else:
@@ -86,29 +87,29 @@ def tensordot(x1, x2, axes=2):
     return einsum(x1, x2, subscripts=f"{''.join(ours)},{''.join(theirs)}->{''.join(out)}")
 
 
-def scaled(x1, x2):
+def scaled(x1: Array, x2: Array) -> Any:
     """One of them is a number."""
     return einsum(x1, x2, subscripts="...,...->...")
 
 
-def inner(x1, x2):
+def inner(x1: Array, x2: Array) -> Any:
     if not x1.ndim or not x2.ndim:
         return scaled(x1, x2)
     return tensordot(x1, x2, ([x1.ndim - 1], [x2.ndim - 1]))
 
 
-def dot(x1, x2):
+def dot(x1: Array, x2: Array) -> Any:
     if not x1.ndim or not x2.ndim:
         return scaled(x1, x2)
     return tensordot(x1, x2, ([x1.ndim - 1], [max(x2.ndim - 2, 0)]))
 
 
-def outer(x1, x2):
+def outer(x1: Array, x2: Array) -> tuple:
     y, (_, _, arrays) = einsum(x1.reshape(x1.size), x2.reshape(x2.size), subscripts="i,j->ij")
     return y, (x1.shape, x2.shape, arrays)
 
 
-def d_outer(kept, dy, wanted=(True, True)):
+def d_outer(kept: Any, dy: Array, wanted: Any = (True, True)) -> tuple:
     first, second, arrays = kept
     d1, d2 = d_einsum((["i", "j"], "ij", arrays), dy, wanted)
     return None if d1 is None else d1.reshape(first), None if d2 is None else d2.reshape(second)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy
 
-from ..arrays import namespace
+from ..arrays import Array, namespace
 from .table import Op, constant, single
 
 
@@ -36,30 +36,30 @@ def _dropped(y: Any, axis: Any, keepdims: bool) -> Any:
     return y.reshape([n for k, n in enumerate(y.shape) if k not in gone])
 
 
-def by_slope(kept, dy):
+def by_slope(kept: Any, dy: Array) -> Any:
     slope, how = kept
     return spread(dy, *how) * slope
 
 
-def total(x, axis=None, keepdims=False):
+def total(x: Array, axis: Any = None, keepdims: bool = False) -> tuple:
     axis = _one(axis)
     return x.sum(axis=axis, keepdims=keepdims), (x.shape, axis, keepdims)
 
 
-def mean(x, axis=None, keepdims=False):
+def mean(x: Array, axis: Any = None, keepdims: bool = False) -> tuple:
     axis = _one(axis)
     y = x.mean(axis=axis, keepdims=keepdims)
     return y, (y.size / max(x.size, 1), (x.shape, axis, keepdims))
 
 
-def var(x, axis=None, keepdims=False):
+def var(x: Array, axis: Any = None, keepdims: bool = False) -> tuple:
     axis = _one(axis)
     off = x - x.mean(axis=axis, keepdims=True)
     y = (off * off).mean(axis=axis, keepdims=keepdims)
     return y, (2 * y.size / max(x.size, 1) * off, (x.shape, axis, keepdims))
 
 
-def std(x, axis=None, keepdims=False):
+def std(x: Array, axis: Any = None, keepdims: bool = False) -> tuple:
     axis = _one(axis)
     off = x - x.mean(axis=axis, keepdims=True)
     root = namespace(x).sqrt((off * off).mean(axis=axis, keepdims=True))
@@ -67,7 +67,7 @@ def std(x, axis=None, keepdims=False):
     return _dropped(root, axis, keepdims), (slope, (x.shape, axis, keepdims))
 
 
-def prod(x, axis=None, keepdims=False, dtype=None):
+def prod(x: Array, axis: Any = None, keepdims: bool = False, dtype: Any = None) -> tuple:
     """The gradient takes the other factors by running products from both ends, so that a zero does no harm."""
     axis, how = _one(axis), (x.shape, _one(axis), keepdims)
     xp = namespace(x)
@@ -78,7 +78,7 @@ def prod(x, axis=None, keepdims=False, dtype=None):
     return x.prod(axis=axis, keepdims=keepdims, dtype=dtype), (xp, moved, order, how, x.dtype)
 
 
-def d_prod(kept, dy):
+def d_prod(kept: Any, dy: Array) -> Array:
     xp, moved, order, how, dtype = kept
     others = xp.ones_like(moved)
     for k in range(moved.shape[-1] - 1):
@@ -91,7 +91,7 @@ def d_prod(kept, dy):
     return (spread(dy, *how) * others).astype(dtype)
 
 
-def largest(x, axis=None, keepdims=False, initial=None):
+def largest(x: Array, axis: Any = None, keepdims: bool = False, initial: Any = None) -> tuple:
     axis = _one(axis)
     y = x.max(axis=axis, keepdims=True)
     at = (x == y).astype(x.dtype)
@@ -101,14 +101,21 @@ def largest(x, axis=None, keepdims=False, initial=None):
     return _dropped(y, axis, keepdims), (at, (x.shape, axis, keepdims))
 
 
-def smallest(x, axis=None, keepdims=False, initial=None):
+def smallest(x: Array, axis: Any = None, keepdims: bool = False, initial: Any = None) -> tuple:
     y, kept = largest(-x, axis, keepdims, None if initial is None else -initial)
     return -y, kept
 
 
-def logsumexp(x, axis=None, keepdims=False):
+def _top(x: Array, axis: Any) -> Any:
+    """The largest entry along axes, which are kept; -infinity of none."""
+    if x.size:
+        return x.max(axis=axis, keepdims=True)
+    return namespace(x).full_like(x.sum(axis=axis, keepdims=True), -numpy.inf)
+
+
+def logsumexp(x: Array, axis: Any = None, keepdims: bool = False) -> tuple:
     axis, xp = _one(axis), namespace(x)
-    top = x.max(axis=axis, keepdims=True)
+    top = _top(x, axis)
     top = xp.where(xp.isfinite(top), top, 0)      # of nothing but -infinity: -infinity, and no NaN
     e = xp.exp(x - top)
     whole = e.sum(axis=axis, keepdims=True)
@@ -117,34 +124,38 @@ def logsumexp(x, axis=None, keepdims=False):
     return _dropped(y, axis, keepdims), (e / xp.where(nothing, 1, whole), (x.shape, axis, keepdims))
 
 
-def softmax(x, axis=-1):
+def softmax(x: Array, axis: Any = -1) -> tuple:
     axis = _one(axis)
-    e = namespace(x).exp(x - x.max(axis=axis, keepdims=True))
+    e = namespace(x).exp(x - _top(x, axis))
     y = e / e.sum(axis=axis, keepdims=True)
     return y, (y, axis)
 
 
-def d_softmax(kept, dy):
+def d_softmax(kept: Any, dy: Array) -> Array:
     y, axis = kept
     return y * (dy - (dy * y).sum(axis=axis, keepdims=True))
 
 
-def log_softmax(x, axis=-1):
+def log_softmax(x: Array, axis: Any = -1) -> tuple:
     axis = _one(axis)
+    if not x.size:
+        return x, (x, axis)
     off = x - x.max(axis=axis, keepdims=True)
     y = off - namespace(x).log(namespace(x).exp(off).sum(axis=axis, keepdims=True))
     return y, (y, axis)
 
 
-def d_log_softmax(kept, dy):
+def d_log_softmax(kept: Any, dy: Array) -> Array:
     y, axis = kept
     return dy - namespace(y).exp(y) * dy.sum(axis=axis, keepdims=True)
 
 
-def sparsemax(x, axis=-1):
+def sparsemax(x: Array, axis: Any = -1) -> tuple:
     """The nearest point of the simplex (Martins & Astudillo 2016): max(x - tau, 0), where tau makes the sum 1."""
     xp = namespace(x)
     z = xp.moveaxis(x, axis, -1)
+    if not z.shape[-1]:
+        return x, (x, axis)
     down = -xp.sort(-z, axis=-1)
     k = xp.arange(1, z.shape[-1] + 1, dtype=x.dtype)
     sums = xp.cumsum(down, axis=-1)
@@ -154,16 +165,17 @@ def sparsemax(x, axis=-1):
     return y, ((y > 0).astype(x.dtype), axis)
 
 
-def d_sparsemax(kept, dy):
+def d_sparsemax(kept: Any, dy: Array) -> Array:
     support, axis = kept
-    return support * (dy - (dy * support).sum(axis=axis, keepdims=True) / support.sum(axis=axis, keepdims=True))
+    count = namespace(dy).maximum(support.sum(axis=axis, keepdims=True), 1)         # 0 of an axis without length
+    return support * (dy - (dy * support).sum(axis=axis, keepdims=True) / count)
 
 
-def cumsum(x, axis=None, dtype=None):
+def cumsum(x: Array, axis: Any = None, dtype: Any = None) -> tuple:
     return namespace(x).cumsum(x, axis=axis, dtype=dtype), (x.shape, axis, x.dtype)
 
 
-def d_cumsum(kept, dy):
+def d_cumsum(kept: Any, dy: Array) -> Array:
     shape, axis, dtype = kept
     return _reverse_cumsum(dy, 0 if axis is None else axis).reshape(shape).astype(dtype)
 
@@ -173,7 +185,7 @@ def _reverse_cumsum(d: Any, axis: int) -> Any:
     return xp.flip(xp.cumsum(xp.flip(d, axis), axis=axis), axis)
 
 
-def cumprod(x, axis=None, dtype=None):
+def cumprod(x: Array, axis: Any = None, dtype: Any = None) -> tuple:
     """Step by step, and back the same way: a zero does no harm."""
     xp = namespace(x)
     z = x.reshape(1, x.size) if axis is None else xp.moveaxis(x, axis, -1)
@@ -183,7 +195,7 @@ def cumprod(x, axis=None, dtype=None):
     return (y.reshape(x.size) if axis is None else xp.moveaxis(y, -1, axis)), (z, y, x.shape, axis)
 
 
-def d_cumprod(kept, dy):
+def d_cumprod(kept: Any, dy: Array) -> Array:
     z, y, shape, axis = kept
     xp = namespace(dy)
     dy = dy.reshape(1, dy.size) if axis is None else xp.moveaxis(dy, axis, -1)
@@ -196,7 +208,7 @@ def d_cumprod(kept, dy):
 
 
 def plain(name: str, doc: str) -> Op:
-    def forward(x, axis=None, keepdims=False):
+    def forward(x: Array, axis: Any = None, keepdims: bool = False) -> Any:
         return getattr(namespace(x), name)(x, axis=_one(axis), keepdims=keepdims)
     return constant(name, forward, 1, doc)
 

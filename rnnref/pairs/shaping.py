@@ -3,12 +3,12 @@ from typing import Any
 
 import numpy
 
-from ..arrays import namespace
+from ..arrays import Array, namespace
 from ..errors import NotSupported
 from .table import Op, fit, single
 
 
-def in_shape(shape, dy):
+def in_shape(shape: Any, dy: Array) -> Any:
     return dy.reshape(shape)
 
 
@@ -16,7 +16,7 @@ def _size(shape: Any) -> int:
     return int(numpy.prod(shape, dtype=int))
 
 
-def expand_dims(x, axis):
+def expand_dims(x: Array, axis: Any) -> tuple:
     axes = axis if isinstance(axis, (tuple, list)) else (axis,)
     ndim = x.ndim + len(axes)
     if any(not -ndim <= k < ndim for k in axes):
@@ -26,28 +26,28 @@ def expand_dims(x, axis):
     return x.reshape([1 if k in places else next(sizes) for k in range(ndim)]), x.shape
 
 
-def transpose(x, axes=None):
+def transpose(x: Array, axes: Any = None) -> tuple:
     axes = None if axes is None else [k % x.ndim for k in axes]
     return x.transpose(axes), axes
 
 
-def d_transpose(axes, dy):
+def d_transpose(axes: Any, dy: Array) -> Array:
     return dy.transpose(None if axes is None else sorted(range(len(axes)), key=axes.__getitem__))
 
 
-def repeat(x, repeats, axis=None):
+def repeat(x: Array, repeats: Any, axis: Any = None) -> tuple:
     if not hasattr(repeats, "__index__"):
         raise NotSupported("ops.repeat", "a number of repeats for each entry", fix="ops.take with the indices wanted")
     return namespace(x).repeat(x, int(repeats), axis), (x.shape, int(repeats), axis)
 
 
-def d_repeat(kept, dy):
+def d_repeat(kept: Any, dy: Array) -> Array:
     shape, n, axis = kept
     flat, k = (shape, axis % len(shape)) if axis is not None else ((_size(shape),), 0)
     return dy.reshape(*flat[:k + 1], n, *flat[k + 1:]).sum(k + 1).reshape(shape)
 
 
-def tile(x, repeats):
+def tile(x: Array, repeats: Any) -> tuple:
     repeats = (repeats,) if hasattr(repeats, "__index__") else tuple(int(n) for n in repeats)
     shape = (1,) * (len(repeats) - x.ndim) + x.shape
     repeats = (1,) * (len(shape) - len(repeats)) + repeats
@@ -56,19 +56,19 @@ def tile(x, repeats):
     return y.reshape([r * n for r, n in zip(repeats, shape)]), (x.shape, shape, repeats)
 
 
-def d_tile(kept, dy):
+def d_tile(kept: Any, dy: Array) -> Array:
     given, shape, repeats = kept
     dy = dy.reshape([m for pair in zip(repeats, shape) for m in pair])
     return dy.sum(tuple(range(0, 2 * len(shape), 2))).reshape(given)
 
 
-def concatenate(*xs, axis=0):
+def concatenate(*xs: Any, axis: Any = 0) -> tuple:
     if axis is None:
         raise NotSupported("ops.concatenate", "axis=None", fix="ops.ravel of each, and axis=0")
     return namespace(*xs).concatenate(xs, axis), ([x.shape[axis] for x in xs], axis)
 
 
-def d_concatenate(kept, dy, wanted=None):
+def d_concatenate(kept: Any, dy: Array, wanted: Any = None) -> Array:
     sizes, axis = kept
     return _cut(dy, [int(n) for n in numpy.cumsum(sizes)[:-1]], axis)
 
@@ -80,15 +80,15 @@ def _cut(a: Any, places: list, axis: int) -> tuple:
     return tuple(a[(slice(None),) * axis + (slice(i, j),)] for i, j in zip(edges, edges[1:]))
 
 
-def stack(*x, axis=0):
+def stack(*x: Any, axis: Any = 0) -> tuple:
     return namespace(*x).stack(x, axis), axis
 
 
-def d_stack(axis, dy, wanted=None):
+def d_stack(axis: Any, dy: Array, wanted: Any = None) -> Array:
     return tuple(namespace(dy).moveaxis(dy, axis, 0))
 
 
-def split(x, indices_or_sections, axis=0):
+def split(x: Array, indices_or_sections: Any, axis: Any = 0) -> tuple:
     n = x.shape[axis]
     if hasattr(indices_or_sections, "__index__"):
         if n % indices_or_sections:
@@ -101,7 +101,7 @@ def split(x, indices_or_sections, axis=0):
     return _cut(x, places, axis), axis
 
 
-def array_split(x, indices_or_sections, axis=0):
+def array_split(x: Array, indices_or_sections: Any, axis: Any = 0) -> Any:
     if hasattr(indices_or_sections, "__index__"):
         n, more = divmod(x.shape[axis], indices_or_sections)
         sizes = [n + (k < more) for k in range(indices_or_sections)]
@@ -109,21 +109,21 @@ def array_split(x, indices_or_sections, axis=0):
     return split(x, indices_or_sections, axis)
 
 
-def d_split(axis, dys):
+def d_split(axis: Any, dys: Any) -> Array:
     return namespace(*dys).concatenate(dys, axis)
 
 
-def unstack(x, num=None, axis=0):
+def unstack(x: Array, num: Any = None, axis: Any = 0) -> tuple:
     if num is not None and num != x.shape[axis]:
         raise ValueError(f"num={num}, and axis {axis} of the array has {x.shape[axis]} entries")
     return tuple(namespace(x).moveaxis(x, axis, 0)), axis
 
 
-def d_unstack(axis, dys):
+def d_unstack(axis: Any, dys: Any) -> Array:
     return namespace(*dys).stack(dys, axis)
 
 
-def pad(x, pad_width, mode="constant", constant_values=None):
+def pad(x: Array, pad_width: Any, mode: Any = "constant", constant_values: Any = None) -> tuple:
     if mode != "constant":
         raise NotSupported("ops.pad", f"mode={mode!r}", known="'constant'", fix="ops.take with the indices wanted")
     width = numpy.broadcast_to(numpy.asarray(pad_width, int), (x.ndim, 2)).tolist()
@@ -131,11 +131,11 @@ def pad(x, pad_width, mode="constant", constant_values=None):
     return y, tuple(slice(before, before + n) for (before, _), n in zip(width, x.shape))
 
 
-def roll(x, shift, axis=None):
+def roll(x: Array, shift: Any, axis: Any = None) -> tuple:
     return namespace(x).roll(x, shift, axis), (shift, axis)
 
 
-def d_roll(kept, dy):
+def d_roll(kept: Any, dy: Array) -> Array:
     shift, axis = kept
     back = tuple(-k for k in shift) if isinstance(shift, (tuple, list)) else -shift
     return namespace(dy).roll(dy, back, axis)

@@ -12,7 +12,7 @@ from typing import Any, Callable, NamedTuple, Optional, Union
 
 import numpy
 
-from ..arrays import namespace
+from ..arrays import Array, namespace
 from ..errors import NotSupported
 
 
@@ -59,6 +59,7 @@ class Op:
         """The signature that users see."""
         kinds, found = inspect.Parameter, []
         for p in inspect.signature(self.forward).parameters.values():
+            p = p.replace(annotation=p.empty)     # arrays, lists and numbers: every operation takes them
             if self.arrays == "list":
                 p = p.replace(kind=kinds.POSITIONAL_OR_KEYWORD)
             found.append(p)
@@ -103,14 +104,14 @@ class Op:
 
 def single(back: Callable) -> Callable:
     """The backward of an operation on one array, from back(kept, dy) -> dx."""
-    def backward(kept, dy, wanted=(True,)):
+    def backward(kept: Any, dy: Array, wanted: Any = (True,)) -> tuple:
         return (back(kept, dy),)
     return backward
 
 
 def constant(name: str, forward: Callable, arrays: Any = 1, doc: str = "") -> Op:
     """A row without a gradient, from forward(...) -> y."""
-    def pair(*args, **options):
+    def pair(*args: Any, **options: Any) -> tuple:
         return forward(*args, **options), None
     pair.__signature__ = inspect.signature(forward)               # type: ignore[attr-defined]
     return Op(name, pair, None, arrays, doc)

@@ -28,9 +28,6 @@ class ElmanRule(Rule):
     name = "SimpleRNN"
     State = State
 
-    def __post_init__(self) -> None:
-        self.resolve_activations("activation")
-
     def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
         h, pre = self.activation.forward(ax + ah)
         return h, State(h), Kept(h, pre)
@@ -67,7 +64,7 @@ class LeakyRule(Rule):
     State = State
 
     def __post_init__(self) -> None:
-        self.resolve_activations("activation")
+        super().__post_init__()
         if not 0 < self.leak <= 1:
             raise NotSupported(self.name, f"leak={self.leak}, expected a number above 0 and up to 1")
 

@@ -25,9 +25,6 @@ class UGRNNRule(Rule):
     gates = "zn"
     State = State
 
-    def __post_init__(self) -> None:
-        self.resolve_activations("gate", "candidate")
-
     def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
         # ax, ah: [B, 2U], blocks z n
         az, an = split(ax + ah, 2)
@@ -52,9 +49,6 @@ class MinimalRule(Rule):
     name = "MinimalRNN"
     State = State
     is_additive = False                           # ax holds n beside the block of z
-
-    def __post_init__(self) -> None:
-        self.resolve_activations("gate")
 
     def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
         # ax: [B, 2U], blocks z n; ah: [B, U]
@@ -86,9 +80,6 @@ class CFNRule(Rule):
     State = State
     recurrent_axis = "U+U"
     is_additive = False
-
-    def __post_init__(self) -> None:
-        self.resolve_activations("gate", "activation")
 
     def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
         # ax: [B, 3U], blocks f i g; ah: [B, 2U], blocks f i
@@ -133,7 +124,7 @@ class SRURule(Rule):
     is_additive = False                           # x is no argument of a gate
 
     def __post_init__(self) -> None:
-        self.resolve_activations("gate", "activation")
+        super().__post_init__()
         check_option("SRU", "highway", self.highway, ("projected", "input"))
 
     @property
@@ -179,9 +170,6 @@ class MGURule(Rule):
     gates = "fn"
     State = State
     is_additive = False
-
-    def __post_init__(self) -> None:
-        self.resolve_activations("gate", "candidate")
 
     def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
         # ax, ah: [B, 2U], blocks f n

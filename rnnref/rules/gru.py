@@ -28,9 +28,6 @@ class GRURule(Rule):
     State = State
     is_additive = False                           # r multiplies ah alone
 
-    def __post_init__(self) -> None:
-        self.resolve_activations("gate", "candidate")
-
     def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
         # ax, ah: [B, 3H], blocks r z n
         (xr, xz, xn), (hr, hz, hn) = split(ax, 3), split(ah, 3)

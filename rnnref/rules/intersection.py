@@ -28,9 +28,6 @@ class IntersectionRule(Rule):
     State = State
     is_additive = False
 
-    def __post_init__(self) -> None:
-        self.resolve_activations("gate", "candidate", "output")
-
     def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
         # ax: [B, 5U], blocks z n q v x; ah: [B, 4U]
         U = s.h.shape[-1]

@@ -44,7 +44,7 @@ class LSTMRule(Rule):
     float32_fields = ("c",)
 
     def __post_init__(self) -> None:
-        self.resolve_activations("gate", "candidate", "output")
+        super().__post_init__()
         check_option("LSTM", "coupled", self.coupled, (None, "input", "forget"))
         check_option("LSTM", "cell_clip_gradient", self.cell_clip_gradient, ("zero", "through"))
         if self.coupled == "forget" and self.forget_bias:

@@ -1,6 +1,8 @@
 """The interface of rules: the pointwise part of a cell, from the results of its two maps to the new state."""
 from ..elementwise import get_activation
 
+_ACTIVATIONS = "gate", "candidate", "output", "activation"           # the fields of rules that hold them
+
 
 class Rule:
     """Base class of a rule, a pair of pure functions.
@@ -26,7 +28,8 @@ class Rule:
         """The parameters of the rule itself, such as peepholes, and their axes."""
         return {}
 
-    def resolve_activations(self, *names: str) -> None:
-        """Replace the names in these fields by activations; called by the constructor of the frozen dataclass."""
-        for name in names:
-            object.__setattr__(self, name, get_activation(getattr(self, name)))
+    def __post_init__(self) -> None:
+        """Replace names of activations by activations, in the constructor of the frozen dataclass that a rule is."""
+        for name in _ACTIVATIONS:
+            if hasattr(self, name):
+                object.__setattr__(self, name, get_activation(getattr(self, name)))

@@ -35,7 +35,7 @@ class LawReport(NamedTuple):
     paths: tuple                                  # the paths and kernels that ran
     settings: int                                 # kinds of masking times two directions
 
-    def __str__(self):
+    def __str__(self) -> str:
         broken = "".join(f"; law {n} is broken on purpose: {why}" for n, why in self.broken.items())
         return (f"{self.cell}: laws {' '.join(map(str, self.laws))} hold in {self.settings} settings{broken}\n"
                 f"  worst gradient {self.gradient:.1e} of |g| |v|; ran {'; '.join(self.paths)}")
@@ -80,7 +80,7 @@ def check_cell(cell: Any, p: Tree = None, s: Tree = None, xs: Tree = None, extra
                      max(t.worst_gradient for t in trials), tuple(sorted(paths)), len(trials))
 
 
-def _raise_failures(name, failed, breaks):
+def _raise_failures(name: str, failed: Any, breaks: Any) -> None:
     for number, why in breaks.items():
         if number not in failed:
             raise LawViolation(name, f"law {number} ({LAWS[number].title}) holds, but is declared broken", reason=why)
@@ -91,7 +91,7 @@ def _raise_failures(name, failed, breaks):
         raise LawViolation(*e.args, **e.notes, also=others) from e.__cause__
 
 
-def _check_numbers(laws):
+def _check_numbers(laws: Any) -> Any:
     for number in laws:
         if number not in LAWS:
             raise NotSupported("check_cell", f"law {number!r}", known=", ".join(
@@ -130,7 +130,7 @@ def masks(T: int, B: int) -> Any:
     return st.lists(st.booleans(), min_size=T * B, max_size=T * B).map(_to_array("bool", (T, B)))
 
 
-def _to_array(dtype, shape):
+def _to_array(dtype: Any, shape: Any) -> Any:
     return lambda items: numpy.array(items, dtype).reshape(shape)
 
 
@@ -149,7 +149,7 @@ def cases(cell: Any, sizes: Any = None, device: str = "cpu") -> Any:
     st = _import_strategies()
 
     @st.composite
-    def case(draw):
+    def case(draw: Any) -> Any:
         one = draw(cell) if hasattr(cell, "example") else cell
         size = draw(shapes() if sizes is None else sizes)
         made = draw_case(one, None, None, None, None, size.I, size.U, size.T, size.B, draw(st.integers(0, 999)))
@@ -157,5 +157,5 @@ def cases(cell: Any, sizes: Any = None, device: str = "cpu") -> Any:
     return case()
 
 
-def _import_strategies():
+def _import_strategies() -> Any:
     return import_optional("hypothesis.strategies", "dev", "rnnref.testing")

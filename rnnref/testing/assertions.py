@@ -6,7 +6,9 @@ import numpy
 from ..arrays import asnumpy, is_array, is_floating
 from ..check.tolerance import absolute_tolerance
 from ..errors import Error
+from ..record import Record
 from ..tree import PerStep, Tree
+from ..values import Value
 
 _TINY = 5e-324                                     # the least error of entries whose bits differ: -0 is not 0
 
@@ -47,7 +49,7 @@ def assert_close(got: Tree, want: Tree, operation: str = "output", name: str = "
                   for path, a, b in both], f" ({operation}, {arithmetic or '{}'})")
 
 
-def _compute_limit(operation, arithmetic, a, overall):
+def _compute_limit(operation: Any, arithmetic: Any, a: Any, overall: Any) -> Any:
     """The largest allowed error: none for integers, and 0 may be -0."""
     if not is_floating(a.dtype):
         return 0.0
@@ -61,8 +63,8 @@ class LeafPair(NamedTuple):
 
 def pair_leaves(got: Tree, want: Tree, path: str = "") -> Iterator[LeafPair]:
     """Pairs of leaves of two trees, in main memory; raise `Mismatch` where structure, type, dtype or shape differ."""
-    if isinstance(got, PerStep) and isinstance(want, PerStep):
-        got, want = got.steps, want.steps
+    if type(got) is type(want):
+        got, want = map(_to_tree, (got, want))
     if type(got) is not type(want):
         raise Mismatch(path or "result", f"{_describe(got)}, expected {_describe(want)}")
     if isinstance(want, (dict, tuple, list)):
@@ -76,7 +78,14 @@ def pair_leaves(got: Tree, want: Tree, path: str = "") -> Iterator[LeafPair]:
         yield LeafPair(path, numpy.asarray(got), numpy.asarray(want))
 
 
-def _pair_children(got, want, path):
+def _to_tree(a: Any) -> Any:
+    """What is compared of a leaf that is no array: the steps, the array of a recorded value, the length of a record."""
+    if isinstance(a, PerStep):
+        return a.steps
+    return a.data if isinstance(a, Value) else numpy.asarray(len(a)) if isinstance(a, Record) else a
+
+
+def _pair_children(got: Any, want: Any, path: str) -> Iterator[Any]:
     keys = [list(t) if isinstance(t, dict) else list(getattr(t, "_fields", range(len(t)))) for t in (got, want)]
     if set(keys[0]) != set(keys[1]):
         raise Mismatch(path or "result", f"holds {keys[0] or 'nothing'}, expected {keys[1] or 'nothing'}")
@@ -85,16 +94,16 @@ def _pair_children(got, want, path):
         yield from pair_leaves(got[at], want[at], f"{path}.{key}" if path else str(key))
 
 
-def _describe(a):
+def _describe(a: Any) -> Any:
     return "None" if a is None else f"a {type(a).__module__.partition('.')[0]} {type(a).__name__}".replace(
         "a builtins ", "a ")
 
 
-def _max_magnitude(a):
+def _max_magnitude(a: Any) -> Any:
     return float(numpy.max(abs(a[numpy.isfinite(a)]), initial=0.0)) if is_floating(a.dtype) else 0.0
 
 
-def _compute_errors(a, b):
+def _compute_errors(a: Any, b: Any) -> Any:
     """The error of each entry: 0 where the bits agree, infinity where only one of the two is finite."""
     if a.tobytes() == b.tobytes():
         return numpy.zeros(a.shape)
@@ -105,7 +114,7 @@ def _compute_errors(a, b):
     return numpy.where(same, 0.0, numpy.where(numpy.isfinite(error), numpy.maximum(error, _TINY), numpy.inf))
 
 
-def _raise_worst(compared, within=None):
+def _raise_worst(compared: Any, within: Any = None) -> None:
     """Raise for the array whose error exceeds its limit by the largest factor."""
     worst, ratio = None, 1.0
     for path, a, b, error, limit in compared:

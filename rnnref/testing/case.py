@@ -46,7 +46,7 @@ class Case:
         """[T, B], or None where every step of every row is live."""
         return self.mask if self.lengths is None else numpy.arange(self.size[0])[:, None] < self.lengths
 
-    def __str__(self):
+    def __str__(self) -> Any:
         parts = [f"lengths {self.lengths.tolist()}"] if self.lengths is not None else []
         parts += [f"mask {self.mask.astype(int).tolist()}"] if self.mask is not None else []
         parts += ["reverse"] * self.reverse + [f"padding={self.padding!r}"] * (self.padding != "zero")
@@ -128,7 +128,7 @@ class Trial:
         return choices
 
 
-def _describe_run(cell, call, choice):
+def _describe_run(cell: Any, call: Any, choice: Any) -> Any:
     try:
         notes = plan(cell, call, **choice).notes
     except NotSupported:                          # every one of these paths refuses this cell
@@ -142,7 +142,7 @@ def draw_case(cell: Any, p: Tree = None, s: Tree = None, xs: Tree = None, extra:
     """A `Case` in float64 of these arguments, those that are None drawn; its arrays are read-only."""
     rng, who = numpy.random.default_rng(seed), name_of(cell)
 
-    def draw(shape):
+    def draw(shape: Any) -> Any:
         return rng.normal(size=shape) * 0.5
 
     if p is not None and s is None and not find_missing(cell, "units"):
@@ -160,7 +160,7 @@ def draw_case(cell: Any, p: Tree = None, s: Tree = None, xs: Tree = None, extra:
     return Case(cell, p, s, xs, extra, **options)
 
 
-def _require_method(cell, who, method, what, argument):
+def _require_method(cell: Any, who: str, method: Any, what: Any, argument: Any) -> Any:
     if find_missing(cell, method):
         raise NotSupported(who, f"no {what} given, and the cell has no {method}()", fix=f"give {argument}")
     return getattr(cell, method)
@@ -175,7 +175,7 @@ def draw_arrays(draw: Callable, shapes: Any) -> Tree:
     return draw(shapes)
 
 
-def _freeze(a):
+def _freeze(a: Any) -> Any:
     """A read-only copy, in float64, where a finite difference can be trusted."""
     if isinstance(a, PerStep):
         return PerStep(_freeze(a.steps))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy
 
-from ..arrays import is_floating
+from ..arrays import is_array, is_floating
 from ..check.tolerance import tolerance
 from ..errors import Error
 from ..loops.run import run, run_back
@@ -16,7 +16,7 @@ from ..loops.scan import select_extra
 from ..tree import PerStep, expand_mask, first_leaf, leaves, map_structure, select_step, to
 from ..wrappers.stack import Bidirectional
 from .assertions import Mismatch, assert_close, assert_same, pair_leaves
-from .case import PLAIN, Trial, map_results
+from .case import PLAIN, Case, Trial, map_results
 
 _STEPS = 1e-5, 1e-6, 1e-7                          # of differences: a shorter one may miss a kink in between
 
@@ -25,7 +25,7 @@ class LawViolation(Error, AssertionError):
     """A law that does not hold: its number and title, and what differs."""
 
 
-def _check_state(trial):
+def _check_state(trial: Trial) -> None:
     case = trial.case
     ones = [(case.cell, case.p, case.s, case.extra)]
     if isinstance(case.cell, Bidirectional):      # it has no single step, its directions have
@@ -43,7 +43,7 @@ def cast_floating(a: Any, dtype: str) -> Any:
     return a.astype(dtype) if is_floating(a.dtype) else a
 
 
-def _check_step(trial, cell, p, x, s, extra):
+def _check_step(trial: Trial, cell: Any, p: Any, x: Any, s: Any, extra: Any) -> None:
     q, e, prepared = cell.prepare(p, extra)
     y, new, kept = cell.forward(q, x, s, select_extra(e, 0, None))
     _assert_alike(new, s, "the state after a step")
@@ -59,12 +59,12 @@ def _check_step(trial, cell, p, x, s, extra):
         _assert_alike(d, like, name)
 
 
-def _assert_alike(got, want, name):
+def _assert_alike(got: Any, want: Any, name: str) -> None:
     for _ in pair_leaves(got, want, name):              # raises where structure, dtype or shape differ
         pass
 
 
-def _check_gradients(trial):
+def _check_gradients(trial: Trial) -> None:
     """Law 2, for each array by itself, so that the message can list which are wrong and which are right."""
     limit, right, wrong = tolerance("difference", "float64"), [], {}
     for field, grads in zip(("xs", "s", "extra", "p"), trial.plain[1]):
@@ -82,7 +82,7 @@ def _check_gradients(trial):
                        right=", ".join(right))
 
 
-def _compare_gradient(trial, field, path, g, limit):
+def _compare_gradient(trial: Trial, field: Any, path: str, g: Any, limit: Any) -> Any:
     """(error relative to |g| |v|, g v, the finite difference) for a random v; one of the steps must miss any kink."""
     v, attempts = trial.draw(g, 1), []
     slope, size = float((g * v).sum()), float(numpy.sqrt((g * g).sum() * (v * v).sum()))
@@ -95,7 +95,7 @@ def _compare_gradient(trial, field, path, g, limit):
     return min(attempts)
 
 
-def _central_difference(trial, field, path, v, step):
+def _central_difference(trial: Trial, field: Any, path: str, v: Any, step: Any) -> tuple:
     """(L(a + step v) - L(a - step v)) / 2 step, for L = sum(results d); and a bound on the rounding error of it."""
     case, d, losses = trial.case, dict(leaves(trial.d)), []
     for e in (step, -step):
@@ -106,12 +106,12 @@ def _central_difference(trial, field, path, v, step):
     return float(ahead - back) / (2 * step), 4 * numpy.finfo("float64").eps * float(size) / step
 
 
-def _nudge(tree, path, v):
+def _nudge(tree: Any, path: str, v: Any) -> Any:
     paths = iter([name for name, _ in leaves(tree)])
     return map_structure(lambda a: a + v if next(paths) == path else a, tree)
 
 
-def _check_arguments(trial):
+def _check_arguments(trial: Trial) -> None:
     case = trial.case
     names = {"p": case.p, "xs": case.xs, "s": case.s, "extra": case.extra, "lengths": case.lengths, "mask": case.mask}
     choices: tuple[dict[str, Any], ...] = PLAIN, {}
@@ -130,16 +130,16 @@ def _check_arguments(trial):
         assert_same(to("cpu", run_back(tape, **sent)), once, "run_back after arguments and results were written to")
 
 
-def _overwrite(tree):
+def _overwrite(tree: Any) -> None:
     for _, a in leaves(tree):
         (a.steps if isinstance(a, PerStep) else a)[...] = 1
 
 
-def _copy(a):
+def _copy(a: Any) -> Any:
     return PerStep(a.steps.copy()) if isinstance(a, PerStep) else a.copy()
 
 
-def _check_rows_alone(trial):
+def _check_rows_alone(trial: Trial) -> None:
     case, (out, grads) = trial.case, trial.plain
     live = numpy.ones(case.size, bool) if case.live is None else case.live
     _assert_zero_at(~live, {"ys": out[0], "dxs": grads[0]})
@@ -160,28 +160,28 @@ def _check_rows_alone(trial):
     assert_close(dp, grads[3], "path", "the sum over rows alone: dp")
 
 
-def _take(where, a):
+def _take(where: Any, a: Any) -> Any:
     return a[where]
 
 
-def _assert_zero_at(dead, tree):
+def _assert_zero_at(dead: Any, tree: Any) -> None:
     for name, a in leaves(tree):
         assert_same(abs(a[dead]), numpy.zeros_like(a[dead]), f"{name} where no row is live")
 
 
-def _assert_results_close(got, want, prefix=""):
+def _assert_results_close(got: Any, want: Any, prefix: str = "") -> None:
     """Compare results and gradients; errors name them, after `prefix`."""
     names = "ys", "s'", "dxs", "ds", "dextra", "dp"
     got, want = ({prefix + n: a for n, a in zip(names, (*out, *grads))} for out, grads in (got, want))
     assert_close(got, want, "path")
 
 
-def _check_padding(trial):
+def _check_padding(trial: Trial) -> None:
     case, live = trial.case, trial.case.live
     if live is None:
         return
 
-    def poison(a):
+    def poison(a: Any) -> Any:
         return numpy.where(expand_mask(live, a), a, numpy.nan)
     d = trial.d if case.padding == "repeat" else (map_structure(poison, trial.d[0]), trial.d[1])
     for path, choice in trial.choices.items():
@@ -189,7 +189,7 @@ def _check_padding(trial):
         assert_same(got[:2], want[:2], f"{path}, NaN in the padding: results")
 
 
-def _check_reversal(trial):
+def _check_reversal(trial: Trial) -> None:
     case, (T, B) = trial.case, trial.case.size
     order = numpy.repeat(numpy.arange(T)[:, None], B, 1)
     for b in range(B):
@@ -201,7 +201,7 @@ def _check_reversal(trial):
     _assert_results_close(map_results(out, grads, flip), trial.plain, "flipped: ")
 
 
-def _check_cut(trial):
+def _check_cut(trial: Trial) -> None:
     case, T = trial.case, trial.case.size[0]
     if isinstance(case.cell, Bidirectional) or T < 2:
         return                                    # one direction ends where the other begins
@@ -215,14 +215,14 @@ def _check_cut(trial):
         ds = backs[-1][1]
     (late, _, *later), (early, _, *earlier) = backs
 
-    def joined(a, b):
+    def joined(a: Any, b: Any) -> Any:
         return numpy.concatenate([b, a] if case.reverse else [a, b])
     dextra, dp = map_structure(numpy.add, tuple(earlier), tuple(later))
     got = (map_structure(joined, done[0][0], done[1][0]), s), (map_structure(joined, early, late), ds, dextra, dp)
     _assert_results_close(got, trial.plain, f"cut after {n} of {T} steps: ")
 
 
-def _slice_case(case, when):
+def _slice_case(case: Case, when: Any) -> Any:
     """Some steps of a case."""
     start, stop, _ = when.indices(case.size[0])
     lengths = None if case.lengths is None else numpy.clip(case.lengths, start, stop) - start
@@ -230,7 +230,7 @@ def _slice_case(case, when):
     return case.map_arrays(seq, lengths=lengths, mask=map_structure(seq, case.mask))
 
 
-def _check_permutation(trial):
+def _check_permutation(trial: Trial) -> None:
     case, B = trial.case, trial.case.size[1]
     rows = numpy.random.default_rng(trial.seed).permutation(B)
     rows = numpy.roll(rows, 1) if (rows == numpy.arange(B)).all() else rows
@@ -241,20 +241,25 @@ def _check_permutation(trial):
     _assert_results_close((out, grads), want, "rows in another order: ")
 
 
-def _check_paths(trial):
+def _check_paths(trial: Trial) -> None:
     case, tape = trial.case, trial.forward[1]
     _check_loop_by_hand(trial)
     for path, choice in trial.choices.items():
         out, grads, other = trial.outcome(path)
         _assert_results_close((out, grads), trial.plain, f"{path}: ")
         for t in range(case.size[0]):
-            assert_close(to("cpu", other.kept(t)), to("cpu", tape.kept(t)), "path", f"{path}: kept({t})")
+            assert_close(_fetch(other.kept(t)), _fetch(tape.kept(t)), "path", f"{path}: kept({t})")
         assert_same(case.run(keep=False, **choice)[0], out, f"{path}, keep=False: results")
     assert_same(case.run_both_ways(trial.d, recompute=True, **PLAIN)[:2], trial.plain, "recompute: results")
     _assert_results_close(case.run_both_ways(trial.d, recompute=True)[:2], trial.plain, "recompute: ")
 
 
-def _check_loop_by_hand(trial):
+def _fetch(kept: Any) -> Any:
+    """The arrays of what a step kept in main memory; a record and its values stay what they are."""
+    return map_structure(lambda a: to("cpu", a) if is_array(a) else a, kept)
+
+
+def _check_loop_by_hand(trial: Trial) -> None:
     """The plain loop gives bit for bit what a loop written by hand gives."""
     case = trial.case
     if isinstance(case.cell, Bidirectional) or case.live is not None:

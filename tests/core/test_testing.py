@@ -7,11 +7,13 @@ import pytest
 from hypothesis import Phase, find, given, settings
 
 import rnnref
+from rnnref import Record
 from rnnref.cells import GRU, LSTM, Bidirectional, Cell, Dropout, Masks, Stack
 from rnnref.check.tolerance import TABLE, tolerance
 from rnnref.testing import api
 from rnnref.testing.api import LawViolation, Mismatch, assert_close, assert_same, check_case, check_cell
 from rnnref.tree import PerStep
+from rnnref.values import Value
 from tests.support import strict
 from tests.support.damaged_cells import Leaky, State
 
@@ -21,6 +23,12 @@ ONE = np.array([[0.5, -0.25], [0.0, 1.0]])
 
 class Pair(NamedTuple):
     a: Any; b: Any
+
+
+def two_entries():
+    with Record() as record:
+        np.tanh(record.leaf(ONE)).sum()
+    return record
 
 
 def said(f, *args, **options):
@@ -45,6 +53,8 @@ def said(f, *args, **options):
     (Pair(ONE, ONE[:1]), Pair(ONE, ONE), "b: shape (1, 2), expected (2, 2)"),
     (PerStep(ONE.T[:1]), PerStep(ONE), "result: shape (1, 2), expected (2, 2)"),
     ({"n": np.array([1, 2])}, {"n": np.array([1, 3])}, "n[1]: 2, expected 3"),
+    ((Value(ONE, 1),), (Value(ONE * [[1], [2]], 1),), "0[1, 1]: 1.0, expected 2.0"),
+    ({"r": Record()}, {"r": two_entries()}, "r: 0, expected 2"),
     ({"live": np.array([True])}, {"live": np.array([False])}, "live[0]: True, expected False"),
     (np.array([np.nan, 1]), np.array([0.0, 1]), "result[0]: nan, expected 0.0"),
     (np.array([1.0, 1]), np.array([np.nan, 1]), "result[0]: 1.0, expected nan"),

@@ -184,3 +184,45 @@ def test_cupy_leaves_its_kernels_to_values(cupy, v):
             w.__cupy_override_elementwise_kernel__(Kernel, w, w, out=w)
         loss = y.sum()
     assert np.array_equal(record.backward(loss)[w].get(), X)
+
+
+def test_a_number_reads_as_one(v):
+    loss = (v ** 2).sum()
+    want = float((X ** 2).sum())
+    assert f"{loss:.3f}" == f"{want:.3f}" and format(loss, "e") == format(want, "e") and f"{loss}" == repr(loss)
+    assert repr(loss) == f"<Value () float64: {want:.8g}>" and repr(v) == "<Value (3, 4) float64>"
+    assert float(loss) == want and round(loss, 2) == round(want, 2)
+    with pytest.raises(TypeError):
+        f"{v:.3f}"
+
+
+@pytest.mark.parametrize("f", [lambda a: divmod(a, 0.3), lambda a: divmod(0.3, a), lambda a: divmod(a, X[::-1])])
+def test_divmod(v, f):
+    for got, want in zip(f(v), f(X), strict=True):
+        assert np.array_equal(got.data, want)
+
+
+@pytest.mark.parametrize("name, hint", [("backward", "record.backward(loss)"), ("grad", "record.backward(loss)"),
+                                        ("detach", "ops.stop_gradient"), ("requires_grad", "record.leaf")])
+def test_what_other_frameworks_have_on_a_value_is_named(v, name, hint):
+    assert not hasattr(v, name)
+    with pytest.raises(AttributeError) as caught:
+        getattr(v.sum(), name)
+    assert hint in str(caught.value) and repr(name) in str(caught.value)
+
+
+def test_of_nothing():
+    """Along an axis of length 0: a distribution over nothing is empty, and the sum of no numbers is 0."""
+    with Record() as record:
+        empty = record.leaf(np.ones((2, 0)))
+        for f in (ops.softmax, ops.log_softmax, ops.sparsemax):
+            assert f(empty).shape == (2, 0)
+        one = ops.logsumexp(empty, axis=1)
+        loss = sum((ops.sum(f(empty)) for f in (ops.softmax, ops.log_softmax, ops.sparsemax)), ops.sum(one))
+    assert np.array_equal(one.data, [-np.inf, -np.inf]) and record.backward(loss)[empty].shape == (2, 0)
+    assert ops.logsumexp(np.ones((2, 0)), axis=0).shape == (0,)
+    for f in (ops.max, ops.argmax):
+        with pytest.raises(ShapeError, match=r"of \(2, 0\) float64"):
+            f(empty.data, axis=1)
+    with pytest.raises(ShapeError, match="ops.sort"):
+        ops.sort(np.array(3.0))

@@ -6,6 +6,7 @@ import pytest
 
 import rnnref.layers as ours
 from rnnref import Record, ops
+from rnnref.layers.config import serialize
 from rnnref.testing.api import assert_close
 from tests.support.keras_pairs import SEQ, STATE, B, I, Pair, T, U, array, mask_of
 
@@ -134,3 +135,34 @@ def test_a_cell_with_only_call(theirs):
         dx, _ = our.backward(d[0], d[1:])
         assert_close(list(got), [array(a) for a in want], "output")
         assert_close([dx, *our.get_grads()], [array(g) for g in grads], "gradient")
+
+
+HOLDING = {
+    "two directions": lambda L: L.Bidirectional(L.LSTM(3, return_sequences=True), merge_mode="sum", name="b"),
+    "of cells": lambda L: L.Bidirectional(L.RNN([L.LSTMCell(2), L.GRUCell(3)]), name="b"),
+    "both given": lambda L: L.Bidirectional(
+        L.LSTM(3, name="l"), backward_layer=L.GRU(3, go_backwards=True, name="g"), name="b"),
+    "every step": lambda L: L.TimeDistributed(L.Dense(3, name="d"), name="t"),
+    "two directions at every step": lambda L: L.TimeDistributed(
+        L.Bidirectional(L.LSTM(3, name="l"), name="b"), name="t"),
+    "stacked": lambda L: L.RNN(
+        L.StackedRNNCells([L.LSTMCell(2, name="a"), L.GRUCell(2, name="c")], name="s"), name="r"),
+    "convolution": lambda L: L.TimeDistributed(L.ConvLSTM1D(2, 3, name="x"), name="t"),
+    "embedding": lambda L: L.TimeDistributed(L.Embedding(3, 2, name="e"), name="t"),
+}
+
+
+@pytest.mark.parametrize("name", HOLDING)
+def test_layers_that_hold_layers_are_written_as_keras_writes_them(theirs, name):
+    """Classes, modules and every option, however deep; Keras has an object where we have the name of a dtype."""
+    import keras
+
+    def plain(tree):
+        if isinstance(tree, dict):
+            if tree.get("class_name") == "DTypePolicy":
+                return tree["config"]["name"]
+            return {key: plain(item) for key, item in tree.items()}
+        return [plain(item) for item in tree] if isinstance(tree, (list, tuple)) else tree
+    want = plain(keras.saving.serialize_keras_object(HOLDING[name](theirs)))
+    want.pop("build_config", None)
+    assert plain(serialize(HOLDING[name](ours))) == want
