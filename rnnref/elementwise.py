@@ -18,12 +18,11 @@ _TAILS = {2: -11.0, 4: -88.0}                     # exp(-x) overflows a little b
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)), right to 4 units in the last place of its own size at every x."""
     xp = namespace(x)
-    if not _reaches_tail(x):                      # half the time of the form below
+    if not _reaches_tail(x):
         return 1 / (1 + xp.exp(-x))
-    s, e = xp.exp(xp.minimum(x, 0)), xp.exp(-abs(x))
-    e += 1
-    s /= e
-    return s
+    least = _find_tail(x)                         # the same function of each number, whatever the others are
+    tail = x < least                              # where 1 + exp(x) is 1; exp of a subnormal result is slow
+    return xp.where(tail, xp.exp(xp.where(tail, x, 0)), 1 / (1 + xp.exp(-xp.maximum(x, least))))
 
 
 def times_sigmoid(x: Array, s: Array) -> Array:
