@@ -97,6 +97,8 @@ def _add_verify(commands: Any) -> None:
                    help="with --against: the operators to check (default: RNN,GRU,LSTM)")
     p.add_argument("--inputs", metavar="FILE.npz",
                    help="with MODEL.onnx: arrays for its inputs; random numbers for those that are not in the file")
+    p.add_argument("--shapes", type=_parse_shape, action="append", default=[], metavar="NAME=1x160",
+                   help="with MODEL.onnx: the shape of an input to draw; may be given several times")
     p.add_argument("--html", metavar="FILE", help="write the report as an HTML page")
     p.add_argument("--json", metavar="FILE", help="write the report as JSON; - prints it in place of the text")
     p.add_argument("--seed", type=_parse_seed, default=0, metavar="N",
@@ -196,6 +198,15 @@ def _parse_option(text: str) -> tuple[str, Any]:
         return name, value
 
 
+def _parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """"input=1x16000" -> ("input", (1, 16000)); "sr=" -> ("sr", ()), a single number."""
+    name, equals, sizes = text.rpartition("=")
+    axes = sizes.split("x") if sizes else []
+    if not (name and equals and all(n.isdecimal() for n in axes)):
+        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=SIZExSIZE")
+    return name, tuple(int(n) for n in axes)
+
+
 def _parse_positive(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r}: expected a positive integer")
@@ -283,8 +294,7 @@ def _run_verify(args: argparse.Namespace) -> int:
 
 def _verify_model(args: argparse.Namespace) -> "Report":
     from .check import verify
-    from .check.random_inputs import draw_missing_inputs
-    inputs = draw_missing_inputs(args.model, _load_arrays(args.inputs), args.seed)
+    inputs = _load_arrays(args.inputs) | dict(args.shapes)
     return verify(args.model, inputs, seed=args.seed, progress=make_progress(), strict=args.strict)
 
 
@@ -300,11 +310,8 @@ def _load_arrays(path: Optional[str]) -> dict[str, numpy.ndarray]:
     """The arrays of a .npz file; {} without a path."""
     if path is None:
         return {}
-    try:
-        with numpy.load(path) as file:
-            return dict(file)
-    except (OSError, ValueError) as e:
-        raise Error("verify", f"{path} cannot be read: {e}") from None
+    from .files.npz import read_npz
+    return read_npz("verify", path)
 
 
 def _write_file(write: Callable[[str], Any], path: str) -> None:

@@ -1,6 +1,6 @@
-"""RNN, GRU and LSTM nodes of ONNX and whole models as candidates."""
+"""RNN, GRU and LSTM nodes of ONNX as candidates."""
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy
@@ -16,6 +16,12 @@ from .onnx_engines import INPUT_NAMES, resolve_engine
 _PRECISION: dict[str, Any] = {"ulps": 8.0, "relative": False}
 
 
+class Run(NamedTuple):
+    """What a node received and returned when a model was run, by the names of the specification."""
+    inputs: dict[str, Array]
+    results: dict[str, Array]
+
+
 class Case(NamedTuple):
     """One node for an engine: the operator, its inputs and attributes by name, and the names of the outputs wanted."""
     op: str
@@ -25,8 +31,11 @@ class Case(NamedTuple):
 
 
 def wrap_node(node: Any, inputs: dict[str, Any], rng: numpy.random.Generator, engine: str | Callable = "onnxruntime",
-              reading: Reading | None = None, title: str = "") -> "NodeCandidate":
-    """The candidate of a NodeProto; `inputs` by the names of the operator (X, W ...) or by those of the node."""
+              reading: Reading | None = None, title: str = "", runs: tuple["Run", ...] = ()) -> "NodeCandidate":
+    """The candidate of a NodeProto; `inputs` by the names of the operator (X, W ...) or by those of the node.
+
+    runs   what the node received and returned inside a model, in the first call, on other numbers, and again
+    """
     onnx = import_optional("onnx", "verify", "verify")
     if node.op_type not in ("RNN", "GRU", "LSTM"):
         raise NotSupported("verify", f"a node {node.op_type}", known="RNN, GRU, LSTM")
@@ -37,7 +46,8 @@ def wrap_node(node: Any, inputs: dict[str, Any], rng: numpy.random.Generator, en
     missing = [f"{op_name} ({own})" for op_name, own in names.items() if own and op_name not in inputs]
     if missing:
         raise ShapeError("verify", f"{', '.join(missing)}: missing", expected=" ".join(filter(None, node.input)))
-    arrays = {name: _make_float32(name, inputs[name], rng) for name in inputs if name != "sequence_lens"}
+    arrays = {name: inputs[name] if runs else _make_float32(name, inputs[name], rng)
+              for name in inputs if name != "sequence_lens"}
     lengths = inputs.get("sequence_lens")
     outputs = tuple(name for name, own in zip(("Y", "Y_h", "Y_c"), node.output) if own)
     name, run = resolve_engine(engine, "verify")
@@ -46,7 +56,8 @@ def wrap_node(node: Any, inputs: dict[str, Any], rng: numpy.random.Generator, en
         time=attributes.get("layout", 0), lengths=None if lengths is None else numpy.asarray(lengths, numpy.int32),
         biases=tuple({"B"} & arrays.keys()), settable=True, backwards=attributes.get("direction") == "reverse",
         facts=_collect_versions(name), variants=({},), **_PRECISION, op=node.op_type, attributes=attributes,
-        outputs=outputs, run=run, reading=reading or TEXT)
+        outputs=outputs, run=run, reading=reading or TEXT, runs=runs,
+        names={name: own for name, own in zip(("Y", "Y_h", "Y_c"), node.output) if own})
 
 
 def _to_python(value: Any) -> Any:
@@ -78,6 +89,9 @@ class NodeCandidate(Candidate):
     outputs: tuple = ()
     run: Any = None                               # an engine: case -> {output name: array}
     reading: Any = TEXT
+    names: dict = field(default_factory=dict)     # what the node calls its outputs
+    runs: tuple = ()
+    calls: list = field(default_factory=list)     # the numbers of the runs whose results were returned
 
     def _inputs_of(self, arrays: dict[str, Array]) -> dict[str, Array]:
         return arrays if self.lengths is None else arrays | {"sequence_lens": self.lengths}
@@ -87,8 +101,29 @@ class NodeCandidate(Candidate):
         return Evaluation({name: a for name, a in zip(("Y", "Y_h", "Y_c"), results) if name in self.outputs})
 
     def run_candidate(self, arrays: dict[str, Array]) -> Evaluation:
+        """What the model computed on these inputs, in its first run and then in a later one; else the node alone."""
+        found = [k for k, run in enumerate(self.runs) if self._is_of(run, arrays)]
+        if found:
+            k = next((k for k in found if k not in self.calls), found[-1])
+            self.calls.append(k)
+            return Evaluation(dict(self.runs[k].results), given=lambda: arrays)
         return Evaluation(self.run(Case(self.op, self._inputs_of(arrays), self.attributes, self.outputs)),
                           given=lambda: arrays)
+
+    def redraw(self, rng: numpy.random.Generator, start: bool = False) -> Candidate:
+        """The node on what it received in the second run of its model; on other numbers if it was not run there.
+
+        With `start` on fresh numbers, which the node gets alone.
+        """
+        if start or len(self.runs) < 2 or not self._is_of(self.runs[0], self.arrays):
+            return super().redraw(rng, start)
+        inputs = dict(self.runs[1].inputs)
+        return replace(self, lengths=inputs.pop("sequence_lens", None), arrays=inputs)
+
+    def _is_of(self, run: Run, arrays: dict[str, Array]) -> bool:
+        """Whether a run of the model was on these arrays."""
+        return all(arrays[n] is a or a.shape == arrays[n].shape and numpy.array_equal(a, arrays[n])
+                   for n, a in run.inputs.items() if n in arrays)
 
     def describe_arrays(self) -> dict[str, ArrayDescription]:
         direction, T = self.attributes.get("direction", "forward"), self.size[0]
@@ -100,75 +135,3 @@ class NodeCandidate(Candidate):
             Y, step, ends = (Y[2], Y[0], Y[1], Y[3]), step.transpose(2, 0, 1, 3), (ends[1], ends[0], ends[2])
         state = ArrayDescription(STATE, ends)
         return {"Y": ArrayDescription(OUTPUT, Y, step), "Y_h": state, "Y_c": state}
-
-
-class Node(NamedTuple):
-    """A node of a model, and its inputs by name."""
-    name: str
-    proto: Any
-    inputs: dict[str, Array]
-
-
-def find_nodes(model: Any, inputs: dict[str, Array], reading: Reading | None = None) -> list[Node]:
-    """The RNN, GRU and LSTM nodes of a model's main graph, in order, with the inputs that the reference computes."""
-    onnx = import_optional("onnx", "verify", "verify")
-    found = [node for node in model.graph.node if node.op_type in ("RNN", "GRU", "LSTM")]
-    if not found:
-        raise NotSupported("verify", "a model without a node RNN, GRU or LSTM",
-                           has=" ".join(sorted({node.op_type for node in model.graph.node})),
-                           hint="nodes inside Loop, If and Scan are not searched")
-    from ..onnx import prepare
-    prepared = prepare(model, reading=reading or TEXT)
-    known = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer} | prepared.name_inputs(inputs)
-    needed = dict.fromkeys(name for node in found for name in node.input)
-    names = [name for name in needed if name and name not in known]
-    values = known | dict(zip(names, prepared.evaluator.run(names, prepared.name_inputs(inputs)) if names else ()))
-    return [Node(node.name or f"{node.op_type} -> {next(filter(None, node.output))}", node,
-                 {name: values[name] for name in node.input if name}) for node in found]
-
-
-def wrap_model(model: Any, inputs: dict[str, Any], reading: Reading | None = None) -> "ModelCandidate":
-    """The candidate of all outputs of a model in onnxruntime."""
-    ort = import_optional("onnxruntime", "verify", "verify")
-    arrays = {name: numpy.asarray(a) for name, a in inputs.items()}
-    floats = {name: _make_float32(name, a, None) for name, a in arrays.items() if a.dtype.kind == "f"}
-    return ModelCandidate(title="the whole model", arrays=floats, x=next(iter(floats)), settable=False,
-                          facts={"candidate": f"onnxruntime {ort.__version__}"}, variants=({},), **_PRECISION,
-                          model=model,
-                          others={name: a for name, a in arrays.items() if name not in floats},
-                          reading=reading or TEXT)
-
-
-@dataclass
-class ModelCandidate(Candidate):
-    """A whole model in onnxruntime, and the evaluator of ONNX with the operators of rnnref."""
-    model: Any = None
-    others: dict = field(default_factory=dict)    # inputs that are not floating
-    reading: Any = TEXT
-
-    @property
-    def outputs(self) -> list[str]:
-        """The names of the outputs."""
-        return [a.name for a in self.model.graph.output]
-
-    def run_reference(self, arrays: dict[str, Array], **options: Any) -> Evaluation:
-        from ..onnx import prepare
-        dtype = next(iter(arrays.values())).dtype
-        prepared = prepare(self.model, reading=self.reading, dtype=None if dtype == numpy.float32 else dtype)
-        results = dict(zip(self.outputs, prepared.run(arrays | self.others)))
-        return Evaluation({name: a for name, a in results.items() if a.dtype.kind == "f"})
-
-    def run_candidate(self, arrays: dict[str, Array]) -> Evaluation:
-        ort = import_optional("onnxruntime", "verify", "verify")
-        options = ort.SessionOptions()
-        options.log_severity_level = 4            # errors are raised as well, so they need not be logged
-        session = ort.InferenceSession(self.model.SerializeToString(), options, ["CPUExecutionProvider"])
-        return Evaluation(dict(zip(self.outputs, session.run(self.outputs, arrays | self.others))))
-
-    def describe_arrays(self) -> dict[str, ArrayDescription]:
-        return {name: ArrayDescription(OUTPUT) for name in self.outputs}
-
-    def expected_dtype(self, name: str) -> numpy.dtype:
-        onnx = import_optional("onnx", "verify", "verify")
-        kind = next(a.type.tensor_type.elem_type for a in self.model.graph.output if a.name == name)
-        return onnx.helper.tensor_dtype_to_np_dtype(kind)

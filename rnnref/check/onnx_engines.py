@@ -63,10 +63,10 @@ def _run_onnxruntime(onnx: Any, ort: Any, case: Any) -> dict[str, Array]:
         session = ort.InferenceSession(model, options, ["CPUExecutionProvider"])
         return dict(zip(case.outputs, session.run(list(case.outputs), _select_fed_inputs(case))))
     except Exception as e:                        # the errors of onnxruntime have no common class
-        raise RefusalError(_clean_message(e)) from e
+        raise RefusalError(clean_message(e)) from e
 
 
-def _clean_message(error: Exception) -> str:
+def clean_message(error: Exception) -> str:
     """The message of an onnxruntime error without the file names and C++ signatures at its beginning."""
     return re.sub(r".*(OpKernelInfo ?&\)( \[with [^]]*\])?|Status Message:) ", "", " ".join(str(error).split()))
 

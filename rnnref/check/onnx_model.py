@@ -1,20 +1,31 @@
 """Check an ONNX file, model or node: every RNN, GRU and LSTM node alone, so that the first wrong one is named."""
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, fields, replace
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy
 
-from ..errors import NotSupported, import_optional
+from ..errors import Error, NotSupported, import_optional
 from ..onnx.reading import CHOICES, ONNXRUNTIME, Reading
-from .candidate import Candidate
+from .candidate import OUTPUT, Candidate
 from .findings import join_names
 from .measure import check_candidate, compare_results, randomize_zeros
-from .of_onnx import NodeCandidate, find_nodes, wrap_model, wrap_node
+from .of_onnx import NodeCandidate, Run, wrap_node
+from .of_onnx_model import Evaluator, Rest, compare_exactly, is_perturbable, shuffle_inputs, wrap_model
+from .onnx_engines import INPUT_NAMES, RefusalError
+from .onnx_graphs import (QUANTIZED_LSTM, RECURRENT, Node, load_model, names_made, read_constants, size_of_weights,
+                          walk_nodes)
+from .onnx_session import Session, flatten_values
+from .random_inputs import complete_inputs
 from .report import Report
+from .row import Row
 
 _WHOLE_MODEL = "the whole model"
+_MOST_WEIGHTS, _MOST_WORK = 8 << 20, 1e9          # bytes, and weights times entries of inputs, that the evaluator runs
+_DOMAINS = ("", "ai.onnx", "ai.onnx.ml")          # of the operators that the evaluator of ONNX has
+_STEPPED = ("Quantize", "Integer", "QLinear", "Random", "Bernoulli", "Multinomial")    # rounding makes steps; random
 
 
 def check_onnx(candidate: Any, inputs: dict[str, Any], rng: numpy.random.Generator, engine: str | Callable,
@@ -25,20 +36,229 @@ def check_onnx(candidate: Any, inputs: dict[str, Any], rng: numpy.random.Generat
     if not isinstance(inputs, dict):
         raise NotSupported("verify", f"inputs of an ONNX candidate as a {type(inputs).__name__}",
                            fix='a dict by name: {"X": x, ...}')
-    if isinstance(candidate, (str, PathLike)):
-        candidate = onnx.load(candidate)
     if isinstance(candidate, onnx.NodeProto):
         return _check_node(wrap_node(candidate, inputs, rng, engine, reading), rng, checks)
-    if not isinstance(candidate, onnx.ModelProto):
+    if not isinstance(candidate, (str, PathLike, onnx.ModelProto)):
         raise NotSupported("verify", f"a {type(candidate).__name__}", known="a path, ModelProto, NodeProto")
-    watch = progress or (lambda steps, what: steps)
-    nodes = find_nodes(candidate, inputs, reading)
-    reports = [(node.name, _check_node(wrap_node(node.proto, node.inputs, rng, engine, reading, node.name), rng,
-                                       checks)) for node in watch(nodes, "nodes")]
-    if engine == "onnxruntime":
-        whole = check_candidate(wrap_model(candidate, inputs, reading), rng, **checks | {"gradients": False})
-        reports.append((_WHOLE_MODEL, whole))
-    return _merge_reports(candidate, reports, checks["strict"])
+    model = load_model(candidate)
+    name = Path(candidate).name if isinstance(candidate, (str, PathLike)) else model.graph.name
+    return _ModelCheck(model, name, rng, engine, reading, progress or (lambda steps, what: steps), checks).run(inputs)
+
+
+@dataclass
+class _ModelCheck:
+    """The check of one model: each recurrent node alone, then all outputs."""
+    model: Any
+    name: str
+    rng: numpy.random.Generator
+    engine: str | Callable
+    reading: Reading | None
+    watch: Callable
+    checks: dict[str, Any]
+    reports: list = field(default_factory=list)   # (name of a node, its report)
+    facts: dict = field(default_factory=dict)
+    unchecked: list = field(default_factory=list)  # sentences
+
+    def run(self, given: dict[str, Any]) -> Report:
+        """The report of all nodes and of the whole model."""
+        model = self.model
+        nodes = list(walk_nodes(model.graph))
+        found = [node for node in nodes if node.proto.op_type in RECURRENT]
+        main, inner = [[node for node in found if bool(node.depth) == deep] for deep in (False, True)]
+        self._constants, self._ops = read_constants(model), [node.proto for node in nodes]
+        inner_names = {n for node in main for n in (*node.proto.input, *node.proto.output)} & names_made(model.graph)
+        self._evaluator = Evaluator(model, self.reading)
+        run = Session(model, sorted(inner_names)).run if self.engine == "onnxruntime" else \
+            _Intermediates(model, self.reading, inner_names).run
+        self._inputs, drawn = complete_inputs(model, given, self.rng, run)
+        self._other = shuffle_inputs(self.rng, self._inputs)
+        self._values = [run(self._inputs), _run_or(run, self._other, self._inputs), run(self._inputs)]
+        self._candidates = {}
+        evaluated = self._evaluate() if inner or self.engine == "onnxruntime" else "the engine runs nodes only"
+        for node in self.watch(found, "nodes"):
+            self._check(node.title, self._wrap_inner if node.depth else self._wrap_main, node, evaluated)
+        self._skip_quantized(nodes)
+        if self.engine == "onnxruntime":
+            self._check_whole(run, evaluated)
+        return self._merge(found, drawn)
+
+    def _check(self, title: str, wrap: Callable, *node: Any) -> None:
+        """Add the report on one node; what the reference does not have is "not comparable"."""
+        try:
+            candidate = wrap(*node)
+            if candidate is None:
+                return
+            self.reports.append((title, _check_node(candidate, self.rng, self.checks)))
+        except Error as e:
+            self.reports.append((title, _say_incomparable(title, e)))
+
+    def _wrap_main(self, node: Node, evaluated: str) -> NodeCandidate:
+        runs = tuple(Run(*self._select(node, k)) for k in range(3)) if self.engine == "onnxruntime" else ()
+        candidate = wrap_node(node.proto, self._select(node, 0)[0], self.rng, self.engine, self.reading, node.title,
+                              runs)
+        self._candidates[node.title] = candidate
+        return candidate
+
+    def _select(self, node: Node, k: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The inputs and the results of a node in the k-th run, by the names of the specification."""
+        known = self._constants | (self._other if k == 1 else self._inputs) | self._values[k]
+        return ({own: known[name] for own, name in zip(INPUT_NAMES, node.proto.input) if name},
+                {own: known[name] for own, name in zip(("Y", "Y_h", "Y_c"), node.proto.output) if name in known})
+
+    def _wrap_inner(self, node: Node, evaluated: str) -> NodeCandidate | None:
+        """A node of a subgraph, on what the evaluator gives it."""
+        proto, inputs = self._evaluator.last_run.get(next(filter(None, node.proto.output)), (None, {}))
+        if proto is None:
+            self.unchecked.append(f"{node.title} lies in a subgraph and was not checked by itself: "
+                                  f"{evaluated or 'it is not run on these inputs'}.")
+            return None
+        return wrap_node(proto, inputs, self.rng, self.engine, self.reading, node.title)
+
+    def _evaluate(self) -> str:
+        """Run the evaluator of ONNX on the model once; why it cannot, or ""."""
+        entries = sum(numpy.size(a) for a in self._inputs.values())
+        weights = size_of_weights(self.model)
+        if weights > _MOST_WEIGHTS or weights * entries / 4 > _MOST_WORK:
+            return "it is too large for the evaluator of ONNX"
+        foreign = sorted({p.op_type for p in self._ops if p.domain not in _DOMAINS})
+        if foreign:
+            return f"the evaluator of ONNX has no {', '.join(foreign)}"
+        try:
+            self._evaluator(self._inputs)
+        except Exception as e:                    # an implementation in Python: any exception may end it
+            return f"the evaluator of ONNX cannot run it: {_describe(e)}"
+        return ""
+
+    def _skip_quantized(self, nodes: list[Node]) -> None:
+        self.unchecked += [f"{node.title} was not checked: the reference has no {QUANTIZED_LSTM}, which rounds its "
+                           "inputs and states to 8 bits." for node in nodes if node.proto.op_type == QUANTIZED_LSTM]
+
+    def _check_whole(self, run: Callable, evaluated: str) -> None:
+        """Add the report on all outputs, or the reason why there is none."""
+        stepped = sorted({p.op_type for p in self._ops if any(word in p.op_type for word in _STEPPED)})
+        reason = evaluated or (f"rounding changes what {', '.join(stepped)} compute" if stepped else "")
+        values, odd = flatten_values({a.name: self._values[0][a.name] for a in self.model.graph.output})
+        if odd:
+            self.unchecked.append(f"Outputs that are neither arrays nor sequences were not compared: {', '.join(odd)}.")
+        how = "compared with the evaluator of ONNX and the operators of rnnref in float64"
+        if not reason:
+            candidate = wrap_model(run, self._evaluator, self._inputs, {
+                t.name: self._constants[t.name] for t in self.model.graph.initializer
+                if is_perturbable(self._constants[t.name])}, {})
+        elif self._candidates:
+            candidate = self._wrap_rest()
+            how = f"onnxruntime computes what follows the recurrent nodes from the results of rnnref, since {reason}"
+        if reason and not self._candidates or not candidate.arrays:
+            self.unchecked.append(f"The whole model was not compared: {reason or 'it has no floating numbers'}.")
+            return
+        try:
+            report = check_candidate(candidate, self.rng, **self.checks | {"gradients": False})
+            report.rows += compare_exactly(candidate)
+        except Error as e:
+            report = _say_incomparable(_WHOLE_MODEL, e)
+        except Exception as e:                    # of the evaluator, in float64 or on other numbers
+            self.unchecked.append(f"The whole model was not compared: {_describe(e)}.")
+            return
+        self.facts[_WHOLE_MODEL] = how
+        self.reports.append((_WHOLE_MODEL, report))
+
+    def _wrap_rest(self) -> Any:
+        """The candidate of what follows the recurrent nodes."""
+        names = [own for node in self._candidates.values() for own in node.names.values()]
+        outputs = [a.name for a in self.model.graph.output]
+        rest = Rest(self.model, {n: self._values[0][n] for n in names}, outputs)
+        made = []
+        for k, inputs in ((0, self._inputs), (1, self._other)):
+            arrays = {f"{title}: {own}": a for title, node in self._candidates.items()
+                      for own, a in node.runs[k].inputs.items() if own != "sequence_lens"}
+            nodes = {title: node if k == 0 else replace(node, lengths=node.runs[k].inputs.get("sequence_lens"))
+                     for title, node in self._candidates.items()}
+            values = {n: self._values[k][n] for n in outputs}
+            made.append(replace(wrap_model(lambda _, values=values: values, rest.of(nodes), {}, arrays, {}),
+                                others={n: a for n, a in inputs.items()}))
+        made[0].later = made[1]
+        return made[0]
+
+    def _merge(self, found: list[Node], drawn: dict[str, str]) -> Report:
+        """One report of those on the nodes, in the order of the graph, and on the whole model."""
+        reports, counts = self.reports, [report.counts for _, report in self.reports]
+        rows = [row._replace(name=f"{name}: {row.name}", group=name) for name, report in reports for row in report.rows]
+        wrong = [(name, report) for name, report in reports if report.status == 1]
+        nodes = [(name, report) for name, report in wrong if name != _WHOLE_MODEL]
+        agree = [name for name, report in reports if report.ok]
+        findings = []
+        if nodes:
+            name, first = nodes[0]
+            verb = "differs" if first.counts["differs"] else "is refused"
+            more = f"; {len(nodes) - 1} more {'does' if len(nodes) == 2 else 'do'} not agree"
+            others = more if len(nodes) > 1 else ""
+            findings = [f"The first node that {verb}: {name}{others}."]
+        elif wrong:
+            findings = ["Every RNN, GRU and LSTM node agrees by itself, the whole model does not: check the other "
+                        "nodes." if found else "The whole model differs."]
+        elif agree:
+            findings = [f"All agree to rounding: {join_names(agree)}."]
+        if not found and counts:
+            findings.append("There is no node RNN, GRU or LSTM: the whole model was compared, with whatever recurrence "
+                            "it has in other operators.")
+        findings += [f"{name}: {finding}" for name, report in reports if not report.ok for finding in report.findings]
+        findings += self.unchecked
+        if not rows and not found and not any(p.op_type == QUANTIZED_LSTM for p in self._ops):
+            raise NotSupported("verify", "a model without a node RNN, GRU or LSTM", reason=" ".join(self.unchecked),
+                               has=" ".join(sorted({p.op_type for p in self._ops})))
+        return Report(f"ONNX model {self.name or ''}".strip(), rows, self._collect_facts(drawn), findings,
+                      strict=self.checks["strict"])
+
+    def _collect_facts(self, drawn: dict[str, str]) -> dict[str, Any]:
+        first = next((report.facts for _, report in self.reports), {})
+        shapes = ", ".join(f"{n} {numpy.shape(a)}" if not isinstance(a, list) else f"{n} [{len(a)} arrays]"
+                           for n, a in self._inputs.items())
+        how = "on the inputs that it receives in the model" if self.engine == "onnxruntime" else \
+            "on the inputs that the reference computes for it"
+        integers = "; ".join(f"{n}: {words}" for n, words in drawn.items())
+        facts = {"inputs": shapes, **({"integers": integers} if drawn else {})}
+        facts |= {n: text for n, text in first.items() if n not in ("shapes", "not compared")}
+        facts |= {"nodes": f"each checked alone, {how}"} if self._candidates else {}
+        left_out = [f"{name}: {report.facts['not compared']}" for name, report in self.reports
+                    if "not compared" in report.facts]
+        facts |= {"not compared": "; ".join(left_out)} if left_out else {}
+        return facts | self.facts | {"seed": self.checks.get("seed")}
+
+
+def _describe(error: Exception) -> str:
+    """The beginning of the message of an error that has no common class."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def _say_incomparable(title: str, error: Error) -> Report:
+    """A report with one row: what the reference cannot run."""
+    note = " ".join(str(error).split())
+    return Report(title, [Row("all outputs", OUTPUT, verdict="not comparable", note=note)])
+
+
+def _run_or(run: Callable, inputs: dict[str, Any], otherwise: dict[str, Any]) -> dict[str, Any]:
+    """The values on `inputs`; if the model refuses them, on the inputs that it has run on before."""
+    try:
+        return run(inputs)
+    except RefusalError:
+        return run(otherwise)
+
+
+class _Intermediates:
+    """Values of the evaluator of ONNX by name, for engines that run one node only."""
+
+    def __init__(self, model: Any, reading: Reading | None, names: set[str]) -> None:
+        from ..onnx.backend import make_evaluator
+        from ..onnx.reading import TEXT
+        self._names = [*dict.fromkeys([*sorted(names), *(a.name for a in model.graph.output)])]
+        self._evaluator = make_evaluator(model, reading or TEXT)
+
+    def run(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """All values; a `RefusalError` if the evaluator cannot compute them."""
+        try:
+            return dict(zip(self._names, self._evaluator.run(self._names, inputs)))
+        except Exception as e:                    # an implementation in Python: any exception may end it
+            raise RefusalError(_describe(e)) from e
 
 
 def _check_node(candidate: NodeCandidate, rng: numpy.random.Generator, checks: dict[str, Any]) -> Report:
@@ -67,26 +287,3 @@ def _agrees(candidate: Candidate, rng: numpy.random.Generator, factor: float) ->
     with numpy.errstate(all="ignore"):
         verdicts, _, _ = compare_results(candidate, rng, False, factor)
     return all(v.row.verdict == "agrees" for v in verdicts)
-
-
-def _merge_reports(model: Any, reports: list[tuple[str, Report]], strict: bool) -> Report:
-    """One report of those on the nodes, in the order of the graph."""
-    rows = [row._replace(name=f"{name}: {row.name}", group=name) for name, report in reports for row in report.rows]
-    wrong = [(name, report) for name, report in reports if not report.ok]
-    nodes = [(name, report) for name, report in wrong if name != _WHOLE_MODEL]
-    if nodes:
-        name, first = nodes[0]
-        verbs = {"differs": "differs", "refused": "is refused", "not comparable": "is not comparable"}
-        verb = next((verbs[verdict] for verdict in verbs if first.counts[verdict]), "returns nothing")
-        others = f"; {len(nodes) - 1} more {'does' if len(nodes) == 2 else 'do'} not agree" if len(nodes) > 1 else ""
-        findings = [f"The first node that {verb}: {name}{others}."]
-    elif wrong:
-        findings = ["Every RNN, GRU and LSTM node agrees by itself, the whole model does not: check the other nodes."]
-    else:
-        findings = [f"All agree to rounding: {join_names([name for name, _ in reports])}."]
-    findings += [f"{name}: {finding}" for name, report in wrong for finding in report.findings]
-    facts = reports[0][1].facts | {"nodes": "each checked alone, on the inputs that the reference computes for it"}
-    facts.pop("shapes", None)
-    left_out = [f"{name}: {report.facts['not compared']}" for name, report in reports if "not compared" in report.facts]
-    facts |= {"not compared": "; ".join(left_out)} if left_out else {}
-    return Report(f"ONNX model {model.graph.name or ''}".strip(), rows, facts, findings, strict=strict)

@@ -1,66 +1,256 @@
-"""Random inputs for the inputs of an ONNX model that the user does not give."""
-from os import PathLike
-from typing import Any
+"""Random inputs of an ONNX model for those that are not given.
+
+Sizes of open axes: one for each name; those of X, the initial states and the lengths of a recurrent node are tied.
+Integers: token ids below the number of rows of the table that they index, one of the constants that they are compared
+with, lengths between 1 and the number of steps.  Where a model refuses the sizes, others are tried.
+"""
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..arrays import Array
 from ..errors import Error, NotSupported, ShapeError, import_optional
+from .candidate import is_shape
+from .onnx_engines import RefusalError
+from .onnx_graphs import QUANTIZED_LSTM, RECURRENT, Node, read_constants, required_inputs, walk_nodes
 
 _SIZES = (6, 4, 3, 5, 7)                          # of axes that the model leaves open, in the order in which they occur
+_LONG = (6, 32, 160, 576, 1024, 4096, 16000)      # the sizes tried of one axis, while the others are small
+_SMALL = (2, 1)
+_MOST = 1 << 28                                   # entries of an input
+_MADE_BY = ("Cast", "Identity", "DequantizeLinear", "Neg", "Abs", "Relu")        # a table of as many rows
+_MOVED_BY = ("Cast", "Identity", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Slice", "Flatten", "Concat", "Expand",
+             "Split", "Gather", "Add", "Sub", "Where", "Clip", "Min", "Tile", "Pad")    # integers, still indices
+_INDEX_OPS = ("Gather", "GatherElements", "GatherND")
 
 
-def draw_missing_inputs(path: str | PathLike, inputs: dict[str, Array] | None = None, seed: int = 0,
-                        ) -> dict[str, Array]:
-    """Arrays by name for all inputs of a model: the given ones, and random numbers for the others.
+class Meaning(NamedTuple):
+    """What the integers of an input may be: from `low` to `high`, or one of `values`."""
+    words: str = "0 or 1, since the model does not say what they mean"
+    low: int = 0
+    high: int = 1
+    values: tuple[int, ...] = ()
+    of_steps: bool = False                        # lengths, between 1 and the number of steps
 
-    Axes of one name get one size.  Integers are drawn for sequence_lens only; other integer inputs must be given.
+
+def complete_inputs(model: Any, given: dict[str, Any], rng: np.random.Generator, run: Callable | None = None,
+                    ) -> tuple[dict[str, Any], dict[str, str]]:
+    """All inputs of a model by name, and in words how those were drawn that are not given.
+
+    given   arrays, or tuples of integers: shapes
+    run     inputs -> anything; a `RefusalError` makes other sizes be tried
     """
-    onnx = import_optional("onnx", "verify", "verify")
-    model = _load_model(onnx, path)
-    initializers, rng, sizes = {t.name for t in model.graph.initializer}, np.random.default_rng(seed), {}
-    types = {a.name: a.type.tensor_type for a in model.graph.input if a.name not in initializers}
-    arrays = dict(inputs or {})
-    unknown = [name for name in arrays if name not in types]
+    types = required_inputs(model)
+    all_names = [a.name for a in model.graph.input]
+    unknown = [name for name in given if name not in all_names]
     if unknown:
         raise ShapeError("verify", f"{', '.join(unknown)}: not an input of the model", inputs=" ".join(types))
-    lengths = {node.input[4]: node.input[0] for node in model.graph.node
-               if node.op_type in ("RNN", "GRU", "LSTM") and len(node.input) > 4 and node.input[4]}
-    for name, tensor in types.items():
-        if name not in arrays and name not in lengths:
-            arrays[name] = _draw_input(onnx, rng, name, tensor, sizes)
-    for name, X in lengths.items():
-        if name in types and name not in arrays:
-            arrays[name] = _make_lengths(name, arrays.get(X))
-    return arrays
+    missing = [name for name in types if name not in given or is_shape(given[name])]
+    fixed = {name: a if isinstance(a, list) else np.asarray(a) for name, a in given.items() if name not in missing}
+    drawing = _Drawing(model, {name: types[name] for name in types if name in missing}, fixed,
+                       {name: shape for name, shape in given.items() if is_shape(shape)}, types)
+    refusal, state = "", rng.bit_generator.state
+    for sizes in drawing.propose_sizes():
+        rng.bit_generator.state = state
+        inputs = fixed | drawing.draw(sizes, rng)
+        try:
+            if run is not None:
+                run(inputs)
+            return {name: inputs[name] for name in [*types, *(n for n in inputs if n not in types)]}, drawing.words
+        except RefusalError as e:
+            refusal = refusal or str(e)
+    first = fixed | drawing.draw(next(drawing.propose_sizes()), rng)
+    shapes = ", ".join(f"{n} {np.shape(a)}" for n, a in first.items() if not isinstance(a, list))
+    raise Error("verify", f"onnxruntime cannot run the model on the inputs {' '.join(types)}", tried=shapes,
+                reason=refusal, fix="give shapes: --shapes NAME=1x160, or arrays: --inputs F.npz" if missing else "")
 
 
-def _load_model(onnx: Any, path: str | PathLike) -> Any:
-    try:
-        model = onnx.load(path)
-        onnx.checker.check_model(path)            # the path: a model may be too large for one message
-        return model
-    except OSError as e:
-        raise Error("verify", f"{path} cannot be read: {e.strerror}") from None
-    except Exception as e:                        # errors of protobuf and of the checker have no common class
-        raise Error("verify", f"{path} is not a valid ONNX model", reason=" ".join(str(e).split())) from None
+class _Drawing:
+    """The inputs to draw of one model."""
+
+    def __init__(self, model: Any, missing: dict[str, Any], fixed: dict[str, Any], shapes: dict[str, tuple],
+                 types: dict[str, Any]) -> None:
+        self._missing, self._fixed = missing, fixed
+        self._nodes = list(walk_nodes(model.graph))
+        self._meanings = _find_meanings(model, self._nodes, missing)
+        self._axes = {name: _axes_of(name, type_) for name, type_ in types.items()}
+        self._tie_states()
+        for name, axes in self._axes.items():
+            shape = np.shape(fixed[name]) if name in fixed and not isinstance(fixed[name], list) else shapes.get(name)
+            if shape is not None:
+                self._bind(name, axes, tuple(shape))
+        odd = [f"{name} ({_kind_of(type_)})" for name, type_ in missing.items() if not _is_drawable(type_)]
+        if odd:
+            raise NotSupported("verify", f"random numbers for the inputs {', '.join(odd)}",
+                               fix="give them: --inputs F.npz")
+        self.words = {name: meaning.words for name, meaning in self._meanings.items()}
+
+    def _tie_states(self) -> None:
+        """Give one name to the open axes of X, the lengths and the initial states of one node."""
+        for node in self._nodes:
+            if node.proto.op_type not in RECURRENT:
+                continue
+            batch_first = any(a.name == "layout" and a.i for a in node.proto.attribute)
+            places = {0: 0 if batch_first else 1, 4: 0, 5: 0 if batch_first else 1, 6: 0 if batch_first else 1}
+            tied = [(self._axes[name], places[k]) for k, name in enumerate(node.proto.input)
+                    if k in places and len(self._axes.get(name) or ()) > places[k]]
+            here = [axes[k] for axes, k in tied]
+            known = next((a for a in here if isinstance(a, int)), here[0] if here else 0)
+            olds = [a for a in here if not isinstance(a, int)]
+            for axes in self._axes.values():
+                axes[:] = [known if a in olds else a for a in axes]
+
+    def _bind(self, name: str, axes: list, shape: tuple[int, ...]) -> None:
+        """Fix the open axes of an input whose shape is known, and those of other inputs that have their names."""
+        if min(shape, default=0) < 0 or int(np.prod(shape, dtype=object)) > _MOST:
+            raise ShapeError("verify", f"the shape {shape} of the input {name}", fix=f"at most {_MOST} entries")
+        sizes = {a: n for a, n in zip(axes, shape) if not isinstance(a, int)}
+        for others in self._axes.values():
+            others[:] = [sizes.get(a, a) for a in others]
+        self._axes[name] = list(shape)
+
+    def propose_sizes(self) -> Iterator[dict[str, int]]:
+        """Sizes of all open axes by name: different ones first, which tell axes apart."""
+        names = list(dict.fromkeys(a for axes in self._axes.values() for a in axes if not isinstance(a, int)))
+        yield {name: _SIZES[k % len(_SIZES)] for k, name in enumerate(names)}
+        if not names:
+            return
+        known = sorted({a for axes in self._axes.values() for a in axes if isinstance(a, int)} | {1, 2, 4})
+        yield from ({name: n for name in names} for n in known if n <= 1024)
+        for size, small, long in product(_LONG, _SMALL, names[::-1]):
+            yield {name: size if name == long else small for name in names}
+
+    def draw(self, sizes: dict[str, int], rng: np.random.Generator) -> dict[str, Any]:
+        """Arrays of these sizes."""
+        shapes = {name: tuple(a if isinstance(a, int) else sizes[a] for a in axes) for name, axes in self._axes.items()}
+        steps = [n for name, shape in shapes.items() if len(shape) > 1 for n in shape[:2]]
+        drawn = {}
+        for name, type_ in self._missing.items():
+            if int(np.prod(shapes[name], dtype=object)) > _MOST:
+                raise ShapeError("verify", f"the input {name} has the shape {shapes[name]}",
+                                 fix="give it: --inputs F.npz")
+            lengths = self._meanings.get(name, Meaning()).of_steps
+            last = self._steps_of(name, shapes) or min(steps, default=1)
+            one = (lambda: _make_lengths(shapes[name], last, _dtype_of(type_))) if lengths else \
+                (lambda: _draw(rng, shapes[name], _dtype_of(type_), self._meanings.get(name)))
+            drawn[name] = [one(), one()] if type_.HasField("sequence_type") else one()
+        return drawn
+
+    def _steps_of(self, lengths: str, shapes: dict[str, tuple[int, ...]]) -> int:
+        """The number of steps of an input X whose lengths these are; 0 if X is no input of the model."""
+        return next((shapes[node.proto.input[0]][0] for node in self._nodes if node.proto.op_type in RECURRENT
+                     and lengths in node.proto.input[4:5] and len(shapes.get(node.proto.input[0], ())) == 3), 0)
 
 
-def _draw_input(onnx: Any, rng: np.random.Generator, name: str, tensor: Any, sizes: dict[str, int]) -> Array:
-    dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
-    if dtype.kind != "f":
-        raise NotSupported("verify", f"random numbers for the input {name} of dtype {dtype}",
-                           reason="which values are meaningful is not known", fix="give them: --inputs F.npz")
-    shape = [axis.dim_value or sizes.setdefault(axis.dim_param or f"{name}.{k}", _SIZES[len(sizes) % len(_SIZES)])
-             for k, axis in enumerate(tensor.shape.dim)]
-    return rng.standard_normal(shape).astype(dtype)
+def _tensor_type(type_: Any) -> Any:
+    return type_.sequence_type.elem_type.tensor_type if type_.HasField("sequence_type") else type_.tensor_type
 
 
-def _make_lengths(name: str, X: Array | None) -> Array:
-    """sequence_lens from 1 to T for the input X [T, B, I] that they belong to."""
-    if X is None or X.ndim != 3:
-        raise NotSupported("verify", f"random lengths for the input {name}",
-                           reason="they belong to a sequence that is not an input of the model",
-                           fix="give them: --inputs F.npz")
-    T, B = X.shape[:2]
-    return np.array([max(1, T - 2 * b) for b in range(B)], np.int32)
+def _dtype_of(type_: Any) -> np.dtype:
+    onnx = import_optional("onnx", "verify", "verify")
+    return onnx.helper.tensor_dtype_to_np_dtype(_tensor_type(type_).elem_type)
+
+
+def _kind_of(type_: Any) -> str:
+    return str(_dtype_of(type_)) if _tensor_type(type_).elem_type else str(type_.WhichOneof("value"))
+
+
+def _is_drawable(type_: Any) -> bool:
+    return bool(_tensor_type(type_).elem_type) and _dtype_of(type_).kind in "fiub"
+
+
+def _axes_of(name: str, type_: Any) -> list:
+    """The size of every axis, or the name of one that is open."""
+    return [axis.dim_value if axis.dim_value > 0 else axis.dim_param or f"{name}.{k}"
+            for k, axis in enumerate(_tensor_type(type_).shape.dim)]
+
+
+def _draw(rng: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype, meaning: Meaning | None) -> Array:
+    if dtype.kind == "f":
+        return np.asarray(rng.standard_normal(shape)).astype(dtype)
+    meaning = meaning or Meaning()
+    if dtype.kind == "b":
+        return np.ones(shape, bool)
+    if meaning.values:
+        return np.full(shape, meaning.values[0], dtype)
+    return rng.integers(meaning.low, meaning.high + 1, shape).astype(dtype)
+
+
+def _make_lengths(shape: tuple[int, ...], last: int, dtype: np.dtype) -> Array:
+    """Lengths of all steps, two fewer, ..., at least 1."""
+    return np.maximum(1, last - 2 * np.arange(int(np.prod(shape)))).reshape(shape).astype(dtype)
+
+
+def _find_meanings(model: Any, nodes: list[Node], missing: dict[str, Any]) -> dict[str, Meaning]:
+    """The meaning of every integer input that is to be drawn."""
+    names = [name for name, type_ in missing.items() if _is_drawable(type_) and _dtype_of(type_).kind in "iu"]
+    if not names:
+        return {}
+    readers = defaultdict(list)
+    for node in nodes:
+        for k, name in enumerate(node.proto.input):
+            readers[node.aliases.get(name, name)].append((node, k))
+    rows = _Rows(model, nodes)
+    return {name: _find_meaning(name, readers, rows) for name in names}
+
+
+def _find_meaning(name: str, readers: dict[str, list], rows: "_Rows") -> Meaning:
+    """What the nodes say that read an input, directly or through nodes that only move its entries."""
+    seen, queue, found = {name}, [name], []
+    while queue:
+        for node, k in readers[queue.pop(0)]:
+            found += _meaning_at(node, k, rows)
+            if node.proto.op_type in _MOVED_BY and not (node.proto.op_type in _INDEX_OPS and k == 1):
+                fresh = [n for n in node.proto.output if n and n not in seen]
+                seen, queue = seen | set(fresh), queue + fresh
+    lengths = [m for m in found if m.of_steps]
+    values = [m for m in found if m.values]
+    if lengths or values:
+        return (lengths or values)[0]
+    return min(found, key=lambda m: m.high) if found else Meaning()
+
+
+def _meaning_at(node: Node, k: int, rows: "_Rows") -> list[Meaning]:
+    """What one node says of its k-th input."""
+    op, proto = node.proto.op_type, node.proto
+    if op in RECURRENT + (QUANTIZED_LSTM,) and k == 4:
+        return [Meaning("lengths", of_steps=True)]
+    if op in _INDEX_OPS and k == 1:
+        axis = next((a.i for a in proto.attribute if a.name == "axis"), 0)
+        n = rows.count(node.aliases.get(proto.input[0], proto.input[0]), axis)
+        return [Meaning(f"rows of {proto.input[0]}, 0 to {n - 1}", high=n - 1)] if n else []
+    if op == "OneHot" and k == 0:
+        depth = rows.constants.get(proto.input[1])
+        return [Meaning("classes", high=int(depth.ravel()[0]) - 1)] if depth is not None and depth.size else []
+    if op == "Loop" and k == 0:
+        return [Meaning("3 iterations", values=(3,))]
+    if op in ("Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Mod"):
+        other = rows.constants.get(proto.input[1 - k])
+        if other is not None and other.size and other.dtype.kind in "iu" and op == "Equal":
+            return [Meaning(f"{other.ravel()[0]}, with which it is compared", values=tuple(other.ravel().tolist()))]
+    return []
+
+
+class _Rows:
+    """The sizes of the constants of a model, also of those that are cast or dequantised."""
+
+    def __init__(self, model: Any, nodes: list[Node]) -> None:
+        self.constants = read_constants(model, most=1024)
+        self._shapes = {t.name: tuple(t.dims) for t in model.graph.initializer}
+        self._shapes |= {name: a.shape for name, a in self.constants.items()}
+        self._makers = {name: node for node in nodes for name in node.proto.output}
+
+    def count(self, name: str, axis: int) -> int:
+        """The size of an axis of a constant; 0 if it is not known."""
+        for _ in range(8):
+            shape = self._shapes.get(name)
+            if shape is not None:
+                return shape[axis] if -len(shape) <= axis < len(shape) else 0
+            maker = self._makers.get(name)
+            if maker is None or maker.proto.op_type not in _MADE_BY:
+                return 0
+            name = maker.aliases.get(maker.proto.input[0], maker.proto.input[0])
+        return 0

@@ -2,6 +2,7 @@
 
 This module imports onnx; `rnnref.onnx` imports it when one of its names is first used.
 """
+from collections.abc import Callable
 from os import PathLike
 from typing import Any, Optional, Union
 
@@ -27,6 +28,7 @@ class RnnrefOperator(OpRun):
     """One node RNN, GRU or LSTM, as onnx.reference calls it."""
     op_domain = ""
     reading = TEXT
+    record: Optional[Callable] = None             # called with every node that is run, and its inputs by name
 
     def __init__(self, node: Any, run_params: dict, schema: Any = None) -> None:
         super().__init__(node, run_params, schema)
@@ -46,6 +48,8 @@ class RnnrefOperator(OpRun):
         given = {own: a for own, name, a in zip(inputs_of(node.op_type), node.input, inputs) if name}
         attributes = {a.name: linked[a.ref_attr_name] if a.ref_attr_name else helper.get_attribute_value(a)
                       for a in node.attribute}
+        if self.record is not None:
+            self.record(node, given)
         outputs, _ = run_op(node.op_type, given, attributes, self.reading, keep=False)
         return tuple(a if name else None for name, a in zip(node.output, outputs))
 
@@ -53,9 +57,14 @@ class RnnrefOperator(OpRun):
         raise NotImplementedError
 
 
-def _make_evaluator(proto: Any, reading: Reading, **options: Any) -> ReferenceEvaluator:
-    """A ReferenceEvaluator of `proto` whose RNN, GRU and LSTM are those of rnnref, in subgraphs and functions too."""
-    ours = [type(op, (RnnrefOperator,), {"reading": reading}) for op in OPERATORS]
+def make_evaluator(proto: Any, reading: Reading = TEXT, record: Optional[Callable] = None,
+                   **options: Any) -> ReferenceEvaluator:
+    """A ReferenceEvaluator of `proto` whose RNN, GRU and LSTM are those of rnnref, in subgraphs and functions too.
+
+    record   called with every RNN, GRU and LSTM node that is run, and its inputs by their names of the specification
+    """
+    fields = {"reading": reading, "record": None if record is None else staticmethod(record)}
+    ours = [type(op, (RnnrefOperator,), fields) for op in OPERATORS]
 
     class Evaluator(ReferenceEvaluator):          # it makes others of its own class, and not all with new_ops
         def __init__(self, proto: Any, **options: Any) -> None:
@@ -64,12 +73,16 @@ def _make_evaluator(proto: Any, reading: Reading, **options: Any) -> ReferenceEv
     return Evaluator(proto, **options)
 
 
+def _as_options(opsets: Optional[dict]) -> dict[str, Any]:
+    return {"opsets": opsets} if opsets else {}
+
+
 class PreparedModel(BackendRep):
     """A model ready to run."""
 
     def __init__(self, model: Any, reading: Reading, dtype: Any, opsets: Optional[dict] = None) -> None:
         model = model if dtype is None else promote(model, dtype)
-        self.evaluator = _make_evaluator(model, reading, **({"opsets": opsets} if opsets else {}))
+        self.evaluator = make_evaluator(model, reading, **_as_options(opsets))
         self.dtype = dtype
         graph = getattr(model, "graph", model)
         initialised = {a.name for a in graph.initializer}

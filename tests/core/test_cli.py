@@ -15,7 +15,7 @@ import rnnref
 from rnnref import cli, info
 from rnnref.cells import CATALOG, EXAMPLES, TwoStage
 from rnnref.check import Report, Row
-from rnnref.check.random_inputs import draw_missing_inputs
+from rnnref.check.random_inputs import complete_inputs
 
 
 def run(capsys, *argv):
@@ -130,6 +130,7 @@ def test_a_misspelt_name_suggests_one_other(capsys, argv, nearest):
     (["verify", "--against", "onnxruntime", "--ops", "LSTM,CONV"], "expected some of RNN,GRU,LSTM"),
     (["verify", "--against", "onnxruntime", "--seed", "-1"], "argument --seed: "),
     (["verify", "--against", "onnxruntime", "--seed", "x"], "'x': expected an integer, 0 or more"),
+    (["verify", "m.onnx", "--shapes", "X=3y"], "'X=3y': expected NAME=SIZExSIZE"),
     (["verify", "nowhere.onnx"], "rnnref: verify: nowhere.onnx cannot be read: No such file"),
     (["explain"], "CELL"),
     (["explain", "Perceptron"], "rnnref: explain: no cell is called 'Perceptron'\n  known  SimpleRNN"),
@@ -206,17 +207,18 @@ def test_a_model_is_compared_with_the_reference(capsys, tmp_path):
 
 def test_inputs_of_a_model_are_drawn_or_read(capsys, tmp_path):
     model, given = lstm_model(tmp_path / "m.onnx"), tmp_path / "x.npz"
-    drawn = draw_missing_inputs(model)
+    drawn, _ = complete_inputs(onnx.load(model), {}, np.random.default_rng(0))
     assert drawn["X"].shape == (6, 4, 3) and drawn["lens"].tolist() == [6, 4, 2, 1]
     np.savez(given, X=np.ones((2, 1, 3), np.float32))
-    mine = draw_missing_inputs(model, {"X": np.ones((2, 1, 3), np.float32)})
+    mine, _ = complete_inputs(onnx.load(model), {"X": np.ones((2, 1, 3), np.float32)}, np.random.default_rng(0))
     assert mine["X"].shape == (2, 1, 3) and mine["lens"].tolist() == [2]
+    assert "X (5, 2, 3), lens (2,)" in run(capsys, "verify", model, "--shapes", "X=5x2x3")[1]
     assert run(capsys, "verify", model, "--inputs", given)[0] == 0
     np.savez(given, Z=np.ones(1))
     status, _, err = run(capsys, "verify", model, "--inputs", given)
     assert status == 2 and "Z: not an input of the model" in err and "X lens" in err
     (tmp_path / "text").write_text("text")
-    for argv, message in (((model, "--inputs", tmp_path / "text"), "cannot be read"),
+    for argv, message in (((model, "--inputs", tmp_path / "text"), "text is broken"),
                           ((tmp_path / "text",), "is not a valid ONNX model")):
         status, _, err = run(capsys, "verify", *argv)
         assert status == 2 and message in err and "Traceback" not in err
