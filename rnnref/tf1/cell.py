@@ -276,6 +276,10 @@ class RNNCell(VariableOwner):
             self.build(map_structure(lambda a: a.shape[-1], x), self.find_option("dtype") or dtype)
         namespace(like, *(a for _, a in leaves(self.require_parameters())))
 
+    def check_sequence(self, xs: Tree) -> None:
+        """check_inputs for [T, B, ...]."""
+        self.check_inputs(xs)
+
     def _refuse_scope(self, scope: Any) -> None:
         if scope is not None:
             raise NotSupported(self.who, f"scope={scope!r}", hint="load_variables(arrays, scope) sets the names")
@@ -310,7 +314,7 @@ def require_cell(who: str, cell: Any) -> RNNCell:
     """`cell`, if it is one; TF raises a TypeError, as here."""
     if not isinstance(cell, RNNCell):
         raise InvalidType(who, f"the cell is {cell!r}, expected a cell of rnnref.tf1",
-                          fix="one of TF's, or a subclass of tf1.RNNCell")
+                          fix="one of TF's, or a subclass of tf1.RNNCell; loops take cells of rnnref.layers too")
     return cell
 
 

@@ -6,8 +6,9 @@ They take the plain path, which gives the same bits as calling the cell in a loo
     outputs, state = result = dynamic_rnn(cell, inputs, sequence_length=[3, 5])
     result.backward(d_outputs, d_state)      -> Gradients(inputs, state, variables)
 
-After the end of a row outputs are zero and the state is that of its last live step.  `extra`, an argument that TF does
-not have, are the masks of dropout; without it they are random.
+After the end of a row outputs are zero and the state is that of its last live step.  A cell may also be one of
+rnnref.layers: `tf1.layer_cell`.  `extra`, an argument that TF does not have, are the masks of dropout; without it they
+are random.
 """
 from typing import Any, Callable, Optional, Sequence
 
@@ -15,7 +16,8 @@ from ..arrays import Array, namespace
 from ..errors import NotSupported, ShapeError, StructureError
 from ..loops.run import run, run_back, run_empty
 from ..tree import Tree, first_leaf, leaves, map_structure, stack, zeros_like
-from .cell import RNNCell, require_cell
+from .cell import RNNCell
+from .layer_cell import as_cell
 from .spec import Gradients, Result
 
 PLAIN: dict[str, Any] = {"paths": ("plain", "bidirectional"), "kernels": False}
@@ -42,7 +44,8 @@ def scope_of(loop: str, way: str = "fw", layer: int = 0) -> str:
 def run_cell(cell: RNNCell, xs: Tree, state: Tree, lengths: Any, reverse: bool = False, dtype: Any = None,
              extra: Any = None) -> tuple[Tree, Tree, Callable]:
     """One cell over xs [T, B, ...]: outputs, the final state in TF's form, and the backward pass."""
-    require_cell("RNNCell", cell).check_inputs(xs)
+    cell = as_cell("RNNCell", cell, xs)
+    cell.check_sequence(xs)
     s = _make_initial_state(cell, xs, state, dtype)
     steps = len(first_leaf(xs))
     extra = cell.draw_masks(xs, steps) if extra is None and steps else extra
@@ -178,7 +181,7 @@ def static_state_saving_rnn(cell: RNNCell, inputs: Sequence[Tree], state_saver: 
     refuse_scope("static_state_saving_rnn", scope)
     names = flatten_state(state_name)
     saved = iter(map(state_saver.state, names))
-    like = require_cell("static_state_saving_rnn", cell).zero_state(1, "float32")
+    like = as_cell("static_state_saving_rnn", cell).zero_state(1, "float32")
     count = len(flatten_state(like))
     if len(names) != count:
         raise ShapeError("static_state_saving_rnn", f"got {len(names)} names, expected {count}, one for each array of "

@@ -4,7 +4,8 @@ from typing import Any, Callable, NamedTuple, Optional
 from ..arrays import Array, namespace
 from ..errors import InvalidType, NotSupported
 from ..tree import Tree, add, apply_mask, choose, first_leaf, map_structure, stack, zeros_like
-from .cell import RNNCell, require_cell
+from .cell import RNNCell
+from .layer_cell import as_cell
 from .loops import refuse_scope
 from .spec import Gradients, Result, sum_gradients
 
@@ -32,7 +33,7 @@ def raw_rnn(cell: RNNCell, loop_fn: Callable, parallel_iterations: Any = None, s
     refuse_scope("raw_rnn", scope)
     if not callable(loop_fn):
         raise InvalidType("raw_rnn", f"loop_fn is a {type(loop_fn).__name__}, expected a function")
-    require_cell("raw_rnn", cell)
+    cell = as_cell("raw_rnn", cell)
     finished, x, state, shape, loop = loop_fn(0, None, None, None)
     cell.check_inputs(x)
     asarray = namespace(first_leaf(x)).asarray                                  # `finished` may be a list
