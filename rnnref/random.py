@@ -17,6 +17,7 @@ from . import ops
 from .errors import NotSupported
 from .identifiers import unique_name
 from .initializers import TruncatedNormal
+from .shards import refuse
 from .values import numbers
 
 Array = Any
@@ -83,6 +84,8 @@ class SeedGenerator:
 
 
 def _generator(seed: Any) -> numpy.random.Generator:
+    refuse("random", "random numbers in a layer or a loss: each process would draw its own",
+           fix="layers.Dropout, layers.GaussianNoise and such, which draw for the whole batch")
     if isinstance(seed, SeedGenerator):
         return numpy.random.default_rng(seed.next())
     if isinstance(seed, numpy.random.Generator):

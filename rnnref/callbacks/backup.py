@@ -12,7 +12,7 @@ from ..layers.weight import all_layers
 from ..loops.run import make_initial_state
 from ..random import SeedGenerator
 from ..tree import unflatten
-from .callback import Callback
+from .callback import Callback, is_first
 
 NAME = "training.npz"
 
@@ -63,15 +63,19 @@ class BackupAndRestore(Callback):
         self.path = os.path.join(self.backup_dir, NAME)
 
     def on_train_begin(self, logs: Optional[dict] = None) -> None:
-        if os.path.exists(self.path):
-            self.model._initial_epoch = restore(self.model, self.together, io.load(self.path), self.path)
+        state = self.model.distribution.from_first(
+            lambda: io.load(self.path) if os.path.exists(self.path) else None)
+        if state is not None:
+            self.model._initial_epoch = restore(self.model, self.together, state, self.path)
 
     def on_epoch_end(self, epoch: int, logs: Optional[dict] = None) -> None:
-        os.makedirs(self.backup_dir, exist_ok=True)
-        io.save(self.path, collect(self.model, self.together, epoch + 1))
+        state = collect(self.model, self.together, epoch + 1)
+        if is_first(self.model):
+            os.makedirs(self.backup_dir, exist_ok=True)
+            io.save(self.path, state)
 
     def on_train_end(self, logs: Optional[dict] = None) -> None:
-        if self.delete_checkpoint and os.path.exists(self.path):
+        if self.delete_checkpoint and is_first(self.model) and os.path.exists(self.path):
             os.unlink(self.path)
 
 
@@ -91,7 +95,8 @@ def collect(model: Any, callbacks: Any, epoch: int) -> dict:
              "generators": {name: rng.bit_generator.state for name, rng in _generators(every)},
              "callbacks": [{name: getattr(a, name) for name in a.state} for a in _with_state(callbacks)]}
     text = json.dumps(about, default=put_aside)
-    carried = {str(k): a.carried for k, a in enumerate(every) if getattr(a, "carried", None) is not None}
+    carried = {str(k): model.distribution.gather_rows(a.carried) for k, a in enumerate(every)
+               if getattr(a, "carried", None) is not None}
     return {"weights": tuple(w.data for w in model.weights), "carried": carried, "arrays": tuple(arrays),
             "optimizer": tuple(v.data for v in model.optimizer.variables),
             "about": numpy.frombuffer(text.encode(), "uint8")}
@@ -128,7 +133,8 @@ def restore(model: Any, callbacks: Any, state: dict, path: str) -> int:
         rng.bit_generator.state = about["generators"][name]
     xp = namespace(*(w.data for w in model.weights))
     for k, layer in enumerate(every):
-        carried = [xp.asarray(a) for name, a in state.items() if f"{name}.".startswith(f"carried.{k}.")]
+        carried = [xp.asarray(model.distribution.pick_rows(a)) for name, a in state.items()
+                   if f"{name}.".startswith(f"carried.{k}.")]
         if carried:
             like = xp.zeros((1, len(carried[0]), 1), carried[0].dtype)
             layer.carried = unflatten(make_initial_state(layer.core, like, layer.cell.units), carried)

@@ -23,6 +23,8 @@ class Callback:
     model     the model; `model.stop_training = True` ends fit after this batch
     params    {"verbose", "epochs", "steps"}
     state     names of attributes that change in training: BackupAndRestore keeps them
+    writes    True in a class: it writes files or shows something, and is called in process 0 alone where several train
+              a model
     logs      {name: number}: the loss and the metrics since the epoch began; what is put into those of an epoch is seen
               by the callbacks after this one, and by the history
 
@@ -39,6 +41,7 @@ class Callback:
     """
     shows_some = False                            # logs of batches are handed over where they lie: it shows few of them
     comes_last = False                            # called after all that are not so
+    writes = False                                # it writes files or shows something
     state: tuple = ()
     together: Any = ()                            # all callbacks of the list that it is in
     model: Any = None
@@ -131,10 +134,15 @@ class CallbackList(Callback):
         self.callbacks.sort(key=lambda a: getattr(a, "comes_last", False))
         for a in self.callbacks:
             a.together = self.callbacks
-        self._listeners = {hook: [a for a in self.callbacks if _listens(a, hook)] for hook in BATCH_HOOKS}
+        self._listen(self.callbacks)
         if model is not None:
             self.set_model(model)
         self.set_params(params)
+
+    def _listen(self, called: list) -> None:
+        """Call these and no others."""
+        self._called = called
+        self._listeners = {hook: [a for a in called if _listens(a, hook)] for hook in BATCH_HOOKS}
 
     def set_params(self, params: dict) -> None:
         self.params = params
@@ -147,6 +155,17 @@ class CallbackList(Callback):
             if isinstance(callback, History):
                 model.history = callback
             callback.set_model(model)
+        if is_first(model):
+            return
+        self._listen([a for a in self.callbacks if not getattr(a, "writes", False)])
+        for callback in self._called:
+            if getattr(callback, "verbose", None):
+                callback.verbose = 0              # process 0 prints it
+
+
+def is_first(model: Any) -> bool:
+    """Whether this process is the one that writes and shows, of those that train a model."""
+    return getattr(model, "distribution", None) is None or model.distribution.rank == 0
 
 
 def _listens(callback: Any, hook: str) -> bool:
@@ -172,12 +191,12 @@ def _batch_hook(hook: str) -> Callable:
 def _hook(hook: str) -> Callable:
     def of_epoch(self: CallbackList, epoch: int, logs: Optional[dict] = None) -> None:
         logs = as_numbers(logs)
-        for callback in self.callbacks:
+        for callback in self._called:
             getattr(callback, hook)(epoch, logs)
 
     def of_run(self: CallbackList, logs: Optional[dict] = None) -> None:
         logs = as_numbers(logs)
-        for callback in self.callbacks:
+        for callback in self._called:
             getattr(callback, hook)(logs)
     method: Any = of_epoch if "epoch" in hook else of_run
     method.__name__, method.__qualname__ = hook, f"CallbackList.{hook}"

@@ -32,6 +32,8 @@ class CSVLogger(Callback):
     0,0.5,NA
     """
 
+    writes = True
+
     def __init__(self, filename: Any, separator: str = ",", append: bool = False):
         self.filename, self.separator, self.append = os.fspath(filename), separator, append
         self._file: Any = None
@@ -81,7 +83,7 @@ class ProgbarLogger(Callback):
     >>> progress.on_epoch_end(0, {"loss": 0.25})
     5/5 - ...s - ...s/step - loss: 0.2500
     """
-    shows_some = True
+    shows_some = writes = True
 
     def __init__(self) -> None:
         self.in_fit, self._bar, self._seen = False, None, 0

@@ -205,6 +205,7 @@ class ModelCheckpoint(Monitor):
     """
 
     state = "best", "_batches"
+    writes = True
 
     def __init__(self, filepath: Any, monitor: str = "val_loss", verbose: int = 0, save_best_only: bool = False,
                  save_weights_only: bool = False, mode: str = "auto", save_freq: Any = "epoch",

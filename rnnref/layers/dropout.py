@@ -7,6 +7,7 @@ import numpy
 from .. import regularizers
 from ..arrays import namespace
 from ..errors import NotSupported, ShapeError
+from ..shards import current, draw_rows
 from . import config as configs
 from .arguments import check_rate, config_of_arguments
 from .base import Layer
@@ -60,7 +61,9 @@ class Dropout(_Factor):
             if len(self.noise_shape) != len(shape):
                 raise ShapeError(self.who, f"x has shape {shape}, noise_shape={self.noise_shape}: not as many axes")
             shape = [n if m is None else m for n, m in zip(shape, self.noise_shape)]
-        return _zeros_and_more(self.noise_rng, shape, self.rate)
+            if self.noise_shape[0] is not None:   # not drawn row by row
+                return _zeros_and_more(_pick_rows(self.noise_rng.random(shape)), self.rate)
+        return _zeros_and_more(draw_rows(self.noise_rng.random, shape, self.who), self.rate)
 
 
 class SpatialDropout1D(_Factor):
@@ -84,7 +87,7 @@ class SpatialDropout1D(_Factor):
         return {"rate": self.rate, "seed": self.seed, "name": self.name, "dtype": self.dtype}    # all that Keras takes
 
     def _draw(self, shape: Any) -> Any:
-        return _zeros_and_more(self.noise_rng, (shape[0], 1, shape[2]), self.rate)
+        return _zeros_and_more(draw_rows(self.noise_rng.random, (shape[0], 1, shape[2]), self.who), self.rate)
 
     def apply(self, p: dict, x: Any, *, mask: Any = None, training: bool = False, noise: Any = None, keep: bool = True
               ) -> tuple:
@@ -112,7 +115,8 @@ class GaussianDropout(_Factor):
         self.rate = rate
 
     def _draw(self, shape: Any) -> Any:
-        return self.noise_rng.normal(1, sqrt(self.rate / (1 - self.rate)), shape)
+        deviation = sqrt(self.rate / (1 - self.rate))
+        return draw_rows(lambda shape: self.noise_rng.normal(1, deviation, shape), shape, self.who)
 
 
 class GaussianNoise(Layer):
@@ -135,8 +139,8 @@ class GaussianNoise(Layer):
     def draw(self, training: bool, x: Any) -> Any:
         if not training or not self.stddev:
             return None
-        noise = numpy.asarray(self.noise_rng.normal(0, self.stddev, x.shape), self.dtype)
-        return namespace(x).asarray(noise)
+        noise = draw_rows(lambda shape: self.noise_rng.normal(0, self.stddev, shape), x.shape, self.who)
+        return namespace(x).asarray(numpy.asarray(noise, self.dtype))
 
     def apply(self, p: dict, x: Any, *, mask: Any = None, training: bool = False, noise: Any = None, keep: bool = True
               ) -> tuple:
@@ -190,9 +194,15 @@ class ActivityRegularization(Layer):
         return x
 
 
-def _zeros_and_more(rng: Any, shape: Any, rate: float) -> Any:
-    """0 with probability `rate`, else 1 / (1 - rate): 1 on average."""
-    return (rng.random(shape) >= rate) * (1 / (1 - rate) if rate < 1 else 0.0)
+def _zeros_and_more(drawn: Any, rate: float) -> Any:
+    """Of numbers drawn from 0 to 1, 0 with probability `rate`, else 1 / (1 - rate): 1 on average."""
+    return (drawn >= rate) * (1 / (1 - rate) if rate < 1 else 0.0)
+
+
+def _pick_rows(noise: Any) -> Any:
+    """The rows that are here, of noise for each row of the batch; noise for all rows together as it is."""
+    shard = current()
+    return noise if shard is None or len(noise) != shard.size else noise[shard.rows]
 
 
 def _noise_shape(layer: Layer, shape: Any) -> tuple:

@@ -7,6 +7,7 @@ from .. import constraints, interop, regularizers
 from ..arrays import namespace
 from ..errors import NotSupported, ShapeError, check_option
 from ..shapes import expect, resolve_shape
+from ..shards import draw_rows
 from ..wrappers.dropout import Masks
 from ..wrappers.gate_dropout import GateDropout
 from .config import activation, draw, initialiser, taken
@@ -152,7 +153,8 @@ class KerasCell:
     def mask(self, shape: Any, rate: Any, per_gate: Any) -> Any:
         if not rate:
             return None
-        keep = [self.noise_rng.random(shape) >= rate for _ in range(len(self.core.gates) if per_gate else 1)]
+        n = len(self.core.gates) if per_gate else 1
+        keep = [draw_rows(self.noise_rng.random, shape, self.who) >= rate for _ in range(n)]
         keep = [numpy.where(k, 1 / (1 - rate), 0).astype(self.dtype) for k in keep]
         return keep if per_gate else keep[0]
 

@@ -3,6 +3,7 @@ from typing import Any
 
 from ..arrays import is_array
 from ..nest import flatten
+from ..shards import current, refuse
 from ..values import CURRENT, Value, numbers
 from .weight import all_layers
 
@@ -12,6 +13,8 @@ def add_loss(layer: Any, loss: Any) -> None:
     record = CURRENT.get()
     if record is not None and record.probing:
         return
+    refuse(layer.who, "add_loss, or a regularizer of outputs: how it depends on the number of rows is not known",
+           fix="regularizers of weights, the loss of compile")
     if record is not None:
         record.losses.append(loss)
     serial, before = layer._losses
@@ -29,8 +32,10 @@ def add_activity(layer: Any, y: Any) -> None:
 
 def list_losses(layer: Any) -> list:
     """What regularizers of its weights, and the last call of it and of the layers in it, add to the loss."""
-    record = CURRENT.get()
+    record, shard = CURRENT.get(), current()
     found = [w.regularizer(w) for w in layer.trainable_weights if w.regularizer is not None]
+    if shard is not None:                         # the losses of all processes are added
+        found = [loss * shard.fraction for loss in found]
     for one in all_layers(layer):
         serial, losses = one._losses
         if record is None or serial == record.serial:

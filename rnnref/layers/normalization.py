@@ -1,9 +1,11 @@
 """Normalization over the batch, over features, and to norm 1."""
+from math import prod
 from typing import Any, NamedTuple
 
 from .. import ops
 from ..arrays import namespace, upcast
 from ..errors import NotSupported, ShapeError
+from ..shards import current
 from . import config as configs
 from .arguments import add_weight, config_of_arguments, keep_weight_options, refuse
 from .base import Layer
@@ -33,7 +35,8 @@ class BatchNormalization(Layer):
                   beta_ and gamma_initializer, _regularizer, _constraint; moving_mean_ and moving_variance_initializer
     Errors        NotSupported for renorm and synchronized; ShapeError for a mask that has not one axis less than x
 
-    16 bits are computed in float32.  Paper: Ioffe & Szegedy (2015), arXiv:1502.03167.
+    16 bits are computed in float32.  Where training is distributed the batch is that of all processes, as with Keras's
+    synchronized=True.  Paper: Ioffe & Szegedy (2015), arXiv:1502.03167.
     Same as keras.layers.BatchNormalization.  Differs from torch.nn.BatchNorm1d, whose momentum is 1 - this one, and
     whose moving variance is divided by n - 1.
 
@@ -94,14 +97,20 @@ class BatchNormalization(Layer):
     def _moments(self, x: Any, mask: Any) -> tuple:
         """Mean and variance, with axes of length 1; which places are live, how many, and the sum of x - mean there."""
         xp, axes = namespace(x), _others([self.axis], x.ndim)
+        n = self._count(x)
         if mask is None:
-            mean = x.mean(axes, keepdims=True)
-            return mean, ((x - mean) ** 2).mean(axes, keepdims=True), None, None, None
+            mean = _total(x, axes) / n
+            return mean, _total((x - mean) ** 2, axes) / n, None, None, None
         live = xp.broadcast_to((mask if mask.dtype == bool else mask != 0)[..., None], x.shape)
-        count = live.sum(axes, keepdims=True).astype(x.dtype) + COUNT_EPSILON
-        mean = xp.where(live, x, 0).sum(axes, keepdims=True) / count
+        count = _total(live, axes).astype(x.dtype) + COUNT_EPSILON
+        mean = _total(xp.where(live, x, 0), axes) / count
         off = xp.where(live, x - mean, 0)
-        return mean, (off ** 2).sum(axes, keepdims=True) / count, live, count, off.sum(axes, keepdims=True)
+        return mean, _total(off ** 2, axes) / count, live, count, _total(off, axes)
+
+    def _count(self, x):
+        """How many places a mean is over: those of the whole batch."""
+        shape, shard = x.shape, current()
+        return prod(shape if shard is None else shard.expand(shape, self.who)) // shape[self.axis]
 
     def apply_back(self, p: dict, kept: Any, dy: Any, wanted: Any = None) -> tuple:
         dn, dp = _scaled_back(p, kept.normal, upcast(dy), [self.axis])
@@ -110,10 +119,10 @@ class BatchNormalization(Layer):
         dx = dn * kept.rstd
         if kept.mean is not None:                 # the mean and the variance depend on x too
             axes, normal, rstd = _others([self.axis], dy.ndim), kept.normal, kept.rstd
-            dmean = -rstd * dn.sum(axes, keepdims=True)
-            dvariance = -0.5 * rstd ** 2 * (dn * normal).sum(axes, keepdims=True)
+            dmean = -rstd * _total(dn, axes)
+            dvariance = -0.5 * rstd ** 2 * _total(dn * normal, axes)
             if kept.live is None:
-                dx = dx + (dmean + 2 * dvariance * normal / rstd) / (dy.size // dmean.size)
+                dx = dx + (dmean + 2 * dvariance * normal / rstd) / self._count(dy)
             else:
                 dmean = dmean - 2 * dvariance * kept.off / kept.count
                 dx = dx + kept.live * (dmean + 2 * dvariance * normal / rstd) / kept.count
@@ -262,6 +271,12 @@ def _along(axes: Any, x: Any) -> tuple:
     """The shape of what has only these axes of x, with 1 elsewhere."""
     axes = {k % len(x.shape) for k in axes}
     return tuple(n if k in axes else 1 for k, n in enumerate(x.shape))
+
+
+def _total(a: Any, axes: tuple) -> Any:
+    """The sum over these axes, and over the rows of the batch that other processes have."""
+    found, shard = a.sum(axes, keepdims=True), current()
+    return found if shard is None else shard.total(found)
 
 
 def _others(axes: Any, ndim: int) -> tuple:

@@ -4,7 +4,7 @@ from typing import Any, Callable, Optional
 
 import numpy
 
-from .. import ops
+from .. import ops, shards
 from ..arrays import is_array, namespace
 from ..errors import NotSupported, ShapeError, check_option
 from ..identifiers import unique_name
@@ -170,7 +170,7 @@ def mask_weights(sample_weight: Any, mask: Any, dtype: Any, reduction: Optional[
     xp = namespace(mask)
     live = mask.astype(dtype)
     if reduction in ("mean", "sum_over_batch_size"):
-        live = live * (prod(mask.shape) / xp.maximum(live.sum(), 1)).astype(dtype)
+        live = live * (_count("losses", mask.shape) / xp.maximum(_total(live.sum()), 1)).astype(dtype)
     if sample_weight is None:
         return live
     live, sample_weight = match_ranks(live, sample_weight)
@@ -190,13 +190,27 @@ def reduce_weighted(who: str, values: Array, sample_weight: Any, mask: Any, redu
                              "row of sequences")
         values = ops.multiply(values, weights)
     if reduction in (None, "none") or not values.shape:
+        shards.refuse(who, f"reduction={reduction!r} of an array of shape {tuple(values.shape)}",
+                      fix='a value for each row, and reduction="sum_over_batch_size"')
         return values
     total = ops.sum(values)
     if reduction == "sum":
         return total
     if reduction == "mean_with_sample_weight" and weights is not None:
-        return ops.divide_no_nan(total, ops.sum(weights))
-    return total / max(prod(values.shape), 1)
+        return ops.divide_no_nan(total, _total(ops.sum(weights)))
+    return total / max(_count(who, values.shape), 1)
+
+
+def _count(who: str, shape: tuple) -> int:
+    """How many numbers the array of the whole batch has, of which this one holds the rows that are here."""
+    shard = shards.current()
+    return prod(shape) if shard is None else shard.count_all(shape, who)
+
+
+def _total(a: Array) -> Array:
+    """The sum over all rows of the batch, of one over the rows that are here."""
+    shard = shards.current()
+    return a if shard is None else shard.total(numbers(a))
 
 
 def _fits(weights: tuple, values: tuple) -> bool:

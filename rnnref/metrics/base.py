@@ -22,6 +22,8 @@ class Metric:
     Variables lie where the predictions do: on a GPU nothing comes to the host before the result is shown.
 
     dtype    in which values are computed; that of the predictions unless given, float32 at least.  Sums are float64
+    adds_up  whether its variables are sums over rows, so that those of several processes are added: a class says so, or
+             is refused where training is distributed
 
     Same as: keras.metrics.Metric, whose sums are float32.
 
@@ -40,6 +42,7 @@ class Metric:
     """
 
     direction: Optional[str] = None               # "up": more of it is better, "down": less; None: not known
+    adds_up = False                               # its variables are sums over rows
 
     def __init__(self, dtype: Any = None, name: Optional[str] = None):
         self.name, self.dtype = name or unique_name(type(self).__name__), None if dtype is None else str(dtype)
@@ -130,6 +133,8 @@ class Sum(Metric):
     2.0
     """
 
+    adds_up = True
+
     def __init__(self, name: Optional[str] = "sum", dtype: Any = None):
         super().__init__(dtype, name)
         self.total = self.add_variable(name="total")
@@ -152,6 +157,8 @@ class Mean(Metric):
     >>> metric.update_state(np.array([1.0, 3.0])), float(metric(np.array([8.0])))
     (None, 4.0)
     """
+
+    adds_up = True
 
     def __init__(self, name: Optional[str] = "mean", dtype: Any = None):
         super().__init__(dtype, name)

@@ -18,6 +18,7 @@ EPSILON = 1e-7
 class _Counts(Metric):
     """Weighted counts of decisions y_pred > threshold, for each threshold."""
 
+    adds_up = True
     true_positives: Any; false_positives: Any; true_negatives: Any; false_negatives: Any
 
     def _start(self, thresholds: Sequence[float], names: Sequence[str], shape: tuple) -> None:

@@ -134,7 +134,7 @@ class Perplexity(Metric):
     4.0
     """
 
-    direction = "down"
+    direction, adds_up = "down", True
 
     def __init__(self, from_logits: bool = False, mask_token_id: Optional[int] = None, dtype: Any = None,
                  name: Optional[str] = "perplexity"):

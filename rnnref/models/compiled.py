@@ -5,7 +5,10 @@ Outputs are a nest; here they are a list of leaves, those of a dict by its sorte
 from typing import Any, NamedTuple, Optional, Sequence
 
 from .. import losses, metrics as metrics_module, optimizers
+from ..arrays import namespace
 from ..errors import NotSupported, ShapeError
+from ..shards import current
+from ..values import numbers
 
 
 class Output(NamedTuple):
@@ -45,8 +48,7 @@ class CompiledLoss:
             y, p = targets[place], predictions[place]
             value = loss(y, p, weights[place])
             if self.metrics:
-                self.metrics[k].update_state(value.data if hasattr(value, "is_symbol") else value,
-                                             sample_weight=p.shape[0])
+                self.metrics[k].update_state(of_rows(value), sample_weight=p.shape[0])
             value = value if factor is None else value * factor
             total = value if total is None else total + value
         return total
@@ -79,6 +81,12 @@ class CompiledLoss:
                 self.outputs.append(Output(k, found, factor, names[k] or found.name))
         if len(self.outputs) > 1:
             self.metrics = [metrics_module.Mean(name=f"{a.name}_loss") for a in self.outputs]
+
+
+def of_rows(loss: Any) -> Any:
+    """A loss as a mean over the rows that are here: what the losses of several processes add up to is one over all."""
+    a, shard = numbers(loss), current()
+    return a if shard is None else namespace(a).asarray(a / shard.fraction)             # an array, not a Python number
 
 
 class CompiledMetrics:

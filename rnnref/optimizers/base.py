@@ -10,6 +10,7 @@ from ..arrays import namespace
 from ..errors import NotSupported, ShapeError
 from ..identifiers import unique_name
 from ..record import Gradients
+from ..shards import current
 from ..values import Arraylike
 from ..variables import Variable
 from . import schedules
@@ -217,6 +218,9 @@ class Optimizer:
         if not found:
             return
         flat = [b.join([found.get(w.key) for w in b.weights]) for b in self._buffers]
+        shard = current()
+        if shard is not None:                     # gradients by the rows of each process add up
+            flat = [shard.total(d) for d in flat]
         if self.loss_scale_factor:
             flat = [d / self.loss_scale_factor for d in flat]
         n, due = self.gradient_accumulation_steps, True

@@ -6,6 +6,7 @@ import numpy
 from .. import cells
 from ..arrays import Array, namespace
 from ..errors import InvalidValue
+from ..shards import refuse
 from ..tree import PerStep, Tree, first_leaf
 from .core_cells import LSTM_ROWS, choose, choose_state_form, make_rows, peephole_rows, projection_options, refuse_reuse
 from .declared import DeclaredCell, cell_class
@@ -38,6 +39,7 @@ class _RecurrentDropoutBase(DeclaredCell):
         keep, like = self.arguments["dropout_keep_prob"], first_leaf(x)
         if keep >= 1:
             return None
+        refuse(self.who, "dropout of TF 1: each process would draw its own", fix="dropout of rnnref.layers")
         self.rng = getattr(self, "rng", None) or make_rng(self.arguments["dropout_prob_seed"])
         lead = like.shape[:1 if steps is None else 2]
         drawn = numpy.floor(keep + self.rng.random((*lead, self.spec.units)))

@@ -9,6 +9,7 @@ from ..errors import InvalidValue, NotSupported, ShapeError, StructureError, che
 from ..interop.cudnn import Network, from_tf, tf_names, to_tf
 from ..loops.run import run, run_back
 from ..maps.dense import Dense, Map
+from ..shards import refuse
 from ..tree import Tree
 from .config import check_options
 from .loops import swap_batch_and_time
@@ -231,6 +232,7 @@ class CudnnRNN:
             return list(masks)
         if not self.dropout:
             return [None] * n
+        refuse(self.name, "dropout of TF 1: each process would draw its own", fix="dropout of rnnref.layers")
         shape, keep = (*x.shape[:2], self.net.width * self.num_dirs), 1 - self.dropout
         return [(self.rng.random(shape) < keep).astype(x.dtype) / x.dtype.type(keep) for _ in range(n)]
 

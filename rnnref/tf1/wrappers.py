@@ -7,6 +7,7 @@ import numpy
 from ..arrays import Array, namespace
 from ..cells import Masks, Stack
 from ..errors import InvalidType, InvalidValue, NotSupported
+from ..shards import refuse
 from ..tree import PerStep, Tree, first_leaf, leaves, map_structure
 from ..wrappers.attention import Attention
 from ..wrappers.device import Device
@@ -207,6 +208,7 @@ class _DropoutBase(DeclaredCell):
         keeps = [a[f"{kind}_keep_prob"] for kind in ("input", "state", "output")]
         if all(keep >= 1 for keep in keeps):
             return Masks(cell=inner) if inner is not None else None
+        refuse(self.who, "dropout of TF 1: each process would draw its own", fix="dropout of rnnref.layers")
         like = first_leaf(x)
         lead = like.shape[:1 if steps is None else 2]
 

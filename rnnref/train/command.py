@@ -2,13 +2,16 @@
 import dataclasses
 import hashlib
 import os
-from typing import Any, Optional
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, Iterator, Optional
 
 from .. import plot
 from ..arrays import asnumpy
 from ..callbacks import BackupAndRestore, Callback
+from ..callbacks.callback import is_first
 from ..errors import Error, MissingExtra, import_optional
 from ..models import Sequential
+from ..models.distribution import Distribution, count_launched, make_distribution
 from ..random import set_random_seed
 from ..tree import to
 from .folder import CONFUSION, CURVES, MODEL, RunFolder, open_folder
@@ -31,17 +34,28 @@ def train(task: str, file: Optional[str] = None, *, out: Optional[str] = None, r
     given     cell, units, layers, epochs, batch_size, rate, seed; those that are None are the task's own, and of a
               resumed run those that it was started with
 
+    Started by mpiexec -n N, N processes train one model: see `rnnref.Model.distribute`.  batch_size is that of all.
+
     Status    0, or 130 after Ctrl-C, which saves first
     Errors    Error: a folder that is there already, files that cannot be read, other settings than the run was
               started with.  MissingExtra: h5py, which writes the model
     """
+    several = make_distribution() if count_launched() > 1 else Distribution()
+    with several.ending_together(), _silent_unless(several.rank == 0):
+        return _train(several, task, file, out, resume, device, given)
+
+
+def _train(several: Distribution, task: str, file: Optional[str], out: Optional[str], resume: bool, device: str,
+           given: dict[str, Any]) -> int:
+    """`train`, in one of several processes, of which the first writes."""
     import_optional("h5py", "verify", "train")
-    folder, is_resumed = open_folder(task, out, resume)
+    folder, is_resumed = several.from_first(lambda: open_folder(task, out, resume))
     try:
-        settings = _find_settings(folder, is_resumed, {"task": task, "file": file and os.path.abspath(file)} | given)
+        settings = several.from_first(lambda: _find_settings(
+            folder, is_resumed, {"task": task, "file": file and os.path.abspath(file)} | given))
         what = load_task(settings)
     except Error:
-        if not is_resumed:
+        if not is_resumed and several.rank == 0:
             _remove_if_empty(folder.path)
         raise
     set_random_seed(settings.seed)
@@ -49,14 +63,14 @@ def train(task: str, file: Optional[str] = None, *, out: Optional[str] = None, r
     about = dataclasses.asdict(settings) | {"sizes": what.sizes, "digest": _digest(settings.file)}
     if what.corpus is not None:
         about["vocabulary"] = what.corpus.vocabulary
-    if is_resumed:
-        _check_same(folder, about)
-    folder.write_settings(about)
-    print(f"{folder.path}: {TASKS[task].about}\n{_describe(settings)}, {model.count_params():,} weights", flush=True)
+    several.from_first(lambda: _write_settings(folder, about, is_resumed))
+    size = f", {several.size} processes" if several.size > 1 else ""
+    print(f"{folder.path}: {TASKS[task].about}\n{_describe(settings)}, {model.count_params():,} weights{size}", flush=True)
     if device != "cpu":
         model.to(device)
         parts = {part: to(device, getattr(what, part)) for part in ("train", "valid", "test")}
         what = dataclasses.replace(what, **parts)
+    model.distribution = several
     return _fit(model, what, settings, folder)
 
 
@@ -75,10 +89,21 @@ def _find_settings(folder: RunFolder, is_resumed: bool, given: dict[str, Any]) -
     return Settings(**(defaults | given))
 
 
-def _check_same(folder: RunFolder, about: dict[str, Any]) -> None:
+def _write_settings(folder: RunFolder, about: dict[str, Any], is_resumed: bool) -> None:
     """Raise if the data are not those that the run was started with."""
-    if folder.read_settings().get("digest") != about["digest"]:
+    if is_resumed and folder.read_settings().get("digest") != about["digest"]:
         raise Error("train", f"{about['file']} has changed since {folder.path} was started", fix="another --out")
+    folder.write_settings(about)
+
+
+@contextmanager
+def _silent_unless(shown: bool) -> Iterator[None]:
+    """Nothing is printed inside, unless it is shown."""
+    if shown:
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        yield
 
 
 def _digest(path: Optional[str]) -> Optional[str]:
@@ -113,7 +138,7 @@ def _fit(model: Sequential, what: Task, settings: Settings, folder: RunFolder) -
             status = INTERRUPTED
         finally:
             progress.close()
-    if status:
+    if status and is_first(model):
         model.save(folder.file(MODEL))
         print(f"stopped in epoch {len(log.rows) + 1}: {folder.file(MODEL)} is the model as it is now; "
               f"--resume goes on from the end of epoch {len(log.rows)}")
@@ -129,6 +154,8 @@ def _draw_pictures(model: Sequential, what: Task, folder: RunFolder, log: "_RunL
     found = what.extend(model.evaluate(*what.test, batch_size=batch_size, verbose=0, return_dict=True))
     unit = " a character, on the last tenth of the text" if what.corpus else ""
     print(f"test: loss {found['loss']:.4f}  {what.metric} {found[what.metric]:.4f}{unit}")
+    if not is_first(model):
+        return
     try:
         names = [name for name in log.rows[0] if name != "epoch"]
         plot.learning_curves({name: [row[name] for row in log.rows] for name in names}).savefig(folder.file(CURVES))
@@ -166,6 +193,8 @@ class _RunLog(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Optional[dict] = None) -> None:
         self.rows.append({"epoch": epoch + 1, **self.what.extend(logs or {})})
+        if not is_first(self.model):
+            return
         self.folder.write_history(self.rows)
         if self.what.corpus is not None:
             self.samples.append("".join(draw(self.model, self.what.corpus.vocabulary, _SAMPLE, seed=epoch)))
@@ -178,7 +207,7 @@ class _Backup(BackupAndRestore):
 
     def on_train_begin(self, logs: Optional[dict] = None) -> None:
         super().on_train_begin(logs)
-        if os.path.exists(self.path):
-            epoch = self.model._initial_epoch
+        epoch = self.model._initial_epoch
+        if epoch:
             what = "it is complete" if epoch >= self.params["epochs"] else f"it goes on with epoch {epoch + 1}"
             print(f"resumed after epoch {epoch}: {what}", flush=True)

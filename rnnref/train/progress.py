@@ -16,6 +16,7 @@ _REFRESHED = 0.5                                          # seconds between two 
 
 class Progress(Callback):
     """A bar over all epochs on a terminal: loss, metric, samples a second, time left; else a line for each epoch."""
+    writes = True
 
     def __init__(self, what: Task, batch_size: int):
         self.rows, self.batch_size, self.what = len(what.train[0]), batch_size, what
@@ -93,7 +94,7 @@ class StopOnSignal(Callback):
         self._asked = True
 
     def on_train_batch_end(self, batch: int, logs: Optional[dict] = None) -> None:
-        if self._asked:
+        if self.model.distribution.any(self._asked):       # all processes stop after the same batch
             raise KeyboardInterrupt
 
     on_test_batch_end = on_train_batch_end

@@ -10,7 +10,7 @@ ROOMS = {                                          # floor: {folder or file: wha
         "elementwise": "functions of one number and their derivatives", "layer_norm": "normalisation and its gradient",
         "nest": "nested lists and dicts, as users of layers pass them",
         "identifiers": "names, classes and configurations of Keras", "absent": "names of Keras that are refused",
-        "registry": "classes of users by name"},
+        "registry": "classes of users by name", "shards": "the rows of a batch that this process computes"},
     1: {"pairs": "operations on arrays, each with its gradients", "maps": "linear maps",
         "rules": "what joins maps, unit by unit",
         "files": "files of arrays, written whole and read without trust"},
