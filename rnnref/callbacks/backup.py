@@ -92,7 +92,7 @@ def collect(model: Any, callbacks: Any, epoch: int) -> dict:
         arrays.append(a)
         return {"array": len(arrays) - 1}
     about = {"epoch": epoch, "stop": bool(model.stop_training),
-             "generators": {name: rng.bit_generator.state for name, rng in _generators(every)},
+             "generators": {name: rng.bit_generator.state for name, rng in list_generators(every)},
              "callbacks": [{name: getattr(a, name) for name in a.state} for a in _with_state(callbacks)]}
     text = json.dumps(about, default=put_aside)
     carried = {str(k): model.distribution.gather_rows(a.carried) for k, a in enumerate(every)
@@ -129,7 +129,7 @@ def restore(model: Any, callbacks: Any, state: dict, path: str) -> int:
     every = all_layers(model)
     for name, v in places.items():
         v.assign(found[name])
-    for name, rng in _generators(every):
+    for name, rng in list_generators(every):
         rng.bit_generator.state = about["generators"][name]
     xp = namespace(*(w.data for w in model.weights))
     for k, layer in enumerate(every):
@@ -149,7 +149,7 @@ def _with_state(callbacks: Any) -> list:
     return [a for a in callbacks if getattr(a, "state", ())]
 
 
-def _generators(layers: list) -> list:
+def list_generators(layers: list) -> list:
     """(name, generator) of all that the layers draw from."""
     found = []
     for k, layer in enumerate(layers):

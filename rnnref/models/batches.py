@@ -163,6 +163,14 @@ def make_batches(x: Any, y: Any = None, sample_weight: Any = None, *, who: str, 
                        "__getitem__ and __len__; iterables of batches")
 
 
+def make_validation(data: Any, batch_size: Optional[int], steps: Optional[int]) -> Batches:
+    """The batches of validation_data."""
+    if not has_rows(data) and not isinstance(data, (list, tuple)):
+        return make_batches(data, who="validation_data", steps=steps)
+    parts = unpack(data, "validation_data") if isinstance(data, (list, tuple)) else (data, None, None)
+    return make_batches(*parts, who="validation_data", batch_size=batch_size, steps=steps)
+
+
 def split_rows(data: tuple, part: float, who: str) -> tuple:
     """The first rows, and the last ones for validation: floor(rows (1 - part)) are the first.
 

@@ -8,7 +8,7 @@ from typing import Any, Callable, Iterator, Optional
 import numpy
 
 from ..arrays import Array, asnumpy, namespace
-from ..callbacks.backup import collect, restore
+from ..callbacks.backup import collect, list_generators, restore
 from ..errors import Error, NotSupported, ShapeError, import_optional
 from ..metrics import Metric
 from ..nest import map_structure
@@ -103,6 +103,10 @@ class Distribution:
                 v.reset()
         return logs
 
+    def step_alone(self, model: Any, f: Callable, batch: tuple) -> dict:
+        """The logs of one batch, of which nothing else is added up."""
+        return self.total_logs(model, self.step(model, f, batch))
+
     def total_logs(self, model: Any, logs: dict) -> dict:
         """What the metrics are over the rows of all processes, in the place of logs of this one.
 
@@ -140,16 +144,20 @@ class Distribution:
             raise Error("distribute", "not all processes were given the same data",
                         here=f"process {self.rank}: {about[1]} rows, {about[2]} batches",
                         fix="all rows for each process: the rows of batches are divided here")
-        self.copy_weights(model)
+        self.copy_layers(model)
         if is_training:
             state = {name: asnumpy(a) for name, a in leaves(collect(model, (), 0)) if not name.startswith("carried.")}
             restore(model, (), self.comm.bcast(state), "the state of process 0")
 
-    def copy_weights(self, model: Any) -> None:
-        """The weights of process 0 for all."""
-        arrays = self.comm.bcast([w.numpy() for w in model.weights] if self.rank == 0 else None)
-        for w, a in zip(model.weights, arrays):
+    def copy_layers(self, model: Any) -> None:
+        """The weights and the generators of noise of process 0 for all."""
+        generators = [rng for _, rng in list_generators(model._all_layers())]
+        arrays, states = self.comm.bcast(([w.numpy() for w in model.weights],
+                                          [rng.bit_generator.state for rng in generators]))
+        for w, a in zip(model.weights, arrays, strict=True):
             w.assign(a)
+        for rng, state in zip(generators, states, strict=True):
+            rng.bit_generator.state = state
 
     def gather_rows(self, tree: Any) -> Any:
         """Arrays with the rows of all processes, of a tree of arrays with those of this one."""
@@ -178,6 +186,41 @@ class Distribution:
             if self.rank:
                 sys.exit(2)
             raise
+
+
+def distribute(model: Any, comm: Any = None) -> None:
+    """Train with several processes over MPI, which run the same script: mpiexec -n 4 python script.py.
+
+    comm    a communicator of mpi4py; None: of all processes that mpiexec has started
+
+    fit, evaluate, train_on_batch and test_on_batch are given the same data in every process.  batch_size is that of all
+    together: process r of n takes the rows r, r + n, ... of each batch, in an order of rows that is the same for all.
+    Gradients are added up by one Allreduce for each dtype, and the update is that of one process, to rounding:
+
+        losses      are divided by what is in the whole batch: rows, steps, places that are not masked
+        noise       of Dropout, GaussianNoise, dropout= and the like is that of the whole batch
+        BatchNormalization    has the mean and the variance of the whole batch, in gradients too
+        metrics     are added up at the end of an epoch; logs of batches are those of the rows of a process
+        begin       all have the weights, the optimizer and the generators of process 0
+        callbacks   are called with the same numbers after each epoch.  Those that write or show (`writes`) are called
+                    in process 0 alone; what stops training in one process stops all
+
+    Arrays of CuPy are added in main memory; not yet run on a device.  predict computes all rows in every process.  An
+    error that nothing catches, and a process that dies, end all processes; BackupAndRestore goes on from the last
+    epoch, with as many processes or another number.  Iterables must give the same batches in every process.
+
+    Raises MissingExtra without mpi4py; NotSupported for what is not known to add up: train_step, test_step and
+    compute_loss of one's own; once it trains, losses that give one number, add_loss and regularizers of outputs,
+    metrics of one's own that do not say `adds_up`, random numbers of rnnref.random in layers, dropout of TF 1.  What a
+    layer of one's own computes over axis 0 is that of the rows of a process.
+    """
+    for name in ("train_step", "test_step", "compute_loss"):
+        if any(name in vars(cls) for cls in type(model).__mro__ if cls.__module__.partition(".")[0] != "rnnref"):
+            raise NotSupported("distribute", f"{type(model).__name__}.{name}: whether the gradients of some rows add up "
+                               "to those of all is not known", fix="compile(loss=...), or training in one process")
+    model.distribution = make_distribution(comm)
+    if model.distribution.size > 1 and all(layer.built for layer in model._all_layers()):
+        model.distribution.copy_layers(model)
 
 
 def make_distribution(comm: Any = None) -> Distribution:

@@ -1,7 +1,7 @@
 """Training of models: compile, fit, evaluate, predict, and one batch at a time."""
 import warnings
 from inspect import signature
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 import numpy
 
@@ -14,9 +14,9 @@ from ..nest import flatten, map_structure, unflatten
 from ..random import next_seed
 from ..record import Record
 from ..values import numbers
-from .batches import Batches, has_rows, make_batches, split_rows, unpack, weigh_classes
+from .batches import Batches, make_batches, make_validation, split_rows, unpack, weigh_classes
 from .compiled import CompiledLoss, CompiledMetrics, deserialize, of_rows, serialize
-from .distribution import Distribution, make_distribution
+from .distribution import Distribution, distribute
 
 Logs = dict                                       # {name: number}, on the device until they are shown
 
@@ -54,7 +54,7 @@ class Trained:
     optimizer: Any = None
     loss: Any = None
     history: Any = None
-    distribution = Distribution()
+    distribution, distribute = Distribution(), distribute
     compiled = stop_training = False
     _initial_epoch = 0                            # where fit begins; callbacks may set it when training begins
     _compiled_loss: Optional[CompiledLoss] = None
@@ -121,40 +121,6 @@ class Trained:
     @shuffle_rng.setter
     def shuffle_rng(self, rng: numpy.random.Generator) -> None:
         self._shuffle_rng = rng
-
-    # several processes
-
-    def distribute(self, comm: Any = None) -> None:
-        """Train with several processes over MPI, which run the same script: mpiexec -n 4 python script.py.
-
-        comm    a communicator of mpi4py; None: of all processes that mpiexec has started
-
-        fit, evaluate, train_on_batch and test_on_batch are given the same data in every process.  batch_size is that of
-        all together: process r of n takes the rows r, r + n, ... of each batch, of an order that all draw alike.
-        Gradients are added up by one Allreduce for each dtype, and the update is that of one process, to rounding:
-
-            losses      are divided by what is in the whole batch: rows, steps, places that are not masked
-            noise       of Dropout, GaussianNoise, dropout= and the like is that of the whole batch
-            BatchNormalization    has the mean and the variance of the whole batch, in gradients too
-            metrics     are added up at the end of an epoch; logs of batches are those of the rows of a process
-            begin       all have the weights, the optimizer and the generators of process 0
-            callbacks   are called with the same numbers after each epoch.  Those that write or show (`writes`) are
-                        called in process 0 alone; what stops training in one process stops all
-
-        Arrays of CuPy are added in main memory; not yet run on a device.  predict computes all rows in every process.
-        An error that nothing catches, and a process that dies, end all processes; BackupAndRestore goes on from the last
-        epoch, with as many processes or others.  Iterables must give the same batches in every process.
-
-        Raises MissingExtra without mpi4py; NotSupported for what is not known to add up: train_step, test_step and
-        compute_loss of one's own here; while training, losses that are one number, add_loss and regularizers of
-        outputs, metrics of one's own that do not say `adds_up`, random numbers of rnnref.random in layers, dropout of
-        TF 1.  What a layer of one's own computes over axis 0 is that of the rows of a process.
-        """
-        for name in ("train_step", "test_step", "compute_loss"):
-            if getattr(type(self), name) is not getattr(Trained, name):
-                raise NotSupported("distribute", f"{type(self).__name__}.{name}: whether the gradients of some rows add "
-                                   "up to those of all is not known", fix="compile(loss=...), training in one process")
-        self.distribution = make_distribution(comm)
 
     # metrics
 
@@ -279,7 +245,7 @@ class Trained:
             (x, y, sample_weight), validation_data = split_rows((x, y, sample_weight), validation_split, "fit")
         batches = make_batches(x, y, sample_weight, who="fit", batch_size=batch_size, steps=steps_per_epoch,
                                shuffle=shuffle, class_weight=class_weight, rng=self.shuffle_rng)
-        validation = None if validation_data is None else _validation(
+        validation = None if validation_data is None else make_validation(
             validation_data, validation_batch_size or batch_size, validation_steps)
         _is_validated(1, validation_freq)         # which raises for what is no frequency
         self.distribution.begin(self, batches, is_training=True)
@@ -376,14 +342,15 @@ class Trained:
                 raise NotSupported("train_on_batch", "class_weight beside sample_weight", fix="their product")
             sample_weight = weigh_classes(y, class_weight, "train_on_batch")
         self.reset_metrics()
-        logs = self._step_alone(self.train_step, (x, y, sample_weight))
+        logs = as_numbers(self.distribution.step_alone(self, self.train_step, (x, y, sample_weight)))
         return logs if return_dict else self._in_order(logs)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
         """What `evaluate` returns, of one batch."""
         self._check_compiled("test_on_batch")
         self.reset_metrics()
-        logs = self._step_alone(self.test_step, unpack((x, y, sample_weight), "test_on_batch"))
+        batch = unpack((x, y, sample_weight), "test_on_batch")
+        logs = as_numbers(self.distribution.step_alone(self, self.test_step, batch))
         return logs if return_dict else self._in_order(logs)
 
     def predict_on_batch(self, x: Any) -> Any:
@@ -391,10 +358,6 @@ class Trained:
         return map_structure(asnumpy, self.predict_step(unpack((x,), "predict_on_batch")))
 
     # what they share
-
-    def _step_alone(self, step: Callable, batch: tuple) -> Logs:
-        """The logs of one batch."""
-        return as_numbers(self.distribution.total_logs(self, self.distribution.step(self, step, batch)))
 
     def _check_compiled(self, what: str) -> None:
         if not self.compiled:
@@ -421,14 +384,6 @@ def _metrics_among(layer: Any) -> list:
     """The metrics among the attributes of a layer, alone or in lists and dicts."""
     return [a for name, value in vars(layer).items() if name != "_compile_arguments"
             for a in flatten(value) if isinstance(a, metrics_module.Metric)]
-
-
-def _validation(data: Any, batch_size: Optional[int], steps: Optional[int]) -> Batches:
-    """The batches of validation_data."""
-    if not has_rows(data) and not isinstance(data, (list, tuple)):
-        return make_batches(data, who="validation_data", steps=steps)
-    parts = unpack(data, "validation_data") if isinstance(data, (list, tuple)) else (data, None, None)
-    return make_batches(*parts, who="validation_data", batch_size=batch_size, steps=steps)
 
 
 def _is_validated(epoch: int, freq: Any) -> bool:
