@@ -86,7 +86,7 @@ class CompiledLoss:
 def of_rows(loss: Any) -> Any:
     """A loss as a mean over the rows that are here: what the losses of several processes add up to is one over all."""
     a, shard = numbers(loss), current()
-    return namespace(a).asarray(a if shard is None else a / shard.fraction)       # no scalar of NumPy: float32 for Keras
+    return namespace(a).asarray(a if shard is None else a / shard.fraction)      # a scalar would count as float32
 
 
 class CompiledMetrics:

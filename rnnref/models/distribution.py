@@ -13,8 +13,7 @@ from ..errors import Error, NotSupported, ShapeError, import_optional
 from ..metrics import Metric
 from ..nest import map_structure
 from ..shards import Shard
-from ..tree import leaves
-from ..tree import map_structure as map_tree
+from ..tree import leaves, map_structure as map_tree
 from .batches import Batches, count_rows
 
 _SIZES = "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE"     # set by mpiexec of MPICH, Open MPI, MVAPICH
@@ -216,8 +215,8 @@ def distribute(model: Any, comm: Any = None) -> None:
     """
     for name in ("train_step", "test_step", "compute_loss"):
         if any(name in vars(cls) for cls in type(model).__mro__ if cls.__module__.partition(".")[0] != "rnnref"):
-            raise NotSupported("distribute", f"{type(model).__name__}.{name}: whether the gradients of some rows add up "
-                               "to those of all is not known", fix="compile(loss=...), or training in one process")
+            raise NotSupported("distribute", f"{type(model).__name__}.{name}: whether the gradients of some rows add "
+                               "up to those of all is not known", fix="compile(loss=...), or one process")
     model.distribution = make_distribution(comm)
     if model.distribution.size > 1 and all(layer.built for layer in model._all_layers()):
         model.distribution.copy_layers(model)

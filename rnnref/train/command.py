@@ -65,7 +65,8 @@ def _train(several: Distribution, task: str, file: Optional[str], out: Optional[
         about["vocabulary"] = what.corpus.vocabulary
     several.from_first(lambda: _write_settings(folder, about, is_resumed))
     size = f", {several.size} processes" if several.size > 1 else ""
-    print(f"{folder.path}: {TASKS[task].about}\n{_describe(settings)}, {model.count_params():,} weights{size}", flush=True)
+    print(f"{folder.path}: {TASKS[task].about}\n"
+          f"{_describe(settings)}, {model.count_params():,} weights{size}", flush=True)
     if device != "cpu":
         model.to(device)
         parts = {part: to(device, getattr(what, part)) for part in ("train", "valid", "test")}
