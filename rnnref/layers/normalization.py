@@ -97,7 +97,7 @@ class BatchNormalization(Layer):
     def _moments(self, x: Any, mask: Any) -> tuple:
         """Mean and variance, with axes of length 1; which places are live, how many, and the sum of x - mean there."""
         xp, axes = namespace(x), _others([self.axis], x.ndim)
-        n = self._count(x)
+        n = self._count_places(x)
         if mask is None:
             mean = _total(x, axes) / n
             return mean, _total((x - mean) ** 2, axes) / n, None, None, None
@@ -107,7 +107,7 @@ class BatchNormalization(Layer):
         off = xp.where(live, x - mean, 0)
         return mean, _total(off ** 2, axes) / count, live, count, _total(off, axes)
 
-    def _count(self, x):
+    def _count_places(self, x):
         """How many places a mean is over: those of the whole batch."""
         shape, shard = x.shape, current()
         return prod(shape if shard is None else shard.expand(shape, self.who)) // shape[self.axis]
@@ -122,7 +122,7 @@ class BatchNormalization(Layer):
             dmean = -rstd * _total(dn, axes)
             dvariance = -0.5 * rstd ** 2 * _total(dn * normal, axes)
             if kept.live is None:
-                dx = dx + (dmean + 2 * dvariance * normal / rstd) / self._count(dy)
+                dx = dx + (dmean + 2 * dvariance * normal / rstd) / self._count_places(dy)
             else:
                 dmean = dmean - 2 * dvariance * kept.off / kept.count
                 dx = dx + kept.live * (dmean + 2 * dvariance * normal / rstd) / kept.count
