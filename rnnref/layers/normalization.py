@@ -107,7 +107,7 @@ class BatchNormalization(Layer):
         off = xp.where(live, x - mean, 0)
         return mean, _total(off ** 2, axes) / count, live, count, _total(off, axes)
 
-    def _count_places(self, x):
+    def _count_places(self, x: Any) -> int:
         """How many places a mean is over: those of the whole batch."""
         shape, shard = x.shape, current()
         return prod(shape if shard is None else shard.expand(shape, self.who)) // shape[self.axis]
