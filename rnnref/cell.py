@@ -278,8 +278,8 @@ class GatedCell(TwoStage):
 
     def step(self, p: Tree, ax: Tree, s: State) -> tuple[Array, State, Any]:
         ah, kh = self.recurrent.forward(p, s[0])
-        y, new, kr = self.rule.forward(p, upcast(ax), upcast(ah), map_structure(upcast, s))
-        return cast(y, ax), map_structure(cast, new, s), KeptStep(kh, kr)
+        y, new, kr = self.rule.forward(p, upcast(ax), upcast(ah), type(s)(*map(upcast, s)))
+        return cast(y, ax), type(s)(*map(cast, new, s)), KeptStep(kh, kr)
 
     def step_backward(self, p: Tree, k: Any, dy: Array, dnew: State) -> tuple[Tree, State, Any]:
         dax, dah, (dh, *rest), dr = self.rule.backward(p, k.rule, upcast(dy), map_structure(upcast, dnew))

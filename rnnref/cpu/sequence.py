@@ -29,6 +29,7 @@ KERNELS = {(GatedCell, LSTMRule): LSTMKernel, (GatedCell, GRURule): GRUKernel, (
            (GatedCell, ElmanRule): ElmanKernel}
 _ACTIVATIONS = {"gate": ("sigmoid",), "candidate": ("tanh",), "output": ("tanh",), "activation": ("tanh", "relu")}
 _DTYPES = "float32", "float64"
+MIN_STEPS = 4                                     # for fewer, laying out the weights takes longer than it gains
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +70,8 @@ def refuses(cell: Any, call: Any) -> Optional[str]:
             return f"{field} is {a}, the kernel has {' and '.join(known)}"
     if call.extra is not None:
         return "this path takes no extra"
+    if call.shape[0] is not None and call.shape[0] < MIN_STEPS:
+        return f"fewer than {MIN_STEPS} steps: laying out the weights for it would take longer than it gains"
     if call.dtype.name not in _DTYPES:
         return f"arrays are {call.dtype.name}, the kernel has {' and '.join(_DTYPES)}"
     return None

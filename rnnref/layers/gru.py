@@ -3,7 +3,7 @@ from typing import Any, Optional
 
 from .. import cells
 from .cell import CellLayer
-from .keras_cell import KerasCell, collect_options
+from .keras_cell import KerasCell, collect_options, core_of
 from .rnn import RNN
 
 
@@ -40,7 +40,7 @@ class GRUCell(KerasCell, CellLayer):
     def reset(self) -> Any:
         return "after" if self.reset_after else "before"
 
-    @property
+    @core_of("activation", "recurrent_activation", "use_bias", "reset_after")
     def core(self) -> Any:
         return cells.GRU(reset=self.reset, bias=self.use_bias, gate=self.act("recurrent_activation"),
                          candidate=self.act("activation"))

@@ -20,6 +20,21 @@ def collect_options(scope: Any) -> dict:
     return {name: value for name, value in scope.items() if name not in _NOT_OPTIONS}
 
 
+def core_of(*options: str) -> Callable:
+    """A property that makes the core of a cell, again only when one of these attributes has changed.
+
+    Checks and plans are remembered for a core: a new one in each call would have all of them made again.
+    """
+    def decorate(make: Callable) -> Any:
+        def core(self: Any) -> Any:
+            key, held = [getattr(self, name) for name in options], vars(self).get("_core")
+            if held is None or any(a is not b for a, b in zip(held[0], key)):
+                held = vars(self)["_core"] = key, make(self)
+            return held[1]
+        return property(core, doc=make.__doc__)
+    return decorate
+
+
 class KerasCell:
     """The options of Keras's cells, which are attributes of the same names; for a `CellLayer`.
 

@@ -5,7 +5,7 @@ import numpy
 
 from .. import cells
 from .cell import CellLayer
-from .keras_cell import KerasCell, collect_options
+from .keras_cell import KerasCell, collect_options, core_of
 from .rnn import RNN
 
 
@@ -35,7 +35,7 @@ class LSTMCell(KerasCell, CellLayer):
                  seed: Optional[int] = None, **kwargs: Any) -> None:
         self._take_options(collect_options(locals()), **kwargs)
 
-    @property
+    @core_of("activation", "recurrent_activation", "use_bias")
     def core(self) -> Any:
         act = self.act("activation")
         return cells.LSTM(gate=self.act("recurrent_activation"), candidate=act, output=act, bias=self.use_bias)

@@ -3,7 +3,7 @@ from typing import Any, Optional
 
 from .. import cells
 from .cell import CellLayer
-from .keras_cell import KerasCell, collect_options
+from .keras_cell import KerasCell, collect_options, core_of
 from .rnn import RNN
 
 
@@ -30,7 +30,7 @@ class SimpleRNNCell(KerasCell, CellLayer):
                  seed: Optional[int] = None, **kwargs: Any) -> None:
         self._take_options(collect_options(locals()), **kwargs)
 
-    @property
+    @core_of("activation", "use_bias")
     def core(self) -> Any:
         return cells.SimpleRNN(activation=self.act("activation"), bias=self.use_bias)
 

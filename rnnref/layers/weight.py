@@ -85,7 +85,7 @@ def inside(layer: Any) -> Iterator[None]:
         SCOPE.reset(token)
 
 
-OWN = {"_values", "_handles", "_given", "_grads", "_losses", "tape", "_calls", "_built_for",
+OWN = {"_core", "_values", "_handles", "_given", "_grads", "_losses", "tape", "_calls", "_built_for",
        "_compile_arguments", "_held_metrics"}      # no layers in these
 
 

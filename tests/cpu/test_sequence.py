@@ -146,6 +146,7 @@ def test_refusals_are_in_words():
                         (SimpleRNN(activation="elu"), "the kernel has tanh and relu"),
                         (Dropout(LSTM()), "Dropout has no kernel"), (LayerNormLSTM(), "no kernel for whole sequences")):
         assert words in dict(plan(cell, describe_call(like)).notes)["sequence"]
+    assert "fewer than 4 steps" in dict(plan(GRU(), describe_call(like[:3])).notes)["sequence"]
     assert "arrays are float16" in dict(plan(LSTM(), describe_call(like.astype("float16"))).notes)["sequence"]
     assert plan(Stack((LSTM(), GRU())), describe_call(like)).notes[-1] == ("1 sequence", "runs")
     both = plan(Bidirectional((LSTM(), Dropout(GRU()))), describe_call(like)).notes
