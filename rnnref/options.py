@@ -148,16 +148,24 @@ def named_arguments(f: F) -> F:
 
     @wraps(f)
     def called(*args: Any, **given: Any) -> Any:
-        unknown = [name for name in given if name not in signature.parameters]
-        if unknown:
-            raise InvalidType(f.__name__, f"no argument is called {unknown[0]}",
-                              fix=suggest(unknown[0], signature.parameters))
         try:
-            signature.bind(*args, **given)
-        except TypeError as e:
-            raise InvalidType(f.__name__, str(e), fix=f"{f.__name__}{_format_parameters(signature)}") from None
-        return f(*args, **given)
+            return f(*args, **given)
+        except TypeError:                         # of the call itself, or from inside of f: asked only where one is
+            _check_fit(f.__name__, signature, args, given)
+            raise
     return cast(F, called)
+
+
+def _check_fit(who: str, signature: inspect.Signature, args: tuple, given: dict) -> None:
+    """Raise unless the arguments fit the parameters."""
+    unknown = [name for name in given if name not in signature.parameters]
+    if unknown:
+        raise InvalidType(who, f"no argument is called {unknown[0]}",
+                          fix=suggest(unknown[0], signature.parameters)) from None
+    try:
+        signature.bind(*args, **given)
+    except TypeError as e:
+        raise InvalidType(who, str(e), fix=f"{who}{_format_parameters(signature)}") from None
 
 
 def _format_parameters(signature: inspect.Signature) -> str:

@@ -89,6 +89,9 @@ OWN = {"_core", "_values", "_handles", "_given", "_grads", "_losses", "tape", "_
        "_compile_arguments", "_held_metrics"}      # no layers in these
 
 
+_NO_LAYERS = {str, int, float, bool, tuple, type(None), numpy.ndarray}
+
+
 def sublayers(layer: Any) -> dict:
     """{attribute: layer} of the attributes of a layer that are layers; of those in lists and dicts "cells.0"."""
     found: dict = {}
@@ -108,6 +111,8 @@ def layer_in(a: Any, dtype: Any = None) -> Any:
 
     dtype    of a cell that has no variables yet
     """
+    if type(a) in _NO_LAYERS:                     # most attributes
+        return None
     if hasattr(type(a), "named_weights"):
         return a
     if not hasattr(type(a), "load_variables"):
