@@ -164,3 +164,13 @@ def test_lanes_share_the_rows():
         assert np.array_equal(np.r_[tuple(rows)], np.arange(batch))
         assert len(rows) <= min(threads, lanes.MAX_LANES)
     assert count_threads() >= 1
+
+
+def test_a_layer_keeps_its_core_until_an_option_changes():
+    """A new core in each call would have every check and plan made again."""
+    layer = rnnref.layers.LSTM(U)
+    core = layer.core
+    assert layer.core is core and layer.get_config() == rnnref.layers.LSTM(U, name=layer.name).get_config()
+    layer(np.zeros((2, T, I), "float32"))
+    layer.cell.use_bias = False
+    assert layer.core is not core and layer.core.inputs.b is None
