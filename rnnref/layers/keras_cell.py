@@ -1,5 +1,5 @@
 """What SimpleRNNCell, LSTMCell, GRUCell and ConvLSTMCell share: options, weights and dropout as Keras has them."""
-from typing import Any
+from typing import Any, Callable
 
 import numpy
 

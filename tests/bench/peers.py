@@ -90,9 +90,18 @@ def line(found, peers):
 def describe_machine(peers):
     """Processor, cores, and versions."""
     versions = {name: _version(name) for name in ("numpy", *peers)}
-    return {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(),
+    return {"processor": _processor(), "cores": os.cpu_count(),
             "core type of OpenBLAS": blas.core_type(), "BLAS threads": blas.count_threads(),
             "python": platform.python_version(), "rnnref": rnnref.__version__, **versions}
+
+
+def _processor():
+    """The name of the processor, where the system tells it."""
+    try:
+        with open("/proc/cpuinfo") as f:
+            return next(text.partition(":")[2].strip() for text in f if text.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
 
 
 def _version(name):
