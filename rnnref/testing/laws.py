@@ -27,13 +27,18 @@ class LawViolation(Error, AssertionError):
 
 def _check_state(trial: Trial) -> None:
     case = trial.case
-    ones = [(case.cell, case.p, case.s, case.extra)]
-    if isinstance(case.cell, Bidirectional):      # it has no single step, its directions have
-        ones = zip(case.cell.cells, case.cell.parameters_per_cell(case.p), case.s, case.cell.extra_per_cell(case.extra))
-    for cell, *given in ones:
+    for cell, *given in _single_cells(case):
         for dtype in ("float64", "float32"):
             p, s, extra, x = map_structure(lambda a: cast_floating(a, dtype), (*given, select_step(case.xs, 0)))
             _check_step(trial, cell, *to(case.device, (p, x, s, extra)))
+
+
+def _single_cells(case: Case) -> Any:
+    """(cell, p, s, extra) of what has a step: the directions of a bidirectional cell, which has none itself."""
+    if not isinstance(case.cell, Bidirectional):
+        return [(case.cell, case.p, case.s, case.extra)]
+    parts = case.cell.parameters_per_cell(case.p), case.s, case.cell.extra_per_cell(case.extra)
+    return list(zip(case.cell.cells, *parts))
 
 
 def cast_floating(a: Any, dtype: str) -> Any:
@@ -112,6 +117,7 @@ def _nudge(tree: Any, path: str, v: Any) -> Any:
 
 
 def _check_arguments(trial: Trial) -> None:
+    _check_arguments_of_a_step(trial)
     case = trial.case
     names = {"p": case.p, "xs": case.xs, "s": case.s, "extra": case.extra, "lengths": case.lengths, "mask": case.mask}
     choices: tuple[dict[str, Any], ...] = PLAIN, {}
@@ -128,6 +134,23 @@ def _check_arguments(trial: Trial) -> None:
         _overwrite((given, ys, new, first))
         assert_same(to("cpu", sent), d)
         assert_same(to("cpu", run_back(tape, **sent)), once, "run_back after arguments and results were written to")
+
+
+def _check_arguments_of_a_step(trial: Trial) -> None:
+    """Of the cell alone: `run` gives it arrays of its own, and would hide what it writes to."""
+    for cell, p, s, extra in _single_cells(trial.case):
+        p, s, extra, x = to(trial.case.device, (p, s, extra, select_step(trial.case.xs, 0)))
+        q, e, _ = cell.prepare(p, extra)
+        given = {"p": q, "xs": x, "s": s, "extra": select_extra(e, 0, None)}
+        mine = map_structure(_copy, given)
+        y, new, kept = cell.forward(mine["p"], mine["xs"], mine["s"], mine["extra"])
+        assert_same(to("cpu", mine), to("cpu", given))
+        d = trial.draw(to("cpu", {"dys": y, "ds": new}))
+        sent = to(trial.case.device, map_structure(_copy, d))
+        once = map_structure(_copy, to("cpu", cell.backward(mine["p"], kept, sent["dys"], sent["ds"])))
+        assert_same(to("cpu", (mine, sent)), to("cpu", (given, d)))
+        again = cell.backward(mine["p"], kept, sent["dys"], sent["ds"])
+        assert_same(to("cpu", again), once, "backward for the second time")
 
 
 def _overwrite(tree: Any) -> None:

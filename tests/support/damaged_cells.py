@@ -166,7 +166,7 @@ CELLS = {                                         # cell, the law, what the mess
     WritesToItsParameters: (3, "p.W["),
     AddsAParameter: (3, "p: holds ['W', 'R', 'scratch'], expected ['W', 'R']"),
     WritesToGradients: (3, "dys["),
-    UsesUpItsTape: (3, "run_back for the second time"),
+    UsesUpItsTape: (3, "backward for the second time"),
     MixesRows: (4, "alone: "),
     KnowsItsRow: (4, "alone: "),
 }

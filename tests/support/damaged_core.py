@@ -237,7 +237,7 @@ def gradients_pass_a_layer_by(patch):
     plain = hoisted.backward
 
     def backward(tape, dys, ds, wanted=ALL):
-        return dys, *plain(tape, dys, ds, wanted)[1:]
+        return dys.copy(), *plain(tape, dys, ds, wanted)[1:]
     patch.setattr(layerwise, "load_path", lambda name: types.SimpleNamespace(
         refuses=hoisted.refuses, forward=hoisted.forward, backward=backward))
 
