@@ -12,7 +12,7 @@ import numpy
 
 from ..arrays import Array, as_matrix, is_cupy, namespace
 from ..errors import DeviceError, DtypeError, ShapeError, import_optional
-from ..maps.dense import Dense, add_bias
+from ..maps.dense import Dense, Reservoir, add_bias
 from ..maps.normed import WeightNorm
 from . import precision
 from .errors import translate_errors
@@ -190,6 +190,12 @@ class CudaMatrixMap(CudaMap):
 class CudaDense(CudaMatrixMap, Dense):
     mode: str = "fp32"
     plain: ClassVar[Any] = Dense
+
+
+@dataclass(frozen=True)
+class CudaReservoir(CudaMatrixMap, Reservoir):
+    mode: str = "fp32"
+    plain: ClassVar[Any] = Reservoir
 
 
 @dataclass(frozen=True)

@@ -204,7 +204,13 @@ def _deserialize(value: Any, custom_objects: Optional[dict]) -> Any:
     found = found or get_registered_object(name, custom_objects) or _find_class(module, name)
     if hasattr(found, "from_config"):
         told = {"custom_objects": custom_objects} if "custom_objects" in signature(found.from_config).parameters else {}
-        return found.from_config(config, **told)
+        made = found.from_config(config, **told)
+        shape = (value.get("build_config") or {}).get("input_shape")
+        if shape and getattr(made, "built", True) is False and module == "keras.layers":
+            shape = deserialize(shape)
+            made.build(shape)
+            made._built_for = (shape,)
+        return made
     return found(**{key: deserialize(item, custom_objects) for key, item in config.items()})
 
 

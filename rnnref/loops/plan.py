@@ -33,7 +33,7 @@ _PATHS_OF_PARTS = "bidirectional", "layerwise"            # those with a plan fo
 KERNELS = {("cupy", name): f"cuda.rule_kernels:Cuda{name}" for name in (
     "ElmanRule", "GRURule", "LSTMRule", "GRUBefore")}
 KERNEL_MAPS = {("cupy", name): f"cuda.{module}:Cuda{name}" for name, module in (
-    ("Dense", "matmul"), ("WeightNorm", "matmul"), ("Grouped", "grouped"), ("Conv", "conv"))}
+    ("Dense", "matmul"), ("Reservoir", "matmul"), ("WeightNorm", "matmul"), ("Grouped", "grouped"), ("Conv", "conv"))}
 MODES = "fp32", "tf32", "bf16", "fp16"             # of products on a GPU
 CUDA_KERNEL, CUBLAS = "CUDA kernel", "cuBLAS product"     # notes on what replaces a rule and a map
 ON_GPU = {"onchip": "R held on chip", "stepped": "products and kernels, step by step",

@@ -60,7 +60,7 @@ def check_cell(cell: Any, p: Tree = None, s: Tree = None, xs: Tree = None, extra
     >>> import rnnref
     >>> print(check_cell(rnnref.cells.GRU(), laws=(1, 3, 8)))
     GRU: laws 1 3 8 hold in 8 settings
-      worst gradient 0.0e+00 of |g| |v|; ran sequence; hoisted; plain
+      worst gradient 0.0e+00 of |g| |v|; ran hoisted; plain; sequence
     """
     breaks = _check_numbers(breaks or {})
     case = draw_case(cell, p, s, xs, extra, n_in, units, steps, batch, seed, device=device)

@@ -239,10 +239,10 @@ class SharedBidirectional(Bidirectional):
             raise NotSupported("SharedBidirectional", f"cells is a {type(self.cells).__name__}, expected one cell",
                                fix="SharedBidirectional(cell)")
         cells = self.cells if hasattr(self.cells, "__iter__") else (self.cells,)
-        if len(cells) != 1:
+        if not cells or any(cell != cells[0] for cell in cells):        # a configuration names the one cell twice
             raise NotSupported("SharedBidirectional", f"{len(cells)} cells, expected one for both directions",
                                fix="Bidirectional((a, b))")
-        object.__setattr__(self, "cells", (*cells, *cells))
+        object.__setattr__(self, "cells", (cells[0], cells[0]))
         super().__post_init__()
 
     @property
