@@ -136,7 +136,7 @@ class Evaluator:
     def __init__(self, model: Any, reading: Reading | None) -> None:
         self._model, self._reading, self._made = model, reading or TEXT, {}
         self.outputs = [a.name for a in model.graph.output]
-        self.last_run: dict[str, tuple[Any, dict[str, Array]]] = {}        # node -> its inputs, when it was last run
+        self.last_run: dict[bytes, dict[str, Array]] = {}  # a node in bytes -> its inputs, when it was last run
 
     def __call__(self, arrays: dict[str, Any], dtype: str | None = None) -> dict[str, Any]:
         """The outputs; any exception if there is an operator that it cannot run."""
@@ -152,7 +152,7 @@ class Evaluator:
         return self._made[dtype]
 
     def _record(self, node: Any, inputs: dict[str, Array]) -> None:
-        self.last_run[next(filter(None, node.output))] = node, inputs
+        self.last_run[node.SerializeToString()] = inputs
 
 
 class Rest:

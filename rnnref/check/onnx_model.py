@@ -107,12 +107,12 @@ class _ModelCheck:
 
     def _wrap_inner(self, node: Node, evaluated: str) -> NodeCandidate | None:
         """A node of a subgraph, on what the evaluator gives it."""
-        proto, inputs = self._evaluator.last_run.get(next(filter(None, node.proto.output)), (None, {}))
-        if proto is None:
+        inputs = self._evaluator.last_run.get(node.proto.SerializeToString())
+        if inputs is None:
             self.unchecked.append(f"{node.title} lies in a subgraph and was not checked by itself: "
                                   f"{evaluated or 'it is not run on these inputs'}.")
             return None
-        return wrap_node(proto, inputs, self.rng, self.engine, self.reading, node.title)
+        return wrap_node(node.proto, inputs, self.rng, self.engine, self.reading, node.title)
 
     def _evaluate(self) -> str:
         """Run the evaluator of ONNX on the model once; why it cannot, or ""."""

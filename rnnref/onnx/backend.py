@@ -17,6 +17,7 @@ from ..arrays import Array
 from ..errors import NotSupported, ShapeError, check_option
 from .attributes import OPERATORS, name_of
 from .inputs import inputs_of
+from .loop import Loop
 from .node import run_op
 from .promote import cast_input, promote
 from .reading import TEXT, Reading
@@ -64,7 +65,7 @@ def make_evaluator(proto: Any, reading: Reading = TEXT, record: Optional[Callabl
     record   called with every RNN, GRU and LSTM node that is run, and its inputs by their names of the specification
     """
     fields = {"reading": reading, "record": None if record is None else staticmethod(record)}
-    ours = [type(op, (RnnrefOperator,), fields) for op in OPERATORS]
+    ours = [Loop, *(type(op, (RnnrefOperator,), fields) for op in OPERATORS)]
 
     class Evaluator(ReferenceEvaluator):          # it makes others of its own class, and not all with new_ops
         def __init__(self, proto: Any, **options: Any) -> None:

@@ -1,0 +1,137 @@
+"""verify on ONNX models of every kind: all get an answer, and the right one."""
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from rnnref import Error, cli
+from rnnref.check import verify
+from tests.support.onnx_models import FLOAT, MODELS, B, H, I, T, X, Y, finish, held, info, lstm, node, weights
+
+# no RNN, GRU or LSTM: the whole model is compared
+WITHOUT_NODE = {"written_out_in_scan", "written_out_in_loop_with_scanned_states"}
+NOT_CHECKABLE = {"quantised_lstm"}
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name not in NOT_CHECKABLE])
+def test_every_kind_of_model_agrees(name, tmp_path):
+    onnx.save(MODELS[name](), tmp_path / "model.onnx")
+    report = verify(tmp_path / "model.onnx", {})
+    assert report.ok and "model.onnx" in report.title, report
+    groups = {row.group for row in report.rows}
+    assert "the whole model" in groups, report
+    assert (groups == {"the whole model"}) == (name in WITHOUT_NODE), report
+
+
+def faulty(monkeypatch, change):
+    """onnxruntime whose sessions see a changed model."""
+    import onnxruntime
+    build = onnxruntime.InferenceSession
+
+    def make(serialized, *rest, **options):
+        model = onnx.load_from_string(serialized)
+        change(model)
+        return build(model.SerializeToString(), *rest, **options)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", make)
+
+
+def change_weight(name):
+    def change(model):
+        for t in model.graph.initializer:
+            if t.name == name:
+                t.CopyFrom(numpy_helper.from_array(1.01 * numpy_helper.to_array(t), name))
+    return change
+
+
+@pytest.mark.parametrize("name", ["opset_7", "opset_9_gru_and_relu", "token_ids", "inside_if", "inside_loop",
+                                  "inside_scan", "inside_function", "operator_of_onnxruntime", "sequence_output",
+                                  "half_precision_around", "double_input", "open_axes_of_three_names",
+                                  "convolution_in_front"])
+def test_a_wrong_weight_inside_onnxruntime_is_found(name, monkeypatch):
+    faulty(monkeypatch, change_weight("R"))
+    report = verify(MODELS[name](), {})
+    assert report.status == 1 and report.counts["differs"], report
+
+
+def test_a_recurrence_in_plain_operators_that_is_wrong_differs(monkeypatch):
+    faulty(monkeypatch, change_weight("V"))
+    report = verify(MODELS["written_out_in_scan"](), {})
+    assert report.status == 1 and report.findings[0] == "The whole model differs."
+    assert any("in other operators" in finding for finding in report.findings)
+
+
+def test_integer_outputs_are_compared_exactly(monkeypatch):
+    def change(model):
+        for n in model.graph.node:
+            if n.op_type == "ArgMax":
+                n.op_type = "ArgMin"
+    faulty(monkeypatch, change)
+    rows = {row.name: row for row in verify(MODELS["integer_outputs"](), {}).rows}
+    assert rows["the whole model: best"].verdict == "differs" and rows["lstm: Y"].verdict == "agrees"
+    assert rows["the whole model: size"].note == "int64, compared exactly"
+
+
+def test_a_node_of_a_branch_that_is_not_run_is_named():
+    report = verify(MODELS["inside_if"](), {"c": np.array(False)})
+    assert report.ok and {row.group for row in report.rows} == {"else", "the whole model"}
+    assert any(finding.startswith("then lies in a subgraph and was not checked") for finding in report.findings)
+
+
+def test_inputs_are_drawn_by_their_meaning():
+    facts = verify(MODELS["token_ids_of_two_tables"](), {}).facts
+    assert facts["integers"] == "words: rows of E, 0 to 299; tags: rows of F, 0 to 1"
+    assert "lens: lengths" in verify(MODELS["opset_22_with_lengths"](), {}).facts["integers"]
+    assert verify(MODELS["open_axes_of_three_names"](), {"h0": (1, 7, H)}).facts["inputs"] == \
+        f"X (6, 7, {I}), h0 (1, 7, {H}), c0 (1, 7, {H})"
+    samples = verify(MODELS["convolution_in_front"](), {"audio": (1, 1, 400)}).facts["inputs"]
+    assert samples == "audio (1, 1, 400)"
+
+
+@pytest.mark.parametrize("name", NOT_CHECKABLE)
+def test_what_is_not_checked_is_named(name):
+    report = verify(MODELS[name](), {})
+    assert report.status == 2 and report.findings[0].startswith("quantised was not checked")
+
+
+def test_external_data_is_read(tmp_path):
+    onnx.save(MODELS["opset_7"](), tmp_path / "m.onnx", save_as_external_data=True, location="m.bin", size_threshold=0)
+    assert verify(tmp_path / "m.onnx", {}).ok
+    (tmp_path / "m.bin").unlink()
+    with pytest.raises(Error, match="m.onnx"):
+        verify(tmp_path / "m.onnx", {})
+
+
+def test_at_most_three_sessions(monkeypatch):
+    made = []
+    faulty(monkeypatch, made.append)
+    assert verify(MODELS["opset_11_two_layers"](), {}).ok and len(made) == 1
+    assert verify(MODELS["operator_of_onnxruntime"](), {}).ok and len(made) == 3
+
+
+def broken(**changes):
+    """Models that nothing can run, or that hold nothing to compare."""
+    frob = node("Frob", ["X"], ["Q"], domain="my.own")
+    strings = node("Identity", ["s"], ["t"])
+    text = onnx.TensorProto.STRING
+    return {
+        "an unknown operator": (finish([frob, lstm()], [X], [Y], weights(), my_own=1), "Frob"),
+        "no recurrence, and large": (finish([node("MatMul", ["X", "M"], ["Y"])], [X], [Y], held(M=(I, 10 ** 6))),
+                                     "too large"),
+        "strings": (finish([strings, lstm()], [X, info("s", text, [1])], [Y, info("t", text, None)], weights()),
+                    "random numbers for the inputs s"),
+        "sizes that clash": (finish([lstm()], [info("X", FLOAT, [T, B, I + 1])], [Y], weights()), "onnxruntime"),
+        "a cycle": (finish([node("Add", ["X", "b"], ["a"]), node("Add", ["a", "X"], ["b"])], [X],
+                           [info("b", FLOAT, None)], []), "onnxruntime"),
+        "a huge shape": (finish([lstm()], [info("X", FLOAT, [2 ** 40, B, I])], [Y], weights()), "the shape"),
+        "no nodes": (finish([], [X], [X], []), "it has no nodes"),
+        "opset 1": (helper.make_model(helper.make_graph([lstm()], "g", [X], [Y], weights()),
+                                      opset_imports=[helper.make_opsetid("", 1)], ir_version=3), "")}
+
+
+@pytest.mark.parametrize("kind", broken())
+def test_a_model_that_cannot_be_compared_has_status_2(kind, tmp_path, capsys):
+    model, words = broken()[kind]
+    onnx.save(model, tmp_path / "m.onnx")
+    assert cli.main(["verify", str(tmp_path / "m.onnx")]) == 2
+    said = capsys.readouterr()
+    assert words in said.out + said.err
