@@ -27,6 +27,7 @@ _USEFUL = 1e-3                                    # companions that err by more 
 _SMALL = 1e-2                                     # the least budget is never more of the largest entry than this
 _RANGE = 2.0                                      # of the truth's largest entry: the range where nothing is comparable
 _PERTURBED_RUNS = ((1e8, 8), (2e9, 4), (numpy.inf, 2))       # (multiplications up to, companions): cheap cases get more
+_WORK_OF_A_WEIGHT = 60.0                          # multiplications: to draw and place a perturbed weight takes as long
 _ROUNDING = 0.5                                   # ulps by which kept intermediates are perturbed
 _PATHS_WITH_STEPS = ("hoisted", "plain", "bidirectional")    # paths whose tapes keep the intermediates of each step
 _LONGDOUBLE_WORK = 3e8                            # the most multiplications computed in longdouble, which has no BLAS
@@ -92,7 +93,7 @@ def _run_companions(candidate: Candidate, rng: numpy.random.Generator, cotangent
 
     def perturb(a: Array, ulps: float = 1.0) -> Array:
         return (a * (1 + ulps * eps * rng.uniform(-1, 1, a.shape))).astype(dtype)
-    work = count_multiplications(candidate)
+    work = count_multiplications(candidate) + _WORK_OF_A_WEIGHT * sum(a.size for a in candidate.arrays.values())
     for _ in range(next(runs for most, runs in _PERTURBED_RUNS if work <= most)):
         perturbed = {name: perturb(a) for name, a in candidate.arrays.items()}
         evaluation = candidate.run_reference(perturbed, paths=_PATHS_WITH_STEPS,

@@ -1,5 +1,6 @@
 """ONNX models as graphs: reading a file, the nodes of all subgraphs, the part of a graph that some values need."""
 from collections.abc import Iterable, Iterator
+from math import prod
 from os import PathLike
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ from ..errors import Error, import_optional
 
 RECURRENT = ("RNN", "GRU", "LSTM")
 QUANTIZED_LSTM = "DynamicQuantizeLSTM"
+_FEW = 64
 
 
 class Node(NamedTuple):
@@ -94,19 +96,33 @@ def required_inputs(model: Any) -> dict[str, Any]:
     return {a.name: a.type for a in model.graph.input if a.name not in initialised}
 
 
-def read_constants(model: Any, most: int | None = None) -> dict[str, Array]:
-    """{name: array} of the initializers and Constant nodes, if `most` is given of those with so few bytes only."""
-    onnx = import_optional("onnx", "verify", "verify")
-    found = {}
-    for t in model.graph.initializer:
-        if most is None or t.ByteSize() <= most:
-            found[t.name] = onnx.numpy_helper.to_array(t)
-    for node in walk_nodes(model.graph):
-        if node.proto.op_type == "Constant" and node.proto.attribute:
-            a = node.proto.attribute[0]
-            if a.HasField("t") and (most is None or a.t.ByteSize() <= most):
-                found[node.proto.output[0]] = onnx.numpy_helper.to_array(a.t)
-    return found
+class Constants:
+    """The initializers and Constant nodes of a model, read when they are asked for: a model may be large."""
+
+    def __init__(self, model: Any) -> None:
+        nodes = [node.proto for node in walk_nodes(model.graph)]
+        self._tensors = {t.name: t for t in model.graph.initializer}
+        self._tensors |= {node.output[0]: a.t for node in nodes if node.op_type == "Constant"
+                          for a in node.attribute if a.HasField("t")}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._tensors
+
+    def __getitem__(self, name: str) -> Array:
+        onnx = import_optional("onnx", "verify", "verify")
+        return onnx.numpy_helper.to_array(self._tensors[name])
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """The shape of a constant; None if there is none of this name."""
+        return tuple(self._tensors[name].dims) if name in self else None
+
+    def get_integers(self, name: str) -> list[int]:
+        """The values of a constant of a few integers; [] if it is something else."""
+        shape = self.shape(name)
+        if shape is None or prod(shape) > _FEW:
+            return []
+        a = self[name]
+        return a.ravel().tolist() if a.dtype.kind in "iu" else []
 
 
 def size_of_weights(model: Any) -> int:

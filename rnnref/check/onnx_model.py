@@ -15,7 +15,7 @@ from .measure import check_candidate, compare_results, randomize_zeros
 from .of_onnx import NodeCandidate, Run, wrap_node
 from .of_onnx_model import Evaluator, Rest, compare_exactly, is_perturbable, shuffle_inputs, wrap_model
 from .onnx_engines import INPUT_NAMES, RefusalError
-from .onnx_graphs import (QUANTIZED_LSTM, RECURRENT, Node, load_model, names_made, read_constants, size_of_weights,
+from .onnx_graphs import (QUANTIZED_LSTM, RECURRENT, Constants, Node, load_model, names_made, size_of_weights,
                           walk_nodes)
 from .onnx_session import Session, flatten_values
 from .random_inputs import complete_inputs
@@ -65,7 +65,7 @@ class _ModelCheck:
         nodes = list(walk_nodes(model.graph))
         found = [node for node in nodes if node.proto.op_type in RECURRENT]
         main, inner = [[node for node in found if bool(node.depth) == deep] for deep in (False, True)]
-        self._constants, self._ops = read_constants(model), [node.proto for node in nodes]
+        self._constants, self._ops = Constants(model), [node.proto for node in nodes]
         inner_names = {n for node in main for n in (*node.proto.input, *node.proto.output)} & names_made(model.graph)
         self._evaluator = Evaluator(model, self.reading)
         run = Session(model, sorted(inner_names)).run if self.engine == "onnxruntime" else \
@@ -93,16 +93,20 @@ class _ModelCheck:
             self.reports.append((title, _say_incomparable(title, e)))
 
     def _wrap_main(self, node: Node, evaluated: str) -> NodeCandidate:
-        runs = tuple(Run(*self._select(node, k)) for k in range(3)) if self.engine == "onnxruntime" else ()
-        candidate = wrap_node(node.proto, self._select(node, 0)[0], self.rng, self.engine, self.reading, node.title,
-                              runs)
+        runs = [Run(*self._select(node, k)) for k in range(3)]
+        for run in runs[1:]:                      # the same weights: one array
+            run.inputs.update({n: a for n, a in runs[0].inputs.items()
+                               if a.shape == run.inputs[n].shape and numpy.array_equal(a, run.inputs[n])})
+        candidate = wrap_node(node.proto, runs[0].inputs, self.rng, self.engine, self.reading, node.title,
+                              tuple(runs) if self.engine == "onnxruntime" else ())
         self._candidates[node.title] = candidate
         return candidate
 
     def _select(self, node: Node, k: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """The inputs and the results of a node in the k-th run, by the names of the specification."""
-        known = self._constants | (self._other if k == 1 else self._inputs) | self._values[k]
-        return ({own: known[name] for own, name in zip(INPUT_NAMES, node.proto.input) if name},
+        known = (self._other if k == 1 else self._inputs) | self._values[k]
+        return ({own: known[name] if name in known else self._constants[name]
+                 for own, name in zip(INPUT_NAMES, node.proto.input) if name},
                 {own: known[name] for own, name in zip(("Y", "Y_h", "Y_c"), node.proto.output) if name in known})
 
     def _wrap_inner(self, node: Node, evaluated: str) -> NodeCandidate | None:
@@ -142,9 +146,9 @@ class _ModelCheck:
             self.unchecked.append(f"Outputs that are neither arrays nor sequences were not compared: {', '.join(odd)}.")
         how = "compared with the evaluator of ONNX and the operators of rnnref in float64"
         if not reason:
-            candidate = wrap_model(run, self._evaluator, self._inputs, {
-                t.name: self._constants[t.name] for t in self.model.graph.initializer
-                if is_perturbable(self._constants[t.name])}, {})
+            weights = {t.name: self._constants[t.name] for t in self.model.graph.initializer}
+            candidate = wrap_model(run, self._evaluator, self._inputs,
+                                   {n: a for n, a in weights.items() if is_perturbable(a)}, {})
         elif self._candidates:
             candidate = self._wrap_rest()
             how = f"onnxruntime computes what follows the recurrent nodes from the results of rnnref, since {reason}"

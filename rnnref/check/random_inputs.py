@@ -15,7 +15,7 @@ from ..arrays import Array
 from ..errors import Error, NotSupported, ShapeError, import_optional
 from .candidate import is_shape
 from .onnx_engines import RefusalError
-from .onnx_graphs import QUANTIZED_LSTM, RECURRENT, Node, read_constants, required_inputs, walk_nodes
+from .onnx_graphs import QUANTIZED_LSTM, RECURRENT, Constants, Node, required_inputs, walk_nodes
 
 _SIZES = (6, 4, 3, 5, 7)                          # of axes that the model leaves open, in the order in which they occur
 _LONG = (6, 32, 160, 576, 1024, 4096, 16000)      # the sizes tried of one axis, while the others are small
@@ -223,14 +223,12 @@ def _meaning_at(node: Node, k: int, rows: "_Rows") -> list[Meaning]:
         n = rows.count(node.aliases.get(proto.input[0], proto.input[0]), axis)
         return [Meaning(f"rows of {proto.input[0]}, 0 to {n - 1}", high=n - 1)] if n else []
     if op == "OneHot" and k == 0:
-        depth = rows.constants.get(proto.input[1])
-        return [Meaning("classes", high=int(depth.ravel()[0]) - 1)] if depth is not None and depth.size else []
+        return [Meaning("classes", high=depth - 1) for depth in rows.constants.get_integers(proto.input[1])[:1]]
     if op == "Loop" and k == 0:
         return [Meaning("3 iterations", values=(3,))]
-    if op in ("Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Mod"):
-        other = rows.constants.get(proto.input[1 - k])
-        if other is not None and other.size and other.dtype.kind in "iu" and op == "Equal":
-            return [Meaning(f"{other.ravel()[0]}, with which it is compared", values=tuple(other.ravel().tolist()))]
+    values = rows.constants.get_integers(proto.input[1 - k]) if op == "Equal" else []
+    if values:
+        return [Meaning(f"{values[0]}, with which it is compared", values=tuple(values))]
     return []
 
 
@@ -238,15 +236,13 @@ class _Rows:
     """The sizes of the constants of a model, also of those that are cast or dequantised."""
 
     def __init__(self, model: Any, nodes: list[Node]) -> None:
-        self.constants = read_constants(model, most=1024)
-        self._shapes = {t.name: tuple(t.dims) for t in model.graph.initializer}
-        self._shapes |= {name: a.shape for name, a in self.constants.items()}
+        self.constants = Constants(model)
         self._makers = {name: node for node in nodes for name in node.proto.output}
 
     def count(self, name: str, axis: int) -> int:
         """The size of an axis of a constant; 0 if it is not known."""
         for _ in range(8):
-            shape = self._shapes.get(name)
+            shape = self.constants.shape(name)
             if shape is not None:
                 return shape[axis] if -len(shape) <= axis < len(shape) else 0
             maker = self._makers.get(name)

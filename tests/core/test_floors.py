@@ -18,7 +18,7 @@ LINES = 400
 # needs it ...
 OUTSIDE = {"numpy", "rnnref", *sys.stdlib_module_names}
 # ... but for these, whose base classes are another package's: errors.import_optional is called first.
-BUILT_ON = {"onnx/backend.py": "onnx", "onnx/promote.py": "onnx"}
+BUILT_ON = {"onnx/backend.py": "onnx", "onnx/promote.py": "onnx", "onnx/loop.py": "onnx"}
 HEAVY = ("torch", "cupy", "onnx", "onnxruntime", "matplotlib", "hypothesis", "tqdm", "keras", "tensorflow", "jax",
          "flax", "ml_dtypes", "h5py", "safetensors")
 
