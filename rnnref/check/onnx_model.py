@@ -15,8 +15,7 @@ from .measure import check_candidate, compare_results, randomize_zeros
 from .of_onnx import NodeCandidate, Run, wrap_node
 from .of_onnx_model import Evaluator, Rest, compare_exactly, is_perturbable, shuffle_inputs, wrap_model
 from .onnx_engines import INPUT_NAMES, RefusalError
-from .onnx_graphs import (QUANTIZED_LSTM, RECURRENT, Constants, Node, load_model, names_made, size_of_weights,
-                          walk_nodes)
+from .onnx_graphs import QUANTIZED_LSTM, RECURRENT, Constants, Node, load_model, names_made, size_of_weights, walk_nodes
 from .onnx_session import Session, flatten_values
 from .random_inputs import complete_inputs
 from .report import Report
@@ -68,18 +67,21 @@ class _ModelCheck:
         self._constants, self._ops = Constants(model), [node.proto for node in nodes]
         inner_names = {n for node in main for n in (*node.proto.input, *node.proto.output)} & names_made(model.graph)
         self._evaluator = Evaluator(model, self.reading)
-        run = Session(model, sorted(inner_names)).run if self.engine == "onnxruntime" else \
+        run: Any = Session(model, sorted(inner_names)).run if self.engine == "onnxruntime" else \
             _Intermediates(model, self.reading, inner_names).run
         self._inputs, drawn = complete_inputs(model, given, self.rng, run)
         self._other = shuffle_inputs(self.rng, self._inputs)
         self._values = [run(self._inputs), _run_or(run, self._other, self._inputs), run(self._inputs)]
         self._candidates = {}
         evaluated = self._evaluate() if inner or self.engine == "onnxruntime" else "the engine runs nodes only"
+        reason = self._find_reason(evaluated)
+        if reason:                                # the model itself is not run again: its memory is free
+            run = None
         for node in self.watch(found, "nodes"):
             self._check(node.title, self._wrap_inner if node.depth else self._wrap_main, node, evaluated)
         self._skip_quantized(nodes)
         if self.engine == "onnxruntime":
-            self._check_whole(run, evaluated)
+            self._check_whole(run, reason)
         return self._merge(found, drawn)
 
     def _check(self, title: str, wrap: Callable, *node: Any) -> None:
@@ -137,10 +139,13 @@ class _ModelCheck:
         self.unchecked += [f"{node.title} was not checked: the reference has no {QUANTIZED_LSTM}, which rounds its "
                            "inputs and states to 8 bits." for node in nodes if node.proto.op_type == QUANTIZED_LSTM]
 
-    def _check_whole(self, run: Callable, evaluated: str) -> None:
-        """Add the report on all outputs, or the reason why there is none."""
+    def _find_reason(self, evaluated: str) -> str:
+        """Why the evaluator of ONNX is not the reference of the whole model, or ""."""
         stepped = sorted({p.op_type for p in self._ops if any(word in p.op_type for word in _STEPPED)})
-        reason = evaluated or (f"rounding changes what {', '.join(stepped)} compute" if stepped else "")
+        return evaluated or (f"rounding changes what {', '.join(stepped)} compute" if stepped else "")
+
+    def _check_whole(self, run: Any, reason: str) -> None:
+        """Add the report on all outputs, or the reason why there is none."""
         values, odd = flatten_values({a.name: self._values[0][a.name] for a in self.model.graph.output})
         if odd:
             self.unchecked.append(f"Outputs that are neither arrays nor sequences were not compared: {', '.join(odd)}.")
