@@ -121,7 +121,8 @@ def _is_integer(value: Any) -> bool:
     return isinstance(value, (int, numpy.integer)) and not isinstance(value, bool)
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """True for an integer or a float, of Python or of NumPy; a bool is none."""
     return isinstance(value, (int, float, numpy.integer, numpy.floating)) and not isinstance(value, bool)
 
 
@@ -129,13 +130,13 @@ def _is_number(value: Any) -> bool:
 _KINDS: dict = {
     bool: (lambda v: isinstance(v, (bool, numpy.bool_)), "True or False"),
     str: (lambda v: isinstance(v, str), "a string"),
-    int: (_is_integer, "an integer"), float: (_is_number, "a number"),
+    int: (_is_integer, "an integer"), float: (is_number, "a number"),
     tuple: (lambda v: isinstance(v, tuple) and all(map(_is_integer, v)), "a tuple of integers"),
 }
 
 
 def named_arguments(f: F) -> F:
-    """Decorator of a function: a call that does not fit its parameters ends in an error that has one suggestion.
+    """Decorator of a function or a constructor: a call that does not fit ends in an error with at most one suggestion.
 
     >>> @named_arguments
     ... def run(cell, *, lengths=None): ...
@@ -145,13 +146,14 @@ def named_arguments(f: F) -> F:
       fix    did you mean lengths?
     """
     signature = inspect.signature(f)
+    who = f.__qualname__.split(".")[-2] if f.__name__ == "__init__" else f.__name__
 
     @wraps(f)
     def called(*args: Any, **given: Any) -> Any:
         try:
             return f(*args, **given)
         except TypeError:                         # of the call itself, or from inside of f: asked only where one is
-            _check_fit(f.__name__, signature, args, given)
+            _check_fit(who, signature, args, given)
             raise
     return cast(F, called)
 
@@ -172,7 +174,7 @@ def _format_parameters(signature: inspect.Signature) -> str:
     """The parameters without their annotations: "(cell, p, xs, s=None)"; those by keyword alone are left out."""
     return str(signature.replace(return_annotation=inspect.Signature.empty, parameters=[
         p.replace(annotation=inspect.Parameter.empty) for p in signature.parameters.values()
-        if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]))
+        if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD and p.name != "self"]))
 
 
 def check_is_cell(who: str, cell: Any, *methods: str) -> None:

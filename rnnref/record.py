@@ -16,6 +16,7 @@ import numpy
 from .arrays import is_array, is_floating, namespace
 from .errors import NotSupported, ShapeError
 from .nest import align, flatten, map_structure
+from .options import named_arguments
 from .pairs.table import Part
 from .values import CURRENT, Arraylike, Value
 
@@ -57,6 +58,7 @@ class Record:
     array([2., 4.])
     """
 
+    @named_arguments
     def __init__(self, keep: bool = True, training: bool = False, bound: Optional[dict] = None, probing: bool = False):
         self.keep, self.training, self.probing = keep, training, probing
         self.serial = next(SERIAL)

@@ -1,6 +1,5 @@
 """verify: compare a recurrent layer with the reference, forward and backward."""
 from collections.abc import Callable
-from inspect import signature
 from os import PathLike
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy
 from ..arrays import Array
 from ..errors import DtypeError, NotSupported
 from ..onnx.reading import Reading
-from ..options import suggest
+from ..options import named_arguments
 from ..tree import Tree
 from .budget import FACTOR
 from .candidate import is_option
@@ -21,11 +20,12 @@ from .onnx_model import check_onnx
 from .report import Report
 
 
+@named_arguments
 def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: Any = "both", reference: Any = None,
            p: Tree = None, backward: Callable | None = None, reverse: bool = False, padding: str = "zero",
            gradients: bool = True, seed: int = 0, factor: float = FACTOR, dtype: Any = None,
            perturb_biases: bool = True, engine: str | Callable = "onnxruntime", reading: Reading | None = None,
-           progress: Callable | None = None, strict: bool = False, **unknown: Any) -> Report:
+           progress: Callable | None = None, strict: bool = False) -> Report:
     """Compare a recurrent layer with the reference on the given inputs, and return a `Report`.
 
     What is compared: all outputs, the last states and, by a backward pass with random gradients of all of these, the
@@ -85,7 +85,7 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
     >>> report.ok, report.rows[0].verdict, report.rows[0].where
     (False, 'differs', 't=0, row 0, unit 1')
     """
-    _check_options(unknown, seed=seed, factor=factor, dtype=dtype)
+    _check_options(seed=seed, factor=factor, dtype=dtype)
     rng = numpy.random.default_rng(seed)
     checks: dict[str, Any] = {"gradients": gradients, "factor": factor, "perturb_biases": perturb_biases, "seed": seed,
                               "strict": strict}
@@ -153,11 +153,8 @@ def _refuse_options(kind: str, **options: Any) -> None:
                                reason=_REASONS.get(name, "it is an option of functions"))
 
 
-def _check_options(unknown: dict[str, Any], seed: Any, factor: Any, dtype: Any) -> None:
-    """Raise an error of rnnref for options that are not known or have no sense."""
-    for name in unknown:
-        known = signature(verify).parameters.keys() - {"unknown"}
-        raise NotSupported("verify", f"{name}=", hint=suggest(name, known) or f"known: {', '.join(sorted(known))}")
+def _check_options(seed: Any, factor: Any, dtype: Any) -> None:
+    """Raise an error of rnnref for options that have no sense."""
     if isinstance(seed, bool) or not isinstance(seed, (int, numpy.integer)) or seed < 0:
         raise NotSupported("verify", f"seed={seed!r}", known="an integer, 0 or more")
     if isinstance(factor, bool) or not isinstance(factor, (int, float, numpy.floating)) or \

@@ -2,9 +2,9 @@
 from typing import Any, Optional
 
 from .. import activations, ops
-from ..errors import NotSupported, ShapeError
+from ..errors import ShapeError
 from . import config as configs
-from .arguments import add_weight, config_of_arguments, keep_weight_options
+from .arguments import add_weight, check_axes, check_integers, check_numbers, config_of_arguments, keep_weight_options
 from .base import Layer
 
 
@@ -77,8 +77,8 @@ class ReLU(Layer):
     def __init__(self, max_value: Optional[float] = None, negative_slope: float = 0.0, threshold: float = 0.0,
                  **base: Any):
         super().__init__(**base)
-        _check_not_negative(self, max_value=0 if max_value is None else max_value, negative_slope=negative_slope,
-                            threshold=threshold)
+        check_numbers(self, 0, max_value=0 if max_value is None else max_value, negative_slope=negative_slope,
+                      threshold=threshold)
         self.max_value, self.negative_slope, self.threshold = max_value, negative_slope, threshold
 
     def call(self, x: Any) -> Any:
@@ -100,7 +100,7 @@ class LeakyReLU(Layer):
     def __init__(self, negative_slope: float = 0.3, **base: Any):
         negative_slope = base.pop("alpha", negative_slope)                     # its name in Keras 2
         super().__init__(**base)
-        _check_not_negative(self, negative_slope=negative_slope)
+        check_numbers(self, 0, negative_slope=negative_slope)
         self.negative_slope = negative_slope
 
     def call(self, x: Any) -> Any:
@@ -121,6 +121,7 @@ class ELU(Layer):
 
     def __init__(self, alpha: float = 1.0, **base: Any):
         super().__init__(**base)
+        check_numbers(self, alpha=alpha)
         self.alpha = alpha
 
     def call(self, x: Any) -> Any:
@@ -147,6 +148,8 @@ class PReLU(Layer):
                  shared_axes: Any = None, **base: Any):
         super().__init__(**base)
         keep_weight_options(self, "alpha", alpha_initializer, alpha_regularizer, alpha_constraint)
+        if shared_axes is not None:
+            check_integers(self, shared_axes=shared_axes)
         self.shared_axes = [shared_axes] if hasattr(shared_axes, "__index__") else shared_axes
 
     def build(self, input_shape: Any) -> None:
@@ -177,6 +180,7 @@ class Softmax(Layer):
 
     def __init__(self, axis: Any = -1, **base: Any):
         super().__init__(**base)
+        check_integers(self, axis=axis)
         self.axis = axis
 
     def call(self, x: Any, mask: Any = None) -> Any:
@@ -187,14 +191,9 @@ class Softmax(Layer):
                                  f"{tuple(x.shape)}")
             x = ops.where(mask, x, -3e4 if x.dtype == "float16" else -1e9)
         axis = self.axis
+        check_axes(self, axis if isinstance(axis, (list, tuple)) else [axis], x.shape)
         if isinstance(axis, (list, tuple)) and len(axis) > 1:
             y = ops.exp(x - ops.logsumexp(x, axis=tuple(axis), keepdims=True))
         else:
             y = ops.softmax(x, axis if hasattr(axis, "__index__") else axis[0])
         return y if mask is None else ops.where(mask, y, 0)
-
-
-def _check_not_negative(layer: Layer, **options: Any) -> None:
-    for name, value in options.items():
-        if not isinstance(value, (int, float)) or value < 0:
-            raise NotSupported(layer.who, f"{name}={value!r}, expected a number, 0 or larger")

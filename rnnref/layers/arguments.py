@@ -1,9 +1,11 @@
 """Constructor arguments of layers: checked, kept as attributes of the same names, and written into configurations."""
 from inspect import Parameter, signature
+from math import inf
 from typing import Any, Optional
 
 from .. import activations, constraints, initializers, regularizers
-from ..errors import NotSupported
+from ..errors import NotSupported, ShapeError
+from ..options import is_number
 from . import config as configs
 from .base import Layer
 
@@ -67,7 +69,31 @@ def check_positive(layer: Layer, **options: Any) -> None:
             raise NotSupported(f"layers.{type(layer).__name__}", f"{name}={value!r}, expected a positive integer")
 
 
+def check_numbers(layer: Layer, least: float = -inf, **options: Any) -> None:
+    """Raise NotSupported unless these are finite numbers, `least` or more."""
+    for name, value in options.items():
+        if not is_number(value) or not least <= value < inf:
+            raise NotSupported(f"layers.{type(layer).__name__}", f"{name}={value!r}, expected a number" +
+                               f", {least:g} or more" * (least > -inf))
+
+
+def check_integers(layer: Layer, single: bool = False, **options: Any) -> None:
+    """Raise NotSupported unless these are integers, or lists of them if not `single`."""
+    for name, value in options.items():
+        numbers = value if isinstance(value, (list, tuple)) and value and not single else [value]
+        if any(isinstance(n, bool) or not hasattr(n, "__index__") for n in numbers):
+            raise NotSupported(f"layers.{type(layer).__name__}",
+                               f"{name}={value!r}, expected an integer{'' if single else ' or a list of them'}")
+
+
+def check_axes(layer: Layer, axes: Any, shape: Any) -> None:
+    """Raise ShapeError unless arrays of this shape have these axes."""
+    for k in axes:
+        if not -len(shape) <= k < len(shape):
+            raise ShapeError(f"layers.{type(layer).__name__}", f"axis={k}, and x has shape {tuple(shape)}")
+
+
 def check_rate(layer: Layer, name: str, value: Any, most: float = 1) -> None:
     """Raise NotSupported unless this is a number from 0 to `most`."""
-    if not isinstance(value, (int, float)) or not 0 <= value <= most:
+    if not is_number(value) or not 0 <= value <= most:
         raise NotSupported(f"layers.{type(layer).__name__}", f"{name}={value!r}, expected a number from 0 to {most:g}")

@@ -16,7 +16,7 @@ import numpy
 
 from .. import constraints, regularizers
 from ..arrays import asnumpy, is_array, make_transfer, namespace
-from ..errors import Error, ShapeError
+from ..errors import Error, ShapeError, StructureError
 from ..identifiers import plain, returning_plain
 from ..nest import flatten, map_structure
 from ..random import next_seed
@@ -25,10 +25,13 @@ from ..symbols import Symbol, called, is_symbolic
 from ..values import CURRENT, Value, numbers
 from . import config as configs
 from .calls import BUILDING, Recorded, SymbolicCalls, completing, enter, has_pair, plan_of, record_call, sort
+from .constructors import check_config, check_flag, check_seed, checking, checking_config, first_shape, name_of_class
 from .draws import MOST, drawing_from, noise_rng
 from .layer_losses import add_activity, add_loss, list_losses
 from .nested import map_shapes, shape_of
 from .weight import Weight, all_layers, free_name, named_weights, split_weights, sublayers, unique_name
+
+_ROOT = __package__.partition(".")[0] + "."
 
 
 class Layer:
@@ -81,16 +84,18 @@ class Layer:
         self._values, self._handles, self._losses, self._calls = {}, {}, (None, []), SymbolicCalls()
         return self
 
+    @checking
     def __init__(self, *, name: Optional[str] = None, dtype: Any = None, trainable: bool = True,
                  activity_regularizer: Any = None, seed: Optional[int] = None, input_shape: Any = None,
-                 input_dim: Any = None, batch_shape: Any = None, **unknown: Any) -> None:
+                 input_dim: Any = None, batch_shape: Any = None, batch_input_shape: Any = None,
+                 **unknown: Any) -> None:
         configs.refuse_unknown(self.who, type(self), unknown)
         self.name = name or unique_name(type(self).__name__)
         self.dtype = configs.floating(self.who, dtype)
-        self._trainable, self.seed = bool(trainable), seed
+        check_flag(self.who, "trainable", trainable)
+        self._trainable, self.seed = bool(trainable), check_seed(self.who, seed)
         self.activity_regularizer = regularizers.get(activity_regularizer)
-        self.input_shape_given = (tuple(batch_shape) if batch_shape is not None else (None, input_dim) if input_dim
-                                  else None if input_shape is None else (None, *input_shape))
+        self.input_shape_given = first_shape(self.who, input_shape, input_dim, batch_shape, batch_input_shape)
         self._start_generators()
         self.built = type(self).build is Layer.build
 
@@ -98,6 +103,10 @@ class Layer:
         super().__init_subclass__(**options)
         if cls.build is not Layer.build and not hasattr(cls.build, "__wrapped__"):
             cls.build = completing(cls.build)     # type: ignore[method-assign]
+        if "__init__" in vars(cls) and cls.__module__.startswith(_ROOT):
+            cls.__init__ = checking(cls.__init__)     # type: ignore[method-assign]
+        if "from_config" in vars(cls) and cls.__module__.startswith(_ROOT):
+            cls.from_config = classmethod(checking_config(vars(cls)["from_config"].__func__))     # type: ignore
         if "get_config" in vars(cls):
             cls.get_config = returning_plain(cls.get_config)     # type: ignore[method-assign]
         if "compute_mask" in vars(cls):
@@ -288,14 +297,22 @@ class Layer:
         return [numpy.array(asnumpy(grads[path])) for path in self.named_weights() if grads.get(path) is not None]
 
     def set_weights(self, weights: Any) -> None:
-        """The weights from such a list."""
-        weights = list(weights)
-        if not all(layer.built for layer in all_layers(self)):
-            self._build_from(weights)
-        self._count(weights)
-        taken = [configs.taken(self.who, w.name, a, w.dtype) for w, a in zip(self.weights, weights)]
-        for w, a in zip(self.weights, taken):
-            w.owner._check_weight(w.name, a)
+        """The weights from such a list.  One that does not fit changes nothing: a layer without weights has none."""
+        if not hasattr(weights, "__iter__") or isinstance(weights, (str, dict)):
+            raise StructureError(self.who, f"weights is a {type(weights).__name__}, expected a list of arrays",
+                                 names=" ".join(self.weight_names) if self.built else "")
+        weights, unbuilt = list(weights), [layer for layer in all_layers(self) if not layer.built]
+        try:
+            if unbuilt:
+                self._build_from(weights)
+            self._count(weights)
+            taken = [configs.taken(self.who, w.name, a, w.dtype) for w, a in zip(self.weights, weights)]
+            for w, a in zip(self.weights, taken):
+                w.owner._check_weight(w.name, a)
+        except Error:
+            for layer in unbuilt:
+                layer._forget()
+            raise
         for w, a in zip(self.weights, taken):
             w.assign(a)
 
@@ -371,7 +388,7 @@ class Layer:
 
         custom_objects   {class name: class} for classes that are not rnnref's
         """
-        config = configs.of_keras2(config)
+        config = configs.of_keras2(check_config(name_of_class(cls), config))
         return cls(**{name: configs.deserialize(value, custom_objects) for name, value in config.items()})
 
     def config_of(self, *names: Any) -> dict:

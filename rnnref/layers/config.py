@@ -27,6 +27,9 @@ _LIMIT: ContextVar = ContextVar("limit of weights", default=None)    # [path, by
 _ROOMS = ("layers", "models", "cell", "cells", "wrappers", "rules", "maps", "tf1", "elementwise", "initializers",
           "regularizers", "constraints", "losses", "metrics", "optimizers")
 
+# What the first layer of a model may be told about its inputs.
+SHAPES = "input_shape", "batch_shape", "batch_input_shape", "input_dim"
+
 _ACTIVATIONS = KERAS_ACTIVATIONS | {None: KERAS_ACTIVATIONS["linear"]}
 
 
@@ -260,7 +263,8 @@ def argument_names(cls: Any) -> list:
 def refuse_unknown(who: str, cls: Any, given: Any, known: Any = None) -> None:
     """Raise InvalidType for the first of the names `given`, which are none of the arguments of a class of layers."""
     for name in given:
-        raise InvalidType(who, f"no argument is called {name}", fix=suggest(name, known or argument_names(cls)))
+        fix = "Input(shape) before this layer" if name in SHAPES else suggest(name, known or argument_names(cls))
+        raise InvalidType(who, f"no argument is called {name}", fix=fix)
 
 
 def arguments_of(layer: Any) -> dict:

@@ -117,7 +117,7 @@ class ConvLSTMCell(KerasCell, CellLayer):
 
 def each_axis(name: str, value: Any, rank: Any) -> Any:
     """A number for each axis of space."""
-    found = (value,) * rank if hasattr(value, "__index__") else tuple(value)
+    found = tuple(value) if isinstance(value, (list, tuple)) else (value,) * rank
     if len(found) != rank or not all(hasattr(n, "__index__") and n > 0 for n in found):
         raise ShapeError("layers.ConvLSTMCell", f"{name}={value!r}, expected a positive number, or {rank} of them")
     return found

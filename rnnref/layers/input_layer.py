@@ -3,10 +3,12 @@ from typing import Any, Optional, Sequence
 
 import numpy
 
-from ..errors import NotSupported, ShapeError
+from ..errors import InvalidType, NotSupported, ShapeError
+from ..options import named_arguments
 from ..symbols import Symbol
-from .arguments import refuse
+from .arguments import check_positive, refuse
 from .base import Layer
+from .constructors import check_shape
 
 
 class InputLayer(Layer):
@@ -39,10 +41,13 @@ class InputLayer(Layer):
             raise NotSupported(self.who, f"input_tensor is a {type(input_tensor).__name__}, expected a symbol")
         if input_tensor is None and (shape is None) == (batch_shape is None):
             raise ShapeError(self.who, f"shape={shape} and batch_shape={batch_shape}, expected one of them")
+        if batch_size is not None:
+            check_positive(self, batch_size=batch_size)
         if batch_shape is None:
-            batch_shape = (batch_size, *(shape or ()))
+            batch_shape = (batch_size, *check_shape(self.who, "shape", () if shape is None else shape))
+        check_shape(self.who, "batch_shape", batch_shape)
         self._symbol = input_tensor if input_tensor is not None else Symbol(
-            tuple(batch_shape), numpy.dtype(dtype or "float32"), name=self.name)
+            tuple(batch_shape), _find_dtype(self.who, dtype), name=self.name)
         self._symbol.layer = self
         self.batch_shape, self.dtype = self._symbol.shape, self._symbol.dtype.name
         self.input_shape_given = self.batch_shape
@@ -57,6 +62,14 @@ class InputLayer(Layer):
                 "name": self.name, "optional": False}
 
 
+def _find_dtype(who: str, dtype: Any) -> numpy.dtype:
+    try:
+        return numpy.dtype(dtype or "float32")
+    except TypeError:
+        raise InvalidType(who, f"dtype={dtype!r}: not the name of a dtype") from None
+
+
+@named_arguments
 def Input(shape: Optional[Sequence] = None, batch_size: Optional[int] = None, dtype: Any = None, sparse: Any = None,
           ragged: Any = None, batch_shape: Optional[Sequence] = None, name: Optional[str] = None, tensor: Any = None,
           optional: bool = False) -> Any:

@@ -6,6 +6,7 @@ import numpy
 from .. import constraints, interop, regularizers
 from ..arrays import namespace
 from ..errors import NotSupported, ShapeError, check_option
+from ..options import is_number
 from ..shapes import expect, resolve_shape
 from ..shards import draw_rows
 from ..wrappers.dropout import Masks
@@ -80,8 +81,9 @@ class KerasCell:
         if isinstance(self.units, bool) or not isinstance(self.units, (int, numpy.integer)) or self.units < 1:
             raise NotSupported(f"layers.{type(self).__name__}", f"units={self.units!r}, expected a positive integer")
         for name in ("dropout", "recurrent_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise NotSupported(self.who, f"{name}={getattr(self, name)}, expected from 0 to below 1",
+            rate = getattr(self, name)
+            if not is_number(rate) or not 0 <= rate < 1:
+                raise NotSupported(self.who, f"{name}={rate!r}, expected from 0 to below 1",
                                    hint="Keras clips it to [0, 1], and its LSTM and GRU take 1 for no dropout")
         self.core                                 # which reads the activations
 

@@ -2,6 +2,8 @@
 from typing import Any
 
 from ..arrays import asnumpy, namespace
+from ..errors import InvalidType
+from ..options import is_number
 from . import config as configs
 from .arguments import config_of_arguments
 from .base import Layer
@@ -27,6 +29,9 @@ class Masking(Layer):
         super().__init__(**base)
         if isinstance(mask_value, dict):          # as Keras writes an array
             mask_value = mask_value["config"]["value"]
+        if not is_number(mask_value) and not isinstance(mask_value, (list, tuple)) and not hasattr(mask_value, "shape"):
+            raise InvalidType(self.who, f"mask_value={mask_value!r}, expected a number, or an array of one for each "
+                              "feature")
         self.mask_value = asnumpy(mask_value).tolist() if hasattr(mask_value, "shape") else mask_value
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:

@@ -5,7 +5,7 @@ from typing import Any, Callable, Optional
 from .. import ops
 from ..arrays import namespace
 from ..errors import NotSupported, ShapeError
-from .arguments import config_of_arguments
+from .arguments import check_axes, check_integers, config_of_arguments
 from .base import Layer
 
 
@@ -136,11 +136,13 @@ class Concatenate(Layer):
 
     def __init__(self, axis: int = -1, **base: Any):
         super().__init__(**base)
+        check_integers(self, single=True, axis=axis)
         self.axis = axis
 
     def call(self, inputs: Any) -> Any:
         if not isinstance(inputs, (list, tuple)) or not inputs:
             raise ShapeError(self.who, f"a {type(inputs).__name__}, expected a list of arrays", fix="layer([a, b])")
+        check_axes(self, [self.axis], inputs[0].shape)
         return ops.concatenate(list(inputs), self.axis)
 
     def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
@@ -182,6 +184,8 @@ class Dot(Layer):
             raise ShapeError(self.who, f"a {type(inputs).__name__}, expected a list of two arrays", fix="layer([a, b])")
         x1, x2 = inputs
         both = self.axes if isinstance(self.axes, (list, tuple)) else (self.axes, self.axes)
+        for k, x in zip(both, inputs):
+            check_axes(self, [k], x.shape)
         k1, k2 = (k % len(x.shape) for k, x in zip(both, inputs))
         if not k1 or not k2 or x1.shape[k1] != x2.shape[k2]:
             raise ShapeError(self.who, f"inputs have shapes {tuple(x1.shape)} and {tuple(x2.shape)}, expected one "

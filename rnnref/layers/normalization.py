@@ -4,10 +4,11 @@ from typing import Any, NamedTuple
 
 from .. import ops
 from ..arrays import namespace, upcast
-from ..errors import NotSupported, ShapeError
+from ..errors import ShapeError
 from ..shards import current
 from . import config as configs
-from .arguments import add_weight, config_of_arguments, keep_weight_options, refuse
+from .arguments import (add_weight, check_axes, check_integers, check_numbers, check_rate, config_of_arguments,
+                        keep_weight_options, refuse)
 from .base import Layer
 
 COUNT_EPSILON = 1e-7                              # Keras adds it to the number of live places
@@ -57,6 +58,9 @@ class BatchNormalization(Layer):
         super().__init__(**base)
         refuse(self, "batch renormalization is not implemented", renorm=renorm, renorm_clipping=renorm_clipping)
         refuse(self, "there is one device", synchronized=synchronized)
+        check_integers(self, single=True, axis=axis)
+        check_numbers(self, 0, epsilon=epsilon)
+        check_rate(self, "momentum", momentum)
         self.renorm = self.synchronized = False
         self.renorm_clipping, self.renorm_momentum = None, renorm_momentum     # which Keras always writes
         self.axis, self.momentum, self.epsilon, self.center, self.scale = axis, momentum, epsilon, center, scale
@@ -163,6 +167,7 @@ class LayerNormalization(Layer):
         super().__init__(**base)
         refuse(self, "it scales by the variance, and Keras has removed it", "layers.RMSNormalization",
                rms_scaling=rms_scaling)
+        check_numbers(self, 0, epsilon=epsilon)
         self.rms_scaling = False
         self.axis, self.epsilon, self.center, self.scale = _axis(self, axis), epsilon, center, scale
         keep_weight_options(self, "beta", beta_initializer, beta_regularizer, beta_constraint)
@@ -215,6 +220,7 @@ class RMSNormalization(Layer):
 
     def __init__(self, axis: Any = -1, epsilon: float = 1e-6, **base: Any):
         super().__init__(**base)
+        check_numbers(self, 0, epsilon=epsilon)
         self.axis, self.epsilon = _axis(self, axis), epsilon
 
     def build(self, input_shape: Any) -> None:
@@ -288,16 +294,12 @@ def _listed(axis: Any) -> list:
 
 
 def _axis(layer: Layer, axis: Any) -> Any:
-    if isinstance(axis, (list, tuple)):
-        return sorted(axis)
-    if not hasattr(axis, "__index__"):
-        raise NotSupported(layer.who, f"axis={axis!r}, expected an integer or a list of them")
-    return axis
+    check_integers(layer, axis=axis)
+    return sorted(axis) if isinstance(axis, (list, tuple)) else axis
 
 
 def _check_axes(layer: Layer, axes: list, shape: Any) -> None:
+    check_axes(layer, axes, shape)
     for k in axes:
-        if not -len(shape) <= k < len(shape):
-            raise ShapeError(layer.who, f"axis={k}, and x has shape {tuple(shape)}")
         if shape[k] is None:
             raise ShapeError(layer.who, f"axis={k} of x has no known length: its shape is {tuple(shape)}")

@@ -3,10 +3,10 @@ from inspect import signature
 from typing import Any, Callable, Optional
 
 from .. import activations, ops
-from ..errors import NotSupported, ShapeError, check_option
+from ..errors import InvalidType, NotSupported, ShapeError, check_option
 from ..nest import flatten
 from ..values import numbers
-from .arguments import check_positive, config_of_arguments
+from .arguments import check_integers, check_positive, config_of_arguments
 from .base import Layer
 
 FORMATS = ("channels_last", "channels_first")
@@ -53,7 +53,9 @@ class Reshape(Layer):
 
     def __init__(self, target_shape: Any, **base: Any):
         super().__init__(**base)
-        target_shape = tuple(target_shape)
+        if not isinstance(target_shape, (list, tuple)) or target_shape:
+            check_integers(self, target_shape=target_shape)
+        target_shape = tuple(target_shape) if isinstance(target_shape, (list, tuple)) else (target_shape,)
         if target_shape.count(-1) > 1 or any(not hasattr(n, "__index__") or n < -1 for n in target_shape):
             raise NotSupported(self.who, f"target_shape={target_shape}, expected integers, and -1 once at most")
         self.target_shape = target_shape
@@ -82,7 +84,8 @@ class Permute(Layer):
 
     def __init__(self, dims: Any, **base: Any):
         super().__init__(**base)
-        dims = tuple(dims)
+        check_integers(self, dims=dims)
+        dims = tuple(dims) if isinstance(dims, (list, tuple)) else (dims,)
         if sorted(dims) != list(range(1, len(dims) + 1)):
             raise NotSupported(self.who, f"dims={dims}, expected the numbers from 1 to {len(dims)} in some order")
         self.dims = dims
@@ -132,6 +135,8 @@ class Lambda(Layer):
     def __init__(self, function: Callable, output_shape: Any = None, mask: Any = None, arguments: Optional[dict] = None,
                  **base: Any):
         super().__init__(**base)
+        if not callable(function):
+            raise InvalidType(self.who, f"function={function!r} is not a function")
         self.function, self.output_shape, self.mask, self.arguments = function, output_shape, mask, arguments or {}
         self.supports_masking = mask is not None
         try:

@@ -12,7 +12,7 @@ from ..nest import flatten
 from ..tree import copy, first_leaf, leaves, map_structure, zeros_like
 from .base import Layer
 from .cell import as_given, check_inputs, under, wanted_names
-from .config import argument_names, refuse_unknown
+from .config import SHAPES, argument_names, refuse_unknown
 from .nested import cast_inputs, listless, one_step, pack_like
 from .stacked import as_layer, common_dtype, takes_constants
 
@@ -103,15 +103,18 @@ class RNN(Layer):
         """The arguments of SimpleRNN, LSTM and GRU, shared out between the cell and the loop."""
         options = dict(options)
         loop = {option: options.pop(option) for option in LOOP}
-        base = {option: of_cell.pop(option) for option in ("input_shape", "input_dim", "batch_shape")
-                if option in of_cell}
+        base = {option: of_cell.pop(option) for option in SHAPES if option in of_cell}
         if "use_cudnn" in options:
             self.use_cudnn = check_option(self.who, "use_cudnn", options.pop("use_cudnn"), ("auto", True, False))
         activity_regularizer = options.pop("activity_regularizer")
         known = argument_names(self.Cell)
         refuse_unknown(self.who, type(self), [name for name in of_cell if name not in known],
                        [*argument_names(type(self)), *known])
-        cell = self.Cell(**options, **of_cell, dtype=dtype, name=snake(self.Cell.__name__))
+        try:
+            cell = self.Cell(**options, **of_cell, dtype=dtype, name=snake(self.Cell.__name__))
+        except NotSupported as e:                 # the arguments are those of the layer
+            e.args = (e.args[0].replace(f"layers.{self.Cell.__name__}", self.who), *e.args[1:])
+            raise
         RNN.__init__(self, cell, **loop, zero_output_for_mask=zero_output_for_mask, time_major=time_major, name=name,
                      trainable=trainable, activity_regularizer=activity_regularizer, **base)
 
