@@ -16,7 +16,7 @@ import numpy
 
 from .. import constraints, regularizers
 from ..arrays import asnumpy, is_array, make_transfer, namespace
-from ..errors import Error, ShapeError, StructureError
+from ..errors import Error, ShapeError
 from ..identifiers import plain, returning_plain
 from ..nest import flatten, map_structure
 from ..random import next_seed
@@ -29,7 +29,7 @@ from .constructors import check_config, check_flag, check_seed, checking, checki
 from .draws import MOST, drawing_from, noise_rng
 from .layer_losses import add_activity, add_loss, list_losses
 from .nested import map_shapes, shape_of
-from .weight import Weight, all_layers, free_name, named_weights, split_weights, sublayers, unique_name
+from .weight import Weight, all_layers, free_name, named_weights, set_weights, split_weights, sublayers, unique_name
 
 _ROOT = __package__.partition(".")[0] + "."
 
@@ -255,7 +255,7 @@ class Layer:
         """{attribute: layer} in the order in which they became attributes; of those in lists and dicts "cells.0"."""
         return sublayers(self)
 
-    _all_layers, named_weights = all_layers, named_weights
+    _all_layers, named_weights, set_weights = all_layers, named_weights, set_weights
 
     weights = property(lambda self: list(self.named_weights().values()))
     variables = weights
@@ -295,26 +295,6 @@ class Layer:
         """Copies of the gradients of the last backward, ordered and laid out as the weights."""
         grads = self._grads or {}
         return [numpy.array(asnumpy(grads[path])) for path in self.named_weights() if grads.get(path) is not None]
-
-    def set_weights(self, weights: Any) -> None:
-        """The weights from such a list.  One that does not fit changes nothing: a layer without weights has none."""
-        if not hasattr(weights, "__iter__") or isinstance(weights, (str, dict)):
-            raise StructureError(self.who, f"weights is a {type(weights).__name__}, expected a list of arrays",
-                                 names=" ".join(self.weight_names) if self.built else "")
-        weights, unbuilt = list(weights), [layer for layer in all_layers(self) if not layer.built]
-        try:
-            if unbuilt:
-                self._build_from(weights)
-            self._count(weights)
-            taken = [configs.taken(self.who, w.name, a, w.dtype) for w, a in zip(self.weights, weights)]
-            for w, a in zip(self.weights, taken):
-                w.owner._check_weight(w.name, a)
-        except Error:
-            for layer in unbuilt:
-                layer._forget()
-            raise
-        for w, a in zip(self.weights, taken):
-            w.assign(a)
 
     def _count(self, weights: list) -> None:
         if len(weights) != len(self.weight_names):

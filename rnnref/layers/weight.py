@@ -6,10 +6,11 @@ from typing import Any, Callable, Iterator, Optional
 import numpy
 
 from ..arrays import is_array, namespace
-from ..errors import ShapeError
+from ..errors import Error, ShapeError, StructureError
 from ..identifiers import clear_names, unique_name  # noqa: F401
 from ..nest import flatten
 from ..values import Arraylike
+from . import config as configs
 
 SCOPE: ContextVar = ContextVar("scope", default=())       # the names of the layers whose build or call is running
 
@@ -168,3 +169,24 @@ def free_name(name: str, taken: dict) -> str:
         n += 1
         found = f"{name}_{n}"
     return found
+
+
+def set_weights(layer: Any, weights: Any) -> None:
+    """The weights from a list as `get_weights` gives it.  One that does not fit changes nothing."""
+    if not hasattr(weights, "__iter__") or isinstance(weights, (str, dict)):
+        raise StructureError(layer.who, f"weights is a {type(weights).__name__}, expected a list of arrays",
+                             names=" ".join(layer.weight_names) if layer.built else "")
+    weights, unbuilt = list(weights), [part for part in all_layers(layer) if not part.built]
+    try:
+        if unbuilt:
+            layer._build_from(weights)
+        layer._count(weights)
+        taken = [configs.taken(layer.who, w.name, a, w.dtype) for w, a in zip(layer.weights, weights)]
+        for w, a in zip(layer.weights, taken):
+            w.owner._check_weight(w.name, a)
+    except Error:
+        for part in unbuilt:
+            part._forget()
+        raise
+    for w, a in zip(layer.weights, taken):
+        w.assign(a)
