@@ -35,7 +35,7 @@ kernels: .venv/.kernels  ## CUDA kernels without a GPU: run on the CPU (needs g+
 	$(PYTEST) tests -n auto --dist worksteal -m kernels $(ARGS); ran=$$?; wait $$check; checked=$$?; cat build/compiled.txt; \
 	test $$ran = 0 -a $$checked = 0
 
-test-peers: .venv/.peers  ## tests against torch, keras, flax and jax (a larger download)
+test-peers: .venv/.peers  ## tests against torch, keras, flax and jax, and with processes of MPI (a larger download)
 	KERAS_BACKEND=$${KERAS_BACKEND:-torch} $(PYTEST) tests -n auto --dist loadfile -m peers $(ARGS)
 
 exam: .venv/.peers  ## what networks learn on digits, MNIST and made-up tasks, and 2,000 right candidates of the checker: an hour
@@ -89,8 +89,9 @@ lint: .venv/.dev  ## flake8, isort and mypy
 	$(PY) -m isort --check-only --diff rnnref tests setup.py
 	$(PY) -m mypy
 
-bench: .venv/.peers  ## layers on this CPU beside torch, onnxruntime and others; ARGS="--peers torch jax --sizes grid"
+bench: .venv/.peers  ## layers on this CPU beside torch, onnxruntime and others, training by 1, 2, ... processes; ARGS="--peers torch jax --sizes grid"
 	$(PY) -m tests.bench.peers $(ARGS)
+	$(PY) -m tests.bench.processes
 
 bench-loops: .venv/.dev  ## the loops as ratios to their matrix products, small calls, the import
 	$(PY) -m tests.bench $(ARGS)
@@ -123,7 +124,7 @@ distclean: clean  ## and .venv too
 	@touch $@
 
 .venv/.peers: .venv/.dev
-	$(PIP) -e ".[peers]"
+	$(PIP) -e ".[peers,mpi]"
 	@touch $@
 
 .venv/.cuda12 .venv/.cuda13: .venv/.dev

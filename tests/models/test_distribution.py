@@ -5,17 +5,15 @@ import warnings
 import numpy as np
 import pytest
 
-import rnnref
 from rnnref import Input, Model, Sequential, callbacks as C, layers as L, losses, metrics, optimizers, random, tf1
 from rnnref.errors import Error, NotSupported, ShapeError
 from rnnref.models.distribution import Distribution, distribute
 from rnnref.shards import current, draw_rows
 from rnnref.testing.api import assert_close
+from tests.support.distributed_run import (CLASSES, EPOCHS, OPTIMIZERS, RNG, ROWS, STEPS, WEIGHTS, YS, X, compiled,
+                                           make_model, train)
 from tests.support.messages import raises_with
 from tests.support.thread_comm import run_ranks
-
-ROWS, STEPS = 17, 6
-RNG = np.random.default_rng(3)
 
 
 @pytest.fixture(autouse=True)
@@ -24,55 +22,19 @@ def hook(monkeypatch):
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
 
 
-def short_rows(n=ROWS):
-    """[B, T, 3], with zeros from some step on."""
-    x = RNG.normal(size=(n, STEPS, 3))
-    for row in x:
-        row[RNG.integers(2, STEPS + 1):] = 0
-    return x
-
-
-X = short_rows()
-YS, CLASSES = RNG.normal(size=(ROWS, STEPS, 2)), RNG.integers(0, 3, ROWS)
-WEIGHTS = [RNG.uniform(size=(ROWS, STEPS)), RNG.uniform(size=ROWS)]
-
-
-def everything(dtype):
-    """Masks, two outputs, every kind of noise, batch statistics with a mask and without, a regularizer."""
-    d = {"dtype": dtype}
-    x = Input((STEPS, 3), dtype=dtype)
-    h = L.BatchNormalization(**d)(L.Masking(**d)(x))
-    h = L.LSTM(4, return_sequences=True, dropout=0.2, recurrent_dropout=0.1, kernel_regularizer="l2", **d)(h)
-    h = L.SpatialDropout1D(0.3, **d)(L.GaussianDropout(0.1, **d)(L.Dropout(0.2, **d)(h)))
-    b = L.GRU(3, dropout=0.2, **d)(L.TimeDistributed(L.Dropout(0.1, **d), **d)(h))
-    b = L.BatchNormalization(**d)(L.GaussianNoise(0.1, **d)(b))
-    b = L.Dropout(0.2, noise_shape=(1, None), **d)(b)
-    return Model(x, [L.Dense(2, name="a", **d)(h), L.Dense(3, "softmax", name="b", **d)(b)])
-
-
-OPTIMIZERS = {
-    "float64": lambda: optimizers.Adam(0.01, global_clipnorm=0.5, weight_decay=0.01, use_ema=True),
-    "float32": lambda: optimizers.SGD(0.05, momentum=0.9, gradient_accumulation_steps=2)}
-
-
-def compiled(seed, make, optimizer, *args, **options):
-    """A model with weights, noise and an order of rows of its own for each seed."""
-    rnnref.utils.set_random_seed(seed)
-    model = make()
-    model.shuffle_rng = np.random.default_rng(seed)
-    model.compile(optimizer, *args, **options)
-    return model
-
-
-def alone_and_together(n, make_model, work):
-    """What `work(model)` gives in one process, and in each of n; theirs have different weights before they begin."""
-    want = work(make_model(0))
-    models = [make_model(rank) for rank in range(n)]
+def run_with_models(n, work, make):
+    models = [make(rank) for rank in range(n)]
 
     def one(comm):
         models[comm.rank].distribute(comm)
         return work(models[comm.rank])
-    return want, run_ranks(n, one)
+    return run_ranks(n, one)
+
+
+def alone_and_together(n, make, work):
+    """What `work(model)` gives in one process, and in each of n; theirs have different weights before they begin."""
+    want = work(make(0))
+    return want, run_with_models(n, work, make)
 
 
 def assert_equal(want, got, dtype="float64"):
@@ -86,25 +48,10 @@ def assert_equal(want, got, dtype="float64"):
 @pytest.mark.parametrize("n", (2, 3))
 @pytest.mark.parametrize("dtype", OPTIMIZERS)
 def test_several_processes_train_as_one(n, dtype):
-    """17 rows in batches of 8: the last has one row, which is fewer than processes."""
-    x, ys, epochs = X.astype(dtype), YS.astype(dtype), 17 if dtype == "float64" else 5
-
-    def work(model):
-        history = model.fit(x, [ys, CLASSES], sample_weight=WEIGHTS, batch_size=8, epochs=epochs, verbose=0,
-                            validation_data=(x[:5], [ys[:5], CLASSES[:5]])).history
-        history["evaluated"] = model.evaluate(x, [ys, CLASSES], batch_size=5, verbose=0)
-        history["one"] = model.train_on_batch(x, [ys, CLASSES])
-        history["tested"] = model.test_on_batch(x[:7], [ys[:7], CLASSES[:7]])
-        return history | {"weights": model.get_weights(), "predicted": model.predict(x, verbose=0),
-                          "optimizer": [v.numpy() for v in model.optimizer.variables]}
-
-    want, got = alone_and_together(n, lambda seed: compiled(
-        seed, lambda: everything(dtype), OPTIMIZERS[dtype](), ["mse", "sparse_categorical_crossentropy"],
-        loss_weights=[1.0, 0.5], metrics=[["mae"], ["accuracy"]],
-        weighted_metrics=[[metrics.RootMeanSquaredError()], ["accuracy"]]), work)
+    want, got = alone_and_together(n, lambda seed: make_model(seed, dtype), lambda model: train(model, dtype))
     for each in got:
         assert_equal(want, each, dtype)
-    assert want["optimizer"][0] == 3 * epochs + 1         # 52 updates by Adam
+    assert want["optimizer"][0] == 3 * EPOCHS[dtype] + 1         # 52 updates by Adam
 
 
 @pytest.mark.parametrize("reduction", ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight"))
@@ -215,20 +162,11 @@ def test_callbacks_that_write_are_called_in_process_0(tmp_path, capsys):
             C.CSVLogger(tmp_path / f"{rank}.csv"), C.LearningRateScheduler(lambda epoch: 0.1, verbose=1),
             C.ModelCheckpoint(tmp_path / f"{rank}.weights.npz", save_weights_only=True)])
         return quiet.seen, loud
-    got = run_with_models(2, work)
+    got = run_with_models(2, work, line)
     assert got[0][0] == ["batch", "batch", "epoch"] * 2 and got[1][0] == []
     assert got[0][1] == got[1][1] and len(got[0][1]) == 2
     assert sorted(p.name for p in tmp_path.iterdir()) == ["0.csv", "0.weights.npz"]
     assert capsys.readouterr().out.count("the learning rate is") == 2
-
-
-def run_with_models(n, work, make=line):
-    models = [make(rank) for rank in range(n)]
-
-    def one(comm):
-        models[comm.rank].distribute(comm)
-        return work(models[comm.rank])
-    return run_ranks(n, one)
 
 
 def test_what_process_0_raises_is_raised_in_all():
@@ -328,7 +266,7 @@ def test_models_and_data_that_cannot_begin_together():
         rows = 8 + model.distribution.rank
         with raises_with(Error, ["not all processes were given the same data", f"{rows} rows"]):
             model.fit(FLAT[:rows], ONES[:rows], verbose=0)
-    run_with_models(2, other)
+    run_with_models(2, other, line)
 
     def few(model):
         with raises_with(ShapeError, ["a batch of 2 rows for 3 processes", "carries states"]):
