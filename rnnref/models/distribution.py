@@ -202,7 +202,7 @@ def distribute(model: Any, comm: Any = None) -> None:
         metrics     are added up at the end of an epoch; logs of batches are those of the rows of a process
         begin       all have the weights, the optimizer and the generators of process 0
         callbacks   are called with the same numbers after each epoch.  Those that write or show (`writes`) are called
-                    in process 0 alone; what stops training in one process stops all
+                    in process 0 alone, and cannot call fit or evaluate; what stops training in one process stops all
 
     Arrays of CuPy are added in main memory; not yet run on a device.  predict computes all rows in every process.  An
     error that nothing catches, and a process that dies, end all processes; BackupAndRestore goes on from the last

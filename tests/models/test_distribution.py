@@ -14,6 +14,7 @@ from tests.support.distributed_run import (CLASSES, EPOCHS, OPTIMIZERS, RNG, ROW
                                            make_model, train)
 from tests.support.messages import raises_with
 from tests.support.thread_comm import run_ranks
+from tests.support.training_cases import Numbered
 
 
 @pytest.fixture(autouse=True)
@@ -90,6 +91,31 @@ def test_states_go_on_row_by_row_and_a_checkpoint_with_another_number_of_process
     _, got = alone_and_together(2, lanes, lambda model: fit(model, 3, "two" if model.distribution.size > 1 else "y"))
     assert [len(each["loss"]) for each in got] == [3, 3]
     assert_equal(want, fit(lanes(5), 4, "two"))
+
+
+class Loader:
+    """Batches that can be gone through again."""
+
+    def __iter__(self):
+        return ((X[k:k + 5], CLASSES[k:k + 5]) for k in range(0, ROWS, 5))
+
+
+@pytest.mark.parametrize("options", (
+    {"x": X, "y": CLASSES, "batch_size": 5, "class_weight": {0: 0.2, 2: 3.0}, "steps_per_epoch": 2},
+    {"x": Loader()}, {"x": Numbered(X, CLASSES)}), ids=("weighted", "iterable", "numbered"))
+def test_batches_of_every_kind_are_divided(options):
+    def make(seed):
+        d = {"dtype": "float64"}
+        return compiled(seed, lambda: Sequential([Input((STEPS, 3), **d), L.Bidirectional(L.LSTM(3, **d), **d),
+                                                  L.Dense(3, "softmax", **d)]), optimizers.SGD(0.1),
+                        "sparse_categorical_crossentropy", metrics=["accuracy"])
+
+    def work(model):
+        history = model.fit(**options, epochs=3, verbose=0).history
+        return history | {"weights": model.get_weights()}
+    want, got = alone_and_together(2, make, work)
+    for each in got:
+        assert_equal(want, each)
 
 
 def test_one_allreduce_of_all_gradients_of_a_dtype():
