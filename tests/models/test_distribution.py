@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 
-from rnnref import Input, Model, Sequential, callbacks as C, layers as L, losses, metrics, optimizers, random, tf1
+from rnnref import Input, Model, Sequential, callbacks as C, cli, layers as L, losses, metrics, optimizers, random, tf1
 from rnnref.errors import Error, NotSupported, ShapeError
 from rnnref.models.distribution import Distribution, distribute
 from rnnref.shards import current, draw_rows
@@ -311,3 +311,12 @@ def test_arrays_whose_axis_0_is_not_that_of_rows():
     from rnnref.shards import Shard
     with Shard(7, slice(0, None, 2), lambda a: a), raises_with(ShapeError, ["shape (6, 2)", "4 of the 7 rows"]):
         draw_rows(np.zeros, (6, 2), "f")
+
+
+def test_under_mpiexec_without_mpi4py_the_command_says_what_is_missing(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PMI_SIZE", "2")
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    monkeypatch.setitem(sys.modules, "mpi4py.MPI", None)
+    assert cli.main(["train", "digits"]) == 2
+    assert 'pip install ".[mpi]"' in capsys.readouterr().err and not list(tmp_path.iterdir())
