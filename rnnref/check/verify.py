@@ -86,6 +86,8 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
     (False, 'differs', 't=0, row 0, unit 1')
     """
     _check_options(seed=seed, factor=factor, dtype=dtype)
+    _check_kinds({"reverse": reverse, "gradients": gradients, "perturb_biases": perturb_biases, "strict": strict},
+                 {"backward": backward, "progress": progress})
     rng = numpy.random.default_rng(seed)
     checks: dict[str, Any] = {"gradients": gradients, "factor": factor, "perturb_biases": perturb_biases, "seed": seed,
                               "strict": strict}
@@ -162,6 +164,16 @@ def _check_options(seed: Any, factor: Any, dtype: Any) -> None:
         raise NotSupported("verify", f"factor={factor!r}", known="a positive finite number")
     if dtype is not None and _find_dtype(dtype) not in ("float32", "float64"):
         raise NotSupported("verify", f"dtype={dtype!r}", known='"float32", "float64"')
+
+
+def _check_kinds(flags: dict[str, Any], functions: dict[str, Any]) -> None:
+    """Raise for flags that are no bool and functions that cannot be called."""
+    for name, value in flags.items():
+        if not isinstance(value, (bool, numpy.bool_)):
+            raise NotSupported("verify", f"{name}={value!r}", known="True, False")
+    for name, value in functions.items():
+        if value is not None and not callable(value):
+            raise NotSupported("verify", f"{name}={value!r}", known="a function, None")
 
 
 def _find_dtype(dtype: Any) -> str:

@@ -161,7 +161,7 @@ def test_one_cell_in_both_directions(make):
     assert_close(got[3], map_structure(np.add, *want[3]), "path")
     assert init.parameters(shared, I, U, RNG).keys() == p.keys() if isinstance(p, dict) else True
     with pytest.raises(rnnref.NotSupported, match="2 cells, expected one"):
-        cells.SharedBidirectional((cell, cell))
+        cells.SharedBidirectional((cell, cells.SimpleRNN()))
 
 
 @pytest.mark.parametrize("dtype", ("float64", "float32"))

@@ -196,3 +196,12 @@ def test_two_numbers_that_differ_read_differently(a, b):
 def test_no_warning_of_numpy_leaks():
     p = chaotic_p(8) | {"R": 30 * np.eye(8, dtype="float32")}
     verify(spoiled(RELU, p, lambda ys: None), 10 * np.ones((60, 2, 4), "float32"), reference=RELU, p=p)
+
+
+@pytest.mark.parametrize("options", [{name: value} for name in ("reverse", "gradients", "perturb_biases", "strict")
+                                     for value in (None, 1, "yes")] +
+                         [{name: value} for name in ("backward", "progress") for value in (False, 0, "f")], ids=str)
+def test_flags_and_functions_of_another_kind_are_refused(options):
+    (name, value), = options.items()
+    with pytest.raises(NotSupported, match=f"{name}={value!r}"):
+        verify(lambda x: x, (4, 2, 3), reference=RELU, p=positive(), **options)
