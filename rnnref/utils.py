@@ -195,7 +195,7 @@ def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> 
     (1, (1, 2))
     """
     if y is None:
-        return (x,) if isinstance(x, (list, tuple, dict)) else x
+        return (x,) if isinstance(x, (list, tuple)) else x
     return (x, y) if sample_weight is None else (x, y, sample_weight)
 
 

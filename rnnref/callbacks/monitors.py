@@ -252,8 +252,9 @@ class ModelCheckpoint(Monitor):
             return True                           # as Keras: what cannot be compared is saved
         better = self.is_better(value, self.best)
         if self.verbose:
-            change = f"improved from {self.best} to" if better else f"did not improve from {self.best}:"
-            print(f"Epoch {epoch + 1}: {self.monitor} {change} {value}")
+            before = None if self.best is None else f"{self.best:.5f}"
+            change = f"improved from {before} to" if better else f"did not improve from {before}:"
+            print(f"Epoch {epoch + 1}: {self.monitor} {change} {value:.5f}")
         self.best = value if better else self.best
         return better
 

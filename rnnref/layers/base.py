@@ -265,6 +265,7 @@ class Layer:
     non_trainable_variables = non_trainable_weights
     weight_names = property(lambda self: [w.name for w in self.weights])
     path = property(lambda self: self._path or self.name)
+    compute_dtype = variable_dtype = property(lambda self: self.dtype)       # of Keras: here they are one
 
     @property
     def params(self) -> Any:

@@ -246,7 +246,8 @@ class RNN(Layer):
             what = f"x.{path}" if path else "x"
             if a.ndim < 3:
                 raise ShapeError(self.who, f"{what} has shape {a.shape}, expected 3 axes", axes=f'{what} is "{axes}"',
-                                 hint="x was a tuple or a dict: several inputs, each a batch" if path else "")
+                                 hint="x was a tuple or a dict: several inputs, each a batch" if path else
+                                 "return_sequences=True, if it comes from a recurrent layer" if a.ndim == 2 else "")
         like = first_leaf(x)
         if not like.shape[0 if self.time_major else 1] and not self.return_sequences:
             raise ShapeError(self.who, f"x has shape {like.shape}: no steps, and no last one",

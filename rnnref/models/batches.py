@@ -1,13 +1,14 @@
 """Batches: what fit, evaluate and predict go through, from arrays, from data sets, from iterators."""
 import warnings
 from math import ceil
-from typing import Any, Iterator, Optional
+from typing import Any, Callable, Iterator, Optional
 
 import numpy
 
 from ..arrays import is_array, namespace
 from ..errors import DtypeError, NotSupported, ShapeError
 from ..nest import flatten, map_structure
+from ..utils import pack_x_y_sample_weight
 from ..values import Arraylike
 
 
@@ -204,6 +205,11 @@ def unpack(batch: Any, who: str) -> tuple:
     parts = tuple(as_arrays(a, name, who) for a, name in zip(parts, ("x", "y", "sample_weight")))
     count_rows(parts, who)
     return (*parts, None, None)[:3]
+
+
+def of_packed(step: Callable) -> Callable:
+    """A step of (x, y, sample_weight) as it is called: without what is None, as steps of users are written."""
+    return lambda batch: step(pack_x_y_sample_weight(*batch))
 
 
 def weigh_classes(y: Any, class_weight: dict, who: str) -> Any:

@@ -192,6 +192,11 @@ class Model(Trained, Layer):
         """Take the weights of such a file, or of a .keras file: see `rnnref.saving.load_weights`."""
         saving.load_weights(self, filepath, skip_mismatch)
 
+    def export(self, filepath: Any, *args: Any, **options: Any) -> None:
+        """Refused: there are no graphs of other engines."""
+        raise NotSupported("Model.export", f"the file {filepath!r}: models are written as Keras's files alone",
+                           fix="model.save(path), and export of Keras, which reads the file")
+
     def to_json(self, **options: Any) -> str:
         """Its configuration as JSON, without weights; `models.model_from_json` makes the model of it."""
         return json.dumps(configs.serialize(self), **options)

@@ -14,7 +14,7 @@ from ..nest import flatten, map_structure, unflatten
 from ..random import next_seed
 from ..record import Record
 from ..values import numbers
-from .batches import Batches, make_batches, make_validation, split_rows, unpack, weigh_classes
+from .batches import Batches, make_batches, make_validation, of_packed, split_rows, unpack, weigh_classes
 from .compiled import CompiledLoss, CompiledMetrics, deserialize, of_rows, serialize
 from .distribution import Distribution, distribute
 
@@ -37,7 +37,7 @@ class Trained:
     (True, (20, 1))
 
     A subclass may define `train_step(data)`, `test_step(data)`, `predict_step(data)`, `compute_loss(...)` and
-    `compute_metrics(...)`, as in Keras; a step of your own is
+    `compute_metrics(...)`, as in Keras; data is x, (x, y) or (x, y, sample_weight), and a step of your own is
 
         x, y, sample_weight = utils.unpack_x_y_sample_weight(data)
         with Record(training=True) as record:
@@ -174,7 +174,7 @@ class Trained:
         return self.get_metrics_result()
 
     def train_step(self, data: tuple) -> Logs:
-        """One update by a batch (x, y, sample_weight)."""
+        """One update by a batch: x, (x, y) or (x, y, sample_weight)."""
         x, y, sample_weight = unpack(data, "train_step")
         with Record(training=True) as record:
             y_pred = self(x, training=True)
@@ -273,7 +273,7 @@ class Trained:
         logs: Logs = {}
         for k, batch in enumerate(batches.epoch()):
             callbacks.on_train_batch_begin(k)
-            logs = self.distribution.step(self, self.train_step, batch)
+            logs = self.distribution.step(self, of_packed(self.train_step), batch)
             callbacks.on_train_batch_end(k, logs)
             self.stop_training = self.distribution.any(self.stop_training)
             if self.stop_training:
@@ -304,7 +304,7 @@ class Trained:
         logs: Logs = {}
         for k, batch in enumerate(batches.epoch()):
             callbacks.on_test_batch_begin(k)
-            logs = self.distribution.step(self, self.test_step, batch)
+            logs = self.distribution.step(self, of_packed(self.test_step), batch)
             callbacks.on_test_batch_end(k, logs)
         logs = as_numbers(self.distribution.total_logs(self, logs))
         callbacks.on_test_end(logs)
@@ -324,7 +324,7 @@ class Trained:
         found = []
         for k, batch in enumerate(batches.epoch()):
             callbacks.on_predict_batch_begin(k)
-            found.append(self.predict_step(batch))
+            found.append(of_packed(self.predict_step)(batch))
             callbacks.on_predict_batch_end(k, {"outputs": found[-1]})
         callbacks.on_predict_end()
         leaves = zip(*map(flatten, found))
@@ -342,7 +342,7 @@ class Trained:
                 raise NotSupported("train_on_batch", "class_weight beside sample_weight", fix="their product")
             sample_weight = weigh_classes(y, class_weight, "train_on_batch")
         self.reset_metrics()
-        logs = as_numbers(self.distribution.step_alone(self, self.train_step, (x, y, sample_weight)))
+        logs = as_numbers(self.distribution.step_alone(self, of_packed(self.train_step), (x, y, sample_weight)))
         return logs if return_dict else self._in_order(logs)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
@@ -350,12 +350,12 @@ class Trained:
         self._check_compiled("test_on_batch")
         self.reset_metrics()
         batch = unpack((x, y, sample_weight), "test_on_batch")
-        logs = as_numbers(self.distribution.step_alone(self, self.test_step, batch))
+        logs = as_numbers(self.distribution.step_alone(self, of_packed(self.test_step), batch))
         return logs if return_dict else self._in_order(logs)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as NumPy arrays in their nest."""
-        return map_structure(asnumpy, self.predict_step(unpack((x,), "predict_on_batch")))
+        return map_structure(asnumpy, of_packed(self.predict_step)(unpack((x,), "predict_on_batch")))
 
     # what they share
 
