@@ -13,7 +13,7 @@ from .candidate import OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluat
 from .onnx_engines import INPUT_NAMES, resolve_engine
 
 # onnxruntime's tanh exceeds 1 by four ulps, a GRU of it errs by six, and its sigmoid is 0 where it is less than 1e-7
-_PRECISION: dict[str, Any] = {"ulps": 8.0, "relative": False}
+PRECISION: dict[str, Any] = {"ulps": 8.0, "relative": False}
 
 
 class Run(NamedTuple):
@@ -39,7 +39,7 @@ def wrap_node(node: Any, inputs: dict[str, Any], rng: numpy.random.Generator, en
     onnx = import_optional("onnx", "verify", "verify")
     if node.op_type not in ("RNN", "GRU", "LSTM"):
         raise NotSupported("verify", f"a node {node.op_type}", known="RNN, GRU, LSTM")
-    attributes = {a.name: _to_python(onnx.helper.get_attribute_value(a)) for a in node.attribute}
+    attributes = {a.name: to_python(onnx.helper.get_attribute_value(a)) for a in node.attribute}
     names = dict(zip(INPUT_NAMES, node.input))
     inputs = {op_name: inputs[name] for op_name, own in names.items() for name in (op_name, own)
               if own and name in inputs and inputs[name] is not None}
@@ -55,15 +55,15 @@ def wrap_node(node: Any, inputs: dict[str, Any], rng: numpy.random.Generator, en
         title=f"{title or node.name or 'a node'} ({node.op_type}) in {name}", arrays=arrays, x="X",
         time=attributes.get("layout", 0), lengths=None if lengths is None else numpy.asarray(lengths, numpy.int32),
         biases=tuple({"B"} & arrays.keys()), settable=True, backwards=attributes.get("direction") == "reverse",
-        facts=_collect_versions(name), variants=({},), **_PRECISION, op=node.op_type, attributes=attributes,
+        facts=collect_versions(name), variants=({},), **PRECISION, op=node.op_type, attributes=attributes,
         outputs=outputs, run=run, reading=reading or TEXT, runs=runs,
         names={name: own for name, own in zip(("Y", "Y_h", "Y_c"), node.output) if own})
 
 
-def _to_python(value: Any) -> Any:
+def to_python(value: Any) -> Any:
     """An attribute with strings in place of bytes."""
     if isinstance(value, (list, tuple)):
-        return [_to_python(v) for v in value]
+        return [to_python(v) for v in value]
     return value.decode() if isinstance(value, bytes) else value
 
 
@@ -75,7 +75,7 @@ def _make_float32(name: str, a: Any, rng: numpy.random.Generator | None) -> Arra
     return a
 
 
-def _collect_versions(engine: str) -> dict[str, str]:
+def collect_versions(engine: str) -> dict[str, str]:
     from importlib.metadata import version
     packages = {"onnxruntime": ("onnxruntime", "onnx"), "onnx.reference": ("onnx",)}.get(engine, ())
     return {"candidate": engine, **{name: version(name) for name in packages}}

@@ -9,7 +9,7 @@ from ..arrays import Array, is_floating
 from ..errors import import_optional
 from ..onnx.reading import TEXT, Reading
 from .candidate import OUTPUT, ArrayDescription, Candidate, Evaluation
-from .of_onnx import _PRECISION
+from .of_onnx import PRECISION
 from .onnx_graphs import cut_model, required_inputs
 from .onnx_session import Session, flatten_values
 from .row import Row
@@ -125,7 +125,7 @@ def wrap_model(run: Callable, evaluate: Callable, inputs: dict[str, Any], weight
     floats = {n: a for n, a in inputs.items() if isinstance(a, numpy.ndarray) and is_floating(a.dtype)}
     arrays = floats | {n: a for n, a in weights.items() if n not in floats}
     return ModelCandidate(
-        title="the whole model", arrays=arrays, x=next(iter(arrays), ""), settable=False, variants=({},), **_PRECISION,
+        title="the whole model", arrays=arrays, x=next(iter(arrays), ""), settable=False, variants=({},), **PRECISION,
         facts=facts, run=run, evaluate=evaluate, inputs=tuple(floats),
         others={n: a for n, a in inputs.items() if n not in floats})
 

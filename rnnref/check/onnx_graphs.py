@@ -9,6 +9,7 @@ from ..errors import Error, import_optional
 
 RECURRENT = ("RNN", "GRU", "LSTM")
 QUANTIZED_LSTM = "DynamicQuantizeLSTM"
+OWN_NAME = "rnnref."                              # how names of values begin that the model itself does not name
 _FEW = 64
 
 
@@ -21,14 +22,17 @@ class Node(NamedTuple):
     @property
     def title(self) -> str:
         """The name of the node, or what it computes."""
-        return self.proto.name or f"{self.proto.op_type} -> {next(filter(None, self.proto.output), '')}"
+        outputs = [name for name in self.proto.output if name and not name.startswith(OWN_NAME)]
+        return self.proto.name or f"{self.proto.op_type} -> {' '.join(outputs[:1])}"
 
 
 def load_model(candidate: Any) -> Any:
     """The ModelProto of a file, with its external data; raise an error of rnnref if it is none."""
     onnx = import_optional("onnx", "verify", "verify")
     if not isinstance(candidate, (str, PathLike)):
-        return inline_functions(candidate)
+        model = onnx.ModelProto()
+        model.CopyFrom(candidate)                 # outputs are added to it
+        return inline_functions(model)
     try:
         model = onnx.load(candidate)
     except OSError as e:

@@ -14,8 +14,10 @@ from .findings import join_names
 from .measure import check_candidate, compare_results, randomize_zeros
 from .of_onnx import NodeCandidate, Run, wrap_node
 from .of_onnx_model import Evaluator, Rest, compare_exactly, is_perturbable, shuffle_inputs, wrap_model
+from .of_onnx_quantized import INPUT_NAMES as QUANTIZED_NAMES, wrap_quantized
 from .onnx_engines import INPUT_NAMES, RefusalError
-from .onnx_graphs import QUANTIZED_LSTM, RECURRENT, Constants, Node, load_model, names_made, size_of_weights, walk_nodes
+from .onnx_graphs import (OWN_NAME, QUANTIZED_LSTM, RECURRENT, Constants, Node, load_model, names_made, size_of_weights,
+                          walk_nodes)
 from .onnx_session import Session, flatten_values
 from .random_inputs import complete_inputs
 from .report import Report
@@ -62,12 +64,16 @@ class _ModelCheck:
         """The report of all nodes and of the whole model."""
         model = self.model
         nodes = list(walk_nodes(model.graph))
-        found = [node for node in nodes if node.proto.op_type in RECURRENT]
+        quantized = [node for node in nodes if node.proto.op_type == QUANTIZED_LSTM and not node.depth]
+        for k, node in enumerate(quantized):      # Y is needed at every step
+            node.proto.output[0] = node.proto.output[0] or f"{OWN_NAME}Y{k}"
+        found = [node for node in nodes if node.proto.op_type in RECURRENT or node in quantized]
         main, inner = [[node for node in found if bool(node.depth) == deep] for deep in (False, True)]
         self._constants, self._ops = Constants(model), [node.proto for node in nodes]
         inner_names = {n for node in main for n in (*node.proto.input, *node.proto.output)} & names_made(model.graph)
         self._evaluator = Evaluator(model, self.reading)
-        run: Any = Session(model, sorted(inner_names)).run if self.engine == "onnxruntime" else \
+        threads = 1 if quantized else 0           # more: each rounds the states of its own rows by their own range
+        run: Any = Session(model, sorted(inner_names), threads).run if self.engine == "onnxruntime" else \
             _Intermediates(model, self.reading, inner_names).run
         self._inputs, drawn = complete_inputs(model, given, self.rng, run)
         self._other = shuffle_inputs(self.rng, self._inputs)
@@ -79,7 +85,8 @@ class _ModelCheck:
             run = None
         for node in self.watch(found, "nodes"):
             self._check(node.title, self._wrap_inner if node.depth else self._wrap_main, node, evaluated)
-        self._skip_quantized(nodes)
+        self.unchecked += [f"{node.title} lies in a subgraph and was not checked: only onnxruntime has the operator."
+                           for node in nodes if node.proto.op_type == QUANTIZED_LSTM and node.depth]
         if self.engine == "onnxruntime":
             self._check_whole(run, reason)
         return self._merge(found, drawn)
@@ -99,6 +106,9 @@ class _ModelCheck:
         for run in runs[1:]:                      # the same weights: one array
             run.inputs.update({n: a for n, a in runs[0].inputs.items()
                                if a.shape == run.inputs[n].shape and numpy.array_equal(a, run.inputs[n])})
+        if node.proto.op_type == QUANTIZED_LSTM:
+            self._candidates[node.title] = wrap_quantized(node.proto, runs, self.reading, node.title)
+            return self._candidates[node.title]
         candidate = wrap_node(node.proto, runs[0].inputs, self.rng, self.engine, self.reading, node.title,
                               tuple(runs) if self.engine == "onnxruntime" else ())
         self._candidates[node.title] = candidate
@@ -107,8 +117,9 @@ class _ModelCheck:
     def _select(self, node: Node, k: int) -> tuple[dict[str, Any], dict[str, Any]]:
         """The inputs and the results of a node in the k-th run, by the names of the specification."""
         known = (self._other if k == 1 else self._inputs) | self._values[k]
+        names = QUANTIZED_NAMES if node.proto.op_type == QUANTIZED_LSTM else INPUT_NAMES
         return ({own: known[name] if name in known else self._constants[name]
-                 for own, name in zip(INPUT_NAMES, node.proto.input) if name},
+                 for own, name in zip(names, node.proto.input) if name},
                 {own: known[name] for own, name in zip(("Y", "Y_h", "Y_c"), node.proto.output) if name in known})
 
     def _wrap_inner(self, node: Node, evaluated: str) -> NodeCandidate | None:
@@ -134,10 +145,6 @@ class _ModelCheck:
         except Exception as e:                    # an implementation in Python: any exception may end it
             return f"the evaluator of ONNX cannot run it: {_describe(e)}"
         return ""
-
-    def _skip_quantized(self, nodes: list[Node]) -> None:
-        self.unchecked += [f"{node.title} was not checked: the reference has no {QUANTIZED_LSTM}, which rounds its "
-                           "inputs and states to 8 bits." for node in nodes if node.proto.op_type == QUANTIZED_LSTM]
 
     def _find_reason(self, evaluated: str) -> str:
         """Why the evaluator of ONNX is not the reference of the whole model, or ""."""
@@ -260,7 +267,10 @@ class _Intermediates:
         from ..onnx.backend import make_evaluator
         from ..onnx.reading import TEXT
         self._names = [*dict.fromkeys([*sorted(names), *(a.name for a in model.graph.output)])]
-        self._evaluator = make_evaluator(model, reading or TEXT)
+        try:
+            self._evaluator = make_evaluator(model, reading or TEXT)
+        except Exception as e:                    # an operator that it does not have
+            raise Error("verify", "the evaluator of ONNX cannot run the model", reason=_describe(e)) from None
 
     def run(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """All values; a `RefusalError` if the evaluator cannot compute them."""

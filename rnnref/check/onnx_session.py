@@ -13,10 +13,11 @@ from .onnx_graphs import required_inputs
 class Session:
     """A model in onnxruntime: inputs by name -> values by name, its own outputs and `inner` ones."""
 
-    def __init__(self, model: Any, inner: Iterable[str] = ()) -> None:
+    def __init__(self, model: Any, inner: Iterable[str] = (), threads: int = 0) -> None:
         onnx, ort = import_optional("onnx", "verify", "verify"), import_optional("onnxruntime", "verify", "verify")
         self.version = ort.__version__
         options = ort.SessionOptions()
+        options.intra_op_num_threads = threads    # 0: as many as there are cores
         options.log_severity_level = 4            # errors are raised as well, so they need not be logged
         count, own = len(model.graph.output), {a.name for a in model.graph.output}
         model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner if name not in own)

@@ -64,7 +64,7 @@ def complete_inputs(model: Any, given: dict[str, Any], rng: np.random.Generator,
             refusal = refusal or str(e)
     first = fixed | drawing.draw(next(drawing.propose_sizes()), rng)
     shapes = ", ".join(f"{n} {np.shape(a)}" for n, a in first.items() if not isinstance(a, list))
-    raise Error("verify", f"onnxruntime cannot run the model on the inputs {' '.join(types)}", tried=shapes,
+    raise Error("verify", f"the model cannot be run on the inputs {' '.join(types)}", tried=shapes,
                 reason=refusal, fix="give shapes: --shapes NAME=1x160, or arrays: --inputs F.npz" if missing else "")
 
 
