@@ -6,7 +6,9 @@ import argparse
 import ast
 import os
 import re
+import shutil
 import sys
+import textwrap
 import traceback
 from typing import TYPE_CHECKING, Any, Callable, Iterable, NoReturn, Optional, Sequence
 
@@ -37,6 +39,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     if not words:
         parser.print_help()
         return 0
+    if words[0].startswith("--") and words[0] not in parser.option_names:
+        parser.refuse_name("option", words[0], parser.option_names)
     args, unknown = parser.parse_known_args(words)
     if unknown:
         args.parser.refuse_name("option", unknown[0].partition("=")[0], args.parser.option_names)
@@ -63,7 +67,9 @@ class _Parser(argparse.ArgumentParser):
 
     def refuse_name(self, what: str, name: str, known: Iterable[str]) -> NoReturn:
         """Exit with the nearest name, or with all of them if none is near."""
-        hint = suggest(name, known) or f"choose from {', '.join(known)}"
+        cell = next((cell for cell in info.CATALOG if cell.lower() == name.lower()), "") if what == "command" else ""
+        hint = f"did you mean rnnref explain {cell}?" if cell else suggest(name, known) or \
+            f"choose from {', '.join(known)}"
         self.error(f"unknown {what}: {name}; {hint}")
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
@@ -236,8 +242,16 @@ def _parse_seed(text: str) -> int:
 # commands
 
 def _run_explain(args: argparse.Namespace) -> int:
-    _print(info.describe_cell(args.cell, args.units, args.inputs, **dict(args.options)))
+    _check_cell_options(args)
+    _print(_fit_columns(info.describe_cell(args.cell, args.units, args.inputs, **dict(args.options))))
     return 0
+
+
+def _check_cell_options(args: argparse.Namespace) -> None:
+    """Exit with status 2 if a size is given like an option of the cell."""
+    for name, value in args.options:
+        if name in ("units", "inputs"):
+            args.parser.error(f"{name}={value}: no option of a cell; write --{name} {value}")
 
 
 def _run_train(args: argparse.Namespace) -> int:
@@ -262,6 +276,7 @@ def _run_sample(args: argparse.Namespace) -> int:
 
 def _run_golden(args: argparse.Namespace) -> int:
     from .testing import golden
+    _check_cell_options(args)
     make, options = info.find_cell(args.cell), dict(args.options)
     options = options or info.EXAMPLES.get(make.__name__, {})
     vectors = golden(make(**options), n_in=args.inputs, units=args.units, steps=args.steps, batch=args.batch,
@@ -279,6 +294,9 @@ def _run_info(args: argparse.Namespace) -> int:
 
 
 def _run_verify(args: argparse.Namespace) -> int:
+    for path in (args.html, args.json):
+        if path and path != "-" and not os.path.isdir(os.path.dirname(path) or "."):
+            raise Error("verify", f"{path} cannot be written: No such file or directory")
     report = _verify_model(args) if args.model else _verify_engine(args)
     if args.json == "-":
         _print(report.to_json())
@@ -326,6 +344,17 @@ def _print(text: str) -> None:
         print(text, flush=True)
     except BrokenPipeError:                       # the reader, such as `head`, has closed the pipe: continue silently
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _fit_columns(text: str) -> str:
+    """The text with lines as long as COLUMNS or the terminal has it; further ones are indented like the first."""
+    columns = shutil.get_terminal_size((0, 0)).columns
+    if columns < 40:                              # not a terminal, and COLUMNS is not set: as it is
+        return text
+    lines = (textwrap.wrap(line, columns, subsequent_indent=line[:len(line) - len(line.lstrip())] + "  ",
+                           break_on_hyphens=False, break_long_words=False) if len(line) > columns else [line]
+             for line in text.splitlines())
+    return "\n".join(line for wrapped in lines for line in wrapped)
 
 
 def make_progress() -> Optional[Callable[[Iterable, str], Iterable]]:

@@ -289,7 +289,8 @@ def get_activation(what: Any, alpha: Optional[float] = None, beta: Optional[floa
     name, *preset = ALIASES.get(what, (what,))
     if name not in ACTIVATIONS:
         known = sorted({*ACTIVATIONS, *ALIASES})
-        raise NotSupported("activation", f"{what!r} is not known", fix=suggest(what, known), known=" ".join(known))
+        near = suggest(what, known)
+        raise NotSupported("activation", f"{what!r} is not known", fix=near, known="" if near else " ".join(known))
     if what == "hard_sigmoid" and alpha is None:
         raise NotSupported("activation", "'hard_sigmoid' names two functions",
                            fix="hard_sigmoid@keras2 is 0.2 x + 0.5, hard_sigmoid@keras3 is x / 6 + 0.5")

@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterable, Iterator, Sequence
 
 import numpy
 
+from . import __version__
 from .cells import CATALOG, EXAMPLES, TwoStage
 from .errors import Error, NotSupported
 from .interop import LAYOUTS, cell_like
@@ -36,7 +37,7 @@ _CUPY_PACKAGES = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
 
 def find_cell(name: str) -> Callable:
     """The constructor of a cell; upper and lower case are the same."""
-    known = {n.lower(): f for n, f in CATALOG.items()}
+    known, name = {n.lower(): f for n, f in CATALOG.items()}, name.removeprefix("rnnref.").removeprefix("cells.")
     if name.lower() not in known:
         nearest = suggest(name, CATALOG)
         raise NotSupported("explain", f"no cell is called {name!r}", fix=nearest,
@@ -49,6 +50,9 @@ def describe_cell(name: str, units: int = 4, inputs: int = 3, **options: Any) ->
     make = find_cell(name)
     options = options or EXAMPLES.get(make.__name__, {})
     cell = make(**options)
+    # shapes of groups are written for any sizes, also for those that cannot be split
+    for part, axis in cell.input_axes() if hasattr(cell, "input_axes") and "groups" in options else ():
+        part.check_sizes(f"{make.__name__} with --units {units} --inputs {inputs}", axis, cell.sizes(inputs, units))
     arguments = ", ".join(f"{n}={getattr(v, 'name', repr(v))}" for n, v in options.items())
     title, *parts = _split_docstring(make)
     sections = {f"With {arguments}": _list_equations(cell) if options else [],
@@ -143,7 +147,7 @@ def _align_columns(rows: Iterable[list[str]]) -> list[str]:
 def describe_machine() -> str:
     """Versions, array packages and devices as text; no other framework is imported for it."""
     blas = numpy.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    rows = [["rnnref", version("rnnref")], ["python", f"{platform.python_version()} on {platform.platform()}"],
+    rows = [["rnnref", __version__], ["python", f"{platform.python_version()} on {platform.platform()}"],
             ["numpy", f"{numpy.__version__} with {blas.get('name', 'an unknown BLAS')} {blas.get('version', '')}"]]
     rows += [[name, _find_version(name) or f"not installed: pip install {name}"] for name in _PACKAGES]
     cupy = next((f"{name} {_find_version(name)}" for name in _CUPY_PACKAGES if _find_version(name)), "")

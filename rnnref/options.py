@@ -82,8 +82,14 @@ def _check_call(make: Callable, signature: inspect.Signature, args: tuple, given
     if "projection" in kinds and given.get("projection_clip") is not None and given.get("projection") is None:
         raise InvalidValue(who, f"projection_clip={given['projection_clip']!r} without a projection",
                            fix="projection=, or cell_clip=" if "cell_clip" in kinds else "projection=")
-    return {name: check_kind(who, name, value, signature.parameters[name].annotation) if name in options else value
-            for name, value in given.items()}
+    given = {name: check_kind(who, name, value, signature.parameters[name].annotation) if name in options else value
+             for name, value in given.items()}
+    missing = [name for name in kinds if signature.parameters[name].default is inspect.Parameter.empty
+               and kinds[name] is not inspect.Parameter.VAR_POSITIONAL and name not in {*given, *parts[:len(args)]}]
+    if missing:
+        raise InvalidType(who, f"{missing[0]} is not given",
+                          fix=f"{who}({', '.join(name if name in parts else f'{name}=...' for name in missing)})")
+    return given
 
 
 def check_kind(who: str, name: str, value: Any, kind: Any) -> Any:

@@ -10,6 +10,8 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any, NamedTuple, Optional, Union
 
+import numpy
+
 from ..arrays import is_floating, namespace
 from ..cache import memoize
 from ..cell import name_of
@@ -182,15 +184,18 @@ def _describe_mode(cell: Any, call: Any) -> Any:
     return words + f"; but {describe_products(own)}: of float32, as CUPY_TF32 sets it" * (call.dtype.name == "float32")
 
 
-def explain(cell: Any, like: Union[Tree, Call], extra: Tree = None, *, paths: tuple = PATHS, kernels: bool = True,
-            mode: Optional[str] = None) -> str:
+def explain(cell: Any, like: Union[Tree, Call, None] = None, extra: Tree = None, *, paths: tuple = PATHS,
+            kernels: bool = True, mode: Optional[str] = None) -> str:
     """What will run for inputs like `like` (an array [T, B, I] or a `Call`), and why nothing faster, line by line.
+
+    like    None: an array of NumPy in float32
 
     >>> import numpy as np, rnnref
     >>> print(explain(rnnref.cells.LSTM(), np.zeros((5, 2, 3))))
     GPU paths: arrays are in main memory
     sequence: runs
     """
+    like = numpy.zeros((1, 1, 1), "float32") if like is None else like
     call = like if isinstance(like, Call) else describe_call(like, extra)
     return "\n".join(f"{what}: {why}" for what, why in plan(cell, call, paths, kernels, mode).notes)
 

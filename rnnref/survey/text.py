@@ -26,6 +26,9 @@ def render_text(survey: "Survey") -> Iterator[str]:
         yield from ("", f"Findings: {len(survey.findings)}")
     for n, finding in enumerate(survey.findings, 1):
         yield from _wrap(str(finding), f"  {n:>2}  ", "      ")
+    if any("Reading(" in str(finding) for finding in survey.findings):
+        yield from ("", *_wrap("Reading(...) is the argument reading= of rnnref.verify and rnnref.onnx: with it the "
+                               "reference computes as the engine does."))
     cells = _group_by_option(survey)
     departing = {label: row for label, row in cells.items() if any(not cell.startswith("ok") for cell in row.values())}
     if departing:

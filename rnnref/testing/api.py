@@ -14,6 +14,7 @@ from typing import Any, Iterable, Mapping, NamedTuple, Optional
 import numpy
 
 from ..errors import NotSupported, import_optional
+from ..options import check_is_cell
 from ..tree import Tree
 from .assertions import Mismatch, assert_close, assert_same
 from .case import Case, Trial, draw_case, masking_options
@@ -57,11 +58,33 @@ def check_cell(cell: Any, p: Tree = None, s: Tree = None, xs: Tree = None, extra
                       and which other laws do not hold.  NotSupported: the cell lacks the method that would draw an
                       argument, or no law has that number
 
-    >>> import rnnref
+    A cell of one's own, with all that its weights, its first state and its gradients need:
+
+    >>> import numpy as np, rnnref
+    >>> class Leaky(rnnref.cells.Cell):
+    ...     # h' = (h + x W) / 2
+    ...     def axes(self):
+    ...         return {"W": "I U"}
+    ...     def shapes(self, n_in, units):
+    ...         return {"W": (n_in, units)}
+    ...     def width(self, units):
+    ...         return units
+    ...     def zeros(self, batch, units, xp=np, dtype="float32"):
+    ...         return (xp.zeros((batch, units), dtype),)
+    ...     def forward(self, p, x, s, extra=None):
+    ...         h = (s[0] + x @ p["W"]) / 2
+    ...         return h, (h,), x
+    ...     def backward(self, p, kept, dy, dnew):
+    ...         dh = (dy + dnew[0]) / 2
+    ...         return dh @ p["W"].T, (dh,), None, {"W": kept.T @ dh}
+    >>> check_cell(Leaky()).laws
+    (1, 2, 3, 4, 5, 6, 7, 8, 9)
+
     >>> print(check_cell(rnnref.cells.GRU(), laws=(1, 3, 8)))
     GRU: laws 1 3 8 hold in 8 settings
       worst gradient 0.0e+00 of |g| |v|; ran hoisted; plain; sequence
     """
+    check_is_cell("check_cell", cell)
     breaks = _check_numbers(breaks or {})
     case = draw_case(cell, p, s, xs, extra, n_in, units, steps, batch, seed, device=device)
     settings = [replace(case, **where, reverse=back) for where in masking_options(case.size, seed).values()

@@ -280,3 +280,58 @@ def test_the_layers_of_a_framework_agree(capsys, tmp_path, engine, op, groups):
     rows = json.loads(held.read_text())["rows"]
     assert len({row["group"] for row in rows}) == groups and all(op in row["group"] for row in rows)
     assert any(row["name"].endswith(("weight_hh_l0", "recurrent_kernel")) for row in rows)
+
+
+@pytest.mark.parametrize("words, says", [
+    (["--verison"], "unknown option: --verison; did you mean --version?"),
+    (["LSTM"], "unknown command: LSTM; did you mean rnnref explain LSTM?"),
+    (["lstm"], "did you mean rnnref explain LSTM?"), (["verfy"], "did you mean verify?"),
+    (["explain", "LSTM", "projection=abc"], "LSTM: projection='abc', expected an integer"),
+    (["explain", "ConvLSTM", "kernel=3"], "ConvLSTM: kernel=3, expected a tuple of integers\n  fix    kernel=(3,)"),
+    (["explain", "LSTM", "forget_bias=abc"], "LSTM: forget_bias='abc', expected a number"),
+    (["explain", "NTM", "slots=abc"], "NTM: slots='abc', expected an integer"),
+    (["explain", "NTM", "slots=3"], "NTM: cell is not given\n  fix    NTM(cell, vector=..., outputs=...)"),
+    (["explain", "LSTM", "gate=sigmiod"], "'sigmiod' is not known\n  fix    did you mean sigmoid?\n"),
+    (["explain", "LSTM", "units=3"], "units=3: no option of a cell; write --units 3"),
+    (["golden", "LSTM", "inputs=3"], "inputs=3: no option of a cell; write --inputs 3"),
+    (["explain", "GLSTM", "groups=3"], "GLSTM with --units 4 --inputs 3: 4 units cannot be split into 3 groups")])
+def test_words_that_do_not_fit_end_with_a_sentence(capsys, words, says):
+    status, out, err = run(capsys, *words)
+    assert (status, out) == (2, "") and says in err and "Traceback" not in err
+
+
+@pytest.mark.parametrize("name", ["cells.LSTM", "rnnref.cells.LSTM", "cells.lstm"])
+def test_a_cell_by_its_name_in_python(capsys, name):
+    assert run(capsys, "explain", name) == run(capsys, "explain", "LSTM")
+
+
+@pytest.mark.parametrize("option", ["--html", "--json"])
+def test_a_missing_folder_is_found_before_the_work(capsys, survey_of, tmp_path, option):
+    calls = survey_of(AGREES)
+    status, out, err = run(capsys, "verify", "--against", "onnxruntime", option, tmp_path / "none" / "r")
+    assert (status, out, calls) == (2, "", []) and "No such file or directory" in err
+
+
+def test_explain_fits_the_columns(capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    whole = run(capsys, "explain", "NTM")[1]
+    monkeypatch.setenv("COLUMNS", "60")
+    text = run(capsys, "explain", "NTM")[1]
+    assert max(map(len, text.splitlines())) <= 60 < max(map(len, whole.splitlines())) and text.split() == whole.split()
+
+
+def test_a_package_that_is_not_installed_has_a_version(capsys, monkeypatch):
+    def version(name):
+        raise info.PackageNotFoundError(name)
+    monkeypatch.setattr(info, "version", version)
+    status, out, err = run(capsys, "info")
+    assert (status, err) == (0, "") and rnnref.__version__ in out
+
+
+def test_explain_without_inputs_and_check_cell_of_a_plain_class():
+    class Plain:
+        def forward(self, p, x, s, extra=None):
+            return x, s, None
+    assert rnnref.explain(rnnref.cells.LSTM()) == rnnref.explain(rnnref.cells.LSTM(), np.zeros((1, 1, 1), "float32"))
+    with pytest.raises(rnnref.Error, match=r"Plain, which has no check\n  fix    class MyCell\(rnnref.cells.Cell\)"):
+        rnnref.testing.check_cell(Plain())
