@@ -42,7 +42,7 @@ class LayerCell(RNNCell):
         return self.layer.params if self.layer.built else None
 
     def zeros(self, batch: int, xp: ModuleType = numpy, dtype: Any = "float32") -> Tree:
-        if self.layer.first_state(self._arrays(), batch, False) is not None:
+        if self.layer.first_state(self._arrays(), batch, True) is not None:
             raise NotSupported(self.who, "a first state made of weights, in a loop of TF 1",
                                fix="initial_state=cell.get_initial_state(batch_size=...), or layers.RNN(cell)")
         return self._zeros(batch, xp, dtype)

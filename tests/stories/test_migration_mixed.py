@@ -175,3 +175,32 @@ def test_a_loop_of_tf1_in_a_model_is_refused_and_rnn_takes_its_place(make):
     with raises_with(NotSupported, ["a loop of TF 1 in the call of a model", "layers.RNN(cell"]):
         tf1.dynamic_rnn(cell, rnnref.Input((T, I)))
     assert_close(New(cell)(X), tf1.dynamic_rnn(cell, X)[1], "path")
+
+
+class Learned(layers.Layer):
+    """A cell with a weight as its first state."""
+    state_size = U
+
+    def build(self, shape):
+        self.first, self.kernel = self.add_weight((U,), "ones"), self.add_weight((shape[-1], U))
+
+    def get_initial_state(self, batch_size=None):
+        return [rnnref.ops.tile(self.first[None], (batch_size, 1))]
+
+    def call(self, inputs, states):
+        h = np.tanh(inputs @ self.kernel + states[0])
+        return h, [h]
+
+
+def test_what_would_lose_a_gradient_or_has_other_axes_is_refused():
+    with raises_with(NotSupported, ["a first state made of weights", "initial_state="]):
+        tf1.dynamic_rnn(Learned(), X)
+    given = tf1.dynamic_rnn(cell := Learned(), X, initial_state=np.ones((B, U), "float32"))
+    assert_close(given[0], layers.RNN(cell, return_sequences=True)(X), "path")
+    images = RNG.normal(size=(B, T, 4, 4, 2)).astype("float32")
+    with raises_with(NotSupported, ["channels_first"]):
+        tf1.dynamic_rnn(layers.ConvLSTMCell(2, 3, 3, data_format="channels_first"), images)
+    layer = layers.ConvLSTM2D(3, 3, return_sequences=True)
+    assert_close(tf1.dynamic_rnn(layer.cell, images)[0], layer(images), "path")
+    with raises_with(TypeError, ["expected a cell of rnnref.tf1", "loops take cells of rnnref.layers too"]):
+        tf1.MultiRNNCell([layers.LSTMCell(U)])
