@@ -4,7 +4,7 @@ import json
 import numpy as np
 import pytest
 
-from rnnref import NotSupported, Record, ShapeError, activations, constraints, initializers, ops, regularizers
+from rnnref import NotSupported, Record, ShapeError, activations, constraints, init, initializers, ops, regularizers
 from rnnref.layers import Layer
 from rnnref.testing.api import assert_close, assert_same
 
@@ -141,7 +141,7 @@ def moments(name, shape, **options):
 def test_variance_scaling(name, variance, bound):
     a, mean, std = moments(name, (300, 200))
     assert abs(mean) < 5e-4 and abs(std / np.sqrt(variance) - 1) < 0.01
-    assert abs(a).max() <= (bound or 2 * np.sqrt(variance) / initializers.INSIDE)
+    assert abs(a).max() <= (bound or 2 * np.sqrt(variance) / init.DEVIATION_WITHIN_2)
     _, _, other = moments(name, (300, 200), input_axes=[1], output_axes=[0])
     assert abs(other / std - (1 if "Glorot" in name else np.sqrt(300 / 200))) < 0.02
     _, _, convolved = moments(name, (3, 100, 200))
@@ -152,7 +152,7 @@ def test_other_distributions():
     a, mean, std = moments("RandomNormal", (300, 200), mean=2.0, stddev=0.5)
     assert abs(mean - 2) < 0.01 and abs(std - 0.5) < 0.005 and abs(a - 2).max() > 1
     a, mean, std = moments("TruncatedNormal", (300, 200), mean=2.0, stddev=0.5)
-    assert abs(mean - 2) < 0.01 and abs(std - 0.5 * initializers.INSIDE) < 0.005 and abs(a - 2).max() <= 1
+    assert abs(mean - 2) < 0.01 and abs(std - 0.5 * init.DEVIATION_WITHIN_2) < 0.005 and abs(a - 2).max() <= 1
     a, mean, _ = moments("RandomUniform", (300, 200), minval=1.0, maxval=2.0)
     assert abs(mean - 1.5) < 0.01 and a.min() >= 1 and a.max() < 2
     a, _, std = moments("VarianceScaling", (300, 200), mode="fan_out", distribution="untruncated_normal", scale=3.0)
