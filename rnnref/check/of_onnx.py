@@ -14,6 +14,8 @@ from .onnx_engines import INPUT_NAMES, resolve_engine
 
 # onnxruntime's tanh exceeds 1 by four ulps, a GRU of it errs by six, and its sigmoid is 0 where it is less than 1e-7
 PRECISION: dict[str, Any] = {"ulps": 8.0, "relative": False}
+# results in float16 that were computed in float32: half a unit in their last place is 4096 of float32
+HALF_PRECISION: dict[str, Any] = {"ulps": 4096.0 + 8.0, "relative": False}
 
 
 class Run(NamedTuple):
@@ -46,6 +48,10 @@ def wrap_node(node: Any, inputs: dict[str, Any], rng: numpy.random.Generator, en
     missing = [f"{op_name} ({own})" for op_name, own in names.items() if own and op_name not in inputs]
     if missing:
         raise ShapeError("verify", f"{', '.join(missing)}: missing", expected=" ".join(filter(None, node.input)))
+    half = bool(runs) and inputs["X"].dtype == numpy.float16
+    if half:                                      # onnxruntime casts them, and the results back
+        runs = tuple(Run(*(_widen(arrays) for arrays in run)) for run in runs)
+        inputs = runs[0].inputs
     arrays = {name: inputs[name] if runs else _make_float32(name, inputs[name], rng)
               for name in inputs if name != "sequence_lens"}
     lengths = inputs.get("sequence_lens")
@@ -55,9 +61,15 @@ def wrap_node(node: Any, inputs: dict[str, Any], rng: numpy.random.Generator, en
         title=f"{title or node.name or 'a node'} ({node.op_type}) in {name}", arrays=arrays, x="X",
         time=attributes.get("layout", 0), lengths=None if lengths is None else numpy.asarray(lengths, numpy.int32),
         biases=tuple({"B"} & arrays.keys()), settable=True, backwards=attributes.get("direction") == "reverse",
-        facts=collect_versions(name), variants=({},), **PRECISION, op=node.op_type, attributes=attributes,
+        facts=collect_versions(name), variants=({},), **(HALF_PRECISION if half else PRECISION),
+        op=node.op_type, attributes=attributes,
         outputs=outputs, run=run, reading=reading or TEXT, runs=runs,
         names={name: own for name, own in zip(("Y", "Y_h", "Y_c"), node.output) if own})
+
+
+def _widen(arrays: dict[str, Array]) -> dict[str, Array]:
+    """The arrays with float32 in place of float16."""
+    return {n: a.astype("float32") if a.dtype == numpy.float16 else a for n, a in arrays.items()}
 
 
 def to_python(value: Any) -> Any:

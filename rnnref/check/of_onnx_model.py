@@ -163,7 +163,7 @@ class Rest:
 
     def __init__(self, model: Any, values: dict[str, Any], outputs: list[str]) -> None:
         onnx = import_optional("onnx", "verify", "verify")
-        names = list(values)
+        names, self._dtypes = list(values), {n: a.dtype for n, a in values.items()}
         cut = cut_model(model, names, outputs)
         held = {a.name for a in cut.graph.input}
         cut.graph.input.extend(onnx.helper.make_tensor_value_info(
@@ -183,5 +183,5 @@ class Rest:
             mark = f"{title}: "
             given = {n[len(mark):]: a for n, a in arrays.items() if n.startswith(mark)}
             results = node.run_reference(given).results
-            fed |= {own: results[n].astype(node.dtype) for n, own in node.names.items()}
+            fed |= {own: results[n].astype(self._dtypes[own]) for n, own in node.names.items()}
         return self._session.run({n: a for n, a in fed.items() if n in self._needs})

@@ -120,6 +120,10 @@ class Constants:
         """The shape of a constant; None if there is none of this name."""
         return tuple(self._tensors[name].dims) if name in self else None
 
+    def shapes(self) -> list[tuple[int, ...]]:
+        """The shapes of all constants."""
+        return [tuple(t.dims) for t in self._tensors.values()]
+
     def get_integers(self, name: str) -> list[int]:
         """The values of a constant of a few integers; [] if it is something else."""
         shape = self.shape(name)

@@ -75,7 +75,7 @@ class _ModelCheck:
         threads = 1 if quantized else 0           # more: each rounds the states of its own rows by their own range
         run: Any = Session(model, sorted(inner_names), threads).run if self.engine == "onnxruntime" else \
             _Intermediates(model, self.reading, inner_names).run
-        self._inputs, drawn = complete_inputs(model, given, self.rng, run)
+        self._inputs, drawn = complete_inputs(model, given, self.rng, run, _StepsCheck(main))
         self._other = shuffle_inputs(self.rng, self._inputs)
         self._values = [run(self._inputs), _run_or(run, self._other, self._inputs), run(self._inputs)]
         self._candidates = {}
@@ -243,7 +243,7 @@ class _ModelCheck:
 
 def _describe(error: Exception) -> str:
     """The beginning of the message of an error that has no common class."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}".rstrip(".")
 
 
 def _say_incomparable(title: str, error: Error) -> Report:
@@ -258,6 +258,16 @@ def _run_or(run: Callable, inputs: dict[str, Any], otherwise: dict[str, Any]) ->
         return run(inputs)
     except RefusalError:
         return run(otherwise)
+
+
+class _StepsCheck:
+    """Whether every recurrent node of the main graph gets two steps: in one, R meets the initial state only."""
+
+    def __init__(self, nodes: list[Node]) -> None:
+        self._sequences = [node.proto.input[0] for node in nodes]
+
+    def __call__(self, values: dict[str, Any]) -> bool:
+        return all(len(values[name]) > 1 for name in self._sequences if name in values)
 
 
 class _Intermediates:

@@ -20,6 +20,8 @@ from .onnx_graphs import QUANTIZED_LSTM, RECURRENT, Constants, Node, required_in
 _SIZES = (6, 4, 3, 5, 7)                          # of axes that the model leaves open, in the order in which they occur
 _LONG = (6, 32, 160, 576, 1024, 4096, 16000)      # the sizes tried of one axis, while the others are small
 _SMALL = (2, 1)
+_WIDEST, _WIDTHS = 4096, 24                       # sizes of weights that are tried, and how many of them
+_FITTING = 8                                      # how many sizes that the model takes are tried for more steps
 _MOST = 1 << 28                                   # entries of an input
 _MADE_BY = ("Cast", "Identity", "DequantizeLinear", "Neg", "Abs", "Relu")        # a table of as many rows
 _MOVED_BY = ("Cast", "Identity", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Slice", "Flatten", "Concat", "Expand",
@@ -37,11 +39,12 @@ class Meaning(NamedTuple):
 
 
 def complete_inputs(model: Any, given: dict[str, Any], rng: np.random.Generator, run: Callable | None = None,
-                    ) -> tuple[dict[str, Any], dict[str, str]]:
+                    enough: Callable | None = None) -> tuple[dict[str, Any], dict[str, str]]:
     """All inputs of a model by name, and in words how those were drawn that are not given.
 
     given   arrays, or tuples of integers: shapes
-    run     inputs -> anything; a `RefusalError` makes other sizes be tried
+    run     inputs -> values by name; a `RefusalError` makes other sizes be tried
+    enough  values -> False if other sizes should be tried as well: too few steps show nothing
     """
     types = required_inputs(model)
     all_names = [a.name for a in model.graph.input]
@@ -52,16 +55,23 @@ def complete_inputs(model: Any, given: dict[str, Any], rng: np.random.Generator,
     fixed = {name: a if isinstance(a, list) else np.asarray(a) for name, a in given.items() if name not in missing}
     drawing = _Drawing(model, {name: types[name] for name in types if name in missing}, fixed,
                        {name: shape for name, shape in given.items() if is_shape(shape)}, types)
-    refusal, state = "", rng.bit_generator.state
+    refusal, state, fitting = "", rng.bit_generator.state, []
     for sizes in drawing.propose_sizes():
         rng.bit_generator.state = state
         inputs = fixed | drawing.draw(sizes, rng)
         try:
-            if run is not None:
-                run(inputs)
-            return {name: inputs[name] for name in [*types, *(n for n in inputs if n not in types)]}, drawing.words
+            values = run(inputs) if run is not None else {}
         except RefusalError as e:
             refusal = refusal or str(e)
+            continue
+        fitting.append(inputs)
+        if enough is None or enough(values) or len(fitting) == _FITTING:
+            break
+    else:
+        inputs = fitting[0] if fitting else {}
+    if fitting:
+        inputs = inputs if len(fitting) < _FITTING else fitting[0]
+        return {name: inputs[name] for name in [*types, *(n for n in inputs if n not in types)]}, drawing.words
     first = fixed | drawing.draw(next(drawing.propose_sizes()), rng)
     shapes = ", ".join(f"{n} {np.shape(a)}" for n, a in first.items() if not isinstance(a, list))
     raise Error("verify", f"the model cannot be run on the inputs {' '.join(types)}", tried=shapes,
@@ -76,7 +86,9 @@ class _Drawing:
         self._missing, self._fixed = missing, fixed
         self._nodes = list(walk_nodes(model.graph))
         self._meanings = _find_meanings(model, self._nodes, missing)
+        self._constants = Constants(model)
         self._axes = {name: _axes_of(name, type_) for name, type_ in types.items()}
+        self._read_weights()
         self._tie_states()
         for name, axes in self._axes.items():
             shape = np.shape(fixed[name]) if name in fixed and not isinstance(fixed[name], list) else shapes.get(name)
@@ -87,6 +99,22 @@ class _Drawing:
             raise NotSupported("verify", f"random numbers for the inputs {', '.join(odd)}",
                                fix="give them: --inputs F.npz")
         self.words = {name: meaning.words for name, meaning in self._meanings.items()}
+
+    def _read_weights(self) -> None:
+        """Give the axes of X and the states the sizes that the weights W and R of their node have."""
+        for node in self._nodes:
+            read = node.proto.input
+            for k, weight in ((0, 1), (5, 2), (6, 2)) if node.proto.op_type in RECURRENT else ():
+                axes, shape = self._axes.get(read[k]) if len(read) > k else None, self._constants.shape(read[weight])
+                if axes is not None and shape and len(shape) == 3:
+                    axes[:] = axes or [f"{read[k]}.{n}" for n in range(3)]          # of no declared rank
+                    if len(axes) == 3 and not isinstance(axes[2], int):
+                        self._replace({axes[2]: shape[2]})
+
+    def _replace(self, sizes: dict[str, Any]) -> None:
+        """Put sizes, or other names, in the place of names of axes."""
+        for axes in self._axes.values():
+            axes[:] = [sizes.get(a, a) if isinstance(a, str) else a for a in axes]
 
     def _tie_states(self) -> None:
         """Give one name to the open axes of X, the lengths and the initial states of one node."""
@@ -100,16 +128,14 @@ class _Drawing:
             here = [axes[k] for axes, k in tied]
             known = next((a for a in here if isinstance(a, int)), here[0] if here else 0)
             olds = [a for a in here if not isinstance(a, int)]
-            for axes in self._axes.values():
-                axes[:] = [known if a in olds else a for a in axes]
+            self._replace(dict.fromkeys(olds, known))
 
     def _bind(self, name: str, axes: list, shape: tuple[int, ...]) -> None:
         """Fix the open axes of an input whose shape is known, and those of other inputs that have their names."""
         if min(shape, default=0) < 0 or int(np.prod(shape, dtype=object)) > _MOST:
             raise ShapeError("verify", f"the shape {shape} of the input {name}", fix=f"at most {_MOST} entries")
         sizes = {a: n for a, n in zip(axes, shape) if not isinstance(a, int)}
-        for others in self._axes.values():
-            others[:] = [sizes.get(a, a) for a in others]
+        self._replace(sizes)
         self._axes[name] = list(shape)
 
     def propose_sizes(self) -> Iterator[dict[str, int]]:
@@ -120,6 +146,9 @@ class _Drawing:
             return
         known = sorted({a for axes in self._axes.values() for a in axes if isinstance(a, int)} | {1, 2, 4})
         yield from ({name: n for name in names} for n in known if n <= 1024)
+        widths = sorted({n for shape in self._constants.shapes() if len(shape) == 2 for n in shape if n <= _WIDEST})
+        for size, small, long in product(widths[:_WIDTHS], _SMALL, names[::-1]):
+            yield {name: size if name == long else small for name in names}
         for size, small, long in product(_LONG, _SMALL, names[::-1]):
             yield {name: size if name == long else small for name in names}
 

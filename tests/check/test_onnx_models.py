@@ -44,7 +44,8 @@ def change_weight(name):
 
 @pytest.mark.parametrize("name", ["opset_7", "opset_9_gru_and_relu", "token_ids", "inside_if", "inside_loop",
                                   "inside_scan", "inside_function", "operator_of_onnxruntime", "sequence_output",
-                                  "half_precision_around", "double_input", "open_axes_of_three_names",
+                                  "half_precision_around",
+                                  "half_precision_inside", "double_input", "open_axes_of_three_names",
                                   "convolution_in_front", "quantised_lstm"])
 def test_a_wrong_weight_inside_onnxruntime_is_found(name, monkeypatch):
     faulty(monkeypatch, change_weight("B" if name == "quantised_lstm" else "R"))

@@ -181,6 +181,23 @@ def half_precision_around() -> Any:
 
 
 @model_of
+def half_precision_inside() -> Any:
+    narrow = [numpy_helper.from_array(numpy_helper.to_array(t).astype("float16"), t.name) for t in weights()]
+    return finish([lstm()], [info("X", HALF, [T, B, I])], [info("Y", HALF, None)], narrow)
+
+
+@model_of
+def open_features() -> Any:
+    nodes = [node("MatMul", ["features", "M"], ["x"]), lstm("x")]
+    return finish(nodes, [info("features", FLOAT, ["t", "b", "f"])], [Y], weights() + held(M=(37, I)))
+
+
+@model_of
+def input_of_no_declared_shape() -> Any:
+    return finish([lstm()], [info("X", FLOAT, None)], [Y], weights())
+
+
+@model_of
 def double_input() -> Any:
     return finish([node("Cast", ["D"], ["x"], to=FLOAT), lstm("x")], [info("D", DOUBLE, [T, B, I])], [Y], weights())
 
