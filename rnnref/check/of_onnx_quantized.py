@@ -11,7 +11,9 @@ import numpy
 
 from ..arrays import Array
 from ..errors import NotSupported, import_optional
-from ..onnx import TEXT, run_op
+from ..loops.plan import REFERENCE_PATHS
+from ..loops.run import run
+from ..onnx import TEXT, cell_of
 from ..onnx.reading import Reading
 from .candidate import Evaluation, step_order
 from .of_onnx import PRECISION, Case, NodeCandidate, Run, collect_versions, to_python
@@ -37,7 +39,7 @@ def wrap_quantized(node: Any, runs: list[Run], reading: Reading | None, title: s
     if "sequence_lens" in runs[0].inputs or {"activation_alpha", "activation_beta"} & attributes.keys():
         raise NotSupported("verify", f"{title} with sequence_lens or scales of activations",
                            reason="which numbers onnxruntime rounds to 8 bits then is not modelled")
-    prepared = tuple(Run(_dequantize(run, attributes), run.results) for run in runs)
+    prepared = tuple(Run(_dequantize(one, attributes), one.results) for one in runs)
     return QuantizedCandidate(
         title=f"{title} (DynamicQuantizeLSTM) in onnxruntime", arrays=prepared[0].inputs, x="X", variants=({},),
         facts=collect_versions("onnxruntime"), **PRECISION, op="LSTM", attributes=attributes,
@@ -50,9 +52,9 @@ def _refuse(case: Case) -> dict[str, Array]:
     raise RefusalError("a DynamicQuantizeLSTM is run inside its model only")
 
 
-def _dequantize(run: Run, attributes: dict[str, Any]) -> dict[str, Array]:
+def _dequantize(received: Run, attributes: dict[str, Any]) -> dict[str, Array]:
     """The numbers that enter the products: those of the weights, of X, and of h at every step, [T, D, B, H] as Y."""
-    given, Y = run.inputs, run.results["Y"]
+    given, Y = received.inputs, received.results["Y"]
     found = {n: a for n, a in given.items() if n in ("B", "initial_c", "P")}
     for name in "WR":
         scale, zero = (given[f"{name}_{part}"].reshape(len(Y[0]), 1, -1) for part in ("scale", "zero_point"))
@@ -82,12 +84,15 @@ class QuantizedCandidate(NodeCandidate):
         functions = self.attributes.get("activations", ["Sigmoid", "Tanh", "Tanh"] * len(orders))
         common = {n: a for n, a in self.attributes.items() if n in ("clip", "input_forget", "hidden_size")}
         for d, order in enumerate(orders):
-            own = {n: a[d:d + 1] for n, a in arrays.items() if n not in ("X", "h")}
-            attributes = common | {"activations": functions[3 * d:3 * d + 3]}
+            inputs = {n: a[d:d + 1] for n, a in arrays.items() if n in ("W", "R", "B", "P")} | {"X": arrays["X"]}
+            cell, p = cell_of("LSTM", inputs, common | {"activations": functions[3 * d:3 * d + 3]}, self.reading)
+            state = cell.zeros(*arrays["h"].shape[2:], dtype=arrays["X"].dtype)
+            if "initial_c" in arrays:
+                state = state._replace(c=arrays["initial_c"][d])
             for t in order:
-                inputs = own | {"X": arrays["X"][t:t + 1], "initial_h": arrays["h"][t, d:d + 1]}
-                (_, h, own["initial_c"]), _ = run_op("LSTM", inputs, attributes, self.reading, keep=False)
-                Y[t, d] = h[0]
-            last.append((Y[order[-1], d], own["initial_c"][0]))
-        results = {"Y": Y, "Y_h": numpy.stack([h for h, _ in last]), "Y_c": numpy.stack([c for _, c in last])}
+                _, state, _ = run(cell, p, arrays["X"][t:t + 1], state._replace(h=arrays["h"][t, d]), keep=False,
+                                  paths=REFERENCE_PATHS)
+                Y[t, d] = state.h
+            last.append(state)
+        results = {"Y": Y, "Y_h": numpy.stack([s.h for s in last]), "Y_c": numpy.stack([s.c for s in last])}
         return Evaluation({n: a for n, a in results.items() if n in self.outputs})
