@@ -269,6 +269,11 @@ class GatedCell(TwoStage):
     recurrent: Any
     rule: Any
 
+    def __repr__(self) -> str:                    # what differs from the defaults: "LSTM(peepholes=True)"
+        plain = (self.inputs, self.recurrent) in [(Dense("W", "b"), Dense("R", b)) for b in (None, "bR")]
+        given = self.rule.given_options() | ({} if plain else {"inputs": self.inputs, "recurrent": self.recurrent})
+        return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+
     def axes(self) -> dict[str, str]:
         return self.inputs.axes("I") | self.recurrent.axes("H", self.rule.recurrent_axis) | self.rule.axes()
 

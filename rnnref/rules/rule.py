@@ -1,5 +1,7 @@
 """The interface of rules: the pointwise part of a cell, from the results of its two maps to the new state."""
-from ..elementwise import get_activation
+from dataclasses import MISSING, fields
+
+from ..elementwise import Activation, get_activation
 
 _ACTIVATIONS = "gate", "candidate", "output", "activation"           # the fields of rules that hold them
 
@@ -27,6 +29,16 @@ class Rule:
     def axes(self) -> dict[str, str]:
         """The parameters of the rule itself, such as peepholes, and their axes."""
         return {}
+
+    def given_options(self) -> dict:
+        """The fields that differ from their defaults; activations without parameters by name."""
+        given = {}
+        for f in fields(self):                    # type: ignore[arg-type]
+            value = getattr(self, f.name)
+            is_activation = isinstance(value, Activation) and f.default is not MISSING
+            if value != (get_activation(f.default) if is_activation else f.default):
+                given[f.name] = value.name if is_activation and value == Activation(value.name) else value
+        return given
 
     def __post_init__(self) -> None:
         """Replace names of activations by activations, in the constructor of the frozen dataclass that a rule is."""

@@ -335,3 +335,10 @@ def test_explain_without_inputs_and_check_cell_of_a_plain_class():
     assert rnnref.explain(rnnref.cells.LSTM()) == rnnref.explain(rnnref.cells.LSTM(), np.zeros((1, 1, 1), "float32"))
     with pytest.raises(rnnref.Error, match=r"Plain, which has no check\n  fix    class MyCell\(rnnref.cells.Cell\)"):
         rnnref.testing.check_cell(Plain())
+
+
+@pytest.mark.parametrize("cell, text", [
+    (rnnref.cells.LSTM(), "LSTM()"), (rnnref.cells.LSTM(peepholes=True), "LSTM(peepholes=True)"),
+    (rnnref.cells.GRU(candidate="relu"), "GRU(candidate='relu')"), (rnnref.cells.SimpleRNN(), "SimpleRNN()")])
+def test_cells_print_what_differs_from_their_defaults(cell, text):
+    assert repr(cell) == text
