@@ -270,9 +270,8 @@ class GatedCell(TwoStage):
     rule: Any
 
     def __repr__(self) -> str:                    # what differs from the defaults: "LSTM(peepholes=True)"
-        plain = (self.inputs, self.recurrent) in [(Dense("W", "b"), Dense("R", b)) for b in (None, "bR")]
-        given = self.rule.given_options() | ({} if plain else {"inputs": self.inputs, "recurrent": self.recurrent})
-        return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in given.items())})"
+        own = {n: m for n, m in vars(self).items() if m not in (Dense("W", "b"), Dense("R"), Dense("R", "bR"), self.rule)}
+        return self.rule.describe(own)
 
     def axes(self) -> dict[str, str]:
         return self.inputs.axes("I") | self.recurrent.axes("H", self.rule.recurrent_axis) | self.rule.axes()

@@ -30,15 +30,15 @@ class Rule:
         """The parameters of the rule itself, such as peepholes, and their axes."""
         return {}
 
-    def given_options(self) -> dict:
-        """The fields that differ from their defaults; activations without parameters by name."""
+    def describe(self, maps: dict) -> str:
+        """"LSTM(peepholes=True)": the fields that differ from their defaults, and the maps of the cell."""
         given = {}
         for f in fields(self):                    # type: ignore[arg-type]
             value = getattr(self, f.name)
             is_activation = isinstance(value, Activation) and f.default is not MISSING
             if value != (get_activation(f.default) if is_activation else f.default):
                 given[f.name] = value.name if is_activation and value == Activation(value.name) else value
-        return given
+        return f"{self.name}({', '.join(f'{name}={value!r}' for name, value in (given | maps).items())})"
 
     def __post_init__(self) -> None:
         """Replace names of activations by activations, in the constructor of the frozen dataclass that a rule is."""
