@@ -270,8 +270,8 @@ class GatedCell(TwoStage):
     rule: Any
 
     def __repr__(self) -> str:                    # what differs from the defaults: "LSTM(peepholes=True)"
-        own = {n: m for n, m in vars(self).items() if m not in (Dense("W", "b"), Dense("R"), Dense("R", "bR"), self.rule)}
-        return self.rule.describe(own)
+        o = {n: m for n, m in vars(self).items() if m not in (Dense("W", "b"), Dense("R"), Dense("R", "bR"), self.rule)}
+        return self.rule.describe(o)
 
     def axes(self) -> dict[str, str]:
         return self.inputs.axes("I") | self.recurrent.axes("H", self.rule.recurrent_axis) | self.rule.axes()
