@@ -41,7 +41,23 @@ def load_model(candidate: Any) -> Any:
         raise Error("verify", f"{candidate} is not a valid ONNX model", reason=" ".join(str(e).split())) from None
     if not model.graph.node:
         raise Error("verify", f"{candidate} is not a valid ONNX model", reason="it has no nodes")
+    if not _has_readable_names(model):
+        raise Error("verify", f"{candidate} is not a valid ONNX model", reason="it has names that are not UTF-8")
     return inline_functions(model)
+
+
+def _has_readable_names(model: Any) -> bool:
+    """False if a name is not UTF-8: protobuf gives bytes for it, or raises an error."""
+    graph = model.graph
+    try:
+        names = [a.name for a in (*graph.input, *graph.output, *graph.initializer)]
+        for node in walk_nodes(graph):
+            bodies = [a.name for body in subgraphs_of(node.proto) for a in (*body.input, *body.output)]
+            names += [node.proto.op_type, node.proto.domain, node.proto.name, *node.proto.input, *node.proto.output,
+                      *bodies, *(a.name for a in node.proto.attribute)]
+    except UnicodeDecodeError:
+        return False
+    return all(isinstance(name, str) for name in (graph.name, *names, *(o.domain for o in model.opset_import)))
 
 
 def inline_functions(model: Any) -> Any:

@@ -51,7 +51,7 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
                     a Keras SimpleRNN, LSTM, GRU, RNN or Bidirectional; an ONNX file, ModelProto or NodeProto; or a
                     function x -> y or (y, state), with `reference` and `p`
     inputs          x in the layout of the candidate (for a function [T, B, I]), or its shape as a tuple of integers for
-                    random numbers; for ONNX a dict by name
+                    random numbers; for ONNX a dict by name, and inputs of a model that are missing are drawn
     lengths         [B], the number of valid steps of each row: a packed sequence for torch, a mask for Keras
     initial_state   "both": random ones, and none in the second call; "random"; "zero" (the candidate gets none); or
                     arrays in the layout of the candidate

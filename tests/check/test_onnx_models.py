@@ -121,7 +121,16 @@ def test_at_most_three_sessions(monkeypatch):
     assert verify(MODELS["operator_of_onnxruntime"](), {}).ok and len(made) == 3
 
 
-def broken(**changes):
+def test_names_that_are_no_text_are_an_error(tmp_path, capsys):
+    whole = MODELS["opset_7"]().SerializeToString()
+    for name in (b"Y", b"lstm", b"W"):
+        at = whole.index(name)
+        (tmp_path / "m.onnx").write_bytes(whole[:at] + b"\x87" + whole[at + 1:])
+        assert cli.main(["verify", str(tmp_path / "m.onnx")]) == 2
+        assert "Traceback" not in capsys.readouterr().err
+
+
+def broken():
     """Models that nothing can run, or that hold nothing to compare."""
     frob = node("Frob", ["X"], ["Q"], domain="my.own")
     strings = node("Identity", ["s"], ["t"])
