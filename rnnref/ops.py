@@ -10,7 +10,7 @@ is refused by name, with what to use instead.
 ...     x = record.leaf(np.array([1.0, 2.0, 3.0]))
 ...     y = ops.sum(ops.square(x))
 >>> y, record.backward(y)[x]
-(<Value () float64>, array([2., 4., 6.]))
+(<Value () float64: 14>, array([2., 4., 6.]))
 
 Dtypes promote as in NumPy.  Lists and numbers are float32, int32 or bool, as in Keras.
 """
