@@ -5,7 +5,7 @@
     optimizer.apply(record.backward(loss), model.trainable_weights)
 
 >>> get("adam"), get({"class_name": "SGD", "config": {"learning_rate": 0.5}}).learning_rate.numpy()
-(<Adam adam, 0 iterations>, array(0.5))
+(<Adam adam..., 0 iterations>, array(0.5))
 """
 from typing import Any, Optional
 

@@ -28,6 +28,12 @@ def run(capsys, *argv):
     return status, captured.out, captured.err
 
 
+@pytest.fixture(autouse=True)
+def no_width(monkeypatch):
+    """Lines are as long as they are: the runner of the tests may set a width."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def survey_of(monkeypatch):
     """A function that makes `verify --against` return a report of these rows; it returns the recorded calls."""
