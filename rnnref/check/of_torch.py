@@ -214,8 +214,6 @@ class TorchCandidate(Candidate):
                   **{name: own[name] for name in arrays if name in own}}
         for a in leaves.values():
             a.requires_grad_(True)
-        derived = {name: getattr(module, name) for name in arrays.keys() - leaves.keys()}   # of parametrisations
-        leaves |= {name: a for name, a in derived.items() if a.requires_grad}
         results = self._call(module, x, states)
         derived = {name: getattr(module, name) for name in arrays.keys() - leaves.keys()}    # computed by a norm
         leaves |= {name: a for name, a in derived.items() if a.requires_grad}

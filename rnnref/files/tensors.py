@@ -36,7 +36,7 @@ def read_safetensors(who: str, path: Any) -> dict[str, Array]:
         except failed as e:
             raise FileError(who, f"{path} is broken, or no such file as its name says ({e})") from e
         arrays = {}
-        for name, a in found:
+        for name, a in sorted(found, key=lambda pair: pair[0]):          # the library gives them in any order
             if a["dtype"] not in {"BF16", *_SAFETENSORS}:
                 raise FileError(who, f"{name} in {path} has dtype {a['dtype']}, which is not read")
             dtype = _bfloat16(who, path) if a["dtype"] == "BF16" else numpy.dtype(_SAFETENSORS[a["dtype"]])

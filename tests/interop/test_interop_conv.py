@@ -160,5 +160,3 @@ def test_linen_refusals():
                              ({"padding": ((1, 1),)}, "padding=")):
         with pytest.raises(NotSupported, match=message):
             weights_of(linen.ConvLSTMCell(U, (3,), **options), arrays_of("conv lstm", "flax"))
-    with pytest.raises(NotSupported, match="MGUCell.reset_gate=False"):
-        weights_of(linen.MGUCell(U, reset_gate=False), {})
