@@ -47,13 +47,14 @@ coverage: .venv/.peers  ## branch coverage of the tests, with the lines that non
 	$(PY) -m coverage report
 
 # What `pip install rnnref` gives: tests run beside the installed package, from a folder that has no source of it.
+# Pages that only a checkout has are tested there.
 package: .venv/.dev  ## build the wheel and the source archive, install the wheel into a new environment, test that
 	rm -rf build/package dist && mkdir -p build/package
 	$(PY) -m build -q && $(PY) -m tests.support.package_contents dist
 	$(PYTHON) -m venv build/package/venv
 	build/package/venv/bin/python -m pip --disable-pip-version-check install -q "$$(ls dist/*.whl)[verify,notebooks,plot,dev]"
 	cp -r tests notebooks setup.cfg README.md CONTRIBUTING.md Makefile build/package
-	cd build/package && venv/bin/python -m pytest tests -n auto --dist worksteal -m "not peers and not gpu and not kernels and not exam" $(ARGS)
+	cd build/package && venv/bin/python -m pytest tests --ignore tests/core/test_readme.py -n auto --dist worksteal -m "not peers and not gpu and not kernels and not exam" $(ARGS)
 
 OLDEST ?= python3.10
 oldest:  ## tests with the oldest Python and NumPy that are supported: OLDEST=python3.10
