@@ -6,6 +6,7 @@ from typing import Any
 import numpy
 
 from ..arrays import Array
+from ..cpu.blas import limit_threads
 from ..errors import DtypeError, NotSupported
 from ..onnx.reading import Reading
 from ..options import named_arguments
@@ -97,7 +98,8 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
         default = is_option(initial_state, "both") or is_option(initial_state, "random")
         _refuse_options(kind, lengths=lengths, reference=reference, p=p, backward=backward, reverse=reverse or None,
                         dtype=dtype, initial_state=None if default else initial_state)
-        return check_onnx(candidate, inputs, rng, engine, reading, progress, checks)
+        with limit_threads():
+            return check_onnx(candidate, inputs, rng, engine, reading, progress, checks)
     _refuse_options(kind, reading=reading, engine=None if engine == "onnxruntime" else engine)
     if kind == "function":
         wrapped = wrap_callable(candidate, inputs, reference, p, rng, backward=backward, reverse=reverse,
@@ -106,7 +108,8 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
         _refuse_options(kind, reference=reference, p=p, backward=backward, reverse=reverse or None,
                         padding=None if padding == "zero" else padding)
         wrapped = {"torch": wrap_torch, "keras": wrap_keras}[kind](candidate, inputs, rng, **common)
-    return check_candidate(wrapped, rng, **checks)
+    with limit_threads():                         # products of single steps are too small for several threads
+        return check_candidate(wrapped, rng, **checks)
 
 
 def assert_matches(candidate: Any, inputs: Any, **options: Any) -> Report:
