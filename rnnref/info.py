@@ -119,9 +119,15 @@ def _describe_layouts(cell: Any) -> Iterator[str]:
         family = family_of(cell)
     except Error:
         return
-    lines = [[framework, " ".join(layout.gates) if len(layout.gates) > 1 else "", _describe_layout(layout, cell)]
+    lines = [[framework, _describe_order(layout), _describe_layout(layout, cell)]
              for (kind, framework), layout in LAYOUTS.items() if kind == family]
     yield from _align_columns(lines)
+
+
+def _describe_order(layout: Any) -> str:
+    """"z r n", with a minus before gates whose numbers are negated; nothing for a single block."""
+    gates = ["-" * (gate in layout.negated) + gate for gate in layout.gates]
+    return " ".join(gates) if len(gates) > 1 else ""
 
 
 def _describe_layout(layout: Any, cell: Any) -> str:

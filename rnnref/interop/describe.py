@@ -48,15 +48,17 @@ def _describe_arrays(layout: Layout, arrays: dict[str, Array], cell: Any, sizes:
     for name, row in arrays_of(layout).items():
         if name in arrays:
             yield f"{name:{width}}  {arrays[name].shape}  axes {row.axes}"
-            yield from (_describe_block(block, len(cell.gates) > 1) for block in blocks if block.theirs == name)
+            yield from (_describe_block(block, len(cell.gates) > 1, bool(block.gate) and block.gate in layout.negated)
+                        for block in blocks if block.theirs == name)
 
 
-def _describe_block(block: Block, gated: bool) -> str:
+def _describe_block(block: Block, gated: bool, negated: bool = False) -> str:
     """Where in their array, which of ours, which gate."""
     index = ", ".join(f"{s.start}:{s.stop}" if isinstance(s, slice) else str(s) for s in block.their_index)
     ours = block.ours + (f"_{block.gate}" if block.gate and gated and not block.ours.startswith("Wp") else "")
     transposed = block.our_axes and block.their_axes != block.our_axes
     note = " transposed, its rows in one line" if block.flat else " transposed" if transposed else ""
+    note += " times -1" if negated else ""
     named = gated and (block.gate or block.ours.startswith("Wp"))
     gate = GATE_MEANINGS[block.gate or block.ours[2:]] if named else ""
     unused = ", not used: it is coupled" if block.our_index is None else ""

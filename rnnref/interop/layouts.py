@@ -26,6 +26,7 @@ class Layout(NamedTuple):
     rows: tuple
     options: dict = {}                            # of our cell, with which it computes what a default layer does
     takes: dict = {}                              # further options of a layer: name -> values (None: any)
+    negated: str = ""                             # gates that hold minus our numbers: their z is our 1 - z
     family: str = ""
     framework: str = ""
 
@@ -62,6 +63,7 @@ _KERAS2_NAMES = "linear sigmoid tanh relu elu selu softplus softsign exponential
 _KERAS2_ACTS = ({name: KERAS_ACTIVATIONS[name] for name in _KERAS2_NAMES}
                 | make_activations(hard_sigmoid="hard_sigmoid@keras2"))
 TORCH_ACTIVATIONS = make_activations(tanh="tanh", relu="relu")
+_TFLITE_ACTS = make_activations(none="linear", relu="relu", relu6="relu6", tanh="tanh", sigmoid="sigmoid")
 
 
 # rows
@@ -106,6 +108,39 @@ _FLAX_UGRNN = tuple(Row(f"{m}{theirs}/{kind}", axes, ours, gates=gate) for their
 _NNX_LSTM = (Row("i{g}/kernel", "I G", "W", gates="igo"), Row("if_/kernel", "I G", "W", gates="f")) + _FLAX_LSTM[1:]
 _NNX = (Row("dense_i/kernel", "I G", "W"), Row("dense_h/kernel", "H G", "R"))
 _NNX_BIAS_OF_X, _NNX_BIAS_OF_H = (_NNX + (Row(f"dense_{m}/bias", "G", "b"),) for m in "ih")
+
+_HAIKU_RNN = (Row("linear/w", "I G", "W"), Row("linear/b", "G", "b"), Row("linear_1/w", "H G", "R"),
+              Row("linear_1/b", "G", "bR"))
+_HAIKU_GRU = (Row("w_i", "I G", "W"), Row("w_h", "H G", "R"), Row("b", "G", "b"))
+_EQUINOX = (Row("weight_ih", "G I", "W"), Row("weight_hh", "G H", "R"), Row("bias", "G", "b"))
+_EQUINOX_GRU = _EQUINOX + (Row("bias_n", "G", "bR", gates="n"),)
+_MLX_RNN = (Row("Wxh", "G I", "W"), Row("Whh", "G H", "R"), Row("bias", "G", "b"))
+_MLX_LSTM = (Row("Wx", "G I", "W"), Row("Wh", "G H", "R"), Row("bias", "G", "b"))
+_MLX_GRU = _MLX_LSTM[:2] + (Row("b", "G", "b"), Row("bhn", "G", "bR", gates="n"))
+_COREML_P = (Row("peephole", "G", "Wp{g}", gates="ifo"),)
+
+
+def _array_per_gate(gates: dict[str, str], *rows: tuple[str, str, str]) -> tuple[Row, ...]:
+    """Rows of arrays that hold one gate each: (their name with {}, axes, ours), and {our gate: what stands for {}}."""
+    return tuple(Row(pattern.format(theirs), axes, ours, gates=gate)
+                 for pattern, axes, ours in rows for gate, theirs in gates.items())
+
+
+_TFLITE_GATES = {"i": "input", "f": "forget", "g": "cell", "o": "output"}
+_TFLITE_RNN = (Row("input_weights", "G I", "W"), Row("recurrent_weights", "G H", "R"), Row("bias", "G", "b"))
+_TFLITE_LSTM = (
+    *_array_per_gate(_TFLITE_GATES, ("input_to_{}_weights", "G I", "W"), ("recurrent_to_{}_weights", "G H", "R")),
+    *(Row(f"cell_to_{_TFLITE_GATES[gate]}_weights", "U", f"Wp{gate}") for gate in "ifo"),
+    *_array_per_gate(_TFLITE_GATES, ("{}_gate_bias", "G", "b")),
+    Row("projection_weights", "H U", "P"))
+# the fields of a NeuralNetwork's layers; what enters gates is limited to +-50 there, which no sigmoid or tanh shows
+_COREML_RNN = (Row("weightMatrix", "G I", "W"), Row("recursionMatrix", "G H", "R"), Row("biasVector", "G", "b"))
+_COREML_FIELDS = (("{}WeightMatrix", "G I", "W"), ("{}RecursionMatrix", "G H", "R"), ("{}BiasVector", "G", "b"))
+_COREML_LSTM = (
+    *_array_per_gate({"i": "inputGate", "f": "forgetGate", "g": "blockInput", "o": "outputGate"}, *_COREML_FIELDS),
+    Row("inputGatePeepholeVector", "U", "Wpi"), Row("forgetGatePeepholeVector", "U", "Wpf"),
+    Row("outputGatePeepholeVector", "U", "Wpo"))
+_COREML_GRU = _array_per_gate({"z": "updateGate", "r": "resetGate", "n": "outputGate"}, *_COREML_FIELDS)
 
 _KERAS_CONV = (Row("kernel", "S I G", "W"), Row("recurrent_kernel", "S H G", "R"), Row("bias", "G", "b"))
 _FLAX_CONV = (Row("ih/kernel", "S I G", "W"), Row("hh/kernel", "S H G", "R"), Row("ih/bias", "G", "b"),
@@ -187,12 +222,37 @@ _TABLES = {
     ("gru", "tf1 cudnn"): Layout("rzn", _TF1_GRU_CUDNN, _AFTER),
     # CoupledInputForgetGateLSTMCell
     ("lstm", "tf1 coupled"): Layout("gfo", _TF1_COUPLED, _COUPLED, _TF1_TAKES),
+
+    ("rnn", "haiku"): Layout("h", _HAIKU_RNN, {"activation": "relu"} | _BOTH_BIASES),
+    ("lstm", "haiku"): Layout("igfo", _one_matrix("linear/w", "linear/b"), {"forget_bias": 1.0}),
+    ("gru before", "haiku"): Layout("zrn", _HAIKU_GRU, _BEFORE, negated="z"),    # h' = (1 - z) h + z n
+    ("lstm", "equinox"): Layout("ifgo", _EQUINOX),
+    ("gru", "equinox"): Layout("rzn", _EQUINOX_GRU, _AFTER),
+    ("rnn", "mlx"): Layout("h", _MLX_RNN, {}, _takes(_ANY, "activation")),
+    ("lstm", "mlx"): Layout("ifgo", _MLX_LSTM),
+    ("gru", "mlx"): Layout("rzn", _MLX_GRU, _AFTER),
+    # UNIDIRECTIONAL_SEQUENCE_RNN and _LSTM
+    ("rnn", "tflite"): Layout("h", _TFLITE_RNN, {}, _takes(_TFLITE_ACTS, "activation")),
+    ("lstm", "tflite"): Layout("ifgo", _TFLITE_LSTM, {}, {n: _ANY for n in ("peepholes", "projection", "cell_clip",
+                                                                            "projection_clip")}),
+    # operations of an ML program: rnn, lstm, gru
+    ("rnn", "coreml"): Layout("h", _EQUINOX, {}, _takes(_ANY, "activation")),
+    ("lstm", "coreml"): Layout("ifog", _EQUINOX + _COREML_P, {}, _takes(_ANY, "gate", "candidate", "output")
+                               | {"peepholes": _ANY}),
+    ("gru", "coreml"): Layout("rnz", _EQUINOX, _AFTER | {"recurrent_bias": False}, _takes(_ANY, *_GRU_ACTS)),
+    # layers of a NeuralNetwork: SimpleRecurrent, UniDirectionalLSTM, GRU
+    ("rnn", "coreml network"): Layout("h", _COREML_RNN, {}, _takes(_ANY, "activation")),
+    ("lstm", "coreml network"): Layout("ifgo", _COREML_LSTM, {}, _takes(_ANY, "gate", "candidate", "output")
+                                       | {"peepholes": _ANY, "cell_clip": _ANY}),
+    ("gru before", "coreml network"): Layout("zrn", _COREML_GRU, _BEFORE, _takes(_ANY, *_GRU_ACTS)),
 }
 LAYOUTS: dict[Any, Layout] = {
     (family, framework): layout._replace(family=family, framework=framework)
     for (family, framework), layout in _TABLES.items()}
 
-# layouts that cannot exist, and why
+# layouts that do not exist, and why
 IMPOSSIBLE: dict[Any, str] = {
-    ("gru", "coreml"): "CoreML adds both biases of n outside the reset, r does not multiply bR_n: no exact conversion",
+    ("gru", "tflite"): "TFLite has no operator for a GRU: its converter writes a loop of products instead",
+    ("gru before", "tflite"): "TFLite has no operator for a GRU: its converter writes a loop of products instead",
+    ("rnn", "equinox"): "equinox has cells for LSTM and GRU only",
 }

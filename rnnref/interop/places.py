@@ -29,6 +29,7 @@ class Places:
     shapes    {our name: shape}
     indices   {their name: integers of the shape of their array}: positions among our arrays laid end to end, in the
               order of `shapes`; -1 for a number that is none of ours
+    negated   {their name: True where theirs is minus ours}, of arrays that have such numbers
 
     >>> places = Places({"W": (2, 2), "b": (2,)}, {"kernel": numpy.array([[0, 2], [1, 3]])})      # the transpose
     >>> theirs = places.to_theirs({"W": numpy.array([[1., 2.], [3., 4.]]), "b": numpy.zeros(2)})
@@ -36,7 +37,8 @@ class Places:
     ([[1.0, 3.0], [2.0, 4.0]], [[1.0, 2.0], [3.0, 4.0]], ['b'])
     """
 
-    def __init__(self, shapes: dict[str, tuple], indices: dict[str, Array]) -> None:
+    def __init__(self, shapes: dict[str, tuple], indices: dict[str, Array],
+                 negated: dict[str, Array] | None = None) -> None:
         self.shapes = shapes
         self._ours, n = _list_slices(shapes)
         self._theirs, m = _list_slices({name: index.shape for name, index in indices.items()})
@@ -50,14 +52,21 @@ class Places:
         self.count = n + m                        # of index numbers held
         missing = _slice(self._from_theirs < 0, self._ours)
         self.unplaced = {name: mask for name, mask in missing.items() if mask.any()}    # ours that theirs do not hold
+        self._negated_theirs = self._negated_ours = None
+        if negated:
+            self._negated_theirs = numpy.concatenate([negated.get(name, numpy.zeros(index.shape, bool)).ravel()
+                                                      for name, index in indices.items()])
+            self._negated_ours = (self._from_theirs >= 0) & self._negated_theirs[self._from_theirs]
 
     def to_theirs(self, ours: dict[str, Array]) -> dict[str, Array]:
         """Our arrays -> theirs; zero where a number of theirs is none of ours."""
-        return _slice(_gather([ours[name] for name in self.shapes], self._from_ours), self._theirs)
+        found = _gather([ours[name] for name in self.shapes], self._from_ours, self._negated_theirs)
+        return _slice(found, self._theirs)
 
     def to_ours(self, theirs: dict[str, Array]) -> dict[str, Array]:
         """Their arrays -> ours; zero where they have no place for a number of ours."""
-        return _slice(_gather([theirs[name] for name in self.indices], self._from_theirs), self._ours)
+        found = _gather([theirs[name] for name in self.indices], self._from_theirs, self._negated_ours)
+        return _slice(found, self._ours)
 
     def find_lost(self, ours: dict[str, Array]) -> list[str]:
         """The names of ours that are not zero where theirs have no place."""
@@ -77,11 +86,15 @@ def _slice(flat: Array, slices: list[tuple[str, slice, tuple]]) -> dict[str, Arr
     return {name: flat[here].reshape(shape) for name, here, shape in slices}
 
 
-def _gather(arrays: list[Array], index: Array) -> Array:
-    """The numbers at these positions of the arrays laid end to end, in the dtype of the first; zero at -1."""
+def _gather(arrays: list[Array], index: Array, negated: Array | None = None) -> Array:
+    """The numbers at these positions of the arrays laid end to end, in the dtype of the first; zero at -1.
+
+    negated   minus the number where True
+    """
     xp, dtype = namespace(*arrays), arrays[0].dtype
     flat = xp.concatenate([*[a.astype(dtype, copy=False).reshape(-1) for a in arrays], xp.zeros(1, dtype)])
-    return flat[index if xp is numpy else xp.asarray(index)]
+    found = flat[index if xp is numpy else xp.asarray(index)]
+    return found if negated is None else xp.where(xp.asarray(negated), -found, found)
 
 
 def _select(a: Array, mask: Array) -> Array:
@@ -192,14 +205,17 @@ def _build_places(layout: Layout, cell: Any, sizes: dict[str, Size], names: list
     starts, homeless = _slice(numpy.arange(count), slices), []
     theirs = expected_shapes(layout, cell, sizes)
     indices = {name: numpy.full(theirs[name], -1) for name in names}
+    negated = {name: numpy.zeros(theirs[name], bool) for name in names} if layout.negated else {}
     for block in list_blocks(layout, cell, sizes):
         if block.theirs not in indices or block.our_index is None:
             continue
         if block.ours in starts:
             block.write_index(indices[block.theirs], starts[block.ours][block.our_index])
+            if block.gate and block.gate in layout.negated:
+                negated[block.theirs][block.their_index] = True
         else:
             homeless.append(block)
-    return LayoutPlaces(Places(shapes, indices), sizes, tuple(homeless))
+    return LayoutPlaces(Places(shapes, indices, negated), sizes, tuple(homeless))
 
 
 def list_blocks(layout: Layout, cell: Any, sizes: dict[str, Size]) -> Iterator[Block]:

@@ -5,7 +5,8 @@ import rnnref
 from rnnref.interop import LAYOUTS, cell_for, dump, gradients
 
 I, U = 3, 4
-NO_PLACE = {("gru", "flax"): "rz", ("gru", "tf1 cudnn"): "rz", ("mgu", "flax"): "f"}     # gates whose bR has no place
+NO_PLACE = {("gru", "flax"): "rz", ("gru", "tf1 cudnn"): "rz", ("mgu", "flax"): "f", ("gru", "equinox"): "rz",
+            ("gru", "mlx"): "rz"}                 # gates whose bR has no place
 
 
 def draw_parameters(cell, layout, seed=0, dtype="float64", n_in=I, units=U):
