@@ -11,6 +11,8 @@ from .atomic import replace_file
 from .npz import Header
 from .opening import check_unpacked, naming, open_file
 
+_TEXT = 1 << 16                                   # the most bytes that an attribute holds in its own place
+
 
 def read_h5(who: str, path: Any, data: Optional[bytes] = None,
             check: Optional[Callable[[dict[str, Header]], None]] = None) -> dict[str, Array]:
@@ -27,6 +29,40 @@ def read_h5(who: str, path: Any, data: Optional[bytes] = None,
             return _read(who, path, file, check, h5py)
     with naming(who, path):
         return _read(who, path, BytesIO(data), check, h5py)
+
+
+def read_h5_texts(who: str, path: Any, data: Optional[bytes] = None) -> dict[str, dict[str, str]]:
+    """{path of a group in the file: {attribute: text}} of all groups that have attributes of text.
+
+    Errors   those of `read_h5`
+    """
+    h5py = import_optional("h5py", "verify", f"reading {path}")
+    if data is None:
+        with open_file(who, path) as file, h5py.File(file, "r") as root:
+            return dict(_walk_texts(who, path, root, h5py))
+    with naming(who, path), h5py.File(BytesIO(data), "r") as root:
+        return dict(_walk_texts(who, path, root, h5py))
+
+
+def _walk_texts(who: str, path: Any, root: Any, h5py: Any) -> Iterator[tuple[str, dict[str, str]]]:
+    found = [place for name, _ in _walk(who, path, root, h5py) for place in _list_above(name)]
+    groups = {"": root} | {place: root[place] for place in found}
+    groups |= {f"{place}/vars": root[f"{place}/vars"] for place in list(groups) if f"{place}/vars" in root and place}
+    for place, group in groups.items():
+        texts = {}
+        for name in group.attrs:
+            kind = group.attrs.get_id(name)
+            if kind.shape == () and h5py.check_string_dtype(kind.dtype) is not None and kind.dtype.itemsize <= _TEXT:
+                text = group.attrs[name]
+                texts[name] = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+        if texts:
+            yield place, texts
+
+
+def _list_above(name: str) -> list[str]:
+    """The groups that a dataset lies in, from the outside."""
+    words = name.split("/")
+    return ["/".join(words[:n]) for n in range(1, len(words))]
 
 
 def _read(who: str, path: Any, file: Any, check: Any, h5py: Any) -> dict[str, Array]:

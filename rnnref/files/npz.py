@@ -1,5 +1,7 @@
-"""Arrays of NumPy in a zip archive: .npz, without pickle."""
+"""Arrays of NumPy in a zip archive, .npz, or alone, .npy; without pickle."""
+import os
 from math import prod
+from pathlib import Path
 from typing import Any, Callable, NamedTuple, Optional
 from zipfile import ZipFile, ZipInfo
 
@@ -9,7 +11,7 @@ from numpy.lib import format as npy
 from ..arrays import Array, asnumpy
 from ..errors import DtypeError, FileError, import_optional
 from .atomic import replace_file, to_path
-from .opening import check_unpacked
+from .opening import check_unpacked, open_file
 from .zips import check_member, open_zip
 
 _CHUNK = 1 << 24
@@ -71,7 +73,7 @@ def read_npz(who: str, path: Any, check: Optional[Callable[[dict[str, Header]], 
             if not name.endswith(".npy"):
                 raise FileError(who, f"{path} holds {name!r}, which is no array", known="members .npy")
             with archive.open(info) as f:
-                headers[name[:-4]] = _read_header(who, path, name[:-4], f, info)
+                headers[name[:-4]] = _read_header(who, path, name[:-4], f, info.file_size, info.comment)
         if check is not None:
             check(headers)
         check_unpacked(who, path, sum(i.file_size for i in members.values()), sum(
@@ -84,6 +86,17 @@ def read_npz(who: str, path: Any, check: Optional[Callable[[dict[str, Header]], 
         return arrays
 
 
+def read_npy(who: str, path: Any) -> dict[str, Array]:
+    """{name of the file without .npy: its array}.
+
+    Errors   FileError: a file that is broken, or holds something else than an array of numbers
+    """
+    name = Path(to_path(who, path)).stem
+    with open_file(who, path) as f:
+        header = _read_header(who, path, name, f, os.fstat(f.fileno()).st_size)
+        return {name: _read_array(who, path, name, f, header)}
+
+
 def _skip_header(f: Any) -> Any:
     """What numpy reads of the start of an array."""
     version = npy.read_magic(f)
@@ -92,15 +105,15 @@ def _skip_header(f: Any) -> Any:
     return npy.read_array_header_1_0(f) if version == (1, 0) else npy.read_array_header_2_0(f)
 
 
-def _read_header(who: str, path: Any, name: str, f: Any, info: ZipInfo) -> Header:
+def _read_header(who: str, path: Any, name: str, f: Any, size: int, comment: bytes = b"") -> Header:
     shape, fortran, dtype = _skip_header(f)
     if dtype.hasobject:
         raise FileError(who, f"{name} in {path} holds Python objects, which are not read", fix="arrays of numbers")
-    size = info.file_size - f.tell()
+    size -= f.tell()
     if any(type(n) is not int or n < 0 for n in shape) or prod(shape) * dtype.itemsize != size:
         raise FileError(who, f"{name} in {path} has shape {shape} and dtype {dtype}, and {size:,} bytes")
-    if info.comment:
-        return Header(shape, _named_dtype(who, path, name, info.comment, dtype), fortran, dtype)
+    if comment:
+        return Header(shape, _named_dtype(who, path, name, comment, dtype), fortran, dtype)
     if dtype.kind == "V" and not dtype.names:
         raise FileError(who, f"{name} in {path} is raw bytes of {dtype}, and what they mean is not said",
                         hint="numpy.savez writes bfloat16 so; rnnref.save says it")

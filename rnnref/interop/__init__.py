@@ -1,7 +1,11 @@
 """Weight layouts of other frameworks, and conversion to and from them.
 
     weights_of        the weights of a live torch module, Keras layer or flax module
-    pieces, read      the weights in a dict or a file: .npz, .safetensors, .h5, .keras
+    pieces, read      the weights in a dict, a list or a file: .npz, .npy, .safetensors, .h5, .keras, .pt
+    find_weights      the weights of all recurrent layers in any of these
+    find_layers       the recurrent layers of a live model
+    identify          what an object is; recognize: of which tables named arrays are
+    framework_named, family_named           names of frameworks and kinds of layers as people write them
     read_onnx_node    the weights of a node of an ONNX graph
     Weights           the weights of one layer in one direction: `cell`, `load()`, `layout`, `renamed`
     convert           weights of one framework as weights of another
@@ -13,17 +17,22 @@
 """
 from . import cudnn
 from .adapt import adapt
+from .containers import find_layers, find_weights
 from .convert import Weights, convert, dump, gradients, load
 from .describe import explain_weights
 from .families import cell_for, cell_like, infer_cell, layout_of, traits
-from .files import pieces, read
+from .files import read
+from .groups import Match, pieces, recognize
+from .identify import Identity, identify
 from .layouts import LAYOUTS, Layout, Row
+from .names import family_named, framework_named
 from .read_flax import FLAX_ACTIVATIONS
 from .read_onnx import read_onnx_node
 from .weights import weights_of
 
 __all__ = [
-    "FLAX_ACTIVATIONS", "LAYOUTS", "Layout", "Row", "Weights", "adapt", "cell_for", "cell_like", "convert", "cudnn",
-    "dump", "explain_weights", "gradients", "infer_cell", "layout_of", "load", "pieces", "read", "read_onnx_node",
-    "traits", "weights_of",
+    "FLAX_ACTIVATIONS", "LAYOUTS", "Identity", "Layout", "Match", "Row", "Weights", "adapt", "cell_for", "cell_like",
+    "convert", "cudnn", "dump", "explain_weights", "family_named", "find_layers", "find_weights", "framework_named",
+    "gradients", "identify", "infer_cell", "layout_of", "load", "pieces", "read", "read_onnx_node",
+    "recognize", "traits", "weights_of",
 ]

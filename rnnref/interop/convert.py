@@ -7,6 +7,7 @@ from ..shapes import check_floating
 from .adapt import adapt
 from .families import cell_like, check_defaults, infer_cell, layout_of
 from .layouts import Layout
+from .matching import name_layer
 from .places import LayoutPlaces, Places, as_array, find_for_arrays, find_for_parameters, list_blocks, option_for
 
 
@@ -16,6 +17,7 @@ class Weights(NamedTuple):
     layout: Layout
     cell: Any                                     # of rnnref
     names: dict                                   # name in the table -> name in the source
+    reverse: bool = False                         # True if the layer reads the sequence from its end
 
     def load(self) -> dict[str, Array]:
         """The parameters of `cell`."""
@@ -27,7 +29,7 @@ class Weights(NamedTuple):
 
     def __repr__(self) -> str:
         shapes = ", ".join(f"{self.names[name]} {tuple(a.shape)}" for name, a in self.arrays.items())
-        return f"Weights({self.layout.who}: {shapes})"
+        return f"Weights({self.layout.who}{', reverse' * self.reverse}: {shapes})"
 
 
 def load(layout: Layout, arrays: dict[str, Array], cell: Any) -> dict[str, Array]:
@@ -100,10 +102,11 @@ def _match_parameters(layout: Layout, p: dict[str, Array], cell: Any) -> tuple[d
     return p, find_for_parameters(cell, layout, tuple([(name, a.shape) for name, a in p.items()])).places
 
 
-def convert(arrays: dict[str, Array], source: Union[str, Layout], target: Union[str, Layout], family: str,
+def convert(arrays: Any, source: Union[str, Layout], target: Union[str, Layout], family: str,
             given: Optional[dict] = None, wanted: Optional[dict] = None) -> dict[str, Array]:
     """Weights of one framework as weights of another, with which it computes the same outputs.
 
+    arrays           a dict by name, of arrays or tensors, or a list in the order of Keras's get_weights()
     source, target   frameworks as in `LAYOUTS`, or layouts: layout_of("lstm", "keras", bias=False)
     family           "rnn", "lstm", "gru" (reset after the product), "gru before", "mgu" or "conv lstm"
     given            options of the source layer that are not its framework's default: {"forget_bias": 0.0}
@@ -117,6 +120,7 @@ def convert(arrays: dict[str, Array], source: Union[str, Layout], target: Union[
     array([0., 3., 1., 3.])
     """
     source, target = layout_of(family, source), layout_of(family, target)
+    arrays = name_layer(source, arrays)
     cell = infer_cell(source, arrays, **given or {})
     new = cell_like(target, cell, **wanted or {})
     check_defaults(target, new, {**(given or {}), **(wanted or {})})

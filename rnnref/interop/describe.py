@@ -6,6 +6,7 @@ from ..shapes import Size
 from .convert import gates_with_own_bias, match_arrays
 from .families import infer_cell, layout_of, traits
 from .layouts import Layout
+from .matching import name_layer
 from .places import Block, arrays_of, list_blocks
 
 GATE_MEANINGS = {"i": "input gate", "f": "forget gate", "g": "candidate (elsewhere j, c or z)", "o": "output gate",
@@ -14,10 +15,11 @@ GATE_MEANINGS = {"i": "input gate", "f": "forget gate", "g": "candidate (elsewhe
                  "x": "projected x, carried on to the output", **{str(n): f"sum {n} of the tree" for n in range(8)}}
 
 
-def explain_weights(family: str, framework: Union[str, Layout], arrays: dict[str, Array], **options: Any) -> str:
+def explain_weights(family: str, framework: Union[str, Layout], arrays: Any, **options: Any) -> str:
     """A table of the arrays of a framework: what every block of them is, and the equations in which it stands.
 
     family, framework   as in `layout_of`
+    arrays              a dict by name, or a list in the order of Keras's get_weights()
     options             of the layer, where they are not the framework's default
     Errors              those of `load`
 
@@ -35,6 +37,7 @@ def explain_weights(family: str, framework: Union[str, Layout], arrays: dict[str
     h' = tanh(x W + h R + b)
     """
     layout = layout_of(family, framework)
+    arrays = name_layer(layout, arrays)
     cell = infer_cell(layout, arrays, **options)
     arrays, known = match_arrays(layout, arrays, cell)
     title = f"{layout.who}: {known.sizes['I'].n} inputs, {known.sizes['U'].n} units"

@@ -18,6 +18,7 @@ from ..rules.gated import MGURule, UGRNNRule
 from ..rules.gru import GRURule
 from ..rules.lstm import LSTMRule
 from .layouts import IMPOSSIBLE, LAYOUTS, Layout
+from .names import family_named, framework_named
 from .places import arrays_of
 
 _FAMILIES: dict = {"rnn": catalog.SimpleRNN, "lstm": catalog.LSTM, "gru": catalog.GRU, "gru before": catalog.GRU,
@@ -36,10 +37,13 @@ def layout_of(family: str, framework: Union[str, Layout], bias: bool = True) -> 
     """The table of a framework; a `Layout` stays as it is.  bias=False: of a layer that was made without biases.
 
     Families: "rnn", "lstm", "gru" (reset after the product), "gru before", "mgu", "ugrnn", "conv lstm"; frameworks as
-    in `LAYOUTS`.
+    in `LAYOUTS`; both in upper or lower case, and under other names that they have: `framework_named`.
 
     Errors   NotSupported: a family that the framework does not have, with the reason
     """
+    family = family_named(family)
+    if not isinstance(framework, Layout):
+        framework = framework_named(framework)
     layout = framework if isinstance(framework, Layout) else LAYOUTS.get((family, framework))
     if layout is None or layout.family != family:
         other = {"gru": "gru before", "gru before": "gru"}.get(family)

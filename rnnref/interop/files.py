@@ -1,85 +1,34 @@
-"""Reads weights from nested dicts, state dicts and files: .npz, .safetensors, .h5, .keras, .pt."""
+"""Reads weights from nested dicts, state dicts and files: .npz, .npy, .safetensors, .h5, .keras, .pt."""
+import json
 import re
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any, Callable, Iterator, Optional, Union
+from typing import Any, Callable, Iterator, NamedTuple, Optional, Union
 
 import numpy
 
 from ..arrays import Array, asnumpy
 from ..errors import DtypeError, NotSupported
 from ..files.atomic import to_path
-from ..files.hdf5 import read_h5
-from ..files.npz import read_npz
+from ..files.hdf5 import read_h5, read_h5_texts
+from ..files.npz import read_npy, read_npz
+from ..files.opening import naming
 from ..files.tensors import read_safetensors, read_torch
 from ..files.zips import open_zip, read_member
-from .convert import Weights
-from .families import infer_cell, layout_of
-from .layouts import Layout
-from .places import arrays_of
+from .keras_config import KerasConfig, list_layers
 
 _KERAS_VARS = ("kernel", "recurrent_kernel", "bias")         # what Keras 3 numbers 0 1 2 in its files
 
 
-def pieces(source: Any, family: str, framework: Union[str, Layout], **options: Any) -> dict[str, Weights]:
-    """{place: Weights} of every layer of a kind in a dict or a file; the place is the rest of the names around them.
-
-    source   a dict, nested or not; a file as `read` takes it; a list in the order of Keras's get_weights()
-    options  of the layers, where they are not the framework's default
-
-    Arrays of a layer that has none of the biases are taken as of a layer made without.  Arrays of no such layer are
-    left out, and so are layers whose number of gates is that of another family.
-
-    >>> import numpy as np
-    >>> state = {f"rnn.{w}h_l1": np.ones((4, 4)) for w in ("weight_i", "weight_h")}
-    >>> found = pieces(state, "rnn", "torch")
-    >>> list(found), sorted(found["rnn._l1"].arrays)
-    (['rnn._l1'], ['weight_hh_l0', 'weight_ih_l0'])
-    """
-    layout = layout_of(family, framework)
-    if isinstance(source, (list, tuple)):
-        source = dict(zip(arrays_of(layout), source))
-    groups: dict = {}
-    for full, a in read(source).items():
-        name, place = _match_name(layout, full)
-        if name:
-            groups.setdefault(place, {})[name] = full, a
-    needed = [name for name, row in arrays_of(layout).items() if row.ours in "WR"]
-    whole = {place: ({n: a for n, (_, a) in group.items()}, {n: full for n, (full, _) in group.items()})
-             for place, group in groups.items() if all(n in group for n in needed)}
-    return {place: _make_weights(layout, arrays, names, options) for place, (arrays, names) in whole.items()
-            if not _has_other_gates(layout, arrays)}
-
-
-def _has_other_gates(layout: Layout, arrays: dict[str, Array]) -> bool:
-    """True if R has the shape of 1, 3 or 4 gates where the layout has another number."""
-    row = next(row for row in layout.rows if row.ours == "R")
-    axes = dict(zip(row.axes.split()[::-1], getattr(arrays.get(row.theirs), "shape", ())[::-1]))
-    gates = len(row.gates or layout.gates)
-    return "G" in axes and "H" in axes and axes["G"] in [n * axes["H"] for n in (1, 3, 4) if n != gates]
-
-
-def _match_name(layout: Layout, full: str) -> tuple[Optional[str], Optional[str]]:
-    """The name of the table that `full` ends with, and what is around it; torch numbers layers behind the name."""
-    for name in sorted(arrays_of(layout), key=len, reverse=True):
-        stem = name.removesuffix("_l0")
-        suffix = r"_l\d+(?:_reverse)?" if stem != name else ""
-        match = re.fullmatch(rf"(|.*[./]){re.escape(stem)}({suffix})", full)
-        if match:
-            return name, "".join(match.groups())
-    return None, None
-
-
-def _make_weights(layout: Layout, arrays: dict[str, Array], names: dict[str, str], options: dict) -> Weights:
-    """The weights of a layer whose options are seen from the arrays alone, beside `options`."""
-    if not any(row.ours in ("b", "bR") for name, row in arrays_of(layout).items() if name in arrays):
-        layout = layout.without_bias()
-    return Weights(arrays, layout, infer_cell(layout, arrays, **options), names)
+class Content(NamedTuple):
+    """What a source holds, and what it says of its layers."""
+    arrays: dict[str, Array]
+    config: Optional[KerasConfig] = None          # of files that Keras wrote
 
 
 def read(source: Union[dict, str, PathLike]) -> dict[str, Array]:
-    """The arrays in a dict, or in a file .npz .safetensors .h5 .keras .pt .pth; names of nested ones are joined by "/".
+    """The arrays in a dict, or in a file .npz .npy .safetensors .h5 .keras .pt; names of nested ones are joined by "/".
 
     Of a checkpoint of torch the tensors and numbers are read, without torch, and nothing in it is executed.
 
@@ -90,12 +39,18 @@ def read(source: Union[dict, str, PathLike]) -> dict[str, Array]:
     >>> list(read({"params": {"i": {"kernel": np.ones((2, 3))}}}))
     ['params/i/kernel']
     """
+    return read_content(source).arrays
+
+
+def read_content(source: Union[dict, str, PathLike]) -> Content:
+    """The arrays as `read` gives them, and what a file of Keras says of its layers."""
     if hasattr(source, "items"):
-        return dict(_flatten(source))
+        return Content(dict(_flatten(source)))
     path = Path(to_path("read", source))
     if path.suffix.lower() not in _READERS:
         raise NotSupported("read", f"a file {path.suffix or path.name!r}", known=" ".join(_READERS))
-    return _READERS[path.suffix.lower()](path)
+    content = _READERS[path.suffix.lower()](path)
+    return content if isinstance(content, Content) else Content(content)
 
 
 def _flatten(tree: Any, path: str = "") -> Iterator[tuple[str, Array]]:
@@ -117,25 +72,42 @@ def to_numpy(name: str, leaf: Any) -> Array:
     return leaf.detach().cpu().numpy()
 
 
-def _read_h5(path: Path, data: Optional[bytes] = None) -> dict[str, Array]:
+def _read_h5(path: Path, data: Optional[bytes] = None, config: str = "", version: str = "") -> Content:
     """Weights as Keras saves them; those of Keras 3 under names, which its files have replaced by numbers."""
     arrays = {name.removesuffix(":0"): a for name, a in read_h5("read", path, data).items()}
-    return {_restore_keras_name(n, arrays): a for n, a in arrays.items()}
+    texts = read_h5_texts("read", path, data)
+    above = texts.get("", {}) | texts.get("model_weights", {})
+    with naming("read", path):
+        said = read_keras_config(config or above.get("model_config", ""), version or above.get("keras_version", ""))
+    names = {place.removesuffix("/vars"): own["name"] for place, own in texts.items() if "name" in own}
+    return Content({_restore_keras_name(n, arrays): a for n, a in arrays.items()}, said._replace(names=names))
+
+
+def read_keras_config(config: str, version: str) -> KerasConfig:
+    """What the JSON of a model says of its layers; "": there is none."""
+    numbers = re.match(r"\d+(\.\d+)*", version)
+    layers = list_layers(json.loads(config)) if config else None
+    return KerasConfig(tuple(map(int, numbers[0].split("."))) if numbers else (), version.endswith("-tf"), layers, {})
 
 
 def _restore_keras_name(name: str, arrays: dict[str, Array]) -> str:
     """"…/cell/vars/1" -> "…/cell/recurrent_kernel", if the first two there are the matrices of a recurrent cell."""
     group, _, number = name.rpartition("/")
     both: list[Any] = [arrays.get(f"{group}/{n}") for n in "01"]
-    if not group.endswith("/vars") or any(a is None or a.ndim != 2 for a in both) or number not in "012":
+    if not group.endswith("/vars") or any(a is None or a.ndim < 2 for a in both) or number not in ("0", "1", "2"):
         return name
-    (_, n), (units, m) = both[0].shape, both[1].shape
+    (*_, n), (*_, units, m) = both[0].shape, both[1].shape
+    if both[0].ndim != both[1].ndim or not units:
+        return name
     return f"{group[:-5]}/{_KERAS_VARS[int(number)]}" if n == m and m % units == 0 else name
 
 
-def _read_keras(path: Path) -> dict[str, Array]:
+def _read_keras(path: Path) -> Content:
     with open_zip("read", path) as (archive, members):
-        return _read_h5(path, read_member("read", path, archive, members, "model.weights.h5"))
+        config, about = (read_member("read", path, archive, members, name).decode("utf-8") if name in members else ""
+                         for name in ("config.json", "metadata.json"))
+        version = str(json.loads(about).get("keras_version", "")) if about else ""
+        return _read_h5(path, read_member("read", path, archive, members, "model.weights.h5"), config, version)
 
 
 def _read_torch(path: Path) -> dict[str, Array]:
@@ -152,5 +124,6 @@ def _flatten_numbers(tree: Any, path: str = "") -> Iterator[tuple[str, Array]]:
 
 
 _READERS: dict[str, Callable] = {
-    ".npz": partial(read_npz, "read"), ".safetensors": partial(read_safetensors, "read"), ".h5": _read_h5,
-    ".hdf5": _read_h5, ".keras": _read_keras, ".pt": _read_torch, ".pth": _read_torch}
+    ".npz": partial(read_npz, "read"), ".npy": partial(read_npy, "read"), ".keras": _read_keras,
+    ".h5": _read_h5, ".hdf5": _read_h5, ".safetensors": partial(read_safetensors, "read"),
+    ".pt": _read_torch, ".pth": _read_torch}

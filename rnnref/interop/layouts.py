@@ -60,8 +60,8 @@ KERAS_ACTIVATIONS = make_activations(
     softplus="softplus", softsign="softsign", exponential="exponential", silu="swish", mish="mish",
     hard_tanh="hard_tanh", hard_sigmoid="hard_sigmoid@keras3", leaky_relu=("leaky_relu", 0.2))
 _KERAS2_NAMES = "linear sigmoid tanh relu elu selu softplus softsign exponential".split()
-_KERAS2_ACTS = ({name: KERAS_ACTIVATIONS[name] for name in _KERAS2_NAMES}
-                | make_activations(hard_sigmoid="hard_sigmoid@keras2"))
+KERAS2_ACTIVATIONS = ({name: KERAS_ACTIVATIONS[name] for name in _KERAS2_NAMES}
+                      | make_activations(hard_sigmoid="hard_sigmoid@keras2"))
 TORCH_ACTIVATIONS = make_activations(tanh="tanh", relu="relu")
 _TFLITE_ACTS = make_activations(none="linear", relu="relu", relu6="relu6", tanh="tanh", sigmoid="sigmoid")
 
@@ -182,12 +182,13 @@ _TABLES = {
                                    _takes(KERAS_ACTIVATIONS, *_LSTM_ACTS) | _CONV),
 
     # Keras up to 2.2, with its defaults; there GRU has reset_after=False by default
-    ("rnn", "keras2"): Layout("h", _ONE_BIAS, {}, _takes(_KERAS2_ACTS, "activation")),
-    ("lstm", "keras2"): Layout("ifgo", _ONE_BIAS, {"gate": "hard_sigmoid@keras2"}, _takes(_KERAS2_ACTS, *_LSTM_ACTS)),
+    ("rnn", "keras2"): Layout("h", _ONE_BIAS, {}, _takes(KERAS2_ACTIVATIONS, "activation")),
+    ("lstm", "keras2"): Layout("ifgo", _ONE_BIAS, {"gate": "hard_sigmoid@keras2"},
+                               _takes(KERAS2_ACTIVATIONS, *_LSTM_ACTS)),
     ("gru before", "keras2"): Layout("zrn", _ONE_BIAS, _BEFORE | {"gate": "hard_sigmoid@keras2"},
-                                     _takes(_KERAS2_ACTS, *_GRU_ACTS)),
+                                     _takes(KERAS2_ACTIVATIONS, *_GRU_ACTS)),
     ("gru", "keras2"): Layout("zrn", _TWO_BIASES, _AFTER | {"gate": "hard_sigmoid@keras2"},
-                              _takes(_KERAS2_ACTS, *_GRU_ACTS)),
+                              _takes(KERAS2_ACTIVATIONS, *_GRU_ACTS)),
     ("lstm", "keras2 cudnn"): Layout("ifgo", _CUDNN_ROWS, _BOTH_BIASES),          # CuDNNLSTM
     ("gru", "keras2 cudnn"): Layout("zrn", _CUDNN_ROWS, _AFTER),                 # CuDNNGRU
 

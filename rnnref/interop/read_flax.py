@@ -4,8 +4,9 @@ from typing import Any
 
 from ..errors import NotSupported, ShapeError
 from .convert import Weights
-from .families import read_activations, read_conv_options
-from .files import pieces, read
+from .families import layout_of, read_activations, read_conv_options
+from .files import read
+from .groups import group_arrays, pieces
 from .layouts import make_activations
 
 _FAMILIES = {"SimpleCell": "rnn", "LSTMCell": "lstm", "OptimizedLSTMCell": "lstm", "GRUCell": "gru", "MGUCell": "mgu",
@@ -30,16 +31,16 @@ def read_flax_module(module: Any, params: Any = None) -> list[tuple[Weights, ...
         params = nnx.to_pure_dict(nnx.state(module, nnx.Param))
     params = dict(params.get("params", params))
     if hasattr(module, "forward_rnn"):
-        ways = [(getattr(module, name).cell, f"{name}/cell/") for name in ("forward_rnn", "backward_rnn")]
-        if "backward_rnn" not in params:          # one cell in both directions: its weights are there once
-            ways[1] = ways[0]
-        return [tuple(_read_cell(cell, params, place) for cell, place in ways)]
+        halves = [(getattr(module, name), f"{name}/cell/") for name in ("forward_rnn", "backward_rnn")]
+        shared = "backward_rnn" not in params     # one cell in both directions: its weights are there once
+        return [tuple(_read_cell(half.cell, params, halves[0][1] if shared else place, bool(k))
+                      for k, (half, place) in enumerate(halves))]
     if hasattr(module, "cell"):
-        return [(_read_cell(module.cell, params, "cell/"),)]
+        return [(_read_cell(module.cell, params, "cell/", module.reverse),)]
     return [(_read_cell(module, params, ""),)]
 
 
-def _read_cell(cell: Any, params: dict, place: str) -> Weights:
+def _read_cell(cell: Any, params: dict, place: str, reverse: bool = False) -> Weights:
     kind = type(cell).__name__
     if kind not in _FAMILIES:
         raise NotSupported("flax", f"a {kind}", known=" ".join(_FAMILIES))
@@ -48,7 +49,6 @@ def _read_cell(cell: Any, params: dict, place: str) -> Weights:
     framework = ("nnx optimized" if kind == "OptimizedLSTMCell" else "nnx") if is_nnx else "flax"
     options = read_activations(cell, family, "gate_fn", "activation_fn", FLAX_ACTIVATIONS) | read_conv_options(cell)
     options |= {"residual": True} if getattr(cell, "residual", False) else {}
-    weights = pieces(params, family, framework, **options)
-    if place not in weights:
+    if place not in group_arrays(layout_of(family, framework), read(params)):
         raise ShapeError("flax", f"{place or 'the top level'} holds no weights of {kind}", given=" ".join(read(params)))
-    return weights[place]
+    return pieces(params, family, framework, **options)[place]._replace(reverse=reverse)

@@ -25,10 +25,11 @@ def read_keras_layer(layer: Any) -> list[tuple[Weights, ...]]:
         forward, backward = read_keras_layer(layer.forward_layer), read_keras_layer(layer.backward_layer)
         return [directions + reverse for directions, reverse in zip(forward, backward)]
     cell = getattr(layer, "cell", layer)
-    return [(_read_cell(inner),) for inner in getattr(cell, "cells", [cell])]
+    reverse = bool(getattr(layer, "go_backwards", False))
+    return [(_read_cell(inner, reverse),) for inner in getattr(cell, "cells", [cell])]
 
 
-def _read_cell(cell: Any) -> Weights:
+def _read_cell(cell: Any, reverse: bool) -> Weights:
     kinds = [cls.__name__ for cls in type(cell).__mro__ if cls.__module__.startswith("keras.")]
     family = _FAMILIES.get(kinds[0])
     if family is None:
@@ -41,4 +42,4 @@ def _read_cell(cell: Any) -> Weights:
     values = {name: getattr(cell, name) for name in arrays_of(layout)}
     arrays = {name: numpy.asarray(sys.modules["keras"].ops.convert_to_numpy(v)) for name, v in values.items()}
     return Weights(arrays, layout, cell_for(family, layout, **options | read_conv_options(cell)),
-                   {n: v.path for n, v in values.items()})
+                   {n: v.path for n, v in values.items()}, reverse)

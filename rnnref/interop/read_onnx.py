@@ -29,7 +29,9 @@ def read_onnx_node(node: Any, initialisers: Any, cells: Optional[list] = None) -
         raise NotSupported(node.op_type, f"{' '.join(computed)}: no initialiser", reason="computed when the graph runs")
     arrays = {own: graph[name] for own, name in names.items()}
     return [tuple(_read_direction(node, attributes, {own: a[n:n + 1] for own, a in arrays.items()}, names,
-                                  cells[n] if cells else None) for n in range(len(arrays["W"])))]
+                                  cells[n] if cells else None)._replace(
+                                      reverse=bool(n) or attributes.get("direction") == b"reverse")
+                  for n in range(len(arrays["W"])))]
 
 
 def _read_direction(node: Any, attributes: dict, arrays: dict[str, Array], names: dict[str, str],

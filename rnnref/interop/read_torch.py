@@ -32,4 +32,5 @@ def _read_direction(module: Any, family: str, framework: str, suffix: str, optio
     cell = cell_for(family, layout, **options)
     names = {name: name.removesuffix("_l0") + suffix for name, row in arrays_of(layout).items()
              if row.ours != "P" or cell.projection}
-    return Weights({n: to_numpy(full, getattr(module, full)) for n, full in names.items()}, layout, cell, names)
+    arrays = {n: to_numpy(full, getattr(module, full)) for n, full in names.items()}
+    return Weights(arrays, layout, cell, names, suffix.endswith("_reverse"))
