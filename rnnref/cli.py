@@ -3,33 +3,25 @@
 Exit status 0: agrees; 1: differs; 2: wrong arguments, or a file that cannot be read; 3: an error of rnnref itself.
 """
 import argparse
-import ast
 import os
 import re
 import shutil
 import sys
 import textwrap
 import traceback
-from typing import TYPE_CHECKING, Any, Callable, Iterable, NoReturn, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Optional, Sequence
 
 import numpy
 
 from . import __version__, info
+from .arguments import (OPERATORS, PARSER_OPTIONS, Parser, parse_number, parse_operators, parse_option, parse_positive,
+                        parse_rate, parse_seed, parse_shape)
 from .errors import Error, import_optional
-from .options import suggest
 
 if TYPE_CHECKING:
     from .check import Report
 
-_OPS = ("RNN", "GRU", "LSTM")
 _ENGINES = ("onnxruntime", "onnx.reference", "torch", "keras")
-_STATUSES = """exit status:
-  0  everything agrees (verify), or the command succeeded
-  1  something differs, or was refused
-  2  nothing could be compared; or wrong arguments, an unreadable or unwritable
-     file, or a missing package
-  3  an error of rnnref itself
-  130  stopped by Ctrl-C; what was done so far is saved"""
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -57,33 +49,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 # arguments
 
-class _Parser(argparse.ArgumentParser):
-    """A parser that suggests one name for a misspelt one, in place of a list of all names."""
-
-    @property
-    def option_names(self) -> list[str]:
-        """The names of the options: --html, --json, ..."""
-        return [name for action in self._actions for name in action.option_strings if name.startswith("--")]
-
-    def refuse_name(self, what: str, name: str, known: Iterable[str]) -> NoReturn:
-        """Exit with the nearest name, or with all of them if none is near."""
-        cell = next((cell for cell in info.CATALOG if cell.lower() == name.lower()), "") if what == "command" else ""
-        hint = f"did you mean rnnref explain {cell}?" if cell else suggest(name, known) or \
-            f"choose from {', '.join(known)}"
-        self.error(f"unknown {what}: {name}; {hint}")
-
-    def _check_value(self, action: argparse.Action, value: Any) -> None:
-        if action.choices is not None and value not in action.choices:
-            self.refuse_name(str(action.metavar).lower(), value, action.choices)
-
-
-_PARSER_OPTIONS: Any = {"formatter_class": argparse.RawDescriptionHelpFormatter, "allow_abbrev": False,
-                        "epilog": _STATUSES}
-
-
-def _make_parser() -> _Parser:
-    parser = _Parser(prog="rnnref", description="The reference for recurrent neural networks, forward and backward.",
-                     **_PARSER_OPTIONS)
+def _make_parser() -> Parser:
+    parser = Parser(prog="rnnref", description="The reference for recurrent neural networks, forward and backward.",
+                    **PARSER_OPTIONS)
     parser.add_argument("--version", action="version", version=f"rnnref {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     for add in (_add_verify, _add_explain, _add_train, _add_sample, _add_golden, _add_info):
@@ -92,22 +60,22 @@ def _make_parser() -> _Parser:
 
 
 def _add_verify(commands: Any) -> None:
-    p = commands.add_parser("verify", help="compare a model or an engine with the reference", **_PARSER_OPTIONS,
+    p = commands.add_parser("verify", help="compare a model or an engine with the reference", **PARSER_OPTIONS,
                             description="Compare the recurrent nodes of an ONNX model, or all that an engine does, "
                             "with\nthe reference, and print a report.")
     what = p.add_mutually_exclusive_group(required=True)
     what.add_argument("model", nargs="?", metavar="MODEL.onnx", help="the model to check; onnxruntime runs it")
     what.add_argument("--against", choices=_ENGINES, metavar="ENGINE",
                       help=f"the engine to check over a grid of options: {', '.join(_ENGINES)}")
-    p.add_argument("--ops", type=_parse_operators, default=_OPS, metavar="NAMES",
+    p.add_argument("--ops", type=parse_operators, default=OPERATORS, metavar="NAMES",
                    help="with --against: the operators to check (default: RNN,GRU,LSTM)")
     p.add_argument("--inputs", metavar="FILE.npz",
                    help="with MODEL.onnx: arrays for its inputs; random numbers for those that are not in the file")
-    p.add_argument("--shapes", type=_parse_shape, action="append", default=[], metavar="NAME=1x160",
+    p.add_argument("--shapes", type=parse_shape, action="append", default=[], metavar="NAME=1x160",
                    help="with MODEL.onnx: the shape of an input to draw; may be given several times")
     p.add_argument("--html", metavar="FILE", help="write the report as an HTML page")
     p.add_argument("--json", metavar="FILE", help="write the report as JSON; - prints it in place of the text")
-    p.add_argument("--seed", type=_parse_seed, default=0, metavar="N",
+    p.add_argument("--seed", type=parse_seed, default=0, metavar="N",
                    help="the seed of the random numbers (default: 0)")
     p.add_argument("--strict", action="store_true", help="with MODEL.onnx: all entries must be comparable")
     p.add_argument("--report-only", action="store_true", help="exit with 0 also if something differs")
@@ -117,12 +85,12 @@ def _add_verify(commands: Any) -> None:
 def _add_explain(commands: Any) -> None:
     p = commands.add_parser("explain", help="print the equations and parameters of a cell, and how it runs here",
                             description="Print the equations, parameters and weight layouts of a cell, and how it "
-                            "runs on\nthis machine.", **_PARSER_OPTIONS)
+                            "runs on\nthis machine.", **PARSER_OPTIONS)
     p.add_argument("cell", metavar="CELL", help=f"upper or lower case: {', '.join(info.CATALOG)}")
-    p.add_argument("options", nargs="*", type=_parse_option, metavar="NAME=VALUE",
+    p.add_argument("options", nargs="*", type=parse_option, metavar="NAME=VALUE",
                    help="options of the cell, such as peepholes=True or reset=before")
-    p.add_argument("--units", type=_parse_positive, default=4, metavar="U", help="for the shapes (default: 4)")
-    p.add_argument("--inputs", type=_parse_positive, default=3, metavar="I", help="for the shapes (default: 3)")
+    p.add_argument("--units", type=parse_positive, default=4, metavar="U", help="for the shapes (default: 4)")
+    p.add_argument("--inputs", type=parse_positive, default=3, metavar="I", help="for the shapes (default: 3)")
     p.set_defaults(command=_run_explain, parser=p)
 
 
@@ -130,7 +98,7 @@ def _add_train(commands: Any) -> None:
     p = commands.add_parser("train", help="train a recurrent network on digits, on MNIST or on a text",
                             description="Train a recurrent network and write the run into a folder: the model, the "
                             "history,\npictures, and what --resume goes on with.  Ctrl-C saves, and ends with status "
-                            "130.", **_PARSER_OPTIONS)
+                            "130.", **PARSER_OPTIONS)
     p.add_argument("task", choices=("digits", "mnist", "text"), metavar="TASK",
                    help="digits (part of the package), mnist, or text: the next character of a FILE")
     p.add_argument("file", nargs="?", metavar="FILE", help="text: the text; mnist: a folder of IDX files or an .npz "
@@ -139,9 +107,9 @@ def _add_train(commands: Any) -> None:
                    help="LSTM, GRU or SimpleRNN (default: LSTM)")
     for name, what in (("--units", "units of each layer"), ("--layers", "recurrent layers (default: 1)"),
                        ("--epochs", "how often all data are seen"), ("--batch-size", "rows of a batch")):
-        p.add_argument(name, type=_parse_positive, metavar="N", help=what)
-    p.add_argument("--rate", type=_parse_rate, metavar="X", help="the learning rate of Adam")
-    p.add_argument("--seed", type=_parse_seed, metavar="N", help="the same seed gives the same run (default: 0)")
+        p.add_argument(name, type=parse_positive, metavar="N", help=what)
+    p.add_argument("--rate", type=parse_rate, metavar="X", help="the learning rate of Adam")
+    p.add_argument("--seed", type=parse_seed, metavar="N", help="the same seed gives the same run (default: 0)")
     p.add_argument("--device", choices=("cpu", "gpu"), default="cpu", metavar="DEVICE",
                    help="cpu or gpu (default: cpu)")
     p.add_argument("--out", metavar="DIR", help="the folder of the run (default: runs/TASK-N, the next free one)")
@@ -152,13 +120,13 @@ def _add_train(commands: Any) -> None:
 def _add_sample(commands: Any) -> None:
     p = commands.add_parser("sample", help="write text that a trained character model draws",
                             description="Write text that the model of a run of `rnnref train text` draws, as it is "
-                            "drawn.", **_PARSER_OPTIONS)
+                            "drawn.", **PARSER_OPTIONS)
     p.add_argument("run", metavar="RUN", help="the folder of the run: runs/text-1")
-    p.add_argument("--temperature", type=_parse_number, default=1.0, metavar="X",
+    p.add_argument("--temperature", type=parse_number, default=1.0, metavar="X",
                    help="below 1: likelier characters; 0: always the likeliest (default: 1)")
     p.add_argument("--prefix", default="", metavar="TEXT", help="what the text begins with")
-    p.add_argument("--length", type=_parse_positive, default=500, metavar="N", help="characters to draw (default: 500)")
-    p.add_argument("--seed", type=_parse_seed, metavar="N", help="for the same text again")
+    p.add_argument("--length", type=parse_positive, default=500, metavar="N", help="characters to draw (default: 500)")
+    p.add_argument("--seed", type=parse_seed, metavar="N", help="for the same text again")
     p.set_defaults(command=_run_sample, parser=p)
 
 
@@ -166,77 +134,23 @@ def _add_golden(commands: Any) -> None:
     p = commands.add_parser("golden", help="write test vectors of a cell: inputs, gates, outputs, gradients",
                             description="Write golden vectors of a cell, for tests of another engine: inputs, "
                             "every gate\nof every step, outputs and gradients, in float32 and float64.",
-                            **_PARSER_OPTIONS)
+                            **PARSER_OPTIONS)
     p.add_argument("cell", metavar="CELL", help="as for `rnnref explain`")
-    p.add_argument("options", nargs="*", type=_parse_option, metavar="NAME=VALUE", help="options of the cell")
+    p.add_argument("options", nargs="*", type=parse_option, metavar="NAME=VALUE", help="options of the cell")
     p.add_argument("--format", choices=("npz", "json", "c"), default="npz", metavar="FORMAT",
                    help="npz, json, or c: a header that holds its own checker (default: npz)")
     p.add_argument("--out", metavar="FILE", help="default: CELL_golden.npz, .json or .h")
     for name, letter, number, what in (("--inputs", "I", 3, "inputs"), ("--units", "U", 4, "units"),
                                        ("--steps", "T", 4, "steps"), ("--batch", "B", 2, "rows")):
-        p.add_argument(name, type=_parse_positive, default=number, metavar=letter, help=f"{what} (default: {number})")
-    p.add_argument("--seed", type=_parse_seed, default=0, metavar="N", help="of the random numbers (default: 0)")
+        p.add_argument(name, type=parse_positive, default=number, metavar=letter, help=f"{what} (default: {number})")
+    p.add_argument("--seed", type=parse_seed, default=0, metavar="N", help="of the random numbers (default: 0)")
     p.set_defaults(command=_run_golden, parser=p)
 
 
 def _add_info(commands: Any) -> None:
     p = commands.add_parser("info", help="print versions, array packages and devices",
-                            description="Print versions, array packages and devices.", **_PARSER_OPTIONS)
+                            description="Print versions, array packages and devices.", **PARSER_OPTIONS)
     p.set_defaults(command=_run_info, parser=p)
-
-
-def _parse_operators(text: str) -> tuple[str, ...]:
-    """"LSTM,gru" -> ("GRU", "LSTM"): the names as in ONNX, in the order of _OPS."""
-    names = [name.strip().upper() for name in text.split(",")]
-    if not set(names) <= set(_OPS):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected some of {','.join(_OPS)}")
-    return tuple(op for op in _OPS if op in names)
-
-
-def _parse_option(text: str) -> tuple[str, Any]:
-    """"projection=2" -> ("projection", 2); a value that is not a Python literal is a string."""
-    name, equals, value = text.partition("=")
-    if not (name.isidentifier() and equals):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=VALUE")
-    try:
-        return name, ast.literal_eval(value.capitalize() if value.lower() in ("true", "false", "none") else value)
-    except (ValueError, SyntaxError):
-        return name, value
-
-
-def _parse_shape(text: str) -> tuple[str, tuple[int, ...]]:
-    """"input=1x16000" -> ("input", (1, 16000)); "sr=" -> ("sr", ()), a single number."""
-    name, equals, sizes = text.rpartition("=")
-    axes = sizes.split("x") if sizes else []
-    if not (name and equals and all(n.isdecimal() for n in axes)):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected NAME=SIZExSIZE")
-    return name, tuple(int(n) for n in axes)
-
-
-def _parse_positive(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a positive integer")
-    return int(text)
-
-
-def _parse_number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a number") from None
-
-
-def _parse_rate(text: str) -> float:
-    rate = _parse_number(text)
-    if not 0 < rate < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r}: expected a number above 0")
-    return rate
-
-
-def _parse_seed(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text!r}: expected an integer, 0 or more")
-    return int(text)
 
 
 # commands
