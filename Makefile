@@ -13,7 +13,7 @@ DEMO   = .venv/bin/rnnref verify --against onnxruntime --html report.html --repo
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:           # all targets share one .venv
-.PHONY: help demo picture test kernels test-peers exam coverage package oldest first-gpu test-gpu sanitize-gpu soak-gpu bench-gpu \
+.PHONY: help demo picture notebooks test kernels test-peers exam coverage package oldest first-gpu test-gpu sanitize-gpu soak-gpu bench-gpu \
 	probe-gpu lint bench bench-loops tune clean distclean
 
 help:  ## list the targets
@@ -24,6 +24,9 @@ demo: .venv/.verify  ## are onnxruntime's RNN, GRU and LSTM right?  Prints the v
 
 picture: .venv/.peers  ## the report that README.md shows, of a layer with a fault: rnnref/check/report.svg
 	$(PY) -m tests.support.readme_picture
+
+notebooks: .venv/.dev  ## run all notebooks at full size and store what they show (needs g++); tests run them at smaller sizes
+	$(PY) -m tests.core.test_notebooks $(ARGS)
 
 test: .venv/.dev  ## tests and doctests, without other frameworks and without a GPU
 	$(PYTEST) -n auto --dist worksteal -m "not peers and not gpu and not kernels and not exam" $(ARGS)
@@ -52,7 +55,7 @@ package: .venv/.dev  ## build the wheel and the source archive, install the whee
 	rm -rf build/package dist && mkdir -p build/package
 	$(PY) -m build -q && $(PY) -m tests.support.package_contents dist
 	$(PYTHON) -m venv build/package/venv
-	build/package/venv/bin/python -m pip --disable-pip-version-check install -q "$$(ls dist/*.whl)[verify,notebooks,plot,dev]"
+	build/package/venv/bin/python -m pip --disable-pip-version-check install -q "$$(ls dist/*.whl)[verify,plot,dev]"
 	cp -r tests notebooks setup.cfg README.md CONTRIBUTING.md Makefile build/package
 	cd build/package && venv/bin/python -m pytest tests --ignore tests/core/test_readme.py -n auto --dist worksteal -m "not peers and not gpu and not kernels and not exam" $(ARGS)
 
@@ -117,7 +120,7 @@ distclean: clean  ## and .venv too
 	@touch $@
 
 .venv/.dev: setup.cfg setup.py | .venv/bin/pip
-	$(PIP) -e ".[verify,notebooks,plot,dev]"
+	$(PIP) -e ".[verify,plot,dev]"
 	@touch .venv/.verify $@
 
 .venv/.kernels: .venv/.dev
