@@ -20,7 +20,7 @@ class RefusalError(Exception):
 
 
 def resolve_engine(engine: str | Callable, who: str = "survey") -> tuple[str, Callable]:
-    """(name, function) of "onnxruntime", "onnx.reference", or a function case -> {output name: array}."""
+    """(name, function) of "onnxruntime", "onnx.reference", "openvino", or a function case -> {output name: array}."""
     if callable(engine):
         return getattr(engine, "__name__", "the engine"), engine
     if engine not in _ENGINES:
@@ -89,4 +89,22 @@ def _select_fed_inputs(case: Any) -> dict[str, Array]:
     return {n: a for n, a in case.inputs.items() if n in _FED_INPUTS}
 
 
-_ENGINES = {"onnxruntime": _load_onnxruntime, "onnx.reference": _load_onnx_reference}
+def _load_openvino(who: str) -> Callable:
+    onnx, openvino = import_optional("onnx", "verify", who), import_optional("openvino", "verify", who)
+    import_optional("onnx.numpy_helper", "verify", who)
+    return partial(_run_openvino, onnx, openvino.Core())
+
+
+def _run_openvino(onnx: Any, core: Any, case: Any) -> dict[str, Array]:
+    model = _build_model(onnx, case).SerializeToString()
+    try:
+        compiled = core.compile_model(core.read_model(model=model), "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        given = {a.get_any_name(): a for a in compiled.inputs}
+        fed = {n: a for n, a in _select_fed_inputs(case).items() if n in given}
+        results = compiled(fed)
+    except Exception as e:                        # the errors of OpenVINO have no common class
+        raise RefusalError(f"{type(e).__name__}: {' '.join(str(e).split())}"[:300]) from e
+    return {n: results[n] for n in case.outputs}
+
+
+_ENGINES = {"onnxruntime": _load_onnxruntime, "onnx.reference": _load_onnx_reference, "openvino": _load_openvino}

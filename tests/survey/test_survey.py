@@ -210,5 +210,5 @@ def test_faults_quote_the_specification_and_have_unique_names(op):
 
 
 def test_an_unknown_engine_is_refused_by_name():
-    with pytest.raises(NotSupported, match="'openvino'"):
-        resolve_engine("openvino")
+    with pytest.raises(NotSupported, match="'tensorrt'"):
+        resolve_engine("tensorrt")
