@@ -11,7 +11,7 @@ from ..onnx.reading import TEXT, Reading
 from .candidate import OUTPUT, ArrayDescription, Candidate, Evaluation
 from .of_onnx import PRECISION
 from .onnx_graphs import cut_model, required_inputs
-from .onnx_session import Session, flatten_values
+from .onnx_session import SECONDS, Session, flatten_values
 from .row import Row
 
 _SHOWN = 3                                        # entries of an exact comparison that are shown
@@ -148,7 +148,7 @@ class Evaluator:
         from ..onnx.backend import make_evaluator
         from ..onnx.promote import promote
         model = self._model if dtype is None else promote(self._model, numpy.dtype(dtype))
-        self._made[dtype] = make_evaluator(model, self._reading, None if dtype else self._record)
+        self._made[dtype] = make_evaluator(model, self._reading, None if dtype else self._record, SECONDS)
         return self._made[dtype]
 
     def _record(self, node: Any, inputs: dict[str, Array]) -> None:

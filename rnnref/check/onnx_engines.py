@@ -19,6 +19,10 @@ class RefusalError(Exception):
     """Raised by an engine that cannot run a case."""
 
 
+class EndlessRun(RefusalError):
+    """Raised when a run takes too long: its loops may not end."""
+
+
 def resolve_engine(engine: str | Callable, who: str = "survey") -> tuple[str, Callable]:
     """(name, function) of "onnxruntime", "onnx.reference", "openvino", or a function case -> {output name: array}."""
     if callable(engine):

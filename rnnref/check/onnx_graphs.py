@@ -1,11 +1,10 @@
-"""ONNX models as graphs: reading a file, the nodes of all subgraphs, the part of a graph that some values need."""
+"""ONNX models as graphs: the nodes of all subgraphs, the part of a graph that some values need."""
 from collections.abc import Iterable, Iterator
 from math import prod
-from os import PathLike
 from typing import Any, NamedTuple
 
 from ..arrays import Array
-from ..errors import Error, import_optional
+from ..errors import import_optional
 
 RECURRENT = ("RNN", "GRU", "LSTM")
 QUANTIZED_LSTM = "DynamicQuantizeLSTM"
@@ -24,52 +23,6 @@ class Node(NamedTuple):
         """The name of the node, or what it computes."""
         outputs = [name for name in self.proto.output if name and not name.startswith(OWN_NAME)]
         return self.proto.name or f"{self.proto.op_type} -> {' '.join(outputs[:1])}"
-
-
-def load_model(candidate: Any) -> Any:
-    """The ModelProto of a file, with its external data; raise an error of rnnref if it is none."""
-    onnx = import_optional("onnx", "verify", "verify")
-    if not isinstance(candidate, (str, PathLike)):
-        model = onnx.ModelProto()
-        model.CopyFrom(candidate)                 # outputs are added to it
-        return inline_functions(model)
-    try:
-        model = onnx.load(candidate)
-    except OSError as e:
-        raise Error("verify", f"{candidate} cannot be read: {e.strerror or e}") from None
-    except Exception as e:                        # errors of protobuf and of external data have no common class
-        raise Error("verify", f"{candidate} is not a valid ONNX model", reason=" ".join(str(e).split())) from None
-    if not model.graph.node:
-        raise Error("verify", f"{candidate} is not a valid ONNX model", reason="it has no nodes")
-    if not _has_readable_names(model):
-        raise Error("verify", f"{candidate} is not a valid ONNX model", reason="it has names that are not UTF-8")
-    return inline_functions(model)
-
-
-def _has_readable_names(model: Any) -> bool:
-    """False if a name is not UTF-8: protobuf gives bytes for it, or raises an error."""
-    graph = model.graph
-    try:
-        names = [a.name for a in (*graph.input, *graph.output, *graph.initializer)]
-        for node in walk_nodes(graph):
-            bodies = [a.name for body in subgraphs_of(node.proto) for a in (*body.input, *body.output)]
-            names += [node.proto.op_type, node.proto.domain, node.proto.name, *node.proto.input, *node.proto.output,
-                      *bodies, *(a.name for a in node.proto.attribute)]
-    except UnicodeDecodeError:
-        return False
-    return all(isinstance(name, str) for name in (graph.name, *names, *(o.domain for o in model.opset_import)))
-
-
-def inline_functions(model: Any) -> Any:
-    """The model with the bodies of its local functions in place of their calls."""
-    if not model.functions:
-        return model
-    inliner = import_optional("onnx.inliner", "verify", "verify")
-    try:
-        return inliner.inline_local_functions(model)
-    except Exception as e:                        # of C++: no common class
-        raise Error("verify", "the local functions of the model cannot be inlined",
-                    reason=" ".join(str(e).split())) from None
 
 
 def walk_nodes(graph: Any, depth: int = 0, aliases: dict[str, str] | None = None) -> Iterator[Node]:

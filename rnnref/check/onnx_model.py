@@ -1,6 +1,7 @@
 """Check an ONNX file, model or node: every RNN, GRU and LSTM node alone, so that the first wrong one is named."""
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
+from math import prod
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,18 @@ import numpy
 
 from ..errors import Error, NotSupported, import_optional
 from ..onnx.reading import CHOICES, ONNXRUNTIME, Reading
-from .candidate import OUTPUT, Candidate
+from .candidate import OUTPUT, Candidate, is_shape
 from .findings import join_names
 from .measure import check_candidate, compare_results, randomize_zeros
 from .of_onnx import NodeCandidate, Run, wrap_node
 from .of_onnx_model import Evaluator, Rest, compare_exactly, is_perturbable, shuffle_inputs, wrap_model
 from .of_onnx_quantized import INPUT_NAMES as QUANTIZED_NAMES, wrap_quantized
 from .onnx_engines import INPUT_NAMES, RefusalError
-from .onnx_graphs import (OWN_NAME, QUANTIZED_LSTM, RECURRENT, Constants, Node, load_model, names_made, size_of_weights,
-                          walk_nodes)
-from .onnx_session import Session, flatten_values
+from .onnx_files import load_model
+from .onnx_graphs import (OWN_NAME, QUANTIZED_LSTM, RECURRENT, Constants, Node, names_made, required_inputs,
+                          size_of_weights, walk_nodes)
+from .onnx_session import SECONDS, Session, flatten_values
+from .onnx_sizes import MOST_ENTRIES, check_steps, infer_shapes
 from .random_inputs import complete_inputs
 from .report import Report
 from .row import Row
@@ -43,7 +46,15 @@ def check_onnx(candidate: Any, inputs: dict[str, Any], rng: numpy.random.Generat
         raise NotSupported("verify", f"a {type(candidate).__name__}", known="a path, ModelProto, NodeProto")
     model = load_model(candidate)
     name = Path(candidate).name if isinstance(candidate, (str, PathLike)) else model.graph.name
-    return _ModelCheck(model, name, rng, engine, reading, progress or (lambda steps, what: steps), checks).run(inputs)
+    check = _ModelCheck(model, name, rng, engine, reading, progress or (lambda steps, what: steps), checks)
+    try:
+        return check.run(inputs)
+    except RefusalError as e:
+        raise Error("verify", f"the model {name} cannot be run", reason=str(e)) from None
+    except Error as e:
+        if name and name not in str(e):
+            e.notes["model"] = name
+        raise
 
 
 @dataclass
@@ -72,12 +83,20 @@ class _ModelCheck:
         self._constants, self._ops = Constants(model), [node.proto for node in nodes]
         inner_names = {n for node in main for n in (*node.proto.input, *node.proto.output)} & names_made(model.graph)
         self._evaluator = Evaluator(model, self.reading)
+        self._shapes = infer_shapes(model)
+        drawn_here = not given or any(is_shape(given.get(name, ())) for name in required_inputs(model))
+        if drawn_here:
+            check_steps(main, self._shapes, self._constants.shape)
         threads = 1 if quantized else 0           # more: each rounds the states of its own rows by their own range
-        run: Any = Session(model, sorted(inner_names), threads).run if self.engine == "onnxruntime" else \
+        run: Any = Session(model, sorted(inner_names), threads, _count_given(given)).run \
+            if self.engine == "onnxruntime" else \
             _Intermediates(model, self.reading, inner_names).run
         self._inputs, drawn = complete_inputs(model, given, self.rng, run, _StepsCheck(main))
         self._other = shuffle_inputs(self.rng, self._inputs)
-        self._values = [run(self._inputs), _run_or(run, self._other, self._inputs), run(self._inputs)]
+        first = run(self._inputs)
+        if drawn_here:
+            check_steps(main, {n: numpy.shape(a) for n, a in (self._inputs | first).items()}, self._constants.shape)
+        self._values = [first, _run_or(run, self._other, self._inputs), run(self._inputs)]
         self._candidates = {}
         evaluated = self._evaluate() if inner or self.engine == "onnxruntime" else "the engine runs nodes only"
         reason = self._find_reason(evaluated)
@@ -135,7 +154,8 @@ class _ModelCheck:
         """Run the evaluator of ONNX on the model once; why it cannot, or ""."""
         entries = sum(numpy.size(a) for a in self._inputs.values())
         weights = size_of_weights(self.model)
-        if weights > _MOST_WEIGHTS or weights * entries / 4 > _MOST_WORK:
+        largest = max((prod(n or 1 for n in shape) for shape in self._shapes.values()), default=0)
+        if weights > _MOST_WEIGHTS or weights * entries / 4 > _MOST_WORK or largest > MOST_ENTRIES:
             return "it is too large for the evaluator of ONNX"
         foreign = sorted({p.op_type for p in self._ops if p.domain not in _DOMAINS})
         if foreign:
@@ -252,6 +272,12 @@ def _say_incomparable(title: str, error: Error) -> Report:
     return Report(title, [Row("all outputs", OUTPUT, verdict="not comparable", note=note)])
 
 
+def _count_given(given: dict[str, Any]) -> int:
+    """The bytes of the inputs that the caller gives, as arrays or as shapes."""
+    return sum(4 * prod(a) if is_shape(a) else numpy.asarray(a).nbytes for a in given.values()
+               if not isinstance(a, list))
+
+
 def _run_or(run: Callable, inputs: dict[str, Any], otherwise: dict[str, Any]) -> dict[str, Any]:
     """The values on `inputs`; if the model refuses them, on the inputs that it has run on before."""
     try:
@@ -278,7 +304,7 @@ class _Intermediates:
         from ..onnx.reading import TEXT
         self._names = [*dict.fromkeys([*sorted(names), *(a.name for a in model.graph.output)])]
         try:
-            self._evaluator = make_evaluator(model, reading or TEXT)
+            self._evaluator = make_evaluator(model, reading or TEXT, seconds=SECONDS)
         except Exception as e:                    # an operator that it does not have
             raise Error("verify", "the evaluator of ONNX cannot run the model", reason=_describe(e)) from None
 

@@ -1,22 +1,35 @@
-"""A model in onnxruntime whose inner values are outputs too."""
-from collections.abc import Iterable
+"""A model in onnxruntime whose inner values are outputs too, within limits of memory and time."""
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy
 
 from ..arrays import Array
 from ..errors import Error, import_optional
-from .onnx_engines import RefusalError, clean_message
-from .onnx_graphs import required_inputs
+from .onnx_engines import EndlessRun, RefusalError, clean_message
+from .onnx_graphs import required_inputs, size_of_weights, walk_nodes
+
+# What a model may take beside so many times its weights and the inputs that the caller gives.
+_MEMORY, _MEMORY_FACTOR = 1 << 28, 8
+SECONDS = 2.0                                     # of all processors, for one run of a model with loops
+_LOOPS = ("Loop", "Scan")
 
 
 class Session:
-    """A model in onnxruntime: inputs by name -> values by name, its own outputs and `inner` ones."""
+    """A model in onnxruntime: inputs by name -> values by name, its own outputs and `inner` ones.
 
-    def __init__(self, model: Any, inner: Iterable[str] = (), threads: int = 0) -> None:
+    given   bytes of the inputs that the caller wants it to run on
+    """
+
+    def __init__(self, model: Any, inner: Iterable[str] = (), threads: int = 0, given: int = 0) -> None:
         onnx, ort = import_optional("onnx", "verify", "verify"), import_optional("onnxruntime", "verify", "verify")
-        self.version = ort.__version__
+        self._ort, self._has_loops = ort, any(node.proto.op_type in _LOOPS for node in walk_nodes(model.graph))
         options = ort.SessionOptions()
+        self._most = _MEMORY + _MEMORY_FACTOR * (size_of_weights(model) + given)
+        _limit_memory(ort, options, self._most)
         options.intra_op_num_threads = threads    # 0: as many as there are cores
         options.log_severity_level = 4            # errors are raised as well, so they need not be logged
         count, own = len(model.graph.output), {a.name for a in model.graph.output}
@@ -33,11 +46,43 @@ class Session:
 
     def run(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """All values; a `RefusalError` with the message of onnxruntime if it cannot compute them."""
+        fed = {name: a for name, a in inputs.items() if name in self._fed}
+        options = self._ort.RunOptions()
+        options.log_severity_level = 4
         try:
-            fed = {name: a for name, a in inputs.items() if name in self._fed}
-            return dict(zip(self.outputs, self._session.run(self.outputs, fed)))
+            with _limit_time(options) if self._has_loops else nullcontext():
+                return dict(zip(self.outputs, self._session.run(self.outputs, fed, options)))
         except Exception as e:                    # no common class
+            if options.terminate:
+                raise EndlessRun(f"its loops do not end within {SECONDS:g} s") from None
+            if "Available memory" in str(e):
+                raise RefusalError(f"it needs more than {self._most >> 20:,} MB of memory") from None
             raise RefusalError(clean_message(e)) from None
+
+
+def _limit_memory(ort: Any, options: Any, most: int) -> None:
+    """Let a session take its memory from an arena of so many bytes, which grows as it is needed."""
+    memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    ort.create_and_register_allocator(memory, ort.OrtArenaCfg(most, 1, -1, -1))
+    options.add_session_config_entry("session.use_env_allocators", "1")
+
+
+@contextmanager
+def _limit_time(options: Any) -> Iterator[None]:
+    """Tell a run to end when the processors have worked on it for too long."""
+    end, done = time.process_time() + SECONDS, threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.05):
+            if time.process_time() > end:
+                options.terminate = True
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        watcher.join()
 
 
 def flatten_values(values: dict[str, Any]) -> tuple[dict[str, Array], list[str]]:

@@ -14,15 +14,15 @@ import numpy as np
 from ..arrays import Array
 from ..errors import Error, NotSupported, ShapeError, import_optional
 from .candidate import is_shape
-from .onnx_engines import RefusalError
+from .onnx_engines import EndlessRun, RefusalError
 from .onnx_graphs import QUANTIZED_LSTM, RECURRENT, Constants, Node, required_inputs, walk_nodes
+from .onnx_sizes import MOST_ENTRIES
 
 _SIZES = (6, 4, 3, 5, 7)                          # of axes that the model leaves open, in the order in which they occur
 _LONG = (6, 32, 160, 576, 1024, 4096, 16000)      # the sizes tried of one axis, while the others are small
 _SMALL = (2, 1)
 _WIDEST, _WIDTHS = 4096, 24                       # sizes of weights that are tried, and how many of them
 _FITTING = 8                                      # how many sizes that the model takes are tried for more steps
-_MOST = 1 << 28                                   # entries of an input
 _MADE_BY = ("Cast", "Identity", "DequantizeLinear", "Neg", "Abs", "Relu")        # a table of as many rows
 _MOVED_BY = ("Cast", "Identity", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Slice", "Flatten", "Concat", "Expand",
              "Split", "Gather", "Add", "Sub", "Where", "Clip", "Min", "Tile", "Pad")    # integers, still indices
@@ -55,7 +55,7 @@ def complete_inputs(model: Any, given: dict[str, Any], rng: np.random.Generator,
     fixed = {name: a if isinstance(a, list) else np.asarray(a) for name, a in given.items() if name not in missing}
     drawing = _Drawing(model, {name: types[name] for name in types if name in missing}, fixed,
                        {name: shape for name, shape in given.items() if is_shape(shape)}, types)
-    refusal, state, fitting = "", rng.bit_generator.state, []
+    refusal, state, fitting, chosen = "", rng.bit_generator.state, [], 0
     for sizes in drawing.propose_sizes():
         rng.bit_generator.state = state
         inputs = fixed | drawing.draw(sizes, rng)
@@ -63,14 +63,17 @@ def complete_inputs(model: Any, given: dict[str, Any], rng: np.random.Generator,
             values = run(inputs) if run is not None else {}
         except RefusalError as e:
             refusal = refusal or str(e)
+            if isinstance(e, EndlessRun):
+                break
             continue
         fitting.append(inputs)
-        if enough is None or enough(values) or len(fitting) == _FITTING:
+        if enough is None or enough(values):
+            chosen = -1
             break
-    else:
-        inputs = fitting[0] if fitting else {}
+        if len(fitting) == _FITTING:
+            break
     if fitting:
-        inputs = inputs if len(fitting) < _FITTING else fitting[0]
+        inputs = fitting[chosen]
         return {name: inputs[name] for name in [*types, *(n for n in inputs if n not in types)]}, drawing.words
     first = fixed | drawing.draw(next(drawing.propose_sizes()), rng)
     shapes = ", ".join(f"{n} {np.shape(a)}" for n, a in first.items() if not isinstance(a, list))
@@ -132,8 +135,9 @@ class _Drawing:
 
     def _bind(self, name: str, axes: list, shape: tuple[int, ...]) -> None:
         """Fix the open axes of an input whose shape is known, and those of other inputs that have their names."""
-        if min(shape, default=0) < 0 or int(np.prod(shape, dtype=object)) > _MOST:
-            raise ShapeError("verify", f"the shape {shape} of the input {name}", fix=f"at most {_MOST} entries")
+        if min(shape, default=0) < 0 or name in self._missing and int(np.prod(shape, dtype=object)) > MOST_ENTRIES:
+            raise ShapeError("verify", f"the shape {shape} of the input {name}",
+                             fix=f"at most {MOST_ENTRIES:,} entries")
         sizes = {a: n for a, n in zip(axes, shape) if not isinstance(a, int)}
         self._replace(sizes)
         self._axes[name] = list(shape)
@@ -158,7 +162,7 @@ class _Drawing:
         steps = [n for name, shape in shapes.items() if len(shape) > 1 for n in shape[:2]]
         drawn = {}
         for name, type_ in self._missing.items():
-            if int(np.prod(shapes[name], dtype=object)) > _MOST:
+            if int(np.prod(shapes[name], dtype=object)) > MOST_ENTRIES:
                 raise ShapeError("verify", f"the input {name} has the shape {shapes[name]}",
                                  fix="give it: --inputs F.npz")
             lengths = self._meanings.get(name, Meaning()).of_steps

@@ -2,6 +2,7 @@
 
 This module imports onnx; `rnnref.onnx` imports it when one of its names is first used.
 """
+import time
 from collections.abc import Callable
 from os import PathLike
 from typing import Any, Optional, Union
@@ -59,17 +60,31 @@ class RnnrefOperator(OpRun):
 
 
 def make_evaluator(proto: Any, reading: Reading = TEXT, record: Optional[Callable] = None,
-                   **options: Any) -> ReferenceEvaluator:
+                   seconds: float = float("inf"), **options: Any) -> ReferenceEvaluator:
     """A ReferenceEvaluator of `proto` whose RNN, GRU and LSTM are those of rnnref, in subgraphs and functions too.
 
-    record   called with every RNN, GRU and LSTM node that is run, and its inputs by their names of the specification
+    record    called with every RNN, GRU and LSTM node that is run, and its inputs by their names of the specification
+    seconds   of work of the processors after which the next turn of a loop raises a TimeoutError
     """
+    depth, end = 0, 0.0
     fields = {"reading": reading, "record": None if record is None else staticmethod(record)}
     ours = [Loop, *(type(op, (RnnrefOperator,), fields) for op in OPERATORS)]
 
     class Evaluator(ReferenceEvaluator):          # it makes others of its own class, and not all with new_ops
         def __init__(self, proto: Any, **options: Any) -> None:
             super().__init__(proto, **(options | {"new_ops": ours}))
+
+        def run(self, *args: Any, **options: Any) -> Any:
+            nonlocal depth, end
+            if not depth:
+                end = time.process_time() + seconds
+            elif time.process_time() > end:
+                raise TimeoutError(f"its loops do not end within {seconds:g} s")
+            depth += 1
+            try:
+                return super().run(*args, **options)
+            finally:
+                depth -= 1
 
     return Evaluator(proto, **options)
 

@@ -145,7 +145,7 @@ def broken():
                              "the model cannot be run"),
         "a cycle": (finish([node("Add", ["X", "b"], ["a"]), node("Add", ["a", "X"], ["b"])], [X],
                            [info("b", FLOAT, None)], []), "onnxruntime"),
-        "a huge shape": (finish([lstm()], [info("X", FLOAT, [2 ** 40, B, I])], [Y], weights()), "the shape"),
+        "a huge shape": (finish([lstm()], [info("X", FLOAT, [2 ** 40, B, I])], [Y], weights()), "steps"),
         "no nodes": (finish([], [X], [X], []), "it has no nodes"),
         "opset 1": (helper.make_model(helper.make_graph([lstm()], "g", [X], [Y], weights()),
                                       opset_imports=[helper.make_opsetid("", 1)], ir_version=3), "")}
