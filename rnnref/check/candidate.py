@@ -15,6 +15,7 @@ import numpy
 from ..arrays import Array
 from ..errors import ShapeError, check_option
 from ..interop.layouts import Layout
+from ..tree import Tree
 
 OUTPUT, STATE, GRADIENT = "outputs", "states", "gradients"
 
@@ -73,6 +74,22 @@ class ArrayDescription(NamedTuple):
     def row(self) -> int:
         """The number of the axis of rows, where there is one."""
         return next(k for k, axis in enumerate(self.axes) if axis.word == "row")
+
+
+class DirectedCell(NamedTuple):
+    """A cell of the reference, in one direction."""
+    cell: Any
+    p: Tree
+    gates: str = ""                               # the order of the gate blocks in the candidate's arrays; "": ours
+    label: str = ""                               # "layer 1, backward", if there are several
+
+
+class Direction(NamedTuple):
+    """What one direction of a layer was given, and what it returned."""
+    x: Array                                      # [T, B, I]
+    y: Array                                      # [T, B, H]
+    first: tuple[Array, ...]                      # the initial state: h, and c of an LSTM; () if it is zero
+    reverse: bool
 
 
 @dataclass
@@ -135,6 +152,18 @@ class Candidate:
     def gate_values(self, arrays: dict[str, Array]) -> dict[str, Array]:
         """The values [B, U] of the gates at the first step by name, if the reference is one cell; else nothing."""
         return {}
+
+    def list_cells(self) -> list["DirectedCell"]:
+        """The cells of the reference with their parameters, layer by layer; [] if it is no chain of cells."""
+        return []
+
+    def replace_cells(self, cells: list["DirectedCell"]) -> "Candidate":
+        """The same candidate beside another reference: these cells in the place of `list_cells()`."""
+        raise NotImplementedError
+
+    def list_directions(self, results: dict[str, Array]) -> list["Direction"]:
+        """What every direction was given and returned, if the reference is one layer and all outputs are known."""
+        return []
 
     def pick_row(self, b: int) -> "Candidate":
         """The same candidate on one row of the batch."""

@@ -1,12 +1,9 @@
-"""What a candidate that differs may have done: a table of hypotheses, each tried on its results.
+"""Why a candidate differs: the causes of `mistakes` and `misuses`, and what is read off its results.
 
-A hypothesis predicts what a candidate would return that makes one mistake, from the reference on other arrays or with
-other options, or undoes the mistake in what the candidate returned.  It counts only if it explains everything that
-differs, on the given numbers and on fresh ones.
+A cause counts only if it explains everything that differs, on the given numbers and on fresh ones.
 """
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy
@@ -15,6 +12,8 @@ from ..arrays import Array
 from .budget import Budgets, cast_arrays, run_truth
 from .calls import call_back, call_once
 from .candidate import OUTPUT, STATE, Candidate
+from .causes import Observation, describe_explanation, describe_groups, find_explanation, find_wrong_gradients
+from .misuses import find_initial
 
 _CONFIRMATIONS = 2                                # fresh draws on which a hypothesis must hold
 _MOST_ROWS = 64                                   # of which exchanged ones are sought
@@ -49,6 +48,11 @@ class Trial(NamedTuple):
         """Those of one group."""
         return [name for name in self.names if self.candidate.descriptions[name].group == group]
 
+    @property
+    def observation(self) -> Observation:
+        """What was returned, for the search."""
+        return Observation(self.candidate, self.returned, self.mask, max(self.tolerance.values(), default=0.0))
+
     def agrees(self, predicted: dict[str, Array]) -> bool:
         """True if all results are as predicted, and not all as they should be."""
         return (all(name in predicted and not self.differs(name, predicted[name]) for name in self.names)
@@ -71,12 +75,36 @@ def explain_results(candidate: Candidate, budgets: Budgets, returned: dict[str, 
                   {n: float(b.allowed[b.comparable].max(initial=0.0)) for n, b in results.items()},
                   {n: b.comparable for n, b in results.items()})
     fresh: list[Trial] = []
+
+    def draw() -> list[Trial]:
+        fresh.extend([] if fresh else [_draw_trial(trial, rng) for _ in range(_CONFIRMATIONS)])
+        return fresh
+    yield from _search_causes(trial, draw, returned, budgets, rng) or _find_measured(trial, draw)
+
+
+def _search_causes(trial: Trial, draw: Callable[[], list[Trial]], returned: dict[str, Array], budgets: Budgets,
+                   rng: numpy.random.Generator) -> list[tuple[str, str]]:
+    """What the tables of mistakes explain."""
+    candidate = trial.candidate
+    found = find_explanation(trial.observation, lambda: [t.observation for t in draw()], rng)
+    if found is None:
+        return []
+    wrong = None
+    if len(found.causes) == 1:
+        wrong = find_wrong_gradients(found.causes[0], candidate, returned, budgets.cotangents, rng)
+    groups = describe_groups(candidate, trial.names, "gradients" if wrong == [] else "")
+    sentences = list(describe_explanation(found, groups))
+    if wrong:
+        sentences.append(f"The gradients of {' and '.join(n[1:] for n in wrong)} are wrong beside that: they are not "
+                         "those of the results.")
+    return [(found.causes[0].words, sentence) for sentence in sentences]
+
+
+def _find_measured(trial: Trial, draw: Callable[[], list[Trial]]) -> Iterator[tuple[str, str]]:
+    """The first of `HYPOTHESES` that explains all."""
     for hypothesis in HYPOTHESES:
         details = hypothesis.explain(trial)
-        if details is None:
-            continue
-        fresh = fresh or [_draw_trial(trial, rng) for _ in range(_CONFIRMATIONS)]
-        if all(hypothesis.explain(other) == details for other in fresh):
+        if details is not None and all(hypothesis.explain(other) == details for other in draw()):
             yield hypothesis.name, hypothesis.sentence.format(details)
             return
 
@@ -98,58 +126,7 @@ def _run_with(trial: Trial, arrays: dict[str, Array] | None = None, **changes: A
         return {}
 
 
-# mistakes with states
-
-def _exchange_states(trial: Trial) -> str | None:
-    """The last states in another order."""
-    states = trial.group(STATE)
-    for a, b in combinations(states, 2):
-        if trial.truth[a].shape == trial.truth[b].shape and trial.agrees(
-                trial.truth | {a: trial.truth[b], b: trial.truth[a]}):
-            return f"{a} and {b}"
-    return None
-
-
-def _find_initial(candidate: Candidate) -> list[str]:
-    """The names of the initial states among the arrays of a candidate."""
-    return [n for n in candidate.arrays if n.rstrip(")").partition(" (")[0].endswith(("h0", "c0", "_0"))
-            or n in ("initial_h", "initial_c")]
-
-
-def _exchange_initial_states(trial: Trial) -> str | None:
-    """The initial states in the other order."""
-    arrays = trial.candidate.arrays
-    initial = _find_initial(trial.candidate)
-    if len(initial) != 2 or arrays[initial[0]].shape != arrays[initial[1]].shape:
-        return None
-    a, b = initial
-    return f"{a} and {b}" if trial.agrees(_run_with(trial, arrays | {a: arrays[b], b: arrays[a]})) else None
-
-
-def _ignore_initial_states(trial: Trial) -> str | None:
-    arrays, initial = trial.candidate.arrays, _find_initial(trial.candidate)
-    zeros = {n: numpy.zeros_like(arrays[n]) for n in initial}
-    return " and ".join(initial) if initial and trial.agrees(_run_with(trial, arrays | zeros)) else None
-
-
-# mistakes with lengths
-
-def _take_states_at_the_end(trial: Trial) -> str | None:
-    """Last states after the last step, not after each row's length."""
-    if trial.candidate.lengths is None:
-        return None
-    whole, states = _run_with(trial, lengths=None), trial.group(STATE)
-    predicted = trial.truth | {n: whole[n] for n in states if n in whole}
-    return str(trial.candidate.size[0]) if states and trial.agrees(predicted) else None
-
-
-def _ignore_lengths(trial: Trial) -> str | None:
-    if trial.candidate.lengths is None:
-        return None
-    return "" if trial.agrees(_run_with(trial, lengths=None)) else None
-
-
-# mistakes with axes
+# the rows
 
 def _exchange_rows(trial: Trial) -> str | None:
     """The rows of the batch in another order, in all results that differ."""
@@ -183,29 +160,6 @@ def _find_order(trial: Trial, name: str) -> tuple[int, ...] | None:
     near = abs(got[:, None] - want[None]).max(-1, initial=0.0) <= 2 * max(trial.tolerance.values())
     order = tuple(int(k) for k in near.argmax(1))
     return order if near.any(1).all() and len(set(order)) == rows else None
-
-
-def _swap_first_axes(trial: Trial) -> str | None:
-    """An input that is taken batch first where time comes first, or the other way round."""
-    candidate = trial.candidate
-    outputs, x = trial.group(OUTPUT), candidate.arrays[candidate.x]
-    rest = {n: a for n, a in candidate.arrays.items() if n not in _find_initial(candidate)}
-    predicted = _run_with(trial, rest | {candidate.x: x.swapaxes(0, 1)}, lengths=None)
-    swapped = {n: a.swapaxes(0, 1) for n, a in predicted.items() if n in outputs and a.ndim > 2}
-    if len(swapped) != len(outputs) or not all(trial.differs(n, trial.truth[n]) for n in outputs):
-        return None
-    agrees = all(not trial.differs(n, a) for n, a in swapped.items())
-    words = ("[batch, time, input]", "[time, batch, input]")
-    given, taken = (words[1 - candidate.time], words[candidate.time])
-    return f"{taken}, while it is {given}" if agrees else None
-
-
-def _swap_output_axes(trial: Trial) -> str | None:
-    """Outputs with the batch first where time comes first, or the other way round."""
-    outputs = [n for n in trial.group(OUTPUT) if trial.truth[n].ndim > 2]
-    swapped = {n: trial.truth[n].swapaxes(0, 1) for n in outputs}
-    masks = trial.mask | {n: trial.mask[n].swapaxes(0, 1) for n in outputs}
-    return " and ".join(outputs) if outputs and trial._replace(mask=masks).agrees(trial.truth | swapped) else None
 
 
 # lower precision
@@ -245,24 +199,9 @@ def _round_to(a: Array, bits: int) -> Array:
     return numpy.ldexp(numpy.round(numpy.ldexp(fraction, bits)), exponent - bits).astype(a.dtype)
 
 
-HYPOTHESES = (                                    # the first that explains all is named
-    Hypothesis("states exchanged", _exchange_states,
-               "It agrees if {} are exchanged: it returns the last states in another order."),
-    Hypothesis("initial states exchanged", _exchange_initial_states,
-               "It agrees if {} are exchanged: it takes the initial states in another order."),
-    Hypothesis("initial states ignored", _ignore_initial_states,
-               "It agrees if {} are zero: it does not use the initial states."),
-    Hypothesis("states at the last step", _take_states_at_the_end,
-               "It agrees if the last states are those after step {}: it returns them past the lengths of the rows, "
-               "not after the last valid step of each row."),
-    Hypothesis("lengths ignored", _ignore_lengths,
-               "It agrees if every row has the full length: it does not use lengths.{}"),
+HYPOTHESES = (                                    # what no table holds: it is read off the results
     Hypothesis("rows exchanged", _exchange_rows,
                "It agrees if rows of the batch are exchanged: the rows of {} of the reference."),
-    Hypothesis("batch first", _swap_first_axes,
-               "It agrees if its input is {}: exchange the axes of time and batch."),
-    Hypothesis("outputs batch first", _swap_output_axes,
-               "It agrees if the axes of time and batch of {} are exchanged: it returns them in the other layout."),
     Hypothesis("lower precision", _round_inside,
                "The errors are spread over all results and as large as those of lower precision: something inside is "
                "rounded to about {}."),
@@ -313,7 +252,7 @@ def _find_wrong_gates(candidate: Candidate, gradients: dict[str, Array], budgets
     verdicts = [judge(short, n, short.descriptions[n], small.by_name[n], a) for n, a in found.items()
                 if n in small.by_name]
     wrong = [v for v in verdicts if v.row.verdict == "differs"]
-    states = {f"d{n}" for n in _find_initial(candidate)}
+    states = {f"d{n}" for n in find_initial(candidate)}
     notes = {note for v in wrong for note in v.row.note.split("; ") if note.startswith("only in gate")}
     if not wrong:
         yield "On one step alone all gradients agree: check what is handed from a step to the step before."

@@ -6,7 +6,7 @@
 The function also gets `initial_state`, `lengths` and `p` if its signature has arguments of these names.
 """
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from inspect import Parameter, signature
 from typing import Any
 
@@ -19,8 +19,8 @@ from ..loops.run import run, run_back
 from ..shapes import check_names
 from ..tree import Tree, leaves, map_structure, unflatten
 from ..wrappers.stack import Bidirectional
-from .candidate import (AXIS_WORDS, GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluation, check_start,
-                        describe_start, draw_normal, is_option, make_array, step_order)
+from .candidate import (AXIS_WORDS, GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, DirectedCell, Direction,
+                        Evaluation, check_start, describe_start, draw_normal, is_option, make_array, step_order)
 from .onnx_engines import RefusalError
 from .reference import run_rounded
 
@@ -171,6 +171,27 @@ class CallableCandidate(Candidate):
         _, _, tape = run(self.cell, p, arrays["x"][:1], first, paths=("plain", "bidirectional"), kernels=False)
         kept = getattr(getattr(tape.kept(0), "step", None), "rule", None)
         return {gate: getattr(kept, gate) for gate in getattr(self.cell, "gates", "") if hasattr(kept, gate)}
+
+    def list_cells(self) -> list[DirectedCell]:
+        if isinstance(self.cell, Bidirectional):
+            p, labels = self._unflatten_arrays(self.arrays)[1], ("forward", "backward")
+            return [DirectedCell(cell, q, "", label) for cell, q, label in zip(self.cell.cells, p, labels)]
+        return [] if hasattr(self.cell, "cells") else [DirectedCell(self.cell, self._unflatten_arrays(self.arrays)[1])]
+
+    def replace_cells(self, cells: list[DirectedCell]) -> "CallableCandidate":
+        cell, p = cells[0].cell, cells[0].p
+        if isinstance(self.cell, Bidirectional):
+            cell, p = replace(self.cell, cells=tuple(c.cell for c in cells)), tuple(c.p for c in cells)
+        kept = {n: a for n, a in self.arrays.items() if n == self.x or n in {f"{path}0" for path in self.states}}
+        return replace(self, cell=cell, p=p, arrays=kept | dict(leaves(p)))
+
+    def list_directions(self, results: dict[str, Array]) -> list[Direction]:
+        if not results.keys() >= set(self.outputs) or hasattr(self.cell, "cells") and len(self.outputs) < 2:
+            return []
+        first = self._unflatten_arrays(self.arrays)[0]
+        states = ((),) * len(self.outputs) if first is None else first if len(self.outputs) > 1 else (first,)
+        return [Direction(self.arrays["x"], results[name], tuple(s), self.reverse != bool(k))
+                for k, (name, s) in enumerate(zip(self.outputs, states))]
 
     def run_candidate(self, arrays: dict[str, Array]) -> Evaluation:
         first, p = self._unflatten_arrays(arrays)

@@ -1,7 +1,7 @@
 """Recurrent layers of Keras 3 as candidates: results on every backend, gradients on torch and jax."""
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy
@@ -9,10 +9,10 @@ import numpy
 from ..arrays import Array
 from ..errors import NotSupported, ShapeError
 from ..interop import weights_of
-from .candidate import (GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluation, check_start,
-                        describe_gradient, describe_start, draw_normal, is_option, step_order)
+from .candidate import (GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, DirectedCell, Direction, Evaluation,
+                        check_start, describe_gradient, describe_start, draw_normal, is_option, step_order)
 from .of_torch import make_input
-from .reference import Part, check_width, run_chain, run_chain_back, zero_state
+from .reference import Part, check_width, list_part_cells, replace_part_cells, run_chain, run_chain_back, zero_state
 
 # merge_mode: the output of two directions, and its backward pass
 _MERGES = {
@@ -181,6 +181,25 @@ class KerasCandidate(Candidate):
         dys = numpy.zeros_like(ys)
         dys[0 if chain[0][0].reverse else -1] = dy
         return dys
+
+    def list_cells(self) -> list[DirectedCell]:
+        return list_part_cells(_flatten_chains(self.chains), self.arrays)
+
+    def replace_cells(self, cells: list[DirectedCell]) -> "KerasCandidate":
+        rest = iter(cells)
+        return replace(self, chains=[replace_part_cells(chain, rest) for chain in self.chains])
+
+    def list_directions(self, results: dict[str, Array]) -> list[Direction]:
+        two = len(self.chains) > 1
+        if (max(map(len, self.chains)) > 1 or not self.layer.return_sequences or "output" not in results
+                or two and self.layer.merge_mode != "concat"):
+            return []
+        y = results["output"].swapaxes(0, 1)
+        ys, found = numpy.split(y[::-1] if self.backwards else y, len(self.chains), -1), []
+        for y, chain in zip(ys, self.chains):
+            first = self._initial_states_of(chain, self.arrays)
+            found.append(Direction(self.arrays["x"].swapaxes(0, 1), y, first[0] if first else (), chain[0][0].reverse))
+        return found
 
     def run_candidate(self, arrays: dict[str, Array]) -> Evaluation:
         keras = sys.modules["keras"]

@@ -7,9 +7,15 @@ import numpy
 
 from ..arrays import Array
 from ..errors import DtypeError, NotSupported, ShapeError, import_optional
+from ..interop import layout_of
+from ..loops.plan import REFERENCE_PATHS
+from ..loops.run import run as run_sequence
 from ..onnx import TEXT, run_op
+from ..onnx.node import cell_of
 from ..onnx.reading import Reading
-from .candidate import OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluation, draw_normal, is_shape, step_order
+from ..wrappers.stack import Bidirectional
+from .candidate import (OUTPUT, STATE, ArrayDescription, Axis, Candidate, DirectedCell, Direction, Evaluation,
+                        draw_normal, is_shape, step_order)
 from .onnx_engines import INPUT_NAMES, resolve_engine
 
 # onnxruntime's tanh exceeds 1 by four ulps, a GRU of it errs by six, and its sigmoid is 0 where it is less than 1e-7
@@ -103,12 +109,58 @@ class NodeCandidate(Candidate):
     reading: Any = TEXT
     names: dict = field(default_factory=dict)     # what the node calls its outputs
     runs: tuple = ()
+    cells: tuple = ()                             # in the place of the operator's
     calls: list = field(default_factory=list)     # the numbers of the runs whose results were returned
 
     def _inputs_of(self, arrays: dict[str, Array]) -> dict[str, Array]:
         return arrays if self.lengths is None else arrays | {"sequence_lens": self.lengths}
 
+    def list_cells(self) -> list[DirectedCell]:
+        cell, p = cell_of(self.op, self._inputs_of(self.arrays), self.attributes, self.reading)
+        gates = layout_of({"RNN": "rnn"}.get(self.op, self.op.lower()), "onnx").gates
+        if not isinstance(cell, Bidirectional):
+            return [DirectedCell(cell, p, gates)]
+        return [DirectedCell(one, q, gates, label) for one, q, label in zip(cell.cells, p, ("forward", "reverse"))]
+
+    def replace_cells(self, cells: list[DirectedCell]) -> "NodeCandidate":
+        return replace(self, cells=tuple(cells))
+
+    def list_directions(self, results: dict[str, Array]) -> list[Direction]:
+        if "Y" not in results:
+            return []
+        layout, x = self.attributes.get("layout", 0), self._swap_batch(self.arrays["X"])
+        Y = results["Y"].transpose(1, 2, 0, 3) if layout else results["Y"]
+        return [Direction(x, Y[:, k], first, self.backwards != bool(k))
+                for k, first in zip(range(Y.shape[1]), self._list_first(self.arrays))]
+
+    def _swap_batch(self, a: Array) -> Array:
+        return a.swapaxes(0, 1) if self.attributes.get("layout", 0) else a
+
+    def _list_first(self, arrays: dict[str, Array]) -> list[tuple[Array, ...]]:
+        """The initial state of each direction; where only one of h and c is given, the other is zero."""
+        given = [self._swap_batch(arrays[n]) for n in ("initial_h", "initial_c") if n in arrays]
+        if not given:
+            return [()] * 2
+        zero = numpy.zeros_like(given[0])
+        names = ("initial_h", "initial_c")[:2 if self.op == "LSTM" else 1]
+        return list(zip(*(self._swap_batch(arrays[n]) if n in arrays else zero for n in names)))
+
+    def _run_replaced(self, arrays: dict[str, Array]) -> Evaluation:
+        """The operator with the cells of `replace_cells`."""
+        x, runs = self._swap_batch(arrays["X"]), []
+        for k, (one, first) in enumerate(zip(self.cells, self._list_first(arrays))):
+            p = {n: a.astype(x.dtype) for n, a in one.p.items()}
+            s = one.cell.rule.State(*first) if first else None
+            runs.append(run_sequence(one.cell, p, x, s, lengths=self.lengths, reverse=self.backwards != bool(k),
+                                     keep=False, paths=REFERENCE_PATHS))
+        Y = numpy.stack([ys for ys, _, _ in runs], 1)
+        last = [self._swap_batch(numpy.stack(a)) for a in zip(*(s for _, s, _ in runs))]
+        Y = Y.transpose(2, 0, 1, 3) if self.attributes.get("layout", 0) else Y
+        return Evaluation({name: a for name, a in zip(("Y", "Y_h", "Y_c"), (Y, *last)) if name in self.outputs})
+
     def run_reference(self, arrays: dict[str, Array], **options: Any) -> Evaluation:
+        if self.cells:
+            return self._run_replaced(arrays)
         results, _ = run_op(self.op, self._inputs_of(arrays), self.attributes, self.reading, keep=False)
         return Evaluation({name: a for name, a in zip(("Y", "Y_h", "Y_c"), results) if name in self.outputs})
 

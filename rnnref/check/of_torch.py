@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy
@@ -14,9 +14,10 @@ import numpy
 from ..arrays import Array
 from ..errors import NotSupported, ShapeError
 from ..interop import weights_of
-from .candidate import (GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, Evaluation, check_start,
-                        describe_gradient, describe_start, draw_normal, is_option, is_shape, make_array, step_order)
-from .reference import Part, check_width, run_chain, run_chain_back, zero_state
+from .candidate import (GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, DirectedCell, Direction, Evaluation,
+                        check_start, describe_gradient, describe_start, draw_normal, is_option, is_shape, make_array,
+                        step_order)
+from .reference import Part, check_width, list_part_cells, replace_part_cells, run_chain, run_chain_back, zero_state
 
 _STATES = ("h", "c")
 
@@ -196,6 +197,20 @@ class TorchCandidate(Candidate):
             dstates = {f"d{name}_0": numpy.stack(pieces) for name, pieces in zip(self.states, zip(*dfirst))}
             return {"dinput": self._swap_time(dx), **(dstates if first else {}), **dp}
         return Evaluation({"output": self._swap_time(result.ys), **last}, back)
+
+    def list_cells(self) -> list[DirectedCell]:
+        return list_part_cells(self.parts, self.arrays)
+
+    def replace_cells(self, cells: list[DirectedCell]) -> "TorchCandidate":
+        return replace(self, layers=replace_part_cells(self.layers, cells))
+
+    def list_directions(self, results: dict[str, Array]) -> list[Direction]:
+        if len(self.layers) > 1 or "output" not in results:
+            return []
+        x, count = self._swap_time(self.arrays["input"]), len(self.parts)
+        first = zip(*(self.arrays[f"{s}_0"] for s in self.states)) if "h_0" in self.arrays else ((),) * count
+        ys = numpy.split(self._swap_time(results["output"]), count, -1)
+        return [Direction(x, y, tuple(s), part.reverse) for y, s, part in zip(ys, first, self.parts)]
 
     def run_candidate(self, arrays: dict[str, Array]) -> Evaluation:
         with _enable_gradients(), sys.modules["torch"].nn.utils.parametrize.cached():

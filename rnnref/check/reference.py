@@ -11,6 +11,7 @@ from ..interop.layouts import Layout
 from ..loops.plan import REFERENCE_PATHS
 from ..loops.run import run, run_back
 from ..tree import Tree, map_structure
+from .candidate import DirectedCell
 
 
 class Part(NamedTuple):
@@ -20,15 +21,30 @@ class Part(NamedTuple):
     names: dict[str, str]                         # name of a weight in the layout -> in the candidate's arrays
     reverse: bool = False
     label: str = ""                               # "layer 1, backward"
+    p: Tree = None                                # parameters in the place of those in the candidate's arrays
 
     def load_parameters(self, arrays: dict[str, Array]) -> Tree:
         """The parameters of the cell, from the weights of the framework."""
+        if self.p is not None:
+            dtype = next(iter(arrays.values())).dtype
+            return map_structure(lambda a: a.astype(dtype), self.p)
         return load(self.layout, {table: arrays[own] for table, own in self.names.items()}, self.cell)
 
     def convert_gradients(self, dp: Tree) -> dict[str, Array]:
         """The gradients of the framework's weights by "d" + name, from those of the parameters."""
         found = gradients(self.layout, dp, self.cell)
         return {"d" + own: found[table] for table, own in self.names.items()}
+
+
+def list_part_cells(parts: Iterable[Part], arrays: dict[str, Array]) -> list[DirectedCell]:
+    """The cells of parts, with their parameters."""
+    return [DirectedCell(part.cell, part.load_parameters(arrays), part.layout.gates, part.label) for part in parts]
+
+
+def replace_part_cells(layers: Sequence[Sequence[Part]], cells: Iterable[DirectedCell]) -> list[tuple[Part, ...]]:
+    """The same layers with other cells and parameters, in their order."""
+    rest = iter(cells)
+    return [tuple(part._replace(cell=c.cell, p=c.p) for part, c in zip(layer, rest)) for layer in layers]
 
 
 def run_rounded(cell: Any, p: Tree, x: Array, s: Tree = None, rounding: Callable | None = None, **options: Any,

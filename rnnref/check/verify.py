@@ -43,6 +43,10 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
     errors grow as large as the values (a chaotic recurrence) the entries are "not comparable": they differ only if they
     are not finite, or larger than the reference could be.
 
+    Why: where results differ, mistakes in conventions are tried on the reference, one and two at a time: the order,
+    transposition and biases of gate blocks, activations, states, lengths, axes, directions.  One that explains all
+    results, on fresh numbers too, is the first finding: "Agrees to 3e-7 in outputs and states once ...".
+
     Result: `report.ok` (also `bool(report)`) is True if at least one result agrees, and none differs or was refused;
     `report.status` is 0 then, 1 if something differs, 2 if nothing could be compared.  `report.raise_if_failed()`
     raises `VerificationError` unless it is ok.  What the candidate itself raises is no error of `verify`: it is a row

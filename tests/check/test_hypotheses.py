@@ -134,7 +134,7 @@ def test_a_sentence_needs_fresh_draws():
         ys, s = run("gru", x, p)
         return ys + (ys[:, :1] - ys), (s.h + np.float32(0.5),)
     report = verify(first_row_everywhere, x, reference=CELLS["gru"], p=P["gru"])
-    assert not report.ok and "agrees if" not in said(report)
+    assert not report.ok and "agrees if" not in said(report) and "Agrees to" not in said(report)
 
 
 # wrong backward passes, from the equations: "none" is right
@@ -246,27 +246,45 @@ def late(ys, s, lengths):
     return np.concatenate([ys[:5], np.float32(1.01) * ys[5:]]), s
 
 
+CAUSES = {
+    "gates exchanged, lstm": ("lstm", blocks("lstm", (1, 0, 2, 3)), "once the gate blocks are read as f i g o"),
+    "gates rotated, lstm": ("lstm", blocks("lstm", (3, 0, 1, 2)), "once the gate blocks are read as f g o i"),
+    "gates exchanged, gru": ("gru", blocks("gru", (1, 0, 2)), "once the gate blocks are read as z r n (Keras, ONNX)"),
+    "R transposed": ("rnn", weight("rnn", R=lambda a: a.T), "once R is transposed in each gate block"),
+    "no bias": ("lstm", weight("lstm", b=np.zeros_like), "once the bias is left out"),
+    "a forget bias": ("lstm", weight("lstm", b=lambda a: a + (np.arange(a.size) // H == 1).astype(a.dtype)),
+                      "once 1 is added to the forget gate"),
+    "another forget bias": ("lstm", weight("lstm", b=lambda a: a - np.float32(0.7) * (np.arange(a.size) // H == 1)),
+                            "once 0.7 is subtracted from the forget gate"),
+    "the output gate": ("lstm", weight("lstm", b=lambda a: a + (np.arange(a.size) // H == 3).astype(a.dtype)),
+                        "once 1 is added to the output gate"),
+    "no recurrent bias": ("gru", weight("gru", bR=np.zeros_like), "once bR, the recurrent bias, is left out"),
+    "the other reset": ("before", lambda x, initial_state=None, p=None: rnnref.run(
+        CELLS["gru"], p | {"bR": np.zeros_like(p["b"])}, x, initial_state)[:2], "once the reset gate acts after"),
+    "reversed in time": ("rnn", of_call("rnn", lambda x, s, n: (x[::-1].copy(), s, n)), "once x is flipped in time"),
+}
+
+
+@pytest.mark.parametrize("kind", CAUSES)
+def test_the_cause_is_named(kind):
+    name, function, words = CAUSES[kind]
+    report = check(name, function)
+    assert not report.ok and words in said(report), report
+    assert "Agrees to" in report.findings[0] and " in outputs and states once " in report.findings[0]
+
+
 LOCATED = {
-    "gates exchanged, lstm": ("lstm", blocks("lstm", (1, 0, 2, 3)), "On the first step alone, y, h and c already"),
-    "gates rotated, lstm": ("lstm", blocks("lstm", (3, 0, 1, 2)), "On the first step alone"),
-    "gates exchanged, gru": ("gru", blocks("gru", (1, 0, 2)), "On the first step alone, y and h already differ"),
     "W halved": ("gru", weight("gru", W=lambda a: a / 2), "On the first step alone"),
-    "R transposed": ("rnn", weight("rnn", R=lambda a: a.T), "On the first step alone"),
     "one weight": ("gru", weight("gru", R=lambda a: a + np.float32(1e-4) * (np.arange(a.size).reshape(a.shape) == 7)),
                    "First divergence"),
-    "no bias": ("lstm", weight("lstm", b=np.zeros_like), "On the first step alone"),
-    "a forget bias": ("lstm", weight("lstm", b=lambda a: a + (np.arange(a.size) // H == 1).astype(a.dtype)),
-                      "check the gates i, f and g"),
-    "the output gate": ("lstm", weight("lstm", b=lambda a: a + (np.arange(a.size) // H == 3).astype(a.dtype)),
-                        "check the output gate"),
-    "no recurrent bias": ("gru", weight("gru", bR=np.zeros_like), "On the first step alone"),
-    "the other reset": ("before", lambda x, initial_state=None, p=None: rnnref.run(
-        CELLS["gru"], p | {"bR": np.zeros_like(p["b"])}, x, initial_state)[:2], "On the first step alone"),
+    "one gate scaled": ("lstm", weight("lstm", W=lambda a: a * np.float32(1.5) ** (np.arange(a.shape[1]) // H == 1)),
+                        "check the gates i, f and g"),
+    "the output gate scaled": ("lstm", weight("lstm", W=lambda a: a * np.float32(1.5) ** (
+        np.arange(a.shape[1]) // H == 3)), "check the output gate"),
     "scaled outputs": ("rnn", of_result("rnn", lambda ys, s, n: (np.float32(1.0001) * ys, s)), "First divergence"),
     "late": ("rnn", of_result("rnn", late), "On the first 5 steps alone, all results agree"),
     "one entry is NaN": ("gru", of_result("gru", lambda ys, s, n: (np.where(np.arange(H) == 2, np.nan, ys).astype(
         "float32"), s)), "unit 2: nan, expected"),
-    "reversed in time": ("rnn", of_call("rnn", lambda x, s, n: (x[::-1].copy(), s, n)), "First divergence"),
 }
 
 
@@ -275,4 +293,4 @@ def test_planted_faults_are_located(kind):
     name, function, words = LOCATED[kind]
     report = check(name, function)
     assert not report.ok and words in said(report), report
-    assert "agrees if" not in said(report), report
+    assert "Agrees to" not in said(report) and "agrees if" not in said(report), report
