@@ -21,10 +21,11 @@ import pytest
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NAMES = ["01_a_loop_and_a_cell", "02_backward_through_time", "03_a_character_model", "04_gradients_through_time",
-         "06_from_rule_to_kernel", "11_padding_and_masks", "12_when_float32_means_nothing"]
+         "05_the_gate_film", "06_from_rule_to_kernel", "11_padding_and_masks", "12_when_float32_means_nothing"]
 REFRESH = "if the new text is right, store it: python -m tests.core.test_notebooks"
 
-SMALL = {"03_a_character_model": {"UPDATES": 3, "EPOCHS": 1, "LENGTH": 20}}
+SMALL = {"03_a_character_model": {"UPDATES": 3, "EPOCHS": 1, "LENGTH": 20},
+         "05_the_gate_film": {"SENTENCES": 96, "EPOCHS": 1}}
 SECONDS = 60                                      # for one cell
 BYTES = 400_000                                   # of one notebook with its pictures
 PRINTED = 2e-4                                    # notebooks print four decimals, and the last may round either way
@@ -174,6 +175,15 @@ def test_exercises_are_shipped_unanswered(pair):
     assert len(open_cells) >= 4
     for cell in open_cells:
         assert said(cell).strip().endswith(": not answered yet")
+
+
+def test_what_training_shows_is_stored():
+    """Cells that train say something else in tests, so what they have said at full size is read here."""
+    film, model = ("\n".join(map(said, code_of(load(name)))) for name in ("05_the_gate_film", "03_a_character_model"))
+    assert float(re.search(r"the counter is unit \d, with a correlation of (\S+)", film)[1]) > 0.98
+    held = {bool(star): float(error) for star, error in re.findall(r"^ +\d (\*?) +[-\d.]+ +([\d.]+)$", film, re.M)}
+    assert held[True] > 2 * held[False]
+    assert all(f"--- temperature {tau}" in model for tau in (0.2, 0.6, 1.0, 2.0))
 
 
 @pytest.mark.parametrize("name", NAMES)

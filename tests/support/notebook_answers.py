@@ -60,6 +60,22 @@ def answer(ids, rows, steps, shift=1):
     x, y = (a[:rows * n * steps].reshape(rows, n, steps).swapaxes(0, 1) for a in (ids, np.roll(ids, -shift)))
     return x, y
 """
+LOOP = """
+def loop(step):
+    def answer(i, f, g):
+        c, cs = 0.0, []
+        for gates in zip(i, f, g):
+            c = step(c, *gates)
+            cs.append(c)
+        return np.array(cs)
+    return answer
+"""
+WIRE = """
+def answer(**other):
+    names = dict(zip(("open", "shut", "a", "b"), "()ab"))
+    return lambda: {"(": (0, 0, 0), ")": (0, 1, 0), "a": (1, 1, 1), "b": (0, 1, 0)} | {
+        names[name]: gates for name, gates in other.items()}
+"""
 ANSWERS = {
     "01_a_loop_and_a_cell": [
         ("check_count(lambda G, I, U: G * U * (I + U + 1))", "count: right"),
@@ -257,6 +273,63 @@ ANSWERS = {
          "forget_bias: not yet: the sign is wrong: that gate forgets nearly all"),
         ("check_forget_bias(lambda T: np.log(T - 1))",
          "forget_bias: not yet: with f = 1 - 1/T a share of 1/e is left after T steps, and one half was asked for"),
+    ],
+    "05_the_gate_film": [
+        (LOOP + "check_memory(loop(lambda c, i, f, g: f * c + i * g))", "memory: right"),
+        (LOOP + "check_memory(loop(lambda c, i, f, g: c + i * g))", "memory: not yet: the forget gate is missing"),
+        (LOOP + "check_memory(loop(lambda c, i, f, g: f * c + g))", "memory: not yet: the input gate is missing"),
+        (LOOP + "check_memory(loop(lambda c, i, f, g: f * c + i))", "memory: not yet: the candidate is missing"),
+        (LOOP + "check_memory(loop(lambda c, i, f, g: f * (c + i * g)))",
+         "memory: not yet: f keeps the old c; what is written now is not forgotten at once"),
+        (LOOP + "check_memory(loop(lambda c, i, f, g: (1 - f) * c + i * g))",
+         "memory: not yet: f is what is kept, not what is forgotten"),
+        (LOOP + "check_memory(loop(lambda c, i, f, g: i * c + f * g))", "memory: not yet: i and f are exchanged"),
+        (LOOP + "check_memory(loop(lambda c, i, f, g: np.tanh(f * c + i * g)))",
+         "memory: not yet: c itself is not squashed; tanh comes on its way to h"),
+        ("check_memory(lambda i, f, g: i * g)", "memory: not yet: nothing is carried from step to step"),
+        ("check_memory(lambda i, f, g: f)", None),
+        ("check_shares(lambda i, f, g: i * g * np.append(np.cumprod(f[:0:-1])[::-1], 1))", "shares: right"),
+        ("check_shares(lambda i, f, g: i * g * np.cumprod(f[::-1])[::-1])",
+         "shares: not yet: a step is not forgotten by its own f, only by those after it"),
+        ("check_shares(lambda i, f, g: i * g * np.cumprod(f))",
+         "shares: not yet: the product runs up to the step; it has to begin after it"),
+        ("check_shares(lambda i, f, g: i * g)",
+         "shares: not yet: nothing is forgotten here: the product of the later f is missing"),
+        ("check_shares(lambda i, f, g: np.append(np.cumprod(f[:0:-1])[::-1], 1))",
+         "shares: not yet: that is how much of each step is kept: times what it wrote, i g"),
+        ("check_shares(lambda i, f, g: i * g * np.append(np.cumsum(f[:0:-1])[::-1], 0))",
+         "shares: not yet: forget gates multiply; they do not add up"),
+        (LOOP + "check_shares(loop(lambda c, i, f, g: f * c + i * g))",
+         "shares: not yet: those are the running sums, the values of c"),
+        ("check_find(lambda cs, d: abs(np.corrcoef(cs.T, d)[-1, :-1]).argmax())", "find: right"),
+        ("check_find(lambda cs, d: np.corrcoef(cs.T, d)[-1, :-1].argmax())",
+         "find: not yet: a counter may run downwards: take the absolute value of the correlation"),
+        ("check_find(lambda cs, d: abs((cs - cs.mean(0)).T @ (d - d.mean())).argmax())",
+         "find: not yet: that one is large: a covariance grows with the numbers, a correlation does not"),
+        ("check_find(lambda cs, d: abs(cs - d[:, None]).mean(0).argmin())", "find: not yet: that unit is nearest "
+         "to the depth in value; a counter may have a scale of its own"),
+        ("check_find(lambda cs, d: abs(np.corrcoef(cs.T, np.gradient(d))[-1, :-1]).argmax())",
+         "find: not yet: that unit follows the change of the depth, not the depth"),
+        ("check_find(lambda cs, d: abs(np.corrcoef(cs.T, d)[-1, :-1]).max())", "find: not yet: the number of the unit "
+         "was asked for, not its correlation, nor that without the sign"),
+        (WIRE + "check_wire(answer())", "wire: right"),
+        (WIRE + "check_wire(answer(open=(0, 1, 0)))",
+         "wire: not yet: it counts, but it never begins anew at an opening bracket: f must be 0 there"),
+        (WIRE + "check_wire(answer(shut=(0, 0, 0)))", "wire: not yet: it begins anew at both kinds of brackets"),
+        (WIRE + "check_wire(answer(open=(0, 1, 0), shut=(0, 0, 0)))",
+         "wire: not yet: it begins anew at closing brackets: it should at opening ones"),
+        (WIRE + "check_wire(answer(b=(1, 1, 1)))", "wire: not yet: b is counted too"),
+        (WIRE + "check_wire(answer(open=(1, 0, 1)))",
+         "wire: not yet: the bracket itself is counted: i must be 0 there"),
+        (WIRE + "check_wire(answer(a=(0, 1, 1)))", "wire: not yet: nothing is ever written: i and g of a"),
+        (WIRE + "check_wire(answer(a=(1, 1, -1)))", "wire: not yet: it counts downwards: g is 1"),
+        (WIRE + "check_wire(answer(a=(1, 0, 1), b=(0, 0, 0), shut=(0, 0, 0)))",
+         "wire: not yet: nothing is kept: f must be 1 where it should go on"),
+        (WIRE + "check_wire(answer(open=(1, 1, 1), shut=(1, 1, -1), a=(0, 1, 0)))",
+         "wire: not yet: it counts the brackets, not the letters a"),
+        (WIRE + "check_wire(answer(a=(20, 1, 1)))",
+         "wire: not yet: gates lie between 0 and 1, the candidate between -1 and 1"),
+        ("check_wire(lambda: (1, 1, 1))", 'wire: expected {"(": (i, f, g), ")": ..., "a": ..., "b": ...}'),
     ],
     "06_from_rule_to_kernel": [
         ("check_place(lambda row, u, block, blocks, n: (row * blocks + block) * n + u)", "place: right"),
