@@ -78,18 +78,21 @@ def memoize(maxsize: int) -> Callable:
 
 
 def memoize_check(maxsize: int) -> Callable:
-    """A decorator of check(thing, *args), which raises or returns: arguments that have passed are not checked again.
+    """A decorator of check(thing, *args, **options), which raises or returns: what has passed is not checked again.
 
-    The check may read of its arguments only what `shapes.signature` has of them, and its result may depend on nothing
-    else.  When more than `maxsize` have passed, all are forgotten.
+    The check may read of args only what `shapes.signature` has of them; options are compared by their values, as keys
+    of a dict are.  Its result may depend on nothing else.  When more than `maxsize` have passed, all are forgotten.
     """
     def decorate(check: Callable) -> Callable:
         passed: dict = {}
 
         @wraps(check)
         def call(thing: Any, *args: Any, **options: Any) -> Any:
-            key = _Identity(thing), signature(args), signature(options)
-            result = passed.get(key)
+            key = (_Identity(thing), signature(args), *options.items())
+            try:
+                result = passed.get(key)
+            except TypeError:                     # an option without a hash
+                return check(thing, *args, **options)
             if result is None:
                 result = check(thing, *args, **options)
                 if is_constant(thing):
@@ -97,5 +100,6 @@ def memoize_check(maxsize: int) -> Callable:
                         passed.clear()
                     passed[key] = result
             return result
+        setattr(call, "passed", passed)
         return call
     return decorate

@@ -5,6 +5,8 @@ Axes are words: `T` time, `B` batch, `I` inputs, `U` units, `H` what recurs (uni
 """
 from typing import Any, NamedTuple, Sequence
 
+import numpy
+
 from .arrays import is_array, is_floating
 from .errors import DtypeError, InvalidType, InvalidValue, ShapeError
 from .tree import Tree, leaves
@@ -118,14 +120,15 @@ def check_names(who: str, what: str, actual: Any, expected: dict) -> None:
 
 
 def signature(tree: Tree) -> Any:
-    """All that checks look at in a tree: its structure, and the kind, shape and dtype of every array."""
-    if isinstance(tree, dict):
-        return dict, *((name, signature(item)) for name, item in tree.items())
+    """All that checks look at in a tree: its structure, the kind, shape and dtype of every array, and strings."""
+    kind, array = type(tree), numpy.ndarray
+    if isinstance(tree, dict):                    # most items are arrays, and a call for each would take longer
+        return dict, *[(name, a.shape, a.dtype) if type(a) is array else (name, signature(a)) for name, a in tree.items()]
     if isinstance(tree, tuple) and not isinstance(tree, ArraySpec):
-        return type(tree), *(signature(item) for item in tree)
+        return kind, *[(a.shape, a.dtype) if type(a) is array else signature(a) for a in tree]
     if isinstance(tree, (ArraySpec, str)):
         return tree
-    return (type(tree), tree.shape, tree.dtype) if is_array(tree) else type(tree)
+    return (kind, tree.shape, tree.dtype) if is_array(tree) else kind
 
 
 def check_like(who: str, what: str, actual: Tree, like: Tree) -> None:

@@ -24,10 +24,14 @@ def map_structure(f: Callable, tree: Tree, *rest: Tree) -> Tree:
     >>> map_structure(lambda a: 2 * a, {"W": 1, "b": (2, None)})
     {'W': 2, 'b': (4, None)}
     """
+    if type(tree) is numpy.ndarray:               # first: most are
+        return f(tree, *rest)
     if tree is None:
         return None
     if isinstance(tree, dict):
         return {k: map_structure(f, v, *[r[k] for r in rest]) for k, v in tree.items()}
+    if isinstance(tree, tuple) and not rest:
+        return tuple_like(tree, [map_structure(f, a) for a in tree])
     if isinstance(tree, tuple):
         return tuple_like(tree, [map_structure(f, *items) for items in zip(tree, *rest, strict=True)])
     return f(tree, *rest)
@@ -64,7 +68,10 @@ def leaves(tree: Tree, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def first_leaf(tree: Tree) -> Any:
     """The first leaf of a tree that has one."""
-    return next(leaves(tree))[1]
+    if type(tree) is numpy.ndarray:
+        return tree
+    first = tree[0] if isinstance(tree, tuple) and tree else None
+    return first if type(first) is numpy.ndarray else next(leaves(tree))[1]
 
 
 def select_step(tree: Tree, t: int) -> Tree:
@@ -74,6 +81,8 @@ def select_step(tree: Tree, t: int) -> Tree:
 
 def stack(trees: Sequence[Tree]) -> Tree:
     """Steps [...] to sequences [T, ...]; an array that occurs twice in every step is stacked once."""
+    if len(trees) == 1 and type(trees[0]) is numpy.ndarray:
+        return trees[0][None].copy()
     done = {}
 
     def one(*arrays: Array) -> Array:
@@ -107,9 +116,11 @@ def zeros_like(tree: Tree) -> Tree:
 
 def copy(tree: Tree) -> Tree:
     """The tree with arrays of its own."""
-    def one(a: Any) -> Any:
-        return PerStep(a.steps.copy()) if isinstance(a, PerStep) else a.copy() if is_array(a) else a
-    return map_structure(one, tree)
+    if isinstance(tree, tuple):                   # most states, without a call for each array
+        return tuple_like(tree, [a.copy() if type(a) is numpy.ndarray else copy(a) for a in tree])
+    if isinstance(tree, dict):
+        return {k: copy(v) for k, v in tree.items()}
+    return tree.copy() if is_array(tree) else PerStep(tree.steps.copy()) if isinstance(tree, PerStep) else tree
 
 
 def read_only(kept: Any) -> Any:

@@ -29,7 +29,8 @@ from .constructors import check_config, check_flag, check_seed, checking, checki
 from .draws import MOST, drawing_from, noise_rng
 from .layer_losses import add_activity, add_loss, list_losses
 from .nested import map_shapes, shape_of
-from .weight import Weight, all_layers, free_name, named_weights, set_weights, split_weights, sublayers, unique_name
+from .weight import (CHANGED_BY_CALLS, Weight, all_layers, arrays, forget_derived, free_name, named_weights, set_weights,
+                     split_weights, sublayers, unique_name)
 
 _ROOT = __package__.partition(".")[0] + "."
 
@@ -112,6 +113,15 @@ class Layer:
         if "compute_mask" in vars(cls):
             cls.supports_masking = True
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+        if name not in CHANGED_BY_CALLS:
+            forget_derived(self)
+
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        forget_derived(self)
+
     @property
     def who(self) -> str:
         return f"layers.{type(self).__name__}"
@@ -180,7 +190,7 @@ class Layer:
     def _forward_pair(self, plan: Any, args: Any, options: Any, keep: bool = True) -> Any:
         args, options, mask, training = sort(plan, args, options)
         self._build_for(args)
-        p, training = {path: w.data for path, w in self.named_weights().items()}, bool(training)
+        p, training = arrays(self), bool(training)
         noise = self.draw(training, *args)
         y, kept = self.apply(p, *args, mask=mask, training=training, noise=noise, keep=keep, **options)
         self.leave(kept)
@@ -239,6 +249,7 @@ class Layer:
         self._values = self._values | {name: a}
         self._handles[name] = Weight(self, name, bool(trainable), regularizers.get(regularizer),
                                      constraints.get(constraint))
+        forget_derived(self)
         return self._handles[name]
 
     @property
@@ -379,6 +390,7 @@ class Layer:
         """The same layer without weights, states and what it kept, with some attributes changed."""
         new = deepcopy(self, {id(self.tape): None, id(self._grads): None})
         vars(new).update(changes)
+        forget_derived(new)
         for layer in all_layers(new):
             layer._forget()
         return new

@@ -12,6 +12,7 @@ from ..shards import draw_rows
 from ..wrappers.dropout import Masks
 from ..wrappers.gate_dropout import GateDropout
 from .config import activation, draw, initialiser, taken
+from .weight import derived
 
 _NOT_OPTIONS = ("self", "kwargs", "__class__")
 
@@ -28,10 +29,13 @@ def core_of(*options: str) -> Callable:
     """
     def decorate(make: Callable) -> Any:
         def core(self: Any) -> Any:
-            key, held = [getattr(self, name) for name in options], vars(self).get("_core")
-            if held is None or any(a is not b for a, b in zip(held[0], key)):
-                held = vars(self)["_core"] = key, make(self)
-            return held[1]
+            found = derived(self).get("core")
+            if found is None:
+                key, held = [getattr(self, name) for name in options], vars(self).get("_core")
+                if held is None or any(a is not b for a, b in zip(held[0], key)):
+                    held = vars(self)["_core"] = key, make(self)
+                found = derived(self)["core"] = held[1]
+            return found
         return property(core, doc=make.__doc__)
     return decorate
 
@@ -193,9 +197,10 @@ class KerasCell:
 
 def reordered(p: dict, theirs: Any, ours: Any) -> Any:
     """{kernel, recurrent_kernel, bias} as {W, R, b, bR} with the gate blocks in another order."""
-    found = {"W": blocks(p["kernel"], theirs, ours), "R": blocks(p["recurrent_kernel"], theirs, ours)}
-    if "bias" in p:
-        b = blocks(p["bias"], theirs, ours)
+    kernel, recurrent, b = (blocks(p[name], theirs, ours) if theirs != ours and name in p else p.get(name)
+                            for name in ("kernel", "recurrent_kernel", "bias"))
+    found = {"W": kernel, "R": recurrent}
+    if b is not None:
         found |= {"b": b} if b.ndim == 1 else {"b": b[0], "bR": b[1]}
     return found
 

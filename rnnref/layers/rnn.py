@@ -15,6 +15,7 @@ from .cell import as_given, check_inputs, under, wanted_names
 from .config import SHAPES, argument_names, refuse_unknown
 from .nested import cast_inputs, listless, one_step, pack_like
 from .stacked import as_layer, common_dtype, takes_constants
+from .weight import derived
 
 LOOP = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")
 OF_CELL = ("units", "activation", "recurrent_activation", "use_bias", "unit_forget_bias", "reset_after", "dropout",
@@ -136,7 +137,13 @@ class RNN(Layer):
     weight_names = property(lambda self: self.cell.weight_names)
 
     def _tree(self, p: dict) -> Any:
-        return self.cell._tree(under(p, "cell."))
+        held = derived(self.cell).get("tree")
+        if held is not None and held[0] is p:
+            return held[1]
+        tree = self.cell._tree(under(p, "cell."))
+        if {id(a) for _, a in leaves(tree)} <= set(map(id, p.values())):          # no copies, which could become old
+            derived(self.cell)["tree"] = p, tree
+        return tree
 
     def _flat(self, tree: Any) -> dict:
         return {f"cell.{path}": a for path, a in self.cell._flat(tree).items()}
@@ -167,7 +174,7 @@ class RNN(Layer):
 
     def leave(self, kept: Any) -> None:
         if self.stateful:
-            self.carried = copy(kept.new)
+            self.carried = copy(kept.new) if self.return_state else kept.new
 
     def apply(self, p: dict, x: Any, initial_state: Any = None, constants: Any = None, *, mask: Any = None,
               training: bool = False, noise: Any = None, keep: bool = True, lengths: Any = None, masks: Any = None,
@@ -203,9 +210,9 @@ class RNN(Layer):
         drawn, carried = noise or (None, None)
         core, extra = self.cell.running(like.shape[1], namespace(like), training, drawn if masks is None else masks,
                                         constants, keep)
-        s, back = self._start(p, initial_state, carried, make_initial_state(core, like, self.cell.units), keep)
-        lengths = self._check_lengths(lengths, like)
-        live = self._live(mask, like)
+        s, back = self._start(p, core, like, initial_state, carried, keep)
+        lengths = lengths if lengths is None else self._check_lengths(lengths, like)
+        live = mask if mask is None else self._live(mask, like)
         if self.return_sequences and not len(like):
             ys, new, tape = run_empty(core, self._tree(p), x, s, extra)
         else:
@@ -237,11 +244,18 @@ class RNN(Layer):
 
     def _timed(self, tree: Any) -> Any:
         """[B, T, ...] <-> [T, B, ...]"""
+        if type(tree) is numpy.ndarray:
+            return tree if self.time_major else tree.swapaxes(0, 1)
         return tree if self.time_major else map_structure(lambda a: a.swapaxes(0, 1), tree)
 
     def _sequence(self, x: Any) -> Any:
         """x as the loop takes it, time first."""
-        x, axes = cast_inputs(self.who, "x", listless(x), self.dtype), "T B I" if self.time_major else "B T I"
+        passed = derived(self.cell).setdefault("passed", set())      # arrays like these are taken as they are
+        key = (x.shape, x.dtype, self.dtype, self.time_major, self.return_sequences) if is_array(x) else None
+        if key in passed:
+            return self._timed(x)
+        given, axes = x, "T B I" if self.time_major else "B T I"
+        x = cast_inputs(self.who, "x", listless(x), self.dtype)
         for path, a in leaves(x):
             what = f"x.{path}" if path else "x"
             if a.ndim < 3:
@@ -252,13 +266,16 @@ class RNN(Layer):
         if not like.shape[0 if self.time_major else 1] and not self.return_sequences:
             raise ShapeError(self.who, f"x has shape {like.shape}: no steps, and no last one",
                              axes=f'x is "{axes}" with T = 0', fix="return_sequences=True")
-        inner = self.cell.inward(self._timed(x), 2)
+        timed = self._timed(x)
+        inner = self.cell.inward(timed, 2)
         check_inputs(self, inner, x)
         for path, a in leaves(x):
             if a.shape[:2] != like.shape[:2]:
                 raise ShapeError(self.who, f"x.{path} has shape {a.shape}, expected {like.shape[:2]} on the first two "
                                  "axes", axes=f"{axes[0]}, {axes[2]} = {like.shape[:2]}: all arrays of x belong to one "
                                               "sequence")
+        if key is not None and x is given and inner is timed and len(passed) < 256:
+            passed.add(key)
         return inner
 
     def _live(self, mask: Any, x: Any) -> Any:
@@ -275,8 +292,6 @@ class RNN(Layer):
 
     def _check_lengths(self, lengths: Any, x: Any) -> Any:
         """The lengths, if they fit x as the loop has it; the loop checks their dtype."""
-        if lengths is None:
-            return None
         (T, B), a = x.shape[:2], lengths if is_array(lengths) else numpy.asarray(lengths)
         if a.shape != (B,):
             raise ShapeError(self.who, f"lengths has shape {a.shape}, expected ({B},)",
@@ -286,14 +301,16 @@ class RNN(Layer):
                              axes=f"T = {T} steps of x")
         return lengths
 
-    def _start(self, p: dict, given: Any, carried: Any, like: Any, keep: bool) -> Any:
-        """The first state, and where it is made of weights, its way back."""
-        if given is not None:
-            return self.cell.from_list(self.who, "initial_state", given, like), None
-        if carried is None:
-            return self.cell.first_state(under(p, "cell."), len(first_leaf(like)), keep) or (like, None)
-        if len(first_leaf(carried)) != len(first_leaf(like)):
-            raise ShapeError(self.who, f"a batch of {len(first_leaf(like))}, expected {len(first_leaf(carried))}",
+    def _start(self, p: dict, core: Any, x: Any, given: Any, carried: Any, keep: bool) -> Any:
+        """The first state for x [T, B, ...], and where it is made of weights, its way back."""
+        batch = x.shape[1]
+        if given is not None or carried is None:
+            zeros = make_initial_state(core, x, self.cell.units)
+            if given is not None:
+                return self.cell.from_list(self.who, "initial_state", given, zeros), None
+            return self.cell.first_state(under(p, "cell."), batch, keep) or (zeros, None)
+        if len(first_leaf(carried)) != batch:
+            raise ShapeError(self.who, f"a batch of {batch}, expected {len(first_leaf(carried))}",
                              axes="the layer is stateful, which fixes the batch size: row b goes on where row b of the "
                                   "last call ended",
                              fix="another layer for another batch: other.set_weights(layer.get_weights())")

@@ -1,6 +1,7 @@
 """Weights as handles, and the names of layers."""
 from contextlib import contextmanager
 from contextvars import ContextVar
+from operator import is_
 from typing import Any, Callable, Iterator, Optional
 
 import numpy
@@ -53,6 +54,7 @@ class Weight(Arraylike):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
+        forget_derived(self.owner)                # the order of its weights
 
     def assign(self, a: Any) -> None:
         """Put a copy of `a` in its place, in its dtype and where it lies."""
@@ -86,24 +88,40 @@ def inside(layer: Any) -> Iterator[None]:
         SCOPE.reset(token)
 
 
-OWN = {"_core", "_values", "_handles", "_given", "_grads", "_losses", "tape", "_calls", "_built_for",
-       "_compile_arguments", "_held_metrics"}      # no layers in these
+OWN = {"_core", "_derived", "_values", "_handles", "_given", "_grads", "_losses", "tape", "carried", "_calls",
+       "_built_for", "_compile_arguments", "_held_metrics"}      # no layers in these
 
 
+CHANGED_BY_CALLS = {"_values", "_grads", "_losses", "tape", "carried"}        # nothing is derived of these
 _NO_LAYERS = {str, int, float, bool, tuple, type(None), numpy.ndarray}
+
+
+def derived(layer: Any) -> dict:
+    """What was computed from the attributes of a layer, until one of them is set: see `Layer.__setattr__`."""
+    return vars(layer).setdefault("_derived", {})
+
+
+def forget_derived(layer: Any) -> None:
+    """Something that the layer holds has changed."""
+    vars(layer).pop("_derived", None)
 
 
 def sublayers(layer: Any) -> dict:
     """{attribute: layer} of the attributes of a layer that are layers; of those in lists and dicts "cells.0"."""
-    found: dict = {}
-    dtype = vars(layer).get("dtype")
-    for name, value in vars(layer).items():
+    found = derived(layer).get("sublayers")
+    if found is not None:
+        return found
+    found, fixed, dtype = {}, True, vars(layer).get("dtype")
+    for name, value in list(vars(layer).items()):
         if isinstance(value, (list, tuple, dict)):
             if name not in OWN:
-                each = ((k, layer_in(a, dtype)) for k, a in enumerate(flatten(value)))
+                each = [(k, layer_in(a, dtype)) for k, a in enumerate(flatten(value))]
                 found |= {f"{name}.{k}": one for k, one in each if one is not None}
+                fixed = fixed and type(value) is tuple and _NO_LAYERS.issuperset(map(type, value))
         elif (one := layer_in(value, dtype)) is not None:
-            found[name] = one
+            found[name], fixed = one, fixed and one is value
+    if fixed:                                     # what stands in a list or a dict can change without being set
+        derived(layer)["sublayers"] = found
     return found
 
 
@@ -135,15 +153,31 @@ def all_layers(layer: Any) -> list:
 
 
 def named_weights(layer: Any) -> dict:
-    """{path: weight} of a layer and of those in it, each once; its own trainable ones first."""
+    """{path: weight} of a layer and of those in it, each once; its own trainable ones first.  Not to be changed."""
+    layers = layer._sublayers()
+    inside = [one.named_weights() for one in layers.values()]
+    names, held = tuple(layers), derived(layer).get("weights")
+    if held is not None and held[0] == names and all(map(is_, held[1], inside)):
+        return held[2]
     found, seen = {}, set()
     own = sorted(layer._handles.items(), key=lambda item: not item[1]._trainable)
-    inner = [(f"{name}.{path}", w) for name, one in layer._sublayers().items()
-             for path, w in one.named_weights().items()]
-    for path, w in (*own, *inner):
+    for path, w in (*own, *((f"{name}.{path}", w) for name, ws in zip(layers, inside) for path, w in ws.items())):
         if w.key not in seen:
             seen.add(w.key)
             found[path] = w
+    derived(layer)["weights"] = names, inside, found
+    return found
+
+
+def arrays(layer: Any) -> dict:
+    """{path: array} of its weights: the same dict, which is not to be changed, until one has another array."""
+    weights, held = layer.named_weights(), derived(layer).get("arrays")
+    if held is not None and held[0] is weights and all(map(is_, [owner._values for owner in held[1]], held[2])):
+        return held[3]
+    owners = list({id(w.owner): w.owner for w in weights.values()}.values())
+    values = [owner._values for owner in owners]
+    found = {path: w.owner._values[w.name] for path, w in weights.items()}
+    derived(layer)["arrays"] = weights, owners, values, found
     return found
 
 

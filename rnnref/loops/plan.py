@@ -114,6 +114,7 @@ def plan(cell: Any, call: Call, paths: tuple = PATHS, kernels: bool = True, mode
 def clear_cache() -> None:
     """Forget the plans that were made: for tests that change what a plan depends on."""
     _plan.cache.cache_clear()
+    resolve_name("loops.run:_choose").passed.clear()
 
 
 def _missing_libraries(call: Any) -> Any:

@@ -1,9 +1,11 @@
 """The one entry to all loops: `run` over a sequence, `run_back` through it."""
 from typing import Any, Callable, Collection, NamedTuple, Optional
 
+import numpy
+
 from ..arrays import Array, cast, is_array, is_cupy, is_floating, namespace
-from ..cache import memoize
-from ..cell import ALL, Cell, CellContract, State, find_missing, leave_out, name_of, needed_inside
+from ..cache import memoize, memoize_check
+from ..cell import ALL, Cell, CellContract, State, TwoStage, find_missing, leave_out, name_of, needed_inside
 from ..errors import DtypeError, InvalidType, NotSupported, ShapeError, check_option
 from ..options import check_is_cell, check_kind, named_arguments
 from ..padding import check_policy, drepeat, make_live_mask, repeat
@@ -11,7 +13,7 @@ from ..products import find_parts
 from ..shapes import check_like, check_parameters
 from ..tree import PerStep, Tree, add, copy, fill_missing, first_leaf, leaves, map_structure, read_only, zeros_like
 from ..wrappers.stack import Bidirectional
-from .plan import MODES, PATHS, describe_call, load_path, plan, resolve_name
+from .plan import MODES, PATHS, Plan, describe_call, load_path, plan, resolve_name
 
 
 class Tape(NamedTuple):
@@ -70,29 +72,32 @@ def run(cell: CellContract, p: Tree, xs: Tree, s: Optional[State] = None, *, len
     >>> dxs.shape, sorted(dp)
     ((5, 2, 3), ['R', 'W', 'b'])
     """
-    check_is_cell("run", cell, "prepare")
-    for option, value in (("reverse", reverse), ("recompute", recompute), ("keep", keep), ("kernels", kernels)):
-        check_kind(name_of(cell), option, value, bool)
-    if not isinstance(paths, (tuple, list)):
-        raise InvalidType(name_of(cell), f"paths={paths!r}, expected a tuple of names", fix=f"paths=({paths!r},)")
-    check_option(name_of(cell), "mode", mode, (None, *MODES))
-    s, live = _check_arguments(cell, p, xs, s, extra, lengths, mask)
-    check_policy(padding, mask, isinstance(cell, Bidirectional))
+    options, kept = (reverse, recompute, keep, kernels), "states" if recompute and keep else keep
+    chosen: Any = None
+    if extra is lengths is mask is None and _is_known_by_signature(cell, xs, paths, options):
+        chosen, live = _choose(cell, p, xs, s, padding=padding, options=options, paths=paths, mode=mode), None
+        s = make_initial_state(cell, xs, cell.units(p)) if s is None else s
+    else:
+        _check_options(cell, options, paths, mode)
+        s, live = _check_arguments(cell, p, xs, s, extra, lengths, mask)
+        check_policy(padding, mask, isinstance(cell, Bidirectional))
     if keep:                                      # what becomes of the caller's arrays must not change gradients
         p, xs, s, extra = map(copy, (p, xs, s, extra))
     q, e, prepared = cell.prepare(p, extra)
-    kept = "states" if recompute and keep else keep
-    chosen = plan(cell, describe_call(xs, e, live is not None, kept, s), paths, kernels, mode)
+    if chosen is None:
+        chosen = plan(cell, describe_call(xs, e, live is not None, kept, s), paths, kernels, mode)
     forward, tail = _translate_device_errors(load_path(chosen.path).forward, cell, xs), None
     ys, new, tape = forward(chosen.cell, q, xs, s, e, live, reverse, kept)
-    if padding == "repeat":
+    if padding == "repeat" and live is not None:
         ys = _map_directions(repeat, cell, ys, live, reverse)
     elif padding == "free" and live is not None:     # from the state that each row ended with, over its padding
         more, _, tail = forward(chosen.cell, q, xs, new, e, ~live, False, kept)
         ys = add(ys, more)
+    if not keep:
+        return ys, copy(new), None
     dtypes = map_structure(lambda a: a.dtype, (xs, s))
     return ys, copy(new), Tape(cell, p, extra, prepared, chosen.path, tape, padding, live, reverse, tail, (ys, new),
-                               dtypes) if keep else None
+                               dtypes)
 
 
 def run_empty(cell: CellContract, p: Tree, xs: Tree, s: State, extra: Tree = None) -> tuple[Tree, State, Tape]:
@@ -150,7 +155,7 @@ def run_back(tape: Optional[Tape], dys: Tree = None, ds: Optional[State] = None,
     for what, d, a in zip(("dys", "ds"), (dys, ds), like):
         check_like(name, what, d, a)
     backward, more = _translate_device_errors(load_path(path).backward, cell, like), (None, None, None)
-    if padding == "repeat":
+    if padding == "repeat" and live is not None:
         dys = _map_directions(drepeat, cell, dys, live, reverse)
     if tail is not None:
         dmore, dstart, *rest = backward(tail, dys, zeros_like(ds), needed)
@@ -193,6 +198,34 @@ def _check_gradients(who: str, dp: Tree, p: Tree) -> None:
         if got[path].shape != a.shape:
             raise ShapeError(who, f"backward gave a gradient of {path} with shape {got[path].shape}, expected "
                                   f"{a.shape}")
+
+
+def _is_known_by_signature(cell: Any, xs: Tree, paths: Any, options: tuple) -> bool:
+    """Whether all that is checked, and the plan, depend on `signature` of the arguments alone."""
+    cls = type(cell)
+    return (getattr(cls, "check", None) is TwoStage.check and getattr(cls, "prepare", None) is TwoStage.prepare
+            and type(xs) is numpy.ndarray and type(paths) is tuple and set(map(type, options)) == {bool})
+
+
+@memoize_check(4096)
+def _choose(cell: Any, p: Tree, xs: Array, s: State, *, padding: str, options: tuple, paths: tuple,
+            mode: Optional[str]) -> Plan:
+    """The plan of a call with neither `extra` nor rows that end early, after its checks."""
+    _check_options(cell, options, paths, mode)
+    s, _ = _check_arguments(cell, p, xs, s, None, None, None)
+    check_policy(padding, None, False)
+    _, recompute, keep, kernels = options
+    return plan(cell, describe_call(xs, None, False, "states" if recompute and keep else keep, s), paths, kernels, mode)
+
+
+def _check_options(cell: Any, options: tuple, paths: Any, mode: Any) -> None:
+    """Raise unless `cell` is one, and the options of `run` are of their kinds."""
+    check_is_cell("run", cell, "prepare")
+    for option, value in zip(("reverse", "recompute", "keep", "kernels"), options):
+        check_kind(name_of(cell), option, value, bool)
+    if not isinstance(paths, (tuple, list)):
+        raise InvalidType(name_of(cell), f"paths={paths!r}, expected a tuple of names", fix=f"paths=({paths!r},)")
+    check_option(name_of(cell), "mode", mode, (None, *MODES))
 
 
 def _check_arguments(cell: Any, p: Tree, xs: Tree, s: State, extra: Tree, lengths: Any,
