@@ -1,13 +1,14 @@
 """The threads of NumPy's BLAS: how many there are, and their limit while a loop over timesteps runs.
 
 A product of one timestep is too small for several threads: each waits for the other, and on a busy machine that wait is
-longer than the product.  So the loop runs with one BLAS thread, and rows of the batch share the cores (lanes.py).
+longer than the product.  So every loop in NumPy runs with one BLAS thread; in kernels of whole sequences rows of the
+batch share the cores (lanes.py).
 """
 import ctypes
-from contextlib import contextmanager
+from contextlib import nullcontext
 from functools import lru_cache
 from threading import Lock
-from typing import Any, Iterator, NamedTuple, Optional
+from typing import Any, ContextManager, NamedTuple, Optional
 
 import numpy
 
@@ -59,7 +60,7 @@ class _Limit:
         self.running = 0                          # loops at present, nested or in parallel
         self.before: Optional[int] = None         # the count to restore when the last of them ends
 
-    def start(self) -> None:
+    def __enter__(self) -> None:
         blas = _load()
         with self.lock:
             self.running += 1
@@ -69,7 +70,7 @@ class _Limit:
                     self.before = count
                     blas.set_num_threads(self.limit)
 
-    def stop(self) -> None:
+    def __exit__(self, *_: Any) -> None:
         with self.lock:
             self.running -= 1
             if self.running == 0 and self.before is not None:
@@ -80,14 +81,12 @@ class _Limit:
 _limit = _Limit()
 
 
-@contextmanager
-def limit_threads() -> Iterator[None]:
-    """A context in which NumPy's products use as many threads as `blas_threads` allows a loop."""
-    _limit.start()
-    try:
-        yield
-    finally:
-        _limit.stop()
+def limit_threads(steps: Optional[int] = None) -> ContextManager:
+    """A context in which NumPy's products use as many threads as `blas_threads` allows a loop of so many steps.
+
+    One step alone is no loop: its products are as they are outside.
+    """
+    return nullcontext() if steps == 1 else _limit
 
 
 def count_threads() -> int:

@@ -7,6 +7,7 @@ from typing import Any, Collection, NamedTuple, Optional
 
 from ..arrays import Array
 from ..cell import ALL, Kept, State, TwoStage
+from ..cpu.blas import limit_threads
 from ..tree import Tree, apply_mask, choose, select_step, stack
 from .scan import list_steps, select_mask
 
@@ -32,21 +33,23 @@ def forward(cell: Any, p: Tree, xs: Tree, s: State, extra: Tree = None, live: Op
     order = list_steps(xs, reverse)
     ys, keeps = [None] * len(order), [None] * len(order)
     axs, kx = cell.inputs.forward(p, apply_mask(live, xs))                  # one product for all steps
-    for t in order:
-        now = select_mask(live, t)
-        y, new, k = cell.step(p, select_step(axs, t), s)
-        s, ys[t] = choose(now, new, s), apply_mask(now, y)
-        keeps[t] = k if keep else None
+    with limit_threads(len(order)):
+        for t in order:
+            now = select_mask(live, t)
+            y, new, k = cell.step(p, select_step(axs, t), s)
+            s, ys[t] = choose(now, new, s), apply_mask(now, y)
+            keeps[t] = k if keep else None
     return stack(ys), s, Tape(cell, p, kx, keeps, live, order) if keep else None
 
 
 def backward(tape: Tape, dys: Tree, ds: State, wanted: Collection[str] = ALL) -> tuple[Tree, State, Tree, Tree]:
     cell, p, kx, keeps, live, order = tape
     back: list = [None] * len(order)
-    for t in reversed(order):
-        now = select_mask(live, t)
-        dax, dold, deferred = cell.step_backward(p, keeps[t], apply_mask(now, dys[t]), apply_mask(now, ds))
-        back[t] = dax, deferred
-        ds = choose(now, dold, ds)
+    with limit_threads(len(order)):
+        for t in reversed(order):
+            now = select_mask(live, t)
+            dax, dold, deferred = cell.step_backward(p, keeps[t], apply_mask(now, dys[t]), apply_mask(now, ds))
+            back[t] = dax, deferred
+            ds = choose(now, dold, ds)
     daxs, deferred = stack(back)                  # in most cells `deferred` holds dax itself
     return cell.input_backward_x(p, kx, daxs, wanted), ds, None, cell.all_backward_p(p, kx, daxs, deferred, wanted)

@@ -7,6 +7,7 @@ from typing import Any, Collection, NamedTuple, Optional
 
 from ..arrays import Array, upcast
 from ..cell import ALL, Cell, State, name_of, step_back
+from ..cpu.blas import limit_threads
 from ..errors import ShapeError
 from ..products import find_parts
 from ..tree import PerStep, Tree, add, apply_mask, choose, first_leaf, leaves, map_structure, select_step, stack
@@ -46,16 +47,17 @@ def forward(cell: Any, p: Tree, xs: Tree, s: State, extra: Tree = None, live: Op
     """
     order = list_steps(xs, reverse)
     ys, keeps, states = [None] * len(order), [None] * len(order), [None] * len(order)
-    for t in order:
-        now = select_mask(live, t)
-        y, new, k = cell.forward(p, apply_mask(now, select_step(xs, t)), s, select_extra(extra, t, now))
-        if t == order[0]:
-            _check_state_structure(cell, new, s)
-        if keep == "states":
-            states[t] = s
-        elif keep:
-            keeps[t] = k
-        s, ys[t] = choose(now, new, s), apply_mask(now, y)      # a dead step leaves the state, and gives zero
+    with limit_threads(len(order)):
+        for t in order:
+            now = select_mask(live, t)
+            y, new, k = cell.forward(p, apply_mask(now, select_step(xs, t)), s, select_extra(extra, t, now))
+            if t == order[0]:
+                _check_state_structure(cell, new, s)
+            if keep == "states":
+                states[t] = s
+            elif keep:
+                keeps[t] = k
+            s, ys[t] = choose(now, new, s), apply_mask(now, y)      # a dead step leaves the state, and gives zero
     return stack(ys), s, Tape(cell, p, xs, extra, states, keeps, live, order) if keep else None
 
 
@@ -65,12 +67,13 @@ def backward(tape: Tape, dys: Tree, ds: State, wanted: Collection[str] = ALL) ->
     wanted: those that are asked for, of "x", "s", "extra" and "p"; another may be None.
     """
     dxs, dextra, dp = [None] * len(tape.order), None, None
-    for t in reversed(tape.order):
-        now = select_mask(tape.live, t)
-        dy, dnew = apply_mask(now, select_step(dys, t)), apply_mask(now, ds)
-        dxs[t], dold, de, dq = step_back(tape.cell, tape.p, tape.kept(t), dy, dnew, wanted)
-        ds = choose(now, dold, ds)
-        dextra, dp = add(dextra, map_structure(upcast, de)), add(dp, map_structure(upcast, dq))
+    with limit_threads(len(tape.order)):
+        for t in reversed(tape.order):
+            now = select_mask(tape.live, t)
+            dy, dnew = apply_mask(now, select_step(dys, t)), apply_mask(now, ds)
+            dxs[t], dold, de, dq = step_back(tape.cell, tape.p, tape.kept(t), dy, dnew, wanted)
+            ds = choose(now, dold, ds)
+            dextra, dp = add(dextra, map_structure(upcast, de)), add(dp, map_structure(upcast, dq))
     return stack(dxs), ds, dextra, dp
 
 

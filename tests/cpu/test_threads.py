@@ -9,6 +9,8 @@ import pytest
 import rnnref
 from rnnref.cells import GRU, LSTM
 from rnnref.cpu import blas, blas_threads, lanes, release_workspaces, sequence, workspaces
+from rnnref.cpu.lstm import LSTMKernel
+from rnnref.rules.lstm import LSTMRule
 from rnnref.testing.api import assert_same
 from rnnref.testing.case import Trial, draw_case
 from tests.support.precision import cast_all
@@ -34,6 +36,7 @@ class Counted:
 @pytest.fixture
 def counted(monkeypatch):
     fake = Counted(4)
+    blas.core_type()                              # of the real one, which is asked once
     monkeypatch.setattr(blas, "_load", lambda: fake)
     return fake
 
@@ -52,6 +55,31 @@ def test_the_count_is_restored_after_an_error(counted, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         CASES[0].run()
     assert counted.set == [1, 4]
+
+
+@pytest.mark.parametrize("path", ("sequence", "hoisted", "plain"))
+def test_every_loop_has_the_limit_and_restores_the_count(path, counted, monkeypatch):
+    """Products of steps; large ones before and after the loop may have all threads."""
+    seen = []
+    for owner, name in ((LSTMRule, "forward"), (LSTMRule, "backward"), (LSTMKernel, "forward_steps"),
+                        (LSTMKernel, "backward_steps")):
+        def watched(*args, f=getattr(owner, name)):
+            seen.append(counted.count)
+            return f(*args)
+        monkeypatch.setattr(owner, name, watched)
+    case = CASES[0]
+    ys, new, tape = rnnref.run(case.cell, case.p, case.xs, paths=(path,))
+    assert {*seen} == {1} and counted.set == [1, 4]
+    rnnref.run_back(tape, np.ones_like(ys))
+    assert {*seen} == {1} and counted.set == [1, 4] * 2 and counted.count == 4
+    counted.set.clear()
+    if path != "sequence":
+        rnnref.run(case.cell, case.p, case.xs[:1], paths=(path,))              # one step is no loop
+        assert counted.set == []
+        monkeypatch.setattr(LSTMRule, "backward", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            rnnref.run_back(tape, np.ones_like(ys))
+        assert counted.set == [1, 4]
 
 
 def test_parallel_loops_restore_the_count_once(counted):
