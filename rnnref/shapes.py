@@ -123,7 +123,8 @@ def signature(tree: Tree) -> Any:
     """All that checks look at in a tree: its structure, the kind, shape and dtype of every array, and strings."""
     kind, array = type(tree), numpy.ndarray
     if isinstance(tree, dict):                    # most items are arrays, and a call for each would take longer
-        return dict, *[(name, a.shape, a.dtype) if type(a) is array else (name, signature(a)) for name, a in tree.items()]
+        return dict, *[(name, a.shape, a.dtype) if type(a) is array else (name, signature(a))
+                       for name, a in tree.items()]
     if isinstance(tree, tuple) and not isinstance(tree, ArraySpec):
         return kind, *[(a.shape, a.dtype) if type(a) is array else signature(a) for a in tree]
     if isinstance(tree, (ArraySpec, str)):

@@ -29,8 +29,8 @@ from .constructors import check_config, check_flag, check_seed, checking, checki
 from .draws import MOST, drawing_from, noise_rng
 from .layer_losses import add_activity, add_loss, list_losses
 from .nested import map_shapes, shape_of
-from .weight import (CHANGED_BY_CALLS, Weight, all_layers, arrays, forget_derived, free_name, named_weights, set_weights,
-                     split_weights, sublayers, unique_name)
+from .weight import (CHANGED_BY_CALLS, Weight, all_layers, arrays, forget_derived, free_name, named_weights,
+                     set_weights, split_weights, sublayers, unique_name)
 
 _ROOT = __package__.partition(".")[0] + "."
 
