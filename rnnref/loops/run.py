@@ -76,7 +76,7 @@ def run(cell: CellContract, p: Tree, xs: Tree, s: Optional[State] = None, *, len
     chosen: Any = None
     if extra is lengths is mask is None and _is_known_by_signature(cell, xs, paths, options):
         chosen, live = _choose(cell, p, xs, s, padding=padding, options=options, paths=paths, mode=mode), None
-        s = make_initial_state(cell, xs, cell.units(p)) if s is None else s
+        s = _make_zeros(cell, p, xs) if s is None else s
     else:
         _check_options(cell, options, paths, mode)
         s, live = _check_arguments(cell, p, xs, s, extra, lengths, mask)
@@ -238,9 +238,7 @@ def _check_arguments(cell: Any, p: Tree, xs: Tree, s: State, extra: Tree, length
     if axes is not None:
         check_parameters(name, p, axes)
     if s is None:
-        if find_missing(cell, "zeros", "units"):
-            raise NotSupported(name, "no state is given, and the cell has no zeros(batch, units)")
-        s = make_initial_state(cell, like, cell.units(p))
+        s = _make_zeros(cell, p, like)
     cell.check(p, xs, s, extra, "T B")
     for path, a in leaves(s):
         what = f"state.{path}" if path else "state"
@@ -257,6 +255,13 @@ def _find_axes(cell: Any) -> Any:
     """The axes of the parameters, if the cell, and each that it holds, declares them."""
     parts = [part for part in find_parts(cell) if isinstance(part, Cell)]
     return None if any(find_missing(part, "axes") for part in (cell, *parts)) else cell.axes()
+
+
+def _make_zeros(cell: Any, p: Tree, x: Array) -> State:
+    """The state that is zero, of a cell that tells its units."""
+    if find_missing(cell, "zeros", "units"):
+        raise NotSupported(name_of(cell), "no state is given, and the cell has no zeros(batch, units)")
+    return make_initial_state(cell, x, cell.units(p))
 
 
 def make_initial_state(cell: Any, x: Array, units: Any) -> State:
