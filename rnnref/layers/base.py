@@ -26,11 +26,12 @@ from ..values import CURRENT, Value, numbers
 from . import config as configs
 from .calls import BUILDING, Recorded, SymbolicCalls, completing, enter, has_pair, plan_of, record_call, sort
 from .constructors import check_config, check_flag, check_seed, checking, checking_config, first_shape, name_of_class
+from .derived import delete_attribute, forget_derived, set_attribute
 from .draws import MOST, drawing_from, noise_rng
 from .layer_losses import add_activity, add_loss, list_losses
 from .nested import map_shapes, shape_of
-from .weight import (CHANGED_BY_CALLS, Weight, all_layers, arrays, forget_derived, free_name, named_weights,
-                     set_weights, split_weights, sublayers, unique_name)
+from .weight import (Weight, all_layers, arrays, free_name, named_weights, set_weights, split_weights, sublayers,
+                     unique_name)
 
 _ROOT = __package__.partition(".")[0] + "."
 
@@ -113,14 +114,7 @@ class Layer:
         if "compute_mask" in vars(cls):
             cls.supports_masking = True
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self, name, value)
-        if name not in CHANGED_BY_CALLS:
-            forget_derived(self)
-
-    def __delattr__(self, name: str) -> None:
-        object.__delattr__(self, name)
-        forget_derived(self)
+    __setattr__, __delattr__ = set_attribute, delete_attribute     # type: ignore[assignment]
 
     @property
     def who(self) -> str:

@@ -12,7 +12,7 @@ from ..shards import draw_rows
 from ..wrappers.dropout import Masks
 from ..wrappers.gate_dropout import GateDropout
 from .config import activation, draw, initialiser, taken
-from .weight import derived
+from .derived import derived
 
 _NOT_OPTIONS = ("self", "kwargs", "__class__")
 

@@ -13,9 +13,9 @@ from ..tree import copy, first_leaf, leaves, map_structure, zeros_like
 from .base import Layer
 from .cell import as_given, check_inputs, under, wanted_names
 from .config import SHAPES, argument_names, refuse_unknown
+from .derived import derived
 from .nested import cast_inputs, listless, one_step, pack_like
 from .stacked import as_layer, common_dtype, takes_constants
-from .weight import derived
 
 LOOP = ("return_sequences", "return_state", "go_backwards", "stateful", "unroll")
 OF_CELL = ("units", "activation", "recurrent_activation", "use_bias", "unit_forget_bias", "reset_after", "dropout",

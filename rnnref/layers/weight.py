@@ -12,6 +12,7 @@ from ..identifiers import clear_names, unique_name  # noqa: F401
 from ..nest import flatten
 from ..values import Arraylike
 from . import config as configs
+from .derived import derived, forget_derived
 
 SCOPE: ContextVar = ContextVar("scope", default=())       # the names of the layers whose build or call is running
 
@@ -92,18 +93,7 @@ OWN = {"_core", "_derived", "_values", "_handles", "_given", "_grads", "_losses"
        "_built_for", "_compile_arguments", "_held_metrics"}      # no layers in these
 
 
-CHANGED_BY_CALLS = {"_values", "_grads", "_losses", "tape", "carried"}        # nothing is derived of these
 _NO_LAYERS = {str, int, float, bool, tuple, type(None), numpy.ndarray}
-
-
-def derived(layer: Any) -> dict:
-    """What was computed from the attributes of a layer, until one of them is set: see `Layer.__setattr__`."""
-    return vars(layer).setdefault("_derived", {})
-
-
-def forget_derived(layer: Any) -> None:
-    """Something that the layer holds has changed."""
-    vars(layer).pop("_derived", None)
 
 
 def sublayers(layer: Any) -> dict:

@@ -1,0 +1,30 @@
+"""What is computed from the attributes of a layer, kept until one of them is set."""
+from typing import Any
+
+_CHANGED_BY_CALLS = {"_values", "_grads", "_losses", "tape", "carried"}       # nothing is derived from these
+
+
+def derived(layer: Any) -> dict:
+    """{name: what was computed from the attributes of a layer}; empty after one was set.
+
+    Of what can change without an attribute being set, such as the items of a list, nothing may be kept here.
+    """
+    return vars(layer).setdefault("_derived", {})
+
+
+def forget_derived(layer: Any) -> None:
+    """Something that the layer holds has changed."""
+    vars(layer).pop("_derived", None)
+
+
+def set_attribute(layer: Any, name: str, value: Any) -> None:
+    """`__setattr__` of layers."""
+    object.__setattr__(layer, name, value)
+    if name not in _CHANGED_BY_CALLS:
+        forget_derived(layer)
+
+
+def delete_attribute(layer: Any, name: str) -> None:
+    """`__delattr__` of layers."""
+    object.__delattr__(layer, name)
+    forget_derived(layer)
