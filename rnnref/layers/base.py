@@ -114,7 +114,7 @@ class Layer:
         if "compute_mask" in vars(cls):
             cls.supports_masking = True
 
-    __setattr__, __delattr__ = set_attribute, delete_attribute     # type: ignore[assignment]
+    __setattr__, __delattr__ = set_attribute, delete_attribute
 
     @property
     def who(self) -> str:
@@ -256,11 +256,7 @@ class Layer:
         for layer in self._sublayers().values():
             layer.trainable = value
 
-    def _sublayers(self) -> dict:
-        """{attribute: layer} in the order in which they became attributes; of those in lists and dicts "cells.0"."""
-        return sublayers(self)
-
-    _all_layers, named_weights, set_weights = all_layers, named_weights, set_weights
+    _sublayers, _all_layers, named_weights, set_weights = sublayers, all_layers, named_weights, set_weights
 
     weights = property(lambda self: list(self.named_weights().values()))
     variables = weights
