@@ -5,7 +5,8 @@
 // step.  Back, it has the gradients of its own gates and computes a part of that of every h: each part is sent to the
 // block that has the unit, which adds the parts in the order of the blocks.  (Sending the gradients of gates instead
 // would be `gates` times as much.)  One barrier of the cluster a step; results are written to global memory between
-// arriving and waiting.
+// arriving and waiting.  No barrier is conditional, not even the last one on `more`: ptxas joins a branch that lanes take
+// apart with an equal condition behind it, so that a barrier between the two is reached by a part of a warp.
 //
 // Types: W of arrays in global memory, S of operands, E of operands in global memory, A of arithmetic.
 // A thread has up to PAIRS pairs of a row and a unit, and their state in registers.
@@ -151,14 +152,14 @@ template <class Rule, class Product, class A, class S, class W, int BLOCKS, int 
         if (more)
           for (int b = 0; b < BLOCKS; b++) Blocks::give(next, b, h);
       }
-      if (more) Blocks::arrive();
+      Blocks::arrive();
 #pragma unroll
       for (int j = 0; j < PAIRS; j++) {
         if (!at.here(j)) continue;
         store(at, j, to.step(i, false), more, pairs[j]);
         if (more) fetch(at, j, to.step(i + 1, false), pairs[j]);
       }
-      if (more) Blocks::wait();
+      Blocks::wait();
     }
   }
 

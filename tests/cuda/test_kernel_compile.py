@@ -4,11 +4,15 @@ import ctypes
 import numpy as np
 import pytest
 
+from rnnref.cells import SimpleRNN
 from rnnref.check.tolerance import tolerance
 from rnnref.cuda import devices, source
+from rnnref.cuda_loops.onchip import make_kernel
+from rnnref.cuda_loops.tiling import Task, choose_tiling
 from tests.kernels.compile_check import check
 from tests.kernels.faults import planted_source
 from tests.kernels.instances import dtype, kernels, wholes
+from tests.kernels.onchip import card
 from tests.shim.hostsim import built
 
 pytestmark = pytest.mark.kernels
@@ -154,6 +158,22 @@ def test_whole_sequences_are_checked_as_they_are_launched(monkeypatch):
         monkeypatch.setattr("tests.kernels.compile_check.count_shared_bytes", lambda t, task: 1 << 20)
         wrong = check([90], [], lambda sm: [found for found in wholes(sm) if "elman_ahead_fma" in found[0].name][:1])[1]
     assert len(wrong) == 2 and "bytes of stack" in wrong[0] and "1048576 bytes of shared memory, at most" in wrong[1]
+
+
+def one_block(sm):
+    """A simple RNN of 33 units in float16 held by one block, some of whose lanes have no unit."""
+    task = Task("Ahead", 1, 33, 7, "float", "half", sm)
+    with card((1,), sm=sm):
+        t = choose_tiling(task)
+    return [(make_kernel(SimpleRNN().rule, task, t, np.dtype("float32")), t, task)]
+
+
+def test_the_check_sees_a_barrier_on_a_condition():
+    assert check([90], [], one_block)[1] == []
+    every_step = "      Blocks::wait();\n    }\n  }\n"
+    with planted_source("onchip.cu", every_step, every_step.replace("Blocks", "if (more) Blocks", 1)):
+        wrong = check([90], [], one_block)[1]
+    assert len(wrong) == 1 and "a barrier on a condition: bar.sync" in wrong[0]
 
 
 def test_the_check_sees_a_launch_beyond_its_card(monkeypatch):

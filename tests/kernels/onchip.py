@@ -13,7 +13,7 @@ def card(blocks=tiling.BLOCKS, sm=90, **limits):
 
     sm: its compute capability; None: that of the present device.  limits: constants of tiling.py to replace.
     """
-    limits = {"BLOCKS": tuple(blocks), **limits}
+    limits = {"BLOCKS": tuple(blocks), **{"MEASURED": {} for name in limits if name == "PROCESSORS"}, **limits}
     real, ask = precision.architecture, occupancy.count_clusters
     with mock.patch.object(precision, "architecture", lambda a: sm or real(a)), \
             mock.patch.object(occupancy, "count_clusters", lambda *card: () if sm else ask(*card)), \

@@ -37,12 +37,16 @@ FIRST = """    Blocks::arrive();                             // no block may wri
 GIVE = """        if (more)
           for (int b = 0; b < BLOCKS; b++) Blocks::give(next, b, h);
       }
-      if (more) Blocks::arrive();
+      Blocks::arrive();
+"""
+WAIT = """      Blocks::wait();
+    }
+  }
 """
 FAULTS = {
     "no first barrier": Fault("fma", False, "onchip.cu", FIRST, ""),
     "arriving before sending": Fault("fma", False, "onchip.cu", GIVE, """      }
-      if (more) Blocks::arrive();
+      Blocks::arrive();
       for (int j = 0; j < PAIRS; j++) {
         if (!at.here(j) || !more) continue;
         S h;
@@ -51,8 +55,8 @@ FAULTS = {
         for (int b = 0; b < BLOCKS; b++) Blocks::give(v + to, b, h);
       }
 """),
-    "no wait": Fault("fma", False, "onchip.cu", "      if (more) Blocks::wait();\n", ""),
-    "no barrier": Fault("fma", False, "onchip.cu", "      if (more) Blocks::arrive();\n", "      if (false)\n"),
+    "no wait": Fault("fma", False, "onchip.cu", WAIT, WAIT.replace("      Blocks::wait();\n", "")),
+    "no barrier": Fault("fma", False, "onchip.cu", GIVE, GIVE.replace("Blocks::arrive();\n", "if (false)\n")),
     "one buffer": Fault("fma", False, "onchip.cu",
                         "S* next = v + (i + 1) % 2 * buffer", "S* next = v + i % 2 * buffer"),
     "a block left out": Fault("fma", False, "onchip.cu",

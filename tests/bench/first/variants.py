@@ -41,14 +41,20 @@ ASYNC = (
         if (more)
           for (int b = 0; b < BLOCKS; b++) Blocks::give(next, b, h);
       }
-      if (more) Blocks::arrive();
+      Blocks::arrive();
 """, """        cast(here ? pairs[j].s.h : A(0), h);
         if (!more) continue;
         if (BLOCKS == 1) *next = h;
         else Exchange<BLOCKS>::give(i, next, h, here, at.unit(j), taking_part);
       }
 """),
-    ("onchip.cu", "      if (more) Blocks::wait();\n", "      if (more) Exchange<BLOCKS>::wait(i);\n"),
+    ("onchip.cu", """      Blocks::wait();
+    }
+  }
+""", """      if (BLOCKS == 1 || more) Exchange<BLOCKS>::wait(i);
+    }
+  }
+"""),
     # back
     ("onchip.cu", """      A* next = given + (i + 1) % 2 * buffer + own;
 """, """      A* next = given + (i + 1) % 2 * buffer + own;
