@@ -120,7 +120,8 @@ def copies(f):
             f()
             torch.cuda.synchronize()
     names = [event.name for event in seen.events()]
-    assert any("forward" in name for name in names), f"the profiler saw no kernel of ours: {names[:9]}"
+    ours = [name for name in names if "ahead" in name or "forward" in name]          # on chip, or of one step
+    assert ours, f"the profiler saw no kernel of ours: {names[:9]}"
     return [name for name in names if "HtoD" in name or "DtoH" in name]
 
 
@@ -142,7 +143,7 @@ def test_nothing_crosses_the_bus(name, where):
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", ("LSTM", "GRU", "GRU, no recurrent bias", "LSTM, recurrent bias"))
 def test_against_cudnn(name, size, mode):
-    """Both near the float64 results, so near each other: torch's outputs, states and gradients in the same mode."""
+    """torch's outputs, states and gradients in the same mode, and ours, near the float64 results."""
     torch = pytest.importorskip("torch", reason="compared with torch: pip install torch")
     cell, p, xs, s, options, (dys, dnew) = one = case(name, size)
     want, dtype = run_in_float64(one), device.torch_in(mode)
@@ -158,7 +159,8 @@ def test_against_cudnn(name, size, mode):
     State = type(s)
     theirs = (read(y), State(*(read(a)[0] for a in new))), (
         read(x.grad), State(*(read(a.grad)[0] for a in state)), None, grads)
-    assert_near(theirs, want, ARITHMETIC[mode])
+    # cuDNN 9.19 in float32 on an H200 is up to 1.1e-5 from float64 with 128 units or fewer, from 256 on 1e-7 as ours is
+    assert_near(theirs, want, "tf32" if mode == "fp32" else ARITHMETIC[mode])
     for choice in ({}, BY_STEPS):
         assert_near(run_on_device(one, mode=mode, **choice), want, ARITHMETIC[mode])
 

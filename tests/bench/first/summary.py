@@ -34,7 +34,7 @@ def of_times(rows):
             for what in ("forward", "training"):
                 words.append(what + " " + " ".join(f"{who}={ms:.3g}" for who, ms in row[what].items()))
                 words.append(" ".join(f"{who}/ours={r:.2f}" for who, r in row.get(what + ", ratios", {}).items()))
-            words += [f"failed: {', '.join(row['failed'])}"] * ("failed" in row)
+            words += [f"failed: {', '.join(row['failed'])}"] if "failed" in row else []
             yield f"{row['case']}: {' | '.join(words)}"
     yield from missing(rows)
 
