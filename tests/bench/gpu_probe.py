@@ -1,6 +1,6 @@
 """make probe-gpu: what one card really does, before anything is tuned for it: barriers, clusters, broadcasts, graphs.
 
-The rates in rnnref/cuda_loops/choice.py and tiling.py are estimates of these numbers.  Not run on a device yet.
+The rates in rnnref/cuda_loops/choice.py and tiling.py follow from these numbers.
 """
 import argparse
 from pathlib import Path

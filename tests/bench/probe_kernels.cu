@@ -1,4 +1,4 @@
-// Kernels that do one thing many times, so that its cost can be told.  Not run on a device yet.
+// Kernels that do one thing many times, so that its cost can be told.
 //
 // Nothing is included: NVRTC needs no header for these.
 
