@@ -4,8 +4,9 @@
     stepped          products and kernels step by step: stepped.py; step_gated.py, step_projected.py, step_before.py:
                      what one step of each kind of cell launches
     graphed          the stepped loop as a CUDA graph: graphed.py; cublas.py: products that a graph can capture
+    replayed         stepped when a kind of sequence first comes, graphed after that: replayed.py
     for all          tapes.py: what is kept of a sequence, and the products before and after the loop
     which of them    choice.py: an estimate of the fastest; occupancy.py: how many clusters run at once on this card
 
-The kernels are in rnnref/cuda.  Not yet run on a device.
+The kernels are in rnnref/cuda.
 """

@@ -2,15 +2,15 @@
 
     clusters  clusters of blocks hold R, each for some rows of the batch (tiling.py)          path "onchip"
     groups    groups of blocks over the whole card hold R, with a barrier in each group       not implemented
-    stepped   a product and a pointwise kernel for each step                                  path "stepped"
+    stepped   a product and a pointwise kernel for each step                     paths "replayed" and "stepped"
     plain     the plain code on CuPy, with a kernel for each rule that has one                all other paths
 
 Holding R on chip is faster where a step is too short for two launches and R is small enough.  Where that is, is
-estimated from data sheets and from published measurements; no estimate has been checked on a device yet.
+estimated with rates that were fitted to an H200 (tests/bench/results/NVIDIA-H200-20261127.jsonl).
 
-Groups are for R of 9 to 24 MB, too large for a cluster and still small enough for a card.  Whether they pay depends on
-the time of a barrier through the L2 cache (published: 1 to 1.5 microseconds, of a step of 3 to 5) and on how fast h is
-read from there.  `make probe-gpu` measures both; until it has, these sizes run stepped.
+Groups are for R of 9 to 24 MB, too large for a cluster and still small enough for a card.  Their barrier through the L2
+cache takes 0.9 microseconds on an H200, and 0.6 to 6 more to read 16 to 256 KB of h from there, of a step of 10 to 30 by
+a graph: they would gain two to three times in 16 bits.  These sizes run stepped, or by a graph.
 """
 from functools import lru_cache
 from typing import Any, NamedTuple, Optional
@@ -30,11 +30,13 @@ MAX_GROUP = 66                                    # blocks of the largest group:
 _MAX_ROWS = 32                                    # of a group backward: it exchanges gradients of all gates
 _BUSY = 64 << 10                                  # B H from which products in float32 keep the card busy by themselves
 
-# Of an H100: 1e12 operations a second of products with few rows, by the type of the operands; bytes a second of the L2
-# cache; microseconds between kernels that follow each other.  HOST: estimated microseconds of the two launches of a
-# step in Python, CuPy and the driver.
-RATES = {"double": 30, "float": 47, "tf32": 220, "half": 385, "bfloat16": 385}
-CACHE_RATE, LAUNCH_MICROSECONDS, HOST = 5.5e12, 1.3, 10
+# Of a step's product: 1e12 operations a second, by the type of the operands, and microseconds for each number of a sum;
+# on an H200, by a graph, most steps ahead take 0.7 to 1.4 times as long ("double" was not measured).  Microseconds between
+# kernels that follow each other, and HOST: of the launches of a step by Python, CuPy and the driver (20 to 35).
+RATES = {"double": 14, "float": 22, "tf32": 50, "half": 180, "bfloat16": 180}
+DEPTH_MICROSECONDS, LAUNCH_MICROSECONDS, HOST = 0.008, 1.3, 28
+CACHE_RATE = 5.5e12                               # bytes a second of the L2 cache
+IDLE_BYTES = 4 << 30                              # of graphs that wait for their next sequence
 
 
 class Problem(NamedTuple):
@@ -115,25 +117,47 @@ def plan_clusters(problem: Problem) -> tuple:
     onchip, by_steps = estimate_microseconds(forward, problem.task("Ahead")), stepped(problem)
     if onchip > by_steps:
         return f"a step would take {onchip:.1f} microseconds, stepped {by_steps:.1f} (estimates)", 0
-    if backward is not None and estimate_microseconds(backward, problem.task("Back")) > by_steps:
+    if backward is not None and estimate_microseconds(backward, problem.task("Back")) > stepped(problem, "Back"):
         backward = None
     return None, forward.blocks, (forward, backward)
 
 
-def estimate_step(problem: Problem) -> float:
+def estimate_step(problem: Problem, way: str = "Ahead") -> float:
     """Estimated microseconds of one stepped step, of all directions, on the card."""
     work = 2 * problem.B * problem.weight_bytes / problem.itemsize
     words = problem.B * problem.H * problem.itemsize
     slower = 1.0
     if problem.operand_type == "double":
         slower = DOUBLE_SLOWDOWN.get(problem.task("Ahead").sm, 32) / 2
-    product = max(work * slower / RATES[problem.operand_type] / 1e6, problem.weight_bytes / CACHE_RATE * 1e6)
+    depth = problem.H * (1 if way == "Ahead" else min(problem.gates, 2))    # of the longer sums back cuBLAS adds parts
+    product = DEPTH_MICROSECONDS * depth + max(work * slower / RATES[problem.operand_type] / 1e6,
+                                               problem.weight_bytes / CACHE_RATE * 1e6)
     return problem.directions * (2 * LAUNCH_MICROSECONDS + product + words * (2 * problem.gates + 4) / CACHE_RATE * 1e6)
 
 
-def stepped(problem: Problem) -> float:
-    """The same with the host, which launches the next step while the card computes: the larger of both times."""
-    return max(estimate_step(problem), problem.directions * HOST)
+def stepped(problem: Problem, way: str = "Ahead") -> float:
+    """The same as it runs: of a sequence that the host launches step by step, the larger of both times."""
+    on_card = estimate_step(problem, way)
+    return on_card if why_no_graph(problem) is None else max(on_card, problem.directions * HOST)
+
+
+def why_no_graph(problem: Problem) -> Optional[str]:
+    """None, or why a sequence gains nothing as a graph, which the host launches at once.
+
+    >>> why_no_graph(Problem(512, 64, 512, 1024, 4, "float32", "bf16", sm=90))
+    >>> why_no_graph(Problem(128, 256, 1024, 2048, 4, "float32", sm=90))
+    'a step takes about 414 microseconds on the card (estimate), its launches 28: the card waits for nothing'
+    """
+    if problem.T < MIN_STEPS:
+        return f"{problem.T} steps: with fewer than {MIN_STEPS} there is little to launch at once"
+    if problem.H is None or find_nearest_sm(problem.sm or 0) is None:
+        return "how long a step takes is not known without the number of units and the card"
+    microseconds = estimate_step(problem)
+    if microseconds > problem.directions * HOST:
+        return (f"a step takes about {microseconds:.0f} microseconds on the card (estimate), its launches "
+                f"{problem.directions * HOST}: the card waits for nothing")
+    held = problem.T * problem.B * problem.H * 4 * (4 * problem.gates + 6)         # inputs, states, tape and gradients
+    return f"its arrays would hold {held / 2**30:.1f} GB between two sequences" if held > IDLE_BYTES else None
 
 
 def _plan_groups(problem: Problem) -> tuple:

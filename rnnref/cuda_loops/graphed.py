@@ -1,6 +1,6 @@
 """The path `graphed`: the steps of the stepped path captured once as a CUDA graph each way, and launched as a whole.
 
-    run(cell, p, xs, paths=("graphed", "bidirectional"))            only where it is asked for: see stepped.py
+    run(cell, p, xs, paths=("graphed", "bidirectional"))            at the first call; without paths: see replayed.py
 
 The products before and after the loop are those of the stepped path, and results agree to the bit.  A graph contains
 addresses, and CuPy cannot exchange them.  So for each kind of sequence (cell and its options, sizes, dtype, direction,
@@ -9,7 +9,8 @@ write them.  A call copies weights, states, lengths and gradients in, and output
 
 A GraphedLoop is lent to a tape, whose memory it is; when the tape is freed, the next sequence of that kind gets it.
 The first call of a kind captures, which takes as long as several calls, and so does each call with more tapes alive
-than ever before.  Of the idle loops the last _POOL_SIZE are kept on the device; `clear()` frees them.
+than ever before.  Of the idle loops the last _POOL_SIZE are kept on the device, as far as they fit in IDLE_BYTES;
+`clear()` frees them.
 
 Work that copies to the host or waits for it cannot be captured, nor can CuPy's matrix products (cublas.py).
 """
@@ -27,6 +28,7 @@ from ..cuda.launch import arithmetic_dtype, check_on_device
 from ..errors import Error, NotSupported, import_optional
 from ..tree import Tree, map_structure
 from . import cublas, stepped
+from .choice import IDLE_BYTES
 from .stepped import core_cell, prepare_backward_steps, prepare_forward_steps, step_module_of
 from .tapes import allocate_outputs, copy_final_state, project_inputs, set_first_state
 
@@ -38,11 +40,12 @@ _CUBLAS_LOCK = RLock()                            # a handle of cuBLAS has one s
 class Pool:
     """A pool of expensive objects, returned when their users are garbage-collected.
 
-    At most `capacity` idle objects are kept; the one idle for longest is dropped first.  Each has a `key`.
+    At most `capacity` idle objects are kept, and of those before the last as many as have `most_bytes` together; the
+    one idle for longest is dropped first.  Each has a `key`, and its size as `nbytes`.
     """
 
-    def __init__(self, capacity: int) -> None:
-        self.capacity, self.idle, self.lock = capacity, [], RLock()
+    def __init__(self, capacity: int, most_bytes: int) -> None:
+        self.capacity, self.most_bytes, self.idle, self.lock = capacity, most_bytes, [], RLock()
 
     def lend(self, key: Any, make: Callable[[Any], Any]) -> Any:
         """An idle object with this key, or make(key)."""
@@ -63,6 +66,8 @@ class Pool:
         with self.lock:
             self.idle.append(thing)
             del self.idle[:max(0, len(self.idle) - self.capacity)]
+            while len(self.idle) > 1 and sum(one.nbytes for one in self.idle) > self.most_bytes:
+                del self.idle[0]
 
     def clear(self) -> None:
         """Drop all idle objects."""
@@ -71,7 +76,7 @@ class Pool:
 
 
 _POOL_SIZE = 8                                    # two layers of two directions, twice
-POOL = Pool(_POOL_SIZE)
+POOL = Pool(_POOL_SIZE, IDLE_BYTES)
 clear = POOL.clear
 atexit.register(clear)                            # before CUDA is unloaded
 
@@ -86,14 +91,19 @@ class _Key(NamedTuple):
     cell: Any; order: range; shapes: tuple; dtype: Any; masked: Any; keep: bool; device: int; stream: int
 
 
+def kind_of(cell: Any, xs: Array, s: Any, live: Optional[Array], reverse: bool, keep: Any) -> _Key:
+    """The kind of a sequence: sequences of one kind share a graph."""
+    order = range(len(xs))[::-1 if reverse else 1]
+    return _Key(cell, order, tuple(a.shape for a in s), xs.dtype, None if live is None else live.shape, bool(keep),
+                xs.device.id, _current_stream(namespace(xs)).ptr)
+
+
 def forward(cell: Any, p: Tree, xs: Array, s: Any, extra: Tree = None, live: Optional[Array] = None,
             reverse: bool = False, keep: Any = True) -> tuple[Array, Any, Optional["Tape"]]:
     """xs [T, B, I], live [T, B] or None -> ys [T, B, H], the last state, a tape."""
     with translate_errors(_WHO):
-        cupy, order = check_on_device(_WHO, xs), range(len(xs))[::-1 if reverse else 1]
-        key = _Key(cell, order, tuple(a.shape for a in s), xs.dtype, None if live is None else live.shape, bool(keep),
-                   xs.device.id, _current_stream(cupy).ptr)
-        loop = POOL.lend(key, lambda key: GraphedLoop(key, p, xs, s))
+        check_on_device(_WHO, xs)
+        loop = POOL.lend(kind_of(cell, xs, s, live, reverse, keep), lambda key: GraphedLoop(key, p, xs, s))
         kx = loop.load_inputs(p, xs, s, live)
         loop.forward_graph.launch()
         tape = Tape(loop, p, kx, s)
@@ -147,6 +157,13 @@ class GraphedLoop:
         self.forward_graph = CapturedGraph(lambda handle: prepare_forward_steps(
             self.tape, self.weights, self.ax, self.ys, handle), key.device, self.sm)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its largest arrays: those with a number for each step."""
+        tape, gradients = self.tape, (self.grads[:2] if self.backward_graph else ())
+        arrays = (self.ax, self.ys, tape.hs, tape.cs, tape.sent, tape.kept_buffer, *gradients)
+        return sum(a.nbytes for a in arrays if a is not None)
+
     def capture_backward(self) -> None:
         """Capture the way back, if it has not been, on the stream of the loop, whose workspace it uses."""
         if self.backward_graph is not None:
@@ -178,13 +195,20 @@ class GraphedLoop:
             target[...] = a
 
 
-def _current_stream(cupy: Any) -> Any:
-    """The current stream; NotSupported for the default stream of the thread, whose address names none."""
+def why_no_stream(cupy: Any) -> Optional[str]:
+    """None, or why the graph of a loop cannot belong to the current stream."""
     stream = cupy.cuda.get_current_stream()
-    if stream.ptr == _PER_THREAD_STREAM:
-        raise NotSupported(_WHO, "the current stream is the default one of the thread, another in every thread",
-                           fix="with cupy.cuda.Stream(): ..., or paths=(\"stepped\", \"bidirectional\")")
-    return stream
+    if stream.ptr == _PER_THREAD_STREAM:          # an address that names no stream
+        return "the current stream is the default one of the thread, another in every thread"
+    return "the current stream is being captured" if stream.is_capturing() else None
+
+
+def _current_stream(cupy: Any) -> Any:
+    """The current stream, or NotSupported."""
+    why = why_no_stream(cupy)
+    if why:
+        raise NotSupported(_WHO, why, fix="with cupy.cuda.Stream(): ..., or paths=(\"stepped\", \"bidirectional\")")
+    return cupy.cuda.get_current_stream()
 
 
 class CapturedGraph:

@@ -24,9 +24,9 @@ _PLAIN_MODULES = {"hoisted": "loops.hoisted", "layerwise": "loops.layerwise", "p
                   "bidirectional": "loops.bidirectional"}
 # home of the arrays -> {public name of a path: its module}; a path of another home is not imported
 MODULES = {"numpy": {"sequence": "cpu.sequence", **_PLAIN_MODULES},
-           "cupy": {"onchip": "cuda_loops.onchip", "stepped": "cuda_loops.stepped", "graphed": "cuda_loops.graphed",
-                    **_PLAIN_MODULES}}
-PATHS = ("onchip", "stepped", "sequence", *_PLAIN_MODULES)                # in this order; graphs only where asked for
+           "cupy": {"onchip": "cuda_loops.onchip", "replayed": "cuda_loops.replayed", "stepped": "cuda_loops.stepped",
+                    "graphed": "cuda_loops.graphed", **_PLAIN_MODULES}}
+PATHS = ("onchip", "replayed", "stepped", "sequence", *_PLAIN_MODULES)    # in this order
 # Those whose results are the reference of `verify` and of the ONNX operators: sigmoid keeps its digits near 0
 REFERENCE_PATHS = tuple(name for name in PATHS if name != "sequence")
 _ALL_MODULES = {name: module for paths in MODULES.values() for name, module in paths.items()}
@@ -39,6 +39,7 @@ KERNEL_MAPS = {("cupy", name): f"cuda.{module}:Cuda{name}" for name, module in (
 MODES = "fp32", "tf32", "bf16", "fp16"             # of products on a GPU
 CUDA_KERNEL, CUBLAS = "CUDA kernel", "cuBLAS product"     # notes on what replaces a rule and a map
 ON_GPU = {"onchip": "R held on chip", "stepped": "products and kernels, step by step",
+          "replayed": "products and kernels, step by step, from the second sequence of a kind on as one CUDA graph",
           "graphed": "products and kernels, step by step, launched as one CUDA graph"}
 
 

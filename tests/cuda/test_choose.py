@@ -8,7 +8,7 @@ import rnnref
 from rnnref.cells import GRU, LSTM, Bidirectional, GatedCell
 from rnnref.cuda import precision
 from rnnref.cuda_loops.choice import (HOST, MAX_GROUP, METHODS, MIN_STEPS, PROCESSOR_BYTES, Problem, choose,
-                                      estimate_step, stepped)
+                                      estimate_step, stepped, why_no_graph)
 from rnnref.loops.plan import Call
 from rnnref.maps.dense import Dense
 from rnnref.rules.layer_norm import LayerNormRule
@@ -51,7 +51,7 @@ def test_what_is_chosen_fits_its_card():
 # For an H200: method and blocks, for inference and for training.
 @pytest.mark.parametrize("size, mode, inference, training", (
     ((1, 1000, 256, 256), "fp32", ("clusters", 16), ("clusters", 16)),
-    ((1, 1000, 256, 256), "bf16", ("clusters", 8), ("clusters", 8)),
+    ((1, 1000, 256, 256), "bf16", ("clusters", 16), ("clusters", 16)),
     ((16, 256, 512, 512), "fp32", ("clusters", 16), ("clusters", 16)),
     ((16, 256, 512, 512), "bf16", ("clusters", 16), ("clusters", 16)),
     ((64, 100, 256, 512), "tf32", ("clusters", 16), ("clusters", 16)),
@@ -76,12 +76,11 @@ def test_the_plan_for_an_h200(size, mode, inference, training):
     ({"sm": 86}, "clusters", "clusters of blocks need compute capability 9.0, this card has 8.6"),
     ({"H": 1024}, "clusters", "R is 16.8 MB, too large for the registers and shared memory of a cluster"),
     ({"sm": 120}, "clusters", "R is 4.2 MB, too large for the registers and shared memory of a cluster"),
-    ({"sm": 86, "H": 64, "B": 256, "dtype": "float64"}, "clusters",
-     "a step would take 10.1 microseconds, stepped 10.0 (estimates)"),
-    ({"B": 300}, "clusters", "a step would take 18.2 microseconds, stepped 17.3 (estimates)"),
+    ({"B": 256, "mode": "tf32"}, "clusters", "a step would take 20.2 microseconds, stepped 18.6 (estimates)"),
+    ({"B": 700}, "clusters", "a step would take 76.8 microseconds, stepped 76.6 (estimates)"),
     ({"H": 4096}, "groups", "the largest group of 66 blocks holds 23.7 MB"),
     ({"sm": 75}, "groups", "compute capability 8.0, this card has 7.5"),
-    ({"B": 300}, "groups", "B H is 153600: from 65536 on products in float32 keep the card busy"),
+    ({"B": 700}, "groups", "B H is 358400: from 65536 on products in float32 keep the card busy"),
     ({"mode": "tf32", "H": 1024, "B": 128}, "groups", "on the way back a group would have 46 rows, at most 32"),
     ({"H": None}, "clusters", "not known without the number of units"),
     ({"sm": None}, "groups", "the compute capability of the card is not known"),
@@ -94,9 +93,23 @@ def test_reasons(change, method, words):
 
 
 def test_a_stepped_step_takes_at_least_what_its_launches_take_on_the_host():
-    small, large = (Problem(100, B, 256, H, 4, "float32", sm=90) for B, H in ((1, 64), (64, 2048)))
+    """But for a sequence that is worth a graph."""
+    small, large = (Problem(7, B, 256, H, 4, "float32", sm=90) for B, H in ((1, 64), (64, 2048)))
     assert estimate_step(small) < stepped(small) == HOST and stepped(small._replace(directions=2)) == 2 * HOST
     assert HOST < stepped(large) == estimate_step(large) < stepped(large._replace(B=128))
+    assert stepped(small._replace(T=100)) == estimate_step(small._replace(T=100)) < HOST
+
+
+@pytest.mark.parametrize("change, words", (
+    ({}, None), ({"mode": "fp32", "B": 16}, None), ({"sm": 80}, None), ({"directions": 2}, None),
+    ({"T": 7}, "7 steps: with fewer than 8 there is little to launch at once"),
+    ({"mode": "fp32", "B": 128}, "a step takes about 61 microseconds on the card (estimate), its launches 28"),
+    ({"sm": None}, "not known without the number of units and the card"), ({"sm": 60}, "not known without"),
+    ({"H": None}, "not known without"), ({"T": 1000, "B": 128}, "its arrays would hold 10.7 GB between two sequences"),
+))
+def test_whether_a_graph_gains(change, words):
+    why = why_no_graph(Problem(512, 64, 512, 1024, 4, "float32", "bf16", sm=90)._replace(**change))
+    assert why is None if words is None else words in why
 
 
 def test_tilings_do_not_depend_on_how_many_steps_there_are():
@@ -118,7 +131,8 @@ def test_explain_needs_no_device():
     assert explain(LSTM(), on_gpu(units=1024), mode="tf32") == {
         "onchip": "clusters of blocks: R is 16.8 MB, too large for the registers and shared memory of a cluster; "
                   "groups of blocks over the whole card: not implemented: R would need 47 blocks",
-        "stepped": "runs", "on the GPU": "products and kernels, step by step",
+        "replayed": "runs",
+        "on the GPU": "products and kernels, step by step, from the second sequence of a kind on as one CUDA graph",
         "mode": "tf32, operands rounded to 10 bits of mantissa, summed in float32",
         "Dense": "cuBLAS product", "LSTM": "CUDA kernel"}
 
@@ -134,7 +148,7 @@ def test_explain_of_a_rule_without_a_kernel():
 def test_explain_of_two_products_a_step(cell, name):
     notes = explain(cell, on_gpu())
     assert notes["onchip"] == f"{name} is not two maps and a rule (GatedCell): not implemented"
-    assert notes["stepped"] == "runs" and notes["Dense"] == "cuBLAS product"
+    assert notes["replayed"] == "runs" and notes["Dense"] == "cuBLAS product"
 
 
 def test_explain_of_two_directions_knows_the_units_of_both():
