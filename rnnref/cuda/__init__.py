@@ -10,5 +10,5 @@
     the device       devices.py: limits of each compute capability; errors.py: errors of CuPy and CUDA in words
     on chip          onchip.cu, fma.cuh, mma.cuh, cluster.cuh: kernels of whole sequences, for cuda_loops/onchip.py
 
-No module imports CuPy before it is given an array of CuPy's.  Not yet run on a device.
+No module imports CuPy before it is given an array of CuPy's.
 """

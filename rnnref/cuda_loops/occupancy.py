@@ -1,7 +1,7 @@
 """How many clusters of blocks a device runs at once, as its driver reports.
 
 All blocks of a cluster run in one group of multiprocessors (GPC).  These groups differ in size, even between two cards
-of one model, so the number is not multiprocessors // blocks.  Not yet run on a device.
+of one model, so the number is not multiprocessors // blocks.
 """
 import sys
 import warnings

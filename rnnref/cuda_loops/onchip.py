@@ -7,7 +7,7 @@
 
 Two directions with cells of one kind are one launch with twice the clusters.  The tape is that of the stepped path, so
 where `choose` estimates stepping back to be faster, that is done.  onchip.cu has the kernels, tiling.py the numbers of
-blocks and threads.  Not yet run on a device.
+blocks and threads.
 """
 from functools import lru_cache
 from typing import Any, Collection, Iterator, NamedTuple, Optional

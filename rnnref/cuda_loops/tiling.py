@@ -1,8 +1,8 @@
 """How a block holds its part of R, and how a step is divided among its threads: pure functions of numbers.
 
-Every tiling that fits a card gets an estimated time of one step, and the shortest is taken.  The rates are those of
-data sheets and of published measurements on an H100; none has been measured here yet, so they serve to compare
-tilings and are no predictions.
+Every tiling that fits a card gets an estimated time of one step, and the shortest is taken.  The rates were fitted to
+the steps of LSTM and GRU on an H200 (tests/bench/results/NVIDIA-H200-20261127.jsonl): of 70, 67 are met to a quarter.  For
+other cards they serve to compare tilings and are no predictions.
 """
 from functools import lru_cache
 from typing import Iterator, NamedTuple, Optional
@@ -16,17 +16,18 @@ WARPS = (4, 6, 8, 12, 16)
 SPLITS = (32, 16, 8, 4)                           # lanes that share a sum
 ROWS = (1, 2, 4)                                  # at once, by multiply-add
 PROCESSORS = {75: 72, 80: 108, 86: 84, 89: 128, 90: 132, 100: 148, 120: 170}   # of the largest card of its kind
-# {compute capability: {blocks of a cluster: clusters at once}}, as drivers have reported; none has been asked yet
-MEASURED: dict[int, dict[int, int]] = {}
+# {compute capability: {blocks of a cluster: clusters at once}}, as drivers have reported
+MEASURED: dict[int, dict[int, int]] = {90: {1: 132, 2: 66, 4: 30, 8: 15, 16: 7}}
 DOUBLE_SLOWDOWN = {80: 2, 90: 2, 100: 2}          # time in double over that in float; 32 for those not listed
 _OTHER_REGISTERS = {"Ahead": 48, "Back": 88}      # of a thread beside those that hold R, sums and pairs
 _MAX_SHARE = 8                                    # columns of a lane, tiles of a warp: with more, compilers spill
 _GIGAHERTZ = 1.7
-_BARRIER_MICROSECONDS = {1: 0.03, 2: 0.25, 4: 0.25, 8: 0.3, 16: 0.35}
-_LATENCY_CLOCKS = 600                             # of a step, in which one operation waits for another
-_REMOTE_BYTES_PER_CLOCK = 32                      # that a multiprocessor sends to others
+_BARRIER_MICROSECONDS = {1: 0.03, 2: 0.2, 4: 0.21, 8: 0.23, 16: 0.24}
+_LATENCY_CLOCKS = 1110                            # of a step, in which one operation waits for another
+_REMOTE_BYTES_PER_CLOCK = 4.7                     # that a multiprocessor sends to others, number by number
 _TF32_PENALTY = 1.1                               # tf32 only permits rounding: exact products nearly as fast come first
-_MMA_CLOCKS = 0.85                                # of a multiprocessor, for one tensor instruction
+_MMA_CLOCKS = 3.4                                 # of a multiprocessor, for one tensor instruction
+_FMA_CLOCKS = 1.13                                # and for multiply-adds of 128 lanes, or their moves through shared memory
 
 
 class Task(NamedTuple):
@@ -126,9 +127,10 @@ def estimate_clocks(t: Tiling, task: Task) -> tuple[float, ...]:
     arithmetic: float
     if t.engine == "fma":
         slower = DOUBLE_SLOWDOWN.get(task.sm, 32) if task.A == "double" else 1
-        arithmetic = rows * -(-warps // 4) * share.C * share.K * slower       # four schedulers, each with its warps
+        arithmetic = _FMA_CLOCKS * rows * -(-warps // 4) * share.C * share.K * slower       # four schedulers, each with its warps
         exchanged = rows * warps * (share.P - 1 + max(0, (t.split // share.P).bit_length() - 1)) * A
         moved = (rows * warps * share.K + turns * warps * share.C * (share.K - t.register_count)) * A + exchanged
+        moved *= _FMA_CLOCKS
     else:
         arithmetic = rows // 8 * -(-warps // 4) * 4 * share.C * share.K * _MMA_CLOCKS
         moved = rows // 8 * warps * share.K * 2 + turns * warps * share.C * (share.K - t.register_count) * 4
@@ -178,7 +180,7 @@ def estimate_parts(t: Tiling, task: Task) -> StepTime:
 
     >>> task = Task("Ahead", 4, 512, 16, "float", "float", 90)
     >>> StepTime(*(round(part, 2) for part in estimate_parts(choose_tiling(task), task)))
-    StepTime(barrier=0.35, waiting=0.35, arithmetic=0.0, shared=0.83, pointwise=0.07, exchange=0.08)
+    StepTime(barrier=0.24, waiting=0.65, arithmetic=0.0, shared=1.45, pointwise=0.07, exchange=0.77)
     """
     waiting, arithmetic, moved, *rest = estimate_clocks(t, task)
     longer = (arithmetic, 0) if arithmetic >= moved else (0, moved)
@@ -224,7 +226,7 @@ def choose_tiling(task: Task) -> Optional[Tiling]:
 
     >>> t = choose_tiling(Task("Ahead", 4, 512, 16, "float", "float", 90))
     >>> t.engine, t.blocks, t.units, t.group
-    ('fma', 16, 32, 2)
+    ('fma', 16, 32, 3)
     """
     def order(t: Tiling) -> tuple[float, int, Tiling]:
         exact = task.S != "tf32" or t.engine == "fma"
