@@ -9,8 +9,8 @@ Holding R on chip is faster where a step is too short for two launches and R is 
 estimated with rates that were fitted to an H200 (tests/bench/results/NVIDIA-H200-20261127.jsonl).
 
 Groups are for R of 9 to 24 MB, too large for a cluster and still small enough for a card.  Their barrier through the L2
-cache takes 0.9 microseconds on an H200, and 0.6 to 6 more to read 16 to 256 KB of h from there, of a step of 10 to 30 by
-a graph: they would gain two to three times in 16 bits.  These sizes run stepped, or by a graph.
+cache takes 0.9 microseconds on an H200, and reading 16 to 256 KB of h from there 0.6 to 6, of a step of 10 to 30 by a
+graph: they would gain two to three times in 16 bits.  These sizes run stepped, or by a graph.
 """
 from functools import lru_cache
 from typing import Any, NamedTuple, Optional
@@ -30,9 +30,9 @@ MAX_GROUP = 66                                    # blocks of the largest group:
 _MAX_ROWS = 32                                    # of a group backward: it exchanges gradients of all gates
 _BUSY = 64 << 10                                  # B H from which products in float32 keep the card busy by themselves
 
-# Of a step's product: 1e12 operations a second, by the type of the operands, and microseconds for each number of a sum;
-# on an H200, by a graph, most steps ahead take 0.7 to 1.4 times as long ("double" was not measured).  Microseconds between
-# kernels that follow each other, and HOST: of the launches of a step by Python, CuPy and the driver (20 to 35).
+# Of a step's product: 1e12 operations a second, by the type of the operands, and microseconds for each number of a
+# sum; on an H200, by a graph, most steps ahead take 0.7 to 1.4 times as long ("double" was not measured).  Microseconds
+# between kernels that follow each other, and HOST: of the launches of a step by Python, CuPy and the driver (20 to 35).
 RATES = {"double": 14, "float": 22, "tf32": 50, "half": 180, "bfloat16": 180}
 DEPTH_MICROSECONDS, LAUNCH_MICROSECONDS, HOST = 0.008, 1.3, 28
 CACHE_RATE = 5.5e12                               # bytes a second of the L2 cache

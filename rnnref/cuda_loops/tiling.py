@@ -1,8 +1,8 @@
 """How a block holds its part of R, and how a step is divided among its threads: pure functions of numbers.
 
 Every tiling that fits a card gets an estimated time of one step, and the shortest is taken.  The rates were fitted to
-the steps of LSTM and GRU on an H200 (tests/bench/results/NVIDIA-H200-20261127.jsonl): of 70, 67 are met to a quarter.  For
-other cards they serve to compare tilings and are no predictions.
+the steps of LSTM and GRU on an H200 (tests/bench/results/NVIDIA-H200-20261127.jsonl): of 70, 67 are met to a quarter.
+For other cards they serve to compare tilings and are no predictions.
 """
 from functools import lru_cache
 from typing import Iterator, NamedTuple, Optional
@@ -27,7 +27,7 @@ _LATENCY_CLOCKS = 1110                            # of a step, in which one oper
 _REMOTE_BYTES_PER_CLOCK = 4.7                     # that a multiprocessor sends to others, number by number
 _TF32_PENALTY = 1.1                               # tf32 only permits rounding: exact products nearly as fast come first
 _MMA_CLOCKS = 3.4                                 # of a multiprocessor, for one tensor instruction
-_FMA_CLOCKS = 1.13                                # and for multiply-adds of 128 lanes, or their moves through shared memory
+_FMA_CLOCKS = 1.13                                # and for multiply-adds of 128 lanes, or moves through shared memory
 
 
 class Task(NamedTuple):
@@ -127,7 +127,7 @@ def estimate_clocks(t: Tiling, task: Task) -> tuple[float, ...]:
     arithmetic: float
     if t.engine == "fma":
         slower = DOUBLE_SLOWDOWN.get(task.sm, 32) if task.A == "double" else 1
-        arithmetic = _FMA_CLOCKS * rows * -(-warps // 4) * share.C * share.K * slower       # four schedulers, each with its warps
+        arithmetic = _FMA_CLOCKS * rows * -(-warps // 4) * share.C * share.K * slower      # four schedulers with warps
         exchanged = rows * warps * (share.P - 1 + max(0, (t.split // share.P).bit_length() - 1)) * A
         moved = (rows * warps * share.K + turns * warps * share.C * (share.K - t.register_count)) * A + exchanged
         moved *= _FMA_CLOCKS

@@ -22,7 +22,7 @@ FAULTS = {
     "too few bytes ahead": (("exchange.cuh", "n * (int)sizeof(S));", "n * (int)sizeof(S) - 4);"),),
     "an odd unit forgotten": (("exchange.cuh", "(n + 1) / 2 * 4", "n / 2 * 4"),),
     "too many bytes back": (("onchip.cu", "expect(i, taking_part * at.rows", "expect(i, BLOCKS * at.rows"),),
-    "no wait ahead": (("onchip.cu", "if (BLOCKS == 1 || more) Exchange<BLOCKS>::wait(i);", "if (more) __syncthreads();"),),
+    "no wait ahead": (("onchip.cu", "if (BLOCKS == 1 || more) Exchange<BLOCKS>::wait(i);", "__syncthreads();"),),
     "no wait back": (("onchip.cu", "      Exchange<BLOCKS>::wait(i);\n    }", "    }"),),
     "a block without units stays": (("onchip.cu", "if (BLOCKS > 1 && at.first_unit >= to.n) return;", ""),),
     "sent to all blocks": (("exchange.cuh", "if (b < blocks) post(i, mine, own + b < blocks ?",

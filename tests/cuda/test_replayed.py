@@ -21,7 +21,6 @@ def nothing_came(monkeypatch):
     replayed.clear()
 
 
-
 @pytest.mark.parametrize("name", NAMES)
 def test_the_second_of_a_kind_is_a_graph_with_the_same_bits(name, seen):
     for where in ("everywhere", "lengths"):
