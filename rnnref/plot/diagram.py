@@ -24,7 +24,7 @@ def diagram(cell: Any) -> Any:
 
     Lines are green where they carry x, blue where they carry h, pink where they carry c; round signs work entry by
     entry, boxes are maps and activations.  Rules of the simple RNN, the LSTM and the GRU are drawn gate by gate with
-    all their options; of other rules the two products, the gate blocks and the states.
+    all their options; of other rules the two products, the gate blocks and the states.  `cell` may be a layer too.
 
     Errors  NotSupported: the cell is not two maps and a rule (several cells, a wrapper).
 
@@ -34,6 +34,7 @@ def diagram(cell: Any) -> Any:
     'W [I, 4U]    b [4U]    R [H, 4U]    Wpi Wpf Wpo [U]    P [U, H]    gate blocks i f g o'
     >>> fig.savefig("lstm.png")                                   # doctest: +SKIP
     """
+    cell = getattr(cell, "core", cell)            # of a layer
     inner = cell.cell if isinstance(cell, ProjectedCell) else cell
     if not isinstance(inner, (GatedCell, GRUBefore)) and not _is_two_stage(inner):
         raise NotSupported("diagram", f"{name_of(cell)} is not two maps and a rule")

@@ -21,11 +21,13 @@ import pytest
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NAMES = ["01_a_loop_and_a_cell", "02_backward_through_time", "03_a_character_model", "04_gradients_through_time",
-         "05_the_gate_film", "06_from_rule_to_kernel", "11_padding_and_masks", "12_when_float32_means_nothing"]
+         "05_the_gate_film", "06_from_rule_to_kernel", "09_working_with_rnns", "11_padding_and_masks",
+         "12_when_float32_means_nothing"]
 REFRESH = "if the new text is right, store it: python -m tests.core.test_notebooks"
 
 SMALL = {"03_a_character_model": {"UPDATES": 3, "EPOCHS": 1, "LENGTH": 20},
-         "05_the_gate_film": {"SENTENCES": 96, "EPOCHS": 1}}
+         "05_the_gate_film": {"SENTENCES": 96, "EPOCHS": 1},
+         "09_working_with_rnns": {"EPOCHS": 1}}
 SECONDS = 60                                      # for one cell
 BYTES = 400_000                                   # of one notebook with its pictures
 PRINTED = 2e-4                                    # notebooks print four decimals, and the last may round either way

@@ -141,3 +141,8 @@ def test_cells_of_another_form_are_refused(name):
 def test_several_cells_are_refused():
     with pytest.raises(rnnref.NotSupported, match="Stack.* is not two maps and a rule"):
         plot.diagram(cells.Stack((GRU(), GRU())))
+
+
+def test_a_layer_is_drawn_as_its_cell():
+    assert texts(rnnref.layers.GRU(4)) == texts(rnnref.layers.GRUCell(4)) == texts(GRU())
+    assert texts(rnnref.layers.LSTM(4, use_bias=False)) == texts(LSTM(bias=False))
