@@ -14,7 +14,8 @@
                       an ONNX model, a function
     assert_matches    the same for a test: raises where verify reports a difference
     save, load, to    trees of arrays to a file and back; to("gpu", tree), to("cpu", tree)
-    interop           weights of torch, Keras, flax, ONNX, TF 1 and cuDNN, read and converted
+    convert           weights of any framework, from a live layer or a file, as those of any other
+    interop           weights of other frameworks: layouts, reading, converting, and port into live modules
     onnx              the operators RNN, GRU and LSTM, and a backend for models of them
     tf1               cells, wrappers and loops of TensorFlow 1.15
     testing           laws for cells of your own, comparisons that raise
@@ -41,14 +42,15 @@ if TYPE_CHECKING:
     from .cpu import blas_threads as blas_threads, prepare as prepare, release_workspaces as release_workspaces
     from .layers import Input
     from .models import Model, Sequential
+    from .porting import convert as convert
     from .record import Record
 
 __version__ = "0.1.0"
 
 # Without classes, of which help(rnnref) would print every method.
-__all__ = ["assert_matches", "blas_threads", "cells", "data", "explain", "init", "interop", "layers", "load", "models",
-           "onnx", "ops", "plot", "prepare", "release_workspaces", "run", "run_back", "save", "testing", "tf1", "to",
-           "verify"]
+__all__ = ["assert_matches", "blas_threads", "cells", "convert", "data", "explain", "init", "interop", "layers", "load",
+           "models", "onnx", "ops", "plot", "prepare", "release_workspaces", "run", "run_back", "save", "testing",
+           "tf1", "to", "verify"]
 
 _KERAS_MODULES = ("activations", "callbacks", "constraints", "initializers", "losses", "metrics", "models", "ops",
                   "optimizers", "random", "regularizers", "saving", "utils")
@@ -62,7 +64,8 @@ _ALSO_PUBLIC = ("DeviceError", "DtypeError", "Error", "MissingExtra", "NotSuppor
 # Imported when first used: they import much that a forward pass does not need.
 _LAZY = {name: name for name in ("check", "data", "interop", "layers", "onnx", "plot", "survey", "testing", "tf1",
                                  *_KERAS_MODULES)}
-_LAZY |= {"assert_matches": "check:assert_matches", "verify": "check:verify", "Record": "record:Record"}
+_LAZY |= {"assert_matches": "check:assert_matches", "verify": "check:verify", "Record": "record:Record",
+          "convert": "porting:convert"}
 _LAZY |= {name: f"cpu:{name}" for name in ("blas_threads", "prepare", "release_workspaces")}
 _LAZY |= _KERAS_CLASSES
 

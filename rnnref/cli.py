@@ -21,6 +21,7 @@ from .errors import Error, import_optional
 if TYPE_CHECKING:
     from .check import Report
 
+_FILES = (".npz", ".npy", ".safetensors", ".h5", ".hdf5", ".keras", ".pt", ".pth", ".onnx")
 _ENGINES = ("onnxruntime", "onnx.reference", "torch", "keras")
 
 
@@ -54,7 +55,7 @@ def _make_parser() -> Parser:
                     **PARSER_OPTIONS)
     parser.add_argument("--version", action="version", version=f"rnnref {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_verify, _add_explain, _add_train, _add_sample, _add_golden, _add_info):
+    for add in (_add_verify, _add_convert, _add_explain, _add_train, _add_sample, _add_golden, _add_info):
         add(commands)
     return parser
 
@@ -82,15 +83,39 @@ def _add_verify(commands: Any) -> None:
     p.set_defaults(command=_run_verify, parser=p)
 
 
+def _add_convert(commands: Any) -> None:
+    p = commands.add_parser("convert", help="convert weights of one framework to another",
+                            description="Convert the recurrent weights of a file to those of another framework, "
+                            "exactly, and\nprove it by running both; or tell why there are none.", **PARSER_OPTIONS)
+    p.add_argument("source", metavar="IN", help="a file .npz .safetensors .h5 .keras .pt .onnx")
+    p.add_argument("target", metavar="OUT", help="what to write: .npz .safetensors .h5; .onnx: a model of the layers")
+    p.add_argument("--to", required=True, metavar="NAME", help="torch, keras, keras2, tf1, cudnn, onnx, flax, nnx, "
+                   "haiku, equinox, coreml, tflite, mlx, ...")
+    _add_source(p)
+    p.add_argument("--option", dest="options", type=parse_option, action="append", default=[], metavar="NAME=VALUE",
+                   help="an option of the layers that IN does not tell, such as forget_bias=0.0")
+    p.add_argument("--no-live", dest="live", action="store_false",
+                   help="prove it by the cells of rnnref alone, and import no framework")
+    p.set_defaults(command=_run_convert, parser=p)
+
+
+def _add_source(p: Any) -> None:
+    p.add_argument("--from", dest="framework", metavar="NAME", help="the framework of a file whose names do not tell")
+    p.add_argument("--family", metavar="NAME", help="its layers: rnn, lstm, gru, gru before, ...")
+
+
 def _add_explain(commands: Any) -> None:
-    p = commands.add_parser("explain", help="print the equations and parameters of a cell, and how it runs here",
+    p = commands.add_parser("explain", help="print the equations and parameters of a cell, or what a file holds",
                             description="Print the equations, parameters and weight layouts of a cell, and how it "
-                            "runs on\nthis machine.", **PARSER_OPTIONS)
-    p.add_argument("cell", metavar="CELL", help=f"upper or lower case: {', '.join(info.CATALOG)}")
+                            "runs on\nthis machine; or of a file, which array is which layer, direction and gate.",
+                            **PARSER_OPTIONS)
+    p.add_argument("cell", metavar="CELL", help=f"a file of weights, or a cell, upper or lower case: "
+                   f"{', '.join(info.CATALOG)}")
     p.add_argument("options", nargs="*", type=parse_option, metavar="NAME=VALUE",
                    help="options of the cell, such as peepholes=True or reset=before")
     p.add_argument("--units", type=parse_positive, default=4, metavar="U", help="for the shapes (default: 4)")
     p.add_argument("--inputs", type=parse_positive, default=3, metavar="I", help="for the shapes (default: 3)")
+    _add_source(p)
     p.set_defaults(command=_run_explain, parser=p)
 
 
@@ -155,7 +180,28 @@ def _add_info(commands: Any) -> None:
 
 # commands
 
+def _run_convert(args: argparse.Namespace) -> int:
+    from .porting import NotRepresentable, convert, write_conversion
+    try:
+        found = convert(args.source, args.to, framework=args.framework, family=args.family, given=dict(args.options),
+                        live=args.live)
+    except NotRepresentable as error:
+        print(f"rnnref: {error}", file=sys.stderr)
+        return 1
+    write_conversion(found, args.target)
+    _print(f"{found.describe()}\n\nwritten: {args.target}")
+    return 0
+
+
 def _run_explain(args: argparse.Namespace) -> int:
+    suffix = os.path.splitext(args.cell)[1].lower()
+    if suffix and (os.path.exists(args.cell) or suffix in _FILES):
+        from .porting import explain_file
+        _print(explain_file(args.cell, framework=args.framework, family=args.family, **dict(args.options)))
+        return 0
+    for name in ("framework", "family"):
+        if getattr(args, name):
+            args.parser.error(f"--{'from' if name == 'framework' else name} with the cell {args.cell}: it is of files")
     _check_cell_options(args)
     _print(_fit_columns(info.describe_cell(args.cell, args.units, args.inputs, **dict(args.options))))
     return 0

@@ -14,7 +14,11 @@
     layout_of, LAYOUTS, Layout, Row         where each framework keeps the weights of each cell
     cell_for, cell_like, infer_cell, traits, adapt      the cell that computes what a layer of theirs does
     cudnn             the flat buffer of cuDNN
+    port              weights of any of these into a live module, with a proof (`rnnref.convert`: into arrays)
 """
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from . import cudnn
 from .adapt import adapt
 from .containers import find_layers, find_weights
@@ -30,9 +34,18 @@ from .read_flax import FLAX_ACTIVATIONS
 from .read_onnx import read_onnx_node
 from .weights import weights_of
 
+if TYPE_CHECKING:
+    from ..porting import port as port
+
 __all__ = [
     "FLAX_ACTIVATIONS", "LAYOUTS", "Identity", "Layout", "Match", "Row", "Weights", "adapt", "cell_for", "cell_like",
     "convert", "cudnn", "dump", "explain_weights", "family_named", "find_layers", "find_weights", "framework_named",
-    "gradients", "identify", "infer_cell", "layout_of", "load", "pieces", "read", "read_onnx_node",
+    "gradients", "identify", "infer_cell", "layout_of", "load", "pieces", "port", "read", "read_onnx_node",
     "recognize", "traits", "weights_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "port":                            # it runs what it ports, and so stands above this folder
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return import_module("rnnref.porting").port

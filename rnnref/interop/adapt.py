@@ -31,14 +31,14 @@ def adapt(cell: Any, p: dict[str, Array], other: Any,
     """
     a, b = traits(cell), traits(other)
     _check_comparable(cell.name, a, b, other.name)
-    q = _split_by_gate(cell, p)
-    _uncouple(cell.name, q, a, b)
-    _shift_forget_bias(q, a, b, _rescale(q, a, b))
+    q = split_by_gate(cell, p)
+    uncouple(cell.name, q, a, b)
+    shift_forget_bias(q, a, b, _rescale(q, a, b))
     _merge_biases(cell.name, q, a, b, separate)
-    return _concatenate_gates(cell.name, q, other)
+    return concatenate_gates(cell.name, q, other)
 
 
-def _split_by_gate(cell: Any, p: dict[str, Array]) -> _Gates:
+def split_by_gate(cell: Any, p: dict[str, Array]) -> _Gates:
     """{"W": {"i": …, "f": …}, "Wp": {"i": …}, "P": {"": …}}: parameters gate by gate."""
     q: dict = {"Wp": {}, "b": {}}
     for name, axes in cell.axes().items():
@@ -74,13 +74,14 @@ def _has_other_slope(a: Activation, b: Activation) -> bool:
     return a.name == b.name == "hard_sigmoid" and a.beta == b.beta and a.clip is b.clip is None
 
 
-def _uncouple(who: str, q: _Gates, a: dict[str, Any], b: dict[str, Any]) -> None:
+def uncouple(who: str, q: _Gates, a: dict[str, Any], b: dict[str, Any]) -> None:
     """Give a coupled gate blocks of its own, if the other cell does not couple it."""
     if a.get("coupled") == b.get("coupled"):
         return
     gate = a["gate"]
     if a["coupled"] is None:
-        raise NotSupported(who, f"cannot become coupled={b['coupled']!r}", reason="its gates i and f are independent")
+        _couple(who, q, a, b)
+        return
     if gate.name != "sigmoid" and (gate.name, gate.beta) != ("hard_sigmoid", 0.5):
         raise NotSupported(who, f"coupled={a['coupled']!r} with gate={gate} cannot become coupled={b['coupled']}",
                            reason=f"1 - {gate}(a) is not {gate}(-a)")
@@ -90,6 +91,19 @@ def _uncouple(who: str, q: _Gates, a: dict[str, Any], b: dict[str, Any]) -> None
             q[name][lacks] = -q[name][has]
     if has == "f" and a["forget_bias"]:
         q["b"]["i"] = q["b"]["i"] - a["forget_bias"]
+
+
+def _couple(who: str, q: _Gates, a: dict[str, Any], b: dict[str, Any]) -> None:
+    """Drop the blocks of a gate that is 1 minus the other already, as its numbers say."""
+    has, lacks = ("f", "i") if b["coupled"] == "input" else ("i", "f")
+    zero = {gate: 0 * block for gate, block in q["b"].items()}
+    bias = {gate: q["b"][gate] + q.get("bR", zero)[gate] + a["forget_bias"] * (gate == "f") for gate in "if"}
+    pairs = [(bias[lacks], bias[has]), *((q[name][lacks], q[name][has]) for name in ("W", "R", "Wp")
+                                         if has in q.get(name, {}))]
+    if a["gate"].name != "sigmoid" or any((one != -other).any() for one, other in pairs):
+        raise NotSupported(who, f"cannot become coupled={b['coupled']!r}", reason="its gates i and f are independent")
+    for name in _SCALED:
+        q.get(name, {}).pop(lacks, None)
 
 
 def _rescale(q: _Gates, a: dict[str, Any], b: dict[str, Any]) -> float:
@@ -105,7 +119,7 @@ def _rescale(q: _Gates, a: dict[str, Any], b: dict[str, Any]) -> float:
     return factor
 
 
-def _shift_forget_bias(q: _Gates, a: dict[str, Any], b: dict[str, Any], factor: float) -> None:
+def shift_forget_bias(q: _Gates, a: dict[str, Any], b: dict[str, Any], factor: float) -> None:
     """Add to the bias of f the difference of what the cells add at run time."""
     shift = factor * a.get("forget_bias", 0) - b.get("forget_bias", 0)
     gate = "f" if "f" in q["b"] else "z"          # of a UGRNN
@@ -129,7 +143,7 @@ def _merge_biases(who: str, q: _Gates, a: dict[str, Any], b: dict[str, Any],
         q["bR"][gate] = bias
 
 
-def _concatenate_gates(who: str, q: _Gates, other: Any) -> dict[str, Array]:
+def concatenate_gates(who: str, q: _Gates, other: Any) -> dict[str, Array]:
     """The parameters of `other` from their blocks; biases and peepholes that q lacks are zero."""
     p, b = {}, q.pop("b")
     xp = namespace(*b.values())

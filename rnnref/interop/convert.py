@@ -5,7 +5,7 @@ from ..arrays import Array
 from ..errors import NotSupported
 from ..shapes import check_floating
 from .adapt import adapt
-from .families import cell_like, check_defaults, infer_cell, layout_of
+from .families import cell_for, cell_like, check_defaults, infer_cell, layout_of, traits
 from .layouts import Layout
 from .matching import name_layer
 from .places import LayoutPlaces, Places, as_array, find_for_arrays, find_for_parameters, list_blocks, option_for
@@ -126,6 +126,45 @@ def convert(arrays: Any, source: Union[str, Layout], target: Union[str, Layout],
     check_defaults(target, new, {**(given or {}), **(wanted or {})})
     p = load(source, arrays, cell)
     return dump(target, adapt(cell, p, new, separate=gates_with_own_bias(target, new)), new)
+
+
+_BIAS_IS_OPTIONAL = ("torch", "torch cell", "keras", "keras2", "onnx", "equinox", "mlx", "coreml", "coreml network")
+
+
+def convert_weights(w: Weights, target: Union[str, Layout], wanted: Optional[dict] = None) -> Weights:
+    """The weights of one layer as another framework holds them, and the cell that its layer then computes.
+
+    An option that is not the framework's default there is taken if its layers can have it, and stays one of `cell`: see
+    `list_options`.  Hard sigmoids become those of the framework, with what enters them rescaled.
+
+    target   a framework, or a layout
+    wanted   options of the layer there
+    Errors   NotSupported: what the framework cannot compute, with the reason
+    """
+    family, wanted = w.layout.family, dict(wanted or {})
+    layout = layout_of(family, target)
+    has_bias = traits(w.cell)["bias"] or traits(w.cell)["recurrent_bias"]
+    layout = layout if has_bias or layout.framework not in _BIAS_IS_OPTIONAL else layout.without_bias()
+    new = cell_like(layout, w.cell, **_choose_gate(layout, w.cell) | wanted)
+    arrays = dump(layout, adapt(w.cell, w.load(), new, separate=gates_with_own_bias(layout, new)), new)
+    return w._replace(arrays=arrays, layout=layout, cell=new, names={name: name for name in arrays})
+
+
+def _choose_gate(layout: Layout, cell: Any) -> dict[str, Any]:
+    """{"gate": the hard sigmoid that the framework has} for a cell with another one."""
+    gate, allowed = traits(cell).get("gate"), layout.takes.get("gate") or ()
+    same = [a for a in allowed if gate is not None and a.name == gate.name == "hard_sigmoid"]
+    return {"gate": same[0]} if same and gate not in allowed else {}
+
+
+def list_options(w: Weights) -> dict[str, Any]:
+    """The options of a layer that are not the default of its framework, by our names."""
+    options, default = traits(w.cell), traits(cell_for(w.layout.family, w.layout))
+    held = ("projection", "peepholes") if w.layout.framework == "onnx" else ()
+    found = {name: value for name, value in options.items() if value != default[name] and name not in held}
+    has_bias = any(row.ours in ("b", "bR") for row in w.layout.rows)
+    found = {name: value for name, value in found.items() if name not in ("bias", "recurrent_bias")}
+    return found if has_bias else found | {"bias": False}
 
 
 def gates_with_own_bias(layout: Layout, cell: Any) -> set[str]:

@@ -3,7 +3,7 @@ from typing import Any, Collection, Iterable, Iterator, Optional, Union
 
 from ..arrays import Array
 from ..shapes import Size
-from .convert import gates_with_own_bias, match_arrays
+from .convert import Weights, gates_with_own_bias, match_arrays
 from .families import infer_cell, layout_of, traits
 from .layouts import Layout
 from .matching import name_layer
@@ -41,16 +41,23 @@ def explain_weights(family: str, framework: Union[str, Layout], arrays: Any, **o
     cell = infer_cell(layout, arrays, **options)
     arrays, known = match_arrays(layout, arrays, cell)
     title = f"{layout.who}: {known.sizes['I'].n} inputs, {known.sizes['U'].n} units"
-    table = _align_columns(_describe_arrays(layout, arrays, cell, known.sizes))
-    return "\n".join([title, "", *table, "", *write_equations(cell, gates_with_own_bias(layout, cell))])
+    return "\n".join([title, "", *describe_weights(Weights(arrays, layout, cell, {name: name for name in arrays}))])
 
 
-def _describe_arrays(layout: Layout, arrays: dict[str, Array], cell: Any, sizes: dict[str, Size]) -> Iterator[str]:
+def describe_weights(w: Weights) -> list[str]:
+    """A line for each array of a layer and each block in it, under their names in the source, and the equations."""
+    arrays, known = match_arrays(w.layout, w.arrays, w.cell)
+    table = _align_columns(_describe_arrays(w.layout, arrays, w.cell, known.sizes, w.names))
+    return [*table, "", *write_equations(w.cell, gates_with_own_bias(w.layout, w.cell))]
+
+
+def _describe_arrays(layout: Layout, arrays: dict[str, Array], cell: Any, sizes: dict[str, Size],
+                     names: dict[str, str]) -> Iterator[str]:
     """A line for every array, and under it one for every block; tabs between columns."""
-    width, blocks = max(map(len, arrays)), list(list_blocks(layout, cell, sizes))
+    width, blocks = max(len(names[name]) for name in arrays), list(list_blocks(layout, cell, sizes))
     for name, row in arrays_of(layout).items():
         if name in arrays:
-            yield f"{name:{width}}  {arrays[name].shape}  axes {row.axes}"
+            yield f"{names[name]:{width}}  {arrays[name].shape}  axes {row.axes}"
             yield from (_describe_block(block, len(cell.gates) > 1, bool(block.gate) and block.gate in layout.negated)
                         for block in blocks if block.theirs == name)
 

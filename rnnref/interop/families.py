@@ -186,8 +186,8 @@ def cell_like(layout: Layout, cell: Any, **wanted: Any) -> Any:
         raise NotSupported(layout.who, f"reset={options.get('reset')!r}, which it does not have", reason=RESET_REASON)
     carried = {name: value for name, value in options.items()
                if name not in _FRAMEWORK_OPTIONS and value != default[name]}
-    if carried.get("coupled") not in (None, *(layout.takes.get("coupled") or ())):
-        del carried["coupled"]                    # `adapt` gives both gates blocks of their own
+    if carried.get("coupled", "") not in (layout.takes.get("coupled") or ()):
+        carried.pop("coupled", None)              # `adapt` gives both gates blocks, or sees that one is 1 - the other
     return cell_for(layout.family, layout, **carried | wanted)
 
 

@@ -18,6 +18,8 @@ _FRAMEWORKS_ALSO = {
     "nnx": "flax nnx",
     "nnx optimized": "flax nnx optimized",
     "tf1": "tensorflow1, tf compat v1, tensorflow compat v1",
+    "haiku": "dm haiku, hk", "equinox": "eqx", "mlx": "mlx nn", "tflite": "tf lite, tensorflow lite, litert",
+    "coreml": "core ml, mlprogram, mil", "coreml network": "coreml neuralnetwork, core ml network",
     "tf1 block": "tensorflow1 block", "tf1 cudnn": "tensorflow1 cudnn", "tf1 coupled": "tensorflow1 coupled",
 }
 _FAMILIES_ALSO = {

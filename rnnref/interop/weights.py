@@ -6,13 +6,14 @@ from typing import Any
 
 from ..errors import NotSupported
 from .convert import Weights
+from .read_equinox import read_equinox_cell
 from .read_flax import read_flax_module
 from .read_keras import read_keras_layer
 from .read_torch import read_torch_module
 
 
 def weights_of(thing: Any, params: Any = None) -> list[tuple[Weights, ...]]:
-    """The weights of a live torch module, Keras layer or flax module: a list of layers, each a tuple of directions.
+    """The weights of a live layer of torch, Keras, flax or equinox: a list of layers, each a tuple of directions.
 
     params   of a flax linen module, which does not hold them itself
     Errors   NotSupported: what is none of these, or has an option that we do not have, by name
@@ -24,5 +25,8 @@ def weights_of(thing: Any, params: Any = None) -> list[tuple[Weights, ...]]:
         return read_torch_module(thing)
     if "flax" in packages:
         return read_flax_module(thing, params)
-    raise NotSupported("weights_of", f"a {type(thing).__name__}", known="torch modules, Keras layers, flax modules",
+    if "equinox" in packages:
+        return read_equinox_cell(thing)
+    raise NotSupported("weights_of", f"a {type(thing).__name__}",
+                       known="torch modules, Keras layers, flax modules, equinox cells",
                        fix="for a dict or a file: interop.pieces(it, family, framework)")

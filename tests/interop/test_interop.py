@@ -50,13 +50,13 @@ def test_without_biases(key):
 
 
 # pairs that are refused, and the words that say why; all other pairs of one family compute the same
-DEFAULT, HARD, COUPLED = "the default is", "hard_sigmoid(alpha=0.2", "coupled=None"
+DEFAULT, HARD, COUPLED = "the default is", "hard_sigmoid(alpha=0.2", "its gates i and f are independent"
 NO_HARD = "torch,torch cell,keras,keras2 cudnn,tf1,tf1 block,tf1 cudnn,haiku,equinox,mlx,tflite".split(",")
 
 
 def refusal(family, source, target):
     if target == "tf1 coupled":
-        return COUPLED
+        return COUPLED if source != "keras2" else HARD
     if source == "keras2" and target in NO_HARD:
         return HARD
     return "recurrent bias of n" if (family, target) in (("gru", "nnx"), ("gru", "coreml")) and source not in (

@@ -39,7 +39,7 @@ ROOMS = {                                          # floor: {folder or file: wha
         "model_files": "files of models", "object_paths": "where weights stand in files of models",
         "utils": "Keras's utilities"},
     10: {"models": "Sequential, Model, their training and their summary",
-         "data": "digits, text, made-up tasks, padding"},
+         "data": "digits, text, made-up tasks, padding", "porting": "weights from any framework to any other"},
     11: {"check": "is that implementation right?"},
     12: {"survey": "is that engine what the operator text says?", "testing": "laws for your own cells",
          "train": "`rnnref train` and `rnnref sample`"},

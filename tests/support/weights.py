@@ -2,7 +2,7 @@
 import numpy as np
 
 import rnnref
-from rnnref.interop import LAYOUTS, cell_for, dump, gradients
+from rnnref.interop import LAYOUTS, Weights, cell_for, dump, gradients
 
 I, U = 3, 4
 NO_PLACE = {("gru", "flax"): "rz", ("gru", "tf1 cudnn"): "rz", ("mgu", "flax"): "f", ("gru", "equinox"): "rz",
@@ -23,6 +23,13 @@ def arrays_of(family, framework, **options):
     cell = cell_for(family, framework, **options)
     layout = LAYOUTS[family, framework]
     return dump(layout, draw_parameters(cell, layout), cell)
+
+
+def draw_weights(family, framework, dtype="float64", **options):
+    """Random `Weights` of a layer."""
+    layout, cell = LAYOUTS[family, framework], cell_for(family, framework, **options)
+    arrays = dump(layout, draw_parameters(cell, layout, dtype=dtype), cell)
+    return Weights(arrays, layout, cell, {name: name for name in arrays})
 
 
 def outputs(cell, p, dtype="float64"):

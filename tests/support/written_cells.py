@@ -110,7 +110,102 @@ def coreml_network_gru(w, x, h):
     return (1 - z) * o + z * h,
 
 
-CELLS = {("rnn", "haiku"): haiku_rnn, ("lstm", "haiku"): haiku_lstm, ("gru before", "haiku"): haiku_gru,
+def torch_lstm(w, x, h, c):
+    joint = {"weight_ih": w["weight_ih_l0"], "weight_hh": w["weight_hh_l0"], "bias": w["bias_ih_l0"] + w["bias_hh_l0"]}
+    return equinox_lstm(joint, x, h, c)
+
+
+def torch_gru(w, x, h):
+    ax, ah = x @ w["weight_ih_l0"].T + w["bias_ih_l0"], h @ w["weight_hh_l0"].T + w["bias_hh_l0"]
+    (xr, xz, xn), (hr, hz, hn) = np.split(ax, 3, -1), np.split(ah, 3, -1)
+    r, z = sigmoid(xr + hr), sigmoid(xz + hz)
+    return (1 - z) * np.tanh(xn + r * hn) + z * h,
+
+
+def keras_lstm(w, x, h, c):
+    i, f, g, o = np.split(x @ w["kernel"] + h @ w["recurrent_kernel"] + w["bias"], 4, -1)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
+
+
+def keras_gru(w, x, h):
+    ax, ah = x @ w["kernel"] + w["bias"][0], h @ w["recurrent_kernel"] + w["bias"][1]
+    (xz, xr, xh), (hz, hr, hh) = np.split(ax, 3, -1), np.split(ah, 3, -1)
+    z, r = sigmoid(xz + hz), sigmoid(xr + hr)
+    return z * h + (1 - z) * np.tanh(xh + r * hh),
+
+
+def keras_gru_before(w, x, h):
+    H = h.shape[1]
+    ax, R = x @ w["kernel"] + w["bias"], w["recurrent_kernel"]
+    z, r = (sigmoid(ax[:, k * H:(k + 1) * H] + h @ R[:, k * H:(k + 1) * H]) for k in (0, 1))
+    return z * h + (1 - z) * np.tanh(ax[:, 2 * H:] + (r * h) @ R[:, 2 * H:]),
+
+
+def keras2_lstm(w, x, h, c):
+    i, f, g, o = np.split(x @ w["kernel"] + h @ w["recurrent_kernel"] + w["bias"], 4, -1)
+    i, f, o = (np.clip(0.2 * a + 0.5, 0, 1) for a in (i, f, o))
+    c = f * c + i * np.tanh(g)
+    return o * np.tanh(c), c
+
+
+def tf1_lstm(w, x, h, c):
+    i, j, f, o = np.split(np.concatenate([x, h], -1) @ w["kernel"] + w["bias"], 4, -1)
+    c = sigmoid(f + 1) * c + sigmoid(i) * np.tanh(j)
+    return sigmoid(o) * np.tanh(c), c
+
+
+def tf1_gru(w, x, h):
+    r, u = np.split(sigmoid(np.concatenate([x, h], -1) @ w["gates/kernel"] + w["gates/bias"]), 2, -1)
+    c = np.tanh(np.concatenate([x, r * h], -1) @ w["candidate/kernel"] + w["candidate/bias"])
+    return u * h + (1 - u) * c,
+
+
+def onnx_lstm(w, x, h, c):
+    Wb, Rb = np.split(w["B"][0], 2)
+    i, o, f, g = np.split(x @ w["W"][0].T + h @ w["R"][0].T + Wb + Rb, 4, -1)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
+
+
+def onnx_gru(w, x, h):
+    Wb, Rb = np.split(w["B"][0], 2)
+    (xz, xr, xh), (hz, hr, hh) = np.split(x @ w["W"][0].T + Wb, 3, -1), np.split(h @ w["R"][0].T + Rb, 3, -1)
+    z = sigmoid(xz + hz)
+    return (1 - z) * np.tanh(xh + sigmoid(xr + hr) * hh) + z * h,
+
+
+def flax_lstm(w, x, h, c):
+    i, f, g, o = (x @ w[f"i{k}/kernel"] + h @ w[f"h{k}/kernel"] + w[f"h{k}/bias"] for k in "ifgo")
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
+
+
+def flax_gru(w, x, h):
+    r, z = (sigmoid(x @ w[f"i{k}/kernel"] + w[f"i{k}/bias"] + h @ w[f"h{k}/kernel"]) for k in "rz")
+    n = np.tanh(x @ w["in/kernel"] + w["in/bias"] + r * (h @ w["hn/kernel"] + w["hn/bias"]))
+    return (1 - z) * n + z * h,
+
+
+def nnx_gru(w, x, h):
+    (xr, xz, xn), (hr, hz, hn) = (np.split(a, 3, -1) for a in (
+        x @ w["dense_i/kernel"] + w["dense_i/bias"], h @ w["dense_h/kernel"]))
+    z = sigmoid(xz + hz)
+    return (1 - z) * np.tanh(xn + sigmoid(xr + hr) * hn) + z * h,
+
+
+def nnx_lstm(w, x, h, c):
+    i, f, g, o = (x @ w[f"i{k}/kernel"] + h @ w[f"h{k[0]}/kernel"] + w[f"h{k[0]}/bias"] for k in ("i", "f_", "g", "o"))
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
+
+
+CELLS = {("lstm", "torch"): torch_lstm, ("gru", "torch"): torch_gru, ("lstm", "keras"): keras_lstm,
+         ("gru", "keras"): keras_gru, ("gru before", "keras"): keras_gru_before, ("lstm", "keras2"): keras2_lstm,
+         ("lstm", "tf1"): tf1_lstm, ("lstm", "tf1 block"): tf1_lstm, ("gru before", "tf1"): tf1_gru,
+         ("lstm", "onnx"): onnx_lstm, ("gru", "onnx"): onnx_gru, ("lstm", "flax"): flax_lstm, ("gru", "flax"): flax_gru,
+         ("lstm", "nnx"): nnx_lstm, ("gru", "nnx"): nnx_gru,
+         ("rnn", "haiku"): haiku_rnn, ("lstm", "haiku"): haiku_lstm, ("gru before", "haiku"): haiku_gru,
          ("lstm", "equinox"): equinox_lstm, ("gru", "equinox"): equinox_gru,
          ("rnn", "mlx"): mlx_rnn, ("lstm", "mlx"): mlx_lstm, ("gru", "mlx"): mlx_gru,
          ("rnn", "tflite"): tflite_rnn, ("lstm", "tflite"): tflite_lstm,

@@ -1,0 +1,97 @@
+"""Reads the weights of anything that holds some: live layers, models, dicts, files, ONNX graphs, buffers of cuDNN."""
+from collections.abc import Iterator, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy
+
+from ..errors import FileError, MissingFile, NotSupported, import_optional
+from ..interop import Weights, cell_for, cudnn, dump, find_weights, framework_named, layout_of, read_onnx_node
+from ..onnx.node import cell_of
+
+READABLE = (".npz", ".npy", ".safetensors", ".h5", ".hdf5", ".keras", ".pt", ".pth", ".onnx")
+_RECURRENT = ("RNN", "GRU", "LSTM")
+
+
+def find_source_weights(source: Any, framework: Any = None, family: str | None = None,
+                        given: Mapping[str, Any] | None = None, params: Any = None) -> dict[str, Weights]:
+    """{place: Weights} of all recurrent layers in a source, as `convert` takes it."""
+    if is_onnx(source):
+        return dict(_read_graph(source, framework))
+    if isinstance(source, tuple) and len(source) == 2 and isinstance(source[0], cudnn.Network):
+        return _read_buffer(*source)
+    if isinstance(source, list) and source and all(isinstance(layer, tuple) for layer in source):
+        return {f"_l{n}{'_reverse' * k}": w for n, layer in enumerate(source) for k, w in enumerate(layer)}
+    framework = None if framework is None else framework_named(framework)
+    return find_weights(source, params, family, framework, **given or {})
+
+
+def is_onnx(source: Any) -> bool:
+    """True for an ONNX file, model or graph."""
+    if isinstance(source, (str, PathLike)):
+        return Path(source).suffix.lower() == ".onnx"
+    return type(source).__module__.partition(".")[0] == "onnx" and hasattr(getattr(source, "graph", source), "node")
+
+
+def _read_graph(source: Any, framework: Any) -> Iterator[tuple[str, Weights]]:
+    """The weights of the recurrent nodes of a graph, with the cells that their attributes ask for."""
+    onnx = import_optional("onnx", "verify", "reading an ONNX model")
+    if framework is not None and framework_named(framework) != "onnx":
+        raise NotSupported("convert", f"an ONNX model as {framework}", known="onnx")
+    model = _load_model(onnx, source) if isinstance(source, (str, PathLike)) else source
+    graph = getattr(model, "graph", model)
+    values = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
+    values |= {node.output[0]: onnx.numpy_helper.to_array(a.t) for node in graph.node if node.op_type == "Constant"
+               for a in node.attribute if a.name == "value"}
+    found = False
+    for node in graph.node:
+        if node.op_type in _RECURRENT:
+            found = True
+            yield from _read_node(onnx, node, values)
+    if not found:
+        raise NotSupported("convert", "a model without a node RNN, GRU or LSTM",
+                           has=" ".join(sorted({node.op_type for node in graph.node})))
+
+
+def _load_model(onnx: Any, path: Any) -> Any:
+    if not Path(path).exists():
+        raise MissingFile("convert", f"{path} is not there")
+    try:
+        model = onnx.load(path)
+    except Exception as e:                        # errors of protobuf and of external data have no common class
+        raise FileError("convert", f"{path} is not a valid ONNX model", reason=" ".join(str(e).split())) from None
+    if not model.graph.node:
+        raise FileError("convert", f"{path} is not a valid ONNX model", reason="it has no nodes")
+    return model
+
+
+def _read_node(onnx: Any, node: Any, values: dict) -> Iterator[tuple[str, Weights]]:
+    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    weights = {own: values[name] for own, name in zip("WRB", node.input[1:4]) if name in values}
+    if len(node.input) > 7 and node.input[7] in values:
+        weights["P"] = values[node.input[7]]
+    cells: Any = None
+    if {"W", "R"} <= weights.keys():
+        x = numpy.zeros((1, 1, weights["W"].shape[-1]), weights["W"].dtype)
+        made, _ = cell_of(node.op_type, {"X": x, **weights}, attributes)
+        cells = getattr(made, "cells", (made,))
+    title = (node.name or f"{node.op_type} -> {next(filter(None, node.output), '')}").strip("/")
+    (layer,) = read_onnx_node(node, values, cells)
+    for k, w in enumerate(layer):
+        yield f"{title}/{('forward', 'backward')[k]}" if len(layer) > 1 else title, w
+
+
+def _read_buffer(network: cudnn.Network, buffer: Any) -> dict[str, Weights]:
+    """The layers of a buffer of cuDNN, as torch has them: its matrices are the same."""
+    family, _, activation = network.mode.partition("_")
+    layout, found = layout_of(family, "torch"), {}
+    options: dict[str, Any] = {"activation": activation} if activation else {}
+    options |= {"projection": network.projection} if network.projection else {}
+    cell = cell_for(family, layout, **options)
+    for n, p in enumerate(network.ours(*network.split(buffer))):
+        layer, back = divmod(n, len(network.ways))
+        arrays = dump(layout, p, cell)
+        names = {name: name for name in arrays}
+        found[f"_l{layer}{'_reverse' * back}"] = Weights(arrays, layout, cell, names, bool(back))
+    return found
