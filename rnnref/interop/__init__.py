@@ -17,7 +17,7 @@
     port              weights of any of these into a live module, with a proof (`rnnref.convert`: into arrays)
 """
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any, Callable
 
 from . import cudnn
 from .adapt import adapt
@@ -34,8 +34,7 @@ from .read_flax import FLAX_ACTIVATIONS
 from .read_onnx import read_onnx_node
 from .weights import weights_of
 
-if TYPE_CHECKING:
-    from ..porting import port as port
+port: Callable[..., Any]                          # see `__getattr__`
 
 __all__ = [
     "FLAX_ACTIVATIONS", "LAYOUTS", "Identity", "Layout", "Match", "Row", "Weights", "adapt", "cell_for", "cell_like",
