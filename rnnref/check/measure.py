@@ -46,7 +46,7 @@ def _check_numbers(candidate: Candidate) -> None:
 
 
 def compare_results(candidate: Candidate, rng: numpy.random.Generator, gradients: bool = True, factor: float = FACTOR,
-                    ) -> tuple[list[Verdict], dict[str, Any], list[str]]:
+                    explained: bool = True) -> tuple[list[Verdict], dict[str, Any], list[str]]:
     """Verdicts on everything that the candidate returns, facts on how they were reached, and findings."""
     reference = run_truth(candidate)              # first: arguments that do not fit are errors of the caller
     first = call_once(candidate)
@@ -66,8 +66,8 @@ def compare_results(candidate: Candidate, rng: numpy.random.Generator, gradients
                   *([f"{' '.join(unknown)}: the reference has no floating numbers of these names"] if unknown else [])]
     facts |= budgets.facts | _describe_starts(candidate)
     facts |= {"not compared": "; ".join(open_names)} if open_names else {}
-    findings = describe_findings(candidate, budgets, verdicts, further, returned, rng)
-    return verdicts + refusals + further, facts, list(findings)
+    findings = list(describe_findings(candidate, budgets, verdicts, further, returned, rng)) if explained else []
+    return verdicts + refusals + further, facts, findings
 
 
 def _describe_starts(candidate: Candidate) -> dict[str, str]:

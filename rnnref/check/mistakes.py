@@ -340,7 +340,7 @@ def _list_activations(equations: Equations) -> Iterator[Mistake]:
     if equations.family == "lstm":
         for name, words in _TANHS.items():
             yield Mistake("output", f"the activation of the candidate and of c {words}",
-                          _choose_activation(name, "candidate", "output"), False)
+                          _choose_activation(name, "candidate", "output"), name in _COMMON)
 
 
 def _choose_activation(name: str, *options: str) -> Change:

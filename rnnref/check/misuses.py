@@ -24,11 +24,12 @@ class Misuse(NamedTuple):
     data: Callable[[Candidate], Candidate | None] | None = None
     results: Callable[[Candidate, Results, Run], Results] | None = None
     undo: Callable[[Candidate, Results], Results] | None = None              # the outputs without it
+    whole: bool = False                           # True: valid outputs change, and nothing undoes it
 
 
 def list_misuses(candidate: Candidate) -> list[Misuse]:
     """All misuses that are possible with this candidate."""
-    found = [*_list_states(candidate), *_list_lengths(candidate), *_list_axes(candidate), *_list_directions(candidate)]
+    found = [*_list_states(candidate), *_list_lengths(candidate), *_list_directions(candidate), *_list_axes(candidate)]
     return [m for m in found if m.data is None or m.data(candidate) is not None]
 
 
@@ -59,10 +60,11 @@ def _list_states(candidate: Candidate) -> Iterator[Misuse]:
     for a, b in combinations(names_of(candidate, STATE), 2):
         yield Misuse("last states", f"{a} and {b} are exchanged", "it returns the last states in another order",
                      results=_exchange_results(a, b))
-    yield Misuse("last states", "the last h is the last entry of the outputs", "it returns the output at the last "
-                 "step as the state", results=_take_last_output)
+    if not _has_two(candidate):
+        yield Misuse("last states", "the last h is the last entry of the outputs", "it returns the output at the last "
+                     "step as the state", results=_take_last_output)
     yield Misuse("outputs", "the outputs are those of the step before", "it returns the state with which a step begins",
-                 results=_shift_outputs)
+                 results=_shift_outputs, whole=True)
 
 
 def _exchange_arrays(a: str, b: str) -> Callable[[Candidate], Candidate | None]:
@@ -87,22 +89,11 @@ def _exchange_results(a: str, b: str) -> Callable[[Candidate, Results, Run], Res
 
 
 def _take_last_output(c: Candidate, results: Results, run: Run) -> Results:
-    """h of every direction as the last entry of its outputs along the axis of time."""
-    found = {}
-    for name in names_of(c, STATE):
-        d = c.descriptions[name]
-        outputs = [n for n in names_of(c, OUTPUT) if c.descriptions[n].time is not None and n in results]
-        if name.removeprefix("Y_").rpartition(".")[2][0] != "h" or not outputs or name not in results:
-            continue
-        k = int(name[0]) if name[0].isdigit() else 1 if "backward" in name else 0
-        y = results[outputs[min(k, len(outputs) - 1)]]
-        axis = c.descriptions[outputs[0]].time
-        last = numpy.take(y, -1, axis)
-        if last.shape == results[name].shape:
-            found[name] = last
-        elif d.axes and len(d.axes) == last.ndim + 1:             # states of all directions in one array
-            parts = numpy.split(last, results[name].shape[0], -1)
-            found[name] = numpy.stack(parts)
+    """h as the last entry of the outputs along the axis of time."""
+    directions, found = c.list_directions(results), {}
+    for name in names_of(c, STATE) if directions else ():
+        if name in results and name.removeprefix("Y_")[0] == "h" and results[name].size == directions[0].y[-1].size:
+            found[name] = directions[0].y[-1].reshape(results[name].shape)
     return results | found
 
 
@@ -135,7 +126,7 @@ def _list_lengths(candidate: Candidate) -> Iterator[Misuse]:
         yield Misuse("padding", f"the outputs in the padding {words}", "its padding policy is another one",
                      results=_fill_padding(policy))
     yield Misuse("lengths", "the backward direction starts in the padding", "it does not start at the last valid step "
-                 "of each row", results=_start_in_padding)
+                 "of each row", results=_start_in_padding, whole=True)
 
 
 def _take_states_at_the_end(c: Candidate, results: Results, run: Run) -> Results:
@@ -202,7 +193,7 @@ def _list_directions(candidate: Candidate) -> Iterator[Misuse]:
         return
     if _has_two(candidate):
         yield Misuse("direction", "the backward direction reads forwards",
-                     "it reads the sequence twice from its beginning", results=_read_forwards)
+                     "it reads the sequence twice from its beginning", results=_read_forwards, whole=True)
         yield Misuse("flip", "the outputs of the backward direction are flipped in time", "it returns them in the "
                      "order in which it reads", results=_flip_outputs(True), undo=_undo_flip(True))
         yield Misuse("directions", "the two directions are exchanged", results=_exchange_directions,

@@ -53,9 +53,8 @@ class Cause(NamedTuple):
             cells = []
             for k, one in enumerate(candidate.list_cells()):
                 equations = read_equations(one.cell, one.p)
-                if self.only is None or k in self.only:
-                    for m in self.mistakes:
-                        equations = None if equations is None else m.weights(equations)
+                if equations is not None and (self.only is None or k in self.only):
+                    equations = _change(equations, self.mistakes)
                 if equations is None:
                     return None
                 cell, p = equations.make_cell()
@@ -121,6 +120,14 @@ def align(direction: Direction, lengths: Array | None) -> Recorded | None:
     return Recorded(x[t, rows], y[t, rows], zero if h is None else h, c)
 
 
+def _change(equations: Equations, mistakes: Iterable[Mistake]) -> Equations | None:
+    """The equations with mistakes, one after the other; None if one is not possible."""
+    found: Equations | None = equations
+    for m in mistakes:
+        found = None if found is None else m.weights(found)
+    return found
+
+
 class Search:
     """The search for the causes of what a candidate returned."""
 
@@ -136,17 +143,20 @@ class Search:
         self._mistakes = list_mistakes(self._equations[0], cells[0].gates) if self._equations else []
         self._misuses = list_misuses(candidate)
         self.tried: list[tuple[float, Cause]] = []               # errors on a few steps, of what does not explain all
-        self._errors: list[float] = []
 
     def find(self, size: int) -> Iterator[Cause]:
         """The causes of this size that explain a few steps, the more likely ones first."""
-        traces = self._make_traces(())
-        if not traces or len(traces) != len(self._equations):
+        directions = self.candidate.list_directions(self.returned)
+        if not directions or len(directions) != len(self._equations):
             yield from self._find_slowly(size)
             return
-        self._errors = [t.error(e) for t, e in zip(traces, self._equations)]
-        bad = tuple(k for k, error in enumerate(self._errors) if not error <= self._limit)
+        traces = self._make_traces(())            # none, where the outputs have other shapes
+        bad = self._find_bad(traces)
         yield from self._find_singles(traces, bad) if size == 1 else self._find_pairs(traces, bad)
+
+    def _find_bad(self, traces: list[Trace]) -> tuple[int, ...]:
+        """The directions that differ as they are."""
+        return tuple(k for k, (t, e) in enumerate(zip(traces, self._equations)) if not t.error(e) <= self._limit)
 
     def _make_traces(self, misuses: Sequence[Misuse]) -> list[Trace]:
         """The traces of all directions, for data and results without these misuses; [] where there are none."""
@@ -190,28 +200,32 @@ class Search:
                     found |= m.slot == "constant"     # a number need not be sought then
                     yield cause
             for m in self._mistakes if not found else ():
-                yield from self._find_constant(traces, (), m, self._equations, bad)
+                yield from self._find_constant(traces, m, bad) if m.constant else ()
         for misuse in self._misuses:
             if self._is_visible(misuse):
                 own = self._make_traces((misuse,))
                 if len(own) == len(self._equations):
                     yield from self._try(own, (), self._equations, tuple(range(len(own))), (misuse,))
-            elif not bad:
+            elif misuse.whole or traces and not bad:
                 yield Cause(misuses=(misuse,))
 
     def _is_visible(self, misuse: Misuse) -> bool:
         """Whether a misuse changes what a trace holds."""
         return bool(misuse.data or misuse.undo)
 
-    def _find_constant(self, traces: list[Trace], before: tuple[Mistake, ...], mistake: Mistake,
-                       equations: Sequence[Equations | None], bad: tuple[int, ...]) -> Iterator[Cause]:
+    def _find_constant(self, traces: list[Trace], mistake: Mistake, bad: tuple[int, ...],
+                       before: tuple[Mistake, ...] = (), after: tuple[Mistake, ...] = ()) -> Iterator[Cause]:
         """The constant of a mistake with which it explains the traces, by Newton's method on all numbers together."""
-        constant, own = mistake.constant, [e for k in bad if (e := equations[k]) is not None]
-        if constant is None or len(own) < len(bad) or any(constant(e, 1.0) is None for e in own):
-            return
+        own = [_change(self._equations[k], before) for k in bad]
+
+        def change(e: Equations | None, value: float) -> Equations | None:
+            with_constant = None if e is None or mistake.constant is None else mistake.constant(e, value)
+            return None if with_constant is None else _change(with_constant, after)
 
         def predict(value: float) -> Array:
-            return numpy.concatenate([quick[k].predict(constant(e, value)).ravel() for k, e in zip(bad, own)])
+            return numpy.concatenate([quick[k].predict(change(e, value)).ravel() for k, e in zip(bad, own)])
+        if any(change(e, 1.0) is None for e in own):
+            return
         quick = [t.quick for t in traces]
         y = numpy.concatenate([quick[k].y.ravel() for k in bad])
         value, shift = 0.5, 1e-5
@@ -222,7 +236,7 @@ class Search:
                     slope = (predict(value + shift) - at) / shift
                     step = float(slope @ (y - at) / (slope @ slope))
                     value += min(2.0, max(-2.0, step))
-                    if abs(step) < 1e-10 or not abs(value) < 20 or n > 3 and abs(y - at).max() > 0.1:
+                    if abs(step) < 1e-10 or not abs(value) < 20 or n > 5 and abs(y - at).max() > 0.1:
                         break
                 if not abs(y - predict(value)).max() <= self._limit or abs(value) < 1e-3:
                     return
@@ -230,9 +244,9 @@ class Search:
                               if abs(y - predict(r)).max() <= self._limit / 4), value)
         except ValueError:                        # shapes that do not fit
             return
-        cause = self._make_cause((*before, describe_constant(self._equations[0], mistake, value)), bad)
-        if all(traces[k].error(constant(e, value)) <= self._limit for k, e in zip(bad, own)):
-            yield cause
+        if all(traces[k].error(change(e, value)) <= self._limit for k, e in zip(bad, own)):
+            found = describe_constant(self._equations[0], mistake, value)
+            yield self._make_cause((*before, found, *after), bad)
 
     # pairs
 
@@ -241,13 +255,12 @@ class Search:
         changed = [[m.weights(e) for e in self._equations] for m in pairs]
         if bad and not any(traces[k].has_right_unit(self._equations[k], self._limit) for k in bad):
             for k, first in self._watch(list(enumerate(pairs)), "pairs of causes"):
-                if first.constant:
-                    continue
                 for second in pairs[k + 1:]:
                     if second.slot == first.slot:
                         continue
-                    if second.constant:
-                        yield from self._find_constant(traces, (first,), second, changed[k], bad)
+                    if first.constant or second.constant:
+                        yield from (self._find_constant(traces, second, bad, (first,)) if second.constant
+                                    else self._find_constant(traces, first, bad, (), (second,)))
                         continue
                     both = [None if e is None else second.weights(e) for e in changed[k]]
                     yield from self._try(traces, (first, second), both, bad)
@@ -257,29 +270,25 @@ class Search:
                 own = self._make_traces((misuse,))
                 if len(own) == len(self._equations):
                     yield from self._find_beside(own, misuse, hidden)
+        for two in combinations([m for m in self._misuses if self._is_visible(m)], 2):
+            own = self._make_traces(two) if two[0].slot != two[1].slot else []
+            if own and len(own) == len(self._equations):
+                yield from self._try(own, (), self._equations, tuple(range(len(own))), two)
         if bad:
             for cause in list(self._find_fitting(traces, bad)):
                 yield from (cause._replace(misuses=(misuse,)) for misuse in hidden)
-        else:
+        elif traces:
             yield from (Cause(misuses=two) for two in combinations(hidden, 2) if two[0].slot != two[1].slot)
 
     def _find_beside(self, traces: list[Trace], misuse: Misuse, hidden: Sequence[Misuse]) -> Iterator[Cause]:
         """Causes of a misuse and one more."""
-        errors = [t.error(e) for t, e in zip(traces, self._equations)]
-        bad = tuple(k for k, error in enumerate(errors) if not error <= self._limit)
+        bad = self._find_bad(traces)
         if bad:
             for m in self._mistakes:
                 if m.constant:
-                    yield from (c._replace(misuses=(misuse,)) for c in
-                                self._find_constant(traces, (), m, self._equations, bad))
+                    yield from (c._replace(misuses=(misuse,)) for c in self._find_constant(traces, m, bad))
                 else:
                     yield from self._try(traces, (m,), [m.weights(e) for e in self._equations], bad, (misuse,))
-            later = self._misuses[self._misuses.index(misuse) + 1:]
-            for other in later:
-                if other.slot != misuse.slot and self._is_visible(other):
-                    own = self._make_traces((misuse, other))
-                    if len(own) == len(self._equations):
-                        yield from self._try(own, (), self._equations, tuple(range(len(own))), (misuse, other))
         else:
             yield from (Cause(misuses=(misuse, other)) for other in hidden if other.slot != misuse.slot)
 
@@ -287,7 +296,7 @@ class Search:
         """The single mistakes of weights and options that explain the traces."""
         for m in self._mistakes:
             if m.constant:
-                yield from self._find_constant(traces, (), m, self._equations, bad)
+                yield from self._find_constant(traces, m, bad)
             else:
                 yield from self._try(traces, (m,), [m.weights(e) for e in self._equations], bad)
 

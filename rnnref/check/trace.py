@@ -16,6 +16,7 @@ from ..rules.lstm import LSTMRule
 from .equations import Equations
 
 STEPS, ROWS, UNITS = 3, 4, 24
+_MOST_PRODUCTS = 64                               # that are remembered
 _LSTM_OPTIONS = ("forget_bias", "coupled", "gate", "candidate", "output", "cell_clip")
 
 
@@ -74,6 +75,8 @@ class Trace:
         """x or h times one block, for all units [steps, rows, U]."""
         found = self._products.get((name, id(block)))
         if found is None:                         # the block is held, so that its id stays its own
+            if len(self._products) >= _MOST_PRODUCTS:
+                self._products.clear()
             self._products[name, id(block)] = found = block, (self.x if name == "W" else self.h) @ block
         return found[1]
 
