@@ -22,6 +22,7 @@ from .onnx_engines import INPUT_NAMES, resolve_engine
 PRECISION: dict[str, Any] = {"ulps": 8.0, "relative": False}
 # results in float16 that were computed in float32: half a unit in their last place is 4096 of float32
 HALF_PRECISION: dict[str, Any] = {"ulps": 4096.0 + 8.0, "relative": False}
+_T, _B = 6, 4                                     # of inputs that are drawn for a node alone
 
 
 class Run(NamedTuple):
@@ -71,6 +72,26 @@ def wrap_node(node: Any, inputs: dict[str, Any], rng: numpy.random.Generator, en
         op=node.op_type, attributes=attributes,
         outputs=outputs, run=run, reading=reading or TEXT, runs=runs,
         names={name: own for name, own in zip(("Y", "Y_h", "Y_c"), node.output) if own})
+
+
+def draw_node_inputs(node: Any, known: dict[str, Array], rng: numpy.random.Generator) -> dict[str, Any]:
+    """Inputs for a node alone, by the names of the operator: those that are known, and random numbers for the others.
+
+    Errors   NotSupported: weights that are not known
+    """
+    names = [own for own, name in zip(INPUT_NAMES, node.input) if name]
+    missing = [name for name in names if name in ("W", "R", "B", "P") and name not in known]
+    if missing or not {"W", "R"} <= known.keys() or {known[n].ndim for n in "WR"} != {3}:
+        raise NotSupported("verify", f"a node {node.op_type} alone: its {' '.join(missing) or 'W and R'} are computed",
+                           reason="only constants can be read from the model")
+    attributes = {a.name: a.i for a in node.attribute}
+    batch_first, (D, _, n_in), units = attributes.get("layout", 0), known["W"].shape, known["R"].shape[2]
+    x, state = ((_B, _T, n_in), (_B, D, units)) if batch_first else ((_T, _B, n_in), (D, _B, units))
+    shapes: dict[str, Any] = {"X": x, "initial_h": state, "initial_c": state,
+                              "sequence_lens": numpy.array([_T, _T - 2, 1, _T - 1], "int32")}
+    known = {n: a.astype("float32") if n in ("W", "R", "B", "P") and a.dtype == numpy.float16 else a
+             for n, a in known.items() if n in ("W", "R", "B", "P")}
+    return {name: known.get(name, shapes.get(name)) for name in names}
 
 
 def _widen(arrays: dict[str, Array]) -> dict[str, Array]:

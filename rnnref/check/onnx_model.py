@@ -1,4 +1,5 @@
 """Check an ONNX file, model or node: every RNN, GRU and LSTM node alone, so that the first wrong one is named."""
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from math import prod
@@ -13,7 +14,7 @@ from ..onnx.reading import CHOICES, ONNXRUNTIME, Reading
 from .candidate import OUTPUT, Candidate, is_shape
 from .findings import join_names
 from .measure import check_candidate, compare_results, randomize_zeros
-from .of_onnx import NodeCandidate, Run, wrap_node
+from .of_onnx import NodeCandidate, Run, draw_node_inputs, wrap_node
 from .of_onnx_model import Evaluator, Rest, compare_exactly, is_perturbable, shuffle_inputs, wrap_model
 from .of_onnx_quantized import INPUT_NAMES as QUANTIZED_NAMES, wrap_quantized
 from .onnx_engines import INPUT_NAMES, RefusalError
@@ -29,6 +30,9 @@ from .row import Row
 _WHOLE_MODEL = "the whole model"
 _MOST_WEIGHTS, _MOST_WORK = 8 << 20, 1e9          # bytes, and weights times entries of inputs, that the evaluator runs
 _DOMAINS = ("", "ai.onnx", "ai.onnx.ml")          # of the operators that the evaluator of ONNX has
+# of onnxruntime: an operator that it does not have, or not for these types or attributes
+_LACKING = re.compile("not a registered function/op|No Op registered|NOT_IMPLEMENTED|during initialization")
+_FIRST_OPSET = 7                                  # of the operators as they are now
 _STEPPED = ("Quantize", "Integer", "QLinear", "Random", "Bernoulli", "Multinomial")    # rounding makes steps; random
 
 
@@ -70,6 +74,9 @@ class _ModelCheck:
     reports: list = field(default_factory=list)   # (name of a node, its report)
     facts: dict = field(default_factory=dict)
     unchecked: list = field(default_factory=list)  # sentences
+    _inputs: dict = field(default_factory=dict)
+    _candidates: dict = field(default_factory=dict)
+    _rejection: Error | None = None               # of onnxruntime, of the whole model
 
     def run(self, given: dict[str, Any]) -> Report:
         """The report of all nodes and of the whole model."""
@@ -87,28 +94,66 @@ class _ModelCheck:
         drawn_here = not given or any(is_shape(given.get(name, ())) for name in required_inputs(model))
         if drawn_here:
             check_steps(main, self._shapes, self._constants.shape)
-        threads = 1 if quantized else 0           # more: each rounds the states of its own rows by their own range
-        run: Any = Session(model, sorted(inner_names), threads, _count_given(given)).run \
-            if self.engine == "onnxruntime" else \
-            _Intermediates(model, self.reading, inner_names).run
+        # more threads: each rounds the states of its own rows by their own range
+        run: Any = self._start(inner_names, 1 if quantized else 0, _count_given(given))
+        if self._rejection is not None:
+            return self._check_alone(found)
         self._inputs, drawn = complete_inputs(model, given, self.rng, run, _StepsCheck(main))
         self._other = shuffle_inputs(self.rng, self._inputs)
         first = run(self._inputs)
         if drawn_here:
             check_steps(main, {n: numpy.shape(a) for n, a in (self._inputs | first).items()}, self._constants.shape)
         self._values = [first, _run_or(run, self._other, self._inputs), run(self._inputs)]
-        self._candidates = {}
         evaluated = self._evaluate() if inner or self.engine == "onnxruntime" else "the engine runs nodes only"
         reason = self._find_reason(evaluated)
         if reason:                                # the model itself is not run again: its memory is free
             run = None
         for node in self.watch(found, "nodes"):
             self._check(node.title, self._wrap_inner if node.depth else self._wrap_main, node, evaluated)
-        self.unchecked += [f"{node.title} lies in a subgraph and was not checked: only onnxruntime has the operator."
-                           for node in nodes if node.proto.op_type == QUANTIZED_LSTM and node.depth]
+        self._name_inner_quantized(nodes)
         if self.engine == "onnxruntime":
             self._check_whole(run, reason)
         return self._merge(found, drawn)
+
+    def _name_inner_quantized(self, nodes: list[Node]) -> None:
+        self.unchecked += [f"{node.title} lies in a subgraph and was not checked: only onnxruntime has the operator."
+                           for node in nodes if node.proto.op_type == QUANTIZED_LSTM and node.depth]
+
+    def _start(self, inner: set[str], threads: int, given: int) -> Callable | None:
+        """What runs the model: inputs -> values.  None, and `_rejection`, if onnxruntime does not take it."""
+        if self.engine != "onnxruntime":
+            return _Intermediates(self.model, self.reading, inner).run
+        try:
+            return Session(self.model, sorted(inner), threads, given).run
+        except Error as e:
+            if not _LACKING.search(str(e.__cause__)):       # the model itself is wrong
+                raise
+            self._rejection = e
+            return None
+
+    def _check_alone(self, nodes: list[Node]) -> Report:
+        """The report on the nodes of a model that onnxruntime does not take: each on random inputs, by its weights."""
+        assert self._rejection is not None
+        for node in self.watch([node for node in nodes if node.proto.op_type in RECURRENT], "nodes"):
+            self._check(node.title, self._wrap_alone, node)
+        if not any(row.verdict in ("agrees", "differs") for _, report in self.reports for row in report.rows):
+            raise self._rejection
+        reason = self._rejection.notes.get("reason", "").rstrip(".")
+        self.unchecked += [f"The whole model was not compared: onnxruntime rejects it: {reason}.",
+                           *(f"{node.title} was not checked: it is run inside its model only." for node in nodes
+                             if node.proto.op_type == QUANTIZED_LSTM)]
+        self.facts["nodes"] = "each checked alone, on random inputs"
+        return self._merge(nodes, {})
+
+    def _wrap_alone(self, node: Node) -> NodeCandidate:
+        """A node with the weights of the model, on random inputs."""
+        opset = next((o.version for o in self.model.opset_import if o.domain in ("", "ai.onnx")), 0)
+        if not _FIRST_OPSET <= opset <= import_optional("onnx", "verify", "verify").defs.onnx_opset_version():
+            raise NotSupported("verify", f"a node of opset {opset} alone", known=f"{_FIRST_OPSET} and later")
+        known = {own: self._constants[name] for own, name in zip(INPUT_NAMES, node.proto.input)
+                 if name in self._constants}
+        return wrap_node(node.proto, draw_node_inputs(node.proto, known, self.rng), self.rng, self.engine, self.reading,
+                         node.title)
 
     def _check(self, title: str, wrap: Callable, *node: Any) -> None:
         """Add the report on one node; what the reference does not have is "not comparable"."""
@@ -145,9 +190,15 @@ class _ModelCheck:
         """A node of a subgraph, on what the evaluator gives it."""
         inputs = self._evaluator.last_run.get(node.proto.SerializeToString())
         if inputs is None:
-            self.unchecked.append(f"{node.title} lies in a subgraph and was not checked by itself: "
-                                  f"{evaluated or 'it is not run on these inputs'}.")
-            return None
+            why = evaluated or "it is not run on these inputs"
+            try:
+                candidate = self._wrap_alone(node)
+            except Error as e:
+                self.unchecked.append(f"{node.title} lies in a subgraph and was not checked by itself: {why}, and "
+                                      f"{e.args[1]}.")
+                return None
+            self.unchecked.append(f"{node.title} lies in a subgraph and was checked on random inputs: {why}.")
+            return candidate
         return wrap_node(node.proto, inputs, self.rng, self.engine, self.reading, node.title)
 
     def _evaluate(self) -> str:
@@ -252,7 +303,7 @@ class _ModelCheck:
         how = "on the inputs that it receives in the model" if self.engine == "onnxruntime" else \
             "on the inputs that the reference computes for it"
         integers = "; ".join(f"{n}: {words}" for n, words in drawn.items())
-        facts = {"inputs": shapes, **({"integers": integers} if drawn else {})}
+        facts = {**({"inputs": shapes} if shapes else {}), **({"integers": integers} if drawn else {})}
         facts |= {n: text for n, text in first.items() if n not in ("shapes", "not compared")}
         facts |= {"nodes": f"each checked alone, {how}"} if self._candidates else {}
         left_out = [f"{name}: {report.facts['not compared']}" for name, report in self.reports

@@ -38,7 +38,7 @@ class Session:
             serialized = model.SerializeToString()
             self._session = ort.InferenceSession(serialized, options, ["CPUExecutionProvider"])
         except Exception as e:                    # the errors of onnxruntime and protobuf have no common class
-            raise Error("verify", "onnxruntime cannot run the model", reason=clean_message(e)) from None
+            raise Error("verify", "onnxruntime cannot run the model", reason=clean_message(e)) from e
         finally:
             del model.graph.output[count:]
         self.outputs = [a.name for a in self._session.get_outputs()]

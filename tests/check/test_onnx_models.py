@@ -71,10 +71,39 @@ def test_integer_outputs_are_compared_exactly(monkeypatch):
     assert rows["the whole model: size"].note == "int64, compared exactly"
 
 
-def test_a_node_of_a_branch_that_is_not_run_is_named():
+def test_a_node_of_a_branch_that_is_not_run_is_checked_on_random_inputs(monkeypatch):
     report = verify(MODELS["inside_if"](), {"c": np.array(False)})
-    assert report.ok and {row.group for row in report.rows} == {"else", "the whole model"}
-    assert any(finding.startswith("then lies in a subgraph and was not checked") for finding in report.findings)
+    assert report.ok and {row.group for row in report.rows} == {"then", "else", "the whole model"}
+    assert any(finding.startswith("then lies in a subgraph and was checked on random") for finding in report.findings)
+    faulty(monkeypatch, change_weight("R"))
+    report = verify(MODELS["inside_if"](), {"c": np.array(False)})
+    assert {row.verdict for row in report.rows if row.group == "then"} == {"differs"}
+
+
+def rejected():
+    """Models with operators that onnxruntime does not have, before, behind and beside their nodes."""
+    frob = node("Frob", ["X"], ["x"], domain="my.own")
+    gru = node("GRU", ["X", "W3", "R3", "B3"], ["Z"], hidden_size=H, layout=1, name="gru")
+    states = node("LSTM", ["x", "W", "R", "B", "l", "h0", "c0"], ["y", "h"], hidden_size=H, name="lstm")
+    three = [numpy_helper.from_array(numpy_helper.to_array(t), f"{t.name}3") for t in weights(3)]
+    own = node("Frob", ["x0"], ["Y"], domain="my.own")
+    return {"before": (finish([frob, lstm("x")], [X], [Y], weights(), my_own=1), "Frob", 0),
+            "behind": (finish([lstm(outputs=("x0",)), own], [X], [Y], weights(),
+                              my_own=1), "Frob", 0),
+            "states and lengths": (finish([frob, node("Frob", ["X"], ["l", "h0", "c0"], domain="my.own"), states], [X],
+                                          [info("h", FLOAT, None)], weights(), my_own=1), "Frob", 0),
+            "a node itself": (finish([lstm(), gru], [X], [Y, info("Z", FLOAT, None)], weights() + three), "layout", 1)}
+
+
+@pytest.mark.parametrize("kind", rejected())
+def test_nodes_of_a_model_that_onnxruntime_rejects_are_checked_alone(kind, monkeypatch):
+    model, word, status = rejected()[kind]
+    report = verify(model, {})
+    assert report.status == status and "lstm" in {row.group for row in report.rows}, report
+    assert {row.verdict for row in report.rows if row.group == "lstm"} == {"agrees"}
+    assert any("The whole model was not compared: onnxruntime rejects it" in f and word in f for f in report.findings)
+    faulty(monkeypatch, change_weight("R"))
+    assert {row.verdict for row in verify(model, {}).rows if row.group == "lstm"} == {"differs"}
 
 
 def test_inputs_are_drawn_by_their_meaning():
@@ -132,11 +161,11 @@ def test_names_that_are_no_text_are_an_error(tmp_path, capsys):
 
 def broken():
     """Models that nothing can run, or that hold nothing to compare."""
-    frob = node("Frob", ["X"], ["Q"], domain="my.own")
+    frob = node("Frob", ["X"], ["W"], domain="my.own")
     strings = node("Identity", ["s"], ["t"])
     text = onnx.TensorProto.STRING
     return {
-        "an unknown operator": (finish([frob, lstm()], [X], [Y], weights(), my_own=1), "Frob"),
+        "weights of an unknown operator": (finish([frob, lstm()], [X], [Y], weights()[1:], my_own=1), "Frob"),
         "no recurrence, and large": (finish([node("MatMul", ["X", "M"], ["Y"])], [X], [Y], held(M=(I, 10 ** 6))),
                                      "too large"),
         "strings": (finish([strings, lstm()], [X, info("s", text, [1])], [Y, info("t", text, None)], weights()),
