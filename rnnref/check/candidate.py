@@ -28,21 +28,29 @@ class Evaluation(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """One axis of an array: "unit" for H.  With labels it consists of equal blocks: gates, directions or layers."""
+    """One axis of an array: "unit" for H.  With labels it consists of blocks: gates, directions or layers."""
     word: str
     labels: tuple[str, ...] = ()
     kind: str = ""                                # what the labels name: "gate", or nothing
+    sizes: tuple[int, ...] = ()                   # of the blocks, where they are not equal
 
     def describe(self, n: int, size: int) -> tuple[str, str]:
         """The block and the position in it, ("gate f", "unit 3"); either may be empty."""
         if not self.labels:
             return ("", f"{self.word} {n}") if self.word != "t" else (f"t={n}", "")
-        block, rest = divmod(n, max(1, size // len(self.labels)))
+        ends = self._find_ends(size)
+        block = next((k for k, end in enumerate(ends) if n < end), len(ends) - 1)
+        rest = n - ([0] + ends)[block]
         return " ".join(filter(None, (self.kind, self.labels[block]))), self.word and f"{self.word} {rest}"
+
+    def _find_ends(self, size: int) -> list[int]:
+        """Where the blocks end."""
+        sizes = self.sizes or (size // len(self.labels),) * len(self.labels)
+        return [int(n) for n in numpy.cumsum(sizes)]
 
     def find_blocks(self, mask: Array, k: int) -> list[str]:
         """The labels of the blocks in which `mask`, of which this is axis k, is True anywhere."""
-        blocks = numpy.split(numpy.moveaxis(mask, k, 0), len(self.labels)) if self.labels else []
+        blocks = numpy.split(numpy.moveaxis(mask, k, 0), self._find_ends(mask.shape[k])[:-1]) if self.labels else []
         return [label for label, block in zip(self.labels, blocks) if block.any()]
 
 
@@ -100,6 +108,7 @@ class Candidate:
     x: str = "x"                                  # the name of the sequence in `arrays` ...
     time: int = 0                                 # ... and its axis of time; the batch is axis 1 - time
     lengths: Any = None                           # [B], or None
+    mask: Any = None                              # [T, B] bool in place of lengths: False at steps without effect
     biases: tuple[str, ...] = ()                  # the names of biases in `arrays`
     initial: tuple[str, ...] = ()                 # the names of initial states in `arrays` that can be left out
     start: str = ""                               # in words: why `initial` is empty
@@ -172,7 +181,8 @@ class Candidate:
             d = self.descriptions.get(f"d{name}")
             axis = 1 - self.time if name == self.x else None if d is None else d.batch
             picked[name] = a if axis is None else numpy.take(a, [b], axis)
-        return replace(self, arrays=picked, lengths=None if self.lengths is None else numpy.asarray(self.lengths)[[b]])
+        return replace(self, arrays=picked, lengths=None if self.lengths is None else numpy.asarray(self.lengths)[[b]],
+                       mask=None if self.mask is None else self.mask[:, [b]])
 
     def truncate(self, steps: int) -> "Candidate":
         """The same candidate on the first steps that it reads only."""
@@ -182,10 +192,13 @@ class Candidate:
         lengths = self.lengths
         if lengths is not None:
             lengths = numpy.clip(numpy.asarray(lengths) - (T - steps if self.backwards else 0), 0, steps)
-        return replace(self, arrays=self.arrays | {self.x: x}, lengths=lengths)
+        return replace(self, arrays=self.arrays | {self.x: x}, lengths=lengths,
+                       mask=None if self.mask is None else self.mask[kept])
 
     def padding_mask(self) -> Array | None:
-        """[T, B] bool, True in the padding; None without lengths."""
+        """[T, B] bool, True in the padding; None without lengths and mask."""
+        if self.mask is not None:
+            return ~self.mask
         if self.lengths is None:
             return None
         return numpy.arange(self.size[0])[:, None] >= numpy.asarray(self.lengths)
@@ -242,8 +255,11 @@ def describe_start(states: Any, initial_state: Any) -> str:
 AXIS_WORDS = {"I": "input", "H": "from unit", "U": "unit"}
 
 
-def describe_gradient(layout: Layout, name: str) -> ArrayDescription:
-    """The description of the gradient of a framework's weight, from its row in the layout."""
+def describe_gradient(layout: Layout, name: str, space: int = 0) -> ArrayDescription:
+    """The description of the gradient of a framework's weight, from its row in the layout.
+
+    space   the number of axes of space of a kernel
+    """
     row = next(row for row in layout.rows if row.theirs == name)
     gates, axes = tuple(row.gates or layout.gates), []
     for word in row.axes.split():
@@ -253,6 +269,8 @@ def describe_gradient(layout: Layout, name: str) -> ArrayDescription:
             labels = [f"{side} bias, {g}" if len(gates) > 1 else f"{side} bias" for side in ("input", "recurrent")
                       for g in gates]
             axes.append(Axis("unit", tuple(labels)))
+        elif word == "S":
+            axes += [Axis("tap")] * space
         elif word == "2":
             axes.append(Axis("", ("input bias", "recurrent bias")))
         else:

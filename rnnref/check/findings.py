@@ -10,6 +10,7 @@ from .hypotheses import explain_gradients, explain_results
 from .verdict import AS_LARGE, IN_PADDING, NO_LARGER, NOT_COMPARABLE, Verdict, judge
 
 _BAD_GATES = "only in gate"                       # how a note begins that names the gates which differ
+NEAREST = "The error nearest to its budget"        # of what agrees: how this finding begins
 
 
 def describe_findings(candidate: Candidate, budgets: Budgets, verdicts: list[Verdict], further: list[Verdict],
@@ -192,7 +193,7 @@ def _describe_agreement(verdicts: list[Verdict]) -> Iterator[str]:
     agree = [v for v in verdicts if v.row.verdict == "agrees"]
     if agree:
         worst = max(agree, key=lambda v: v.row.ratio)
-        yield f"The error nearest to its budget is that of {worst.name}, at {worst.row.ratio:.2g} of the budget."
+        yield f"{NEAREST} is that of {worst.name}, at {worst.row.ratio:.2g} of the budget."
 
 
 def join_names(names: Iterable[str], most: int = 6) -> str:

@@ -113,5 +113,7 @@ def _collect_facts(candidate: Candidate, seed: int | None) -> dict[str, Any]:
     shapes = {name: a.shape for name, a in candidate.arrays.items()}
     x_first = {candidate.x: shapes[candidate.x]} | shapes
     lengths = {} if candidate.lengths is None else {"lengths": str(numpy.asarray(candidate.lengths).tolist())}
+    if candidate.mask is not None:
+        lengths = {"mask": f"False at {int((~candidate.mask).sum())} of {candidate.mask.size} steps of all rows"}
     return {"shapes": ", ".join(f"{name} {shape}" for name, shape in x_first.items()), **lengths, "seed": seed,
             "rnnref": __version__, "numpy": numpy.__version__}

@@ -1,6 +1,6 @@
 """Recurrent layers of Keras 3 as candidates: results on every backend, gradients on torch and jax."""
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,8 +15,8 @@ from .of_torch import make_input
 from .reference import Part, check_width, list_part_cells, replace_part_cells, run_chain, run_chain_back, zero_state
 
 # merge_mode: the output of two directions, and its backward pass
-_MERGES = {
-    "concat": (lambda a, b: numpy.concatenate([a, b], -1), lambda d, a, b: numpy.split(d, 2, -1)),
+_MERGES: dict[Any, tuple] = {
+    "concat": (lambda a, b: numpy.concatenate([a, b], -1), lambda d, a, b: numpy.split(d, [a.shape[-1]], -1)),
     "sum": (lambda a, b: a + b, lambda d, a, b: (d, d)),
     "ave": (lambda a, b: (a + b) / 2, lambda d, a, b: (d / 2, d / 2)),
     "mul": (lambda a, b: a * b, lambda d, a, b: (d * b, d * a)),
@@ -24,11 +24,15 @@ _MERGES = {
 
 
 def wrap_keras(layer: Any, x: Any, rng: numpy.random.Generator, lengths: Any = None, initial_state: Any = "both",
-               dtype: Any = None) -> "KerasCandidate":
-    """The candidate of a layer and its input [B, T, I]."""
+               dtype: Any = None, mask: Array | None = None) -> "KerasCandidate":
+    """The candidate of a layer and its input [B, T, I], or [B, T, places ..., I] of a ConvLSTM.
+
+    mask   [B, T] bool, in place of lengths
+    """
     keras = sys.modules["keras"]
     _check_layer(layer, initial_state, dtype)
-    x = make_input(layer, x, rng, numpy.dtype(layer.compute_dtype))
+    space = getattr(getattr(getattr(layer, "forward_layer", layer), "cell", None), "rank", 0)
+    x = make_input(layer, x, rng, numpy.dtype(layer.compute_dtype), space)
     if not layer.built:
         layer.build(x.shape)
     directions = {name: getattr(layer, f"{name}_layer", layer) for name in _list_directions(layer)}
@@ -40,14 +44,16 @@ def wrap_keras(layer: Any, x: Any, rng: numpy.random.Generator, lengths: Any = N
                for path, a in zip(w.names.values(), w.arrays.values())}
     for chain in chains:
         check_width(chain[0][0], weights, x)
-    states = _make_initial_states(chains, weights, x.shape[0], initial_state, rng)
+    initial_state = _check_halves(chains, initial_state)
+    states = _make_initial_states(chains, weights, x, initial_state, rng)
     optional = is_option(initial_state, "both") and not layer.stateful
     facts = {"candidate": f"Keras {keras.__version__} on {keras.backend.backend()}"}
     if keras.backend.backend() not in ("torch", "jax"):
         facts["gradients"] = f"not compared: not available from Keras on {keras.backend.backend()}"
     return KerasCandidate(
         title=f"Keras {type(layer).__name__} {layer.name!r}", arrays={"x": x, **states, **weights}, time=1,
-        lengths=lengths, biases=tuple(n for n in weights if n.endswith("bias")), settable=True,
+        lengths=lengths, mask=None if mask is None else numpy.asarray(mask, bool).T,
+        biases=tuple(n for n in weights if n.endswith("bias")), settable=True,
         initial=tuple(states) if optional else (), start=describe_start(states, initial_state),
         backwards=len(chains) == 1 and layer.go_backwards, facts=facts, layer=layer, chains=chains, names=names)
 
@@ -62,9 +68,9 @@ def _make_chain(cells: list, names: dict[str, str], reverse: bool, direction: st
 def _check_layer(layer: Any, initial_state: Any, dtype: Any) -> None:
     """Refuse layers and options that cannot be checked."""
     who = f"Keras {type(layer).__name__}"
-    if not (hasattr(layer, "cell") or hasattr(layer, "forward_layer")) or "Conv" in type(layer).__name__:
-        raise NotSupported("verify", who, known="SimpleRNN, LSTM, GRU, RNN of their cells, Bidirectional of these",
-                           fix="for a cell: verify(keras.layers.RNN(cell), ...)")
+    if not (hasattr(layer, "cell") or hasattr(layer, "forward_layer")):
+        raise NotSupported("verify", who, known="SimpleRNN, LSTM, GRU, ConvLSTM, RNN of their cells, Bidirectional of "
+                           "these", fix="for a cell: verify(keras.layers.RNN(cell), ...)")
     if layer.compute_dtype not in ("float32", "float64") or layer.variable_dtype != layer.compute_dtype:
         raise NotSupported("verify", f"{who} in {layer.compute_dtype}", known="float32, float64",
                            reason="in 16 bits rounding errors are as large as those of a wrong convention")
@@ -74,8 +80,6 @@ def _check_layer(layer: Any, initial_state: Any, dtype: Any) -> None:
                            fix='jax.config.update("jax_enable_x64", True), or a layer with dtype="float32"')
     if dtype is not None and numpy.dtype(dtype) != layer.compute_dtype:
         raise NotSupported("verify", f"dtype={dtype!r} of {who}", fix=f"make the layer with dtype={str(dtype)!r}")
-    if hasattr(layer, "forward_layer") and layer.merge_mode not in _MERGES:
-        raise NotSupported("verify", f"merge_mode={layer.merge_mode!r}", known=", ".join(map(repr, _MERGES)))
     if layer.stateful and isinstance(initial_state, str) and initial_state == "zero":
         raise NotSupported("verify", "stateful=True with initial_state=\"zero\"", fix='initial_state="random"')
 
@@ -105,24 +109,35 @@ def _list_states(part: Part) -> list[str]:
     return list(part.cell.rule.widths)
 
 
-def _make_initial_states(chains: list, weights: dict[str, Array], batch: int, initial_state: Any,
+def _make_initial_states(chains: list, weights: dict[str, Array], x: Array, initial_state: Any,
                          rng: numpy.random.Generator) -> dict[str, Array]:
     """{"h0": [B, H], "c0 (backward)": ...}, random or as given; nothing for "zero"."""
     zero = {_add_label(f"{n}0", part): a for part in _flatten_chains(chains)
-            for n, a in zip(_list_states(part), zero_state(part, weights, batch))}
+            for n, a in zip(_list_states(part), zero_state(part, weights, len(x), x.shape[2:-1]))}
     if isinstance(initial_state, str):
         if check_start(initial_state) == "zero":
             return {}
         return {n: draw_normal(rng, a.shape, a.dtype, 0.5) for n, a in zero.items()}
-    arrays = [numpy.asarray(a) for a in _flatten(initial_state)]
+    arrays = [numpy.asarray(a) for a in flatten_states(initial_state)]
     if [a.shape for a in arrays] != [a.shape for a in zero.values()]:
         raise ShapeError("verify", f"initial_state has shapes {[a.shape for a in arrays]}, expected "
                                    f"{[a.shape for a in zero.values()]}", names=" ".join(zero))
     return {n: a.astype(z.dtype) for (n, z), a in zip(zero.items(), arrays)}
 
 
-def _flatten(tree: Any) -> list:
-    return [a for item in tree for a in _flatten(item)] if isinstance(tree, (tuple, list)) else [tree]
+def _check_halves(chains: list, initial_state: Any) -> Any:
+    """`initial_state`, or "zero" where Keras cannot be given any: it splits the list of states in the middle."""
+    counts = {sum(len(_list_states(part)) for (part,) in chain) for chain in chains}
+    if len(counts) == 1 or is_option(initial_state, "zero"):
+        return initial_state
+    if is_option(initial_state, "both"):
+        return "zero"
+    raise NotSupported("verify", "initial_state of a Bidirectional whose halves have unequal numbers of states",
+                       reason="Keras splits the list of states in the middle", fix='initial_state="zero"')
+
+
+def flatten_states(tree: Any) -> list:
+    return [a for item in tree for a in flatten_states(item)] if isinstance(tree, (tuple, list)) else [tree]
 
 
 @dataclass
@@ -141,25 +156,25 @@ class KerasCandidate(Candidate):
     def run_reference(self, arrays: dict[str, Array], **options: Any) -> Evaluation:
         x = arrays["x"].swapaxes(0, 1)
         results = [run_chain(chain, arrays, x, self._initial_states_of(chain, arrays), self.lengths, self.padding,
-                             **options) for chain in self.chains]
-        ys = [self._to_layer_output(result.ys, chain) for result, chain in zip(results, self.chains)]
-        merge, split = _MERGES[self.layer.merge_mode] if len(ys) > 1 else (lambda a: a, lambda d, a: (d,))
+                             self.mask, **options) for chain in self.chains]
+        ys = [self._to_layer_output(result.ys, k) for k, result in enumerate(results)]
+        merge, split = self._merging
         last = {_add_label(n, part): a for result, chain in zip(results, self.chains) for (part,), state
                 in zip(chain, result.last) for n, a in zip(_list_states(part), state)}
 
         def back(d: dict[str, Array]) -> dict[str, Array]:
             dx: Any = 0
             found: dict = {}
-            for result, chain, dy in zip(results, self.chains, split(d["output"], *ys)):
+            for k, (result, chain, dy) in enumerate(zip(results, self.chains, split(d, *ys))):
                 ends = [tuple(d.get(_add_label(n, part), numpy.zeros_like(a))
                               for n, a in zip(_list_states(part), state))
                         for (part,), state in zip(chain, result.last)]
-                dx_chain, dfirst, dp = run_chain_back(result, self._from_layer_output(dy, result.ys, chain), ends)
+                dx_chain, dfirst, dp = run_chain_back(result, self._from_layer_output(dy, result.ys, k), ends)
                 dx, found = dx + dx_chain, found | dp | {
                     "d" + _add_label(f"{n}0", part): a for (part,), state in zip(chain, dfirst)
                     for n, a in zip(_list_states(part), state)}
             return {"d" + n: found["d" + n] if n != "x" else dx.swapaxes(0, 1) for n in arrays}
-        return Evaluation({"output": merge(*ys), **(last if self.layer.return_state else {})}, back)
+        return Evaluation({**merge(*ys), **(last if self.layer.return_state else {})}, back)
 
     def _initial_states_of(self, chain: Sequence, arrays: dict[str, Array]) -> list[tuple] | None:
         """The initial state of every cell of a chain; None: zeros."""
@@ -167,22 +182,49 @@ class KerasCandidate(Candidate):
             return None
         return [tuple(arrays[_add_label(f"{n}0", part)] for n in _list_states(part)) for (part,) in chain]
 
-    def _to_layer_output(self, ys: Array, chain: Sequence) -> Array:
-        """Outputs as the layer returns them: batch first; all or the last; in the order read, without Bidirectional."""
-        if not self.layer.return_sequences:
-            return ys[0 if chain[0][0].reverse else -1]
-        return (ys[::-1] if self.backwards else ys).swapaxes(0, 1)
+    @property
+    def _outputs(self) -> tuple[str, ...]:
+        """The names of the outputs: one, or with merge_mode=None one for each direction."""
+        apart = len(self.chains) > 1 and self.layer.merge_mode is None
+        return ("output (forward)", "output (backward)") if apart else ("output",)
 
-    def _from_layer_output(self, dy: Array, ys: Array, chain: Sequence) -> Array:
-        """The gradient of ys [T, B, H] from that of what the layer returns."""
+    @property
+    def _merging(self) -> tuple[Callable, Callable]:
+        """(the outputs of the directions -> results by name, gradients of results -> those of the directions)."""
+        names = self._outputs
+        if len(names) == len(self.chains):
+            return (lambda *ys: dict(zip(names, ys))), (lambda d, *ys: [d[name] for name in names])
+        merge, split = _MERGES[self.layer.merge_mode]
+        return (lambda *ys: {"output": merge(*ys)}), (lambda d, *ys: split(d["output"], *ys))
+
+    @property
+    def _widths(self) -> tuple[int, ...]:
+        """The width of the output of each direction."""
+        parts = [chain[-1][0] for chain in self.chains]
+        return tuple(part.cell.width(part.cell.units(part.load_parameters(self.arrays))) for part in parts)
+
+    def _is_flipped(self, k: int) -> bool:
+        """True if the k-th direction returns its last timestep first: as read, but Bidirectional flips the second."""
+        return bool(self.chains[k][0][0].reverse) ^ bool(k)
+
+    def _to_layer_output(self, ys: Array, k: int) -> Array:
+        """Outputs of the k-th direction as the layer returns them: batch first; all or the last that was read."""
+        if not self.layer.return_sequences:
+            return ys[0 if self.chains[k][0][0].reverse else -1]
+        return (ys[::-1] if self._is_flipped(k) else ys).swapaxes(0, 1)
+
+    def _from_layer_output(self, dy: Array, ys: Array, k: int) -> Array:
+        """The gradient of ys [T, B, H] from that of what the k-th direction returns."""
         if self.layer.return_sequences:
             dy = dy.swapaxes(0, 1)
-            return dy[::-1] if self.backwards else dy
+            return dy[::-1] if self._is_flipped(k) else dy
         dys = numpy.zeros_like(ys)
-        dys[0 if chain[0][0].reverse else -1] = dy
+        dys[0 if self.chains[k][0][0].reverse else -1] = dy
         return dys
 
     def list_cells(self) -> list[DirectedCell]:
+        if self.arrays["x"].ndim > 3:             # of convolutions
+            return []
         return list_part_cells(_flatten_chains(self.chains), self.arrays)
 
     def replace_cells(self, cells: list[DirectedCell]) -> "KerasCandidate":
@@ -192,11 +234,11 @@ class KerasCandidate(Candidate):
     def list_directions(self, results: dict[str, Array]) -> list[Direction]:
         two = len(self.chains) > 1
         if (max(map(len, self.chains)) > 1 or not self.layer.return_sequences or "output" not in results
-                or two and self.layer.merge_mode != "concat"):
+                or two and self.layer.merge_mode != "concat" or self.arrays["x"].ndim > 3):
             return []
-        y = results["output"].swapaxes(0, 1)
-        ys, found = numpy.split(y[::-1] if self.backwards else y, len(self.chains), -1), []
-        for y, chain in zip(ys, self.chains):
+        ys, found = numpy.split(results["output"].swapaxes(0, 1), numpy.cumsum(self._widths)[:-1], -1), []
+        for k, (y, chain) in enumerate(zip(ys, self.chains)):
+            y = y[::-1] if self._is_flipped(k) else y
             first = self._initial_states_of(chain, self.arrays)
             found.append(Direction(self.arrays["x"].swapaxes(0, 1), y, first[0] if first else (), chain[0][0].reverse))
         return found
@@ -242,7 +284,7 @@ class KerasCandidate(Candidate):
             options["mask"] = sys.modules["keras"].ops.convert_to_tensor(~padded.T)
         returned, _ = layer.stateless_call(*own, values["x"], training=False, **options)
         names = [_add_label(n, part) for part in _flatten_chains(self.chains) for n in _list_states(part)]
-        return dict(zip(["output", *names], _flatten(returned)))
+        return dict(zip([*self._outputs, *names], flatten_states(returned)))
 
     def _nest_states(self, values: dict[str, Any]) -> list:
         """The initial states in the form that the layer takes: a flat list, or a list per cell of several."""
@@ -251,21 +293,32 @@ class KerasCandidate(Candidate):
         return states if len(self.chains[0]) > 1 else [a for state in states for a in state]
 
     def describe_arrays(self) -> dict[str, ArrayDescription]:
-        T, two = self.size[0], len(self.chains) > 1
-        concat = two and self.layer.merge_mode == "concat"
-        unit, row, t = Axis("unit", ("forward", "backward") if concat else ()), Axis("row"), Axis("t")
-        p = self.chains[0][-1][0].load_parameters(self.arrays)
-        H = self.chains[0][-1][0].cell.units(p)
-        step = numpy.concatenate([numpy.repeat(step_order(T, k)[:, None], H, 1) for k in (False, True)], 1) if concat \
-            else step_order(T)[:, None] if not two else 0
-        found = {"output": ArrayDescription(OUTPUT, (row, t, unit), step) if self.layer.return_sequences
-                 else ArrayDescription(OUTPUT, (row, unit)),
-                 "dx": ArrayDescription(GRADIENT, (row, t, Axis("input")),
-                                        0 if two else step_order(T, not self.backwards)[:, None])}
-        state = row, unit._replace(labels=())
+        T, places = self.size[0], (Axis("place"),) * (self.arrays["x"].ndim - 3)
+        row, t, deep = Axis("row"), Axis("t"), (1,) * len(places)
+        found = self._describe_outputs(row, t, places)
+        step = 0 if len(self.chains) > 1 else step_order(T, not self.backwards).reshape(T, *deep, 1)
+        found["dx"] = ArrayDescription(GRADIENT, (row, t, *places, Axis("input")), step)
+        state = row, *places, Axis("unit")
         for part in _flatten_chains(self.chains):
             for n in _list_states(part):
                 found |= {_add_label(n, part): ArrayDescription(STATE, state),
                           "d" + _add_label(f"{n}0", part): ArrayDescription(GRADIENT, state)}
-            found |= {"d" + own: describe_gradient(part.layout, table) for table, own in part.names.items()}
+            found |= {"d" + own: describe_gradient(part.layout, table, len(places))
+                      for table, own in part.names.items()}
         return found
+
+    def _describe_outputs(self, row: Axis, t: Axis, places: tuple[Axis, ...]) -> dict[str, ArrayDescription]:
+        """Those of the outputs, of one or of both directions."""
+        T, deep, layer, widths = self.size[0], (1,) * len(places), self.layer, self._widths
+        orders = [step_order(T, bool(chain[0][0].reverse) ^ self._is_flipped(k)) for k, chain in enumerate(self.chains)]
+        concat = len(widths) > 1 and layer.merge_mode == "concat"
+        unit = Axis("unit", ("forward", "backward"), sizes=widths) if concat else Axis("unit")
+        if not layer.return_sequences:
+            return {name: ArrayDescription(OUTPUT, (row, *places, unit)) for name in self._outputs}
+        steps = [order.reshape(T, *deep, 1) for order in orders]
+        if concat:
+            steps = [numpy.concatenate([numpy.repeat(a, n, -1) for a, n in zip(steps, widths)], -1)]
+        elif len(widths) > len(self._outputs):
+            steps = [numpy.zeros(1, int)]         # a sum of both: step 0 for all
+        return {name: ArrayDescription(OUTPUT, (row, t, *places, unit), step)
+                for name, step in zip(self._outputs, steps)}

@@ -14,9 +14,12 @@ import numpy
 from ..arrays import Array
 from ..errors import NotSupported, ShapeError
 from ..interop import weights_of
+from ..interop.containers import unwrap
+from ..interop.identify import is_scripted, original_name
 from .candidate import (GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, DirectedCell, Direction, Evaluation,
                         check_start, describe_gradient, describe_start, draw_normal, is_option, is_shape, make_array,
                         step_order)
+from .onnx_engines import RefusalError
 from .reference import Part, check_width, list_part_cells, replace_part_cells, run_chain, run_chain_back, zero_state
 
 _STATES = ("h", "c")
@@ -26,9 +29,10 @@ def wrap_torch(module: Any, x: Any, rng: numpy.random.Generator, lengths: Any = 
                dtype: Any = None) -> "TorchCandidate":
     """The candidate of a module and its input, in the layout of the module."""
     torch = sys.modules["torch"]
-    _refuse_quantized(module)
-    with _enable_gradients():
-        module = _copy_module(module)
+    refuse_quantized(module)
+    with enable_gradients():
+        compiled = copy_module(module)
+    module = unwrap(compiled)
     module = module if dtype is None else module.to(getattr(torch, numpy.dtype(dtype).name))
     if lengths is not None and not hasattr(module, "num_layers"):
         raise NotSupported("verify", f"lengths with a {type(module).__name__}", reason="it computes one step",
@@ -51,12 +55,12 @@ def wrap_torch(module: Any, x: Any, rng: numpy.random.Generator, lengths: Any = 
     return TorchCandidate(
         title=_make_title(module), arrays={"input": x, **states, **weights}, x="input", time=time,
         lengths=lengths, biases=tuple(name for name in weights if name.startswith("bias")), facts=facts,
-        module=module, layers=layers, unbatched=unbatched,
+        module=module, compiled=None if compiled is module else compiled, layers=layers, unbatched=unbatched,
         initial=tuple(states) if is_option(initial_state, "both") else (), start=describe_start(states, initial_state),
         settable=weights.keys() <= dict(module.named_parameters()).keys())
 
 
-def _refuse_quantized(module: Any) -> None:
+def refuse_quantized(module: Any) -> None:
     """Raise `NotSupported` for modules whose weights are integers."""
     if any("quant" in part.lower() for part in type(module).__module__.split(".")):
         raise NotSupported("verify", f"the quantised module {type(module).__name__}",
@@ -65,14 +69,14 @@ def _refuse_quantized(module: Any) -> None:
 
 
 @contextmanager
-def _enable_gradients() -> Iterator[None]:
+def enable_gradients() -> Iterator[None]:
     """Record for gradients, also where the caller has turned that off by `no_grad` or `inference_mode`."""
     torch = sys.modules["torch"]
     with torch.inference_mode(False), torch.enable_grad():
         yield
 
 
-def _copy_module(module: Any) -> Any:
+def copy_module(module: Any) -> Any:
     """A copy of a module; weights that a norm computed, which torch refuses to copy, are computed anew."""
     tensor = sys.modules["torch"].Tensor
     held = [a for part in module.modules() for value in vars(part).values()
@@ -104,7 +108,9 @@ def _add_batch(module: Any, x: Any, lengths: Any, time: int) -> tuple[Any, bool]
 
 
 def _make_title(module: Any) -> str:
-    title = f"torch.nn.{module}" if type(module).__module__.startswith("torch.") else str(module)
+    title = f"torch.nn.{module}" if type(module).__module__.startswith("torch.nn.") else str(module)
+    if is_scripted(module):
+        title = f"scripted torch.nn.{original_name(module)}({module.input_size}, {module.hidden_size})"
     if getattr(module, "nonlinearity", "tanh") != "tanh" and "nonlinearity" not in title:
         title = f"{title[:-1]}, nonlinearity={module.nonlinearity})"
     return f"{title}.double()" if next(module.parameters()).dtype == sys.modules["torch"].float64 else title
@@ -130,14 +136,17 @@ def _to_numpy(a: Any) -> Array:
     return numpy.asarray(a)
 
 
-def make_input(module: Any, x: Any, rng: numpy.random.Generator, dtype: Any) -> Array:
-    """The input as an array with 3 axes; a tuple of integers is a shape, filled with random numbers."""
+def make_input(module: Any, x: Any, rng: numpy.random.Generator, dtype: Any, space: int = 0) -> Array:
+    """The input as an array with 3 axes; a tuple of integers is a shape, filled with random numbers.
+
+    space   the number of axes of space between time and the inputs: of a convolution
+    """
     x = make_array(x, rng, dtype) if is_shape(x) else _to_numpy(x)
     if x.ndim == 2 and not hasattr(module, "num_layers"):
         x = x[None]                               # a cell: one step
-    if x.ndim != 3:
-        raise ShapeError("verify", f"the input has shape {x.shape}, expected 3 axes",
-                         axes="time, batch, input (batch first with batch_first=True)",
+    if x.ndim != 3 + space:
+        axes = "batch, time, places, input" if space else "time, batch, input (batch first with batch_first=True)"
+        raise ShapeError("verify", f"the input has shape {x.shape}, expected {3 + space} axes", axes=axes,
                          fix="for an input without a batch: x[:, None]" if x.ndim == 2 else "")
     return x.astype(dtype)
 
@@ -167,6 +176,7 @@ def _make_initial_states(layers: list, weights: dict[str, Array], batch: int, in
 class TorchCandidate(Candidate):
     """A module, and the chain of cells `layers` that it should equal."""
     module: Any = None
+    compiled: Any = None                          # what torch.compile made of it: this is called then
     layers: Any = ()
     unbatched: bool = False                       # True: the module gets its input without the axis of the batch
 
@@ -213,7 +223,7 @@ class TorchCandidate(Candidate):
         return [Direction(x, y, tuple(s), part.reverse) for y, s, part in zip(ys, first, self.parts)]
 
     def run_candidate(self, arrays: dict[str, Array]) -> Evaluation:
-        with _enable_gradients(), sys.modules["torch"].nn.utils.parametrize.cached():
+        with enable_gradients(), sys.modules["torch"].nn.utils.parametrize.cached():
             return self._run(arrays)
 
     def _run(self, arrays: dict[str, Array]) -> Evaluation:
@@ -229,13 +239,13 @@ class TorchCandidate(Candidate):
                   **{name: own[name] for name in arrays if name in own}}
         for a in leaves.values():
             a.requires_grad_(True)
-        results = self._call(module, x, states)
+        results = self._call(module if self.compiled is None else self.compiled, x, states)
         derived = {name: getattr(module, name) for name in arrays.keys() - leaves.keys()}    # computed by a norm
         leaves |= {name: a for name, a in derived.items() if a.requires_grad}
 
         def back(d: dict[str, Array]) -> dict[str, Array]:
             outs = {name: a for name, a in results.items() if a.requires_grad}
-            with _enable_gradients():
+            with enable_gradients():
                 given = [torch.tensor(d[name], device=a.device, dtype=a.dtype) for name, a in outs.items()]
                 grads = torch.autograd.grad(list(outs.values()), list(leaves.values()), given, allow_unused=True)
             return {f"d{name}": _to_numpy(torch.zeros_like(a) if g is None else g)
@@ -253,8 +263,10 @@ class TorchCandidate(Candidate):
         if self.unbatched:
             return self._call_unbatched(module, x, states)
         if self.lengths is None:
-            ys, last = module(x, *first)
+            ys, last = (module.forward__0 if is_scripted(module) else module)(x, *first)
         else:
+            if is_scripted(module):
+                raise RefusalError("lengths with a scripted module: it is called with tensors only")
             packed = rnn.pack_padded_sequence(x, torch.as_tensor(self.lengths), bool(self.time), enforce_sorted=False)
             ys, last = module(packed, *first)
             ys, _ = rnn.pad_packed_sequence(ys, bool(self.time), total_length=self.size[0])
@@ -264,7 +276,8 @@ class TorchCandidate(Candidate):
     def _call_unbatched(self, module: Any, x: Any, states: list) -> dict[str, Any]:
         first = [a.squeeze(1) for a in states]
         start = () if not first else (first[0],) if len(first) == 1 else (tuple(first),)
-        ys, last = module(x.squeeze(1 - self.time), *start)
+        call = module.forward__0 if is_scripted(module) else module
+        ys, last = call(x.squeeze(1 - self.time), *start)
         last = last if isinstance(last, tuple) else (last,)
         return {"output": ys.unsqueeze(1 - self.time), **{f"{s}_n": a.unsqueeze(1) for s, a in zip(self.states, last)}}
 

@@ -68,7 +68,7 @@ def is_floating_array(a: Any) -> bool:
 
 def check_width(first: Part, arrays: dict[str, Array], x: Array) -> None:
     """Raise `ShapeError` if x does not have as many inputs as the first layer takes."""
-    n_in, name = first.load_parameters(arrays)["W"].shape[0], next(iter(first.names.values()))
+    n_in, name = first.load_parameters(arrays)["W"].shape[-2], next(iter(first.names.values()))
     if x.shape[-1] != n_in:
         raise ShapeError("verify", f"the input has shape {x.shape}, expected {n_in} on its last axis",
                          axes=f"from {name}, shape {arrays[name].shape}")
@@ -83,7 +83,7 @@ class ChainResult(NamedTuple):
 
 
 def run_chain(layers: Sequence[Sequence[Part]], arrays: dict[str, Array], x: Array, first: Iterable | None = None,
-              lengths: Any = None, padding: str = "zero", **options: Any) -> ChainResult:
+              lengths: Any = None, padding: str = "zero", mask: Array | None = None, **options: Any) -> ChainResult:
     """Run x [T, B, I] through a chain.  `first`: the initial state of every part (None: zeros).
 
     `padding` is the policy of the last layer; the outputs of the others are zero in the padding.
@@ -95,7 +95,7 @@ def run_chain(layers: Sequence[Sequence[Part]], arrays: dict[str, Array], x: Arr
         for part in layer:
             start = next(states)
             s = None if start is None else part.cell.rule.State(*start)
-            runs.append(run_rounded(part.cell, part.load_parameters(arrays), x, s, lengths=lengths,
+            runs.append(run_rounded(part.cell, part.load_parameters(arrays), x, s, lengths=lengths, mask=mask,
                                     reverse=part.reverse, padding=policy, **options))
         x = numpy.concatenate([ys for ys, _, _ in runs], -1)
         last += [tuple(s) for _, s, _ in runs]
@@ -120,7 +120,8 @@ def run_chain_back(result: ChainResult, dys: Array, dlast: Iterable[tuple],
     return dys, dfirst, found
 
 
-def zero_state(part: Part, arrays: dict[str, Array], batch: int) -> tuple[Array, ...]:
-    """The initial state of a part, all zero."""
+def zero_state(part: Part, arrays: dict[str, Array], batch: int, extent: tuple[int, ...] = ()) -> tuple[Array, ...]:
+    """The initial state of a part, all zero; `extent`: of the axes of space of its x, where it is a convolution."""
     p = part.load_parameters(arrays)
-    return tuple(part.cell.zeros(batch, part.cell.units(p), dtype=p["W"].dtype))
+    rows = (batch, *part.cell.inputs.output_extent(extent)) if extent else batch
+    return tuple(part.cell.zeros(rows, part.cell.units(p), dtype=p["W"].dtype))

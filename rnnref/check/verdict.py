@@ -104,19 +104,21 @@ def _describe_errors(candidate: Candidate, description: ArrayDescription, budget
                      exceeds: Array, first: tuple) -> Iterator[str]:
     """Notes on the entries that differ: the first values, whether they lie in the padding, which gates differ."""
     yield "{}, expected {}".format(*format_pair(array[first], budget.truth[first]))
-    length = _find_padded_length(candidate, description, first)
-    if length is not None:
-        yield f"{IN_PADDING}: this row has length {length}"
+    padding = _describe_padding(candidate, description, first)
+    if padding:
+        yield f"{IN_PADDING}: {padding}"
     yield _describe_blocks(description, exceeds)
 
 
-def _find_padded_length(candidate: Candidate, description: ArrayDescription, index: tuple) -> int | None:
+def _describe_padding(candidate: Candidate, description: ArrayDescription, index: tuple) -> str:
     """The length of the row that an entry belongs to, if the entry lies in its padding."""
     padded = candidate.padding_mask()
     if padded is None or description.time is None:
-        return None
+        return ""
     t, b = index[description.time], index[description.row]
-    return int(candidate.lengths[b]) if padded[t, b] else None
+    if not padded[t, b]:
+        return ""
+    return "the mask is False there" if candidate.lengths is None else f"this row has length {candidate.lengths[b]}"
 
 
 def _describe_blocks(description: ArrayDescription, exceeds: Array) -> str:

@@ -8,6 +8,8 @@ import numpy
 from ..arrays import Array
 from ..cpu.blas import limit_threads
 from ..errors import DtypeError, NotSupported
+from ..interop.containers import unwrap
+from ..interop.identify import identify
 from ..onnx.reading import Reading
 from ..options import named_arguments
 from ..tree import Tree
@@ -16,7 +18,9 @@ from .candidate import is_option
 from .measure import check_candidate
 from .of_callable import wrap_callable
 from .of_keras import wrap_keras
+from .of_keras_model import check_keras_model
 from .of_torch import wrap_torch
+from .of_torch_model import check_torch_model
 from .onnx_model import check_onnx
 from .report import Report
 
@@ -53,10 +57,12 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
     "refused".
 
     candidate       a torch.nn.RNN, LSTM or GRU (any number of layers, directions, projection) or one of their cells;
-                    a Keras SimpleRNN, LSTM, GRU, RNN or Bidirectional; an ONNX file, ModelProto or NodeProto; or a
+                    a Keras SimpleRNN, LSTM, GRU, ConvLSTM, RNN or Bidirectional; a model of torch or Keras that has
+                    some in it: each is checked on what it receives there; an ONNX file, ModelProto or NodeProto; or a
                     function x -> y or (y, state), with `reference` and `p`
     inputs          x in the layout of the candidate (for a function [T, B, I]), or its shape as a tuple of integers for
-                    random numbers; for ONNX a dict by name, and inputs of a model that are missing are drawn
+                    random numbers; several in a list or tuple, or in a dict by name, for a model that takes several;
+                    for ONNX a dict by name, and inputs of a model that are missing are drawn
     lengths         [B], the number of valid steps of each row: a packed sequence for torch, a mask for Keras
     initial_state   "both": random ones, and none in the second call; "random"; "zero" (the candidate gets none); or
                     arrays in the layout of the candidate
@@ -111,7 +117,11 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
     else:
         _refuse_options(kind, reference=reference, p=p, backward=backward, reverse=reverse or None,
                         padding=None if padding == "zero" else padding)
-        wrapped = {"torch": wrap_torch, "keras": wrap_keras}[kind](candidate, inputs, rng, **common)
+        if identify(unwrap(candidate)).kind == "model":
+            check: Any = {"torch": check_torch_model, "keras": check_keras_model}[kind]
+            with limit_threads():
+                return check(candidate, inputs, rng, **common, checks=checks)
+        wrapped = (wrap_torch if kind == "torch" else wrap_keras)(candidate, inputs, rng, **common)
     with limit_threads():                         # products of single steps are too small for several threads
         return check_candidate(wrapped, rng, **checks)
 

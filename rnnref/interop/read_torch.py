@@ -6,6 +6,7 @@ from ..errors import NotSupported
 from .convert import Weights
 from .families import cell_for, layout_of
 from .files import to_numpy
+from .identify import is_scripted, original_name
 from .layouts import TORCH_ACTIVATIONS
 from .places import arrays_of
 
@@ -13,12 +14,13 @@ from .places import arrays_of
 def read_torch_module(module: Any) -> list[tuple[Weights, ...]]:
     """torch.nn.RNN, LSTM, GRU with any number of layers and directions, and their cells -> layers of directions."""
     nn = sys.modules["torch"].nn
-    if isinstance(module, nn.RNNCellBase):
-        families = {nn.RNNCell: "rnn", nn.LSTMCell: "lstm", nn.GRUCell: "gru"}
-        family = next(families[cls] for cls in type(module).__mro__ if cls in families)
+    families, name = {nn.RNNCell: "rnn", nn.LSTMCell: "lstm", nn.GRUCell: "gru"}, original_name(module)
+    scripted = {cls.__name__: family for cls, family in families.items()} if is_scripted(module) else {}
+    if isinstance(module, nn.RNNCellBase) or name in scripted:
+        family = scripted.get(name) or next(families[cls] for cls in type(module).__mro__ if cls in families)
         options = {"activation": TORCH_ACTIVATIONS[module.nonlinearity]} if family == "rnn" else {}
         return [(_read_direction(module, family, "torch cell", "", options),)]
-    if not isinstance(module, nn.RNNBase):
+    if not isinstance(module, nn.RNNBase) and not (is_scripted(module) and name in ("RNN", "LSTM", "GRU")):
         raise NotSupported("torch", f"a {type(module).__name__}", known="nn.RNN, nn.LSTM, nn.GRU and their cells")
     family, _, activation = module.mode.lower().partition("_")
     options = {"activation": TORCH_ACTIVATIONS[activation]} if activation else {}
