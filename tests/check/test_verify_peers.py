@@ -205,8 +205,6 @@ def test_broken_keras_layer_is_named():
 
 
 def test_keras_options_are_refused_by_name():
-    with pytest.raises(NotSupported, match="merge_mode=None"):
-        verify(L.Bidirectional(L.GRU(5), merge_mode=None), (B, T, I))
     with pytest.raises(NotSupported, match="in mixed_float16|in float16"):
         verify(L.GRU(5, dtype="float16"), (B, T, I))
     with pytest.raises(NotSupported, match="Dense"):
