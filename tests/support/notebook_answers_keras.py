@@ -1,5 +1,18 @@
 """Answers to the exercises of notebooks 9 and 10, right ones and wrong ones, and what the checks must say to them."""
 
+LSTM = """
+def answer(kernel, bias, n, forget_bias, order=(0, 2, 1, 3), gate=1, times=1):
+    k, b = (np.concatenate([np.split(a, 4, -1)[g] for g in order], -1) for a in (kernel, bias))
+    u = len(b) // 4
+    b[gate * u:(gate + 1) * u] += times * forget_bias
+    return [k[:n], k[n:], b]
+"""
+GRU = """
+def answer(gates, candidate, n, order="urc"):
+    blocks = dict(zip("ruc", (*np.split(gates, 2, -1), candidate)))
+    k = np.concatenate([blocks[g] for g in order], -1)
+    return k[:n], k[n:]
+"""
 ANSWERS = {
     "09_working_with_rnns": [
         ("check_shapes(lambda B, T, U: [(B, U), (B, T, U), (B, T, 2 * U), (B, 2 * U)])", "shapes: right"),
@@ -59,5 +72,53 @@ ANSWERS = {
          "step: not yet: a belongs outside of the tanh"),
         ("check_step(lambda x, h, W, R, a: (1 - a) * h + a * np.tanh(x @ W + h @ R.T))",
          "step: not yet: R is transposed"),
+    ],
+    "10_from_tf1_to_keras": [
+        (LSTM + "check_lstm_weights(answer)", "convert: right"),
+        (LSTM + "check_lstm_weights(lambda *a: answer(*a, times=0))", "convert: not yet: the forget bias is missing"),
+        (LSTM + "check_lstm_weights(lambda *a: answer(*a, times=2))",
+         "convert: not yet: the forget bias is added twice"),
+        (LSTM + "check_lstm_weights(lambda *a: answer(*a, times=-1))",
+         "convert: not yet: the forget bias has the wrong sign"),
+        (LSTM + "check_lstm_weights(lambda *a: answer(*a, gate=2))",
+         "convert: not yet: the forget bias is added to the candidate, the third block of Keras"),
+        (LSTM + "check_lstm_weights(lambda *a: answer(*a, gate=0))",
+         "convert: not yet: the forget bias is added to the input gate"),
+        (LSTM + "check_lstm_weights(lambda k, b, n, f: answer(k, b + f, n, 0))",
+         "convert: not yet: the forget bias is added to all gates"),
+        (LSTM + "check_lstm_weights(lambda *a: answer(*a, order=(0, 1, 2, 3), gate=2))",
+         "convert: not yet: the gates are in TF 1's order i j f o"),
+        (LSTM + "check_lstm_weights(lambda *a: answer(*a, order=(0, 1, 2, 3)))",
+         "convert: not yet: the gates are in TF 1's order, and the forget bias is in its second block"),
+        (LSTM + "check_lstm_weights(lambda *a: answer(*a, order=(0, 2, 3, 1)))",
+         "convert: not yet: the gates are in the order i f o j"),
+        (LSTM + "check_lstm_weights(lambda *a: answer(*a, order=(2, 0, 1, 3), gate=0))",
+         "convert: not yet: the gates are in the order f i j o"),
+        (LSTM + "check_lstm_weights(lambda k, b, n, f: [(a := answer(k, b, n, f))[1], a[0], a[2]])",
+         "convert, kernel: the answer has shape (3, 12), expected (2, 12): x stands above h"),
+        (LSTM + "check_lstm_weights(lambda *a: answer(*a)[:2])",
+         "convert: expected three arrays: kernel, recurrent_kernel, bias"),
+        (GRU + "check_gru_weights(answer)", "convert: right"),
+        (GRU + "check_gru_weights(lambda *a: answer(*a, order='ruc'))",
+         "convert: not yet: r and u are not exchanged: Keras has u first, and calls it z"),
+        (GRU + "check_gru_weights(lambda *a: answer(*a, order='cur'))",
+         "convert: not yet: the candidate comes last in Keras"),
+        (GRU + "check_gru_weights(lambda *a: answer(*a, order='ucr'))",
+         "convert: not yet: the candidate comes last in Keras, not between the gates"),
+        (GRU + "check_gru_weights(lambda *a: [w * np.repeat([-1, 1, 1], 3) for w in answer(*a)])",
+         "convert: not yet: u keeps the old state in both worlds: no sign changes"),
+        (GRU + "check_gru_weights(lambda *a: answer(*a)[::-1])",
+         "convert: expected two arrays of shapes (2, 9) and (3, 9)"),
+        ("check_states(lambda s: [s.h, s.c])", "convert: right"),
+        ("check_states(list)", "convert: not yet: TF 1 has c first, Keras h"),
+        ("check_states(lambda s: [s.h, s.h])", "convert: not yet: that is h twice"),
+        ("check_states(lambda s: [np.tanh(s.c), s.c])",
+         "convert: not yet: h is no function of c alone: o stands between them"),
+        ("check_states(lambda s: s.h)", "convert: expected a list of two arrays"),
+        ("check_time_major(lambda y: y.swapaxes(0, 1))", "convert: right"),
+        ("check_time_major(lambda y: y.reshape(2, 4, 3))", "convert: not yet: a reshape reads the numbers in the same "
+         "order: rows and steps get mixed"),
+        ("check_time_major(lambda y: y[::-1].swapaxes(0, 1))", "convert: not yet: time runs backwards"),
+        ("check_time_major(lambda y: y.T)", "convert: the answer has shape (3, 2, 4), expected (2, 4, 3)"),
     ],
 }
