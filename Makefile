@@ -8,7 +8,7 @@ PY     := .venv/bin/python
 PIP    := $(PY) -m pip --disable-pip-version-check install -q
 PYTEST := $(PY) -m pytest
 
-DEMO   = .venv/bin/rnnref verify --against onnxruntime --html report.html --report-only
+DEMO   = .venv/bin/rnnref survey onnxruntime --html report.html --report-only
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -1,4 +1,4 @@
-"""The command `rnnref`: verify, explain, train, sample, golden, info.
+"""The command `rnnref`: verify, survey, explain, train, sample, golden, info.
 
 Exit status 0: agrees; 1: differs; 2: wrong arguments, or a file that cannot be read; 3: an error of rnnref itself.
 """
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from .check import Report
 
 _FILES = (".npz", ".npy", ".safetensors", ".h5", ".hdf5", ".keras", ".pt", ".pth", ".onnx")
-_ENGINES = ("onnxruntime", "onnx.reference", "torch", "keras")
+_ENGINES = ("onnxruntime", "onnx.reference", "openvino", "torch", "keras", "keras-torch", "keras-jax",
+            "keras-tensorflow", "jax", "flax", "tensorflow", "tf-keras")
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
@@ -55,32 +56,45 @@ def _make_parser() -> Parser:
                     **PARSER_OPTIONS)
     parser.add_argument("--version", action="version", version=f"rnnref {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_verify, _add_convert, _add_explain, _add_train, _add_sample, _add_golden, _add_info):
+    for add in (_add_verify, _add_survey, _add_convert, _add_explain, _add_train, _add_sample, _add_golden, _add_info):
         add(commands)
     return parser
 
 
 def _add_verify(commands: Any) -> None:
-    p = commands.add_parser("verify", help="compare a model or an engine with the reference", **PARSER_OPTIONS,
-                            description="Compare the recurrent nodes of an ONNX model, or all that an engine does, "
-                            "with\nthe reference, and print a report.")
-    what = p.add_mutually_exclusive_group(required=True)
-    what.add_argument("model", nargs="?", metavar="MODEL.onnx", help="the model to check; onnxruntime runs it")
-    what.add_argument("--against", choices=_ENGINES, metavar="ENGINE",
-                      help=f"the engine to check over a grid of options: {', '.join(_ENGINES)}")
-    p.add_argument("--ops", type=parse_operators, default=OPERATORS, metavar="NAMES",
-                   help="with --against: the operators to check (default: RNN,GRU,LSTM)")
+    p = commands.add_parser("verify", help="compare a model with the reference", **PARSER_OPTIONS,
+                            description="Compare the recurrent nodes of an ONNX model with the reference, and print "
+                            "a\nreport.")
+    p.add_argument("model", metavar="MODEL.onnx", help="the model to check; onnxruntime runs it")
     p.add_argument("--inputs", metavar="FILE.npz",
-                   help="with MODEL.onnx: arrays for its inputs; random numbers for those that are not in the file")
+                   help="arrays for its inputs; random numbers for those that are not in the file")
     p.add_argument("--shapes", type=parse_shape, action="append", default=[], metavar="NAME=1x160",
-                   help="with MODEL.onnx: the shape of an input to draw; may be given several times")
+                   help="the shape of an input to draw; may be given several times")
+    p.add_argument("--strict", action="store_true", help="all entries must be comparable")
+    _add_report_options(p)
+    p.set_defaults(command=_run_verify, parser=p)
+
+
+def _add_report_options(p: Any) -> None:
     p.add_argument("--html", metavar="FILE", help="write the report as an HTML page")
     p.add_argument("--json", metavar="FILE", help="write the report as JSON; - prints it in place of the text")
+    p.add_argument("--junit", metavar="FILE", help="write the report as JUnit XML, for continuous integration")
     p.add_argument("--seed", type=parse_seed, default=0, metavar="N",
                    help="the seed of the random numbers (default: 0)")
-    p.add_argument("--strict", action="store_true", help="with MODEL.onnx: all entries must be comparable")
     p.add_argument("--report-only", action="store_true", help="exit with 0 also if something differs")
-    p.set_defaults(command=_run_verify, parser=p)
+
+
+def _add_survey(commands: Any) -> None:
+    p = commands.add_parser("survey", help="find where engines and frameworks depart from the reference",
+                            description="Run engines over grids of options beside the reference, find by which "
+                            "options\nthey depart from it, and print a report: of one engine, or an atlas of several.",
+                            **PARSER_OPTIONS)
+    p.add_argument("engines", nargs="*", choices=_ENGINES, metavar="ENGINE",
+                   help=f"{', '.join(_ENGINES)} (default: all that are installed)")
+    p.add_argument("--ops", type=parse_operators, default=OPERATORS, metavar="NAMES",
+                   help="the operators to check (default: RNN,GRU,LSTM)")
+    _add_report_options(p)
+    p.set_defaults(command=_run_survey, parser=p)
 
 
 def _add_convert(commands: Any) -> None:
@@ -254,32 +268,39 @@ def _run_info(args: argparse.Namespace) -> int:
 
 
 def _run_verify(args: argparse.Namespace) -> int:
-    for path in (args.html, args.json):
+    from .check import verify
+    _check_folders(args)
+    inputs = _load_arrays(args.inputs) | dict(args.shapes)
+    return _give_report(args, verify(args.model, inputs, seed=args.seed, progress=make_progress(), strict=args.strict))
+
+
+def _run_survey(args: argparse.Namespace) -> int:
+    from . import survey
+    _check_folders(args)
+    run = survey.survey_framework if len(args.engines) == 1 else survey.survey_engines
+    what = args.engines[0] if len(args.engines) == 1 else args.engines
+    return _give_report(args, run(what, args.ops, args.seed, make_progress()))
+
+
+def _check_folders(args: argparse.Namespace) -> None:
+    """Raise if the folder of a file to write is not there, before the work."""
+    for path in (args.html, args.json, args.junit):
         if path and path != "-" and not os.path.isdir(os.path.dirname(path) or "."):
-            raise Error("verify", f"{path} cannot be written: No such file or directory")
-    report = _verify_model(args) if args.model else _verify_engine(args)
+            raise Error(args.parser.prog.rpartition(" ")[2], f"{path} cannot be written: No such file or directory")
+
+
+def _give_report(args: argparse.Namespace, report: "Report") -> int:
+    """Print and write a report; the exit status."""
     if args.json == "-":
         _print(report.to_json())
     else:
         text = str(report)
         _print(_add_colours(text) if has_colours(sys.stdout) else text)
-    for write, path in ((report.to_html, args.html), (report.to_json, args.json)):
+    for write, path in ((report.to_html, args.html), (report.to_json, args.json), (report.to_junit, args.junit)):
         if path and path != "-":
             _write_file(write, path)
             print(f"written: {path}", file=sys.stderr if args.json == "-" else sys.stdout)
     return 0 if args.report_only else report.status
-
-
-def _verify_model(args: argparse.Namespace) -> "Report":
-    from .check import verify
-    inputs = _load_arrays(args.inputs) | dict(args.shapes)
-    return verify(args.model, inputs, seed=args.seed, progress=make_progress(), strict=args.strict)
-
-
-def _verify_engine(args: argparse.Namespace) -> "Report":
-    from . import survey
-    run = survey.survey_framework if args.against in ("torch", "keras") else survey.survey
-    return run(args.against, args.ops, args.seed, make_progress())
 
 
 # files and output

@@ -116,7 +116,8 @@ def _make_float32(name: str, a: Any, rng: numpy.random.Generator | None) -> Arra
 
 def collect_versions(engine: str) -> dict[str, str]:
     from importlib.metadata import version
-    packages = {"onnxruntime": ("onnxruntime", "onnx"), "onnx.reference": ("onnx",)}.get(engine, ())
+    packages = {"onnxruntime": ("onnxruntime", "onnx"), "onnx.reference": ("onnx",),
+                "openvino": ("openvino", "onnx")}.get(engine, ())
     return {"candidate": engine, **{name: version(name) for name in packages}}
 
 

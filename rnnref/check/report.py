@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import Error
 from .html import render_fragment, render_html
+from .junit import render_junit
 from .row import (VERDICTS, Row, format_number, format_row, format_share, group_rows, is_long, join_details,
                   measure_share, summarize)
 from .svg import draw_report
@@ -118,6 +119,10 @@ class Report:
     def to_html(self, path: str | PathLike | None = None) -> str:
         """The report as one HTML page without scripts or external files, also written to `path` if given."""
         return _write(path, render_html(self))
+
+    def to_junit(self, path: str | PathLike | None = None) -> str:
+        """The report as JUnit XML for continuous integration, also written to `path` if given."""
+        return _write(path, render_junit(self))
 
     def to_svg(self, path: str | PathLike | None = None) -> str:
         """The report as a picture of its verdict, findings and largest errors, also written to `path` if given."""

@@ -1,5 +1,7 @@
-"""A survey of an engine's RNN, GRU and LSTM against the ONNX specification: a grid of options, and why it departs."""
+"""Surveys of engines against the specification: grids of options, and why each departs; an atlas of all engines."""
+from .atlas import Atlas, survey_engines
 from .frameworks import survey_framework
+from .grid import GridSurvey
 from .survey import Survey, survey
 
-__all__ = ["Survey", "survey", "survey_framework"]
+__all__ = ["Atlas", "GridSurvey", "Survey", "survey", "survey_engines", "survey_framework"]

@@ -46,7 +46,8 @@ def survey(engine: Union[str, Callable[[Case], Outputs]] = "onnxruntime", ops: S
            progress: Optional[Watch] = None, cases: Optional[Iterable[Case]] = None) -> Survey:
     """Compare an engine's RNN, GRU and LSTM with the ONNX specification, and name what it does differently.
 
-    engine    "onnxruntime", "onnx.reference", or a function case -> {"Y": array, ...}, which may raise `RefusalError`
+    engine    "onnxruntime", "onnx.reference", "openvino", or a function case -> {"Y": array, ...}, which may raise
+              `RefusalError`
     ops       the operators to survey, of RNN, GRU and LSTM
     seed      another seed draws other numbers
     progress  (iterable, what) -> iterable, for a progress bar
@@ -123,7 +124,8 @@ def _make_row(truth: Truth, result: Result) -> Row:
 
 def _collect_facts(engine: Any, seed: int, sensitivities: list[Sensitivity]) -> dict[str, Any]:
     """The versions and the method."""
-    packages = {"onnxruntime": ["onnxruntime", "onnx"], "onnx.reference": ["onnx"]}.get(str(engine), [])
+    packages = {"onnxruntime": ["onnxruntime", "onnx"], "onnx.reference": ["onnx"],
+                "openvino": ["openvino", "onnx"]}.get(str(engine), [])
     used: dict[str, list] = {}
     for s in sensitivities:
         if s.tried and s.moved == s.tried:
