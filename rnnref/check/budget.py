@@ -23,7 +23,8 @@ FACTOR = 8.0                                      # a candidate may err by this 
 # there, and some engines compute tanh to that absolute precision only (onnxruntime: 1e-7 near 0).  For gradients, of a
 # share of the largest entry of all of them: a factor s (1 - s) has no more digits than 1 - s.
 _ONE, _SHARE = 1.0, 1e-3
-_USEFUL = 1e-3                                    # companions that err by more of the largest entry: not comparable
+# companions that err by more of the largest entry, and by more than so many of its ulps: not comparable
+_USEFUL, _USEFUL_ULPS = 1e-3, 16.0
 _SMALL = 1e-2                                     # the least budget is never more of the largest entry than this
 _RANGE = 2.0                                      # of the truth's largest entry: the range where nothing is comparable
 _PERTURBED_RUNS = ((1e8, 8), (2e9, 4), (numpy.inf, 2))       # (multiplications up to, companions): cheap cases get more
@@ -135,7 +136,7 @@ def _make_budget(candidate: Candidate, truth: Array, errors: _Errors, descriptio
     largest = levels.find_largest(numpy.where(finite, abs(truth), 0.0))
     scale = numpy.maximum(largest, _SHARE * overall if is_gradient else _ONE)
     floor = least * scale
-    comparable = (most <= _USEFUL * largest) | (most <= tiny)
+    comparable = (most <= max(_USEFUL, _USEFUL_ULPS * float(limits.eps)) * largest) | (most <= tiny)
     if candidate.relative:
         floor = numpy.where(largest > 0, numpy.minimum(floor, _SMALL * largest), floor)
     comparable &= (floor <= _SMALL * largest) | (largest == 0)

@@ -1,5 +1,5 @@
 """Whole ONNX models as candidates: all outputs in onnxruntime, and what the reference makes of them."""
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from .onnx_graphs import cut_model, required_inputs
 from .onnx_session import SECONDS, Session, flatten_values
 from .row import Row
 
+_NARROW: dict[str, Any] = {"ulps": 1.0, "relative": False}               # of 16 bits: onnxruntime computes in float32
 _SHOWN = 3                                        # entries of an exact comparison that are shown
 
 
@@ -32,6 +33,7 @@ class ModelCandidate(Candidate):
     evaluate: Callable = dict                     # (arrays by name, float64 or None) -> outputs by name: the reference
     others: dict = field(default_factory=dict)    # inputs that are not floating
     inputs: tuple[str, ...] = ()                  # the names of inputs among `arrays`
+    outputs: tuple[str, ...] = ()
     shapes: dict = field(default_factory=dict)    # of the results of the truth
     exact: dict = field(default_factory=dict)     # results of the first runs that are not floating, by who ran
     later: Any = None                             # the same candidate in its second call, if that is not random
@@ -58,7 +60,8 @@ class ModelCandidate(Candidate):
                            numpy.full(shape, numpy.inf, self.dtype) for n, shape in self.shapes.items()})
 
     def run_candidate(self, arrays: dict[str, Array]) -> Evaluation:
-        results, _ = flatten_values(self.run({n: arrays[n] for n in self.inputs} | self.others))
+        values = self.run({n: arrays[n] for n in self.inputs} | self.others)
+        results, _ = flatten_values({n: a for n, a in values.items() if n in self.outputs})
         floats, exact = _part_floats(results)
         self.exact.setdefault("candidate", exact)
         self.exact.setdefault("dtypes", {n: a.dtype for n, a in floats.items()})
@@ -119,14 +122,15 @@ def _compare(name: str, truth: Array, companion: Array | None, found: Array | No
     return Row(name, OUTPUT, verdict="differs", where=f"at {list(places[0])}", note=note, **counts)
 
 
-def wrap_model(run: Callable, evaluate: Callable, inputs: dict[str, Any], weights: dict[str, Array], facts: dict,
-               ) -> ModelCandidate:
-    """The candidate of all outputs of a model."""
+def wrap_model(run: Callable, evaluate: Callable, inputs: dict[str, Any], weights: dict[str, Array],
+               outputs: Iterable[str]) -> ModelCandidate:
+    """The candidate of the outputs of a model."""
     floats = {n: a for n, a in inputs.items() if isinstance(a, numpy.ndarray) and is_floating(a.dtype)}
     arrays = floats | {n: a for n, a in weights.items() if n not in floats}
+    narrow = any(a.dtype.itemsize == 2 for a in arrays.values())
     return ModelCandidate(
-        title="the whole model", arrays=arrays, x=next(iter(arrays), ""), settable=False, variants=({},), **PRECISION,
-        facts=facts, run=run, evaluate=evaluate, inputs=tuple(floats),
+        title="the whole model", arrays=arrays, x=next(iter(arrays), ""), settable=False, variants=({},), facts={},
+        run=run, evaluate=evaluate, inputs=tuple(floats), outputs=tuple(outputs), **(_NARROW if narrow else PRECISION),
         others={n: a for n, a in inputs.items() if n not in floats})
 
 

@@ -231,7 +231,7 @@ class _ModelCheck:
         if not reason:
             weights = {t.name: self._constants[t.name] for t in self.model.graph.initializer}
             candidate = wrap_model(run, self._evaluator, self._inputs,
-                                   {n: a for n, a in weights.items() if is_perturbable(a)}, {})
+                                   {n: a for n, a in weights.items() if is_perturbable(a)}, self._evaluator.outputs)
         elif self._candidates:
             candidate = self._wrap_rest()
             how = f"onnxruntime computes what follows the recurrent nodes from the results of rnnref, since {reason}"
@@ -254,14 +254,15 @@ class _ModelCheck:
         names = [own for node in self._candidates.values() for own in node.names.values()]
         outputs = [a.name for a in self.model.graph.output]
         rest = Rest(self.model, {n: self._values[0][n] for n in names}, outputs)
-        made = []
+        made, dtypes = [], {title: self._values[0][next(iter(node.names.values()))].dtype
+                            for title, node in self._candidates.items()}        # of nodes in half precision: float16
         for k, inputs in ((0, self._inputs), (1, self._other)):
-            arrays = {f"{title}: {own}": a for title, node in self._candidates.items()
+            arrays = {f"{title}: {own}": a.astype(dtypes[title], copy=False) for title, node in self._candidates.items()
                       for own, a in node.runs[k].inputs.items() if own != "sequence_lens"}
             nodes = {title: node if k == 0 else replace(node, lengths=node.runs[k].inputs.get("sequence_lens"))
                      for title, node in self._candidates.items()}
             values = {n: self._values[k][n] for n in outputs}
-            made.append(replace(wrap_model(lambda _, values=values: values, rest.of(nodes), {}, arrays, {}),
+            made.append(replace(wrap_model(lambda _, values=values: values, rest.of(nodes), {}, arrays, outputs),
                                 others={n: a for n, a in inputs.items()}))
         made[0].later = made[1]
         return made[0]

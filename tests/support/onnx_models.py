@@ -180,10 +180,28 @@ def half_precision_around() -> Any:
     return finish(nodes, [info("D", HALF, [T, B, I])], [info("Y", HALF, None)], weights())
 
 
+def narrow(tensors: list) -> list:
+    return [numpy_helper.from_array(numpy_helper.to_array(t).astype("float16"), t.name) for t in tensors]
+
+
 @model_of
 def half_precision_inside() -> Any:
-    narrow = [numpy_helper.from_array(numpy_helper.to_array(t).astype("float16"), t.name) for t in weights()]
-    return finish([lstm()], [info("X", HALF, [T, B, I])], [info("Y", HALF, None)], narrow)
+    return finish([lstm()], [info("X", HALF, [T, B, I])], [info("Y", HALF, None)], narrow(weights()))
+
+
+@model_of
+def half_precision_throughout() -> Any:
+    nodes = [node("MatMul", ["features", "M"], ["a"]), node("Tanh", ["a"], ["x"]), lstm("x", ("y",)),
+             node("MatMul", ["y", "N"], ["z"]), node("Softmax", ["z"], ["Y"], axis=-1)]
+    return finish(nodes, [info("features", HALF, [20, B, 9])], [info("Y", HALF, None)],
+                  narrow(weights() + held(M=(9, I), N=(H, 7))))
+
+
+@model_of
+def half_precision_and_operator_of_onnxruntime() -> Any:
+    nodes = [lstm(outputs=("h",)), node("Cast", ["h"], ["y"], to=FLOAT),
+             node("FusedMatMul", ["y", "M"], ["Y"], domain="com.microsoft")]
+    return finish(nodes, [info("X", HALF, [T, B, I])], [Y], narrow(weights()) + held(M=(H, H)), com_microsoft=1)
 
 
 @model_of
