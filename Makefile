@@ -41,7 +41,7 @@ kernels: .venv/.kernels  ## CUDA kernels without a GPU: run on the CPU (needs g+
 test-peers: .venv/.peers  ## tests against torch, keras, flax and jax, and with processes of MPI (a larger download)
 	KERAS_BACKEND=$${KERAS_BACKEND:-torch} $(PYTEST) tests -n auto --dist loadfile -m peers $(ARGS)
 
-exam: .venv/.peers  ## what networks learn on digits, MNIST and made-up tasks, and 2,000 right candidates of the checker: an hour
+exam: .venv/.peers  ## what networks learn on digits, MNIST and made-up tasks, and 2,500 right candidates of the checker: an hour
 	$(PYTEST) tests/exam -m exam -s $(ARGS)
 
 coverage: .venv/.peers  ## branch coverage of the tests, with the lines that none of them reaches

@@ -6,7 +6,8 @@ intermediates perturbed by up to one unit in the last place.  The budget is the 
 factor.
 
 Every row of the batch has its own budget at every step, which grows along the order of computation: an error made at
-one step may recur in all that is computed later, but in no other row and at no earlier step.  Where the companions err
+one step may recur in all that is computed later, but in no other row and at no earlier step.  In the gradient of a
+weight every unit has its own, as a saturated gate loses digits that others have.  Where the companions err
 by so much that no comparison is meaningful (a chaotic recurrence), entries are not comparable; there a candidate must
 only stay in the range that the truth and the companions have.
 """
@@ -22,12 +23,18 @@ FACTOR = 8.0                                      # a candidate may err by this 
 # The least budget is some ulps of the largest entry so far; for results, of 1 if that is larger: activations saturate
 # there, and some engines compute tanh to that absolute precision only (onnxruntime: 1e-7 near 0).  For gradients, of a
 # share of the largest entry of all of them: a factor s (1 - s) has no more digits than 1 - s.
-_ONE, _SHARE = 1.0, 1e-3
+_ONE, _SHARE, _SHARE_OF_WEIGHTS = 1.0, 1e-3, 1e-4
+# Gradients of weights: an ulp of every input moves a short sum by twice what is rounded in it; what is rounded in a sum
+# of n products grows with n, its movement with the root of n ...
+_PERTURBED, _LONG_SUM = 0.45, 64
+# ... and a unit has few entries: its errors in the two orders may be small by chance
+_ONE_UNIT, _LEAST_OF_UNITS = 2.0, 0.25
 # companions that err by more of the largest entry, and by more than so many of its ulps: not comparable
 _USEFUL, _USEFUL_ULPS = 1e-3, 16.0
 _SMALL = 1e-2                                     # the least budget is never more of the largest entry than this
 _RANGE = 2.0                                      # of the truth's largest entry: the range where nothing is comparable
 _PERTURBED_RUNS = ((1e8, 8), (2e9, 4), (numpy.inf, 2))       # (multiplications up to, companions): cheap cases get more
+_MORE_RUNS = 4                                    # as many companions again, where errors are near the budget
 _WORK_OF_A_WEIGHT = 60.0                          # multiplications: to draw and place a perturbed weight takes as long
 _ROUNDING = 0.5                                   # ulps by which kept intermediates are perturbed
 _PATHS_WITH_STEPS = ("hoisted", "plain", "bidirectional")    # paths whose tapes keep the intermediates of each step
@@ -52,16 +59,19 @@ class Budgets(NamedTuple):
 
 
 def measure_budgets(candidate: Candidate, rng: numpy.random.Generator, gradients: tuple[str, ...] = (),
-                    factor: float = FACTOR, reference: Evaluation | None = None) -> Budgets:
+                    factor: float = FACTOR, reference: Evaluation | None = None,
+                    cotangents: dict[str, Array] | None = None) -> Budgets:
     """The truth and the budget of every result of a candidate, and of every gradient if `gradients` is not empty.
 
     gradients   the results for which random gradients are given to the backward pass; the others get zeros
     reference   `run_truth(candidate)`, if it is known
+    cotangents  the gradients of results, if they are not drawn here
     """
     wide, descriptions = _choose_reference_dtype(candidate), candidate.descriptions
     reference = reference or run_truth(candidate)
-    cotangents = {name: (rng.standard_normal(a.shape) * (name in gradients)).astype(candidate.dtype)
-                  for name, a in reference.results.items()} if gradients else {}
+    if cotangents is None:
+        cotangents = {name: (rng.standard_normal(a.shape) * (name in gradients)).astype(candidate.dtype)
+                      for name, a in reference.results.items()} if gradients else {}
     truth = results_and_gradients(reference, cotangents, wide)
     errors = {name: _Errors(a) for name, a in truth.items()}
     for perturbed, companion in _run_companions(candidate, rng, cotangents):
@@ -71,6 +81,17 @@ def measure_budgets(candidate: Candidate, rng: numpy.random.Generator, gradients
     budgets = {name: _make_budget(candidate, a, errors[name], descriptions[name], factor, overall)
                for name, a in truth.items()}
     return Budgets(budgets, cotangents, _collect_facts(candidate, wide, factor))
+
+
+def widen_budgets(candidate: Candidate, rng: numpy.random.Generator, budgets: Budgets, factor: float) -> Budgets:
+    """The budgets with more companions: the first ones may err little by chance."""
+    for _ in range(_MORE_RUNS if count_multiplications(candidate) <= _PERTURBED_RUNS[0][0] else 1):
+        again = measure_budgets(candidate, rng, factor=factor, cotangents=budgets.cotangents).by_name
+        budgets = budgets._replace(by_name={name: budget._replace(
+            allowed=numpy.maximum(budget.allowed, again[name].allowed),
+            comparable=budget.comparable & again[name].comparable,
+            limit=numpy.maximum(budget.limit, again[name].limit)) for name, budget in budgets.by_name.items()})
+    return budgets
 
 
 def run_truth(candidate: Candidate) -> Evaluation:
@@ -119,10 +140,17 @@ class _Errors:
         else:
             self.largest = numpy.maximum(self.largest, error)
 
-    def estimate(self) -> Array:
-        """The error that a right candidate may well make; infinite where one is not finite."""
-        spread = numpy.sqrt(self._squares / max(1, self._runs))
-        return numpy.where(numpy.isfinite(self.truth), numpy.maximum(self.largest, spread), numpy.inf)
+    def spread(self) -> Array:
+        """The root mean square of the errors of the perturbed companions."""
+        return numpy.sqrt(self._squares / max(1, self._runs))
+
+    def estimate(self, perturbed: float = 1.0) -> Array:
+        """The error that a right candidate may well make; infinite where one is not finite.
+
+        perturbed   how much errors of perturbed companions count
+        """
+        error = numpy.maximum(self.largest, perturbed * self.spread())
+        return numpy.where(numpy.isfinite(self.truth), error, numpy.inf)
 
 
 def _make_budget(candidate: Candidate, truth: Array, errors: _Errors, description: ArrayDescription, factor: float,
@@ -130,31 +158,46 @@ def _make_budget(candidate: Candidate, truth: Array, errors: _Errors, descriptio
     """The budget of an array from the errors of the companions; `overall`: the largest entry of all gradients."""
     limits = numpy.finfo(candidate.dtype)
     least, tiny = candidate.ulps * float(limits.eps), float(limits.tiny)
-    error, is_gradient, levels = errors.estimate(), description.group == GRADIENT, _Levels(description, truth.shape)
+    is_gradient, levels = description.group == GRADIENT, _Levels(description.batch, description, truth.shape)
+    of_weight = is_gradient and description.batch is None
+    error = errors.estimate()
     finite = numpy.isfinite(error) & numpy.isfinite(errors.magnitude)
     most = levels.find_largest(numpy.where(finite, error, 0.0))
     largest = levels.find_largest(numpy.where(finite, abs(truth), 0.0))
-    scale = numpy.maximum(largest, _SHARE * overall if is_gradient else _ONE)
+    scale = numpy.maximum(largest, (_SHARE_OF_WEIGHTS if of_weight else _SHARE) * overall if is_gradient else _ONE)
     floor = least * scale
     comparable = (most <= max(_USEFUL, _USEFUL_ULPS * float(limits.eps)) * largest) | (most <= tiny)
     if candidate.relative:
         floor = numpy.where(largest > 0, numpy.minimum(floor, _SMALL * largest), floor)
     comparable &= (floor <= _SMALL * largest) | (largest == 0)
     whole = levels.broadcast(levels.find_largest(numpy.where(finite, errors.magnitude, 0.0))[:, -1:] + 0 * most)
+    if is_gradient:                               # along another trajectory it may be larger by any factor
+        whole = numpy.full_like(whole, limits.max)
     limit = numpy.where(finite, _RANGE * whole + least * levels.broadcast(scale), numpy.inf)
     top = _find_largest(truth)
-    allowed = levels.broadcast(numpy.maximum(factor * most, floor + tiny))
+    rounding = _estimate_by_unit(errors, finite, candidate, description) if of_weight else levels.broadcast(most)
+    allowed = numpy.maximum(factor * rounding, levels.broadcast(floor + tiny))
     return Budget(truth, allowed, levels.broadcast(comparable) & finite,
                   numpy.broadcast_to(description.step, truth.shape), top if is_gradient and top else 1.0, limit)
 
 
-class _Levels:
-    """The rows of an array and the steps that compute it: numbers [rows, steps] along the order of computation."""
+def _estimate_by_unit(errors: _Errors, finite: Array, candidate: Candidate, description: ArrayDescription) -> Array:
+    """The error that a right candidate may well make in the gradient of a weight, for every unit."""
+    perturbed = min(1.0, max(_PERTURBED, (candidate.longest_sum / _LONG_SUM) ** 0.5))
+    most = float(numpy.max(errors.estimate(perturbed), where=finite, initial=0.0))
+    units = _Levels(description.unit, description, finite.shape)
+    own = numpy.maximum(_ONE_UNIT * errors.largest, perturbed * errors.spread())
+    found = units.broadcast(units.find_largest(numpy.where(finite, own, 0.0)))
+    return numpy.clip(found, _LEAST_OF_UNITS * most, most)
 
-    def __init__(self, description: ArrayDescription, shape: tuple[int, ...]) -> None:
+
+class _Levels:
+    """The rows (or units) of an array and the steps that compute it: numbers [rows, steps] in order of computation."""
+
+    def __init__(self, axis: int | None, description: ArrayDescription, shape: tuple[int, ...]) -> None:
         steps, step = numpy.unique(numpy.asarray(description.step), return_inverse=True)
         step = step.reshape(numpy.shape(description.step))
-        axis = description.batch if len(description.axes) == len(shape) else None
+        axis = axis if len(description.axes) == len(shape) else None
         rows = 1 if axis is None else shape[axis]
         row = 0 if axis is None else numpy.arange(rows).reshape([-1] + [1] * (len(shape) - axis - 1))
         self._size, self._index = (max(rows, 1), len(steps)), numpy.broadcast_to(row * len(steps) + step, shape)
@@ -209,7 +252,8 @@ def _choose_reference_dtype(candidate: Candidate) -> numpy.dtype:
 def _collect_facts(candidate: Candidate, wide: numpy.dtype, factor: float) -> dict[str, str]:
     dtype = candidate.dtype.name
     return {"dtype": dtype, "truth": "rnnref in " + ("longdouble" if wide.char == "g" else wide.name),
-            "budget": f"of each row and step: {factor:g} times the error of the reference itself up to there, measured "
-                      f"in {dtype} and with inputs and weights perturbed by up to one {dtype} ulp; at least "
-                      f"{candidate.ulps:g} ulps of the largest entry (for results: of 1, if that is larger)",
+            "budget": f"of each row and step (gradients of weights: of each unit): {factor:g} times the error of the "
+                      f"reference itself up to there, measured in {dtype} and with inputs and weights perturbed by "
+                      f"up to one {dtype} ulp; at least {candidate.ulps:g} ulps of the largest entry (for results: of "
+                      "1, if that is larger)",
             "measured": "outputs and states: the absolute error; gradients: the error divided by the largest entry"}

@@ -5,13 +5,14 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..arrays import Array
-from .budget import Budgets, count_multiplications, measure_budgets
+from .budget import Budgets, count_multiplications, measure_budgets, widen_budgets
 from .candidate import GRADIENT, OUTPUT, Candidate, Evaluation
 from .onnx_engines import RefusalError
 from .row import Row
 from .verdict import Verdict, judge
 
 _MESSAGE_LENGTH = 400
+_NEAR = 3.0                                       # times its budget: an error that is measured again
 _BACKWARD_WORK = 2e9                              # the most multiplications of a second backward pass on other numbers
 
 
@@ -71,6 +72,17 @@ def judge_all(candidate: Candidate, budgets: Budgets, returned: dict[str, Array]
             for name, budget in budgets.by_name.items() if name in returned]
 
 
+def judge_near(candidate: Candidate, budgets: Budgets, returned: dict[str, Array], rng: numpy.random.Generator,
+               factor: float) -> tuple[list[Verdict], Budgets]:
+    """Verdicts on everything, and the budgets: with more companions where only errors near the budget differ."""
+    verdicts = judge_all(candidate, budgets, returned)
+    ratios = [v.row.ratio for v in verdicts if v.row.verdict == "differs"]
+    if not ratios or max(ratios) > _NEAR or any(v.row.verdict == "differs" and v.exceeds is None for v in verdicts):
+        return verdicts, budgets
+    budgets = widen_budgets(candidate, rng, budgets, factor)
+    return judge_all(candidate, budgets, returned), budgets
+
+
 def check_further_calls(first: Call, budgets: Budgets, gradients: dict[str, Array], known: set[str],
                         rng: numpy.random.Generator, factor: float) -> Iterator[Verdict]:
     """Verdicts "differs" and "refused" on what a candidate does in further calls, and to its arguments.
@@ -101,7 +113,8 @@ def _check_other_numbers(first: Call, back: bool, known: set[str], rng: numpy.ra
     gradients = tuple(second.results) if back and count_multiplications(other) <= _BACKWARD_WORK else ()
     budgets = measure_budgets(other, rng, gradients, factor)
     found, refusals = call_back(second, budgets.cotangents, f"the backward pass ({label})")
-    wrong = [v for v in judge_all(other, budgets, second.results | found) if v.row.verdict == "differs"]
+    verdicts, _ = judge_near(other, budgets, second.results | found, rng, factor)
+    wrong = [v for v in verdicts if v.row.verdict == "differs"]
     if stateless and wrong and not known:
         label = _find_cause(first, rng, factor) or label
     if wrong and not known and all(_is_same(a, first.results[n]) for n, a in second.results.items()):

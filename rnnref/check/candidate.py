@@ -79,6 +79,11 @@ class ArrayDescription(NamedTuple):
         return next((k for k, axis in enumerate(self.axes) if axis.word == "row"), None)
 
     @property
+    def unit(self) -> int | None:
+        """The number of the axis of units, of gates and units, or None."""
+        return next((k for k, axis in enumerate(self.axes) if axis.word == "unit"), None)
+
+    @property
     def row(self) -> int:
         """The number of the axis of rows, where there is one."""
         return next(k for k, axis in enumerate(self.axes) if axis.word == "row")
@@ -114,6 +119,8 @@ class Candidate:
     start: str = ""                               # in words: why `initial` is empty
     settable: bool = False                        # True if the candidate computes with the weights in `arrays`
     backwards: bool = False                       # True if it reads the sequence from its end
+    carried: str = ""                             # the initial state, if outputs are all of the state ...
+    zero_carried: Any = None                      # ... and that state, all zero
     facts: dict[str, Any] = field(default_factory=dict)
     ulps: float = 4.0                             # the least budget
     relative: bool = True                         # True if results far below 1 are as precise as others, for their size
@@ -150,6 +157,12 @@ class Candidate:
         """(T, B)."""
         shape = self.arrays[self.x].shape
         return shape[self.time], shape[1 - self.time]
+
+    @property
+    def longest_sum(self) -> int:
+        """The largest number of inputs or units that a weight joins."""
+        return max((self.arrays[name[1:]].shape[k] for name, d in self.descriptions.items() if name[1:] in self.arrays
+                    for k, axis in enumerate(d.axes) if axis.word in ("input", AXIS_WORDS["H"])), default=1)
 
     def redraw(self, rng: numpy.random.Generator, start: bool = False) -> "Candidate":
         """The same candidate on other numbers; without `start` no initial state that can be left out."""

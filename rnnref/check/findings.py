@@ -175,7 +175,9 @@ def _describe_further_calls(further: list[Verdict]) -> Iterator[str]:
         yield (f"With initial states all agree to rounding; without any, "
                f"{join_names([v.name.partition(' (')[0] for v in stateless])} {_verb(stateless)}: "
                f"{', '.join(filter(None, (stateless[0].row.where, stateless[0].row.note)))}.")
-    for label, words in (("(second call)",
+    for label, words in (("(single steps)", "Past the step up to which the sequence can be compared, every step was "
+                          "computed again from the state before it: {} {}."),
+                         ("(second call)",
                           "In a second call, on other numbers, {} {}: a call depends on the one before."),
                          ("(remembered from the first call)", "A second call, on other numbers, returns the results of "
                           "the first one: {} {}.")):

@@ -7,10 +7,11 @@ import numpy
 from ..arrays import Array
 from ..errors import Error, ShapeError
 from .budget import FACTOR, find_nonfinite, measure_budgets, run_truth
-from .calls import call_back, call_once, check_further_calls, judge_all
+from .calls import call_back, call_once, check_further_calls, judge_near
 from .candidate import Candidate
 from .findings import describe_findings, join_names
 from .report import Report
+from .single_steps import check_single_steps
 from .verdict import Verdict
 
 C = TypeVar("C", bound=Candidate)
@@ -57,9 +58,10 @@ def compare_results(candidate: Candidate, rng: numpy.random.Generator, gradients
     found, refusals = call_back(first, budgets.cotangents)
     facts = {"gradients": "not compared: the candidate has no backward pass"} if gradients and not back else {}
     returned = first.results | found
-    verdicts = judge_all(candidate, budgets, returned)
+    verdicts, budgets = judge_near(candidate, budgets, returned, rng, factor)
     known = {v.name for v in verdicts if v.row.verdict == "differs"}
-    further = list(check_further_calls(first, budgets, found, known, rng, factor))
+    further = [*check_single_steps(candidate, returned, verdicts, rng, factor),
+               *check_further_calls(first, budgets, found, known, rng, factor)]
     missing = [name for name in budgets.by_name if name not in returned]
     unknown = [f"{name} ({a.dtype})" for name, a in returned.items() if name not in budgets.by_name]
     open_names = [*([f"{' '.join(missing)}: the candidate does not return them"] if missing else []),

@@ -57,13 +57,15 @@ def wrap_callable(function: Callable, x: Any, cell: Any, p: Tree, rng: numpy.ran
     initial = tuple(states) if arguments.get("initial_state") and is_option(initial_state, "both") else ()
     arrays = {"x": x.astype(own), **states, **dict(leaves(p))}
     axes = dict(leaves(cell.axes()))
+    carried = "" if len(list(leaves(zero))) > 1 else f"{next(path for path, _ in leaves(zero))}0"
     biases = tuple(n for n, a in axes.items() if a == "G" and n.rpartition(".")[2] in ("b", "bR"))
     return CallableCandidate(
         title=name, arrays=arrays, lengths=lengths, biases=biases, settable="p" in accepts, backwards=reverse,
         facts={"reference": cell.name}, initial=initial, start=describe_start(states, initial_state),
         function=function, backward=backward, cell=cell, p=p, zero=zero, reverse=reverse,
         padding=check_option("verify", "padding", padding, ("zero", "repeat", "free")), accepts=accepts,
-        optional_state=arguments.get("initial_state", False))
+        optional_state=arguments.get("initial_state", False),
+        carried=carried, zero_carried=next(a for _, a in leaves(zero)))
 
 
 def _find_arguments(function: Callable) -> dict[str, bool]:

@@ -47,6 +47,9 @@ def wrap_keras(layer: Any, x: Any, rng: numpy.random.Generator, lengths: Any = N
     initial_state = _check_halves(chains, initial_state)
     states = _make_initial_states(chains, weights, x, initial_state, rng)
     optional = is_option(initial_state, "both") and not layer.stateful
+    parts = _flatten_chains(chains)
+    zero = zero_state(parts[0], weights, x.shape[0])
+    alone = len(parts) == len(zero) == 1 and layer.return_sequences and not layer.go_backwards
     facts = {"candidate": f"Keras {keras.__version__} on {keras.backend.backend()}"}
     if keras.backend.backend() not in ("torch", "jax"):
         facts["gradients"] = f"not compared: not available from Keras on {keras.backend.backend()}"
@@ -55,7 +58,9 @@ def wrap_keras(layer: Any, x: Any, rng: numpy.random.Generator, lengths: Any = N
         lengths=lengths, mask=None if mask is None else numpy.asarray(mask, bool).T,
         biases=tuple(n for n in weights if n.endswith("bias")), settable=True,
         initial=tuple(states) if optional else (), start=describe_start(states, initial_state),
-        backwards=len(chains) == 1 and layer.go_backwards, facts=facts, layer=layer, chains=chains, names=names)
+        backwards=len(chains) == 1 and layer.go_backwards, facts=facts,
+        carried=_add_label("h0", parts[0]) if alone else "", zero_carried=zero[0], layer=layer, chains=chains,
+        names=names)
 
 
 def _make_chain(cells: list, names: dict[str, str], reverse: bool, direction: str) -> list[tuple[Part]]:

@@ -52,10 +52,14 @@ def wrap_torch(module: Any, x: Any, rng: numpy.random.Generator, lengths: Any = 
     x = make_input(module, x, rng, next(iter(weights.values())).dtype)
     check_width(layers[0][0], weights, x)
     states = _make_initial_states(layers, weights, x.shape[1 - time], initial_state, rng)
+    parts = [part for layer in layers for part in layer]
+    zero = [a[None] for a in zero_state(parts[0], weights, x.shape[1 - time])]
+    carried = "h_0" if len(parts) == len(zero) == 1 else ""
     return TorchCandidate(
         title=_make_title(module), arrays={"input": x, **states, **weights}, x="input", time=time,
         lengths=lengths, biases=tuple(name for name in weights if name.startswith("bias")), facts=facts,
         module=module, compiled=None if compiled is module else compiled, layers=layers, unbatched=unbatched,
+        carried=carried, zero_carried=zero[0],
         initial=tuple(states) if is_option(initial_state, "both") else (), start=describe_start(states, initial_state),
         settable=weights.keys() <= dict(module.named_parameters()).keys())
 

@@ -5,6 +5,9 @@ import pytest
 import rnnref
 from rnnref import cells
 from rnnref.check import verify
+from rnnref.check.budget import measure_budgets
+from rnnref.check.calls import call_once, judge_near
+from rnnref.check.of_callable import wrap_callable
 from rnnref.check.verdict import format_pair
 from rnnref.errors import Error, NotSupported, ShapeError
 from tests.support.ported_cells import engine
@@ -70,6 +73,81 @@ def test_past_a_chaotic_step_what_cannot_be_is_no_success(value):
     p = chaotic_p()
     report = verify(spoiled(TANH, p, set_to(value, 50, 1, 3)), (60, 2, 4), reference=TANH, p=p)
     assert y_of(report).where == "t=50, row 1, unit 3" and not report.ok
+
+
+def halve(ys):
+    ys[45:] *= np.float32(0.5)
+
+
+@pytest.mark.parametrize("spoil, step", [
+    (set_to(0.5, slice(50, None)), 50), (set_to(0.5, 50), 50), (set_to(0.5, 50, 1, 3), 50), (halve, 45),
+    (lambda ys: ys.__setitem__(slice(48, None), ys[47]), 48), (lambda ys: ys.__setitem__((58, 0), ys[58, 1]), 58)])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_past_a_chaotic_step_every_step_follows_from_the_one_before(spoil, step, reverse):
+    """Numbers in the range of the right ones, in steps that no reference knows."""
+    p, how = chaotic_p(), {"lengths": [60, 60], "padding": "zero", "reverse": reverse}
+
+    def in_order(ys):
+        spoil(ys[::-1] if reverse else ys)
+    assert verify(spoiled(TANH, p, lambda ys: None, reverse=reverse), (60, 2, 4), reference=TANH, p=p, **how).ok
+    report = verify(spoiled(TANH, p, in_order, reverse=reverse), (60, 2, 4), reference=TANH, p=p, **how)
+    row = next(r for r in report.rows if r.name == "y (single steps)")
+    assert y_of(report).verdict == "agrees" and not report.ok
+    assert row.where.startswith(f"t={59 - step if reverse else step}, ") and "the step before" in row.note
+    assert "every step was computed again from the state before it: y differs." in " ".join(report.findings)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_single_steps_keep_to_the_lengths_and_to_the_initial_state(reverse):
+    cell, rng = cells.GRU(), np.random.default_rng(0)
+    p = {n: (3 * rng.standard_normal(s)).astype("float32") for n, s in cell.shapes(4, 32).items()}
+
+    def theirs(x, initial_state, lengths, late=0.0):
+        ys, last, _ = rnnref.run(cell, p, x, initial_state, lengths=lengths, reverse=reverse)
+        ys = ys.copy()
+        ys[3 if reverse else 55, 0] += np.float32(late)
+        return ys, last
+    how = {"reference": cell, "p": p, "lengths": [60, 41, 7], "reverse": reverse}
+    report = verify(theirs, (60, 3, 4), **how)
+    assert report.ok and y_of(report).compared < y_of(report).entries, report
+    assert not verify(lambda x, initial_state, lengths: theirs(x, initial_state, lengths, 1e-3), (60, 3, 4), **how).ok
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_gradients_of_a_chaotic_case_have_any_size_but_are_finite(seed):
+    """Another trajectory may have gradients that are larger by any factor."""
+    cell, kept, p = cells.SimpleRNN(), [], {n: 4 * a for n, a in chaotic_p(16).items()}
+    nudged = {n: a * np.float32(1 + 2e-7) for n, a in p.items()}
+
+    def theirs(x):
+        ys, last, tape = rnnref.run(cell, nudged, x)
+        kept[:] = [tape]
+        return ys, last
+
+    def backward(dy, ds, spoil=0.0):
+        dx, _, _, dp = rnnref.run_back(kept[0], dy, ds)
+        return {"x": 1e3 * dx + np.float32(spoil), **{n: 1e3 * a for n, a in dp.items()}}
+    report = verify(theirs, (60, 2, 4), reference=cell, p=p, backward=backward, seed=seed)
+    verdicts = {r.name: r.verdict for r in report.rows}
+    assert verdicts["dR"] == verdicts["dW"] == "not comparable"
+    report = verify(theirs, (60, 2, 4), reference=cell, p=p, seed=seed,
+                    backward=lambda dy, ds: backward(dy, ds, np.nan))
+    assert {r.name: r.verdict for r in report.rows}["dx"] == "differs"
+
+
+@pytest.mark.parametrize("ratio, verdict", [(2.0, "agrees"), (50.0, "differs")])
+def test_an_error_near_its_budget_is_measured_again(ratio, verdict):
+    """With a budget that is too small by chance."""
+    p = positive()
+    candidate = wrap_callable(spoiled(TANH, p, lambda ys: np.add(ys, 1e-7, out=ys)), (5, 2, 3), TANH, p,
+                              np.random.default_rng(0))
+    call, budgets = call_once(candidate), measure_budgets(candidate, np.random.default_rng(0))
+    y = budgets.by_name["y"]
+    small = y._replace(allowed=np.full(y.allowed.shape, abs(call.results["y"] - y.truth).max() / ratio))
+    narrow = budgets._replace(by_name=budgets.by_name | {"y": small})
+    verdicts, wider = judge_near(candidate, narrow, call.results, np.random.default_rng(0), 8.0)
+    assert [v.row.verdict for v in verdicts] == [verdict]
+    assert (wider.by_name["y"].allowed > small.allowed).all() == (verdict == "agrees")
 
 
 def test_what_was_compared_in_part_is_ok_says_so_and_fails_a_strict_check():
