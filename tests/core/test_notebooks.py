@@ -29,6 +29,8 @@ REFRESH = "if the new text is right, store it: python -m tests.core.test_noteboo
 SMALL = {"03_a_character_model": {"UPDATES": 3, "EPOCHS": 1, "LENGTH": 20},
          "05_the_gate_film": {"SENTENCES": 96, "EPOCHS": 1},
          "09_working_with_rnns": {"EPOCHS": 1}}
+# The picture of each notebook on the page notebooks/README.md, counted from 0
+PICTURES = {"01": 2, "02": 2, "03": 2, "04": 2, "05": 3, "06": 4, "09": 2, "10": 0, "11": 0, "12": 0}
 SECONDS = 60                                      # for one cell
 BYTES = 400_000                                   # of one notebook with its pictures
 PRINTED = 2e-4                                    # notebooks print four decimals, and the last may round either way
@@ -217,6 +219,20 @@ def test_every_notebook_is_tested():
     assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == NAMES
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_index_page_shows_the_notebook(name):
+    page = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert page.count(f"({name}.ipynb)") == 1 and page.count(f"pictures/{name[:2]}.png") == 1, "notebooks/README.md"
+    stored = (FOLDER / "pictures" / f"{name[:2]}.png").read_bytes()
+    assert stored == picture_of(name, load(name)), f"the picture is another one; {REFRESH}"
+
+
+def test_the_index_page_has_the_order_of_the_notebooks():
+    page = (FOLDER / "README.md").read_text(encoding="utf-8")
+    assert re.findall(r"\((\w+)\.ipynb\)", page) == NAMES
+    assert sorted(path.stem for path in (FOLDER / "pictures").iterdir()) == sorted(PICTURES)
+
+
 @pytest.mark.peers
 def test_keras_says_what_is_stored():
     import keras
@@ -248,6 +264,10 @@ def small(png):
     return base64.b64encode(out.getvalue()).decode()
 
 
+def picture_of(name, notebook):
+    return base64.b64decode([png for cell in code_of(notebook) for png in pictures(cell)][PICTURES[name[:2]]])
+
+
 def refresh(begin=""):
     import nbformat
     if shutil.which("g++") is None:
@@ -259,6 +279,7 @@ def refresh(begin=""):
         for data in (data for cell in code_of(notebook) for data in drawn(cell)):
             data["image/png"] = small(data["image/png"])
         nbformat.write(notebook, FOLDER / f"{name}.ipynb")
+        (FOLDER / "pictures" / f"{name[:2]}.png").write_bytes(picture_of(name, notebook))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 from tests.support import notebook_answers_keras, notebook_answers_text
 
 GRU_STEP = """
-def answer(p, x, h, order=(0, 1, 2), swap=False, bias=1):
+def answer(p, x, h, order=(0, 1, 2), swap=False, bias=1, reset=1, outside=0, candidate=np.tanh):
     (xr, xz, xn), (hr, hz, hn) = ([np.split(a, 3, -1)[n] for n in order]
                                   for a in (x @ p["W"] + p["b"], h @ p["R"] + bias * p["bR"]))
-    r, z, n = sigmoid(xr + hr), sigmoid(xz + hz), np.tanh(xn + sigmoid(xr + hr) * hn)
+    b = outside * np.split(p["bR"], 3)[2]
+    r, z, n = sigmoid(xr + hr), sigmoid(xz + hz), candidate(xn + b + sigmoid(xr + hr) ** reset * (hn - b))
     return z * n + (1 - z) * h if swap else (1 - z) * n + z * h
 """
 REWIRE = """
@@ -50,6 +51,14 @@ ANSWERS = {
     "01_a_loop_and_a_cell": [
         ("check_count(lambda G, I, U: G * U * (I + U + 1))", "count: right"),
         ("check_count(lambda G, I, U: G * U * (I + U))", "count: not yet: the bias is missing"),
+        ("check_count(lambda G, I, U: G * U * (I + 1))", "count: not yet: the recurrent weights R are missing"),
+        ("check_count(lambda G, I, U: G * U * (U + 1))", "count: not yet: the input weights W are missing"),
+        ("check_count(lambda G, I, U: U * (I + U + 1))", "count: not yet: that is one block of several"),
+        ("check_count(lambda G, I, U: G * U * (I + U + 2))", "count: not yet: there is one bias, not two"),
+        ("check_count(lambda G, I, U: G * (U * (I + U) + 1))", "count: not yet: the bias has a number for each unit of "
+         "each block, not one for each block"),
+        ("check_count(lambda G, I, U: G * I * (I + U + 1))",
+         "count: not yet: W goes from inputs to units: I x U, not I x I"),
         ("check_count(lambda G, I, U: 7)", "count: not yet: at [] it is 7, expected 132"),
         (GRU_STEP + "check_gru_step_after(answer)", "gru_step_after: right"),
         (GRU_STEP + "check_gru_step_after(lambda *a: answer(*a, swap=True))",
@@ -58,12 +67,25 @@ ANSWERS = {
          "gru_step_after: not yet: the blocks are read in the order z r n"),
         (GRU_STEP + "check_gru_step_after(lambda *a: answer(*a, bias=0))",
          "gru_step_after: not yet: the second bias bR is missing"),
+        (GRU_STEP + "check_gru_step_after(lambda *a: answer(*a, outside=1))",
+         "gru_step_after: not yet: the bias bR of n stands outside the reset"),
+        (GRU_STEP + "check_gru_step_after(lambda *a: answer(*a, reset=0))",
+         "gru_step_after: not yet: the reset gate is not used"),
+        (GRU_STEP + "check_gru_step_after(lambda *a: answer(*a, candidate=sigmoid))",
+         "gru_step_after: not yet: the candidate n goes through tanh, not through the sigmoid"),
+        (GRU_STEP + "check_gru_step_after(lambda *a: answer(*a, candidate=lambda a: a))",
+         "gru_step_after: not yet: the candidate n goes through tanh"),
         ("check_gru_step_after(lambda p, x, h: gru_step_before(p | {'b': p['b'] + p['bR']}, x, h))",
          "gru_step_after: not yet: the reset stands before the product"),
         ("check_gru_step_after(lambda p, x, h: x)", "gru_step_after: the answer has shape (2, 4), expected (2, 5)"),
         ("check_last_outputs(lambda ys, lengths: ys[lengths - 1, range(len(lengths))])", "last_outputs: right"),
         ("check_last_outputs(lambda ys, lengths: ys[-1])",
          "last_outputs: not yet: that is step T - 1 of every row, zero where a row has ended"),
+        ("check_last_outputs(lambda ys, lengths: ys[0])", "last_outputs: not yet: those are the first outputs"),
+        ("check_last_outputs(lambda ys, lengths: ys[lengths - 2, range(3)])",
+         "last_outputs: not yet: that is one step too early"),
+        ("check_last_outputs(lambda ys, lengths: ys.sum(0))", "last_outputs: not yet: those are sums over time"),
+        ("check_last_outputs(lambda ys, lengths: ys.mean(0))", "last_outputs: not yet: those are means over time"),
         (REWIRE + "check_rewire(answer)", "rewire: right"),
         (REWIRE + "check_rewire(lambda p: answer(p, write=False))",
          "rewire: not yet: nothing is ever written: open i, and give g a value"),
