@@ -56,7 +56,8 @@ def _make_parser() -> Parser:
                     **PARSER_OPTIONS)
     parser.add_argument("--version", action="version", version=f"rnnref {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_verify, _add_survey, _add_convert, _add_explain, _add_train, _add_sample, _add_golden, _add_info):
+    for add in (_add_verify, _add_survey, _add_compare, _add_convert, _add_explain, _add_train, _add_sample,
+                _add_golden, _add_info):
         add(commands)
     return parser
 
@@ -73,6 +74,20 @@ def _add_verify(commands: Any) -> None:
     p.add_argument("--strict", action="store_true", help="all entries must be comparable")
     _add_report_options(p)
     p.set_defaults(command=_run_verify, parser=p)
+
+
+def _add_compare(commands: Any) -> None:
+    p = commands.add_parser("compare", help="compare the recurrent layers of two files",
+                            description="Compare the recurrent layers of two files, of any frameworks: weights, "
+                            "options,\noutputs and gradients; and tell how one comes from the other.",
+                            **PARSER_OPTIONS)
+    for letter in "ab":
+        p.add_argument(letter, metavar=letter.upper(), help="a file .npz .safetensors .h5 .keras .pt .onnx")
+        p.add_argument(f"--from-{letter}", metavar="NAME", help=f"the framework of {letter.upper()}, where its "
+                       "names do not tell")
+    p.add_argument("--family", metavar="NAME", help="the layers: rnn, lstm, gru, gru before, ...")
+    _add_report_options(p)
+    p.set_defaults(command=_run_compare, parser=p)
 
 
 def _add_report_options(p: Any) -> None:
@@ -280,6 +295,13 @@ def _run_survey(args: argparse.Namespace) -> int:
     run = survey.survey_framework if len(args.engines) == 1 else survey.survey_engines
     what = args.engines[0] if len(args.engines) == 1 else args.engines
     return _give_report(args, run(what, args.ops, args.seed, make_progress()))
+
+
+def _run_compare(args: argparse.Namespace) -> int:
+    from .check import compare
+    _check_folders(args)
+    return _give_report(args, compare(args.a, args.b, framework=(args.from_a, args.from_b),
+                                      family=(args.family, args.family), seed=args.seed))
 
 
 def _check_folders(args: argparse.Namespace) -> None:

@@ -15,6 +15,7 @@ from ..options import named_arguments
 from ..tree import Tree
 from .budget import FACTOR
 from .candidate import is_option
+from .export import compare_with_module
 from .measure import check_candidate
 from .of_callable import wrap_callable
 from .of_keras import wrap_keras
@@ -30,7 +31,7 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
            p: Tree = None, backward: Callable | None = None, reverse: bool = False, padding: str = "zero",
            gradients: bool = True, seed: int = 0, factor: float = FACTOR, dtype: Any = None,
            perturb_biases: bool = True, engine: str | Callable = "onnxruntime", reading: Reading | None = None,
-           progress: Callable | None = None, strict: bool = False) -> Report:
+           progress: Callable | None = None, strict: bool = False, like: Any = None) -> Report:
     """Compare a recurrent layer with the reference on the given inputs, and return a `Report`.
 
     What is compared: all outputs, the last states and, by a backward pass with random gradients of all of these, the
@@ -76,6 +77,8 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
     dtype           "float64" checks a copy of a torch module in double precision, or a function on arrays of this dtype
     perturb_biases  True checks a copy with random biases if all are zero: zero biases hide mistakes
     engine          of ONNX: "onnxruntime", "onnx.reference", or a function of a case; `reading`: `rnnref.onnx.Reading`
+    like            of an ONNX model, the live module that it was exported from: weights, options and outputs of the
+                    file must be those of the module
     progress        (iterable, name) -> iterable, called to show progress over the nodes of an ONNX model
     Errors          NotSupported, ShapeError, DtypeError: the candidate or the inputs cannot be checked
 
@@ -109,8 +112,9 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
         _refuse_options(kind, lengths=lengths, reference=reference, p=p, backward=backward, reverse=reverse or None,
                         dtype=dtype, initial_state=None if default else initial_state)
         with limit_threads():
-            return check_onnx(candidate, inputs, rng, engine, reading, progress, checks)
-    _refuse_options(kind, reading=reading, engine=None if engine == "onnxruntime" else engine)
+            report = check_onnx(candidate, inputs, rng, engine, reading, progress, checks)
+            return report if like is None else compare_with_module(report, candidate, like, inputs, rng)
+    _refuse_options(kind, reading=reading, like=like, engine=None if engine == "onnxruntime" else engine)
     if kind == "function":
         wrapped = wrap_callable(candidate, inputs, reference, p, rng, backward=backward, reverse=reverse,
                                 padding=padding, **common)
@@ -161,6 +165,7 @@ def _detect_kind(candidate: Any, reference: Any) -> str:
 _REASONS = {"lengths": "an ONNX model has its lengths among its inputs",
             "initial_state": "an ONNX model has its initial states among its inputs",
             "dtype": "ONNX operators are checked in float32",
+            "like": "it is an option of ONNX models; for two layers: rnnref.compare",
             "reading": "it is an option of ONNX candidates", "engine": "it is an option of ONNX candidates"}
 
 
