@@ -4,6 +4,8 @@
     rnnref.testing.assert_close(got, want, "gradient")           # structure, types, dtypes, shapes, then values
     @given(rnnref.testing.cases(MyCell()))                       # arguments that Hypothesis draws
     def test_mine(case): rnnref.testing.check_case(case)
+    @given(rnnref.testing.cases())                               # an engine of yours; cells are drawn too
+    def test_my_engine(case): rnnref.testing.assert_matches(my_engine, case)
     rnnref.testing.golden(cells.LSTM()).write("lstm.h", "c")     # test vectors for an engine in another language
 
 NumPy alone is imported; Hypothesis by the functions that return strategies.
@@ -13,17 +15,24 @@ from typing import Any, Iterable, Mapping, NamedTuple, Optional
 
 import numpy
 
+from .. import cells
+from ..cells import GRU, LSTM, SimpleRNN
 from ..errors import NotSupported, import_optional
 from ..options import check_is_cell
 from ..tree import Tree
 from .assertions import Mismatch, assert_close, assert_same
 from .case import Case, Trial, draw_case, masking_options
+from .engines import assert_matches
 from .golden_vectors import Golden, golden
 from .laws import LAWS, LawViolation, check_law
 
-__all__ = ["Case", "Golden", "LawReport", "LawViolation", "Mismatch", "Sizes", "assert_close", "assert_same", "cases",
-           "check_case", "check_cell", "golden", "lengths", "maskings", "masks", "shapes"]
+__all__ = ["Case", "Golden", "LawReport", "LawViolation", "Mismatch", "Sizes", "assert_close", "assert_matches",
+           "assert_same", "cases", "check_case", "check_cell", "golden", "lengths", "maskings", "masks", "shapes"]
 
+# cells that take every number of inputs and units
+_OTHER_CELLS = (cells.IndRNN, cells.IndyLSTM, cells.IndyGRU, cells.LayerNormSimpleRNN, cells.LayerNormLSTM,
+                cells.LayerNormGRU, cells.WeightNormLSTM, cells.UGRNN, cells.CFN, cells.SRU, cells.NAS,
+                cells.MinimalRNN, cells.MGU)
 _LAW_ORDER = 3, 1, 2, 4, 5, 6, 7, 8, 9            # a cell that changes its arguments can break any of the others
 
 
@@ -164,12 +173,14 @@ def maskings(T: int, B: int) -> Any:
                      st.fixed_dictionaries({"mask": masks(T, B)}))
 
 
-def cases(cell: Any, sizes: Any = None, device: str = "cpu") -> Any:
+def cases(cell: Any = None, sizes: Any = None, device: str = "cpu") -> Any:
     """A strategy for a `Case` of a cell, or of the cells that a strategy draws; these need `shapes` and `zeros`.
 
-    Hypothesis draws the sizes, the direction, the masking, and a seed for the numbers.
+    Hypothesis draws the sizes, the direction, the masking, and a seed for the numbers; without `cell` the cell too,
+    with its options.
     """
     st = _import_strategies()
+    cell = _draw_cells() if cell is None else cell
 
     @st.composite
     def case(draw: Any) -> Any:
@@ -178,6 +189,17 @@ def cases(cell: Any, sizes: Any = None, device: str = "cpu") -> Any:
         made = draw_case(one, None, None, None, None, size.I, size.U, size.T, size.B, draw(st.integers(0, 999)))
         return replace(made, **draw(maskings(size.T, size.B)), reverse=draw(st.booleans()), device=device)
     return case()
+
+
+def _draw_cells() -> Any:
+    """A strategy for cells of the catalog, those of most engines first: simple RNNs, GRUs and LSTMs with options."""
+    st = _import_strategies()
+    flags, others = st.booleans(), st.sampled_from(_OTHER_CELLS)
+    rnns = st.builds(SimpleRNN, activation=st.sampled_from(("tanh", "relu")), recurrent_bias=flags)
+    grus = st.builds(GRU, reset=st.sampled_from(("after", "before")))
+    lstms = st.builds(LSTM, forget_bias=st.sampled_from((0.0, 1.0)), peepholes=flags, recurrent_bias=flags,
+                      cell_clip=st.sampled_from((None, 0.5)), projection=st.sampled_from((None, 2)))
+    return st.one_of(rnns, grus, lstms, others.map(lambda make: make()))
 
 
 def _import_strategies() -> Any:
