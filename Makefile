@@ -14,7 +14,7 @@ DEMO   = .venv/bin/rnnref survey onnxruntime --html report.html --report-only
 .DELETE_ON_ERROR:
 .NOTPARALLEL:           # all targets share one .venv
 .PHONY: help demo picture notebooks test kernels test-peers exam coverage package oldest first-gpu test-gpu sanitize-gpu soak-gpu bench-gpu \
-	probe-gpu lint bench bench-loops tune clean distclean
+	probe-gpu lint bench bench-suite bench-loops tune clean distclean
 
 help:  ## list the targets
 	@awk 'BEGIN { FS = ":.*##  *" } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -96,6 +96,10 @@ lint: .venv/.dev  ## flake8, isort and mypy
 bench: .venv/.peers  ## layers on this CPU beside torch, onnxruntime and others, training by 1, 2, ... processes; ARGS="--peers torch jax --sizes grid"
 	$(PY) -m tests.bench.peers $(ARGS)
 	$(PY) -m tests.bench.processes
+
+bench-suite: .venv/.peers  ## the same layers as a suite of pytest-benchmark, into build/bench.json; PEERS="torch jax"
+	@mkdir -p build
+	$(PYTEST) tests/bench/bench_layers.py -n0 -q -W default --benchmark-json=build/bench.json $(ARGS)
 
 bench-loops: .venv/.dev  ## the loops as ratios to their matrix products, small calls, the import
 	$(PY) -m tests.bench $(ARGS)

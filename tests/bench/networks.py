@@ -1,4 +1,5 @@
 """One recurrent layer in rnnref and in other frameworks, as functions for one step of inference or of training."""
+import os
 from functools import partial
 
 import numpy as np
@@ -108,8 +109,42 @@ class Network:
                 "training": lambda: jax.block_until_ready(back(p, x, dys))}
 
     def _keras(self):
+        os.environ.setdefault("KERAS_BACKEND", "torch")
         import keras
         B, T, I, H = self.size
         layer = getattr(keras.layers, {"RNN": "SimpleRNN"}.get(self.kind, self.kind))(H, return_sequences=True)
-        x = keras.ops.convert_to_tensor(self.xs.swapaxes(0, 1).copy())
-        return {"inference": lambda: np.asarray(layer(x))}
+        x, dys = (keras.ops.convert_to_tensor(a.swapaxes(0, 1).copy()) for a in (self.xs, self.dys))
+        layer.build(x.shape)
+        return getattr(self, "_keras_on_" + keras.backend.backend())(layer, x, dys)
+
+    def _keras_on_torch(self, layer, x, dys):
+        import torch
+        leaf = x.detach().clone().requires_grad_()
+
+        def training():
+            layer.zero_grad()
+            leaf.grad = None
+            layer(leaf).backward(dys)
+        return {"inference": torch.no_grad()(partial(layer, x)), "training": training}
+
+    def _keras_on_jax(self, layer, x, dys):
+        import jax
+        p = [v.value for v in layer.trainable_variables], [v.value for v in layer.non_trainable_variables]
+
+        def forward(weights, x):
+            return layer.stateless_call(weights, p[1], x)[0]
+        run, back = jax.jit(forward), jax.jit(lambda weights, x, dys: jax.vjp(forward, weights, x)[1](dys))
+        return {"inference": lambda: run(p[0], x).block_until_ready(),
+                "training": lambda: jax.block_until_ready(back(p[0], x, dys))}
+
+    def _keras_on_tensorflow(self, layer, x, dys):
+        import tensorflow as tf
+
+        @tf.function
+        def back(x, dys):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                y = layer(x)
+            return tape.gradient(y, [x, *layer.trainable_variables], dys)
+        forward = tf.function(layer)
+        return {"inference": lambda: forward(x).numpy(), "training": lambda: back(x, dys)[0].numpy()}

@@ -7,7 +7,11 @@ are divided: peer time / ours, above 1 where rnnref is faster.  What is aimed at
     python -m tests.bench.peers --seconds 2            quicker, less certain
     python -m tests.bench.peers --peers torch jax --cells GRU --sizes 64,100,256,512
     python -m tests.bench.peers --load                 how a busy loop on each core slows rnnref and torch
+    python -m tests.bench.peers --steps                one step of a cell and of a stateful layer, beside torch's cell
     python -m tests.bench.peers --json FILE --picture FILE.svg
+    python -m tests.bench.peers --readme               the table of rnnref/cpu/README.md, with machine and versions
+
+Keras runs on the back end that KERAS_BACKEND names, torch if there is none.
 """
 import argparse
 import json
@@ -16,6 +20,7 @@ import platform
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 
@@ -26,6 +31,8 @@ from rnnref.cpu import blas
 from tests.bench.networks import Network
 
 SIZES = ((64, 100, 256, 512), (32, 100, 128, 256), (128, 100, 64, 64), (64, 28, 28, 128), (1, 100, 64, 64))
+README = Path(rnnref.__file__).with_name("cpu") / "README.md"
+MARKS = "<!-- measured: python -m tests.bench.peers --readme -->\n", "<!-- /measured -->\n"
 GRID = (*SIZES, (32, 50, 512, 1024), (16, 50, 64, 128), (1, 100, 256, 256))
 # peer torch, in the order of SIZES
 MUST = {("LSTM", "training"): (0.87, 0.88, 0.92, 0.62, 0.7), ("LSTM", "inference"): (0.82, 0.70, 0.67, 0.52, 0.5),
@@ -125,6 +132,39 @@ def slowed(seconds):
     return {name: median(loaded[name]) / median(quiet[name]) for name in calls}
 
 
+def small_steps(seconds):
+    """{what: microseconds} of one step at B = 1, I = H = 64: of torch's cell, of ours, of a stateful layer."""
+    import torch
+
+    from rnnref import layers
+    net, x = Network("LSTM", 1, 1, 64, 64), np.ones((1, 64), "float32")
+    s, theirs, tx = net.cell.zeros(1, 64), torch.nn.LSTMCell(64, 64), torch.tensor(x)
+    layer = layers.LSTM(64, stateful=True, return_sequences=True)
+    calls = {"torch.nn.LSTMCell": torch.no_grad()(lambda: theirs(tx)), "cell.forward": lambda: net.cell.forward(
+        net.p, x, s), "layer.forward(keep=False)": lambda: layer.forward(x[:, None], keep=False),
+        "layer()": lambda: layer(x[:, None])}
+    return {name: 1e6 * median(ts) for name, ts in in_turn(calls, seconds).items()}
+
+
+def table(rows, machine, quiet):
+    """The measurements as Markdown, below the machine and the versions in words."""
+    names = [name for name in PACKAGES if any(name in found["ratios"] for found in rows)]
+    words = ", ".join(f"{what} {value}" for what, value in machine.items() if value)
+    lines = [f"{words}; a product of 1024: {min(quiet):.0f} to {max(quiet):.0f} GFLOP/s.", "",
+             f"| | B, T, I, H | ms | {' | '.join(names)} | products |", "|---|---|---|" + "---|" * (len(names) + 1)]
+    for found in rows:
+        ratios = (f"{found['ratios'][name]:.2f}" if name in found["ratios"] else "" for name in (*names, "products"))
+        size = ", ".join(map(str, found["B,T,I,H"]))
+        lines.append(f"| {found['cell']} {found['mode']} | {size} | {found['ms']:.2f} | {' | '.join(ratios)} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_readme(text, path=README):
+    """Put the table between its marks."""
+    before, _, rest = path.read_text().partition(MARKS[0])
+    path.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{rest.partition(MARKS[1])[2]}")
+
+
 def draw(rows, path):
     """The ratios as bars, one group for each measurement."""
     import matplotlib
@@ -135,10 +175,10 @@ def draw(rows, path):
     for k, peer in enumerate(peers):
         at = [n + 0.8 * k / len(peers) for n, found in enumerate(rows) if peer in found["ratios"]]
         ratios = [found["ratios"][peer] for found in rows if peer in found["ratios"]]
-        axes.barh(at, ratios, 0.8 / len(peers), label=peer)
-    axes.set_yticks(range(len(rows)), [f"{r['cell']} {r['mode']} {','.join(map(str, r['B,T,I,H']))}" for r in rows])
+        axes.barh(at, [ratio - 1 for ratio in ratios], 0.8 / len(peers), left=1, label=peer)
+    axes.set_yticks([n + 0.4 * (1 - 1 / len(peers)) for n in range(len(rows))], [f"{r['cell']} {r['mode']} {','.join(map(str, r['B,T,I,H']))}" for r in rows])
     axes.axvline(1, color="black", linewidth=0.8)
-    axes.set(xscale="log", xlabel="time of the other / time of rnnref (right of 1: rnnref is faster)")
+    axes.set(xscale="log", xlabel="time of the other / time of rnnref: right of 1, rnnref is faster")
     axes.invert_yaxis()
     axes.legend()
     figure.savefig(path)
@@ -151,6 +191,8 @@ def main():
     parser.add_argument("--cells", nargs="*", default=["LSTM", "GRU"])
     parser.add_argument("--sizes", nargs="*", help="B,T,I,H; grid: all sizes")
     parser.add_argument("--load", action="store_true")
+    parser.add_argument("--steps", action="store_true")
+    parser.add_argument("--readme", action="store_true")
     parser.add_argument("--json")
     parser.add_argument("--picture")
     given = parser.parse_args()
@@ -158,6 +200,12 @@ def main():
     print(json.dumps(describe_machine(peers)))
     if given.load:
         print("slower with a busy loop on each core:", json.dumps(slowed(given.seconds)))
+        return
+    if given.steps:
+        found = small_steps(given.seconds)
+        for name, us in found.items():
+            print(f"{name:26}{us:8.1f} us{us / found['torch.nn.LSTMCell']:7.2f} of torch's"
+                  f"{us / found['cell.forward']:7.2f} of the cell's")
         return
     sizes = GRID if given.sizes == ["grid"] else [tuple(map(int, s.split(","))) for s in given.sizes or ()] or SIZES
     rows, quiet = [], [products_per_second()]
@@ -175,6 +223,8 @@ def main():
             json.dump({"machine": describe_machine(peers), "rows": rows, "GFLOP/s": quiet}, f, indent=1)
     if given.picture:
         draw(rows, given.picture)
+    if given.readme:
+        write_readme(table(rows, describe_machine(peers), quiet))
 
 
 if __name__ == "__main__":
