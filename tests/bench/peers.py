@@ -176,7 +176,8 @@ def draw(rows, path):
         at = [n + 0.8 * k / len(peers) for n, found in enumerate(rows) if peer in found["ratios"]]
         ratios = [found["ratios"][peer] for found in rows if peer in found["ratios"]]
         axes.barh(at, [ratio - 1 for ratio in ratios], 0.8 / len(peers), left=1, label=peer)
-    axes.set_yticks([n + 0.4 * (1 - 1 / len(peers)) for n in range(len(rows))], [f"{r['cell']} {r['mode']} {','.join(map(str, r['B,T,I,H']))}" for r in rows])
+    axes.set_yticks([n + 0.4 * (1 - 1 / len(peers)) for n in range(len(rows))],
+                    [f"{r['cell']} {r['mode']} {','.join(map(str, r['B,T,I,H']))}" for r in rows])
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set(xscale="log", xlabel="time of the other / time of rnnref: right of 1, rnnref is faster")
     axes.invert_yaxis()
