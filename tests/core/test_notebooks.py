@@ -23,7 +23,7 @@ FOLDER = Path(__file__).parents[2] / "notebooks"
 NAMES = ["01_a_loop_and_a_cell", "02_backward_through_time", "03_a_character_model", "04_gradients_through_time",
          "05_the_gate_film", "06_from_rule_to_kernel", "09_working_with_rnns", "10_from_tf1_to_keras",
          "11_padding_and_masks",
-         "12_when_float32_means_nothing"]
+         "12_when_float32_means_nothing", "13_fast_on_a_cpu"]
 REFRESH = "if the new text is right, store it: python -m tests.core.test_notebooks"
 
 SMALL = {"03_a_character_model": {"UPDATES": 3, "EPOCHS": 1, "LENGTH": 20},
