@@ -173,6 +173,14 @@ def test_checks_know_right_from_wrong(pair):
             assert said(cell).strip() == expected, code
 
 
+@pytest.mark.parametrize("name, least", [("01_a_loop_and_a_cell", 20), ("03_a_character_model", 40)])
+def test_common_mistakes_are_named(name, least):
+    """Of the wrong answers that were collected, each is told apart from the others."""
+    from tests.support.notebook_answers import ANSWERS
+    named = [expected for _, expected in ANSWERS[name] if expected is not None and ": not yet: " in expected]
+    assert len(set(named)) >= least and not any(expected is None for _, expected in ANSWERS[name])
+
+
 def test_exercises_are_shipped_unanswered(pair):
     name, stored, _ = pair
     open_cells = [cell for cell in code_of(stored) if "return ..." in cell.source]

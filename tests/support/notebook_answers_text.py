@@ -50,7 +50,8 @@ ANSWERS = {
          "bits: not yet: the softmax goes over the kinds of characters, the last axis"),
         (SOFTMAX + "check_bits(lambda a, y: -np.log2(picked(np.exp(a) / np.exp(a).sum(), y)).mean())",
          "bits: not yet: each row has a softmax of its own"),
-        (SOFTMAX + "check_bits(lambda a, y: -np.log2(soft(a)[:, y]).mean())", None),
+        (SOFTMAX + "check_bits(lambda a, y: -np.log2(soft(a)[:, y]).mean())",
+         "bits: not yet: p[:, y] picks these columns of every row: pick one in each row"),
         (SOFTMAX + "check_bits(lambda a, y: -np.log2(soft(a)).mean())",
          "bits: not yet: that is the mean surprise at all kinds: take the one that came"),
         (SOFTMAX + "check_bits(lambda a, y: -(soft(a) * np.log2(soft(a))).sum(1).mean())", "bits: not yet: that is the "
