@@ -2,6 +2,7 @@
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from .reproduce import render_reproduction
 from .row import Row, count_verdicts, format_count, format_number, group_rows, is_long, join_details
 from .svg import COLOURS, DARK_COLOURS, FONTS, MARKS, VERDICT_COLOURS, draw_histogram, draw_lines, find_verdict
 
@@ -50,6 +51,8 @@ _STYLE = f"""
   gap: .1rem 1.4rem; }}
 .rnnref .legend b {{ color: var(--c); border-bottom: 3px solid var(--c); padding: 0 .3rem; margin-right: .3rem; }}
 .rnnref .legend li {{ overflow-wrap: anywhere; }}
+.rnnref pre {{ margin: 0; padding: .6rem .8rem; background: var(--wash); overflow-x: auto; font-size: .85rem; }}
+.rnnref a {{ color: var(--c0); }}
 .rnnref dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.2rem; margin: 0; }}
 .rnnref dt {{ color: var(--soft); font-weight: 400; }} .rnnref dd {{ margin: 0; overflow-wrap: anywhere; }}
 @container (max-width: 640px) {{
@@ -85,7 +88,7 @@ def _render_parts(report: "Report") -> str:
     rows = report.rows
     parts = [_render_headline(report), _render_findings(report), draw_histogram(rows) if is_long(rows) else "",
              draw_lines(rows), _render_groups(rows) if is_long(rows) else _render_rows(rows),
-             _render_facts(report.facts)]
+             _render_facts(report.facts), render_reproduction(report)]
     return "\n".join(filter(None, parts))
 
 

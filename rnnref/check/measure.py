@@ -11,6 +11,7 @@ from .calls import call_back, call_once, check_further_calls, judge_near
 from .candidate import Candidate
 from .findings import describe_findings, join_names
 from .report import Report
+from .reproduce import list_arrays
 from .single_steps import check_single_steps
 from .verdict import Verdict
 
@@ -28,7 +29,8 @@ def check_candidate(candidate: Candidate, rng: numpy.random.Generator, gradients
         candidate, notes = randomize_zeros(candidate, rng, perturb_biases)
         verdicts, measured, findings = compare_results(candidate, rng, gradients, factor)
     return Report(candidate.title, [v.row for v in verdicts],
-                  candidate.facts | measured | _collect_facts(candidate, seed), [*findings, *notes], strict=strict)
+                  candidate.facts | measured | _collect_facts(candidate, seed), [*findings, *notes], strict=strict,
+                  arrays=list_arrays(candidate))
 
 
 def _check_numbers(candidate: Candidate) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import Error
 from .html import render_fragment, render_html
 from .junit import render_junit
+from .reproduce import pack_arrays, write_lines
 from .row import (VERDICTS, Row, format_number, format_row, format_share, group_rows, is_long, join_details,
                   measure_share, summarize)
 from .svg import draw_report
@@ -48,6 +49,7 @@ class Report:
     facts: dict[str, Any] = field(default_factory=dict)
     findings: list = field(default_factory=list)
     strict: bool = field(default=False, kw_only=True)            # True: all entries must be comparable
+    arrays: dict[str, Any] = field(default_factory=dict, kw_only=True)       # what the candidate was run on, x first
 
     @property
     def counts(self) -> dict[str, int]:
@@ -123,6 +125,13 @@ class Report:
     def to_junit(self, path: str | PathLike | None = None) -> str:
         """The report as JUnit XML for continuous integration, also written to `path` if given."""
         return _write(path, render_junit(self))
+
+    def save_arrays(self, path: str | PathLike) -> str:
+        """Write the arrays that were checked as an .npz file; three lines of Python that check them again."""
+        if not self.arrays:
+            raise Error("save_arrays", f"the report on {self.title} holds no arrays", fix="a report of rnnref.verify")
+        Path(path).write_bytes(pack_arrays(self.arrays))
+        return write_lines(self, str(path))
 
     def to_svg(self, path: str | PathLike | None = None) -> str:
         """The report as a picture of its verdict, findings and largest errors, also written to `path` if given."""

@@ -1,4 +1,5 @@
 """Reports as SVG: charts of the error over time and of errors relative to their budgets, and a picture of a report."""
+import re
 from collections.abc import Iterator
 from html import escape
 from math import ceil, floor, isfinite, log10
@@ -51,7 +52,21 @@ def draw_chart(rows: list[Row]) -> list[str]:
     """The elements of a chart of 720 x 310 units: axes, a numbered line for each row, and its budget."""
     scale = _Scale(rows)
     ends = _spread([_find_end(scale, row)[1] for row in rows])
-    return [*scale.draw_axes(), *(line for k, row in enumerate(rows) for line in _draw_curve(scale, row, k, ends[k]))]
+    curves = (line for k, row in enumerate(rows) for line in _draw_curve(scale, row, k, ends[k]))
+    return [*scale.draw_axes(), *_mark_divergence(scale, rows), *curves]
+
+
+def _mark_divergence(scale: "_Scale", rows: list[Row]) -> Iterator[str]:
+    """A line at the timestep where the first of the rows first exceeds its budget, in the order of computation."""
+    found = (re.match(r"t=(\d+)", row.where) for row in rows if row.verdict == "differs")
+    steps = [int(match[1]) for match in found if match and int(match[1]) < scale.steps]
+    if steps:
+        x, end = scale.x(steps[0]), steps[0] > 0.6 * scale.steps
+        yield (f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}" class="first" '
+               f'style="stroke: var(--bad); stroke-width: 2; stroke-dasharray: 2 4"/>')
+        side, at = ("end", x - 8) if end else ("start", x + 8)
+        yield (f'<text x="{at:.1f}" y="{_HEIGHT - _BOTTOM - 10}" text-anchor="{side}" style="fill: var(--bad)">'
+               f"first divergence, t={steps[0]}</text>")
 
 
 def _draw_figure(content: list[str], box: str, label: str, caption: str, legend: str = "") -> str:

@@ -1,12 +1,16 @@
 """Reports: verdicts, text, JSON, and an HTML page that needs nothing else."""
+import base64
+import io
 import json
 import re
 from html.parser import HTMLParser
 from math import inf, nan
 from xml.etree import ElementTree
 
+import numpy as np
 import pytest
 
+import rnnref
 from rnnref import Error
 from rnnref.check import Report, Row, VerificationError
 from rnnref.check.verdict import Verdict
@@ -226,3 +230,33 @@ def test_histogram_counts_every_row():
     text = Report("title", long()).to_html()
     counts = [int(n) for n in re.findall(r"<title>(\d+) (?:agree|differ)", text)]
     assert sum(counts) == 650
+
+
+def test_a_check_is_reproduced_from_its_arrays(tmp_path):
+    cell = rnnref.cells.LSTM()
+    p = rnnref.init.parameters(cell, 3, 4, np.random.default_rng(0))
+
+    def candidate(x, p, lengths, initial_state):
+        return rnnref.run(cell, p | {"b": p["b"] + np.float32(0.1)}, x, initial_state, lengths=lengths)[0]
+    first = rnnref.verify(candidate, (6, 2, 3), lengths=[6, 2], reference=cell, p=p)
+    lines = first.save_arrays(tmp_path / "case.npz").splitlines()
+    assert len(lines) == 3
+    names = {"numpy": np, "rnnref": rnnref, "candidate": candidate, "cell": cell, "p": p}
+    exec("\n".join(lines[:2]), names)
+    again = {row.name: row for row in names["report"].rows}["y"]
+    assert (again.error, again.where, again.note) == (first.rows[0].error, first.rows[0].where, first.rows[0].note)
+    page = first.to_html()
+    data = base64.b64decode(re.search(r'download="case.npz" href="data:[^,]*,([^"]*)"', page)[1])
+    held = np.load(io.BytesIO(data))
+    assert set(held) == {"x", "h0", "c0", "W", "R", "b", "lengths"} and np.array_equal(held["W"], p["W"])
+    assert "How to reproduce" in page and "numpy.load" in page
+    with pytest.raises(Error, match="holds no arrays"):
+        Report("by hand", []).save_arrays(tmp_path / "none.npz")
+
+
+def test_the_first_divergence_is_marked_where_it_is():
+    steps = [1e-8] * 3 + [0.1] * 5
+    row = Row("y", "outputs", 0.1, 1e-6, "differs", "t=3, row 0, unit 1", trace=steps)
+    assert "first divergence, t=3</text>" in Report("one", [row]).to_html()
+    assert "first divergence, t=3</text>" in Report("one", [row]).to_svg()
+    assert "first divergence, t=" not in Report("one", [row._replace(verdict="agrees", where="")]).to_html()
