@@ -15,6 +15,7 @@
     compare           do two layers, modules or files agree?  Their weights, options, outputs and gradients
     assert_matches    the same for a test: raises where verify reports a difference
     save, load, to    trees of arrays to a file and back; to("gpu", tree), to("cpu", tree)
+    diagnose          in which convention are these weights, if they gave these outputs?
     convert           weights of any framework, from a live layer or a file, as those of any other
     interop           weights of other frameworks: layouts, reading, converting, and port into live modules
     onnx              the operators RNN, GRU and LSTM, and a backend for models of them
@@ -40,6 +41,7 @@ from .tree import PerStep as PerStep, to
 if TYPE_CHECKING:
     from . import check as check, data, interop, layers, models, onnx, ops, plot, survey as survey, testing, tf1
     from .check.compare import compare as compare
+    from .check.diagnose import diagnose
     from .check.verify import assert_matches, verify
     from .cpu import blas_threads as blas_threads, prepare as prepare, release_workspaces as release_workspaces
     from .layers import Input
@@ -50,9 +52,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 # Without classes, of which help(rnnref) would print every method.
-__all__ = ["assert_matches", "blas_threads", "cells", "compare", "convert", "data", "explain", "init", "interop",
-           "layers", "load", "models", "onnx", "ops", "plot", "prepare", "release_workspaces", "run", "run_back",
-           "save", "testing", "tf1", "to", "verify"]
+__all__ = ["assert_matches", "blas_threads", "cells", "compare", "convert", "data", "diagnose", "explain", "init",
+           "interop", "layers", "load", "models", "onnx", "ops", "plot", "prepare", "release_workspaces", "run",
+           "run_back", "save", "testing", "tf1", "to", "verify"]
 
 _KERAS_MODULES = ("activations", "callbacks", "constraints", "initializers", "losses", "metrics", "models", "ops",
                   "optimizers", "random", "regularizers", "saving", "utils")
@@ -66,8 +68,8 @@ _ALSO_PUBLIC = ("DeviceError", "DtypeError", "Error", "MissingExtra", "NotSuppor
 # Imported when first used: they import much that a forward pass does not need.
 _LAZY = {name: name for name in ("check", "data", "interop", "layers", "onnx", "plot", "survey", "testing", "tf1",
                                  *_KERAS_MODULES)}
-_LAZY |= {"assert_matches": "check:assert_matches", "verify": "check:verify", "Record": "record:Record",
-          "compare": "check:compare", "convert": "porting:convert"}
+_LAZY |= {"assert_matches": "check:assert_matches", "compare": "check:compare", "diagnose": "check:diagnose",
+          "verify": "check:verify", "Record": "record:Record", "convert": "porting:convert"}
 _LAZY |= {name: f"cpu:{name}" for name in ("blas_threads", "prepare", "release_workspaces")}
 _LAZY |= _KERAS_CLASSES
 

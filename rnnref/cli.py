@@ -56,8 +56,8 @@ def _make_parser() -> Parser:
                     **PARSER_OPTIONS)
     parser.add_argument("--version", action="version", version=f"rnnref {__version__}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for add in (_add_verify, _add_survey, _add_compare, _add_convert, _add_explain, _add_train, _add_sample,
-                _add_golden, _add_info):
+    for add in (_add_verify, _add_survey, _add_compare, _add_diagnose, _add_convert, _add_explain, _add_train,
+                _add_sample, _add_golden, _add_info):
         add(commands)
     return parser
 
@@ -110,6 +110,18 @@ def _add_survey(commands: Any) -> None:
                    help="the operators to check (default: RNN,GRU,LSTM)")
     _add_report_options(p)
     p.set_defaults(command=_run_survey, parser=p)
+
+
+def _add_diagnose(commands: Any) -> None:
+    p = commands.add_parser("diagnose", help="find the convention in which weights gave recorded outputs",
+                            description="Find the family, the order of gate blocks and the other conventions in "
+                            "which\nrecorded weights give recorded outputs.", **PARSER_OPTIONS)
+    p.add_argument("file", metavar="FILE.npz", help="x and y, a sequence and all its outputs; h0 and c0, if it did "
+                   "not start from zero; and the weights, under any names")
+    p.add_argument("--family", choices=("rnn", "gru", "lstm"), metavar="NAME", help="rnn, gru or lstm, if it is known")
+    p.add_argument("--to", metavar="NAME", help="the layout of the weights to return: torch, keras, tf1, ...")
+    p.add_argument("--out", metavar="OUT.npz", help="write the weights in the layout --to (default: torch)")
+    p.set_defaults(command=_run_diagnose, parser=p)
 
 
 def _add_convert(commands: Any) -> None:
@@ -208,6 +220,18 @@ def _add_info(commands: Any) -> None:
 
 
 # commands
+
+def _run_diagnose(args: argparse.Namespace) -> int:
+    from .check.diagnose import diagnose_file
+    from .files.npz import write_npz
+    to = args.to or ("torch" if args.out else None)
+    found = diagnose_file(args.file, family=args.family, to=to, progress=make_progress())
+    _print(str(found))
+    if found and args.out:
+        write_npz("diagnose", args.out, found.weights or {})
+        print(f"written: {args.out}")
+    return 0 if found else 1
+
 
 def _run_convert(args: argparse.Namespace) -> int:
     from .porting import NotRepresentable, convert, write_conversion

@@ -121,11 +121,11 @@ def describe_explanation(found: Explanation, groups: str) -> Iterator[str]:
     first, *others = found.causes
     if others:
         words = "; or once ".join(c.words for c in found.causes)
-        yield (f"Agrees to {_format(found.error)} in {groups} once {words}. These numbers do not tell which: check "
-               f"again {found.experiment}.")
+        yield (f"Agrees to {format_error(found.error)} in {groups} once {words}. These numbers do not tell which: "
+               f"check again {found.experiment}.")
         return
     note = f": {first.note}" if first.note else ""
-    yield f"Agrees to {_format(found.error)} in {groups} once {first.words}{note}.{_describe_runner_up(found)}"
+    yield f"Agrees to {format_error(found.error)} in {groups} once {first.words}{note}.{_describe_runner_up(found)}"
 
 
 def _describe_runner_up(found: Explanation) -> str:
@@ -133,10 +133,11 @@ def _describe_runner_up(found: Explanation) -> str:
         return ""
     times = found.runner_up_error / max(found.error, 1e-16)
     more = f", {_format_times(times)} times as much" if times > 2 else ""
-    return f" The next best, that {found.runner_up.words}, is off by {_format(found.runner_up_error)}{more}."
+    error = format_error(found.runner_up_error)
+    return f" The next best, that {found.runner_up.words}, is off by {error}{more}."
 
 
-def _format(error: float) -> str:
+def format_error(error: float) -> str:
     """"3e-7": one digit."""
     return re.sub("e-0", "e-", f"{error:.1g}")
 

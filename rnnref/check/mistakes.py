@@ -132,11 +132,11 @@ def _list_orders(equations: Equations, stored: str) -> Iterator[Mistake]:
         letters = "".join(order)
         for scope, names, pairs in _SCOPES:
             words = f"the gate blocks {scope}are read as {_order_words(equations.family, letters)}"
-            yield Mistake("order", words, _reorder(names, stored, letters), pairs)
+            yield Mistake("order", words, reorder(names, stored, letters), pairs)
     yield Mistake("order", "the gates are read unit by unit, not in blocks", _interleave(stored), False)
 
 
-def _reorder(names: str, stored: str, order: str) -> Change:
+def reorder(names: str, stored: str, order: str) -> Change:
     def change(e: Equations) -> Equations | None:
         new = {}
         for name in ("W", "R", "b", "bR"):
@@ -231,10 +231,10 @@ def _list_peepholes(equations: Equations) -> Iterator[Mistake]:
     for order in list(permutations(stored))[1:]:
         letters = "".join(order)
         yield Mistake("peepholes", f"the peepholes are read as {_order_words('lstm', letters, 'Wp')}, where the "
-                      f"reference has {' '.join(stored)}", _reorder_peepholes(stored, letters))
+                      f"reference has {' '.join(stored)}", reorder_peepholes(stored, letters))
 
 
-def _reorder_peepholes(stored: str, order: str) -> Change:
+def reorder_peepholes(stored: str, order: str) -> Change:
     return lambda e: e.replace(Wp={to: e.blocks["Wp"][own] for own, to in zip(stored, order)})
 
 

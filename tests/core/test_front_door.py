@@ -11,7 +11,7 @@ from tests.support.public_api import COMMAND, SNAPSHOT, describe_api
 
 CALLED = {"cells", "layers", "run", "run_back", "explain", "verify", "assert_matches", "init", "save", "load", "to",
           "interop", "onnx", "tf1", "testing", "plot", "ops", "Record", "Input", "Model", "Sequential",
-          "data", "prepare", "blas_threads", "release_workspaces", "compare", "convert"}
+          "data", "prepare", "blas_threads", "release_workspaces", "compare", "convert", "diagnose"}
 
 
 def completions(code):

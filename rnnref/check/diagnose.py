@@ -1,0 +1,364 @@
+"""diagnose: in which convention are these weights, if they gave these outputs?"""
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import permutations, product
+from typing import Any, NamedTuple
+
+import numpy
+
+from ..arrays import Array
+from ..elementwise import get_activation
+from ..errors import ShapeError, check_option
+from ..files.npz import read_npz
+from ..interop import adapt, cell_like, dump, layout_of
+from ..loops.plan import REFERENCE_PATHS
+from ..loops.run import run
+from ..tree import Tree
+from .candidate import Direction
+from .causes import format_error
+from .equations import GATES, Equations, frameworks_of
+from .mistakes import list_mistakes, reorder, reorder_peepholes
+from .readings import Reading, list_readings
+from .search import align, measure_error
+from .tolerance import absolute_tolerance
+from .trace import Trace
+
+_LOOSE = 4.0                                      # errors up to so many tolerances are rounding
+_SIGMOIDS = ("sigmoid", "hard_sigmoid@keras2", "hard_sigmoid@keras3")
+_TANHS = ("tanh", "relu", "linear")
+_MOST_FOUND = 12
+_DRAWN_LENGTH = 4
+
+
+_USUAL_SLOTS = ("order", "fused", "gate", "update")          # of mistakes that are conventions here
+_Convention = tuple[Equations, tuple[str, ...]]
+
+
+class _Data(NamedTuple):
+    """x and y, time first, and the initial state, in one reading of their axes."""
+    x: Array
+    y: Array
+    first: tuple[Array, ...]
+    reverse: bool
+    words: tuple[str, ...]
+    usual: bool = True                            # False: time is reversed, or the state is not the one given
+
+
+class _Fit(NamedTuple):
+    """Equations that give y."""
+    equations: Equations
+    data: _Data
+    words: tuple[str, ...]
+    error: float
+
+
+@dataclass(repr=False)
+class Diagnosis:
+    """What `diagnose` found: the cell and its parameters in our convention, and in words what theirs is.
+
+    True if exactly one convention explains the outputs.
+    """
+    cell: Any = None                              # of rnnref.cells
+    p: Tree = None                                # its parameters
+    words: tuple[str, ...] = ()                   # what is in which convention
+    error: float = float("inf")                   # the largest error of y
+    reverse: bool = False                         # True if it reads from the end
+    others: tuple[tuple[str, ...], ...] = ()      # further conventions that explain the outputs as well
+    nearest: str = ""                             # where nothing does
+    weights: dict[str, Array] | None = None       # in the layout that was asked for
+    layout: str = ""
+    tried: int = field(default=0)
+
+    def __bool__(self) -> bool:
+        return self.cell is not None and not self.others
+
+    def __repr__(self) -> str:
+        return f"<Diagnosis {self.sentence}>"
+
+    @property
+    def sentence(self) -> str:
+        """The result in one sentence."""
+        if self.cell is None:
+            return f"None of {self.tried:,} conventions gives these outputs. {self.nearest}"
+        found = f"These are the weights of {_with_article(self.cell.name)}, which give y to {format_error(self.error)}"
+        found += f": {'; '.join(self.words)}." if self.words else "."
+        for words in self.others:
+            found += (f" Or {'; '.join(words)}: these numbers do not tell which. Record outputs with weights and "
+                      "biases that are all different, from a random initial state.")
+        return found
+
+    def __str__(self) -> str:
+        lines = [self.sentence]
+        if self.weights is not None:
+            lines += ["", f"As weights of {self.layout}:"]
+            lines += [f"  {name} {a.shape}" for name, a in self.weights.items()]
+        return "\n".join(lines)
+
+
+def _with_article(name: str) -> str:
+    return f"{'an' if name[0] in 'LAEIO' else 'a'} {name}"
+
+
+def diagnose(weights: Mapping[str, Array] | Sequence[Array], x: Array, y: Array, *, initial_state: Any = None,
+             family: str | None = None, to: str | None = None,
+             progress: Callable[[Iterable, str], Iterable] | None = None) -> Diagnosis:
+    """Find the convention in which recorded weights give recorded outputs, and return the weights in a known one.
+
+    What is searched: which array is which, transposed or not, kernels of [x, h] or [h, x], one or two biases;
+    SimpleRNN, GRU with either reset, LSTM with peepholes and projection; every order of gate blocks; forget biases;
+    hard sigmoids, relu, no tanh; z keeping the old or the new state; time or batch first, time backwards; and one
+    mistake more of the table that `verify` has.  What is found gives y on all steps and rows.
+
+    weights        the arrays by name, or a list of them; where one gate has an array, all in one order
+    x, y           a sequence and all outputs of it, [time, batch, ...] or [batch, time, ...]
+    initial_state  None (zeros), h, or (h, c), each [batch, units]
+    family         "rnn", "gru" or "lstm", if it is known
+    to             "torch", "keras", "tf1", "onnx", "flax" ...: the layout in which `Diagnosis.weights` are
+    progress       (iterable, name) -> iterable, called to show progress
+    Errors         ShapeError: x and y that are no sequences of one length; NotSupported: a layout without a place
+
+    >>> import numpy as np, rnnref
+    >>> rng = np.random.default_rng(0)
+    >>> theirs = {"kernel": rng.normal(size=(7, 16)), "bias": rng.normal(size=16)}     # of TF 1: i g f o, [x, h]
+    >>> x, cell = rng.normal(size=(5, 2, 3)), rnnref.cells.LSTM(forget_bias=1.0)
+    >>> p = rnnref.interop.load(rnnref.interop.layout_of("lstm", "tf1"), theirs, cell)
+    >>> y, _, _ = rnnref.run(cell, p, x)
+    >>> found = diagnose(theirs, x, y, to="torch")
+    >>> print(*found.words, sep="; ")
+    kernel holds the weights of x and h, rows [x, h]; the gate blocks are i g f o (TF 1); 1 is added to the forget gate
+    >>> sorted(found.weights)
+    ['bias_hh_l0', 'bias_ih_l0', 'weight_hh_l0', 'weight_ih_l0']
+    """
+    check_option("diagnose", "family", family, (None, "rnn", "gru", "lstm"))
+    named = dict(weights) if isinstance(weights, Mapping) else {f"array {k}": a for k, a in enumerate(weights)}
+    data = list(_list_data(numpy.asarray(x), numpy.asarray(y), initial_state))
+    y = numpy.asarray(y)
+    dtype = y.dtype if y.dtype.kind == "f" else "float64"
+    limit = _LOOSE * absolute_tolerance("steep", dtype, float(abs(y).max(initial=0.0)))
+    search = _Search(named, data, limit, family, progress or (lambda items, words: items))
+    found = search.find()
+    if not found:
+        return Diagnosis(tried=search.tried, nearest=search.describe_nearest())
+    first, *others = found
+    cell, p = first.equations.make_cell()
+    known = Diagnosis(cell, p, first.words, first.error, first.data.reverse, tuple(f.words for f in others),
+                      tried=search.tried)
+    return known if to is None else _convert(known, first.equations, to)
+
+
+def diagnose_file(path: Any, **options: Any) -> Diagnosis:
+    """`diagnose` of the arrays of a .npz file: x, y, perhaps h0 and c0, and the weights under any other names."""
+    arrays = read_npz("diagnose", path)
+    missing = [n for n in ("x", "y") if n not in arrays]
+    if missing:
+        raise ShapeError("diagnose", f"{path} has no {' and no '.join(missing)}", has=" ".join(arrays) or "nothing",
+                         axes="x and y, the sequence and its outputs; h0 and c0; and the weights")
+    x, y, *first = (arrays.pop(n) for n in ("x", "y", "h0", "c0") if n in arrays)
+    return diagnose(arrays, x, y, initial_state=tuple(first) or None, **options)
+
+
+def _convert(found: Diagnosis, equations: Equations, to: str) -> Diagnosis:
+    """The diagnosis with the weights in a layout."""
+    family = equations.family + (" before" if equations.options.get("reset") == "before" else "")
+    layout = layout_of(family, to)
+    cell = cell_like(layout, found.cell)
+    found.weights, found.layout = dump(layout, adapt(found.cell, found.p, cell), cell), layout.who
+    return found
+
+
+# x, y and the initial state
+
+def _list_data(x: Array, y: Array, initial_state: Any) -> Iterator[_Data]:
+    """All readings of the axes of x and y, the more likely ones first."""
+    if x.ndim != 3 or y.ndim != 3:
+        raise ShapeError("diagnose", f"x has shape {x.shape}, y has shape {y.shape}, expected 3 axes each",
+                         axes="time, batch, input and time, batch, output (or the batch first)",
+                         fix="give the outputs of all steps; for one row: x[:, None]")
+    given = initial_state if isinstance(initial_state, (tuple, list)) else (initial_state,)
+    states = [numpy.asarray(a) for a in given if a is not None]
+    states = [a[0] if a.ndim == 3 and len(a) == 1 else a for a in states]
+    found = False
+    for batch_first in (False, True):
+        xt = x.swapaxes(0, 1) if batch_first else x
+        for swapped in (False, True):
+            yt = y.swapaxes(0, 1) if batch_first != swapped else y
+            if xt.shape[:2] != yt.shape[:2] or any(len(a) != xt.shape[1] for a in states) or \
+                    swapped and x.shape[0] == x.shape[1]:
+                continue
+            found = True
+            words = ("x is [batch, time, input]",) * batch_first + ("y has other axes than x",) * swapped
+            yield from _list_times(xt, yt, states, words)
+    if not found:
+        raise ShapeError("diagnose", f"x has shape {x.shape}, y has shape {y.shape}"
+                         + "".join(f", an initial state {a.shape}" for a in states),
+                         axes="the same numbers of steps and rows in all")
+
+
+def _list_times(x: Array, y: Array, states: list[Array], words: tuple[str, ...]) -> Iterator[_Data]:
+    orders: list[tuple[tuple[str, ...], list[Array]]] = [((), states)]
+    if len(states) == 2:
+        orders.append((("the initial state is (c, h)",), states[::-1]))
+    if states:
+        orders.append((("the initial state was not used",), []))
+    for more, first in orders:
+        yield _Data(x, y, tuple(first), False, words + more, not more)
+        yield _Data(x, y, tuple(first), True, (*words, *more, "time is read backwards"), False)
+        yield _Data(x, y[::-1], tuple(first), True, (*words, *more, "time is read backwards, y is in the order of "
+                                                     "reading"), False)
+
+
+# the search
+
+class _Search:
+    """Conventions on a few steps, then on all."""
+
+    def __init__(self, weights: Mapping[str, Array], data: list[_Data], limit: float, family: str | None,
+                 watch: Callable[[Iterable, str], Iterable]) -> None:
+        self._data, self._limit, self._watch = data, limit, watch
+        n_in, width = data[0].x.shape[-1], data[0].y.shape[-1]
+        units = {d.first[1].shape[-1] for d in data if len(d.first) == 2 and d.first[0].shape[-1] == width}
+        self._readings = list(list_readings(weights, n_in, width, units.pop() if len(units) == 1 else None, family))
+        if not self._readings:
+            shapes = ", ".join(f"{n} {numpy.shape(a)}" for n, a in weights.items())
+            raise ShapeError("diagnose", f"the arrays {shapes} fit no SimpleRNN, GRU or LSTM with {n_in} inputs and "
+                             f"{width} outputs",
+                             axes="x or h on one axis of a kernel, 1, 3 or 4 gate blocks on the other")
+        self.tried = 0
+        self._nearest: tuple[float, tuple[str, ...]] = (numpy.inf, ())
+
+    def find(self) -> list[_Fit]:
+        """The conventions that give y on all steps, each once; the usual ones are tried first."""
+        for conventions, usual in _LEVELS:
+            pairs = [(r, d) for d in self._data if d.usual or not usual for r in self._readings]
+            found: list[_Fit] = []
+            for reading, data in self._watch(pairs, "conventions"):
+                found += self._try(reading, data, conventions)
+                if len(found) >= _MOST_FOUND:
+                    break
+            if found:
+                return _drop_equal(found)
+        return []
+
+    def _try(self, reading: Reading, data: _Data, conventions: Callable[[Equations], Iterator[_Convention]],
+             ) -> list[_Fit]:
+        recorded = align(Direction(data.x, data.y, data.first, data.reverse), None)
+        _, H, U = reading.equations.sizes
+        if recorded is None or [a.shape[-1] for a in data.first] not in ([], [H], [H, U]):
+            return []
+        trace, found = Trace(recorded), []
+        for equations, words in conventions(reading.equations):
+            self.tried += 1
+            error = trace.quick.error(equations)
+            if error < self._nearest[0]:
+                self._nearest = error, (*reading.words, *words, *data.words)
+            if error <= self._limit and trace.error(equations) <= self._limit:
+                whole = _measure(equations, data)
+                if whole <= self._limit:
+                    found.append(_Fit(equations, data, (*reading.words, *words, *data.words), whole))
+        return found
+
+    def describe_nearest(self) -> str:
+        """What comes nearest, where nothing gives y."""
+        error, words = self._nearest
+        return f"The nearest is off by {error:.1g}: {'; '.join(words)}." if words else ""
+
+
+def _measure(equations: Equations, data: _Data) -> float:
+    """The error of y on all steps and rows."""
+    cell, p = equations.make_cell()
+    p = {n: a.astype("float64") for n, a in p.items()}
+    s = None
+    if data.first:
+        zero = cell.zeros(data.x.shape[1], cell.units(p), dtype="float64")
+        s = cell.rule.State(*(a.astype("float64") for a in data.first), *zero[len(data.first):])
+    ys, _, _ = run(cell, p, data.x.astype("float64"), s, reverse=data.reverse, paths=REFERENCE_PATHS, keep=False)
+    return measure_error({"y": data.y}, {"y": ys})
+
+
+def _list_usual(equations: Equations) -> Iterator[_Convention]:
+    for base, words in _list_orders(equations):
+        for shifted, more in _list_forget_biases(base):
+            yield shifted, words + more
+
+
+def _list_activations(equations: Equations) -> Iterator[_Convention]:
+    """Usual conventions, with other gates and other functions in the place of tanh."""
+    places = {"rnn": ("activation",), "gru": ("candidate",), "lstm": ("candidate", "output")}[equations.family]
+    for (base, words), gate, tanh in product(_list_usual(equations), _SIGMOIDS, _TANHS):
+        new, shown = dict.fromkeys(places, get_activation(tanh)), words
+        if "gate" in base.options:
+            new["gate"] = get_activation(gate)
+            shown += (f"the gates use {gate}",) if gate != "sigmoid" else ()
+        elif gate != "sigmoid":
+            continue
+        yield base.choose(**new), shown + ((f"{tanh} in the place of tanh",) if tanh != "tanh" else ())
+
+
+def _list_mistaken(equations: Equations) -> Iterator[_Convention]:
+    """Usual conventions with one mistake of the table more."""
+    for base, words in _list_usual(equations):
+        for mistake in list_mistakes(base):
+            changed = None if mistake.slot in _USUAL_SLOTS else mistake.weights(base)
+            if changed is not None:
+                yield changed, (*words, mistake.words)
+
+
+def _list_orders(equations: Equations) -> Iterator[_Convention]:
+    """Every order of the gate blocks and of the peepholes, which of z is kept, and which reset."""
+    family, own = equations.family, GATES[equations.family]
+    for order in permutations(own):
+        letters = "".join(order)
+        known = frameworks_of(family, letters)
+        name = f"the gate blocks are {' '.join(letters)}" + (f" ({known})" if known else "")
+        ordered = equations if letters == own else reorder("WRb", own, letters)(equations)
+        words = (name,) if len(own) > 1 else ()
+        if ordered is None:
+            continue
+        if family == "gru":
+            words = (*words, f"the reset acts {equations.options['reset']} the product with R")
+            for mistake in list_mistakes(ordered):
+                if mistake.slot == "update" and (flipped := mistake.weights(ordered)) is not None:
+                    yield ordered, words
+                    yield flipped, (*words, "z keeps the new state")
+        elif "Wp" in equations.blocks:
+            for peepholes in permutations("iof"):
+                read = reorder_peepholes("iof", "".join(peepholes))(ordered)
+                if read is not None:
+                    yield read, (*words, f"the peepholes are {' '.join(peepholes)}")
+        else:
+            yield ordered, words
+
+
+def _list_forget_biases(equations: Equations) -> Iterator[_Convention]:
+    yield equations, ()
+    if equations.family == "lstm":
+        yield equations.choose(forget_bias=1.0), ("1 is added to the forget gate",)
+
+
+def _drop_equal(found: list[_Fit]) -> list[_Fit]:
+    """Those that do not give the same outputs for all inputs and initial states; of equal ones the first."""
+    rng, kept = numpy.random.default_rng(0), []
+    for fit in sorted(found, key=lambda f: len(f.words)):
+        if not any(_is_equal(fit, other, rng) for other in kept):
+            kept.append(fit)
+    return kept
+
+
+def _is_equal(a: _Fit, b: _Fit, rng: numpy.random.Generator) -> bool:
+    """Whether two conventions with these weights are one function of x."""
+    if a.data.reverse != b.data.reverse or a.data.words != b.data.words or a.equations.family != b.equations.family:
+        return False
+    x, outputs = rng.standard_normal((_DRAWN_LENGTH, 3, a.data.x.shape[-1])), []
+    for e in (a.equations, b.equations):
+        cell, p = e.make_cell()
+        zero = cell.zeros(3, cell.units(p), dtype="float64")
+        draws = numpy.random.default_rng(1)
+        s = type(zero)(*(draws.standard_normal(z.shape) for z in zero))
+        p = {n: q.astype("float64") for n, q in p.items()}
+        outputs.append(run(cell, p, x, s, paths=REFERENCE_PATHS, keep=False)[0])
+    return bool(abs(outputs[0] - outputs[1]).max() < 1e-9)
+
+
+# (the conventions that are tried, whether only with the data as they are usual)
+_LEVELS = ((_list_usual, True), (_list_usual, False), (_list_activations, True), (_list_activations, False),
+           (_list_mistaken, True))
