@@ -4,19 +4,17 @@ Exit status 0: agrees; 1: differs; 2: wrong arguments, or a file that cannot be 
 """
 import argparse
 import os
-import re
-import shutil
 import sys
-import textwrap
 import traceback
-from typing import TYPE_CHECKING, Any, Callable, Iterable, Optional, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Optional, Sequence
 
 import numpy
 
 from . import __version__, info
 from .arguments import (OPERATORS, PARSER_OPTIONS, Parser, parse_number, parse_operators, parse_option, parse_positive,
                         parse_rate, parse_seed, parse_shape)
-from .errors import Error, import_optional
+from .errors import Error
+from .terminal import add_colours, fit_columns, has_colours, make_progress
 
 if TYPE_CHECKING:
     from .check import Report
@@ -256,7 +254,7 @@ def _run_explain(args: argparse.Namespace) -> int:
         if getattr(args, name):
             args.parser.error(f"--{'from' if name == 'framework' else name} with the cell {args.cell}: it is of files")
     _check_cell_options(args)
-    _print(_fit_columns(info.describe_cell(args.cell, args.units, args.inputs, **dict(args.options))))
+    _print(fit_columns(info.describe_cell(args.cell, args.units, args.inputs, **dict(args.options))))
     return 0
 
 
@@ -341,7 +339,7 @@ def _give_report(args: argparse.Namespace, report: "Report") -> int:
         _print(report.to_json())
     else:
         text = str(report)
-        _print(_add_colours(text) if has_colours(sys.stdout) else text)
+        _print(add_colours(text) if has_colours(sys.stdout) else text)
     for write, path in ((report.to_html, args.html), (report.to_json, args.json), (report.to_junit, args.junit)):
         if path and path != "-":
             _write_file(write, path)
@@ -371,40 +369,6 @@ def _print(text: str) -> None:
         print(text, flush=True)
     except BrokenPipeError:                       # the reader, such as `head`, has closed the pipe: continue silently
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _fit_columns(text: str) -> str:
-    """The text with lines as long as COLUMNS or the terminal has it; further ones are indented like the first."""
-    columns = shutil.get_terminal_size((0, 0)).columns
-    if columns < 40:                              # not a terminal, and COLUMNS is not set: as it is
-        return text
-    lines = (textwrap.wrap(line, columns, subsequent_indent=line[:len(line) - len(line.lstrip())] + "  ",
-                           break_on_hyphens=False, break_long_words=False) if len(line) > columns else [line]
-             for line in text.splitlines())
-    return "\n".join(line for wrapped in lines for line in wrapped)
-
-
-def make_progress() -> Optional[Callable[[Iterable, str], Iterable]]:
-    """A function (iterable, what) -> iterable with a progress bar on stderr; None where stderr is not a terminal."""
-    if not sys.stderr.isatty():
-        return None
-    tqdm = import_optional("tqdm", "verify", "verify").tqdm
-    return lambda steps, what: tqdm(steps, desc=what, leave=False, file=sys.stderr)
-
-
-def has_colours(stream: Any) -> bool:
-    """True if a stream is a terminal that shows colours, and NO_COLOR (https://no-color.org) is not set."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-_COLOURS = {"ok": 32, "XX": 31, "--": 33, "??": 35}
-
-
-def _add_colours(text: str) -> str:
-    """The text of a report with its verdict in bold and the cells of its tables coloured by their marks."""
-    verdict, gap, rest = text.partition("\n\n")
-    rest = re.sub(r"(?<=  )(ok|XX|--|\?\?) \S+", lambda m: f"\033[{_COLOURS[m[1]]}m{m[0]}\033[0m", rest)
-    return f"\033[1m{verdict}\033[0m{gap}{rest}"
 
 
 if __name__ == "__main__":

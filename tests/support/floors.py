@@ -44,6 +44,7 @@ ROOMS = {                                          # floor: {folder or file: wha
     12: {"survey": "is that engine what the operator text says?", "testing": "laws for your own cells",
          "train": "`rnnref train` and `rnnref sample`"},
     13: {"info": "a cell and the machine in words", "arguments": "the arguments of the command",
+         "terminal": "what a terminal shows",
          "cli": "the `rnnref` command", "__init__": "the front door", "__main__": "`python -m rnnref`"},
 }
 FLOORS = {room: floor for floor, rooms in ROOMS.items() for room in rooms}
