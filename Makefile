@@ -13,7 +13,7 @@ DEMO   = .venv/bin/rnnref survey onnxruntime --html report.html --report-only
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:           # all targets share one .venv
-.PHONY: help demo picture notebooks test kernels test-peers exam coverage package oldest first-gpu test-gpu sanitize-gpu soak-gpu bench-gpu \
+.PHONY: help demo picture notebooks site site-test test kernels test-peers exam coverage package oldest first-gpu test-gpu sanitize-gpu soak-gpu bench-gpu \
 	probe-gpu lint bench bench-suite bench-loops tune clean distclean
 
 help:  ## list the targets
@@ -27,6 +27,12 @@ picture: .venv/.peers  ## the report that README.md shows, of a layer with a fau
 
 notebooks: .venv/.dev  ## run all notebooks at full size and store what they show (needs g++); tests run them at smaller sizes
 	$(PY) -m tests.core.test_notebooks $(ARGS)
+
+site: .venv/.site  ## build build/site: notebooks, a page for every cell, all names; PYODIDE=folder: to run in the browser too
+	$(PY) notebooks/site/build.py
+
+site-test: .venv/.site  ## open every page of build/site in headless Chromium
+	$(PY) notebooks/site/check.py $(ARGS)
 
 test: .venv/.dev  ## tests and doctests, without other frameworks and without a GPU
 	$(PYTEST) -n auto --dist worksteal -m "not peers and not gpu and not kernels and not exam" $(ARGS)
@@ -129,6 +135,10 @@ distclean: clean  ## and .venv too
 
 .venv/.kernels: .venv/.dev
 	$(PIP) -e ".[kernels]"
+	@touch $@
+
+.venv/.site: .venv/.dev
+	$(PIP) -e ".[site]"
 	@touch $@
 
 .venv/.peers: .venv/.dev
