@@ -10,7 +10,7 @@ from docstrings import as_rst, parse  # noqa: E402
 project, author, html_title = "rnnref", "the rnnref authors", "rnnref"
 extensions = ["sphinx.ext.autodoc", "myst_nb", "sphinx-mathjax-offline"]
 source_suffix = {".rst": "restructuredtext", ".ipynb": "myst-nb", ".md": "myst-nb"}
-myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_enable_extensions = ["dollarmath", "amsmath", "html_image"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"                         # what is stored is what the tests hold the notebooks to
 html_theme = "furo"

@@ -191,8 +191,9 @@ def public_names(module: Any) -> list[str]:
     return sorted(name for name in names if not inspect.ismodule(getattr(module, name)))
 
 
-def notebook_pages(folder: Path) -> list[str]:
-    """Copy the notebooks; cells that are folded away there are folded away here.  Their names, in order."""
+def write_notebooks(folder: Path) -> None:
+    """Copy the notebooks, in which the cells that are folded away there are folded away here, and their index."""
+    folder.mkdir(exist_ok=True)
     names = []
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         notebook = json.loads(path.read_text())
@@ -201,13 +202,9 @@ def notebook_pages(folder: Path) -> list[str]:
                 cell["metadata"].setdefault("tags", []).append("hide-input")
         (folder / path.name).write_text(json.dumps(notebook))
         names.append(path.stem)
-    for extra in (ROOT / "notebooks").iterdir():
-        if extra.suffix in (".png", ".svg", ".txt"):
-            shutil.copy(extra, folder)
-    pictures = ROOT / "notebooks" / "pictures"
-    if pictures.is_dir():
-        shutil.copytree(pictures, folder / "pictures", dirs_exist_ok=True)
-    return names
+    shutil.copytree(ROOT / "notebooks" / "pictures", folder / "pictures")
+    text = (ROOT / "notebooks" / "README.md").read_text()
+    write(folder / "index.md", [text, "```{toctree}", ":hidden:", "", *names, "```"])
 
 
 def start_page(pyodide: str) -> list[str]:
@@ -238,9 +235,7 @@ def write_all(source: Path, pyodide: str) -> None:
     for package in sorted(PACKAGES, key=lambda package: package in ("rnnref", "rnnref.cells")):      # those gather
         write(source / "api" / f"{package}.rst", package_page(package, PACKAGES[package], shown))
     write(source / "api" / "index.rst", title("Names and what they do") + toctree(list(PACKAGES)))
-    notebooks = source / "notebooks"
-    notebooks.mkdir(exist_ok=True)
-    write(notebooks / "index.rst", title("Notebooks") + toctree(notebook_pages(notebooks)))
+    write_notebooks(source / "notebooks")
     write(source / "promises.rst", promises_page())
     write(source / "index.rst", start_page(pyodide) + toctree(
         ["notebooks/index", "cells/index", "promises", "api/index"], hidden=True, depth=2))
