@@ -142,6 +142,9 @@ def explain_blocks(one: Side, other: Side, names: tuple[str, str]) -> list[str]:
     orders = {name: _find_order(a[name], b[name], eps) for name in ("W", "R")}
     order = orders["R"] or orders["W"]
     if order is not None and orders["W"] == orders["R"]:
+        held = not _say_biases(one, other, {gate: gate for gate in order[0]}, names, eps)
+        if held and _say_biases(one, other, order[0], names, eps):
+            return [*_say_order(one, order, " of W and R, not of the biases,"), *_say_others(a, b, names, eps)]
         found += _say_order(one, order, "")
     else:
         for name, own in orders.items():

@@ -53,6 +53,8 @@ PLANTED = {
     "transposed": ("gru", "keras", {"recurrent_kernel": transpose_blocks}, ["each block of R alone is transposed."]),
     "misread": ("gru", "keras", {"recurrent_kernel": lambda a: a.T.reshape(a.shape)}, [
         "the numbers of R are read as those of its transpose."]),
+    "matrices alone": ("gru", "keras", IN_KERAS | {"bias": lambda a: a}, [
+        "the blocks r and z of W and R, not of the biases, are exchanged."]),
     "W alone": ("gru", "keras", {"kernel": RZ}, ["the blocks r and z of W alone are exchanged."]),
     "biases alone": ("lstm", "keras", {"bias": reorder([0, 2, 1, 3])}, [
         "the blocks f and g of the biases alone are exchanged."]),

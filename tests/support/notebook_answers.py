@@ -47,6 +47,17 @@ def answer(a, lengths):
         a[:n, row] = a[:n, row][::-1].copy()
     return a
 """
+TF1_BIAS = """
+def answer(b, bR, shift=1, order=(0, 2, 1, 3), recurrent=1, first=False):
+    b = (b + recurrent * bR).reshape(4, -1)
+    b[2 if first else 1] -= shift
+    return b[list(order)].ravel()
+"""
+JOINED = """
+def answer(b, bR, n=0, keep=1, rz=1):
+    b, bR = b.reshape(3, -1), bR.reshape(3, -1)
+    return np.concatenate([(b + rz * bR)[:2].ravel(), b[2] + n * bR[2]]), keep * bR[2]
+"""
 ANSWERS = {
     "01_a_loop_and_a_cell": [
         ("check_count(lambda G, I, U: G * U * (I + U + 1))", "count: right"),
@@ -191,6 +202,49 @@ ANSWERS = {
         ("check_dead_rows(lambda live, out, h0: (live[:, None] * out, live[:, None] * out + ~live[:, None] * h0))",
          f"dead_rows, y: {LEAKS}\ndead_rows, h: {LEAKS}"),
         ("check_dead_rows(lambda live, out, h0: out)", "dead_rows: expected two results: y, h"),
+    ],
+    "08_one_cell_seven_conventions": [
+        ("check_keras_kernel(lambda w: w.reshape(3, -1, w.shape[1])[[1, 0, 2]].reshape(w.shape).T)",
+         "keras_kernel: right"),
+        ("check_keras_kernel(lambda w: w.T)", "keras_kernel: not yet: the blocks are still in the order r z n"),
+        ("check_keras_kernel(lambda w: w.reshape(3, -1, w.shape[1])[[1, 0, 2]].reshape(w.shape[::-1]))",
+         "keras_kernel: not yet: each block is to be transposed, not the numbers read in another shape"),
+        ("check_keras_kernel(lambda w: w.reshape(3, -1, w.shape[1])[[1, 2, 0]].reshape(w.shape).T)",
+         "keras_kernel: not yet: n belongs last: Keras has z r h"),
+        ("check_keras_kernel(lambda w: w)", "keras_kernel: the answer has shape (12, 3), expected (3, 12)"),
+        ("check_keras_kernel(lambda w: w.T + 1)", None),
+        (TF1_BIAS + "check_tf1_bias(answer)", "tf1_bias: right"),
+        (TF1_BIAS + "check_tf1_bias(lambda b, bR: answer(b, bR, 0))",
+         "tf1_bias: not yet: 1 is still to be subtracted from the bias of f"),
+        (TF1_BIAS + "check_tf1_bias(lambda b, bR: answer(b, bR, -1))",
+         "tf1_bias: not yet: the sign: it adds 1 when it runs, so 1 less is stored"),
+        (TF1_BIAS + "check_tf1_bias(lambda b, bR: answer(b, bR, order=(0, 1, 2, 3)))",
+         "tf1_bias: not yet: the blocks are still in the order i f g o"),
+        (TF1_BIAS + "check_tf1_bias(lambda b, bR: answer(b, bR, first=True))",
+         "tf1_bias: not yet: 1 is subtracted from the third block before the order is changed: that is g"),
+        (TF1_BIAS + "check_tf1_bias(lambda b, bR: answer(b, bR, recurrent=0))",
+         "tf1_bias: not yet: the recurrent bias is missing"),
+        (JOINED + "check_joined_biases(answer)", "joined: right"),
+        (JOINED + "check_joined_biases(lambda b, bR: answer(b, bR, n=1))",
+         "joined: not yet: r multiplies the recurrent bias of n: it stays apart, and in one place"),
+        (JOINED + "check_joined_biases(lambda b, bR: answer(b, bR, n=1, keep=0))",
+         "joined: not yet: all are added, and n has none left"),
+        (JOINED + "check_joined_biases(lambda b, bR: answer(b, bR, rz=0))",
+         "joined: not yet: the recurrent biases of r and z are missing"),
+        ("check_joined_biases(lambda b, bR: b)",
+         "joined: the answer is to be two arrays: b, and the recurrent bias of n"),
+        ("check_haiku_z(lambda a: -a)", "haiku_z: right"),
+        ("check_haiku_z(lambda a: a)", "haiku_z: not yet: that is the z of the others: here it keeps the old state"),
+        ("check_haiku_z(lambda a: 1 - a)", "haiku_z: not yet: 1 - a is not the argument of 1 - sigma(a)"),
+        ("check_haiku_z(lambda a: 1 - sigma(a))",
+         "haiku_z: not yet: that is z itself, and the argument of the sigmoid was asked for"),
+        ("check_offset(lambda i, u: 4 * u * i + u * u)", "offset: right"),
+        ("check_offset(lambda i, u: u * u)", "offset: not yet: the four matrices of x come first"),
+        ("check_offset(lambda i, u: 4 * u * i)", "offset: not yet: that is where R_i begins"),
+        ("check_offset(lambda i, u: 4 * u * i + 2 * u * u)",
+         "offset: not yet: that is where R_g begins: f is the second gate"),
+        ("check_offset(lambda i, u: 2 * u * i + u * u)",
+         "offset: not yet: the matrices of one gate are not next to each other"),
     ],
     "11_padding_and_masks": [
         ("check_mask_of(lambda n, T: np.arange(T)[:, None] < n)", "mask_of: right"),
