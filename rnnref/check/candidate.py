@@ -15,6 +15,7 @@ import numpy
 from ..arrays import Array
 from ..errors import ShapeError, check_option
 from ..interop.layouts import Layout
+from ..interop.places import arrays_of
 from ..tree import Tree
 
 OUTPUT, STATE, GRADIENT = "outputs", "states", "gradients"
@@ -273,8 +274,8 @@ def describe_gradient(layout: Layout, name: str, space: int = 0) -> ArrayDescrip
 
     space   the number of axes of space of a kernel
     """
-    row = next(row for row in layout.rows if row.theirs == name)
-    gates, axes = tuple(row.gates or layout.gates), []
+    row, axes = arrays_of(layout)[name], []
+    gates = () if "{g}" in row.theirs else tuple(row.gates or layout.gates)
     for word in row.axes.split():
         if word == "G":
             axes.append(Axis("unit", gates if len(gates) > 1 else (), "gate"))

@@ -37,7 +37,10 @@ class Part(NamedTuple):
 
 
 def list_part_cells(parts: Iterable[Part], arrays: dict[str, Array]) -> list[DirectedCell]:
-    """The cells of parts, with their parameters."""
+    """The cells of parts, with their parameters; none if they are of several kinds."""
+    parts = list(parts)
+    if len({(type(part.cell), type(part.cell.rule)) for part in parts}) > 1:
+        return []
     return [DirectedCell(part.cell, part.load_parameters(arrays), part.layout.gates, part.label) for part in parts]
 
 
@@ -114,7 +117,9 @@ def run_chain_back(result: ChainResult, dys: Array, dlast: Iterable[tuple],
         starts = []
         for part, tape, dy, d in zip(layer, tapes, numpy.split(dys, widths, -1), ends):
             dx_part, ds, _, dp = run_back(tape, dy, part.cell.rule.State(*d))
-            dx, found = dx + dx_part, found | part.convert_gradients(dp)
+            dx = dx + dx_part
+            for name, d in part.convert_gradients(dp).items():   # one cell in both directions has one gradient
+                found[name] = found[name] + d if name in found else d
             starts.append(tuple(ds))
         dfirst, dys = starts + dfirst, dx
     return dys, dfirst, found

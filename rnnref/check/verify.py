@@ -9,7 +9,7 @@ from ..arrays import Array
 from ..cpu.blas import limit_threads
 from ..errors import DtypeError, NotSupported
 from ..interop.containers import unwrap
-from ..interop.identify import identify
+from ..interop.identify import framework_of, identify
 from ..onnx.reading import Reading
 from ..options import named_arguments
 from ..tree import Tree
@@ -18,6 +18,7 @@ from .candidate import is_option
 from .export import compare_with_module
 from .measure import check_candidate
 from .of_callable import wrap_callable
+from .of_jax import wrap_jax
 from .of_keras import wrap_keras
 from .of_keras_model import check_keras_model
 from .of_torch import wrap_torch
@@ -59,7 +60,8 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
 
     candidate       a torch.nn.RNN, LSTM or GRU (any number of layers, directions, projection) or one of their cells;
                     a Keras SimpleRNN, LSTM, GRU, ConvLSTM, RNN or Bidirectional; a model of torch or Keras that has
-                    some in it: each is checked on what it receives there; an ONNX file, ModelProto or NodeProto; or a
+                    some in it: each is checked on what it receives there; an RNN, Bidirectional or cell of flax (linen
+                    with its variables as `p`, or bound), a cell of equinox; an ONNX file, ModelProto or NodeProto; or a
                     function x -> y or (y, state), with `reference` and `p`
     inputs          x in the layout of the candidate (for a function [T, B, I]), or its shape as a tuple of integers for
                     random numbers; several in a list or tuple, or in a dict by name, for a model that takes several;
@@ -118,6 +120,10 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
     if kind == "function":
         wrapped = wrap_callable(candidate, inputs, reference, p, rng, backward=backward, reverse=reverse,
                                 padding=padding, **common)
+    elif kind == "jax":
+        _refuse_options(kind, reference=reference, backward=backward, reverse=reverse or None,
+                        padding=None if padding == "zero" else padding)
+        wrapped = wrap_jax(candidate, inputs, rng, params=p, **common)
     else:
         _refuse_options(kind, reference=reference, p=p, backward=backward, reverse=reverse or None,
                         padding=None if padding == "zero" else padding)
@@ -156,6 +162,8 @@ def _detect_kind(candidate: Any, reference: Any) -> str:
         return "keras"
     if "torch" in packages and reference is None and hasattr(candidate, "parameters"):
         return "torch"
+    if framework_of(candidate) in ("flax", "nnx", "equinox") and reference is None:
+        return "jax"
     if callable(candidate):
         return "function"
     raise NotSupported("verify", f"a candidate of type {type(candidate).__name__}",

@@ -7,6 +7,7 @@ from .convert import Weights
 from .families import layout_of, read_activations, read_conv_options
 from .files import read
 from .groups import group_arrays, pieces
+from .identify import framework_of
 from .layouts import make_activations
 
 _FAMILIES = {"SimpleCell": "rnn", "LSTMCell": "lstm", "OptimizedLSTMCell": "lstm", "GRUCell": "gru", "MGUCell": "mgu",
@@ -23,7 +24,7 @@ def read_flax_module(module: Any, params: Any = None) -> list[tuple[Weights, ...
 
     params   of a linen module
     """
-    is_nnx = ".nnx." in type(module).__module__
+    is_nnx = framework_of(module) == "nnx"
     if not is_nnx and params is None:
         raise NotSupported("flax", "a linen module without params", fix="weights_of(module, params)")
     if is_nnx:
@@ -41,10 +42,11 @@ def read_flax_module(module: Any, params: Any = None) -> list[tuple[Weights, ...
 
 
 def _read_cell(cell: Any, params: dict, place: str, reverse: bool = False) -> Weights:
-    kind = type(cell).__name__
-    if kind not in _FAMILIES:
-        raise NotSupported("flax", f"a {kind}", known=" ".join(_FAMILIES))
-    family, is_nnx = _FAMILIES[kind], ".nnx." in type(cell).__module__
+    kinds = [cls.__name__ for cls in type(cell).__mro__ if cls.__module__.startswith("flax.")]
+    kind = next((kind for kind in kinds if kind in _FAMILIES), "")
+    if not kind:
+        raise NotSupported("flax", f"a {type(cell).__name__}", known=" ".join(_FAMILIES))
+    family, is_nnx = _FAMILIES[kind], framework_of(cell) == "nnx"
     family = "ugrnn" if family == "mgu" and not cell.reset_gate else family
     framework = ("nnx optimized" if kind == "OptimizedLSTMCell" else "nnx") if is_nnx else "flax"
     options = read_activations(cell, family, "gate_fn", "activation_fn", FLAX_ACTIVATIONS) | read_conv_options(cell)
