@@ -100,8 +100,8 @@ def _check_dtype(who: str, module: Any, weights: dict[str, Array], dtype: Any) -
 def _make_caller(module: Any, framework: str, params: Any) -> Caller:
     """How to call a module with other parameters than its own."""
     if framework == "equinox":
-        call = _step_by_step(lambda flat: _batched(_replace_leaves(module, flat)), reverse_pair=False)
-        return Caller(call, steps=True)
+        return Caller(_step_by_step(lambda flat: _batched(_replace_leaves(module, flat)), reverse_pair=False),
+                      steps=True)
     if framework == "nnx":
         nnx = sys.modules["flax.nnx"]
         graph, state = nnx.split(module)
