@@ -3,8 +3,10 @@ from typing import Any, Callable
 
 import numpy
 
-from ..cell import GatedCell, ProjectedCell, TwoStage, name_of
+from ..cell import GatedCell, ProjectedCell, name_of
+from ..cells.dense_peepholes import DensePeepholes
 from ..cells.gru_before import GRUBefore
+from ..cells.mgu_before import MGUBefore
 from ..errors import NotSupported
 from ..maps.dense import Zero
 from ..rules.elman import ElmanRule, LeakyRule, ResidualElmanRule
@@ -12,7 +14,7 @@ from ..rules.gru import GRURule
 from ..rules.layer_norm import CellNormLSTMRule, LayerNormRule
 from ..rules.lstm import LSTMRule
 from .canvas import C_COLOUR, H_COLOUR, HALF, INK, MAP_FACE, OTHER_FACE, PEEPHOLE_COLOUR, RADIUS, X_COLOUR, Canvas
-from .formulas import describe_parameters, formula_of, label_of, width_of
+from .formulas import describe_parameters, formula_of, label_of, row_size, width_of
 
 _MAP_X, _MAP_WIDTH = 2.75, 1.9                    # the boxes of the two maps, above each other
 _MAP_END = _MAP_X + _MAP_WIDTH / 2
@@ -36,7 +38,7 @@ def diagram(cell: Any) -> Any:
     """
     cell = getattr(cell, "core", cell)            # of a layer
     inner = cell.cell if isinstance(cell, ProjectedCell) else cell
-    if not isinstance(inner, (GatedCell, GRUBefore)) and not _is_two_stage(inner):
+    if not isinstance(inner, (GatedCell, GRUBefore, MGUBefore, DensePeepholes)):
         raise NotSupported("diagram", f"{name_of(cell)} is not two maps and a rule")
     rule = inner.rule.rule if isinstance(inner.rule, LayerNormRule) else inner.rule
     draw: Callable = _draw_other
@@ -51,10 +53,6 @@ def diagram(cell: Any) -> Any:
     return canvas.figure
 
 
-def _is_two_stage(cell: Any) -> bool:
-    return isinstance(cell, TwoStage) and hasattr(cell, "recurrent") and getattr(cell, "rule", None) is not None
-
-
 # the part that all cells share
 
 def _draw_maps(c: Canvas, cell: Any, inner: Any, h_from: float) -> None:
@@ -64,7 +62,7 @@ def _draw_maps(c: Canvas, cell: Any, inner: Any, h_from: float) -> None:
     """
     c.line((-0.2, 0), (_MAP_X - _MAP_WIDTH / 2, 0), colour=X_COLOUR)
     c.text(0.25, 0.08, "$x$", color=X_COLOUR)
-    c.text(0.25, -0.42, "[B, I]", 9, color=X_COLOUR)
+    c.text(0.25, -0.42, row_size(inner, "I"), 9, color=X_COLOUR)
     c.box(_MAP_X, 0, f"${formula_of(inner.inputs, 'x')}$", _MAP_WIDTH, MAP_FACE)
     if isinstance(inner.recurrent, Zero):         # no product depends on the state
         return
@@ -81,7 +79,7 @@ def _draw_maps(c: Canvas, cell: Any, inner: Any, h_from: float) -> None:
 def _name_state(c: Canvas, cell: Any, inner: Any, field: str, x: float, y: float, colour: str, new: str = "") -> None:
     """The name of a state above its line, and its size below."""
     c.text(x, y + 0.08, f"${field}{new}$", color=colour)
-    c.text(x, y - 0.42, f"[B, {width_of(cell, inner.rule.widths[field])}]", 9, color=colour)
+    c.text(x, y - 0.42, row_size(inner, width_of(cell, inner.rule.widths[field])), 9, color=colour)
 
 
 def _draw_sum(c: Canvas, cell: Any, inner: Any, bus: float) -> float:
@@ -149,8 +147,9 @@ def _draw_elman(cell: Any, inner: Any, rule: Any) -> Canvas:
 def _draw_lstm(cell: Any, inner: Any, rule: LSTMRule) -> Canvas:
     """The gates above the line of their arguments, c on a lane above them, h' below on the right."""
     start = 6.0 + 1.3 * isinstance(inner.rule, LayerNormRule)
-    extra = 1.3 * isinstance(rule, CellNormLSTMRule) + 1.3 * (rule.cell_clip is not None) + 0.4 * rule.peepholes
-    f, i, g = start, start + 2.0 + 0.2 * rule.peepholes, start + 4.1
+    peepholes = "W_p" if rule.peepholes else "C" if isinstance(inner, DensePeepholes) else ""
+    extra = 1.3 * isinstance(rule, CellNormLSTMRule) + 1.3 * (rule.cell_clip is not None) + 0.4 * bool(peepholes)
+    f, i, g = start, start + 2.0 + 0.2 * bool(peepholes), start + 4.1
     o, product = start + 5.5 + extra, (i + g) / 2
     right = o + 3.9 + (1.95 if cell.projection else 0) + 0.7 * bool(cell.projection and cell.clip)
     c = Canvas(-0.4, right + 0.75, -1.35, 5.3)
@@ -170,8 +169,8 @@ def _draw_lstm(cell: Any, inner: Any, rule: LSTMRule) -> Canvas:
             c.text(x + 0.1, 2 + HALF + 0.06, f"${name}$", ha="left")
     _draw_memory(c, cell, inner, rule, (f, i, g, product), right)
     _draw_lstm_output(c, cell, inner, rule, o, right)
-    if rule.peepholes:
-        _draw_peepholes(c, rule, places)
+    if peepholes:
+        _draw_peepholes(c, peepholes, places)
     return c
 
 
@@ -224,8 +223,8 @@ def _draw_lstm_output(c: Canvas, cell: Any, inner: Any, rule: LSTMRule, o: float
     _end_h(c, cell, inner, at + RADIUS, 2, right)
 
 
-def _draw_peepholes(c: Canvas, rule: LSTMRule, places: dict) -> None:
-    """From the old c to i and f, from the new one to o, each times its own vector."""
+def _draw_peepholes(c: Canvas, weights: str, places: dict) -> None:
+    """From the old c to i and f, from the new one to o, each times weights of its own."""
     first = min(places.get("f", 99), places.get("i", 99)) - 1.0
     c.dot(first, 4.6, PEEPHOLE_COLOUR)
     for name in [n for n in "fio" if n in places]:
@@ -235,7 +234,7 @@ def _draw_peepholes(c: Canvas, rule: LSTMRule, places: dict) -> None:
             c.dot(turn, 4.6, PEEPHOLE_COLOUR)
         points = [(turn, 4.6)] if turn == first or name == "o" else [(first, 2.85), (turn, 2.85)]
         c.line(*points, (turn, 2), (x - 0.42, 2), colour=PEEPHOLE_COLOUR, dashes="--")
-        c.text(turn + 0.02, 1.62, f"$W_{{p{name}}}$", 9, color=PEEPHOLE_COLOUR)
+        c.text(turn + 0.02, 1.62, f"${weights[0]}_{{{weights[2:]}{name}}}$", 9, color=PEEPHOLE_COLOUR)
 
 
 def _draw_gru(cell: Any, inner: Any, rule: GRURule) -> Canvas:
@@ -331,7 +330,7 @@ def _draw_other(cell: Any, inner: Any, rule: Any) -> Canvas:
     if not is_output:
         c.line((end, 0), (right, 0), colour=INK)
         c.text(right - 0.65, 0.08, "$y$")
-        c.text(right - 0.65, -0.42, f"[B, {width_of(cell, 'H')}]", 9)
+        c.text(right - 0.65, -0.42, row_size(inner, width_of(cell, "H")), 9)
     return c
 
 

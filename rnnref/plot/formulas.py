@@ -11,11 +11,18 @@ from ..maps.normed import LayerNorm, WeightNorm
 def _size(cell: Any, axes: str) -> str:
     """"[I, 4U]" for the axes "I G" of a parameter."""
     letters = {"G": f"{len(cell.gates)}U" if len(cell.gates) > 1 else "U", "H": width_of(cell, "H")}
-    parts = [letters.get(a, f"{a.count('U')}U" if set(a) == {"U", "+"} else a) for a in axes.split()]
+    parts = [f"{a.count('U')}U" if set(a) == {"U", "+"} else "".join(letters.get(letter, letter) for letter in a)
+             for a in axes.split()]
     return f"[{', '.join(parts)}]"
 
 
+def row_size(cell: Any, width: str) -> str:
+    """"[B, U]", or "[B, *S, U]" where rows have axes of space."""
+    return f"[B, *S, {width}]" if cell.inputs.space else f"[B, {width}]"
+
+
 def width_of(cell: Any, axis: str) -> str:
+    """The letter of an axis of the state, for the cell at hand."""
     return "H" if axis == "H" and cell.projection else "U"
 
 

@@ -6,6 +6,7 @@ import pytest
 import rnnref
 from rnnref import cells, plot
 from rnnref.cells import CATALOG, EXAMPLES
+from rnnref.wrappers.gate_dropout import GateDropout
 
 OTHERS = ["PhasedLSTM", "TimeFreqLSTM", "GridLSTM", "NTM"]             # not two maps and a rule
 LSTM, GRU, RNN = cells.LSTM, cells.GRU, cells.SimpleRNN
@@ -24,6 +25,8 @@ DRAWN = {
                          + ["a_i", "a_f +1", "a_g", "a_o", "x W + b", "h R + b^R"]),
     "lstm peepholes": (LSTM(peepholes=True), ["σ"] * 3 + ["tanh"] * 2 + ["×"] * 3 + ["+"] * 2 + list("ifgo")
                        + ["a_i", "a_f", "a_g", "a_o", "x W + b", "h R", "W_{pi}", "W_{pf}", "W_{po}"]),
+    "lstm peephole matrices": (cells.DensePeepholes(), ["σ"] * 3 + ["tanh"] * 2 + ["×"] * 3 + ["+"] * 2 + list("ifgo")
+                               + ["a_i", "a_f", "a_g", "a_o", "x W + b", "h R", "C_{i}", "C_{f}", "C_{o}"]),
     "lstm i = 1 - f": (LSTM(coupled="input", peepholes=True), ["σ"] * 2 + ["tanh"] * 2 + ["×"] * 3 + ["+"] * 2
                        + list("fgo") + ["1 -", "i", "a_f", "a_g", "a_o", "x W + b", "h R", "W_{pf}", "W_{po}"]),
     "lstm f = 1 - i": (LSTM(coupled="forget", cell_clip=3), ["σ"] * 2 + ["tanh"] * 2 + ["×"] * 3 + ["+"] * 2
@@ -50,6 +53,7 @@ CAPTIONS = {
     "rnn": "W [I, U]    b [U]    R [U, U]",
     "lstm i = 1 - f": "W [I, 3U]    b [3U]    R [U, 3U]    Wpf Wpo [U]    gate blocks f g o",
     "lstm projected": "W [I, 4U]    b [4U]    R [H, 4U]    P [U, H]    gate blocks i f g o",
+    "lstm peephole matrices": "W [I, 4U]    b [4U]    R [U, 4U]    C [U, 3U]    gate blocks i f g o",
     "gru after": "W [I, 3U]    b [3U]    R [U, 3U]    bR [3U]    gate blocks r z n",
     "sru": "W [I, 4U]    b [2U]    gate blocks n f r x",
 }
@@ -81,6 +85,9 @@ def test_states_and_their_sizes():
         return {a: b for a, b in zip(found, found[1:]) if a in ENDS | {"y"} and b.startswith("[B")}
     assert states(RNN()) == {"x": "[B, I]", "h": "[B, U]", "h'": "[B, U]"}
     assert states(LSTM(projection=2)) == {"x": "[B, I]", "h": "[B, H]", "h'": "[B, H]", "c": "[B, U]", "c'": "[B, U]"}
+    assert states(cells.ConvLSTM()) == {"x": "[B, *S, I]", "h": "[B, *S, U]", "h'": "[B, *S, U]", "c": "[B, *S, U]",
+                                        "c'": "[B, *S, U]"}
+    assert texts(cells.GLSTM(groups=2))[-1] == "W [2, I/2, 4U/2]    b [4U]    R [2, U/2, 4U/2]    gate blocks i f g o"
     assert states(cells.SRU()) == {"x": "[B, I]", "c": "[B, U]", "c'": "[B, U]", "y": "[B, U]"}
     assert "= y" in texts(GRU()) and "= y" not in texts(cells.IntersectionRNN())
 
@@ -138,9 +145,11 @@ def test_cells_of_another_form_are_refused(name):
         plot.diagram(CATALOG[name](**EXAMPLES.get(name, {})))
 
 
-def test_several_cells_are_refused():
-    with pytest.raises(rnnref.NotSupported, match="Stack.* is not two maps and a rule"):
-        plot.diagram(cells.Stack((GRU(), GRU())))
+@pytest.mark.parametrize("cell", [cells.Stack((GRU(), GRU())), cells.Dropout(LSTM()), GateDropout(LSTM()), RNN, 3],
+                         ids=["Stack", "Dropout", "GateDropout", "a constructor", "a number"])
+def test_what_would_be_left_out_is_refused(cell):
+    with pytest.raises(rnnref.NotSupported, match="is not two maps and a rule"):
+        plot.diagram(cell)
 
 
 def test_a_layer_is_drawn_as_its_cell():
