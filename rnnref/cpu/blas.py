@@ -78,7 +78,7 @@ class _Limit:
                 self.before = None
 
 
-_limit = _Limit()
+_limit, _NO_LIMIT = _Limit(), nullcontext()
 
 
 def limit_threads(steps: Optional[int] = None) -> ContextManager:
@@ -86,7 +86,7 @@ def limit_threads(steps: Optional[int] = None) -> ContextManager:
 
     One step alone is no loop: its products are as they are outside.
     """
-    return nullcontext() if steps == 1 else _limit
+    return _NO_LIMIT if steps == 1 else _limit
 
 
 def count_threads() -> int:

@@ -144,10 +144,9 @@ def all_layers(layer: Any) -> list:
 
 def named_weights(layer: Any) -> dict:
     """{path: weight} of a layer and of those in it, each once; its own trainable ones first.  Not to be changed."""
-    layers = layer._sublayers()
-    inside = [one.named_weights() for one in layers.values()]
-    names, held = tuple(layers), derived(layer).get("weights")
-    if held is not None and held[0] == names and all(map(is_, held[1], inside)):
+    layers, held = layer._sublayers(), derived(layer).get("weights")
+    inside = [one.named_weights() for one in layers.values()] if layers else []
+    if held is not None and held[0] == [*layers] and all(map(is_, held[1], inside)):
         return held[2]
     found, seen = {}, set()
     own = sorted(layer._handles.items(), key=lambda item: not item[1]._trainable)
@@ -155,7 +154,7 @@ def named_weights(layer: Any) -> dict:
         if w.key not in seen:
             seen.add(w.key)
             found[path] = w
-    derived(layer)["weights"] = names, inside, found
+    derived(layer)["weights"] = [*layers], inside, found
     return found
 
 

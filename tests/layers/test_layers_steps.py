@@ -112,6 +112,7 @@ def test_layers_that_are_added_later_are_found():
     assert [w.path for w in tower.weights] == ["tower/a/kernel", "tower/a/bias", "tower/k/kernel", "tower/k/bias"]
     tower.more.append(layers.Dense(2, name="b"))
     tower(X)
+    assert [w.path for w in tower.weights[2:4]] == ["tower/b/kernel", "tower/b/bias"]
     tower.first = layers.Dense(2, name="c", use_bias=False)
     tower(X)
     tower.last = layers.Dense(2, name="d")
