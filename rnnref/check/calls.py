@@ -22,12 +22,14 @@ class Call(NamedTuple):
     evaluation: Evaluation
     results: dict[str, Array]                     # copies of what the call returned
     refusals: list[Verdict]
+    gradients: dict[str, tuple[Array, Array]]     # as its backward pass returned them, and copies
+    changed: list[str]                            # arguments that its backward pass has changed
 
     @property
     def overwritten(self) -> list[str]:
-        """The names of results whose arrays hold other numbers than when they were returned."""
-        now = {name: numpy.asarray(a) for name, a in self.evaluation.results.items()}
-        return [name for name, a in now.items() if not _is_same(a, self.results[name])]
+        """The names of results and gradients whose arrays hold other numbers than when they were returned."""
+        returned = {name: (numpy.asarray(a), self.results[name]) for name, a in self.evaluation.results.items()}
+        return [name for name, (now, before) in (returned | self.gradients).items() if not _is_same(now, before)]
 
 
 def attempt(name: str, group: str, call: Callable) -> tuple[Any, Verdict | None]:
@@ -45,15 +47,17 @@ def call_once(candidate: Candidate, name: str = "the call") -> Call:
     evaluation, refusal = attempt(name, OUTPUT, lambda: candidate.run_candidate(
         {n: a.copy() for n, a in candidate.arrays.items()}))
     if refusal:
-        return Call(candidate, Evaluation({}), {}, [refusal])
-    return Call(candidate, evaluation, {n: numpy.array(a) for n, a in evaluation.results.items()}, [])
+        return Call(candidate, Evaluation({}), {}, [refusal], {}, [])
+    return Call(candidate, evaluation, {n: numpy.array(a) for n, a in evaluation.results.items()}, [], {}, [])
 
 
 def find_changed(call: Call) -> list[str]:
-    """The names of arguments that the candidate has changed."""
-    given = call.evaluation.given() if call.evaluation.given else {}
-    own = call.candidate.arrays | {"lengths": numpy.asarray(call.candidate.lengths)}
-    return [n for n, a in given.items() if n in own and not _is_same(a, own[n])]
+    """The names of arguments that the candidate has changed, added or removed."""
+    if call.evaluation.given is None:
+        return call.changed
+    given, own = call.evaluation.given(), call.candidate.arrays | {"lengths": numpy.asarray(call.candidate.lengths)}
+    changed = [n for n, a in given.items() if n not in own or not _is_same(numpy.asarray(a), own[n])]
+    return [*changed, *(n for n in call.evaluation.expected if n not in given), *call.changed]
 
 
 def call_back(call: Call, cotangents: dict[str, Array], name: str = "the backward pass",
@@ -62,8 +66,13 @@ def call_back(call: Call, cotangents: dict[str, Array], name: str = "the backwar
     back = call.evaluation.back
     if not cotangents or back is None:
         return {}, []
-    found, refusal = attempt(name, GRADIENT, lambda: back({n: a.copy() for n, a in cotangents.items()}))
-    return ({}, [refusal]) if refusal else ({n: numpy.array(a) for n, a in found.items()}, [])
+    given = {n: a.copy() for n, a in cotangents.items()}
+    found, refusal = attempt(name, GRADIENT, lambda: back(given))
+    if refusal:
+        return {}, [refusal]
+    call.changed.extend(f"the gradient of {n}" for n, a in given.items() if not _is_same(a, cotangents[n]))
+    call.gradients.update({n: (numpy.asarray(a), numpy.array(a)) for n, a in found.items()})
+    return {n: copy for n, (_, copy) in call.gradients.items()}, []
 
 
 def judge_all(candidate: Candidate, budgets: Budgets, returned: dict[str, Array]) -> list[Verdict]:
@@ -98,6 +107,7 @@ def check_further_calls(first: Call, budgets: Budgets, gradients: dict[str, Arra
     if overwritten:
         yield _make_verdict("buffers", overwritten, "a further call overwrites what the first one returned: {}")
     yield from _check_same_numbers(first, budgets, gradients)
+    yield from _check_inference(first, budgets)
 
 
 def _check_other_numbers(first: Call, back: bool, known: set[str], rng: numpy.random.Generator, factor: float,
@@ -144,6 +154,20 @@ def _check_same_numbers(first: Call, budgets: Budgets, gradients: dict[str, Arra
               and not _is_near(returned[n], before[n], budget.allowed, budget.comparable)]
     if differ:
         yield _make_verdict("further calls", differ, "a further call on the same numbers returns others: {}")
+
+
+def _check_inference(first: Call, budgets: Budgets) -> Iterator[Verdict]:
+    """A call in which no gradients are wanted, on the numbers of the first one: its results must be the same."""
+    candidate = first.candidate
+    returned, refusal = attempt("the call without gradients", OUTPUT, lambda: candidate.run_inference(
+        {n: a.copy() for n, a in candidate.arrays.items()}))
+    if refusal:
+        yield refusal
+    differ = [n for n, a in (returned or {}).items() if n in budgets.by_name and n in first.results and not _is_near(
+        a, first.results[n], budgets.by_name[n].allowed, budgets.by_name[n].comparable)]
+    if differ:
+        yield _make_verdict("inference", differ, "where no gradients are recorded, in evaluation mode, it returns "
+                            "others: {}")
 
 
 def _make_verdict(name: str, arrays: list[str], words: str) -> Verdict:

@@ -25,7 +25,8 @@ class Evaluation(NamedTuple):
     """What a candidate or its reference computes."""
     results: dict[str, Array]
     back: Callable | None = None                  # None: there is no backward pass
-    given: Callable | None = None                 # () -> the candidate's arguments as they are now, by name
+    given: Callable | None = None                 # () -> the candidate's arguments as they are now, by name ...
+    expected: tuple[str, ...] = ()                # ... and the names that they must still have
 
 
 class Axis(NamedTuple):
@@ -134,6 +135,10 @@ class Candidate:
     def run_candidate(self, arrays: dict[str, Array]) -> Evaluation:
         """The candidate on these arrays; a `RefusalError` or any other exception becomes a row "refused"."""
         raise NotImplementedError
+
+    def run_inference(self, arrays: dict[str, Array]) -> dict[str, Array] | None:
+        """The results as the candidate computes them where no gradients are wanted; None: there is no other way."""
+        return None
 
     def describe_arrays(self) -> dict[str, ArrayDescription]:
         """The descriptions of all results, and of the gradient "d" + name of everything in `arrays`."""

@@ -23,7 +23,8 @@ def describe_findings(candidate: Candidate, budgets: Budgets, verdicts: list[Ver
     descriptions, wrong = candidate.descriptions, [v for v in verdicts if v.row.verdict == "differs"]
     results = [v for v in wrong if descriptions[v.name].group != GRADIENT]
     gradients = [v for v in wrong if descriptions[v.name].group == GRADIENT]
-    explained = list(explain_results(candidate, budgets, returned, rng)) if results else []
+    numbers = any(not v.row.note.startswith("dtype") for v in results)
+    explained = list(explain_results(candidate, budgets, returned, rng)) if numbers else []
     yield from (sentence for _, sentence in explained)
     yield from _describe_first_divergence(candidate, descriptions, results, rng, bool(explained))
     yield from _describe_pattern(candidate, descriptions, results)

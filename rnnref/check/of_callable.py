@@ -205,15 +205,20 @@ class CallableCandidate(Candidate):
         def given() -> dict[str, Array]:
             states = {} if first is None else {f"{path}0": a for path, a in leaves(first)}
             return {"x": x, **states, **dict(leaves(p)), **({} if lengths is None else {"lengths": lengths})}
+        expected = tuple(given())
         returned = self.function(x, **{name: values[name] for name in self.accepts if name not in omitted})
         ys, last = self._split_results(returned)
-        return Evaluation(self._by_name(ys, last), None if self.backward is None else self._run_backward, given)
+        return Evaluation(self._by_name(ys, last), None if self.backward is None else self._run_backward, given,
+                          expected)
 
     def _run_backward(self, d: dict[str, Array]) -> dict[str, Array]:
         """The candidate's gradients, by "d" + name."""
         dys = tuple(d[name] for name in self.outputs)
         dstate = unflatten(self.zero, [d[path] for path in self.states])
         gradients = self.backward(dys if len(dys) > 1 else dys[0], dstate)
+        if not isinstance(gradients, dict) or not gradients:
+            raise RefusalError(f"backward returned {'no gradients' if gradients == {} else type(gradients).__name__}, "
+                               "expected a dict of gradients by name")
         known, found = self.descriptions, {}
         for name, a in gradients.items():
             own = next((n for n in (f"d{name}", name) if n in known), None)

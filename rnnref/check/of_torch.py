@@ -230,6 +230,19 @@ class TorchCandidate(Candidate):
         with enable_gradients(), sys.modules["torch"].nn.utils.parametrize.cached():
             return self._run(arrays)
 
+    def run_inference(self, arrays: dict[str, Array]) -> dict[str, Array] | None:
+        if self.compiled is not None:             # it would be compiled once more
+            return None
+        modes = [(part, part.training) for part in self.module.modules()]
+        torch = sys.modules["torch"]
+        try:
+            self.module.eval()
+            with torch.inference_mode(False), torch.no_grad(), torch.nn.utils.parametrize.cached():
+                return self._run(arrays).results
+        finally:
+            for part, training in modes:
+                part.training = training
+
     def _run(self, arrays: dict[str, Array]) -> Evaluation:
         """One module for all calls: what it remembers shows."""
         torch, module = sys.modules["torch"], self.module

@@ -166,9 +166,10 @@ class Search:
             for misuse in reversed(misuses):
                 returned = misuse.undo(changed, returned) if misuse.undo and changed is not None else returned
             recorded = [] if changed is None else [align(d, changed.lengths) for d in changed.list_directions(returned)]
+            fits = all(a.shape[-1:] == self._masks[n].shape[-1:] for n, a in returned.items() if n in self._masks)
+            return [Trace(r) for r in recorded if r is not None] if fits and None not in recorded else []
         except _MISFITS:                          # what it returned does not have the shapes for this
             return []
-        return [Trace(r) for r in recorded if r is not None] if None not in recorded else []
 
     def _make_cause(self, mistakes: tuple[Mistake, ...], bad: tuple[int, ...], misuses: tuple[Misuse, ...] = (),
                     ) -> Cause:

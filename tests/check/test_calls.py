@@ -47,6 +47,23 @@ def test_changed_arguments_are_named(name, words):
     assert P["W"][0, 0] != 1                      # copies were given
 
 
+@pytest.mark.parametrize("change, words", [(lambda p: p.pop("b"), "b"), (lambda p: p.update(own=1), "own")])
+def test_weights_that_are_added_or_removed_are_named(change, words):
+    def theirs(x, p):
+        returned = compute(x, p)
+        change(p)
+        return returned
+    assert row(check(theirs), "arguments").note == f"the call changes its arguments: {words}"
+
+
+@pytest.mark.parametrize("reshape", [
+    lambda ys: np.concatenate([ys, ys], -1), lambda ys: ys[..., None], lambda ys: ys[:-1], lambda ys: ys[:, 1:],
+    lambda ys: ys.ravel(), lambda ys: ys[0, 0, 0]])
+def test_results_of_any_shape_differ_and_break_nothing(reshape):
+    report = check(lambda x: reshape(compute(x)[0]))
+    assert row(report, "y").verdict == "differs" and row(report, "y").note.startswith("shape (")
+
+
 @pytest.mark.parametrize("spoil", [lambda x: np.clip(x, -1, 1, out=x), lambda x: x.fill(0)])
 def test_results_of_changed_arguments_are_held_to_those_given(spoil):
     def theirs(x):
@@ -123,6 +140,42 @@ def test_gradients_that_add_up_from_call_to_call_are_named():
     report = verify(forward, (T, B, I), reference=cell, p=p, backward=backward)
     assert not report.ok and row(report, "dW").verdict == "agrees" and row(report, "dW (second call)")
     assert verify(forward, (T, B, I), reference=cell, p=p, backward=lambda dy, ds: backward(dy, ds, True)).ok
+
+
+def differentiate(spoil):
+    """A GRU as a function, and its backward pass with `spoil(gradients, dy)`."""
+    cell, kept = cells.GRU(), {}
+    p = rnnref.init.parameters(cell, I, H, np.random.default_rng(0))
+
+    def forward(x):
+        ys, last, kept["tape"] = rnnref.run(cell, p, x)
+        return ys, last
+
+    def backward(dy, ds):
+        dx, _, _, dp = rnnref.run_back(kept["tape"], dy, ds)
+        return spoil({"x": dx, **dp}, dy)
+    return verify(forward, (T, B, I), reference=cell, p=p, backward=backward)
+
+
+def test_a_backward_pass_that_returns_one_buffer_or_changes_its_arguments_is_named():
+    buffer = np.zeros((I, 3 * H), "float32")
+
+    def in_buffer(gradients, dy):
+        buffer[...] = gradients["W"]
+        return gradients | {"W": buffer}
+
+    def clear(gradients, dy):
+        dy.fill(0)
+        return gradients
+    assert differentiate(lambda gradients, dy: gradients).ok
+    assert row(differentiate(in_buffer), "buffers").note.endswith("returned: dW")
+    assert row(differentiate(clear), "arguments").note.endswith(": the gradient of y")
+
+
+@pytest.mark.parametrize("returned, words", [({}, "no gradients"), (None, "NoneType"), ([1], "list")])
+def test_a_backward_pass_that_returns_no_gradients_is_refused(returned, words):
+    report = differentiate(lambda gradients, dy: returned)
+    assert not report.ok and words in row(report, "the backward pass").note
 
 
 def test_both_ways_of_starting_are_checked_and_named():

@@ -298,6 +298,19 @@ class Remembering(torch.nn.GRU):
         return ys, self.last.detach()
 
 
+@pytest.mark.parametrize("fault", ["no_grad", "eval"])
+def test_a_module_that_is_wrong_in_inference_is_named(fault):
+    class Faulty(torch.nn.GRU):
+        def forward(self, x, *states):
+            y, h = super().forward(x, *states)
+            wrong = not torch.is_grad_enabled() if fault == "no_grad" else not self.training
+            return y * 1.001 if wrong else y, h
+    module = Faulty(3, 4)
+    report = verify(module, torch.randn(5, 2, 3))
+    row = next(r for r in report.rows if r.verdict == "differs")
+    assert row.name == "inference" and row.note.endswith("others: output") and module.training
+
+
 def test_a_module_that_remembers_is_named():
     report = verify(Remembering(I, H), (T, B, I))
     assert not report.ok and "output (no initial state)" in rows(report), report
