@@ -89,8 +89,7 @@ def draw_node_inputs(node: Any, known: dict[str, Array], rng: numpy.random.Gener
     x, state = ((_B, _T, n_in), (_B, D, units)) if batch_first else ((_T, _B, n_in), (D, _B, units))
     shapes: dict[str, Any] = {"X": x, "initial_h": state, "initial_c": state,
                               "sequence_lens": numpy.array([_T, _T - 2, 1, _T - 1], "int32")}
-    known = {n: a.astype("float32") if n in ("W", "R", "B", "P") and a.dtype == numpy.float16 else a
-             for n, a in known.items() if n in ("W", "R", "B", "P")}
+    known = {n: a.astype("float32") for n, a in known.items() if n in ("W", "R", "B", "P")}
     return {name: known.get(name, shapes.get(name)) for name in names}
 
 

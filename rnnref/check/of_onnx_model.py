@@ -186,6 +186,7 @@ class Rest:
         for title, node in nodes.items():
             mark = f"{title}: "
             given = {n[len(mark):]: a for n, a in arrays.items() if n.startswith(mark)}
+            given |= {n: a.astype(given["X"].dtype, copy=False) for n, a in node.arrays.items() if n not in given}
             results = node.run_reference(given).results
             fed |= {own: results[n].astype(self._dtypes[own]) for n, own in node.names.items()}
         return self._session.run({n: a for n, a in fed.items() if n in self._needs})

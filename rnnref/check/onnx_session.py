@@ -15,6 +15,7 @@ from .onnx_graphs import required_inputs, size_of_weights, walk_nodes
 # What a model may take beside so many times its weights and the inputs that the caller gives.
 _MEMORY, _MEMORY_FACTOR = 1 << 28, 8
 SECONDS = 2.0                                     # of all processors, for one run of a model with loops
+_CRASHING = ["FuseFp16InitializerToFp32NodeTransformer"]                # of onnxruntime 1.32, on weights in float16
 _LOOPS = ("Loop", "Scan")
 
 
@@ -26,8 +27,11 @@ class Session:
 
     def __init__(self, model: Any, inner: Iterable[str] = (), threads: int = 0, given: int = 0) -> None:
         onnx, ort = import_optional("onnx", "verify", "verify"), import_optional("onnxruntime", "verify", "verify")
-        self._ort, self._has_loops = ort, any(node.proto.op_type in _LOOPS for node in walk_nodes(model.graph))
+        ops = {node.proto.op_type for node in walk_nodes(model.graph)}
+        self._ort, self._has_loops = ort, bool(ops & {*_LOOPS})
         options = ort.SessionOptions()
+        if "QuantizeLinear" in ops:               # moved before values that are outputs here, it would round them
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         self._most = _MEMORY + _MEMORY_FACTOR * (size_of_weights(model) + given)
         _limit_memory(ort, options, self._most)
         options.intra_op_num_threads = threads    # 0: as many as there are cores
@@ -36,7 +40,8 @@ class Session:
         model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner if name not in own)
         try:
             serialized = model.SerializeToString()
-            self._session = ort.InferenceSession(serialized, options, ["CPUExecutionProvider"])
+            self._session = ort.InferenceSession(serialized, options, ["CPUExecutionProvider"],
+                                                 disabled_optimizers=_CRASHING)
         except Exception as e:                    # the errors of onnxruntime and protobuf have no common class
             raise Error("verify", "onnxruntime cannot run the model", reason=clean_message(e)) from e
         finally:

@@ -175,6 +175,16 @@ def sequence_input() -> Any:
 
 
 @model_of
+def rounded_to_8_bits_behind() -> Any:
+    """What onnxruntime likes to round before the Transpose, so that the output of the node itself is rounded."""
+    nodes = [node("QuantizeLinear", ["X", "s", "z"], ["qx"]), node("DequantizeLinear", ["qx", "s", "z"], ["x"]),
+             lstm("x", ("y",), direction="bidirectional"), node("Transpose", ["y"], ["a"], perm=[0, 2, 1, 3]),
+             node("QuantizeLinear", ["a", "s", "z"], ["q"]), node("DequantizeLinear", ["q", "s", "z"], ["b"]),
+             node("MatMul", ["b", "M"], ["Y"])]
+    return finish(nodes, [X], [Y], weights(D=2) + held(M=(H, H), s=np.float32(0.02), z=np.uint8(128)))
+
+
+@model_of
 def half_precision_around() -> Any:
     nodes = [node("Cast", ["D"], ["x"], to=FLOAT), lstm("x", ("y",)), node("Cast", ["y"], ["Y"], to=HALF)]
     return finish(nodes, [info("D", HALF, [T, B, I])], [info("Y", HALF, None)], weights())
