@@ -9,7 +9,8 @@ from rnnref import cli, verify
 
 FOLDER = Path(__file__).parents[1] / "golden" / "exported"
 NODES = {                                         # how many recurrent nodes are checked by themselves
-    "dynamic_torch_gru_dynamo": 1, "fp16_torch_tok_script_True": 2, "keras_bi": 1, "keras_gru_before": 0, "keras_tok": 1,
+    "dynamic_torch_gru_dynamo": 1, "fp16_torch_tok_script_True": 2, "keras_bi": 1, "keras_gru_before": 0,
+    "keras_tok": 1,
     "optimised_conv": 1, "static_QDQ_torch_conv_script": 1, "static_QOperator_torch_lstm_script": 1,
     "torch_cells_script": 0, "torch_double_script": 1, "torch_gru_script": 1, "torch_half_dynamo": 1,
     "torch_loop_script": 1, "torch_lstm_dynamo": 1, "torch_packed_script": 1, "torch_rnn_dynamo": 0,
