@@ -1,7 +1,7 @@
 """Check an ONNX file, model or node: every RNN, GRU and LSTM node alone, so that the first wrong one is named."""
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from os import PathLike
 from pathlib import Path
@@ -10,10 +10,10 @@ from typing import Any
 import numpy
 
 from ..errors import Error, NotSupported, import_optional
-from ..onnx.reading import CHOICES, ONNXRUNTIME, Reading
-from .candidate import OUTPUT, Candidate, is_shape
+from ..onnx.reading import Reading
+from .candidate import OUTPUT, is_shape
 from .findings import join_names
-from .measure import check_candidate, compare_results, randomize_zeros
+from .measure import check_candidate
 from .of_onnx import NodeCandidate, Run, draw_node_inputs, wrap_node
 from .of_onnx_model import Evaluator, Rest, compare_exactly, is_perturbable, shuffle_inputs, wrap_model
 from .of_onnx_quantized import INPUT_NAMES as QUANTIZED_NAMES, wrap_quantized
@@ -21,6 +21,7 @@ from .onnx_engines import INPUT_NAMES, RefusalError
 from .onnx_files import load_model
 from .onnx_graphs import (OWN_NAME, QUANTIZED_LSTM, RECURRENT, Constants, Node, names_made, required_inputs,
                           size_of_weights, walk_nodes)
+from .onnx_readings import check_node
 from .onnx_session import SECONDS, Session, flatten_values
 from .onnx_sizes import MOST_ENTRIES, check_steps, infer_shapes
 from .random_inputs import complete_inputs
@@ -46,7 +47,7 @@ def check_onnx(candidate: Any, inputs: dict[str, Any], rng: numpy.random.Generat
         raise NotSupported("verify", f"inputs of an ONNX candidate as a {type(inputs).__name__}",
                            fix='a dict by name: {"X": x, ...}')
     if isinstance(candidate, onnx.NodeProto):
-        return _check_node(wrap_node(candidate, inputs, rng, engine, reading), rng, checks)
+        return check_node(wrap_node(candidate, inputs, rng, engine, reading), rng, checks)
     if not isinstance(candidate, (str, PathLike, onnx.ModelProto)):
         raise NotSupported("verify", f"a {type(candidate).__name__}", known="a path, ModelProto, NodeProto")
     model = load_model(candidate)
@@ -168,7 +169,7 @@ class _ModelCheck:
             candidate = wrap(*node)
             if candidate is None:
                 return
-            self.reports.append((title, _check_node(candidate, self.rng, self.checks)))
+            self.reports.append((title, check_node(candidate, self.rng, self.checks)))
         except Error as e:
             self.reports.append((title, _say_incomparable(title, e)))
 
@@ -375,31 +376,3 @@ class _Intermediates:
             return dict(zip(self._names, self._evaluator.run(self._names, inputs)))
         except Exception as e:                    # an implementation in Python: any exception may end it
             raise RefusalError(_describe(e)) from e
-
-
-def _check_node(candidate: NodeCandidate, rng: numpy.random.Generator, checks: dict[str, Any]) -> Report:
-    """The report on one node; if it differs, with another reading of the specification under which it agrees."""
-    report = check_candidate(candidate, rng, **checks | {"gradients": False})
-    if report.counts["differs"]:
-        report.findings += _try_other_readings(candidate, rng, checks)
-    return report
-
-
-def _try_other_readings(candidate: NodeCandidate, rng: numpy.random.Generator, checks: dict[str, Any]) -> list[str]:
-    """A finding if the candidate agrees, on fresh numbers too, under another reading of the ONNX specification."""
-    candidate, _ = randomize_zeros(candidate, rng, checks["perturb_biases"])
-    others = [replace(candidate.reading, **{name: value}) for name, values in CHOICES.items() for value in values
-              if value != getattr(candidate.reading, name)]
-    draws: list[Any] = [candidate, candidate.redraw(rng, start=True), candidate.redraw(rng, start=True)]
-    for reading in (*others, ONNXRUNTIME):
-        if all(_agrees(replace(draw, reading=reading), rng, checks["factor"]) for draw in draws):
-            changed = [f"{f.name}={getattr(reading, f.name)!r}" for f in fields(reading)
-                       if getattr(reading, f.name) != getattr(candidate.reading, f.name)]
-            return [f"It agrees under another reading of the ONNX specification: Reading({', '.join(changed)})."]
-    return []
-
-
-def _agrees(candidate: Candidate, rng: numpy.random.Generator, factor: float) -> bool:
-    with numpy.errstate(all="ignore"):
-        verdicts, _, _ = compare_results(candidate, rng, False, factor, explained=False)
-    return all(v.row.verdict == "agrees" for v in verdicts)
