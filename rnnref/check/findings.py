@@ -6,7 +6,7 @@ import numpy
 from ..arrays import Array
 from .budget import Budgets, measure_budgets
 from .candidate import GRADIENT, OUTPUT, STATE, ArrayDescription, Candidate
-from .hypotheses import explain_gradients, explain_results
+from .hypotheses import describe_unexplained, explain_gradients, explain_results
 from .verdict import AS_LARGE, IN_PADDING, NO_LARGER, NOT_COMPARABLE, Verdict, judge
 
 _BAD_GATES = "only in gate"                       # how a note begins that names the gates which differ
@@ -27,6 +27,7 @@ def describe_findings(candidate: Candidate, budgets: Budgets, verdicts: list[Ver
     explained = list(explain_results(candidate, budgets, returned, rng)) if numbers else []
     yield from (sentence for _, sentence in explained)
     yield from _describe_first_divergence(candidate, descriptions, results, rng, bool(explained))
+    yield from describe_unexplained(candidate, budgets) if results and not explained else ()
     yield from _describe_pattern(candidate, descriptions, results)
     if gradients and not results:
         gates = ", ".join(dict.fromkeys(_collect_gate_notes(gradients)))
@@ -188,6 +189,8 @@ def _describe_further_calls(further: list[Verdict]) -> Iterator[str]:
     for v in further:
         if v.row.group == "calls":
             yield f"{v.row.note[0].upper()}{v.row.note[1:]}."
+            if v.name == "further calls":
+                yield "It is random, such as with dropout left on, or remembers earlier calls."
         elif v.row.verdict == "refused":
             yield f"{v.name[0].upper()}{v.name[1:]} fails: {v.row.note}"
 

@@ -14,6 +14,8 @@ from .calls import call_back, call_once
 from .candidate import OUTPUT, STATE, Candidate
 from .causes import Observation, describe_explanation, describe_groups, find_explanation, find_wrong_gradients
 from .misuses import find_initial
+from .moved_gradients import find_moved
+from .unexplained import describe_consistent
 
 _CONFIRMATIONS = 2                                # fresh draws on which a hypothesis must hold
 _MOST_ROWS = 64                                   # of which exchanged ones are sought
@@ -80,6 +82,12 @@ def explain_results(candidate: Candidate, budgets: Budgets, returned: dict[str, 
         fresh.extend([] if fresh else [_draw_trial(trial, rng) for _ in range(_CONFIRMATIONS)])
         return fresh
     yield from _search_causes(trial, draw, returned, budgets, rng) or _find_measured(trial, draw)
+
+
+def describe_unexplained(candidate: Candidate, budgets: Budgets) -> Iterator[str]:
+    """Where no cause explains the results: what is still right on one step."""
+    results = [b for n, b in budgets.by_name.items() if candidate.descriptions[n].group in (OUTPUT, STATE)]
+    yield from describe_consistent(candidate, max(float(b.allowed[b.comparable].max(initial=0.0)) for b in results))
 
 
 def _search_causes(trial: Trial, draw: Callable[[], list[Trial]], returned: dict[str, Array], budgets: Budgets,
@@ -212,6 +220,7 @@ HYPOTHESES = (                                    # what no table holds: it is r
 
 def explain_gradients(candidate: Candidate, gradients: dict[str, Array], budgets: Budgets) -> Iterator[str]:
     """Sentences on a backward pass that is wrong, while all results are right."""
+    yield from find_moved(candidate, gradients, budgets)
     yield from _find_lost_carry(candidate, budgets)
     yield from _find_wrong_gates(candidate, gradients, budgets)
 

@@ -189,3 +189,62 @@ def test_a_cause_of_two_is_one_sentence():
     causes = list_mistakes(read_equations(CELLS["lstm"], draw(CELLS["lstm"])[0]))
     assert Cause(tuple(causes[:2])).words == f"{causes[0].words} and {causes[1].words}"
     assert Cause(tuple(causes[:1]), (), (1,), "in the backward direction ").words.startswith("in the backward ")
+
+
+# where nothing fits: what is still right, and which gate could differ
+
+def scale_block(name, gate, gates):
+    def change(p):
+        blocks = zip(gates, np.split(p[name], len(gates), -1))
+        return p | {name: np.concatenate([a * np.float32(1.5 if g == gate else 1) for g, a in blocks], -1)}
+    return change
+
+
+@pytest.mark.parametrize("kind, name, gate, words", [
+    ("gru", "W", "r", ["With x of zero the first step agrees: R and the biases are right, check W."]),
+    ("gru", "W", "n", ["With x of zero", "only n could explain the first step"]),
+    ("gru", "R", "z", ["With h of zero the first step agrees: W and the biases are right, check R."]),
+    ("lstm", "R", "f", ["With h of zero", "With c of zero the first step agrees: the gates i, g and o are right"]),
+    ("lstm", "R", "o", ["only o could explain the first step: with values from "]),
+    ("lstm", "W", "g", ["only g could explain the first step"]),
+])
+def test_what_is_still_right(kind, name, gate, words):
+    cell = CELLS[kind]
+    p, x, _ = draw(cell, dtype="float32")
+    report = verify(ported(cell, scale_block(name, gate, cell.gates), p), x, reference=cell, p=p)
+    said = " ".join(map(str, report.findings))
+    assert all(w in said for w in words) and "Agrees to" not in said, report
+
+
+def test_a_random_candidate_is_said_to_be():
+    p, x, _ = draw(CELLS["gru"], dtype="float32")
+    rng = np.random.default_rng(0)
+
+    def drops(x, initial_state=None):
+        ys, last, _ = rnnref.run(CELLS["gru"], p, x, initial_state)
+        return ys * (rng.random(ys.shape) > 0.5) * np.float32(2), last
+    report = verify(drops, x, reference=CELLS["gru"], p=p)
+    assert "random, such as with dropout left on" in " ".join(map(str, report.findings))
+
+
+# gradients in another form
+
+@pytest.mark.parametrize("change, words", [
+    (lambda d: {n: a / 3 if n != "x" else a for n, a in d.items()},
+     "once multiplied by 3, the number of rows: a mean over them is taken, not the sum"),
+    (lambda d: {n: -a for n, a in d.items()}, "once multiplied by -1, their sign is the other one"),
+    (lambda d: d | {n: exchange({n: d[n]})[n] for n in ("W", "R", "b", "bR")},
+     "once the gate blocks of the gradients are read as z r n, where they are r z n"),
+])
+def test_gradients_in_another_form(change, words):
+    cell, p, seen = CELLS["gru"], draw(CELLS["gru"])[0], {}
+
+    def forward(x, initial_state, p):
+        ys, last, seen["tape"] = rnnref.run(cell, p, x, initial_state)
+        return ys, last
+
+    def backward(dy, dstate):
+        dx, ds, _, dp = rnnref.run_back(seen["tape"], dy, dstate)
+        return change({"x": dx, "h0": ds.h, **dp})
+    report = verify(forward, (6, 3, 3), reference=cell, p=p, backward=backward)
+    assert not report.ok and words in " ".join(map(str, report.findings)), report
