@@ -98,10 +98,10 @@ class Tower(layers.Layer):
 
     def __init__(self):
         super().__init__(name="tower")
-        self.first, self.more, self.kept = layers.Dense(2, name="a"), [], (layers.Dense(2, name="k"),)
+        self.first, self.more, self.kept = layers.Dense(2, name="a"), [], ([layers.Dense(2, name="k")],)
 
     def call(self, x):
-        for layer in (self.first, *self.more, *self.kept):
+        for layer in (self.first, *self.more, *self.kept[0]):
             x = layer(x)
         return x
 
@@ -122,6 +122,11 @@ def test_layers_that_are_added_later_are_found():
     del tower.last
     tower.more.clear()
     assert len(tower.weights) == 3
+    tower.more = ()
+    assert len(tower.weights) == 3                # and now only the list in a tuple can grow
+    tower.kept[0].append(layers.Dense(2, name="e"))
+    tower(X)
+    assert [w.path for w in tower.weights[3:]] == ["tower/e/kernel", "tower/e/bias"]
     layer = layers.Dense(2)
     layer(X)
     layer.weights[0].trainable = False
