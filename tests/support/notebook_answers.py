@@ -1,5 +1,5 @@
 """Answers to the exercises of the notebooks, right ones and wrong ones, and what the checks must say to them."""
-from tests.support import notebook_answers_cpu, notebook_answers_keras, notebook_answers_text
+from tests.support import notebook_answers_check, notebook_answers_cpu, notebook_answers_keras, notebook_answers_text
 
 GRU_STEP = """
 def answer(p, x, h, order=(0, 1, 2), swap=False, bias=1, reset=1, outside=0, candidate=np.tanh):
@@ -317,4 +317,5 @@ ANSWERS = {
         ("check_first_lost(lambda a, b, e: (abs(a - b) > 0).any(1).argmax())",
          "first_lost: not yet: a difference below the limit is rounding"),
     ],
-} | notebook_answers_text.ANSWERS | notebook_answers_keras.ANSWERS | notebook_answers_cpu.ANSWERS
+} | {name: answers for module in (notebook_answers_text, notebook_answers_check, notebook_answers_keras,
+                                  notebook_answers_cpu) for name, answers in module.ANSWERS.items()}
