@@ -88,6 +88,7 @@ def compare(a: Any, b: Any, x: Any = None, *, params: tuple = (None, None), fram
                                note=f"{len(parts[0])}, {len(parts[1])}"))
         report.findings.append(f"a has {len(parts[0])} layers and directions, b {len(parts[1])}.")
         return report
+    parts, moved = _match_parts(*parts)
     several = len(one.stacks) > 1
     titles = [", ".join(filter(None, (stack.name * several, stack.describe_part(n, k)))) for stack in one.stacks
               for n, layer in enumerate(stack.layers) for k in range(len(layer))]
@@ -100,13 +101,27 @@ def compare(a: Any, b: Any, x: Any = None, *, params: tuple = (None, None), fram
             report.findings.append(f"{title + ': ' if title else ''}one reads the sequence from its end.")
     if all(row.verdict == "agrees" for row in report.rows):
         report.findings.append("The weights are the same numbers, and the options are the same.")
-    stacks = _align(one, other)
+    stacks = _align(one, other) if not moved else [
+        (Stack(title, [(w,)]), Stack(title, [(v,)])) for w, v, title in zip(*parts, titles)]
     if x is not None and len(stacks) > 1:
         raise ShapeError("compare", f"x for {len(stacks)} networks, whose connections are not known", fix="leave x out")
     for pair in stacks:
         _compare_runs(report, *pair, x, gradients, rng)
     _say_departures(report, [one, other], x, gradients, rng)
     return report
+
+
+def _match_parts(a: list[Weights], b: list[Weights]) -> tuple[tuple[list[Weights], list[Weights]], bool]:
+    """The layers of b beside those of a: in their order, or by kind and sizes where the order alone is another."""
+    def key(w: Weights) -> tuple:
+        p = w.load()
+        return w.cell.name, p["W"].shape, p["R"].shape, w.reverse
+    keys, own = [list(map(key, parts)) for parts in (a, b)]
+    if keys == own or sorted(map(str, keys)) != sorted(map(str, own)):
+        return (a, b), False
+    left = list(zip(own, b))
+    matched = [left.pop(next(n for n, (k, _) in enumerate(left) if k == wanted))[1] for wanted in keys]
+    return (a, matched), True
 
 
 def _align(one: Side, other: Side) -> list[tuple[Stack, Stack]]:

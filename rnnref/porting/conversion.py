@@ -127,12 +127,22 @@ def _convert_part(w: Weights, title: str, to: str, wanted: dict[str, Any], notes
     try:
         new = convert_weights(w, target, wanted)
     except NotSupported as e:
+        if wanted and _is_convertible(w, target):  # the option is wrong
+            raise
         raise refuse(w, to, title, e, rng) from None
     reversed_alone = w.reverse and not title.endswith("backward") and new.layout.framework not in _HAVE_REVERSE
     flip = f"it reads the sequence from its end: flip x and y in time around a {new.layout.who}"
     for note in describe_changes(w, new) + [flip] * reversed_alone:
         notes.setdefault(note, []).append(title)
     return new
+
+
+def _is_convertible(w: Weights, framework: str) -> bool:
+    try:
+        convert_weights(w, framework)
+    except (NotSupported, ShapeError):
+        return False
+    return True
 
 
 def _with_both_biases(w: Weights) -> dict[str, Array]:
@@ -222,11 +232,5 @@ def describe_nearest(w: Weights, to: str, rng: numpy.random.Generator) -> str:
 
 def _list_exact(w: Weights, to: str) -> str:
     """The frameworks that can compute it, those related to the target first."""
-    found = []
-    for framework in FRAMEWORKS[:-1]:
-        try:
-            convert_weights(w, framework)
-        except (NotSupported, ShapeError):
-            continue
-        found.append(framework)
+    found = [framework for framework in FRAMEWORKS[:-1] if _is_convertible(w, framework)]
     return ", ".join(sorted(found, key=lambda name: name.split()[0] != to.split()[0]))

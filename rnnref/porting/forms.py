@@ -24,8 +24,9 @@ def run_own(w: Weights, p: dict[str, Array], xs: Array, start: State) -> Array:
 
 
 def has_form(w: Weights) -> bool:
-    """True if there is a function here that runs a layer of this framework, where it is installed."""
-    return w.layout.framework in _FORMS and not w.cell.inputs.space
+    """True if there is a function here that runs a layer of this framework, where it is installed; none has 16 bits."""
+    wide = all(a.dtype.itemsize >= 4 for a in w.arrays.values())
+    return w.layout.framework in _FORMS and not w.cell.inputs.space and wide
 
 
 def run_there(w: Weights, xs: Array, start: State) -> Array | None:

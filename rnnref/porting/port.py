@@ -7,7 +7,7 @@ import numpy
 
 from ..arrays import Array
 from ..errors import Error, NotSupported, ShapeError
-from ..interop import Weights, find_weights, identify, traits, weights_of
+from ..interop import Weights, find_layers, find_weights, identify, traits, weights_of
 from ..interop.adapt import adapt
 from ..interop.convert import convert_weights, dump, gates_with_own_bias
 from ..interop.places import as_array
@@ -42,8 +42,8 @@ def port(source: Any, module: Any, *, params: Any = None, framework: Any = None,
     The module keeps its options: where these cannot compute what the source does, it is refused and unchanged.
 
     source      as of `rnnref.convert`: a live layer, a file, a dict, ...
-    module      a torch module, a Keras layer, a module of flax nnx or linen, equinox or haiku, with as many layers and
-                directions as the source
+    module      a torch module, a Keras layer, a model of either, a module of flax nnx or linen, equinox or haiku, with
+                as many recurrent layers and directions as the source
     params      of a linen or haiku module, in whose structure the result has them
     framework, family, given   of the source, as of `rnnref.convert`; `source_params`: its params
     Errors      NotSupported: options that no weights make up for.  ShapeError: other sizes, or another number of layers
@@ -60,6 +60,8 @@ def port(source: Any, module: Any, *, params: Any = None, framework: Any = None,
         raise NotSupported("port", known.words, known="live layers of torch, Keras, flax, equinox and haiku")
     found = find_source_weights(source, framework, family, dict(given or {}), source_params)
     sources = [w for stack in group_layers(found) for w in stack.parts]
+    if known.kind == "model":
+        return _port_into_model(sources, module, seed)
     layers = _read_module(known.framework, module, params)
     targets = Stack("", layers).parts
     if len(sources) != len(targets):
@@ -73,6 +75,19 @@ def port(source: Any, module: Any, *, params: Any = None, framework: Any = None,
     _check_written(filled, Stack("", _read_module(known.framework, module, params)).parts)
     proof += _run_module(known.framework, module, sources, len(layers[0]), rng)
     return Ported(module, params, proof)
+
+
+def _port_into_model(sources: list[Weights], model: Any, seed: int) -> Ported:
+    """The weights of layers, in order, into the recurrent layers that a model holds."""
+    inner = list(find_layers(model).values())
+    counts = [len(Stack("", weights_of(layer)).parts) for layer in inner]
+    if sum(counts) != len(sources) or not inner:
+        raise ShapeError("port", f"the source has {len(sources)} layers and directions, the model {sum(counts)}")
+    proof: list[Proof] = []
+    for layer, count in zip(inner, counts):
+        own, sources = sources[:count], sources[count:]
+        proof += port([(w,) for w in own], layer, seed=seed).proof
+    return Ported(model, None, proof)
 
 
 def _read_module(framework: str, module: Any, params: Any) -> list[tuple[Weights, ...]]:

@@ -120,6 +120,16 @@ def test_sizes_layers_and_inputs():
         rnnref.verify(lambda x: x, (3, 1, 4), reference=rnnref.cells.LSTM(), p={}, like=one)
 
 
+def test_layers_in_another_order():
+    one, two = draw_weights("lstm", "keras").arrays, draw_weights("gru", "keras").arrays
+    a = {f"{place}/{n}": v for place, arrays in (("first", one), ("second", two)) for n, v in arrays.items()}
+    b = {f"{place}/{n}": v for place, arrays in (("a", two), ("b", one)) for n, v in arrays.items()}
+    report = rnnref.compare(a, b)
+    assert report.ok and {row.group for row in report.rows} >= {"weights", "outputs", "gradients"}
+    b["b/kernel"] = b["b/kernel"] + (np.arange(48).reshape(3, 16) == 0)
+    assert rnnref.compare(a, b).findings[0].startswith("first: W_i differs in 1 of 12 numbers")
+
+
 def test_the_command_compares(tmp_path, capsys):
     theirs = draw_weights("gru", "keras").arrays
     np.savez(tmp_path / "a.npz", **theirs)

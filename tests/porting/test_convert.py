@@ -166,3 +166,30 @@ def test_names_of_frameworks():
         converted(w, "pytroch")
     with raises_with(NotSupported, ["port", "an array of shape (3,)"]):
         interop.port(w, np.zeros(3))
+
+
+def test_numbers_that_are_not_finite_and_16_bits():
+    w = draw_weights("lstm", "torch", "float32")
+    broken = w._replace(arrays={n: np.where(a == a.flat[3], np.nan, a) for n, a in w.arrays.items()})
+    found = converted(broken, "onnx")
+    assert np.isnan(found["W"]).sum() == 1 and found.proof[0].holds
+    half = w._replace(arrays={n: a.astype("float16") for n, a in w.arrays.items()})
+    found = rnnref.convert(half, "tf1 cudnn")     # no framework computes in 16 bits here: none is imported
+    assert found["kernel"].dtype == np.float16 and [proof.form for proof in found.proof] == [
+        "our cell with the arrays of tf1 cudnn lstm"]
+
+
+def test_an_option_that_is_not_known_is_no_matter_of_the_framework():
+    with raises_with(NotSupported, ["no option is called nix"]) as caught:
+        converted(draw_weights("lstm", "torch"), "tf1", wanted={"nix": 1})
+    assert not isinstance(caught.value, NotRepresentable)
+    assert converted(draw_weights("lstm", "torch"), "tf1", wanted={"forget_bias": 0.0}).options == {
+        "": {"forget_bias": 0.0}}
+
+
+def test_layers_without_biases():
+    for family, to in (("lstm", "keras"), ("gru", "mlx"), ("rnn", "onnx"), ("gru", "nnx")):
+        bare = {n: a for n, a in draw_weights(family, "torch").arrays.items() if "bias" not in n}
+        there = converted(bare, to)
+        assert not there.notes and ("bias=False" in there.describe()) == (to != "nnx")
+        assert_same({n: a for n, a in converted(there.stacks[0].layers, "torch").items() if "bias" not in n}, bare)

@@ -66,6 +66,17 @@ def test_several_layers_and_a_projection():
     assert "torch lstm to keras" in refuse(NotRepresentable, lambda: rnnref.convert(lstm, "keras"))
 
 
+def test_into_a_model():
+    import torch
+    gru, lstm = randomize(torch.nn.GRU(3, 4)), randomize(torch.nn.LSTM(4, 5, bidirectional=True))
+    model = torch.nn.ModuleDict({"one": torch.nn.GRU(3, 4), "head": torch.nn.Linear(5, 1),
+                                 "two": torch.nn.LSTM(4, 5, bidirectional=True)})
+    source = torch.nn.ModuleList([gru, torch.nn.Linear(3, 3), lstm])
+    port(source, model)
+    assert all(torch.equal(a, b) for part, name in ((gru, "one"), (lstm, "two"))
+               for a, b in zip(part.parameters(), model[name].parameters()))
+
+
 def test_into_flax():
     import jax
     import torch
@@ -85,30 +96,32 @@ def test_into_flax():
         assert torch.equal(back.bias_ih_l0, lstm.bias_ih_l0 + lstm.bias_hh_l0)
 
 
-@pytest.mark.parametrize("family", ["lstm", "gru"] if find_spec("equinox") else [])
-def test_into_equinox(family):
-    import equinox
-    import jax
-    kind = {"lstm": "LSTMCell", "gru": "GRUCell"}[family]
-    cell = getattr(equinox.nn, kind)(3, 4, key=jax.random.PRNGKey(0))
-    ported = port(draw_weights(family, "mlx", dtype="float32"), cell)
-    assert ported.module is not cell and f"equinox {family}" in {proof.form for proof in ported.proof}
-    read = weights_of(ported.module)[0][0].arrays["weight_ih"]
-    assert np.array_equal(read, draw_weights(family, "mlx", "float32").arrays["Wx"])
+if find_spec("equinox"):
+    @pytest.mark.parametrize("family", ["lstm", "gru"])
+    def test_into_equinox(family):
+        import equinox
+        import jax
+        kind = {"lstm": "LSTMCell", "gru": "GRUCell"}[family]
+        cell = getattr(equinox.nn, kind)(3, 4, key=jax.random.PRNGKey(0))
+        ported = port(draw_weights(family, "mlx", dtype="float32"), cell)
+        assert ported.module is not cell and f"equinox {family}" in {proof.form for proof in ported.proof}
+        read = weights_of(ported.module)[0][0].arrays["weight_ih"]
+        assert np.array_equal(read, draw_weights(family, "mlx", "float32").arrays["Wx"])
 
 
-@pytest.mark.parametrize("family", ["lstm", "gru before"] if find_spec("haiku") else [])
-def test_into_haiku(family):
-    import haiku
-    import jax
-    kind = {"lstm": haiku.LSTM, "gru before": haiku.GRU}[family]
-    pure = haiku.without_apply_rng(haiku.transform(lambda x, s: kind(4)(x, s)))
-    w, x = draw_weights(family, "keras", dtype="float32"), np.ones((2, 3), "float32")
-    h = np.full((2, 4), 0.3, "float32")
-    state = haiku.LSTMState(h, h) if family == "lstm" else h
-    params = port(w, pure, params=pure.init(jax.random.PRNGKey(0), x, state)).params
-    want = rnnref.run(w.cell, w.load(), x[None], w.cell.rule.State(*[h] * len(w.cell.rule.widths)))
-    assert abs(np.asarray(pure.apply(params, x, state)[0]) - want[0][0]).max() < 1e-6
+if find_spec("haiku"):
+    @pytest.mark.parametrize("family", ["lstm", "gru before"])
+    def test_into_haiku(family):
+        import haiku
+        import jax
+        kind = {"lstm": haiku.LSTM, "gru before": haiku.GRU}[family]
+        pure = haiku.without_apply_rng(haiku.transform(lambda x, s: kind(4)(x, s)))
+        w, x = draw_weights(family, "keras", dtype="float32"), np.ones((2, 3), "float32")
+        h = np.full((2, 4), 0.3, "float32")
+        state = haiku.LSTMState(h, h) if family == "lstm" else h
+        params = port(w, pure, params=pure.init(jax.random.PRNGKey(0), x, state)).params
+        want = rnnref.run(w.cell, w.load(), x[None], w.cell.rule.State(*[h] * len(w.cell.rule.widths)))
+        assert abs(np.asarray(pure.apply(params, x, state)[0]) - want[0][0]).max() < 1e-6
 
 
 def refuse(error, call):
@@ -129,7 +142,7 @@ def test_what_a_module_cannot_take_is_refused_and_leaves_it_alone():
         "weight_ih_l0 of the module has shape (15, 3), the source has (12, 3)": (ShapeError, gru, torch.nn.GRU(3, 5)),
         "1 layers and directions, the module 2": (ShapeError, gru, torch.nn.GRU(3, 4, bidirectional=True)),
         "a torch gru cannot become a torch lstm": (NotSupported, gru, torch.nn.LSTM(3, 4)),
-        "a Linear": (NotSupported, gru, torch.nn.Linear(3, 4)),
+        "the model 0": (ShapeError, gru, torch.nn.Linear(3, 4)),
     }
     for words, (error, source, module) in cases.items():
         assert words in refuse(error, lambda: port(source, module))
