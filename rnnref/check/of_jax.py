@@ -11,10 +11,11 @@ import numpy
 
 from ..arrays import Array
 from ..errors import NotSupported, ShapeError
-from ..interop import weights_of
+from ..interop import find_weights, weights_of
 from ..interop.identify import framework_of, is_recurrent
 from .candidate import (GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, DirectedCell, Direction, Evaluation,
                         check_start, describe_gradient, describe_start, draw_normal, is_option, step_order)
+from .of_callable import CallableCandidate, wrap_callable
 from .of_torch import make_input
 from .reference import Part, check_width, list_part_cells, replace_part_cells, run_chain, run_chain_back, zero_state
 
@@ -49,6 +50,9 @@ def wrap_jax(module: Any, x: Any, rng: numpy.random.Generator, lengths: Any = No
         raise NotSupported("verify", f"lengths with a {kind}", reason="it computes one step", fix="leave them out")
     x = make_input(module if caller.steps else _Layer, x, rng, own_dtype, parts[0].cell.inputs.space)
     check_width(parts[0], weights, x)
+    if not isinstance(initial_state, str) and framework != "equinox":
+        carries = initial_state if len(parts) > 1 else (initial_state,)
+        initial_state = [a for carry in carries for a in _from_carry(carry)]
     states = _make_initial_states(parts, weights, x.swapaxes(0, caller.time), initial_state, rng)
     package = {"nnx": "flax"}.get(framework, framework)
     facts = {"candidate": f"{package} {sys.modules[package].__version__}, jax {sys.modules['jax'].__version__}"}
@@ -74,6 +78,24 @@ def unbind(module: Any, params: Any) -> tuple[Any, Any]:
                            fix="p=module.init(key, x), or module.bind(variables)")
     own = module.clone(parent=None) if module.scope is not None else module
     return own, dict(params).get("params", params)
+
+
+def wrap_haiku(transformed: Any, x: Any, rng: numpy.random.Generator, params: Any, lengths: Any = None,
+               initial_state: Any = "both", dtype: Any = None) -> CallableCandidate:
+    """The candidate of a transformed function x [T, B, I] -> y or (y, state) around one recurrent module of haiku."""
+    if params is None:
+        raise NotSupported("verify", "a transformed function without parameters", fix="p=transformed.init(key, x)")
+    found = find_weights(params, framework="haiku")
+    if len(found) != 1:
+        raise NotSupported("verify", f"a transformed function with {len(found)} recurrent modules, expected one",
+                           modules=", ".join(found), fix="transform each by itself")
+    (w,) = found.values()
+
+    def apply(x: Any) -> Any:
+        y = transformed.apply(params, None, x)
+        return sys.modules["jax"].tree_util.tree_map(numpy.asarray, y)
+    apply.__name__ = apply.__qualname__ = f"haiku {w.layout.family}"
+    return wrap_callable(apply, x, w.cell, w.load(), rng, lengths=lengths, initial_state=initial_state, dtype=dtype)
 
 
 def _describe(module: Any) -> str:

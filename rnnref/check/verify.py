@@ -1,6 +1,7 @@
 """verify: compare a recurrent layer with the reference, forward and backward."""
 from collections.abc import Callable
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy
@@ -18,7 +19,8 @@ from .candidate import is_option
 from .export import compare_with_module
 from .measure import check_candidate
 from .of_callable import wrap_callable
-from .of_jax import wrap_jax
+from .of_jax import wrap_haiku, wrap_jax
+from .of_jax_model import check_jax_model
 from .of_keras import wrap_keras
 from .of_keras_model import check_keras_model
 from .of_torch import wrap_torch
@@ -61,7 +63,8 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
     candidate       a torch.nn.RNN, LSTM or GRU (any number of layers, directions, projection) or one of their cells;
                     a Keras SimpleRNN, LSTM, GRU, ConvLSTM, RNN or Bidirectional; a model of torch or Keras that has
                     some in it: each is checked on what it receives there; an RNN, Bidirectional or cell of flax (linen
-                    with its variables as `p`, or bound), a cell of equinox; an ONNX file, ModelProto or NodeProto; or a
+                    with its variables as `p`, or bound) or a model of it, a cell of equinox, a transformed
+                    function of haiku with its parameters as `p`; an ONNX file, ModelProto or NodeProto; or a
                     function x -> y or (y, state), with `reference` and `p`
     inputs          x in the layout of the candidate (for a function [T, B, I]), or its shape as a tuple of integers for
                     random numbers; several in a list or tuple, or in a dict by name, for a model that takes several;
@@ -123,7 +126,13 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
     elif kind == "jax":
         _refuse_options(kind, reference=reference, backward=backward, reverse=reverse or None,
                         padding=None if padding == "zero" else padding)
-        wrapped = wrap_jax(candidate, inputs, rng, params=p, **common)
+        if identify(candidate).kind == "transformed":
+            wrapped = wrap_haiku(candidate, inputs, rng, p, **common)
+        elif identify(candidate).kind == "model":
+            with limit_threads():
+                return check_jax_model(candidate, inputs, rng, **common, params=p, checks=checks)
+        else:
+            wrapped = wrap_jax(candidate, inputs, rng, params=p, **common)
     else:
         _refuse_options(kind, reference=reference, p=p, backward=backward, reverse=reverse or None,
                         padding=None if padding == "zero" else padding)
@@ -157,17 +166,29 @@ def _detect_kind(candidate: Any, reference: Any) -> str:
     """The kind of a candidate: "torch", "keras", "onnx" or "function"."""
     packages = {cls.__module__.partition(".")[0] for cls in type(candidate).__mro__}
     if isinstance(candidate, (str, PathLike)) or "onnx" in packages:
+        _refuse_weights(candidate)
         return "onnx"
     if "keras" in packages and reference is None:  # before torch: on its torch backend a layer is a torch module too
         return "keras"
     if "torch" in packages and reference is None and hasattr(candidate, "parameters"):
         return "torch"
-    if framework_of(candidate) in ("flax", "nnx", "equinox") and reference is None:
+    if framework_of(candidate) in ("flax", "nnx", "equinox", "haiku") and reference is None:
         return "jax"
     if callable(candidate):
         return "function"
     raise NotSupported("verify", f"a candidate of type {type(candidate).__name__}",
                        known="recurrent layers of torch and Keras, ONNX files, models and nodes, functions")
+
+
+def _refuse_weights(path: Any) -> None:
+    """Raise `NotSupported` for files that hold weights and no ONNX model."""
+    suffix = Path(path).suffix.lower() if isinstance(path, (str, PathLike)) else ""
+    if suffix in (".keras", ".h5", ".hdf5", ".npz", ".npy", ".safetensors", ".pt", ".pth"):
+        load = {".keras": "keras.models.load_model(path)", ".h5": "keras.models.load_model(path)"}.get(suffix, "")
+        raise NotSupported("verify", f"the file {path}",
+                           reason="it holds weights, and what computes with them is checked",
+                           fix=f"verify({load or 'the layer or model with these weights'}, x); weights alone: "
+                               "interop.find_weights(path)")
 
 
 _REASONS = {"lengths": "an ONNX model has its lengths among its inputs",

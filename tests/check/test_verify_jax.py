@@ -9,6 +9,7 @@ import pytest
 
 import rnnref
 from rnnref import NotSupported, verify
+from rnnref.errors import Error
 
 jax = pytest.importorskip("jax")
 nn, nnx = pytest.importorskip("flax.linen"), pytest.importorskip("flax.nnx")
@@ -88,8 +89,8 @@ def test_wrong_modules_are_told():
 def test_refusals():
     with pytest.raises(NotSupported, match="the linen module RNN without parameters(.|\n)*module.init"):
         verify(nn.RNN(nn.LSTMCell(4)), SHAPE)
-    with pytest.raises(NotSupported, match="a flax Dense"):
-        verify(nn.Dense(4), SHAPE, p={})
+    with pytest.raises(NotSupported, match="a flax Dense without recurrent modules"):
+        verify(nn.Dense(4), SHAPE, p=variables(nn.Dense(4)))
     half = nnx.RNN(nnx.GRUCell(3, 4, dtype="bfloat16", rngs=nnx.Rngs(0)))
     with pytest.raises(NotSupported, match="computes in bfloat16"):
         verify(half, SHAPE)
@@ -136,3 +137,92 @@ def test_cells_of_equinox(monkeypatch):
     p = rnnref.init.parameters(cell, 3, 4, rng)
     report = verify(EquinoxGRU(*arrays), (5, 2, 3), reference=cell, p=p)
     assert not report.ok
+
+
+class Linen(nn.Module):
+    """Token ids; the decoder begins with the last state of the encoder."""
+
+    @nn.compact
+    def __call__(self, ids):
+        carry, y = nn.RNN(nn.LSTMCell(4), return_carry=True, name="encoder")(nn.Embed(7, 3)(ids))
+        return nn.Dense(2)(nn.RNN(nn.LSTMCell(4), name="decoder")(y, initial_carry=carry))
+
+
+def test_linen_model():
+    p = Linen().init(KEY, np.ones((2, 5), int))
+    report = verify(Linen(), (2, 5), p=p, gradients=False)
+    assert report.ok and list(dict.fromkeys(row.group for row in report.rows)) == ["encoder", "decoder"], report
+    assert report.facts["inputs"] == "input (2, 5), drawn as integers"
+    with pytest.raises(Error, match="does not run on these inputs: ValueError"):
+        verify(Linen(), np.ones((2, 5)), p=p)
+
+
+def test_nnx_model():
+    class Wrong(nnx.GRUCell):
+        def __call__(self, carry, x):
+            carry, y = super().__call__(carry, x)
+            return carry, 1.01 * y
+
+    class Model(nnx.Module):
+        def __init__(self, rngs):
+            self.embed, self.rnn = nnx.Embed(7, 3, rngs=rngs), nnx.RNN(nnx.LSTMCell(3, 4, rngs=rngs))
+            self.cell = Wrong(4, 4, rngs=rngs)
+
+        def __call__(self, ids):
+            return self.cell(np.zeros((2, 4), "float32"), self.rnn(self.embed(ids))[:, 0])[1]
+
+    before = nnx.RNN.__call__, nnx.Embed.__call__
+    report = verify(Model(nnx.Rngs(0)), (2, 5), gradients=False)
+    assert {row.group for row in report.rows if row.verdict == "differs"} == {"cell"}
+    assert {row.group for row in report.rows} == {"cell", "rnn"}
+    assert (nnx.RNN.__call__, nnx.Embed.__call__) == before
+
+
+def test_initial_states_are_carries():
+    """(c, h), as flax has them."""
+    module = nnx.RNN(nnx.LSTMCell(3, 4, rngs=nnx.Rngs(0)))
+    report = verify(module, SHAPE, initial_state=(np.full((2, 4), 3.0), np.zeros((2, 4))), gradients=False)
+    assert report.ok and report.facts["initial states"] == "as given"
+
+
+class Transformed:
+    """Stands for a transformed function of haiku around an LSTM whose first state is zero."""
+
+    def __init__(self, wrong):
+        self.wrong = wrong
+
+    def init(self, key, x):
+        rng = np.random.default_rng(0)
+        return {"lstm/linear": {"w": rng.normal(size=(7, 16)).astype("float32"), "b": rng.normal(
+            size=16).astype("float32")}}
+
+    def apply(self, params, key, x):
+        w, b = params["lstm/linear"]["w"], params["lstm/linear"]["b"]
+        h = c = jax.numpy.zeros((x.shape[1], 4), x.dtype)
+        ys = []
+        for step in x:
+            i, g, f, o = jax.numpy.split(jax.numpy.concatenate([step, h], -1) @ w + b, 4, -1)
+            c = jax.nn.sigmoid(f + self.wrong) * c + jax.nn.sigmoid(i) * jax.numpy.tanh(g)
+            h = jax.nn.sigmoid(o) * jax.numpy.tanh(c)
+            ys.append(h)
+        return jax.numpy.stack(ys), (h, c)
+
+
+Transformed.__module__ = "haiku._src.transform"
+
+
+def test_transformed_functions_of_haiku():
+    params = Transformed(1).init(None, None)
+    report = verify(Transformed(1), (5, 2, 3), p=params)
+    assert report.ok and report.title == "haiku lstm" and {"y", "h", "c"} == {row.name for row in report.rows}
+    assert not verify(Transformed(0), (5, 2, 3), p=params).ok
+    with pytest.raises(NotSupported, match="without parameters"):
+        verify(Transformed(1), (5, 2, 3))
+    with pytest.raises(NotSupported, match="with 2 recurrent modules, expected one"):
+        verify(Transformed(1), (5, 2, 3), p=params | {"lstm_1/linear": params["lstm/linear"]})
+
+
+def test_files_of_weights_are_refused():
+    for name in ("m.keras", "w.h5", "w.safetensors", "w.pt"):
+        with pytest.raises(NotSupported, match=f"the file {name}(.|\n)*it holds weights(.|\n)*find_weights"):
+            verify(name, (5, 2, 3))
