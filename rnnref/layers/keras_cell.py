@@ -4,7 +4,7 @@ from typing import Any, Callable
 import numpy
 
 from .. import constraints, interop, regularizers
-from ..arrays import namespace
+from ..arrays import namespace, split
 from ..errors import NotSupported, ShapeError, check_option
 from ..options import is_number
 from ..shapes import expect, resolve_shape
@@ -218,5 +218,5 @@ def blocks(a: Any, order: Any, new: Any) -> Any:
     """The blocks of the last axis in another order; `a` itself if it is the same."""
     if order == new:
         return a
-    parts = dict(zip(order, namespace(a).split(a, len(order), -1)))
+    parts = dict(zip(order, split(a, len(order))))
     return namespace(a).concatenate([parts[g] for g in new], -1)
