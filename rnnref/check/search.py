@@ -13,6 +13,7 @@ from .candidate import Candidate, Direction
 from .equations import Equations, read_equations
 from .mistakes import Mistake, describe_constant, list_mistakes
 from .misuses import Misuse, list_misuses
+from .norm_mistakes import NormMistake, list_norm_mistakes
 from .trace import ROWS, STEPS, Recorded, Trace
 
 _LOOSE = 20.0                                     # on a few steps a cause may err by so many tolerances,
@@ -29,11 +30,13 @@ class Cause(NamedTuple):
     misuses: tuple[Misuse, ...] = ()
     only: tuple[int, ...] | None = None           # the directions whose weights are concerned; None: all
     where: str = ""                               # these in words: "in the backward direction "
+    norms: tuple[NormMistake, ...] = ()
 
     @property
     def words(self) -> str:
         """What follows "once"."""
-        found = [self.where + m.words for m in self.mistakes] + [m.words for m in self.misuses]
+        found = [self.where + m.words for m in self.mistakes] + [n.words for n in self.norms]
+        found += [m.words for m in self.misuses]
         return ", ".join(found[:-1]) + " and " * (len(found) > 1) + found[-1]
 
     @property
@@ -44,7 +47,7 @@ class Cause(NamedTuple):
     @property
     def size(self) -> int:
         """How many mistakes these are."""
-        return len(self.mistakes) + len(self.misuses)
+        return len(self.mistakes) + len(self.norms) + len(self.misuses)
 
     def change(self, candidate: Candidate) -> Candidate | None:
         """The candidate beside a reference with these mistakes in its weights, options and data; None: not possible."""
@@ -60,6 +63,8 @@ class Cause(NamedTuple):
                 cell, p = equations.make_cell()
                 cells.append(one._replace(cell=cell, p=p))
             changed = candidate.replace_cells(cells)
+        for norm in self.norms:
+            changed = changed and changed.replace_cells([norm.change(one) for one in changed.list_cells()])
         for misuse in self.misuses:
             changed = misuse.data(changed) if misuse.data and changed is not None else changed
         return changed
@@ -141,6 +146,7 @@ class Search:
         self._equations = [e for e in found if e is not None] if None not in found else []
         self._labels = [c.label for c in cells]
         self._mistakes = list_mistakes(self._equations[0], cells[0].gates) if self._equations else []
+        self._norms = list(list_norm_mistakes(cells[0])) if cells else []
         self._misuses = list_misuses(candidate)
         self.tried: list[tuple[float, Cause]] = []               # errors on a few steps, of what does not explain all
 
@@ -314,7 +320,7 @@ class Search:
         except Exception:                         # a candidate for one length only
             short, returned = self.candidate, self.returned
         causes = [*(Cause((m,)) for m in self._mistakes if not m.constant and m.in_pairs),
-                  *(Cause(misuses=(m,)) for m in self._misuses)]
+                  *(Cause(norms=(m,)) for m in self._norms), *(Cause(misuses=(m,)) for m in self._misuses)]
         for cause in self._watch(causes, "causes"):
             error = measure_error(returned, cause.predict(short))
             if error <= self._limit:

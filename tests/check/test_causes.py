@@ -248,3 +248,44 @@ def test_gradients_in_another_form(change, words):
         return change({"x": dx, "h0": ds.h, **dp})
     report = verify(forward, (6, 3, 3), reference=cell, p=p, backward=backward)
     assert not report.ok and words in " ".join(map(str, report.findings)), report
+
+
+# layer normalisation
+
+NORMED = {"summed": cells.LayerNormLSTM(), "separate": cells.LayerNormLSTM(separate=True, epsilon=1e-3),
+          "rnn": cells.LayerNormSimpleRNN()}
+
+
+@pytest.mark.parametrize("name, other, words", [
+    ("summed", cells.LayerNormLSTM(epsilon=1e-3), "epsilon of the layer normalisation is 0.001, not 1e-05"),
+    ("rnn", cells.LayerNormSimpleRNN(epsilon=1e-3), "epsilon of the layer normalisation is 0.001, not 1e-05"),
+    ("separate", cells.LayerNormLSTM(separate=True, joint=True, epsilon=1e-3), "all gate blocks are normalised"),
+    ("summed", "gain", "gain is left out"),
+    ("summed", "c", "c is not normalised"),
+])
+def test_layer_normalisation(name, other, words):
+    cell = NORMED[name]
+    p, x, _ = draw(cell, dtype="float32")
+
+    def port(x, initial_state=None):
+        if other == "gain":
+            return rnnref.run(cell, p | {"gain": np.ones_like(p["gain"])}, x, initial_state)[:2]
+        if other == "c":
+            return run_without_norm_of_c(p, x, initial_state)
+        return rnnref.run(other, p, x, initial_state)[:2]
+    report = verify(port, x, reference=cell, p=p)
+    assert f"once {words}" in report.findings[0], report
+
+
+def run_without_norm_of_c(p, x, s):
+    """The equations of LayerNormLSTM by hand, with c as it is."""
+    h, c = (np.zeros((x.shape[1], 5), "float32"),) * 2 if s is None else s
+    ys = []
+    for x_t in x:
+        blocks = np.split(x_t @ p["W"] + h @ p["R"], 4, -1)
+        normed = [(a - a.mean(-1, keepdims=True)) / np.sqrt(a.var(-1, keepdims=True) + 1e-5) for a in blocks]
+        i, f, g, o = np.split(np.concatenate(normed, -1) * p["gain"] + p["shift"], 4, -1)
+        c = c / (1 + np.exp(-f)) + np.tanh(g) / (1 + np.exp(-i))
+        h = np.tanh(c) / (1 + np.exp(-o))
+        ys.append(h)
+    return np.stack(ys).astype("float32"), (h.astype("float32"), c.astype("float32"))
