@@ -10,7 +10,7 @@ from ..arrays import Array
 from ..errors import InvalidValue
 from .candidate import OUTPUT, STATE, draw_normal
 from .onnx_engines import clean_message
-from .padding_runners import Batch, Runner, list_runners
+from .padding_runners import Batch, Runner, find_inputs, list_runners
 from .report import Report
 from .row import Row
 from .tolerance import absolute_tolerance
@@ -53,13 +53,13 @@ class PaddingReport(Report):
         return 1 if counts["differs"] else 0 if counts["agrees"] else 2
 
 
-def check_padding(engine: Any, inputs: Any = (6, 4, 3), *, dtype: str = "float32", seed: int = 0) -> PaddingReport:
+def check_padding(engine: Any, inputs: Any = None, *, dtype: str = "float32", seed: int = 0) -> PaddingReport:
     """Hold what an engine makes of padded batches to each row run alone and unpadded, and name its policy.
 
     engine    a function of x [T, B, I] with an argument `mask` [T, B] or `lengths` [B], and perhaps `initial_state`
               and `reverse`, -> y or (y, state); a torch.nn.RNN, LSTM or GRU; a recurrent layer of Keras; the name of an
               ONNX engine, or a function of a `case`
-    inputs    (T, B, I): the sizes of the batches
+    inputs    (T, B, I): the sizes of the batches; without them (6, 4, as many as the engine says, or 3)
     ->        a `PaddingReport`, ok if each row is computed as it is alone
 
     The engine is its own truth: a row is run alone, on its valid steps only.  Padding is on the right, on the left, in
@@ -84,7 +84,7 @@ def check_padding(engine: Any, inputs: Any = (6, 4, 3), *, dtype: str = "float32
     >>> report.policy
     {'outputs': 'zero', 'states': 'last step'}
     """
-    T, B, n_in = _check_sizes(inputs)
+    T, B, n_in = _check_sizes((6, 4, find_inputs(engine) or 3) if inputs is None else inputs)
     rng = numpy.random.default_rng(seed)
     name, runners = list_runners(engine, n_in, rng, dtype)
     trials = [_Trial(runner, kind, mask, with_start, draw_normal(rng, (T, B, n_in), dtype), rng)

@@ -33,6 +33,15 @@ class Runner:
     reads_backwards: tuple[str, ...] = ()         # the directions of these names read from the last step
 
 
+def find_inputs(engine: Any) -> int | None:
+    """The number of inputs that a torch module or a built Keras layer takes; None where it does not say."""
+    if hasattr(engine, "input_size"):
+        return int(engine.input_size)
+    cell = getattr(getattr(engine, "forward_layer", engine), "cell", None)
+    kernel = getattr(cell, "kernel", None) if getattr(engine, "built", False) else None
+    return None if kernel is None else int(kernel.shape[0])
+
+
 def list_runners(engine: Any, n_in: int, rng: numpy.random.Generator, dtype: str) -> tuple[str, list[Runner]]:
     """(name, runners) of an engine."""
     packages = {cls.__module__.partition(".")[0] for cls in type(engine).__mro__}
@@ -40,6 +49,9 @@ def list_runners(engine: Any, n_in: int, rng: numpy.random.Generator, dtype: str
         name, run = resolve_engine(engine, "check_padding")
         return name, list(_list_onnx(run, n_in, rng))
     if "keras" in packages or "tf_keras" in packages:
+        if not (hasattr(engine, "cell") or hasattr(engine, "forward_layer")):
+            raise NotSupported("check_padding", f"a Keras {type(engine).__name__}",
+                               known="SimpleRNN, LSTM, GRU, RNN, Bidirectional; or a function of x and mask")
         return f"Keras {type(engine).__name__} {engine.name!r}", [_wrap_keras(engine)]
     if "torch" in packages and hasattr(engine, "num_layers"):
         return f"torch {type(engine).__name__}", [_wrap_torch(engine)]

@@ -167,6 +167,8 @@ def tolerance(dtype: Any, cell: Any, x: Any, p: Tree = None, initial_state: Tree
     x = rng.standard_normal(x) if is_shape(x) else x
     if p is None:
         p = parameters(cell, cell.n_in(x), _check_units(units), rng, "float64", scheme="torch")
+    if initial_state is not None:                 # a tuple or a list will do
+        initial_state = unflatten(cell.zeros(1, 1), [a for _, a in leaves(_to_tuple(initial_state))])
     case = _Case(cell, chosen, options, *(map_structure(lambda a: numpy.asarray(a).astype(chosen.dtype), tree)
                                           for tree in (p, x, initial_state)))
     cotangents = _draw_cotangents(case, rng, dy, dstate) if gradients else None
@@ -222,6 +224,10 @@ def _name_arithmetic(dtype: Any, mode: str | None) -> str:
         raise NotSupported("tolerance", f"mode={mode!r} with dtype={dtype!r}", reason="a mode is one of float32",
                            fix='dtype="float32"')
     return _MODES.get(mode, mode)
+
+
+def _to_tuple(state: Any) -> Any:
+    return tuple(state) if isinstance(state, list) else state
 
 
 def _check_units(units: int) -> int:

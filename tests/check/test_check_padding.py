@@ -128,6 +128,9 @@ def test_layers_of_torch_and_keras():
     both = keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True, return_state=True))
     report = check_padding(both)
     assert report.ok and any("outputs, backward" in row.name for row in report.rows)
+    assert check_padding(torch.nn.LSTM(5, 4)).ok   # as many inputs as it takes
+    with pytest.raises(NotSupported, match="a Keras Sequential"):
+        check_padding(keras.Sequential([keras.layers.LSTM(3)]))
     if keras.backend.backend() == "torch":
         layer = keras.layers.LSTM(4, return_sequences=True, return_state=True)
         assert check_padding(layer).policy["outputs"] == "repeat"

@@ -95,6 +95,9 @@ def test_lengths_states_and_directions():
     start = lstm_cell.zeros(B, H)
     allowed = tolerance("float32", lstm_cell, x, p, start, reverse=True, lengths=[T, 3, 1])
     assert {"h", "c", "dh0", "dc0"} < set(allowed.by_name)
+    as_tuple = tolerance("float32", lstm_cell, x, p, tuple(start), reverse=True, lengths=[T, 3, 1])
+    as_list = tolerance("float32", lstm_cell, x, p, list(start), reverse=True, lengths=[T, 3, 1])
+    assert as_tuple.by_name == as_list.by_name == allowed.by_name
     assert allowed.by_step.shape == (T,) and (np.diff(allowed.by_step) >= 0).all()
     assert tolerance("float32", lstm_cell, (4, 2, 3), units=5, gradients=False).by_name.keys() == {"y", "h", "c"}
 
