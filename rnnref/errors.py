@@ -59,6 +59,16 @@ class MissingExtra(Error, ImportError):
     """A package that is not installed; the error gives the pip command that installs it."""
 
 
+def describe_type(value: Any) -> str:
+    """The type of a value, with its article.
+
+    >>> describe_type(1), describe_type([])
+    ('an int', 'a list')
+    """
+    name = type(value).__name__
+    return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
+
+
 def import_optional(module: str, extra_name: str, who: str) -> Any:
     """Import and return `module`; raise `MissingExtra` if its package is not installed."""
     from importlib import import_module

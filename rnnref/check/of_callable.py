@@ -14,7 +14,7 @@ import numpy
 
 from ..arrays import Array
 from ..cell import find_missing
-from ..errors import DtypeError, NotSupported, ShapeError, check_option
+from ..errors import DtypeError, NotSupported, ShapeError, check_option, describe_type
 from ..loops.run import run, run_back
 from ..shapes import check_names
 from ..tree import Tree, leaves, map_structure, unflatten
@@ -32,7 +32,7 @@ def wrap_callable(function: Callable, x: Any, cell: Any, p: Tree, rng: numpy.ran
                   reverse: bool = False, padding: str = "zero") -> "CallableCandidate":
     """The candidate of a function that should equal `cell` with the parameters `p`."""
     if cell is None or p is None:
-        raise NotSupported("verify", f"a {type(function).__name__} without reference= and p=",
+        raise NotSupported("verify", f"{describe_type(function)} without reference= and p=",
                            fix="verify(function, x, reference=rnnref.cells.LSTM(), p=parameters)")
     if isinstance(cell, type) or find_missing(cell, "zeros", "units", "axes"):
         makes_cells = callable(cell) and hasattr(cell, "__name__")

@@ -14,7 +14,7 @@ import numpy
 from .. import activations, constraints, elementwise, initializers, regularizers
 from ..arrays import is_array, is_floating
 from ..cell import Cell
-from ..errors import DtypeError, FileError, InvalidType, NotSupported, ShapeError
+from ..errors import DtypeError, FileError, InvalidType, NotSupported, ShapeError, describe_type
 from ..identifiers import plain
 from ..interop.layouts import KERAS_ACTIVATIONS
 from ..options import suggest
@@ -129,7 +129,7 @@ def taken(who: str, name: str, a: Any, dtype: Any) -> Any:
         except ValueError:
             raise ShapeError(who, f"{name} is a list whose rows differ in length") from None
     if not is_array(a):
-        raise DtypeError(who, f"{name} is a {type(a).__name__}, expected a NumPy or CuPy array")
+        raise DtypeError(who, f"{name} is {describe_type(a)}, expected a NumPy or CuPy array")
     if a.dtype.kind not in "fiub" and not is_floating(a.dtype):
         raise DtypeError(who, f"{name} has dtype {a.dtype}, expected numbers")
     return a if dtype is None or a.dtype == dtype else a.astype(dtype)

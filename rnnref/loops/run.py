@@ -6,7 +6,7 @@ import numpy
 from ..arrays import Array, cast, is_array, is_cupy, is_floating, namespace
 from ..cache import memoize, memoize_check
 from ..cell import ALL, Cell, CellContract, State, TwoStage, find_missing, leave_out, name_of, needed_inside
-from ..errors import DtypeError, InvalidType, NotSupported, ShapeError, check_option
+from ..errors import DtypeError, InvalidType, NotSupported, ShapeError, check_option, describe_type
 from ..options import check_is_cell, check_kind, named_arguments
 from ..padding import check_policy, drepeat, make_live_mask, repeat
 from ..products import find_parts
@@ -144,7 +144,7 @@ def run_back(tape: Optional[Tape], dys: Tree = None, ds: Optional[State] = None,
     if tape is None:
         raise NotSupported("run_back", "the tape is None", axes="run(..., keep=False) keeps none")
     if not isinstance(tape, Tape):
-        raise InvalidType("run_back", f"tape is a {type(tape).__name__}, expected the third result of run")
+        raise InvalidType("run_back", f"tape is {describe_type(tape)}, expected the third result of run")
     cell, p, extra, prepared, path, inner, padding, live, reverse, tail, like, dtypes = tape
     dys, ds = map(fill_missing, (dys, ds), like)
     name = name_of(cell)
@@ -243,7 +243,7 @@ def _check_arguments(cell: Any, p: Tree, xs: Tree, s: State, extra: Tree, length
     for path, a in leaves(s):
         what = f"state.{path}" if path else "state"
         if not is_array(a):
-            raise DtypeError(name, f"{what} is a {type(a).__name__}, expected a NumPy or CuPy array")
+            raise DtypeError(name, f"{what} is {describe_type(a)}, expected a NumPy or CuPy array")
         if a.shape[:1] != like.shape[1:2]:
             raise ShapeError(name, f"{what} has shape {a.shape}, expected {like.shape[1]} rows",
                              axes=f'{what} is "B ..." with B = {like.shape[1]} (from x, shape {like.shape})')
@@ -294,9 +294,9 @@ def _check_is_sequence(name: str, what: str, x: Any) -> None:
         fix = f'numpy.asarray({what}, "float32")' if isinstance(x, list) or hasattr(x, "__array__") else ""
         if type(x).__name__ in ("Value", "Symbol"):
             fix = "rnnref.layers.RNN(cell, units=...)(x), with the batch first: layers run in a record and in models"
-        raise DtypeError(name, f"{what} is a {type(x).__name__}, expected a NumPy or CuPy array", fix=fix)
+        raise DtypeError(name, f"{what} is {describe_type(x)}, expected a NumPy or CuPy array", fix=fix)
     if hasattr(x, "mask") or type(x).__name__ == "matrix":
-        raise DtypeError(name, f"{what} is a {type(x).__name__}, expected a plain array",
+        raise DtypeError(name, f"{what} is {describe_type(x)}, expected a plain array",
                          fix=f"numpy.asarray({what}); mask= [T, B] tells where rows are live")
     if not is_floating(x.dtype) and x.dtype.kind not in "iub":
         raise DtypeError(name, f"{what} has dtype {x.dtype}, expected a floating dtype",
