@@ -41,17 +41,27 @@ def _read_graph(source: Any, framework: Any) -> Iterator[tuple[str, Weights]]:
         raise NotSupported("convert", f"an ONNX model as {framework}", known="onnx")
     model = _load_model(onnx, source) if isinstance(source, (str, PathLike)) else source
     graph = getattr(model, "graph", model)
-    values = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
-    values |= {node.output[0]: onnx.numpy_helper.to_array(a.t) for node in graph.node if node.op_type == "Constant"
-               for a in node.attribute if a.name == "value"}
-    found = False
-    for node in graph.node:
-        if node.op_type in _RECURRENT:
-            found = True
-            yield from _read_node(onnx, node, values)
-    if not found:
+    nodes = [node for node in graph.node if node.op_type in _RECURRENT]
+    values = _read_tensors(onnx, graph, {name for node in nodes for name in node.input})
+    for node in nodes:
+        yield from _read_node(onnx, node, values)
+    if not nodes:
         raise NotSupported("convert", "a model without a node RNN, GRU or LSTM",
                            has=" ".join(sorted({node.op_type for node in graph.node})))
+
+
+def _read_tensors(onnx: Any, graph: Any, names: set[str]) -> dict[str, Any]:
+    """{name: array} of the constants that have these names."""
+    tensors = {t.name: t for t in graph.initializer}
+    tensors |= {node.output[0]: a.t for node in graph.node if node.op_type == "Constant" and node.output
+                for a in node.attribute if a.name == "value"}
+    found = {}
+    for name in names & tensors.keys():
+        try:
+            found[name] = onnx.numpy_helper.to_array(tensors[name])
+        except Exception as e:                    # of a broken tensor: no common class
+            raise FileError("convert", f"the tensor {name} cannot be read", reason=" ".join(str(e).split())) from None
+    return found
 
 
 def _load_model(onnx: Any, path: Any) -> Any:

@@ -140,6 +140,16 @@ def test_other_things_are_explained():
         explain_file(np.ones(3))
 
 
+def test_a_broken_tensor_is_an_error_of_the_file():
+    from onnx import helper, numpy_helper
+    arrays = {n: a.astype("float32") for n, a in arrays_of("lstm", "onnx").items()}
+    node = helper.make_node("LSTM", ["X", "W", "R", "B"], ["Y"], hidden_size=4)
+    graph = helper.make_graph([node], "g", [], [], [numpy_helper.from_array(a, n) for n, a in arrays.items()])
+    graph.initializer[0].raw_data = b"123"
+    with pytest.raises(FileError, match="the tensor W cannot be read"):
+        rnnref.convert(helper.make_model(graph), "torch", live=False)
+
+
 def test_files_that_are_no_models(tmp_path):
     with pytest.raises(MissingFile, match="is not there"):
         rnnref.convert(tmp_path / "none.onnx", "torch")
