@@ -155,6 +155,12 @@ def draw_ids(inputs: Inputs, key: Any, rng: numpy.random.Generator, rows: int | 
     return inputs.replace(key, rng.integers(0, rows or _MOST_IDS, inputs.drawn[key]))
 
 
+def describe_failure(error: Exception, given: Inputs) -> Error:
+    """The error of a model that does not run."""
+    return Error("verify", f"the model does not run on these inputs: {type(error).__name__}: "
+                           f"{' '.join(str(error).split())[:300]}", inputs=given.describe())
+
+
 def refuse_for_models(lengths: Any, initial_state: Any) -> None:
     """Raise `NotSupported` for options that a model, whose layers are given what it gives them, cannot have."""
     if lengths is not None:

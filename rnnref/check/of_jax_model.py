@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy
 
-from ..errors import Error, NotSupported
+from ..errors import NotSupported
 from ..interop import find_layers
 from ..interop.identify import framework_of, is_recurrent
-from .containers import Inputs, Layer, Received, check_layers, draw_ids, make_inputs, refuse_for_models
+from .containers import (Inputs, Layer, Received, check_layers, describe_failure, draw_ids, make_inputs,
+                         refuse_for_models)
 from .of_jax import unbind, wrap_jax
 from .report import Report
 
@@ -54,8 +55,7 @@ def check_jax_model(module: Any, inputs: Any, rng: numpy.random.Generator, lengt
             break
         given = draw_ids(given, ids[0][0], rng, ids[0][1])
     if error is not None:
-        raise Error("verify", f"the module does not run on these inputs: {type(error).__name__}: "
-                              f"{' '.join(str(error).split())[:300]}", inputs=given.describe()) from error
+        raise describe_failure(error, given) from error
     if not found:
         raise NotSupported("verify", f"a {framework} {kind} without recurrent modules",
                            known="RNN, Bidirectional and cells of flax, and modules that contain some",

@@ -8,9 +8,10 @@ from typing import Any
 import numpy
 
 from ..arrays import Array
-from ..errors import Error, NotSupported
+from ..errors import NotSupported
 from ..interop import find_layers
-from .containers import Inputs, Layer, Received, check_layers, draw_ids, make_inputs, refuse_for_models
+from .containers import (Inputs, Layer, Received, check_layers, describe_failure, draw_ids, make_inputs,
+                         refuse_for_models)
 from .of_keras import flatten_states, wrap_keras
 from .report import Report
 
@@ -81,8 +82,7 @@ def _call(model: Any, given: Inputs) -> None:
     try:
         model(args, training=False) if given.args else model(given.kwargs, training=False)
     except Exception as e:                        # of the user's model
-        raise Error("verify", f"the model does not run on these inputs: {type(e).__name__}: "
-                              f"{' '.join(str(e).split())[:300]}", inputs=given.describe()) from e
+        raise describe_failure(e, given) from e
     finally:
         for v, a in held:
             v.assign(a)

@@ -12,7 +12,8 @@ from ..errors import Error, NotSupported
 from ..interop import find_layers
 from ..interop.containers import unwrap
 from ..interop.identify import is_quantized, is_scripted, original_name
-from .containers import Inputs, Layer, Received, check_layers, draw_ids, make_inputs, refuse_for_models
+from .containers import (Inputs, Layer, Received, check_layers, describe_failure, draw_ids, make_inputs,
+                         refuse_for_models)
 from .of_torch import copy_module, enable_gradients, refuse_quantized, wrap_torch
 from .report import Report
 from .torch_scripts import record_calls
@@ -103,8 +104,7 @@ def _run(module: Any, layers: dict[str, Any], given: Inputs, rng: numpy.random.G
             break
         given = draw_ids(given, ids[0][0], rng, ids[0][1])
     if error is not None:
-        raise Error("verify", f"the module does not run on these inputs: {type(error).__name__}: "
-                              f"{' '.join(str(error).split())[:300]}", inputs=given.describe()) from error
+        raise describe_failure(error, given) from error
     return {path: _join_steps(layers[path], received) for path, received in calls.items()}, given.describe()
 
 
