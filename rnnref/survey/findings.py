@@ -252,7 +252,7 @@ def _describe_largest_error(results: list[Result]) -> str:
     """The largest finite difference, and whether there are NaN or other shapes."""
     finite = [r.distance.error for r in results if np.isfinite(r.distance.error)]
     others = ["NaN or in shape"] if len(finite) < len(results) else []
-    return " or by ".join([f"{max(finite):.2g}"] * bool(finite) + others)
+    return " or by ".join([f"{max(finite, default=0.0):.2g}"] * bool(finite) + others)
 
 
 def _list_groups(results: list[Result]) -> list[str]:

@@ -47,6 +47,15 @@ def test_unexplained_differences_are_located():
     assert "3 of 9 cases" in first and "always and only with direction: reverse" in first
 
 
+def test_differences_in_shape_alone_are_described():
+    def engine(case):                             # layout=1 with the axes of outputs in another order
+        y = run_independent(case)
+        return {n: a.swapaxes(1, 2) if case.attributes.get("layout") and n == "Y" else a for n, a in y.items()}
+    report = survey(engine, cases=some("RNN", "plain", "layout"))
+    first, = report.findings
+    assert first.details["kind"] == "unexplained" and "by up to NaN or in shape" in first
+
+
 def test_refusals_are_quoted_and_equivalent_nodes_are_compared():
     def engine(case):
         if case.attributes.get("layout"):
