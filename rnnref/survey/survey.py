@@ -3,6 +3,8 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any, Callable, Iterable, Optional, Sequence, Union
 
+import numpy as np
+
 from ..check.onnx_engines import OPSET, RefusalError, resolve_engine
 from ..check.report import Report, to_json_types
 from ..check.row import Row
@@ -130,7 +132,9 @@ def _collect_facts(engine: Any, seed: int, sensitivities: list[Sensitivity]) -> 
     for s in sensitivities:
         if s.tried and s.moved == s.tried:
             used.setdefault(s.name, []).append(s.op)
-    facts: dict[str, Any] = {name: version(name) for name in [*packages, "rnnref", "numpy"]}
+    from .. import __version__
+    facts: dict[str, Any] = {name: version(name) for name in packages}
+    facts |= {"rnnref": __version__, "numpy": np.__version__}
     return facts | {
         "engine": f"one node of opset {OPSET} in float32, its weights in the model, on one thread",
         "truth": "rnnref.onnx in float64, with every switch of Reading at its default",
