@@ -8,11 +8,11 @@ import numpy
 
 from ..arrays import Array
 from ..errors import NotSupported, import_optional
+from ..files.onnx_models import load_model
 from ..onnx import TEXT, run_op
 from ..onnx.reading import Reading
 from .of_onnx import Case, collect_versions, to_python
 from .onnx_engines import INPUT_NAMES, RefusalError, resolve_engine
-from .onnx_files import load_model
 from .padding_runners import ONNX_GATES
 from .report import Report
 from .row import Row

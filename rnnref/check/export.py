@@ -7,13 +7,13 @@ import numpy
 
 from ..arrays import Array
 from ..errors import Error, NotSupported
+from ..files.onnx_models import load_model
 from ..interop import identify
 from ..porting.sources import find_source_weights
 from ..porting.stacks import group_layers
 from .budget import FACTOR
 from .candidate import OUTPUT
 from .onnx_engines import RefusalError
-from .onnx_files import load_model
 from .onnx_session import Session
 from .random_inputs import complete_inputs
 from .report import Report

@@ -10,6 +10,7 @@ from typing import Any
 import numpy
 
 from ..errors import Error, NotSupported, import_optional
+from ..files.onnx_models import load_model
 from ..onnx.reading import Reading
 from .candidate import OUTPUT, is_shape
 from .findings import join_names
@@ -18,7 +19,6 @@ from .of_onnx import NodeCandidate, Run, draw_node_inputs, wrap_node
 from .of_onnx_model import Evaluator, Rest, compare_exactly, is_perturbable, shuffle_inputs, wrap_model
 from .of_onnx_quantized import INPUT_NAMES as QUANTIZED_NAMES, wrap_quantized
 from .onnx_engines import INPUT_NAMES, RefusalError
-from .onnx_files import load_model
 from .onnx_graphs import (OWN_NAME, QUANTIZED_LSTM, RECURRENT, Constants, Node, names_made, required_inputs,
                           size_of_weights, walk_nodes)
 from .onnx_readings import check_node

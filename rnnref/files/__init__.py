@@ -6,6 +6,7 @@
     npz        arrays of NumPy
     hdf5       arrays of HDF5
     tensors    arrays of safetensors and of torch
+    onnx_models  ONNX models, with the data that lie beside them
 
 Nothing that a file holds is executed, no name in it leads out of it, and what it says of its sizes is checked before
 memory is taken.

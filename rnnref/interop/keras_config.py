@@ -106,7 +106,7 @@ def _name_of(activation: Any) -> str:
     """The name of an activation, which may be one of a registered function, or a layer."""
     while isinstance(activation, dict):
         inner = activation.get("config")
-        activation = inner if isinstance(inner, str) else activation.get("class_name")
+        activation = inner if isinstance(inner, str) else activation.get("class_name") or str(activation)
     return "linear" if activation is None else str(activation)
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy
 
-from ..errors import FileError, MissingFile, NotSupported, import_optional
+from ..errors import FileError, NotSupported, import_optional
+from ..files.onnx_models import load_model
 from ..interop import Weights, cell_for, cudnn, dump, find_weights, framework_named, layout_of, read_onnx_node
 from ..onnx.node import cell_of
 
@@ -39,7 +40,7 @@ def _read_graph(source: Any, framework: Any) -> Iterator[tuple[str, Weights]]:
     onnx = import_optional("onnx", "verify", "reading an ONNX model")
     if framework is not None and framework_named(framework) != "onnx":
         raise NotSupported("convert", f"an ONNX model as {framework}", known="onnx")
-    model = _load_model(onnx, source) if isinstance(source, (str, PathLike)) else source
+    model = load_model(source) if isinstance(source, (str, PathLike)) else source
     graph = getattr(model, "graph", model)
     nodes = [node for node in graph.node if node.op_type in _RECURRENT]
     values = _read_tensors(onnx, graph, {name for node in nodes for name in node.input})
@@ -62,18 +63,6 @@ def _read_tensors(onnx: Any, graph: Any, names: set[str]) -> dict[str, Any]:
         except Exception as e:                    # of a broken tensor: no common class
             raise FileError("convert", f"the tensor {name} cannot be read", reason=" ".join(str(e).split())) from None
     return found
-
-
-def _load_model(onnx: Any, path: Any) -> Any:
-    if not Path(path).exists():
-        raise MissingFile("convert", f"{path} is not there")
-    try:
-        model = onnx.load(path)
-    except Exception as e:                        # errors of protobuf and of external data have no common class
-        raise FileError("convert", f"{path} is not a valid ONNX model", reason=" ".join(str(e).split())) from None
-    if not model.graph.node:
-        raise FileError("convert", f"{path} is not a valid ONNX model", reason="it has no nodes")
-    return model
 
 
 def _read_node(onnx: Any, node: Any, values: dict) -> Iterator[tuple[str, Weights]]:

@@ -201,3 +201,32 @@ def flipped(data, step=1):
     for k in range(0, len(data), step):
         for byte in {data[k] ^ 0xFF, 0, data[k] ^ 1} - {data[k]}:
             yield data[:k] + bytes([byte]) + data[k + 1:]
+
+
+def npy_files():
+    """Arrays outside of an archive."""
+    return {"empty": b"", "text": b"hello", "objects": _object_array(), "huge": header("(1 << 40,)"),
+            "terabytes": header("(1099511627776,)"), "cut short": header("(20,)") + b"abc", "below": header("(-1,)"),
+            "pickle": pickle.dumps(Runs())}
+
+
+def _layer(config):
+    return '{"class_name": "Sequential", "config": {"layers": [{"class_name": "LSTM", "config": ' + config + "}]}}"
+
+
+# what a file of Keras says of its layers
+CONFIGS = {"junk": "{not json", "brackets": "[" * 100_000, "braces": '{"a":' * 20_000, "a long number": "1" * 5000,
+           "no text": b"\xff\xfe", "a dict as activation": _layer('{"name": "lstm", "activation": {"a": 1}}'),
+           "an unknown activation": _layer('{"name": "lstm", "activation": "evil"}'),
+           "infinite activation": _layer('{"name": "lstm", "units": NaN, "activation": 1e999}')}
+
+
+def keras_h5(h5py, config=None):
+    """A file of an LSTM as Keras 2 writes it."""
+    out = io.BytesIO()
+    with h5py.File(out, "w") as f:
+        for name, shape in {"kernel:0": (3, 16), "recurrent_kernel:0": (4, 16), "bias:0": (16,)}.items():
+            f[f"lstm/lstm_cell/{name}"] = np.ones(shape, "f4")
+        if config is not None:
+            f.attrs["model_config"], f.attrs["keras_version"] = np.bytes_(config), "2.6.0"
+    return out.getvalue()

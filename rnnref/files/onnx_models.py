@@ -7,11 +7,10 @@ from os import PathLike
 from typing import Any, NoReturn
 
 from ..errors import FileError, import_optional
-from ..files.opening import open_file
-from .onnx_graphs import subgraphs_of, walk_nodes
-from .onnx_sizes import MOST_ENTRIES
+from .opening import open_file
 
 _MOST_BYTES = (1 << 31) - 1                       # of a message of protobuf
+_MOST_ENTRIES = 1 << 24                           # of a sparse tensor
 _MOST_NODES = 100_000                             # when the local functions stand in place of their calls
 _MODEL_GRAPH = 7                                  # the number of the field of a model that holds its graph
 _WIRE_TYPES = (0, 1, 2, 5)                        # of protobuf: varint, 8 bytes, a length and so many bytes, 4 bytes
@@ -32,12 +31,10 @@ def load_model(candidate: Any) -> Any:
         model.CopyFrom(candidate)                 # outputs are added to it
     if not model.graph.node:
         _refuse(title, "it has no nodes")
-    if not _has_readable_names(model):
-        _refuse(title, "it has names that are not UTF-8")
-    for message in _walk(model):
+    for message in _list_messages(onnx, title, model):
         if isinstance(message, onnx.TensorProto):
             _check_tensor(onnx, title, message, folder)
-        elif isinstance(message, onnx.SparseTensorProto) and not 0 <= prod(message.dims) <= MOST_ENTRIES:
+        elif isinstance(message, onnx.SparseTensorProto) and not 0 <= prod(message.dims) <= _MOST_ENTRIES:
             _refuse(title, f"a sparse tensor has the shape {tuple(message.dims)}")
         elif isinstance(message, onnx.TensorShapeProto) and any(d.dim_value < -1 for d in message.dim):
             _refuse(title, f"a shape is {tuple(d.dim_value for d in message.dim)}")
@@ -96,18 +93,22 @@ def _read_varint(head: bytes, at: int) -> tuple[int | None, int]:
     return None, at
 
 
-def _has_readable_names(model: Any) -> bool:
-    """False if a name is not UTF-8: protobuf gives bytes for it, or raises an error."""
-    graph = model.graph
+def _list_messages(onnx: Any, title: Any, model: Any) -> list[Any]:
+    """All messages of a model; raise if a name is not UTF-8: protobuf gives bytes for it, or raises an error."""
+    texts: list[Any] = []
     try:
-        names = [a.name for a in (*graph.input, *graph.output, *graph.initializer)]
-        for node in walk_nodes(graph):
-            bodies = [a.name for body in subgraphs_of(node.proto) for a in (*body.input, *body.output)]
-            names += [node.proto.op_type, node.proto.domain, node.proto.name, *node.proto.input, *node.proto.output,
-                      *bodies, *(a.name for a in node.proto.attribute)]
+        messages = list(_walk(model))
+        for message in messages:
+            if isinstance(message, onnx.NodeProto):
+                texts += [message.op_type, message.domain, *message.input, *message.output]
+            elif isinstance(message, onnx.OperatorSetIdProto):
+                texts.append(message.domain)
+            texts.append(getattr(message, "name", ""))
     except UnicodeDecodeError:
-        return False
-    return all(isinstance(name, str) for name in (graph.name, *names, *(o.domain for o in model.opset_import)))
+        texts = [b""]
+    if not all(isinstance(text, str) for text in texts):
+        _refuse(title, "it has names that are not UTF-8")
+    return messages
 
 
 def _walk(message: Any) -> Iterator[Any]:
@@ -196,7 +197,7 @@ def _check_functions(title: Any, model: Any) -> None:
     sizes: dict[tuple[str, str], int] = {}
 
     def count(graph: Any, callers: tuple) -> int:
-        calls = Counter((node.proto.domain, node.proto.op_type) for node in walk_nodes(graph))
+        calls = Counter((message.domain, message.op_type) for message in _walk(graph) if hasattr(message, "op_type"))
         return sum(n * (size_of(key, callers) if key in bodies else 1) for key, n in calls.items())
 
     def size_of(key: tuple[str, str], callers: tuple) -> int:
