@@ -166,9 +166,14 @@ class Candidate:
 
     @property
     def longest_sum(self) -> int:
-        """The largest number of inputs or units that a weight joins."""
-        return max((self.arrays[name[1:]].shape[k] for name, d in self.descriptions.items() if name[1:] in self.arrays
-                    for k, axis in enumerate(d.axes) if axis.word in ("input", AXIS_WORDS["H"])), default=1)
+        """The largest number of products in a sum: over inputs or units, or an eighth of all rows and steps.
+
+        Sums over rows and steps begin anew in each block of a matrix product.
+        """
+        T, B = self.size
+        joined = [self.arrays[name[1:]].shape[k] for name, d in self.descriptions.items() if name[1:] in self.arrays
+                  for k, axis in enumerate(d.axes) if axis.word in ("input", AXIS_WORDS["H"])]
+        return max(T * B // 8, *joined, 1)
 
     def redraw(self, rng: numpy.random.Generator, start: bool = False) -> "Candidate":
         """The same candidate on other numbers; without `start` no initial state that can be left out."""
