@@ -175,7 +175,7 @@ def test_checks_know_right_from_wrong(pair):
             assert said(cell).strip() == expected, code
 
 
-@pytest.mark.parametrize("name, least", [("01_a_loop_and_a_cell", 20), ("03_a_character_model", 40)])
+@pytest.mark.parametrize("name, least", [("01_a_loop_and_a_cell", 45), ("03_a_character_model", 60)])
 def test_common_mistakes_are_named(name, least):
     """Of the wrong answers that were collected, each is told apart from the others."""
     from tests.support.notebook_answers import ANSWERS

@@ -2,22 +2,35 @@
 from tests.support import notebook_answers_check, notebook_answers_cpu, notebook_answers_keras, notebook_answers_text
 
 GRU_STEP = """
-def answer(p, x, h, order=(0, 1, 2), swap=False, bias=1, reset=1, outside=0, candidate=np.tanh):
+def answer(p, x, h, order=(0, 1, 2), swap=False, bias=1, first=1, reset=1, outside=0, inside=0, candidate=np.tanh):
     (xr, xz, xn), (hr, hz, hn) = ([np.split(a, 3, -1)[n] for n in order]
-                                  for a in (x @ p["W"] + p["b"], h @ p["R"] + bias * p["bR"]))
-    b = outside * np.split(p["bR"], 3)[2]
+                                  for a in (x @ p["W"] + first * p["b"], h @ p["R"] + bias * p["bR"]))
+    b = outside * np.split(p["bR"], 3)[2] - inside * np.split(p["b"], 3)[2]
     r, z, n = sigmoid(xr + hr), sigmoid(xz + hz), candidate(xn + b + sigmoid(xr + hr) ** reset * (hn - b))
     return z * n + (1 - z) * h if swap else (1 - z) * n + z * h
+
+
+def candidate_of(p, x, h):
+    (xr, _, xn), (hr, _, hn) = (np.split(a, 3, -1) for a in (x @ p["W"] + p["b"], h @ p["R"] + p["bR"]))
+    return np.tanh(xn + sigmoid(xr + hr) * hn)
+
+
+def reset_all(p, x, h):
+    r, z, n = np.split(x @ p["W"] + p["b"] + h @ p["R"] + p["bR"], 3, -1)
+    return (1 - sigmoid(z)) * np.tanh(sigmoid(r) * n) + sigmoid(z) * h
 """
 REWIRE = """
-def answer(p, forget=False, write=True):
-    p["W"][:, i[1]] = p["W"][:, g[1]] = 0
+def answer(p, forget=False, write=True, clear=True, kind=0, i_=2 * S, g_=S, f_=S):
+    if clear:
+        p["W"][:, i[1]] = p["W"][:, g[1]] = 0
     if not forget:
         p["W"][3, f[1]] = 0
     if write:
-        p["W"][0, i[1]], p["W"][0, g[1]] = 2 * S, S
+        p["W"][kind, i[1]], p["W"][kind, g[1]] = i_, g_
+    p["b"][f[1]] = f_
     return p
 """
+LAST = "last_outputs: not yet: "
 GRU_BACK = """
 def answer(k, dy, dh, only=False, slope=1):
     dh = dh if only else dy + dh
@@ -70,12 +83,20 @@ ANSWERS = {
          "each block, not one for each block"),
         ("check_count(lambda G, I, U: G * I * (I + U + 1))",
          "count: not yet: W goes from inputs to units: I x U, not I x I"),
-        ("check_count(lambda G, I, U: 7)", "count: not yet: at [] it is 7, expected 132"),
+        ("check_count(lambda G, I, U: G * U * (I + U) + U)",
+         "count: not yet: the bias has a number for each unit of each block, not one for each unit"),
+        ("check_count(lambda G, I, U: I * G * U + (G * U) ** 2 + G * U)",
+         "count: not yet: R goes from the U units to the blocks, U x G; it is not G x G"),
+        ("check_count(lambda G, I, U: 2 * I * G * U + G * U)",
+         "count: not yet: R goes from units to units: U x U in each block, not I x U"),
+        ("check_count(lambda G, I, U: 7)", "count: not yet: it is 7, expected 132"),
+        ("check_count(lambda G, I, U: None)",
+         "count: your function returns None: end it with `return`, not with `print`"),
         (GRU_STEP + "check_gru_step_after(answer)", "gru_step_after: right"),
         (GRU_STEP + "check_gru_step_after(lambda *a: answer(*a, swap=True))",
          "gru_step_after: not yet: z keeps the old h here: (1 - z) n + z h"),
         (GRU_STEP + "check_gru_step_after(lambda *a: answer(*a, order=(1, 0, 2)))",
-         "gru_step_after: not yet: the blocks are read in the order z r n"),
+         "gru_step_after: not yet: r and z are exchanged: the blocks stand in the order r z n"),
         (GRU_STEP + "check_gru_step_after(lambda *a: answer(*a, bias=0))",
          "gru_step_after: not yet: the second bias bR is missing"),
         (GRU_STEP + "check_gru_step_after(lambda *a: answer(*a, outside=1))",
@@ -88,18 +109,60 @@ ANSWERS = {
          "gru_step_after: not yet: the candidate n goes through tanh"),
         ("check_gru_step_after(lambda p, x, h: gru_step_before(p | {'b': p['b'] + p['bR']}, x, h))",
          "gru_step_after: not yet: the reset stands before the product"),
+        (GRU_STEP + "check_gru_step_after(lambda *a: answer(*a, bias=np.repeat([0, 0, 1], U)))",
+         "gru_step_after: not yet: the bias bR is missing in r and z: it is added to all three"),
+        (GRU_STEP + "check_gru_step_after(lambda *a: answer(*a, inside=1))",
+         "gru_step_after: not yet: the bias b of n stands inside the reset: only bR belongs there"),
+        (GRU_STEP + "check_gru_step_after(lambda *a: answer(*a, first=0))",
+         "gru_step_after: not yet: the first bias b is missing"),
+        (GRU_STEP + "check_gru_step_after(reset_all)",
+         "gru_step_after: not yet: the reset multiplies h R alone, not x W too"),
+        (GRU_STEP + "check_gru_step_after(candidate_of)",
+         "gru_step_after: not yet: that is the candidate n: mix it with the old h"),
+        ("check_gru_step_after(gru_step_before)",
+         "gru_step_after: not yet: that is the cell with the reset before the product, and without bR"),
         ("check_gru_step_after(lambda p, x, h: x)", "gru_step_after: the answer has shape (2, 4), expected (2, 5)"),
         ("check_last_outputs(lambda ys, lengths: ys[lengths - 1, range(len(lengths))])", "last_outputs: right"),
         ("check_last_outputs(lambda ys, lengths: ys[-1])",
          "last_outputs: not yet: that is step T - 1 of every row, zero where a row has ended"),
         ("check_last_outputs(lambda ys, lengths: ys[0])", "last_outputs: not yet: those are the first outputs"),
-        ("check_last_outputs(lambda ys, lengths: ys[lengths - 2, range(3)])",
+        ("check_last_outputs(lambda ys, lengths: ys[lengths - 2, range(5)])",
          "last_outputs: not yet: that is one step too early"),
         ("check_last_outputs(lambda ys, lengths: ys.sum(0))", "last_outputs: not yet: those are sums over time"),
         ("check_last_outputs(lambda ys, lengths: ys.mean(0))", "last_outputs: not yet: those are means over time"),
+        ("check_last_outputs(lambda ys, lengths: np.array([ys[n - 1, row] for row, n in enumerate(lengths)]))",
+         "last_outputs: right"),
+        ("check_last_outputs(lambda ys, lengths: ys[lengths, np.arange(len(lengths))])",
+         LAST + "steps count from 0: a row of n steps ends at step n - 1"),
+        ("check_last_outputs(lambda ys, lengths: ys[np.arange(len(lengths)), lengths - 1])",
+         LAST + "an index is too large: time is the first axis of ys, the row the second"),
+        ("check_last_outputs(lambda ys, lengths: ys[:, lengths - 1])",
+         LAST + "time is the first axis of ys, the row the second"),
+        ("check_last_outputs(lambda ys, lengths: ys[lengths - 1])",
+         LAST + "that takes these steps of all rows: pick one row with each, its own"),
+        ("check_last_outputs(lambda ys, lengths: ys[:, -1])", LAST + "those are all steps of the last row"),
         (REWIRE + "check_rewire(answer)", "rewire: right"),
+        (REWIRE + "check_rewire(lambda p: answer(p, clear=False, forget=True))",
+         "rewire: not yet: it still counts letters and forgets at spaces: set those weights to 0"),
+        (REWIRE + "check_rewire(lambda p: answer(p, clear=False))", "rewire: not yet: it still writes at letters"),
+        (REWIRE + "check_rewire(lambda p: answer(p, forget=True))", "rewire: not yet: it still forgets at spaces"),
+        (REWIRE + "check_rewire(lambda p: answer(p, clear=False, write=False))",
+         "rewire: not yet: it still counts letters, and opening brackets not yet"),
+        (REWIRE + "check_rewire(lambda p: answer(p, kind=1))",
+         "rewire: not yet: those are the closing brackets: the row of W is that of the other kind"),
+        (REWIRE + "check_rewire(lambda p: answer(p, i_=S))",
+         "rewire: not yet: i is half open: its bias is -S, so it takes 2 S to open it"),
+        (REWIRE + "check_rewire(lambda p: answer(p, g_=1))",
+         "rewire: not yet: g is tanh(1) at a bracket: S makes it 1"),
+        (REWIRE + "check_rewire(lambda p: answer(p, g_=-S))",
+         "rewire: not yet: it counts downwards: g must be +1"),
+        (REWIRE + "check_rewire(lambda p: answer(p, f_=-S))", "rewire: not yet: f is shut, so nothing is kept"),
+        (REWIRE + "check_rewire(lambda p: answer(p, i_=1, g_=1))",
+         "rewire: not yet: nothing is ever written: i opens with 2 S against its bias of -S, and g needs a value"),
+        (REWIRE + "check_rewire(lambda p: None)",
+         "rewire: your function returns None: end it with `return`, not with `print`"),
         (REWIRE + "check_rewire(lambda p: answer(p, write=False))",
-         "rewire: not yet: nothing is ever written: open i, and give g a value"),
+         "rewire: not yet: nothing is ever written: i opens with 2 S against its bias of -S, and g needs a value"),
         ("check_rewire(lambda p: p)", "rewire: not yet: unit 1 is as it was"),
     ],
     "02_backward_through_time": [

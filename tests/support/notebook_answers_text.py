@@ -10,8 +10,8 @@ def picked(a, y):
     return a[np.arange(len(y)), y]
 """
 CUT = """
-def answer(ids, rows, steps, shift=1):
-    n = (len(ids) - 1) // (rows * steps)
+def answer(ids, rows, steps, shift=1, without=1):
+    n = (len(ids) - without) // (rows * steps)
     x, y = (a[:rows * n * steps].reshape(rows, n, steps).swapaxes(0, 1) for a in (ids, np.roll(ids, -shift)))
     return x, y
 """
@@ -60,7 +60,27 @@ ANSWERS = {
          "bits: not yet: that is the perplexity: the bits are its logarithm in base 2"),
         (SOFTMAX + "check_bits(lambda a, y: -np.log2(picked(soft(a), y)))",
          "bits: the answer has shape (6,), expected ()"),
+        (SOFTMAX + "check_bits(lambda a, y: -np.log2(picked(soft(a), y)).mean() / np.log(2))",
+         "bits: not yet: log2 gives bits already: do not divide by log(2) again"),
+        (SOFTMAX + "check_bits(lambda a, y: -np.log2(picked(soft(a), y)).sum() / a.size)",
+         "bits: not yet: divide by the number of predictions N, not by that of all numbers"),
+        (SOFTMAX + "with np.errstate(invalid='ignore'):\n    check_bits(lambda a, y: -np.log2(picked(a, y)).mean())",
+         "bits: not yet: some logits are negative, so their logarithm is NaN: the softmax is missing"),
+        ("check_bits(lambda a, y: None)", "bits: your function returns None: end it with `return`, not with `print`"),
         ("check_logit_gradient(lambda p, y: (p - np.eye(4)[y]) / len(y))", "gradient: right"),
+        ("check_logit_gradient(lambda p, y: (p - np.eye(4)[y]) / p.shape[1])",
+         "gradient: not yet: divide by the number of rows, not by that of the kinds"),
+        ("check_logit_gradient(lambda p, y: (p - np.eye(4)[y]) / len(y) / np.log(2))",
+         "gradient: not yet: that is the gradient in bits; it is asked for in nats"),
+        (SOFTMAX + "check_logit_gradient(lambda p, y: (soft(p) - np.eye(4)[y]) / len(y))",
+         "gradient: not yet: p are probabilities already: no second softmax"),
+        ("check_logit_gradient(lambda p, y: (p - y[:, None]) / len(y))",
+         "gradient: not yet: y are numbers of kinds: subtract 1 at the place y, not y"),
+        ("check_logit_gradient(lambda p, y: p - y[:, None])",
+         "gradient: not yet: y are numbers of kinds: subtract 1 at the place y, not y; "
+         "then divide by the number of rows"),
+        ("check_logit_gradient(lambda p, y: (p + np.eye(4)[y]) / len(y))",
+         "gradient: not yet: at the right one 1 is subtracted, not added"),
         ("check_logit_gradient(lambda p, y: p - np.eye(4)[y])",
          "gradient: not yet: the loss is a mean: divide by the number of rows"),
         ("check_logit_gradient(lambda p, y: (np.eye(4)[y] - p) / len(y))",
@@ -84,7 +104,10 @@ ANSWERS = {
          "probabilities: right"),
         (SOFTMAX + "check_temperature(lambda a, t: soft(a * t))",
          "probabilities: not yet: the temperature divides the logits; you multiply"),
-        (SOFTMAX + "check_temperature(lambda a, t: soft(a))", "probabilities: not yet: the temperature is not used"),
+        (SOFTMAX + "check_temperature(lambda a, t: soft(a))", "probabilities: not yet: the temperature has no effect: "
+         "it is not used, or tau cancels in the quotient"),
+        (SOFTMAX + "check_temperature(lambda a, t: soft(a - t))",
+         "probabilities: not yet: the temperature has no effect: it is not used, or tau cancels in the quotient"),
         (SOFTMAX + "check_temperature(lambda a, t: soft(a) / t)",
          "probabilities: not yet: the temperature acts on the logits, before the softmax"),
         (SOFTMAX + "check_temperature(lambda a, t: soft(soft(a) / t))",
@@ -102,6 +125,15 @@ ANSWERS = {
         ("check_temperature(lambda a, t: np.eye(4)[a.argmax(1)])",
          "probabilities: not yet: that is 1 at the likeliest: temperature 0"),
         (CUT + "check_lanes(answer)", "cut, x: right\ncut, y: right"),
+        (CUT + "check_lanes(lambda *a: list(answer(*a)))", "cut, x: right\ncut, y: right"),
+        (CUT + "check_lanes(lambda *a: answer(*a, without=0))", "cut, x: right\ncut, y: right\n"
+         "cut, 24 characters: not yet: the last character has no target, so len(ids) - 1 can be read at most"),
+        ("check_lanes(lambda ids, B, T: [np.stack([ids[s + 13 * np.arange(2)[:, None] + w * T + np.arange(T)] "
+         "for w in range(3)]) for s in (0, 1)])",
+         "cut, x: not yet: a lane is windows * steps characters, 12 here, and the next begins right behind it\n"
+         "cut, y: not yet: it is your x one character further on: when x is right, y will be"),
+        ("check_lanes(lambda ids, B, T: None)",
+         "cut: your function returns None: end it with `return`, not with `print`"),
         (CUT + "check_lanes(lambda *a: answer(*a, shift=0))", "cut, x: right\ncut, y: not yet: the target is the next "
          "character, not the one that is read"),
         (CUT + "check_lanes(lambda *a: answer(*a, shift=2))",
@@ -112,10 +144,12 @@ ANSWERS = {
          "cut, y: not yet: the targets are one character further on, not one window"),
         ("check_lanes(lambda ids, B, T: (ids[:24].reshape(-1, B, T), ids[1:25].reshape(-1, B, T)))",
          "cut, x: not yet: row 1 must go on where row 1 of the window before ended: cut into lanes first, then into "
-         "windows\ncut, y: not yet: x and y must be cut alike"),
+         "windows\ncut, y: not yet: it is your x one character further on: when x is right, y will be"),
         ("check_lanes(lambda ids, B, T: (ids[:24].reshape(B, -1, T), ids[1:25].reshape(B, -1, T)))",
          "cut, x: the answer has shape (2, 3, 4), expected (3, 2, 4)\n"
-         "cut, y: the answer has shape (2, 3, 4), expected (3, 2, 4)"),
+         "cut, y: not yet: it is your x one character further on: when x is right, y will be"),
+        (CUT + "check_lanes(lambda ids, B, T: (answer(ids, B, T)[0], ids[1:25].reshape(-1, B, T)))",
+         "cut, x: right\ncut, y: not yet: x and y must be cut alike"),
         ("check_lanes(lambda ids, B, T: ids)", "cut: expected two results: x, y"),
         ("check_draw(lambda p, u: int((np.cumsum(p) > u).argmax()))", "draw: right"),
         ("check_draw(lambda p, u: np.searchsorted(np.cumsum(p), u, side='right'))", "draw: right"),
@@ -132,6 +166,23 @@ ANSWERS = {
          "draw: not yet: that is where the sum is nearest to u: take the first that is above it"),
         ("check_draw(lambda p, u: (np.cumsum(np.sort(p)) > u).argmax())",
          "draw: not yet: p has been sorted: the numbers of the kinds are lost"),
+        ("check_draw(lambda p, u: len(p) - 1 - (np.cumsum(p[::-1]) > 1 - u).argmax())", "draw: right"),
+        ("check_draw(lambda p, u: (np.cumsum(p) > 1 - u).argmax())",
+         "draw: not yet: the line begins with kind 0 at the left, where u is 0"),
+        ("check_draw(lambda p, u: np.argsort(p)[(np.sort(p).cumsum() > u).argmax()])",
+         "draw: not yet: the pieces lie in the order of the kinds, not in that of their lengths"),
+        ("check_draw(lambda p, u: np.argsort(-p)[(np.sort(p)[::-1].cumsum() > u).argmax()])",
+         "draw: not yet: the pieces lie in the order of the kinds, not the longest first"),
+        ("draws = np.random.default_rng(0)\ncheck_draw(lambda p, u: draws.choice(len(p), p=p))",
+         "draw: not yet: the same p and u give another kind each time: u is the random number, draw no other"),
+        ("check_draw(lambda p, u: np.random.default_rng(0).choice(len(p), p=p))",
+         "draw: not yet: it is always the same kind: u is not used"),
+        ("check_draw(lambda p, u: p[(np.cumsum(p) > u).argmax()])",
+         "draw: not yet: that is the probability of the kind, not its number"),
+        ("check_draw(lambda p, u: np.searchsorted(p, u))",
+         "draw: not yet: searchsorted needs the sums so far, cumsum(p), not p"),
+        ("check_draw(lambda p, u: 4 * (u > 0.5))", "draw: not yet: for u = 0.25 it is 0, expected 1"),
+        ("check_draw(lambda p, u: None)", "draw: your function returns None: end it with `return`, not with `print`"),
     ],
     "05_the_gate_film": [
         (LOOP + "check_memory(loop(lambda c, i, f, g: f * c + i * g))", "memory: right"),
