@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from ..errors import FileError, import_optional
 from .opening import open_file
 
+_WHO = "reading ONNX"
 _MOST_BYTES = (1 << 31) - 1                       # of a message of protobuf
 _MOST_ENTRIES = 1 << 24                           # of a sparse tensor
 _MOST_NODES = 100_000                             # when the local functions stand in place of their calls
@@ -23,7 +24,7 @@ def load_model(candidate: Any) -> Any:
     Errors   FileError: no ONNX model, or one that names data outside of its folder, tensors whose data are not what
              they declare, functions that call themselves
     """
-    onnx = import_optional("onnx", "verify", "verify")
+    onnx = import_optional("onnx", "verify", _WHO)
     if isinstance(candidate, (str, PathLike)):
         model, title, folder = _parse(onnx, candidate), os.fspath(candidate), os.path.dirname(candidate) or "."
     else:
@@ -43,11 +44,11 @@ def load_model(candidate: Any) -> Any:
 
 
 def _refuse(title: Any, reason: str) -> NoReturn:
-    raise FileError("verify", f"{title} is not a valid ONNX model", reason=reason)
+    raise FileError(_WHO, f"{title} is not a valid ONNX model", reason=reason)
 
 
 def _parse(onnx: Any, path: Any) -> Any:
-    with open_file("verify", path) as file:
+    with open_file(_WHO, path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > _MOST_BYTES:
             _refuse(path, f"it has {size:,} bytes, and a message of protobuf at most {_MOST_BYTES:,}")
@@ -168,7 +169,7 @@ def _read_external(title: Any, t: Any, folder: str | None, needed: int, what: st
         _refuse(title, f"{what}needs {needed:,} bytes, and its data are declared as {entries}")
     path = _find_inside(title, folder, location, what)
     try:
-        with open_file("verify", path) as file:
+        with open_file(_WHO, path) as file:
             if offset + length > os.fstat(file.fileno()).st_size:
                 _refuse(title, f"{what}ends behind the end of {location}")
             file.seek(offset)
@@ -217,7 +218,7 @@ def _inline_functions(title: Any, model: Any) -> Any:
     """The model with the bodies of its local functions in place of their calls."""
     if not model.functions:
         return model
-    inliner = import_optional("onnx.inliner", "verify", "verify")
+    inliner = import_optional("onnx.inliner", "verify", _WHO)
     try:
         return inliner.inline_local_functions(model)
     except Exception as e:                        # of C++: no common class

@@ -137,7 +137,7 @@ def test_a_misspelt_name_suggests_one_other(capsys, argv, nearest):
     (["survey", "onnxruntime", "--seed", "-1"], "argument --seed: "),
     (["survey", "onnxruntime", "--seed", "x"], "'x': expected an integer, 0 or more"),
     (["verify", "m.onnx", "--shapes", "X=3y"], "'X=3y': expected NAME=SIZExSIZE"),
-    (["verify", "nowhere.onnx"], "rnnref: verify: there is no file nowhere.onnx"),
+    (["verify", "nowhere.onnx"], "rnnref: reading ONNX: there is no file nowhere.onnx"),
     (["explain"], "CELL"),
     (["explain", "Perceptron"], "rnnref: explain: no cell is called 'Perceptron'\n  known  SimpleRNN"),
     (["explain", "LSTM", "peepholes"], "expected NAME=VALUE"),

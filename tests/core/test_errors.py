@@ -161,7 +161,7 @@ CASES = {
                             NotSupported, ["GRU does not see the sum"]),
     "unknown scheme": (calls(lambda: rnnref.init.parameters(cells.GRU(), 1, 1, None, scheme="he")), NotSupported,
                        ["scheme='he'", "'keras', 'torch'"]),
-    "unknown layout": (calls(lambda: layout_of("lstm", "paddle")), NotSupported, ["'paddle'", "torch lstm"]),
+    "unknown layout": (calls(lambda: layout_of("lstm", "paddle")), NotSupported, ["'paddle'", "torch cell"]),
     "to nowhere": (calls(lambda: rnnref.to("tpu", np.ones(1))), NotSupported, ["where='tpu'", "'cpu', 'gpu'"]),
     "their array missing": (calls(lambda: load(layout_of("gru", "torch"), HALF, cell_for("gru", "torch"))), ShapeError,
                             ["bias_ih_l0", "missing"]),

@@ -151,7 +151,7 @@ def test_a_broken_tensor_is_an_error_of_the_file():
 
 
 def test_files_that_are_no_models(tmp_path):
-    with pytest.raises(MissingFile, match="is not there"):
+    with pytest.raises(MissingFile, match="there is no file"):
         rnnref.convert(tmp_path / "none.onnx", "torch")
     (tmp_path / "broken.onnx").write_bytes(b"\xff" * 20)
     with pytest.raises(FileError, match="not a valid ONNX model"):
