@@ -372,6 +372,7 @@ CONVOLUTIONS = {
 @pytest.mark.parametrize("name", CONVOLUTIONS)
 def test_convolutions(name):
     make, shape = CONVOLUTIONS[name]
+    keras.utils.set_random_seed(0)                # where a hard sigmoid bends, no gradient could be compared
     for lengths in (None, [3] * shape[0]):
         report = verify(make(), shape, lengths=lengths)
         assert report.ok and report.counts["agrees"] == len(report.rows), report
