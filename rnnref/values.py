@@ -345,9 +345,19 @@ def _same_spelling(name: str, args: tuple, options: dict) -> bool:
     return len(args) == n and all(k in op.options for k in options)
 
 
+# Functions written in C, which in NumPy before 2.4 do not tell their arguments
+_IN_C: dict[str, Callable] = {
+    "concatenate": lambda arrays, /, axis=0, out=None, *, dtype=None, casting=None: None,
+    "dot": lambda a, b, out=None: None, "inner": lambda a, b, /: None, "vdot": lambda a, b, /: None,
+    "where": lambda condition, x=None, y=None, /: None}
+
+
 @lru_cache(None)
 def _signature(function: Callable) -> inspect.Signature:
-    return inspect.signature(function)
+    try:
+        return inspect.signature(function)
+    except ValueError:
+        return inspect.signature(_IN_C[function.__name__])
 
 
 def _respelled(function: Callable, found: Callable, args: tuple, options: dict) -> Any:
