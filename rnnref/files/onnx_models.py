@@ -98,7 +98,7 @@ def _list_messages(onnx: Any, title: Any, model: Any) -> list[Any]:
     """All messages of a model; raise if a name is not UTF-8: protobuf gives bytes for it, or raises an error."""
     texts: list[Any] = []
     try:
-        messages = list(_walk(model))
+        messages = list(walk_messages(model))
         for message in messages:
             if isinstance(message, onnx.NodeProto):
                 texts += [message.op_type, message.domain, *message.input, *message.output]
@@ -112,13 +112,13 @@ def _list_messages(onnx: Any, title: Any, model: Any) -> list[Any]:
     return messages
 
 
-def _walk(message: Any) -> Iterator[Any]:
+def walk_messages(message: Any) -> Iterator[Any]:
     """The message and all inside it."""
     yield message
     for field, value in message.ListFields():
         if field.message_type is not None:
             for inner in [value] if hasattr(value, "ListFields") else value:
-                yield from _walk(inner)
+                yield from walk_messages(inner)
 
 
 def _check_tensor(onnx: Any, title: Any, t: Any, folder: str | None) -> None:
@@ -198,7 +198,7 @@ def _check_functions(title: Any, model: Any) -> None:
     sizes: dict[tuple[str, str], int] = {}
 
     def count(graph: Any, callers: tuple) -> int:
-        calls = Counter((message.domain, message.op_type) for message in _walk(graph) if hasattr(message, "op_type"))
+        calls = Counter((node.domain, node.op_type) for node in walk_messages(graph) if hasattr(node, "op_type"))
         return sum(n * (size_of(key, callers) if key in bodies else 1) for key, n in calls.items())
 
     def size_of(key: tuple[str, str], callers: tuple) -> int:

@@ -2,13 +2,13 @@
 
 A float32 model evaluated in float64 shows the effect of its rounding.
 """
-from collections.abc import Iterator
 from typing import Any
 
 import numpy
 from onnx import AttributeProto, NodeProto, TensorProto, TypeProto, helper, numpy_helper
 
 from ..arrays import Array, is_floating
+from ..files.onnx_models import walk_messages
 
 _FLOATING_TYPES = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
 _DTYPE_ATTRIBUTES = ("to", "dtype")               # of Cast, EyeLike, RandomNormal, ...
@@ -19,7 +19,7 @@ def promote(model: Any, dtype: Any) -> Any:
     copy = type(model)()
     copy.CopyFrom(model)
     code = helper.np_dtype_to_tensor_dtype(dtype)
-    for message in list(_walk(copy)):
+    for message in list(walk_messages(copy)):
         if isinstance(message, TensorProto) and message.data_type in _FLOATING_TYPES:
             message.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(message).astype(dtype), message.name))
         elif isinstance(message, TypeProto.Tensor) and message.elem_type in _FLOATING_TYPES:
@@ -42,12 +42,3 @@ def _numbers_to_tensor(node: Any, dtype: Any) -> None:
 def cast_input(a: Array, dtype: Any) -> Array:
     """An input as a promoted model expects it; integers, booleans and strings as they are."""
     return a.astype(dtype) if is_floating(a.dtype) else a
-
-
-def _walk(message: Any) -> Iterator[Any]:
-    """The message and all inside it: graphs, functions, subgraphs, attributes, tensors."""
-    yield message
-    for field, value in message.ListFields():
-        if field.message_type is not None:
-            for inner in [value] if hasattr(value, "ListFields") else value:
-                yield from _walk(inner)

@@ -7,7 +7,7 @@ import numpy
 
 from ..arrays import Array
 from ..check.tolerance import absolute_tolerance
-from ..errors import NotSupported
+from ..errors import Error, NotSupported
 from ..tree import Tree, first_leaf, leaves, map_structure
 from .assertions import Mismatch
 from .case import PLAIN, Case, draw_case
@@ -161,7 +161,7 @@ def _list_fewer_units(case: Case) -> Iterator[Case]:
         if 0 < i <= n_in and 0 < u <= units and (i, u) != (n_in, units):
             try:
                 drawn = draw_case(case.cell, None, None, None, None, i, u, *case.size)
-            except Exception:                     # the cell does not take these sizes
+            except Error:                         # the cell does not take these sizes
                 continue
             yield replace(drawn, lengths=case.lengths, mask=case.mask, reverse=case.reverse, padding=case.padding)
 
