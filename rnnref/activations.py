@@ -9,7 +9,7 @@ Those of the recurrent cells are names of functions that are written for kernels
 from typing import Any, Callable, NamedTuple, Optional
 
 from . import ops
-from .errors import NotSupported
+from .errors import NotSupported, describe_type
 from .identifiers import Family
 from .pairs import TABLE
 from .record import Record
@@ -159,7 +159,7 @@ def forward(f: Callable, x: Array, weights: Optional[dict] = None, training: boo
         v = record.leaf(x)
         y = f(v)
     if not isinstance(y, Arraylike):
-        raise NotSupported("activations", f"{f!r} gave a {type(y).__name__}: its gradient would be lost",
+        raise NotSupported("activations", f"{f!r} gave {describe_type(y)}: its gradient would be lost",
                            fix="write it with functions of NumPy or of rnnref.ops")
     return y.data, _Recorded(record, v, y, weights, tuple(record.pending))
 

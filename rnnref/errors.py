@@ -4,7 +4,11 @@
       axes   where the expectation came from
       hint   the probable cause
 """
+import re
 from typing import Any, Iterable
+
+# a vowel, "un" but not "uni", "nd" as in "ndarray", or a capital whose name begins with a vowel: LSTM, but not Layer
+_BEGINS_WITH_VOWEL = re.compile(r"_*([aeioAEIO]|[uU]n(?!i)|nd|[FHLMNRSX](?![a-z]))")
 
 
 class Error(Exception):
@@ -59,14 +63,22 @@ class MissingExtra(Error, ImportError):
     """A package that is not installed; the error gives the pip command that installs it."""
 
 
-def describe_type(value: Any) -> str:
-    """The type of a value, with its article.
+def with_article(noun: str) -> str:
+    """A noun behind "a" or "an", as it is spoken: abbreviations letter by letter.
 
-    >>> describe_type(1), describe_type([])
-    ('an int', 'a list')
+    >>> [with_article(noun) for noun in ("int", "ndarray", "GRU", "LSTM", "UGRNN", "SimpleRNN", "uint8")]
+    ['an int', 'an ndarray', 'a GRU', 'an LSTM', 'a UGRNN', 'a SimpleRNN', 'a uint8']
     """
-    name = type(value).__name__
-    return f"{'an' if name[0] in 'aeioAEIO' else 'a'} {name}"
+    return f"{'an' if _BEGINS_WITH_VOWEL.match(noun) else 'a'} {noun}"
+
+
+def describe_type(value: Any) -> str:
+    """The type of a value, with its article; None is "None".
+
+    >>> describe_type(1), describe_type([]), describe_type(None)
+    ('an int', 'a list', 'None')
+    """
+    return "None" if value is None else with_article(type(value).__name__)
 
 
 def import_optional(module: str, extra_name: str, who: str) -> Any:

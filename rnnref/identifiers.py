@@ -10,7 +10,7 @@ from typing import Any, Callable, Optional, Sequence
 
 import numpy
 
-from .errors import NotSupported
+from .errors import NotSupported, describe_type
 from .registry import get_registered_name, get_registered_object
 
 
@@ -114,7 +114,7 @@ class Family:
         elif isinstance(identifier, dict):
             return self.deserialize(identifier)
         if identifier is not None and not callable(identifier):
-            raise NotSupported(self.noun, f"a {type(identifier).__name__}, {identifier!r}",
+            raise NotSupported(self.noun, f"{describe_type(identifier)}, {identifier!r}",
                                known="a name, a configuration, a class, an object or a function")
         return identifier() if isinstance(identifier, type) else identifier
 
@@ -136,7 +136,7 @@ class Family:
                 raise NotSupported(f"{self.noun}.serialize", "a lambda has no name to find it by", fix="def")
             return {"module": "builtins", "class_name": "function", "config": name, "registered_name": name}
         if not hasattr(a, "get_config"):
-            raise NotSupported(f"{self.noun}.serialize", f"a {type(a).__name__} without get_config()", fix="write one")
+            raise NotSupported(f"{self.noun}.serialize", f"{describe_type(a)} without get_config()", fix="write one")
         ours = type(a) in self.members
         return {"module": f"keras.{self.noun}" if ours else type(a).__module__, "class_name": type(a).__name__,
                 "config": plain(a.get_config()), "registered_name": None if ours else get_registered_name(type(a))}

@@ -4,7 +4,7 @@ from typing import Any
 import numpy
 
 from .arrays import Array, is_array
-from .errors import DtypeError, NotSupported, ShapeError
+from .errors import DtypeError, NotSupported, ShapeError, describe_type
 from .files.npz import Header, read_npz, write_npz
 from .tree import Tree, leaves, unflatten
 
@@ -39,7 +39,7 @@ def _to_array(who: str, name: str, a: Any) -> Array:
     """A leaf as an array; raise if it is none."""
     what = f"{name} is" if name else "the tree is"
     if hasattr(a, "named_weights") or hasattr(a, "get_weights"):
-        raise NotSupported(who, f"{what} a {type(a).__name__}, expected arrays",
+        raise NotSupported(who, f"{what} {describe_type(a)}, expected arrays",
                            fix='layer.params, or tuple(layer.get_weights()); of a model model.save("m.keras"), or '
                                'model.save_weights("m.weights.h5")')
     if isinstance(a, numpy.ma.MaskedArray):
@@ -49,7 +49,7 @@ def _to_array(who: str, name: str, a: Any) -> Array:
     if isinstance(a, list) and any(hasattr(item, "shape") for item in a):
         raise ShapeError(who, f"{what} a list of arrays, expected them in a tuple or a dict", fix="tuple(arrays)")
     if not isinstance(a, (list, bool, int, float, complex, str, numpy.generic)):
-        raise NotSupported(who, f"{what} a {type(a).__name__}, expected an array",
+        raise NotSupported(who, f"{what} {describe_type(a)}, expected an array",
                            fix="numpy.asarray(a), of a tensor a.detach().cpu().numpy()")
     try:
         return numpy.asarray(a)

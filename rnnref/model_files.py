@@ -6,7 +6,7 @@ from typing import Any, Callable, Optional
 from warnings import warn
 from zipfile import ZipFile, ZipInfo
 
-from .errors import Error, FileError, NotSupported, ShapeError
+from .errors import Error, FileError, NotSupported, ShapeError, describe_type
 from .files.atomic import replace_file, to_path
 from .files.hdf5 import pack_h5, read_h5, write_h5
 from .files.npz import read_npz, write_npz
@@ -215,7 +215,7 @@ def _is_numbered(who: str, path: str, more: tuple = ()) -> bool:
 
 def _check_built(who: str, model: Any) -> None:
     if not hasattr(model, "named_weights"):
-        raise NotSupported(who, f"a {type(model).__name__}, expected a model or a layer", fix="rnnref.save for arrays")
+        raise NotSupported(who, f"{describe_type(model)}, expected a model or a layer", fix="rnnref.save for arrays")
     if not model.built:
         raise ShapeError(who, f"{model.name} has no weights yet", fix="call it, or build(input_shape)")
 

@@ -4,7 +4,7 @@ The trees of the core (`tree.py`) are something else: there a list is numbers, a
 """
 from typing import Any, Callable, Iterable, Sequence
 
-from .errors import ShapeError
+from .errors import ShapeError, describe_type
 
 
 def map_structure(f: Callable, tree: Any) -> Any:
@@ -66,4 +66,4 @@ def align(tree: Any, other: Any, who: str = "nest") -> list:
 def _describe(tree: Any) -> str:
     if isinstance(tree, dict):
         return f"a dict of {' '.join(map(str, tree)) or 'nothing'}"
-    return f"{len(tree)} items" if isinstance(tree, Sequence) else f"a {type(tree).__name__}"
+    return f"{len(tree)} items" if isinstance(tree, Sequence) else describe_type(tree)

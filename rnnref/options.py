@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterable, Optional, TypeVar, cast
 
 import numpy
 
-from .errors import InvalidType, InvalidValue, NotSupported
+from .errors import InvalidType, InvalidValue, NotSupported, describe_type
 
 F = TypeVar("F", bound=Callable)
 _UNITS = "units are given to init.parameters(cell, n_in, units, rng)"
@@ -192,7 +192,7 @@ def check_is_cell(who: str, cell: Any, *methods: str) -> None:
     lacks = [name for name in ("forward", "check", *methods) if not hasattr(cell, name)]
     if lacks:
         is_layer = hasattr(cell, "get_weights")
-        raise InvalidType(who, f"cell is a {type(cell).__name__}, which has no {' '.join(lacks)}",
+        raise InvalidType(who, f"cell is {describe_type(cell)}, which has no {' '.join(lacks)}",
                           fix="a layer is called: layer(x); layer.core is the cell in it" if is_layer else
                           "class MyCell(rnnref.cells.Cell): the base class has all but forward and backward")
 

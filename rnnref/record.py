@@ -14,7 +14,7 @@ from typing import Any, Callable, Iterator, Optional, Sequence
 import numpy
 
 from .arrays import is_array, is_floating, namespace
-from .errors import NotSupported, ShapeError
+from .errors import NotSupported, ShapeError, describe_type
 from .nest import align, flatten, map_structure
 from .options import named_arguments
 from .pairs.table import Part
@@ -300,7 +300,7 @@ class Gradients:
         elif isinstance(a, Arraylike) and not a.is_symbol:
             n = self._weights.get(a.key, (None, None))[1]
         else:
-            raise NotSupported("Gradients", f"a {type(a).__name__} as a key", known="values and weights")
+            raise NotSupported("Gradients", f"{describe_type(a)} as a key", known="values and weights")
         if n is not None and n not in (self._leaves if self._asked is None else self._asked):
             raise NotSupported("Gradients", f"the gradient of {a!r} was not asked for",
                                fix="record.backward(..., wanted=[...]) with it in the list")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Sequence
 import numpy
 
 from .arrays import is_array, is_floating
-from .errors import DtypeError, InvalidType, InvalidValue, ShapeError
+from .errors import DtypeError, InvalidType, InvalidValue, ShapeError, describe_type
 from .tree import Tree, leaves
 
 _CELL_FAMILIES = {1: "a simple RNN", 3: "a GRU (gates r z n)", 4: "an LSTM (gates i f g o)"}
@@ -76,7 +76,7 @@ def _suggest_cause(got: tuple, want: tuple, axes: str, sizes: dict) -> str:
 def check_floating(who: str, name: str, a: Any, dtype: Any = None) -> None:
     """Raise unless `a` is an array of a floating dtype, and of `dtype` if that is given; 32 bits may stand for 16."""
     if not is_array(a) and not isinstance(a, ArraySpec):
-        raise DtypeError(who, f"{name} is a {type(a).__name__}, expected a NumPy or CuPy array")
+        raise DtypeError(who, f"{name} is {describe_type(a)}, expected a NumPy or CuPy array")
     if not is_floating(a.dtype):
         raise DtypeError(who, f"{name} has dtype {a.dtype}, expected a floating dtype",
                          fix=f'choose one: {name}.astype("float32")')
@@ -97,21 +97,21 @@ def check_parameters(who: str, p: Any, axes: Any, what: str = "parameters") -> N
     """Raise unless p has the names of `axes`, a dict or a tuple of such, and an array or a tree of them for each."""
     if isinstance(axes, tuple):
         if not isinstance(p, tuple) or len(p) != len(axes):
-            given = f"{type(p).__name__} of {len(p)}" if isinstance(p, tuple) else type(p).__name__
-            raise ShapeError(who, f"{what} is a {given}, expected a tuple of {len(axes)}, one for each cell")
+            given = describe_type(p) + (f" of {len(p)}" if isinstance(p, tuple) else "")
+            raise ShapeError(who, f"{what} is {given}, expected a tuple of {len(axes)}, one for each cell")
         for k, (part, part_axes) in enumerate(zip(p, axes)):
             check_parameters(who, part, part_axes, f"{what}.{k}")
         return
     check_names(who, what, p, axes)
     for name, a in p.items():
         if not is_array(a) and not isinstance(a, (dict, tuple)):
-            raise DtypeError(who, f"{name} is a {type(a).__name__}, expected a NumPy or CuPy array")
+            raise DtypeError(who, f"{name} is {describe_type(a)}, expected a NumPy or CuPy array")
 
 
 def check_names(who: str, what: str, actual: Any, expected: dict) -> None:
     """Raise unless `actual` is a dict with the names of `expected`."""
     if not isinstance(actual, dict):
-        raise ShapeError(who, f"{what} is a {type(actual).__name__}, expected a dict of arrays with the names "
+        raise ShapeError(who, f"{what} is {describe_type(actual)}, expected a dict of arrays with the names "
                               f"{' '.join(expected)}")
     if actual.keys() != expected.keys():
         lacks, odd = [[n for n in a if n not in b] for a, b in ((expected, actual), (actual, expected))]
@@ -158,7 +158,7 @@ def infer_sizes(who: str, x: Any, lead: str, m: Any) -> tuple[dict, tuple, list,
         seen |= {a: Size(n, f"places left of {seen[a[0]].n}") for a, n in zip(axes, places) if a not in seen}
         return seen, x.shape[:len(lead.split())], axes, x.shape[-1]
     if not isinstance(x, tuple) or isinstance(x, ArraySpec) or len(x) != m.n_items:
-        raise ShapeError(who, f"x is a {type(x).__name__}, expected a tuple of {m.n_items} arrays")
+        raise ShapeError(who, f"x is {describe_type(x)}, expected a tuple of {m.n_items} arrays")
     seen = {}
     for k, item in enumerate(x):
         seen = check_input(who, item, f"{lead} I{k}", f"x.{k}", x[0].dtype if k else None) | seen
@@ -200,7 +200,7 @@ def check_state(cell: Any, s: Any, dtype: Any, places: Sequence[str] = ()) -> Si
     """The number of units: the width of the last array of the state, whose structure and dtypes are checked."""
     widths = cell.rule.widths
     if getattr(s, "_fields", None) != tuple(widths):
-        raise ShapeError(cell.name, f"the state is a {type(s).__name__}, expected the named tuple "
+        raise ShapeError(cell.name, f"the state is {describe_type(s)}, expected the named tuple "
                                     f"{cell.rule.State.__name__}({', '.join(widths)})",
                          fix=f"cell.rule.State({', '.join(widths)}); cell.zeros(batch, units) is the zero state")
     for (field, width), a in zip(widths.items(), s):

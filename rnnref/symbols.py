@@ -8,7 +8,7 @@ from typing import Any, Callable, Optional, Sequence
 import numpy
 
 from .arrays import is_array
-from .errors import NotSupported, ShapeError
+from .errors import NotSupported, ShapeError, describe_type
 from .identifiers import unique_name
 from .nest import align, flatten, map_structure, unflatten
 from .record import Record
@@ -172,7 +172,7 @@ def _symbol(call: Call, a: Any, b: Any) -> Any:
         a, b = numpy.asarray(a), numpy.asarray(b)
     if not is_array(a):
         if a is not b and a != b:
-            raise NotSupported("Symbol", f"{call!r} gives a {type(a).__name__} that depends on the lengths of axes")
+            raise NotSupported("Symbol", f"{call!r} gives {describe_type(a)} that depends on the lengths of axes")
         return a
     if a.ndim != b.ndim:
         raise NotSupported("Symbol", f"{call!r} gives {a.ndim} or {b.ndim} axes, depending on the lengths of axes")

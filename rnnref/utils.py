@@ -6,7 +6,7 @@ import numpy
 from . import ops
 from .absent import Absent
 from .arrays import is_array, namespace
-from .errors import NotSupported, ShapeError, check_option
+from .errors import NotSupported, ShapeError, check_option, describe_type
 from .identifiers import clear_names
 from .layers import config as configs
 from .random import set_random_seed  # noqa: F401
@@ -121,7 +121,7 @@ def pad_sequences(sequences: Any, maxlen: Optional[int] = None, dtype: Any = "in
     check_option(who, "truncating", truncating, ("pre", "post"))
     for k, row in enumerate(sequences):
         if not hasattr(row, "__len__"):
-            raise ShapeError(who, f"sequence {k} is a {type(row).__name__}, expected one with a length")
+            raise ShapeError(who, f"sequence {k} is {describe_type(row)}, expected one with a length")
     n = max(map(len, sequences), default=0) if maxlen is None else maxlen
     rows = [numpy.asarray(row, dtype) for row in sequences]
     step = next((row.shape[1:] for row in rows if len(row)), ())

@@ -6,7 +6,7 @@ import numpy
 
 from ..arrays import Array, cast, namespace
 from ..elementwise import clip, dclip, dsigmoid, dsoftmax, dtanh, sigmoid, softmax, tanh
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, describe_type
 from ..options import keyword_options
 from ..shapes import ArraySpec, Size, check_floating, check_input, expect
 from ..tree import Tree, apply_mask, choose, map_structure
@@ -168,7 +168,7 @@ class NTM(ParametricWrapper):
     def check(self, p: Tree, x: Any, s: State, extra: Tree = None, lead: str = "B") -> ArraySpec:
         seen = check_input(self.name, x, f"{lead} I")
         if getattr(s, "_fields", None) != State._fields:
-            raise ShapeError(self.name, f"the state is a {type(s).__name__}, expected the named tuple "
+            raise ShapeError(self.name, f"the state is {describe_type(s)}, expected the named tuple "
                                         f"State({', '.join(State._fields)})")
         axes = {"reads": f"B {self.read_heads} {self.vector}", "focus": f"B {self.heads} {self.slots}",
                 "memory": f"B {self.slots} {self.vector}", "time": "B"}

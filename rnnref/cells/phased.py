@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 from ..arrays import Array, cast, namespace, upcast
 from ..cell import GatedCell, State
 from ..elementwise import where
-from ..errors import NotSupported, ShapeError, check_option
+from ..errors import NotSupported, ShapeError, check_option, describe_type
 from ..maps.dense import Dense
 from ..options import keyword_options
 from ..rules.lstm import LSTMRule
@@ -113,7 +113,7 @@ class PhasedCell(Wrapper):
 
     def check(self, p: Tree, x: Any, s: State, extra: Tree = None, lead: str = "B") -> Any:
         if not isinstance(x, tuple) or isinstance(x, ArraySpec) or len(x) != 2:
-            raise ShapeError(self.name, f"x is a {type(x).__name__}, expected the pair (time, inputs)")
+            raise ShapeError(self.name, f"x is {describe_type(x)}, expected the pair (time, inputs)")
         time, inputs = x
         missing = [name for name in _OWN_PARAMETERS if not isinstance(p, dict) or name not in p]
         if missing:

@@ -6,7 +6,7 @@ import numpy
 
 from ..arrays import Array, cast, namespace, upcast
 from ..cell import Cell, sum_to_parameters
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, describe_type
 from ..maps.dense import Dense
 from ..options import keyword_options
 from ..rules.lstm import LSTMRule, State
@@ -127,7 +127,7 @@ def check_windows(cell: Any, p: Tree, x: Any, s: State, extra: Tree, lead: str, 
     if seen["I"].n < need:
         raise ShapeError(cell.name, f"x has {seen['I'].n} inputs, and the windows reach to {need}")
     if getattr(s, "_fields", None) != State._fields or any(len(a.shape) != 3 for a in s):
-        raise ShapeError(cell.name, f"the state is a {type(s).__name__}, expected State(h, c), each [B, windows, U]")
+        raise ShapeError(cell.name, f"the state is {describe_type(s)}, expected State(h, c), each [B, windows, U]")
     U = Size(s.c.shape[-1], "from state.c")
     sizes = seen | {"U": U, "G": Size(len(cell.gates) * U.n, f"{len(cell.gates)} gates x U")}
     check_names(cell.name, "parameters", p, cell.axes())

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..arrays import Array
-from ..errors import Error, NotSupported, ShapeError
+from ..errors import Error, NotSupported, ShapeError, describe_type
 from .candidate import OUTPUT, Candidate, draw_normal, is_option, is_shape
 from .findings import NEAREST, join_names
 from .measure import check_candidate
@@ -119,7 +119,7 @@ class Inputs(NamedTuple):
     def _describe(self, key: Any) -> str:
         a = self.get(key)
         name = key if not isinstance(key, int) else f"input {key + 1}" if len(self.args) > 1 else "input"
-        shape = tuple(a.shape) if hasattr(a, "shape") else f"a {type(a).__name__}"
+        shape = tuple(a.shape) if hasattr(a, "shape") else describe_type(a)
         integers = " as integers" if "int" in str(getattr(a, "dtype", "")) else ""
         return f"{name} {shape}{f', drawn{integers}' if key in self.drawn else ''}"
 

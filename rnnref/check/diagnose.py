@@ -8,7 +8,7 @@ import numpy
 
 from ..arrays import Array
 from ..elementwise import get_activation
-from ..errors import ShapeError, check_option
+from ..errors import ShapeError, check_option, with_article
 from ..files.npz import read_npz
 from ..interop import adapt, cell_like, dump, layout_of
 from ..loops.plan import REFERENCE_PATHS
@@ -80,7 +80,7 @@ class Diagnosis:
         """The result in one sentence."""
         if self.cell is None:
             return f"None of {self.tried:,} conventions gives these outputs. {self.nearest}"
-        found = f"These are the weights of {_with_article(self.cell.name)}, which give y to {format_error(self.error)}"
+        found = f"These are the weights of {with_article(self.cell.name)}, which give y to {format_error(self.error)}"
         found += f": {'; '.join(self.words)}." if self.words else "."
         for words in self.others:
             found += (f" Or {'; '.join(words)}: these numbers do not tell which. Record outputs with weights and "
@@ -93,10 +93,6 @@ class Diagnosis:
             lines += ["", f"As weights of {self.layout}:"]
             lines += [f"  {name} {a.shape}" for name, a in self.weights.items()]
         return "\n".join(lines)
-
-
-def _with_article(name: str) -> str:
-    return f"{'an' if name[0] in 'LAEIO' else 'a'} {name}"
 
 
 def diagnose(weights: Mapping[str, Array] | Sequence[Array], x: Array, y: Array, *, initial_state: Any = None,

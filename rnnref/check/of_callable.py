@@ -217,7 +217,7 @@ class CallableCandidate(Candidate):
         dstate = unflatten(self.zero, [d[path] for path in self.states])
         gradients = self.backward(dys if len(dys) > 1 else dys[0], dstate)
         if not isinstance(gradients, dict) or not gradients:
-            raise RefusalError(f"backward returned {'no gradients' if gradients == {} else type(gradients).__name__}, "
+            raise RefusalError(f"backward returned {'no gradients' if gradients == {} else describe_type(gradients)}, "
                                "expected a dict of gradients by name")
         known, found = self.descriptions, {}
         for name, a in gradients.items():

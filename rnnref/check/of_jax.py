@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..arrays import Array
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, with_article
 from ..interop import find_weights, weights_of
 from ..interop.identify import framework_of, is_recurrent
 from .candidate import (GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, DirectedCell, Direction, Evaluation,
@@ -36,8 +36,9 @@ def wrap_jax(module: Any, x: Any, rng: numpy.random.Generator, lengths: Any = No
     """
     framework, kind = framework_of(module), type(module).__name__
     if not is_recurrent(module):
-        raise NotSupported("verify", f"a {framework} {kind}", known="RNN, Bidirectional and cells of flax, cells of "
-                           "equinox", fix="for a model: its recurrent layers, or a function with reference= and p=")
+        raise NotSupported("verify", with_article(f"{framework} {kind}"),
+                           known="RNN, Bidirectional and cells of flax, cells of equinox",
+                           fix="for a model: its recurrent layers, or a function with reference= and p=")
     if framework == "flax":
         module, params = unbind(module, params)
     (directions,) = weights_of(module, params)
@@ -47,7 +48,8 @@ def wrap_jax(module: Any, x: Any, rng: numpy.random.Generator, lengths: Any = No
     parts = [Part(w.cell, w.layout, w.names, w.reverse, label) for w, label in zip(directions, labels)]
     caller = _make_caller(module, framework, params)
     if lengths is not None and caller.steps:
-        raise NotSupported("verify", f"lengths with a {kind}", reason="it computes one step", fix="leave them out")
+        raise NotSupported("verify", f"lengths with {with_article(kind)}", reason="it computes one step",
+                           fix="leave them out")
     x = make_input(module if caller.steps else _Layer, x, rng, own_dtype, parts[0].cell.inputs.space)
     check_width(parts[0], weights, x)
     if not isinstance(initial_state, str) and framework != "equinox":

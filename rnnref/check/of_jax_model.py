@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy
 
-from ..errors import NotSupported
+from ..errors import NotSupported, with_article
 from ..interop import find_layers
 from ..interop.identify import framework_of, is_recurrent
 from .containers import (Inputs, Layer, Received, check_layers, describe_failure, draw_ids, make_inputs,
@@ -57,7 +57,7 @@ def check_jax_model(module: Any, inputs: Any, rng: numpy.random.Generator, lengt
     if error is not None:
         raise describe_failure(error, given) from error
     if not found:
-        raise NotSupported("verify", f"a {framework} {kind} without recurrent modules",
+        raise NotSupported("verify", f"{with_article(framework)} {kind} without recurrent modules",
                            known="RNN, Bidirectional and cells of flax, and modules that contain some",
                            fix="for a recurrence of your own: a function, with reference=cell and p=")
     layers = [Layer(path, type(f.module).__name__, f.calls, _wrapper(f, rng, dtype)) for path, f in found.items()]

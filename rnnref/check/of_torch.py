@@ -12,7 +12,7 @@ from typing import Any
 import numpy
 
 from ..arrays import Array
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, describe_type
 from ..interop import weights_of
 from ..interop.containers import unwrap
 from ..interop.identify import is_scripted, original_name
@@ -35,7 +35,7 @@ def wrap_torch(module: Any, x: Any, rng: numpy.random.Generator, lengths: Any = 
     module = unwrap(compiled)
     module = module if dtype is None else module.to(getattr(torch, numpy.dtype(dtype).name))
     if lengths is not None and not hasattr(module, "num_layers"):
-        raise NotSupported("verify", f"lengths with a {type(module).__name__}", reason="it computes one step",
+        raise NotSupported("verify", f"lengths with {describe_type(module)}", reason="it computes one step",
                            fix="leave them out")
     facts = {"candidate": f"torch {torch.__version__}, on {next(module.parameters()).device}"}
     if module.training and getattr(module, "dropout", 0):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy
 
 from ..arrays import Array
-from ..errors import Error, NotSupported
+from ..errors import Error, NotSupported, with_article
 from ..interop import find_layers
 from ..interop.containers import unwrap
 from ..interop.identify import is_quantized, is_scripted, original_name
@@ -33,7 +33,8 @@ def check_torch_model(module: Any, inputs: Any, rng: numpy.random.Generator, len
     _refuse_traced(module)
     if not find_layers(module):
         kinds = sorted({type(part).__name__ for part in module.modules()})
-        raise NotSupported("verify", f"a {original_name(module)} without recurrent modules", has=" ".join(kinds),
+        raise NotSupported("verify", f"{with_article(original_name(module))} without recurrent modules",
+                           has=" ".join(kinds),
                            known="nn.RNN, nn.LSTM, nn.GRU, their cells, and modules that contain some",
                            fix="for a recurrence of your own: a function, with reference=cell and p=")
     facts = {} if not any(part.training and getattr(part, "p", getattr(part, "dropout", 0))

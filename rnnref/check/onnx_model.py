@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy
 
-from ..errors import Error, NotSupported, import_optional
+from ..errors import Error, NotSupported, describe_type, import_optional
 from ..files.onnx_models import load_model
 from ..onnx.reading import Reading
 from .candidate import OUTPUT, is_shape
@@ -44,12 +44,12 @@ def check_onnx(candidate: Any, inputs: dict[str, Any], rng: numpy.random.Generat
     onnx = import_optional("onnx", "verify", "verify")
     import_optional("onnx.numpy_helper", "verify", "verify")
     if not isinstance(inputs, dict):
-        raise NotSupported("verify", f"inputs of an ONNX candidate as a {type(inputs).__name__}",
+        raise NotSupported("verify", f"inputs of an ONNX candidate as {describe_type(inputs)}",
                            fix='a dict by name: {"X": x, ...}')
     if isinstance(candidate, onnx.NodeProto):
         return check_node(wrap_node(candidate, inputs, rng, engine, reading), rng, checks)
     if not isinstance(candidate, (str, PathLike, onnx.ModelProto)):
-        raise NotSupported("verify", f"a {type(candidate).__name__}", known="a path, ModelProto, NodeProto")
+        raise NotSupported("verify", describe_type(candidate), known="a path, ModelProto, NodeProto")
     model = load_model(candidate)
     name = Path(candidate).name if isinstance(candidate, (str, PathLike)) else model.graph.name
     check = _ModelCheck(model, name, rng, engine, reading, progress or (lambda steps, what: steps), checks)

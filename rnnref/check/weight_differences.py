@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..arrays import Array
+from ..errors import with_article
 from ..interop import Weights, traits
 from .equations import frameworks_of
 from .row import Row
@@ -85,7 +86,8 @@ def compare_weights(a: Weights, b: Weights, title: str, names: tuple[str, str]) 
     place = f"{title}: " if title else ""
     if one.kind != other.kind:
         row = Row(f"{place}kind of layer", OPTIONS, verdict="differs", note=f"{one.kind}, {other.kind}")
-        return Differences([row], [f"{place}{names[0]} is a {a.layout.who}, {names[1]} a {b.layout.who}."])
+        found = f"{place}{names[0]} is {with_article(a.layout.who)}, {names[1]} {with_article(b.layout.who)}."
+        return Differences([row], [found])
     rows, findings = [], []
     for name in {**one.options, **other.options}:
         values = [side.options.get(name) for side in (one, other)]

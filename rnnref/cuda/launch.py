@@ -12,7 +12,7 @@ from typing import Any, Optional
 import numpy
 
 from ..arrays import Array, is_array, is_cupy
-from ..errors import DeviceError, DtypeError, NotSupported, ShapeError, import_optional
+from ..errors import DeviceError, DtypeError, NotSupported, ShapeError, describe_type, import_optional
 from .devices import LARGEST, geometry
 from .errors import translate_errors
 from .source import CPP_TYPES, assemble
@@ -105,7 +105,7 @@ def check_on_device(who: str, a: Any) -> Any:
     A kernel that reads an array of another device stops the GPU for the rest of the process.
     """
     if not is_cupy(a):
-        raise DeviceError(who, f"a kernel was given a {type(a).__name__}, expected an array on the GPU",
+        raise DeviceError(who, f"a kernel was given {describe_type(a)}, expected an array on the GPU",
                           fix='rnnref.to("gpu", tree), or the plain rule for arrays in main memory')
     cupy = sys.modules["cupy"]
     current = cupy.cuda.runtime.getDevice()

@@ -4,7 +4,7 @@ from typing import Any, Optional, Sequence
 
 import numpy
 
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, describe_type
 
 Array = Any
 
@@ -52,7 +52,7 @@ def characters(text: str, split: Sequence = (0.9, 0.05, 0.05), vocabulary: Optio
     no such.
     """
     if not isinstance(text, str):
-        raise NotSupported("data.characters", f"a {type(text).__name__}, expected a str",
+        raise NotSupported("data.characters", f"{describe_type(text)}, expected a str",
                            fix="open(path, encoding='utf-8').read()")
     if not text:
         raise ShapeError("data.characters", "the text is empty")

@@ -6,7 +6,7 @@ import time
 from contextlib import contextmanager
 from typing import Any, Iterator, Optional
 
-from ..errors import FileError, MissingFile
+from ..errors import FileError, MissingFile, describe_type
 
 try:
     import fcntl
@@ -70,7 +70,7 @@ def to_path(who: str, path: Any) -> str:
     try:
         path = os.fsdecode(path)
     except TypeError:
-        raise FileError(who, f"the path is a {type(path).__name__}, expected a str or a pathlib.Path") from None
+        raise FileError(who, f"the path is {describe_type(path)}, expected a str or a pathlib.Path") from None
     if not path or "\0" in path:
         raise FileError(who, f"the path is {path!r}")
     return path

@@ -6,7 +6,7 @@ from typing import Any, Callable, Iterator, Optional
 import numpy
 
 from ..arrays import Array, asnumpy
-from ..errors import DtypeError, FileError, import_optional
+from ..errors import DtypeError, FileError, describe_type, import_optional
 from .atomic import replace_file
 from .npz import Header
 from .opening import check_unpacked, naming, open_file
@@ -90,7 +90,7 @@ def _walk(who: str, path: Any, root: Any, h5py: Any) -> Iterator[tuple[str, Any]
             yield place, item
             continue
         if not isinstance(item, h5py.Group):
-            raise FileError(who, f"{place} in {path} is a {type(item).__name__}, expected arrays and groups")
+            raise FileError(who, f"{place} in {path} is {describe_type(item)}, expected arrays and groups")
         info = h5py.h5o.get_info(item.id)
         if (info.fileno, info.addr) in seen:
             raise FileError(who, f"{place or '/'} in {path} is a group that is met twice")

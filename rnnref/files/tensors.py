@@ -107,7 +107,7 @@ class _Unpickler(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> _Storage:
         kind, dtype, key, _, _ = pid
         if kind != "storage" or not isinstance(dtype, numpy.dtype):
-            raise FileError(self.who, f"{self.path} holds a {kind!r}, expected tensors")
+            raise FileError(self.who, f"{self.path} holds {kind!r}, expected tensors")
         return _Storage(self.storage(key), dtype)
 
     def _tensor(self, storage: Any, offset: int, shape: tuple, strides: tuple, *rest: Any) -> Array:

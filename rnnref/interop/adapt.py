@@ -3,7 +3,7 @@ from typing import Any, Collection, Optional
 
 from ..arrays import Array, namespace
 from ..elementwise import Activation
-from ..errors import NotSupported
+from ..errors import NotSupported, with_article
 from .families import CONV_OPTIONS, RESET_REASON, traits
 
 _Gates = dict[str, dict[str, Array]]              # parameter -> gate -> its block
@@ -55,7 +55,7 @@ def split_by_gate(cell: Any, p: dict[str, Array]) -> _Gates:
 def _check_comparable(who: str, a: dict[str, Any], b: dict[str, Any], other: str) -> None:
     """Raise if the two differ in options for which no weights can compensate."""
     if a.keys() != b.keys():
-        raise NotSupported(who, f"cannot become a {other}: they compute different things")
+        raise NotSupported(who, f"cannot become {with_article(other)}: they compute different things")
     if a.get("reset") != b.get("reset"):
         raise NotSupported(who, f"reset={a['reset']!r} cannot become reset={b['reset']!r}", reason=RESET_REASON)
     for name in ("projection", "projection_clip", "cell_clip", "candidate", "output", "activation", "residual", "keeps",

@@ -6,7 +6,7 @@ from warnings import warn
 
 from ..arrays import Array
 from ..elementwise import Activation, get_activation
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, with_article
 from .convert import Weights
 from .families import infer_cell, layout_of, traits
 from .files import Content, read_content
@@ -201,7 +201,7 @@ def _refuse_nothing(layout: Layout, content: Content) -> None:
     raise ShapeError("pieces", f"no {layout.who} among {len(arrays)} array{'s' * (len(arrays) != 1)}",
                      given=shown + more or "nothing", expected=" ".join(arrays_of(layout)),
                      layers=f"its file says: {', '.join(said)}" if said else "",
-                     fits="; ".join(f"{m.place!r} is a {m.framework} {m.family}" for m in matches[:_SHOWN]),
+                     fits="; ".join(f"{m.place!r} is {with_article(m.framework)} {m.family}" for m in matches[:_SHOWN]),
                      fix=f"pieces(..., {first.table})" if first else _describe_shapes(layout, arrays))
 
 

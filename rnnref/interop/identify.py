@@ -2,6 +2,7 @@
 from os import PathLike
 from typing import Any, NamedTuple
 
+from ..errors import describe_type, with_article
 from .convert import Weights
 
 _RECURRENT = {                                    # classes of layers and cells, by framework
@@ -50,14 +51,14 @@ def identify(thing: Any) -> Identity:
     if framework == "haiku" and hasattr(thing, "init") and hasattr(thing, "apply"):
         return Identity("transformed", framework, "a transformed function of haiku")
     if framework:
-        return Identity(_find_kind(thing, framework), framework, f"a {framework} {original_name(thing)}")
+        return Identity(_find_kind(thing, framework), framework, with_article(f"{framework} {original_name(thing)}"))
     if hasattr(thing, "items"):
-        return Identity("arrays", "", f"a {name} of {len(thing)} entries")
+        return Identity("arrays", "", f"{with_article(name)} of {len(thing)} entries")
     if isinstance(thing, (list, tuple)):
-        return Identity("list", "", f"a {name} of {len(thing)} arrays")
+        return Identity("list", "", f"{with_article(name)} of {len(thing)} arrays")
     if hasattr(thing, "shape") and hasattr(thing, "dtype"):
         return Identity("array", "", f"an array of shape {tuple(thing.shape)}")
-    return Identity("function" if callable(thing) else "other", "", f"a {name}")
+    return Identity("function" if callable(thing) else "other", "", describe_type(thing))
 
 
 def packages_of(thing: Any) -> set[str]:

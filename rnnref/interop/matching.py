@@ -3,7 +3,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..arrays import Array
-from ..errors import Error, NotSupported, ShapeError
+from ..errors import Error, NotSupported, ShapeError, describe_type, with_article
 from .families import infer_cell
 from .files import to_numpy
 from .layouts import Layout
@@ -24,7 +24,8 @@ def name_arrays(layout: Layout, arrays: Sequence) -> dict[str, Array]:
         if not count:
             shapes = ", ".join(str(a.shape) for a in given)
             raise ShapeError("interop", f"a list of {len(given)} arrays, of which number {start + 1} does not begin "
-                             f"those of a {layout.who}", shapes=shapes, expected=f"{' '.join(names)}, layer by layer",
+                             f"those of {with_article(layout.who)}", shapes=shapes,
+                             expected=f"{' '.join(names)}, layer by layer",
                              fix="for a model: give the model itself, or its file")
         layers.append(dict(zip(names, given[start:start + count])))
         start += count
@@ -74,6 +75,6 @@ def name_layer(layout: Layout, arrays: Any) -> dict[str, Array]:
         if count:
             raise ShapeError("interop", f"a list of {count} layers, expected one", fix="pieces(...) takes them all")
     if not hasattr(arrays, "items"):
-        raise NotSupported("interop", f"{type(arrays).__name__} as arrays", known="a dict by name, a list "
+        raise NotSupported("interop", f"{describe_type(arrays)} as arrays", known="a dict by name, a list "
                            "in the order of get_weights()", fix="for a layer, a model or a file: find_weights(it)")
     return {name: to_numpy(name, a) if hasattr(a, "detach") else as_array(a) for name, a in arrays.items()}

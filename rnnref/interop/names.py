@@ -2,7 +2,7 @@
 import re
 from typing import Any
 
-from ..errors import NotSupported
+from ..errors import NotSupported, describe_type
 from ..options import suggest
 from .layouts import IMPOSSIBLE, LAYOUTS
 
@@ -76,7 +76,7 @@ def family_named(name: Any) -> str:
 def _split_words(name: Any) -> str:
     """Lower case, with one space between words: "TF.Keras_2" -> "tf keras 2"."""
     if not isinstance(name, str):
-        raise NotSupported("interop", f"a {type(name).__name__} as a name", known="a string")
+        raise NotSupported("interop", f"{describe_type(name)} as a name", known="a string")
     return " ".join(re.split(r"[\s._/\-=]+", name.lower().strip()))
 
 

@@ -2,7 +2,7 @@
 import sys
 from typing import Any
 
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, describe_type
 from .convert import Weights
 from .families import layout_of, read_activations, read_conv_options
 from .files import read
@@ -45,7 +45,7 @@ def _read_cell(cell: Any, params: dict, place: str, reverse: bool = False) -> We
     kinds = [cls.__name__ for cls in type(cell).__mro__ if cls.__module__.startswith("flax.")]
     kind = next((kind for kind in kinds if kind in _FAMILIES), "")
     if not kind:
-        raise NotSupported("flax", f"a {type(cell).__name__}", known=" ".join(_FAMILIES))
+        raise NotSupported("flax", describe_type(cell), known=" ".join(_FAMILIES))
     family, is_nnx = _FAMILIES[kind], framework_of(cell) == "nnx"
     family = "ugrnn" if family == "mgu" and not cell.reset_gate else family
     framework = ("nnx optimized" if kind == "OptimizedLSTMCell" else "nnx") if is_nnx else "flax"

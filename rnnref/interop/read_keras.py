@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy
 
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, describe_type
 from .convert import Weights
 from .families import cell_for, layout_of, read_activations, read_conv_options
 from .layouts import KERAS_ACTIVATIONS
@@ -33,7 +33,7 @@ def _read_cell(cell: Any, reverse: bool) -> Weights:
     kinds = [cls.__name__ for cls in type(cell).__mro__ if cls.__module__.startswith("keras.")]
     family = _FAMILIES.get(kinds[0])
     if family is None:
-        raise NotSupported("keras", f"a {type(cell).__name__}", known="SimpleRNN, LSTM, GRU, ConvLSTM and their cells")
+        raise NotSupported("keras", describe_type(cell), known="SimpleRNN, LSTM, GRU, ConvLSTM and their cells")
     if not cell.built:
         raise ShapeError("keras", f"{cell.name} has no weights yet", fix="call the layer, or layer.build(shape)")
     family = "gru before" if family == "gru" and not cell.reset_after else family

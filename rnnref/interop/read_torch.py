@@ -2,7 +2,7 @@
 import sys
 from typing import Any
 
-from ..errors import NotSupported
+from ..errors import NotSupported, describe_type
 from .convert import Weights
 from .families import cell_for, layout_of
 from .files import to_numpy
@@ -21,7 +21,7 @@ def read_torch_module(module: Any) -> list[tuple[Weights, ...]]:
         options = {"activation": TORCH_ACTIVATIONS[module.nonlinearity]} if family == "rnn" else {}
         return [(_read_direction(module, family, "torch cell", "", options),)]
     if not isinstance(module, nn.RNNBase) and not (is_scripted(module) and name in ("RNN", "LSTM", "GRU")):
-        raise NotSupported("torch", f"a {type(module).__name__}", known="nn.RNN, nn.LSTM, nn.GRU and their cells")
+        raise NotSupported("torch", describe_type(module), known="nn.RNN, nn.LSTM, nn.GRU and their cells")
     family, _, activation = module.mode.lower().partition("_")
     options = {"activation": TORCH_ACTIVATIONS[activation]} if activation else {}
     options |= {"projection": module.proj_size} if module.proj_size else {}

@@ -4,7 +4,7 @@ Frameworks are not imported: a module of theirs exists only where they have been
 """
 from typing import Any
 
-from ..errors import NotSupported
+from ..errors import NotSupported, describe_type
 from .convert import Weights
 from .read_equinox import read_equinox_cell
 from .read_flax import read_flax_module
@@ -27,6 +27,6 @@ def weights_of(thing: Any, params: Any = None) -> list[tuple[Weights, ...]]:
         return read_flax_module(thing, params)
     if "equinox" in packages:
         return read_equinox_cell(thing)
-    raise NotSupported("weights_of", f"a {type(thing).__name__}",
+    raise NotSupported("weights_of", describe_type(thing),
                        known="torch modules, Keras layers, flax modules, equinox cells",
                        fix="for a dict or a file: interop.pieces(it, family, framework)")

@@ -3,7 +3,7 @@ from typing import Any, Optional
 
 from .. import ops
 from ..arrays import namespace
-from ..errors import ShapeError, check_option
+from ..errors import ShapeError, check_option, describe_type
 from ..values import numbers
 from .arguments import check_rate, config_of_arguments
 from .base import Layer
@@ -134,5 +134,5 @@ def _true(mask: Any) -> Any:
 def _check(layer: Any, inputs: Any, mask: Any) -> None:
     for what, given in (("inputs", inputs), ("mask", mask)):
         if given is not None and (not isinstance(given, (list, tuple)) or not 2 <= len(given) <= 3):
-            raise ShapeError(layer.who, f"{what} is a {type(given).__name__}, expected a list of two or three",
+            raise ShapeError(layer.who, f"{what} is {describe_type(given)}, expected a list of two or three",
                              axes="query, value, and key if it is not value")

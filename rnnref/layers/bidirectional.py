@@ -3,7 +3,7 @@ from typing import Any, NamedTuple, Optional
 
 from ..arrays import namespace
 from ..cell import ALL
-from ..errors import NotSupported, ShapeError, check_option
+from ..errors import NotSupported, ShapeError, check_option, describe_type
 from ..nest import flatten
 from ..tree import add, map_structure
 from ..wrappers import stack
@@ -60,7 +60,7 @@ class Bidirectional(Layer):
                  dtype: Any = None, **base: Any) -> None:
         for name, each in (("layer", layer), ("backward_layer", backward_layer)):
             if not isinstance(each, RNN) and (each is not None or name == "layer"):
-                raise NotSupported("layers.Bidirectional", f"{name} is a {type(each).__name__}",
+                raise NotSupported("layers.Bidirectional", f"{name} is {describe_type(each)}",
                                    known="RNN, SimpleRNN, LSTM, GRU, ConvLSTM1D to 3D")
         self.forward_layer = layer.fresh(name=_add_prefix("forward_", layer.name))
         self.backward_layer = backward_layer or layer.fresh(name=_add_prefix("backward_", layer.name),

@@ -7,7 +7,7 @@ import numpy
 
 from ..arrays import is_array, is_floating
 from ..cell import ALL, Cell
-from ..errors import DtypeError, NotSupported, ShapeError
+from ..errors import DtypeError, NotSupported, ShapeError, describe_type
 from ..nest import flatten, map_structure
 from ..record import Record, paused
 from ..shapes import ArraySpec
@@ -96,7 +96,7 @@ class _CalledCell(Cell):
         y = cast_outputs(numbers(y), first_leaf(x))
         for path, a in leaves(y):
             if not is_array(a):
-                raise DtypeError(self.name, f"call gave {path or 'outputs'} as a {type(a).__name__}, expected a NumPy "
+                raise DtypeError(self.name, f"call gave {path or 'outputs'} as {describe_type(a)}, expected a NumPy "
                                             "or CuPy array")
         return y, pack_like(self.name, "the state that call gave", numbers(new), s), kept
 
@@ -121,7 +121,7 @@ class _CalledCell(Cell):
 
     def parted(self, given: Any) -> Any:
         if not isinstance(given, (list, tuple)) or len(given) != 2:
-            raise ShapeError(self.name, f"call gave a {type(given).__name__}, expected outputs, states")
+            raise ShapeError(self.name, f"call gave {describe_type(given)}, expected outputs, states")
         return given
 
     def backward(self, p: dict, kept: Any, dy: Any, dnew: Any, wanted: Any = ALL) -> Any:
@@ -143,7 +143,7 @@ class _CalledCell(Cell):
         with drawing_from(seed):
             given = self.holding(p).backward(x, as_lists(s), dy, as_lists(dnew))
         if not isinstance(given, (list, tuple)) or len(given) != 3 or not isinstance(given[2], dict):
-            raise ShapeError(self.name, f"backward gave a {type(given).__name__}", axes=f"expected {_BACKWARD}")
+            raise ShapeError(self.name, f"backward gave {describe_type(given)}", axes=f"expected {_BACKWARD}")
         dx, ds = (pack_like(self.name, f"d{what} of backward", d, a)
                   for what, d, a in zip(("inputs", "states"), given, (x, s)))
         names = {attribute: name for attribute, a in vars(self.cell).items() if isinstance(a, Weight)

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple, Optional
 from .. import init
 from ..arrays import is_array, namespace
 from ..cell import ALL, Cell, vjp
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, describe_type
 from ..loops.run import make_initial_state
 from ..tree import first_leaf, leaves, map_structure, zeros_like
 from . import config as configs
@@ -175,7 +175,7 @@ class CoreCell(CellLayer):
     def __init__(self, cell: Any, units: Any = None, seed: Optional[int] = None, **base: Any) -> None:
         self.cell, self.units = cell, units
         if not isinstance(cell, Cell):
-            raise NotSupported("layers.RNN", f"cell is a {type(cell).__name__}",
+            raise NotSupported("layers.RNN", f"cell is {describe_type(cell)}",
                                known="a cell of rnnref.layers, a rnnref.cells.Cell with units=..., an object with "
                                      "call(inputs, states) and state_size, a cell of rnnref.tf1, or a list of these")
         lacks = [name for name in ("axes", "shapes", "zeros", "width") if not hasattr(cell, name)]

@@ -3,7 +3,7 @@ from typing import Any, Optional, Sequence
 
 import numpy
 
-from ..errors import InvalidType, NotSupported, ShapeError
+from ..errors import InvalidType, NotSupported, ShapeError, describe_type
 from ..options import named_arguments
 from ..symbols import Symbol
 from .arguments import check_positive, refuse
@@ -38,7 +38,7 @@ class InputLayer(Layer):
         refuse(self, "all arrays are dense", sparse=sparse, ragged=ragged)
         refuse(self, "every input of a model is given", optional=optional)
         if input_tensor is not None and not isinstance(input_tensor, Symbol):
-            raise NotSupported(self.who, f"input_tensor is a {type(input_tensor).__name__}, expected a symbol")
+            raise NotSupported(self.who, f"input_tensor is {describe_type(input_tensor)}, expected a symbol")
         if input_tensor is None and (shape is None) == (batch_shape is None):
             raise ShapeError(self.who, f"shape={shape} and batch_shape={batch_shape}, expected one of them")
         if batch_size is not None:

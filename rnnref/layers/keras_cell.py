@@ -5,7 +5,7 @@ import numpy
 
 from .. import constraints, interop, regularizers
 from ..arrays import namespace, split
-from ..errors import NotSupported, ShapeError, check_option
+from ..errors import NotSupported, ShapeError, check_option, describe_type
 from ..options import is_number
 from ..shapes import expect, resolve_shape
 from ..shards import draw_rows
@@ -123,7 +123,7 @@ class KerasCell:
         """The last number of a shape, or the number itself."""
         last = input_shape[-1] if isinstance(input_shape, (tuple, list)) and input_shape else input_shape
         if not hasattr(last, "__index__"):
-            raise ShapeError(self.who, f"x is a {type(input_shape).__name__} of several arrays, expected one")
+            raise ShapeError(self.who, f"x is {describe_type(input_shape)} of several arrays, expected one")
         return last
 
     def _draw(self, name: str, rng: Any, shape: Any) -> Any:
@@ -155,7 +155,7 @@ class KerasCell:
         if masks is None:
             return self.core, None
         if not isinstance(masks, Masks):
-            raise ShapeError(self.who, f"masks is a {type(masks).__name__}, expected Masks(x, h)")
+            raise ShapeError(self.who, f"masks is {describe_type(masks)}, expected Masks(x, h)")
         masks = masks._replace(x=self.end_to_end("masks.x", masks.x, xp), h=self.end_to_end("masks.h", masks.h, xp))
         on = "".join(n for n in "xh" if getattr(masks, n) is not None)
         return (GateDropout(self.core, on=on), masks) if on else (self.core, None)

@@ -4,7 +4,7 @@ from typing import Any, Callable, Optional
 
 from .. import ops
 from ..arrays import namespace
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, describe_type
 from .arguments import check_axes, check_integers, config_of_arguments
 from .base import Layer
 
@@ -23,7 +23,7 @@ class Merge(Layer):
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         if not isinstance(inputs, (list, tuple)) or not self.least <= len(inputs) <= (self.most or len(inputs)):
-            given = f"{len(inputs)} of them" if isinstance(inputs, (list, tuple)) else f"a {type(inputs).__name__}"
+            given = f"{len(inputs)} of them" if isinstance(inputs, (list, tuple)) else describe_type(inputs)
             some = f"{self.least}" if self.most else f"{self.least} or more"
             raise ShapeError(self.who, f"{given}, expected a list of {some} arrays", fix="layer([a, b])")
         return self._merge(*_alike(list(inputs), _each(self, inputs, mask)))
@@ -141,7 +141,7 @@ class Concatenate(Layer):
 
     def call(self, inputs: Any) -> Any:
         if not isinstance(inputs, (list, tuple)) or not inputs:
-            raise ShapeError(self.who, f"a {type(inputs).__name__}, expected a list of arrays", fix="layer([a, b])")
+            raise ShapeError(self.who, f"{describe_type(inputs)}, expected a list of arrays", fix="layer([a, b])")
         check_axes(self, [self.axis], inputs[0].shape)
         return ops.concatenate(list(inputs), self.axis)
 
@@ -181,7 +181,7 @@ class Dot(Layer):
 
     def call(self, inputs: Any) -> Any:
         if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
-            raise ShapeError(self.who, f"a {type(inputs).__name__}, expected a list of two arrays", fix="layer([a, b])")
+            raise ShapeError(self.who, f"{describe_type(inputs)}, expected a list of two arrays", fix="layer([a, b])")
         x1, x2 = inputs
         both = self.axes if isinstance(self.axes, (list, tuple)) else (self.axes, self.axes)
         for k, x in zip(both, inputs):
@@ -266,7 +266,7 @@ def _each(layer: Layer, inputs: Any, mask: Any) -> list:
     if mask is None:
         return [None] * len(inputs)
     if not isinstance(mask, (list, tuple)) or len(mask) != len(inputs):
-        raise ShapeError(layer.who, f"mask is a {type(mask).__name__}, expected a list of {len(inputs)}, with None for "
+        raise ShapeError(layer.who, f"mask is {describe_type(mask)}, expected a list of {len(inputs)}, with None for "
                          "inputs without a mask")
     return list(mask)
 

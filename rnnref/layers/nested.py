@@ -8,7 +8,7 @@ from typing import Any
 import numpy
 
 from ..arrays import cast, is_array
-from ..errors import ShapeError
+from ..errors import ShapeError, describe_type
 from ..nest import flatten
 from ..tree import zeros_like
 from .config import taken
@@ -88,7 +88,7 @@ def pack_like(who: str, what: Any, given: Any, like: Any) -> Any:
         return a
     given = [given] if is_array(given) and len(like) == 1 else given
     if not isinstance(given, (list, tuple)) or len(given) != len(like):
-        got = f"{len(given)} items" if isinstance(given, (list, tuple)) else f"a {type(given).__name__}"
+        got = f"{len(given)} items" if isinstance(given, (list, tuple)) else describe_type(given)
         raise ShapeError(who, f"{what} is {got}, expected {len(like)}: "
                               f"{', '.join(getattr(like, '_fields', ['one for each']))}")
     names = getattr(like, "_fields", range(len(like)))
@@ -99,7 +99,7 @@ def pack_like(who: str, what: Any, given: Any, like: Any) -> Any:
 def _pack_dict(who: str, what: Any, given: Any, like: Any) -> dict:
     given = given[0] if isinstance(given, (list, tuple)) and len(given) == 1 else given
     if not isinstance(given, dict) or given.keys() != like.keys():
-        got = f"a dict of {' '.join(map(str, given))}" if isinstance(given, dict) else f"a {type(given).__name__}"
+        got = f"a dict of {' '.join(map(str, given))}" if isinstance(given, dict) else describe_type(given)
         raise ShapeError(who, f"{what} is {got}, expected a dict of {' '.join(map(str, like))}")
     return {k: pack_like(who, f"{what}.{k}", given[k], b) for k, b in like.items()}
 

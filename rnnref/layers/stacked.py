@@ -2,7 +2,7 @@
 from typing import Any, Iterator, Optional
 
 from ..cell import Cell
-from ..errors import InvalidType, NotSupported, ShapeError
+from ..errors import InvalidType, NotSupported, ShapeError, describe_type
 from ..wrappers.stack import Stack
 from .call_cell import CallCell
 from .cell import CellLayer, CoreCell, TfCell, under
@@ -27,7 +27,7 @@ class StackedRNNCells(CellLayer):
 
     def __init__(self, cells: Any, *, dtype: Any = None, **base: Any) -> None:
         if not hasattr(cells, "__iter__"):
-            raise InvalidType("layers.StackedRNNCells", f"cells is a {type(cells).__name__}", fix="a list of cells")
+            raise InvalidType("layers.StackedRNNCells", f"cells is {describe_type(cells)}", fix="a list of cells")
         cells = list(cells)                       # they may come from a generator, which ends and cannot be copied
         self._given = (cells,), self._given[1]
         self.cells = tuple(as_layer(cell) if is_call(cell) or is_tf(cell) else cell for cell in cells)
@@ -99,7 +99,7 @@ class StackedRNNCells(CellLayer):
 
     def from_list(self, who: str, what: Any, given: Any, like: Any) -> tuple:
         if given is not None and (not isinstance(given, (list, tuple)) or len(given) != len(self.cells)):
-            got = f"{len(given)} items" if isinstance(given, (list, tuple)) else f"a {type(given).__name__}"
+            got = f"{len(given)} items" if isinstance(given, (list, tuple)) else describe_type(given)
             raise ShapeError(who, f"{what} is {got}, expected {len(self.cells)}: one for each cell")
         return tuple(cell.from_list(who, f"{what}.{k}", None if given is None else given[k], like[k])
                      for k, cell in enumerate(self.cells))
@@ -130,7 +130,7 @@ def split_masks(who: str, what: Any, masks: Any, layers: Any) -> Any:
         return (None,) * len(layers)
     if isinstance(masks, (list, tuple)) and not hasattr(masks, "_fields") and len(masks) == len(layers):
         return masks
-    raise ShapeError(who, f"{what} is a {type(masks).__name__}, expected {len(layers)} in a list: one for each of "
+    raise ShapeError(who, f"{what} is {describe_type(masks)}, expected {len(layers)} in a list: one for each of "
                           f"{', '.join(layer.name for layer in layers)}")
 
 

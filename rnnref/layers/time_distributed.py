@@ -2,7 +2,7 @@
 from typing import Any
 
 from .. import ops
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, describe_type
 from ..nest import flatten, map_structure
 from .base import Layer
 from .nested import one_step
@@ -13,7 +13,7 @@ class Wrapper(Layer):
 
     def __init__(self, layer: Any, **base: Any) -> None:
         if not isinstance(layer, Layer):
-            raise NotSupported(self.who, f"layer is a {type(layer).__name__}", known="a layer")
+            raise NotSupported(self.who, f"layer is {describe_type(layer)}", known="a layer")
         super().__init__(**base)
         self.layer = layer
 

@@ -7,7 +7,7 @@ from typing import Any, Callable, Iterator, Optional
 import numpy
 
 from ..arrays import is_array, namespace
-from ..errors import Error, ShapeError, StructureError
+from ..errors import Error, ShapeError, StructureError, describe_type
 from ..identifiers import clear_names, unique_name  # noqa: F401
 from ..nest import flatten
 from ..values import Arraylike
@@ -197,7 +197,7 @@ def free_name(name: str, taken: dict) -> str:
 def set_weights(layer: Any, weights: Any) -> None:
     """The weights from a list as `get_weights` gives it.  One that does not fit changes nothing."""
     if not hasattr(weights, "__iter__") or isinstance(weights, (str, dict)):
-        raise StructureError(layer.who, f"weights is a {type(weights).__name__}, expected a list of arrays",
+        raise StructureError(layer.who, f"weights is {describe_type(weights)}, expected a list of arrays",
                              names=" ".join(layer.weight_names) if layer.built else "")
     weights, unbuilt = list(weights), [part for part in all_layers(layer) if not part.built]
     try:

@@ -8,7 +8,7 @@ from typing import Any, Collection, NamedTuple, Optional
 from ..arrays import Array, upcast
 from ..cell import ALL, Cell, State, name_of, step_back
 from ..cpu.blas import limit_threads
-from ..errors import ShapeError
+from ..errors import ShapeError, describe_type
 from ..products import find_parts
 from ..tree import PerStep, Tree, add, apply_mask, choose, first_leaf, leaves, map_structure, select_step, stack
 
@@ -81,7 +81,7 @@ def _check_state_structure(cell: Any, new: State, s: State) -> None:
     """Raise unless the new state has the structure of the old one: a common mistake in a first cell of one's own."""
     got, want = ([path for path, _ in leaves(tree)] for tree in (new, s))
     if got != want:
-        kind = f"the {type(new).__name__} " + " ".join(got) if got != [""] else f"a {type(new).__name__}"
+        kind = f"the {type(new).__name__} " + " ".join(got) if got != [""] else describe_type(new)
         raise ShapeError(name_of(cell),
                          f"forward gave {kind} as the state, expected the {type(s).__name__} {' '.join(want)}",
                          hint="states are tuples, named tuples or dicts of arrays" * isinstance(new, list))

@@ -6,7 +6,7 @@ from typing import Any, Callable, Iterator, Optional
 import numpy
 
 from ..arrays import is_array, namespace
-from ..errors import DtypeError, NotSupported, ShapeError
+from ..errors import DtypeError, NotSupported, ShapeError, describe_type
 from ..nest import flatten, map_structure
 from ..utils import pack_x_y_sample_weight
 from ..values import Arraylike
@@ -154,13 +154,13 @@ def make_batches(x: Any, y: Any = None, sample_weight: Any = None, *, who: str, 
         data = tuple(as_arrays(a, name, who) for a, name in ((x, "x"), (y, "y"), (sample_weight, "sample_weight")))
         return Batches(Arrays(data, batch_size, steps, shuffle, rng, who), steps, class_weight, who)
     if y is not None or sample_weight is not None:
-        raise ShapeError(who, f"y or sample_weight beside a {type(x).__name__}, which gives batches",
+        raise ShapeError(who, f"y or sample_weight beside {describe_type(x)}, which gives batches",
                          fix="batches (x, y) or (x, y, sample_weight)")
     if hasattr(x, "__getitem__") and (hasattr(x, "__len__") or hasattr(x, "num_batches")):
         return Batches(Dataset(x, shuffle, rng), steps, class_weight, who)
     if hasattr(x, "__iter__") or hasattr(x, "__next__"):
         return Batches(Stream(x), steps, class_weight, who)
-    raise NotSupported(who, f"x is a {type(x).__name__}", known="arrays, alone or in lists and dicts; objects with "
+    raise NotSupported(who, f"x is {describe_type(x)}", known="arrays, alone or in lists and dicts; objects with "
                        "__getitem__ and __len__; iterables of batches")
 
 
@@ -182,7 +182,7 @@ def split_rows(data: tuple, part: float, who: str) -> tuple:
     if not 0 < part < 1:
         raise NotSupported(who, f"validation_split={part!r}, expected a number between 0 and 1")
     if not all(isinstance(a, (list, tuple, dict)) or has_rows(a) for a in data if a is not None):
-        raise NotSupported(who, f"validation_split with a {type(data[0]).__name__}", fix="validation_data")
+        raise NotSupported(who, f"validation_split with {describe_type(data[0])}", fix="validation_data")
     data = tuple(as_arrays(a, "x, y or sample_weight", who) for a in data)
     rows = count_rows(data, who)
     first = int(rows * (1.0 - part))
@@ -243,7 +243,7 @@ def as_arrays(tree: Any, name: str, who: str) -> Any:
         if a is None:
             return None
         if not has_rows(a):
-            raise DtypeError(who, f"{name} holds a {type(a).__name__}, expected arrays",
+            raise DtypeError(who, f"{name} holds {describe_type(a)}, expected arrays",
                              fix=f"numpy.array({name}), if it is one array in the form of lists")
         a = a if is_array(a) else a.numpy() if isinstance(a, Arraylike) else numpy.asarray(a)
         if a.dtype.kind in "OSUmM":

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Optional, Sequence
 
 from .. import losses, metrics as metrics_module, optimizers
 from ..arrays import namespace
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, describe_type
 from ..shards import current
 from ..values import numbers
 
@@ -273,4 +273,4 @@ def _inner(given: Any, part: Any, what: str, partial: bool) -> list:
 def _describe(given: Any) -> str:
     if isinstance(given, dict):
         return f"a dict of {' '.join(map(str, given))}"
-    return f"{len(given)} items" if isinstance(given, (list, tuple)) else f"a {type(given).__name__}"
+    return f"{len(given)} items" if isinstance(given, (list, tuple)) else describe_type(given)

@@ -3,7 +3,7 @@ from typing import Any, Optional
 
 from .. import ops
 from ..arrays import asnumpy, is_array
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, describe_type
 from ..layers import Layer, config as configs
 from ..nest import flatten, map_structure
 from ..symbols import Symbol
@@ -94,7 +94,7 @@ class _Written:
             return {"class_name": "__ellipsis__", "config": {}}
         if a is None or isinstance(a, (bool, int, float, str)):
             return a
-        raise NotSupported("Model.get_config", f"a {type(a).__name__} among the arguments of a call")
+        raise NotSupported("Model.get_config", f"{describe_type(a)} among the arguments of a call")
 
 
 def functional_from_config(cls: Any, config: dict, custom_objects: Optional[dict] = None) -> Model:

@@ -1,7 +1,7 @@
 """The graph of a functional model: which calls lead from its inputs to its outputs, and the order of its layers."""
 from typing import Any
 
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, describe_type
 from ..layers import InputLayer, Layer
 from ..nest import flatten
 from ..symbols import Call, Symbol, calls_between, followed
@@ -23,7 +23,7 @@ class Graph:
         for what, tree in (("inputs", inputs), ("outputs", outputs)):
             for a in flatten(tree):
                 if not isinstance(a, Symbol):
-                    raise NotSupported("Model", f"a {type(a).__name__} among the {what}, expected symbols",
+                    raise NotSupported("Model", f"{describe_type(a)} among the {what}, expected symbols",
                                        fix="x = Input(shape), and what layers and operations make of it")
             if not flatten(tree):
                 raise ShapeError("Model", f"no {what}")

@@ -1,7 +1,7 @@
 """Models that are a chain of layers."""
 from typing import Any, Optional, Sequence
 
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, describe_type
 from ..identifiers import unique_name
 from ..layers import InputLayer, Layer, config as configs
 from ..layers.weight import layer_in
@@ -56,7 +56,7 @@ class Sequential(Model):
             layer = layer.layer
         found = layer_in(layer)
         if found is None:
-            raise NotSupported(self.who, f"a {type(layer).__name__} among the layers",
+            raise NotSupported(self.who, f"{describe_type(layer)} among the layers",
                                known="layers, models and Input(shape)")
         if any(found.name == other.name and found is not other for other in self._chain):
             raise ShapeError(self.who, f"a second layer called {found.name!r}", fix="name=... for each of them")

@@ -10,7 +10,7 @@
 from typing import Any, Optional
 
 from ..absent import Absent
-from ..errors import NotSupported
+from ..errors import NotSupported, describe_type
 from ..identifiers import Family
 from . import schedules
 from .adagrad import Adagrad
@@ -51,7 +51,7 @@ def get(identifier: Any) -> Optional[Optimizer]:
         return identifier
     found = _FAMILY.get(identifier.lower() if isinstance(identifier, str) else identifier)
     if found is not None and not isinstance(found, Optimizer):
-        raise NotSupported("optimizers", f"a {type(found).__name__}, {found!r}", known="a name, a configuration, a "
+        raise NotSupported("optimizers", f"{describe_type(found)}, {found!r}", known="a name, a configuration, a "
                            "class of optimizers or an optimizer of rnnref.optimizers")
     return found
 

@@ -7,7 +7,7 @@ from warnings import warn
 import numpy
 
 from ..arrays import namespace
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, describe_type
 from ..identifiers import unique_name
 from ..record import Gradients
 from ..shards import current
@@ -193,7 +193,7 @@ class Optimizer:
         kinds: dict = {}
         for w in self._weights:
             if not hasattr(w, "replace"):
-                raise NotSupported(f"optimizers.{type(self).__name__}", f"a {type(w).__name__} as a weight",
+                raise NotSupported(f"optimizers.{type(self).__name__}", f"{describe_type(w)} as a weight",
                                    known="weights of layers")
             kinds.setdefault((w.dtype, namespace(w.data)), []).append(w)
         names = [name for group in self._groups() for name in group]
@@ -255,7 +255,7 @@ class Optimizer:
             weights = self._weights
         for w in weights:
             if not isinstance(w, Arraylike):
-                raise NotSupported(who, f"a {type(w).__name__} in the place of a weight", fix="apply(gradients, "
+                raise NotSupported(who, f"{describe_type(w)} in the place of a weight", fix="apply(gradients, "
                                    "weights), apply([(weight, gradient)]), apply_gradients([(gradient, weight)])")
         if len(grads) != len(weights):
             raise ShapeError(who, f"{len(grads)} gradients for {len(weights)} weights")

@@ -5,7 +5,7 @@ import numpy
 
 from ..arrays import asnumpy
 from ..cell import name_of
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, describe_type
 from ..loops.run import Tape
 from ..tree import first_leaf, leaves
 from ..wrappers.stack import MultiCell
@@ -143,7 +143,7 @@ def _find_tape(source: Any) -> Tape:
     if isinstance(source, Tape):
         return source
     if not hasattr(source, "forward"):
-        raise NotSupported("plot", f"a {type(source).__name__}, expected a tape of rnnref.run, or a layer")
+        raise NotSupported("plot", f"{describe_type(source)}, expected a tape of rnnref.run, or a layer")
     if source.tape is None:
         raise NotSupported("plot", f"{type(source).__name__} has kept nothing", fix="layer.forward(x), and then this")
     found = getattr(source.tape[1], "tape", None)

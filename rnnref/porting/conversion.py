@@ -5,7 +5,7 @@ from typing import Any
 import numpy
 
 from ..arrays import Array
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, with_article
 from ..interop import Weights, cudnn, framework_named, traits
 from ..interop.convert import convert_weights, gates_with_own_bias, list_options
 from ..interop.layouts import LAYOUTS
@@ -131,7 +131,7 @@ def _convert_part(w: Weights, title: str, to: str, wanted: dict[str, Any], notes
             raise
         raise refuse(w, to, title, e, rng) from None
     reversed_alone = w.reverse and not title.endswith("backward") and new.layout.framework not in _HAVE_REVERSE
-    flip = f"it reads the sequence from its end: flip x and y in time around a {new.layout.who}"
+    flip = f"it reads the sequence from its end: flip x and y in time around {with_article(new.layout.who)}"
     for note in describe_changes(w, new) + [flip] * reversed_alone:
         notes.setdefault(note, []).append(title)
     return new
@@ -227,7 +227,8 @@ def describe_nearest(w: Weights, to: str, rng: numpy.random.Generator) -> str:
     own = {name: a.astype("float64") for name, a in new.load().items()}
     error = measure(run_own(new, own, trial.xs, trial.start), trial.ys)
     how = "".join(f", {word}" for word in words)
-    return f"a {new.layout.who} with these weights{how}: outputs differ by up to {error:.2g} on drawn inputs"
+    who = with_article(new.layout.who)
+    return f"{who} with these weights{how}: outputs differ by up to {error:.2g} on drawn inputs"
 
 
 def _list_exact(w: Weights, to: str) -> str:

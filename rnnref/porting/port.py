@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..arrays import Array
-from ..errors import Error, NotSupported, ShapeError
+from ..errors import Error, NotSupported, ShapeError, with_article
 from ..interop import Weights, find_layers, find_weights, identify, traits, weights_of
 from ..interop.adapt import adapt
 from ..interop.convert import convert_weights, dump, gates_with_own_bias
@@ -101,7 +101,8 @@ def _fill(w: Weights, target: Weights, rng: numpy.random.Generator) -> Weights:
     """The weights of `w` in the form of `target`."""
     layout, cell = target.layout, target.cell
     if w.layout.family != layout.family:
-        raise NotSupported("port", f"a {w.layout.who} cannot become a {layout.who}", near=_say_family(w, target))
+        raise NotSupported("port", f"{with_article(w.layout.who)} cannot become {with_article(layout.who)}",
+                           near=_say_family(w, target))
     try:
         arrays = dump(layout, adapt(w.cell, w.load(), cell, separate=gates_with_own_bias(layout, cell)), cell)
     except NotSupported as e:

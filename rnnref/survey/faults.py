@@ -150,8 +150,8 @@ def _list_scale_faults() -> Iterator[Fault]:
 
 
 def _list_direction_faults() -> Iterator[Fault]:
-    for which, wrong in (("forward", "last"), ("reverse", "first")):
-        condition = f"has a {which} direction"
+    for which, wrong, condition in (("forward", "last", "has a forward direction"),
+                                    ("reverse", "first", "has a reverse direction")):
         yield _make_fault(f"{which} from the {wrong} step", f"starts the {which} direction at the {wrong} step",
                           "direction", condition=condition, outputs=reverse_reading(which))
         yield _make_fault(f"Y of {which} flipped", f"writes Y of the {which} direction in the opposite order of time",

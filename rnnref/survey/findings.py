@@ -5,7 +5,7 @@ from typing import Iterator, Sequence
 
 import numpy as np
 
-from ..errors import import_optional
+from ..errors import import_optional, with_article
 from ..onnx.attributes import FUNCTIONS
 from .cases import ALPHA, Case, Outputs
 from .faults import OMITTED_SCALES, Fault, describe_use
@@ -64,7 +64,7 @@ def write_refusals(engine: str, findings: Sequence[Finding]) -> str:
 def _name_affected(finding: Finding, ops: Sequence[str]) -> str:
     """"a node has P", or "an LSTM sets clip" where it concerns some of the operators."""
     affected = _list_operators(finding.details["groups"])
-    articles = [f"{'a' if op == 'GRU' else 'an'} {op}" for op in affected]
+    articles = [with_article(op) for op in affected]
     nodes = "a node" if len(affected) == len(ops) > 1 else join_words(articles, "or")
     condition = finding.details["condition"]
     return f"{nodes} {condition}" if condition else f"you use {nodes}"

@@ -5,7 +5,7 @@ import numpy
 
 from ..arrays import asnumpy, is_array, is_floating
 from ..check.tolerance import absolute_tolerance
-from ..errors import Error
+from ..errors import Error, describe_type, with_article
 from ..record import Record
 from ..tree import PerStep, Tree
 from ..values import Value
@@ -95,8 +95,8 @@ def _pair_children(got: Any, want: Any, path: str) -> Iterator[Any]:
 
 
 def _describe(a: Any) -> Any:
-    return "None" if a is None else f"a {type(a).__module__.partition('.')[0]} {type(a).__name__}".replace(
-        "a builtins ", "a ")
+    package = type(a).__module__.partition(".")[0]
+    return describe_type(a) if package == "builtins" else with_article(f"{package} {type(a).__name__}")
 
 
 def _max_magnitude(a: Any) -> Any:

@@ -5,7 +5,7 @@ from typing import Any, Optional, Sequence
 from ..arrays import Array, asnumpy, cast, namespace
 from ..cell import GatedCell, ProjectedCell
 from ..cells import GRU, LSTM, Bidirectional, SimpleRNN
-from ..errors import InvalidValue, NotSupported, ShapeError, StructureError, check_option
+from ..errors import InvalidValue, NotSupported, ShapeError, StructureError, check_option, describe_type
 from ..interop.cudnn import Network, from_tf, tf_names, to_tf
 from ..loops.run import run, run_back
 from ..maps.dense import Dense, Map
@@ -215,7 +215,7 @@ class CudnnRNN:
             initial_state = tuple(namespace(x).zeros(shape, x.dtype) for shape in shapes)
         is_sequence = isinstance(initial_state, (tuple, list))
         if not is_sequence:
-            raise StructureError(self.name, f"initial_state is a {type(initial_state).__name__}, expected a tuple of "
+            raise StructureError(self.name, f"initial_state is {describe_type(initial_state)}, expected a tuple of "
                                             f"{list(shapes)}")
         actual = [list(a.shape) for a in initial_state]
         if actual != list(shapes):

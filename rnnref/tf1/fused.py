@@ -1,7 +1,7 @@
 """Fused cells: cells that are called with a whole sequence [T, B, I]."""
 from typing import Any, Optional
 
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, describe_type
 from ..tree import Tree, first_leaf
 from .cell import RNNCell, require_cell
 from .core_cells import make_block_lstm, refuse_reuse
@@ -27,7 +27,7 @@ class FusedRNNCell(DeclaredCell):
         self._refuse_scope(scope)
         is_list = isinstance(inputs, (list, tuple))
         if is_list and "lists" not in self.spec.notes:
-            raise ShapeError(self.who, f"inputs is a {type(inputs).__name__}, expected one array [T, B, I]",
+            raise ShapeError(self.who, f"inputs is {describe_type(inputs)}, expected one array [T, B, I]",
                              fix="numpy.stack(inputs)")
         xs, reverse = stack_steps(self.who, inputs) if is_list else inputs, "reverse" in self.spec.notes
         ys, state, back = run_cell(self, xs, initial_state, sequence_length, reverse, dtype, extra)

@@ -13,7 +13,7 @@ are random.
 from typing import Any, Callable, Optional, Sequence
 
 from ..arrays import Array, namespace
-from ..errors import NotSupported, ShapeError, StructureError
+from ..errors import NotSupported, ShapeError, StructureError, describe_type
 from ..loops.run import run, run_back, run_empty
 from ..tree import Tree, first_leaf, leaves, map_structure, stack, zeros_like
 from .cell import RNNCell
@@ -85,7 +85,7 @@ def refuse_scope(who: str, scope: Any) -> None:
 def stack_steps(who: str, inputs: Sequence[Tree]) -> Tree:
     """A list over time -> [T, B, ...]; its items may be tuples and dicts."""
     if not isinstance(inputs, (list, tuple)):
-        raise StructureError(who, f"inputs is a {type(inputs).__name__}, expected a list of [B, ...], one for each "
+        raise StructureError(who, f"inputs is {describe_type(inputs)}, expected a list of [B, ...], one for each "
                                   "step", fix="list(inputs), if its first axis is time")
     if not inputs:
         raise ShapeError(who, "inputs is empty")

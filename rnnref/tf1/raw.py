@@ -2,7 +2,7 @@
 from typing import Any, Callable, NamedTuple, Optional
 
 from ..arrays import Array, namespace
-from ..errors import InvalidType, NotSupported
+from ..errors import InvalidType, NotSupported, describe_type
 from ..tree import Tree, add, apply_mask, choose, first_leaf, map_structure, stack, zeros_like
 from .cell import RNNCell
 from .layer_cell import as_cell
@@ -32,7 +32,7 @@ def raw_rnn(cell: RNNCell, loop_fn: Callable, parallel_iterations: Any = None, s
     """
     refuse_scope("raw_rnn", scope)
     if not callable(loop_fn):
-        raise InvalidType("raw_rnn", f"loop_fn is a {type(loop_fn).__name__}, expected a function")
+        raise InvalidType("raw_rnn", f"loop_fn is {describe_type(loop_fn)}, expected a function")
     cell = as_cell("raw_rnn", cell)
     finished, x, state, shape, loop = loop_fn(0, None, None, None)
     cell.check_inputs(x)

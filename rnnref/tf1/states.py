@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..arrays import Array, namespace
-from ..errors import ShapeError, StructureError
+from ..errors import ShapeError, StructureError, describe_type
 from ..tree import Tree, leaves, map_structure, tuple_like, unflatten
 
 LSTMStateTuple = namedtuple("LSTMStateTuple", "c h")
@@ -114,7 +114,7 @@ def _as_half(a: Array, like: Array) -> Array:
 def _describe(state: Tree) -> str:
     if hasattr(state, "shape"):
         return f"an array of shape {tuple(state.shape)}"
-    return f"a {type(state).__name__}" + (f" of {len(state)}" if isinstance(state, (tuple, list)) else "")
+    return describe_type(state) + (f" of {len(state)}" if isinstance(state, (tuple, list)) else "")
 
 
 def compute_sizes(form: Any, like: Tree) -> Any:

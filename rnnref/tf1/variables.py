@@ -20,7 +20,7 @@ import numpy
 
 from .. import initializers
 from ..arrays import Array, asnumpy
-from ..errors import DtypeError, NotSupported, ShapeError
+from ..errors import DtypeError, NotSupported, ShapeError, describe_type
 from ..init import INITIALIZERS
 from ..interop.layouts import LAYOUTS
 from ..interop.places import BoundedCache, Places
@@ -282,7 +282,7 @@ def find_variables(arrays: dict[str, Array], names: list[str], scope: Optional[s
         raise ShapeError(who, f"{' '.join(missing)} missing", given=" ".join(arrays) or "nothing")
     for name in names:
         if not hasattr(arrays[join_scope(scope, name)], "dtype"):
-            raise DtypeError(who, f"{name} is a {type(arrays[join_scope(scope, name)]).__name__}, expected an array")
+            raise DtypeError(who, f"{name} is {describe_type(arrays[join_scope(scope, name)])}, expected an array")
     return scope, {name: asnumpy(arrays[join_scope(scope, name)]) for name in names}
 
 

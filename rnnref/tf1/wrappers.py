@@ -6,7 +6,7 @@ import numpy
 
 from ..arrays import Array, namespace
 from ..cells import Masks, Stack
-from ..errors import InvalidType, InvalidValue, NotSupported
+from ..errors import InvalidType, InvalidValue, NotSupported, describe_type
 from ..shards import refuse
 from ..tree import PerStep, Tree, first_leaf, leaves, map_structure
 from ..wrappers.attention import Attention
@@ -27,7 +27,7 @@ from .variables import make_rng, nest_rows, parse_row
 def MultiRNNCell(cells: Sequence[RNNCell], state_is_tuple: bool = True) -> CellSpec:
     """A stack of cells: the output of each is the input of the next."""
     if not isinstance(cells, (list, tuple)):
-        raise InvalidType("MultiRNNCell", f"cells is a {type(cells).__name__}, expected a list or a tuple of cells")
+        raise InvalidType("MultiRNNCell", f"cells is {describe_type(cells)}, expected a list or a tuple of cells")
     if not cells:
         raise InvalidValue("MultiRNNCell", "cells is empty")
     for cell in cells:

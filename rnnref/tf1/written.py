@@ -13,7 +13,7 @@ import numpy
 from .. import initializers
 from ..arrays import Array, is_array, is_floating, namespace
 from ..cell import Cell, State
-from ..errors import DtypeError, NotSupported, ShapeError
+from ..errors import DtypeError, NotSupported, ShapeError, describe_type
 from ..nest import flatten, map_structure as map_nest
 from ..record import Record
 from ..shapes import ArraySpec
@@ -149,7 +149,7 @@ class WrittenCell(Cell):
         y, new = map_nest(_as_array, numbers(kept.given))
         for a in flatten(y):
             if not is_array(a):
-                raise DtypeError(self.name, f"it gave an output that is a {type(a).__name__}, expected an array")
+                raise DtypeError(self.name, f"it gave an output that is {describe_type(a)}, expected an array")
         arrays = flatten(new)
         if len(arrays) != len(list(leaves(s))):
             raise ShapeError(self.name, f"it gave a state of {len(arrays)} arrays, expected {len(list(leaves(s)))} as "
@@ -179,7 +179,7 @@ class WrittenCell(Cell):
         state = s[0] if self.is_one_array else s
         given = cell.step_of_user(x, state)
         if not isinstance(given, (list, tuple)) or len(given) != 2:
-            raise ShapeError(self.name, f"it gave a {type(given).__name__}, expected output, new_state")
+            raise ShapeError(self.name, f"it gave {describe_type(given)}, expected output, new_state")
         return tuple(given)
 
     def _is_current(self, p: Tree) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 from ..arrays import Array
 from ..cell import State
 from ..elementwise import Activation
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, describe_type
 from ..options import keyword_options
 from ..shapes import Size, check_floating, expect
 from ..tree import PerStep, Tree
@@ -82,7 +82,7 @@ class CandidateDropout(Wrapper):
         if extra is not None:
             mask, axes = (extra.steps, f"{lead} U") if isinstance(extra, PerStep) else (extra, "B U")
             if isinstance(mask, (tuple, dict)):
-                raise ShapeError(self.name, f"extra is a {type(mask).__name__}, expected a mask or PerStep(mask)")
+                raise ShapeError(self.name, f"extra is {describe_type(mask)}, expected a mask or PerStep(mask)")
             check_floating(self.name, "extra", mask, y.dtype)
             rows = dict(zip(lead.split(), map(Size, y.shape)))
             expect(self.name, "extra", mask, axes, rows | {"U": Size(s[-1].shape[-1], "the units")})

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Collection, NamedTuple
 
 from ..cell import ALL, State, step_back
-from ..errors import ShapeError
+from ..errors import ShapeError, describe_type
 from ..options import keyword_options
 from ..shapes import ArraySpec, Size, check_floating, expect
 from ..tree import PerStep, Tree, add, first_leaf, tuple_like, zeros_like
@@ -45,7 +45,7 @@ class _MaskingWrapper(Wrapper):
     def _check_type(self, extra: Tree) -> Any:
         """The masks, all None without `extra`; raises ShapeError for an `extra` that is none."""
         if extra is not None and not isinstance(extra, self._masks):
-            raise ShapeError(self.name, f"extra is a {type(extra).__name__}, expected "
+            raise ShapeError(self.name, f"extra is {describe_type(extra)}, expected "
                              f"{self._masks.__name__}({', '.join(self._masks._fields)})")
         return extra or self._masks()
 
@@ -96,7 +96,7 @@ def _check_masks(who: str, name: str, mask: Any, like: Any, lead: str, x: Tree) 
     """Raise unless a mask, or a tree of them, has the width of what it masks, and the rows and the dtype of x."""
     if isinstance(mask, tuple):
         if not isinstance(like, tuple) or len(mask) != len(like):
-            raise ShapeError(who, f"{name} is a tuple of {len(mask)}, expected masks for a {type(like).__name__}")
+            raise ShapeError(who, f"{name} is a tuple of {len(mask)}, expected masks for {describe_type(like)}")
         for n, (part, a) in enumerate(zip(mask, like)):
             _check_masks(who, f"{name}.{getattr(like, '_fields', range(len(like)))[n]}", part, a, lead, x)
     elif mask is not None:

@@ -6,7 +6,7 @@ import numpy
 
 from ..arrays import is_array, namespace
 from ..cell import State
-from ..errors import DtypeError, NotSupported, ShapeError
+from ..errors import DtypeError, NotSupported, ShapeError, describe_type
 from ..maps.dense import Dense
 from ..options import keyword_options
 from ..shapes import ArraySpec, Size
@@ -66,7 +66,8 @@ class Embedding(ParametricWrapper):
     def check(self, p: Tree, x: Tree, s: State, extra: Tree = None, lead: str = "B") -> Any:
         n = len(lead.split())
         if not is_array(x) or x.dtype.kind not in "iu":
-            raise DtypeError(self.name, f"x is {getattr(x, 'dtype', type(x).__name__)}, expected an array of integers")
+            given = f"has dtype {x.dtype}" if is_array(x) else f"is {describe_type(x)}"
+            raise DtypeError(self.name, f"x {given}, expected an array of integers")
         if tuple(x.shape[n:]) not in ((), (1,)):
             raise ShapeError(self.name, f"x has shape {tuple(x.shape)}, expected {lead} or {lead} 1")
         if x.size and bool(((x < 0) | (x >= self.classes)).any()):

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..arrays import Array, namespace, split
 from ..cell import State, TwoStage
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, describe_type
 from ..maps.conv import Conv
 from ..maps.dense import Dense, Map
 from ..options import keyword_options
@@ -171,5 +171,5 @@ class GateDropout(TwoStage):
 
 def _describe_extra(extra: Tree) -> str:
     if not isinstance(extra, Masks):
-        return f"a {type(extra).__name__}"
+        return describe_type(extra)
     return f"Masks({', '.join(a for a in Masks._fields if getattr(extra, a) is not None)})"

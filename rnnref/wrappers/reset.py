@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..cell import State
-from ..errors import DtypeError, ShapeError
+from ..errors import DtypeError, ShapeError, describe_type
 from ..options import keyword_options
 from ..shapes import ArraySpec
 from ..tree import Tree, apply_mask
@@ -48,7 +48,7 @@ class Reset(Wrapper):
 
     def check(self, p: Tree, x: Any, s: State, extra: Tree = None, lead: str = "B") -> Any:
         if not isinstance(x, tuple) or isinstance(x, ArraySpec) or len(x) != 2:
-            raise ShapeError(self.name, f"x is a {type(x).__name__}, expected the pair (inputs, reset)")
+            raise ShapeError(self.name, f"x is {describe_type(x)}, expected the pair (inputs, reset)")
         inputs, reset = x
         dtype = getattr(reset, "dtype", type(reset).__name__)
         if dtype != bool:

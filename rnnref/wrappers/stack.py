@@ -6,7 +6,7 @@ import numpy
 
 from ..arrays import namespace
 from ..cell import ALL, Cell, State, step_back
-from ..errors import NotSupported, ShapeError
+from ..errors import NotSupported, ShapeError, describe_type, with_article
 from ..options import keyword_options
 from ..shapes import ArraySpec
 from ..tree import Tree, add
@@ -24,7 +24,7 @@ class MultiCell(Cell):
     def __post_init__(self) -> None:
         if not hasattr(self.cells, "__iter__"):
             given = getattr(self.cells, "name", type(self.cells).__name__)
-            raise NotSupported(type(self).__name__, f"cells is a {given}, expected a tuple of cells",
+            raise NotSupported(type(self).__name__, f"cells is {with_article(given)}, expected a tuple of cells",
                                fix=f"{type(self).__name__}((a, b))")
         object.__setattr__(self, "cells", tuple(self.cells))
         for cell in self.cells:
@@ -76,7 +76,7 @@ class MultiCell(Cell):
         for what, tree in (("parameters", p), ("the state", s), ("extra", self.extra_per_cell(extra))):
             if not isinstance(tree, tuple) or len(tree) != len(self.cells):
                 got = f"of {len(tree)}" if isinstance(tree, tuple) else ""
-                raise ShapeError(self.name, f"{what} is a {type(tree).__name__} {got}".rstrip()
+                raise ShapeError(self.name, f"{what} is {describe_type(tree)} {got}".rstrip()
                                  + f", expected a tuple of {len(self.cells)}, one for each cell")
         return self.check_cells(p, x, s, self.extra_per_cell(extra), lead)
 
@@ -236,7 +236,7 @@ class SharedBidirectional(Bidirectional):
 
     def __post_init__(self) -> None:
         if not hasattr(self.cells, "__iter__") and not hasattr(self.cells, "forward"):
-            raise NotSupported("SharedBidirectional", f"cells is a {type(self.cells).__name__}, expected one cell",
+            raise NotSupported("SharedBidirectional", f"cells is {describe_type(self.cells)}, expected one cell",
                                fix="SharedBidirectional(cell)")
         cells = self.cells if hasattr(self.cells, "__iter__") else (self.cells,)
         if not cells or any(cell != cells[0] for cell in cells):        # a configuration names the one cell twice

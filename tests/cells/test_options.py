@@ -97,7 +97,7 @@ def test_defaults_shown_are_those_taken(name):
 
 @pytest.mark.parametrize("make, says", (
     (lambda: cells.Stack(cells.LSTM(), cells.GRU()), "Stack((a, b)): one tuple of cells"),
-    (lambda: cells.Stack(cells.LSTM()), "cells is a LSTM, expected a tuple of cells"),
+    (lambda: cells.Stack(cells.LSTM()), "cells is an LSTM, expected a tuple of cells"),
     (lambda: cells.Bidirectional((cells.LSTM(), 64)), "64 is not a cell"),
     (lambda: cells.GRU("before"), "'before' is given by position"),
     (lambda: cells.LSTM(True), "True is given by position"),

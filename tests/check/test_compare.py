@@ -103,7 +103,7 @@ def test_options_differ():
     report = rnnref.compare(draw_weights("lstm", "tf1"), draw_weights("lstm", "tf1", forget_bias=0.0))
     assert report.findings == ["1, which is added to the forget gate when it runs, is missing in b."]
     report = rnnref.compare(draw_weights("gru", "onnx"), draw_weights("gru before", "onnx"))
-    assert any("reset=after, b reset=before" in finding or "is a onnx gru" in finding for finding in report.findings)
+    assert any("reset=after, b reset=before" in finding or "is an onnx gru" in finding for finding in report.findings)
     assert rnnref.compare(w, draw_weights("gru", "keras")).findings == ["a is a keras lstm, b a keras gru."]
 
 

@@ -1,5 +1,7 @@
 """Bad input: every message names the argument, what came and what was expected, and nothing is changed."""
+import ast
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -113,7 +115,7 @@ CASES = {
                        ["state.h has shape (5, 3), expected (5, 4)", "from state.c"]),
     "a state with time": (spoil(s=lambda g: g.s._replace(c=np.zeros((1, B, U)))), ShapeError,
                           ["state.c has shape (1, 5, 4), expected 2 axes"]),
-    "an array for a state": (spoil(s=np.zeros((B, U))), ShapeError, ["the state is a ndarray", "State(h, c)"]),
+    "an array for a state": (spoil(s=np.zeros((B, U))), ShapeError, ["the state is an ndarray", "State(h, c)"]),
     "a GRU's state": (spoil(s=gru.State(np.zeros((B, U)))), ShapeError, ["the state is a State", "State(h, c)"]),
     "a state in float32": (spoil(s=lambda g: g.cell.zeros(B, U)), DtypeError,
                            ["state.h has dtype float32, expected float64"]),
@@ -134,7 +136,7 @@ CASES = {
                      ["no path can run it", "bidirectional", "one direction"]),
     "extra for a cell without": (spoil(extra=Masks()), NotSupported, ["extra=Masks(…): this cell takes none"]),
     "extra of a Dropout": (spoil(cell=cells.Dropout(cells.LSTM()), extra=np.ones((B, I))), ShapeError,
-                           ["Dropout(LSTM)", "extra is a ndarray, expected Masks"]),
+                           ["Dropout(LSTM)", "extra is an ndarray, expected Masks"]),
     "a mask of another width": (spoil(cell=cells.Dropout(cells.LSTM()), extra=Masks(x=np.ones((B, 2)))), ShapeError,
                                 ["extra.x has shape (5, 2), expected (5, 3)"]),
     "a stack's parameters": (spoil(cell=cells.Stack((cells.LSTM(), cells.LSTM()))), ShapeError,
@@ -264,3 +266,31 @@ def test_a_sequence_without_a_batch_is_refused(name):
     p = rnnref.init.parameters(cell, I, U, np.random.default_rng(0))
     with pytest.raises(ShapeError, match=r"(?s)no axis for the batch.*time comes first.*x\[:, None\]"):
         rnnref.run(cell, p, np.ones((T, I), "float32"))
+
+
+def articles_by_hand(path):
+    """Lines of a module in which a text has "a" or "an" directly before a value."""
+    for text in (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.JoinedStr)):
+        for before, value in zip(text.values, text.values[1:]):
+            if isinstance(value, ast.FormattedValue) and isinstance(before, ast.Constant) and re.search(
+                    r"\b[Aa]n? $", before.value):
+                yield f"{path.name}:{text.lineno} {ast.unparse(text)}"
+
+
+def test_articles_are_those_of_with_article():
+    root = Path(rnnref.__file__).parent
+    assert [line for path in sorted(root.rglob("*.py")) for line in articles_by_hand(path)] == []
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda: rnnref.run(3, {}, np.zeros((1, 1, 1))), "cell is an int"),
+    (lambda: rnnref.run(cells.GRU(), None, np.zeros((1, 1, 1))), "parameters is None"),
+    (lambda: cells.Stack(cells.LSTM()), "cells is an LSTM"),
+    (lambda: rnnref.layers.RNN(rnnref.layers.LSTM(2)), "cell is an LSTM"),
+    (lambda: rnnref.layers.RNN(rnnref.layers.GRU(2)), "cell is a GRU"),
+    (lambda: rnnref.losses.get(3), "an int, 3"),
+    (lambda: rnnref.interop.framework_named(3), "an int as a name"),
+    (lambda: rnnref.losses.get(np.zeros(1)), "an ndarray")])
+def test_messages_have_the_article_of_the_word(call, words):
+    with pytest.raises(rnnref.Error, match=rf"\b{words}\b"):
+        call()

@@ -43,7 +43,7 @@ def test_every_member_has_its_names_and_comes_back_from_its_configuration(module
     assert module.get(mine) is mine
     with pytest.raises(NotSupported, match=f"{family.noun}: 'glorot'"):
         module.get("glorot")
-    with pytest.raises(NotSupported, match=f"{family.noun}: a int, 3"):
+    with pytest.raises(NotSupported, match=f"{family.noun}: an int, 3"):
         module.get(3)
 
 

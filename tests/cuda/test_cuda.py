@@ -187,7 +187,7 @@ def test_other_errors_stay_as_they_are(raised):
 def test_arrays_must_be_on_the_current_gpu(cupy, monkeypatch):
     a = np.zeros((2, 12), "float32")
     monkeypatch.setattr(pointwise, "why_no_compiler", lambda: None)
-    with pytest.raises(DeviceError, match="a kernel was given a ndarray"):
+    with pytest.raises(DeviceError, match="a kernel was given an ndarray"):
         pointwise.forward(GRURule(), {}, a, a, GRURule.State(a[:, :4]))
     on = cupy.asarray(a)
     monkeypatch.setattr(cupy.cuda.runtime, "getDevice", lambda: 1)

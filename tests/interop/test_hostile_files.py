@@ -62,7 +62,7 @@ def test_what_is_no_file(tmp_path):
         interop.read(tmp_path / "none.keras")
     with pytest.raises(NotSupported, match="a file '.onnx'"):
         interop.read(tmp_path / "model.onnx")
-    with pytest.raises(FileError, match="the path is a int"):
+    with pytest.raises(FileError, match="the path is an int"):
         interop.read(3)
 
 

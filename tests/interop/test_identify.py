@@ -34,7 +34,7 @@ def test_every_table_is_found_by_its_names():
         framework_named("jax")
     with pytest.raises(NotSupported, match="a kind of layers 'transformer'"):
         family_named("transformer")
-    with pytest.raises(NotSupported, match="a int as a name"):
+    with pytest.raises(NotSupported, match="an int as a name"):
         framework_named(3)
 
 

@@ -119,7 +119,7 @@ def test_cells_from_a_generator():
     assert L.Bidirectional(L.RNN(make()))(X).shape == (B, 4)
     again = L.StackedRNNCells.from_config(make().get_config())
     assert again.state_size == make().state_size == [[2, 2], [2, 2]]
-    with raises_with(InvalidType, ["cells is a LSTMCell", "a list of cells"]):
+    with raises_with(InvalidType, ["cells is an LSTMCell", "a list of cells"]):
         L.StackedRNNCells(L.LSTMCell(2))
 
 

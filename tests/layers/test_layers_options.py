@@ -327,7 +327,7 @@ ERRORS = {
     "axes": (lambda: ConvLSTM2D(2, 3)(X), ShapeError, "expected 4 axes"),
     "mask of time": (lambda: TimeDistributed(SimpleRNN(2))(X[:, :, None], mask=HOLES[:, :2]), ValueError,
                      "The `mask` passed to the `TimeDistributed` layer has a shape"),
-    "no layer": (lambda: TimeDistributed(3), NotSupported, "layer is a int"),
+    "no layer": (lambda: TimeDistributed(3), NotSupported, "layer is an int"),
     "constants": (lambda: LSTM(U)(X, constants=[X[:, 0]]), NotSupported, "constants.*takes none"),
 }
 

@@ -52,14 +52,14 @@ REFUSED = {
     "format": (lambda: L.Flatten("last"), NotSupported, "data_format='last'"),
     "no list": (lambda: L.Add()(X), ShapeError, "layers.Add: a Value, expected a list of 1 or more arrays"),
     "three": (lambda: L.Subtract()([X, X, X]), ShapeError, "3 of them, expected a list of 2 arrays"),
-    "mask of a list": (lambda: L.Add()([X, Y], mask=LIVE), ShapeError, "mask is a ndarray, expected a list of 2"),
+    "mask of a list": (lambda: L.Add()([X, Y], mask=LIVE), ShapeError, "mask is an ndarray, expected a list of 2"),
     "concatenate": (lambda: L.Concatenate()(X), ShapeError, "expected a list of arrays"),
     "axes": (lambda: L.Dot("x"), NotSupported, "axes='x', expected one integer or two"),
     "dot": (lambda: L.Dot(1)([X, ROWS]), ShapeError, "expected one length at axis 1 and at axis 1"),
     "pooling": (lambda: L.GlobalAveragePooling1D()(ROWS), ShapeError, "expected three axes"),
     "attention": (lambda: L.Attention()([X]), ShapeError, "expected a list of two or three"),
     "score": (lambda: L.Attention(score_mode="sum"), NotSupported, "score_mode='sum'"),
-    "attention mask": (lambda: L.Attention()([X, Y], mask=LIVE), ShapeError, "mask is a ndarray"),
+    "attention mask": (lambda: L.Attention()([X, Y], mask=LIVE), ShapeError, "mask is an ndarray"),
     "lambda activation": (lambda: L.Dense(2, lambda a: np.ones(2))(ROWS), NotSupported, "its gradient would be lost"),
 }
 

@@ -26,7 +26,7 @@ ERRORS = {
     "disconnected": (lambda: Model(Input((2,)), L.Dense(2)(Input((2,), name="other"))), ShapeError,
                      "the outputs depend on other, which is not among the inputs"),
     "one name": (shared_name, ShapeError, "Model: 2 layers are called 'd'"),
-    "array": (lambda: Model(np.ones(2), Input((2,))), NotSupported, "a ndarray among the inputs, expected symbols"),
+    "array": (lambda: Model(np.ones(2), Input((2,))), NotSupported, "an ndarray among the inputs, expected symbols"),
     "nothing": (lambda: Model([], []), ShapeError, "no inputs"),
     "no call": (lambda: Model()(X), NotImplementedError, "layers.Model has no call"),
     "no graph": (lambda: Free(name="free").inputs, ShapeError, "inputs of 'free': it was not made of symbols"),

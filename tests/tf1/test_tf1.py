@@ -258,7 +258,7 @@ STEP = np.ones((B, D))
 
 
 @pytest.mark.parametrize("what, error, message", (
-    (lambda: tf1.LSTMCell(U)(STEP, None), rnnref.Error, "have no values|the state is a NoneType"),
+    (lambda: tf1.LSTMCell(U)(STEP, None), rnnref.Error, "have no values|the state is None"),
     (lambda: tf1.LSTMCell(U, reuse=True), rnnref.NotSupported, "reuse=True"),
     (lambda: tf1.LSTMCell(U, activation=np.tanh), rnnref.NotSupported, "its derivative is not known"),
     (lambda: tf1.LSTMCell(U).build(D)(STEP, np.ones((B, U))), rnnref.ShapeError, "expected a tuple of 2"),

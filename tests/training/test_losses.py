@@ -240,7 +240,7 @@ def test_dtypes(dtype, expected):
     (lambda: losses.BinaryCrossentropy(label_smoothing=2), NotSupported, "label_smoothing=2"),
     (lambda: losses.get("mean_squared"), NotSupported, "'mean_squared'"),
     (lambda: losses.get("tversky"), NotSupported, "losses.tversky: it is for images"),
-    (lambda: losses.get(3), NotSupported, "a int, 3"),
+    (lambda: losses.get(3), NotSupported, "an int, 3"),
     (lambda: losses.MeanSquaredError()(np.ones((4, 3, 2)), np.ones((4, 3, 2)), np.ones(4)), ShapeError,
      r"values of shape \(4, 3\).*of shape \(4,\)\n  fix    sample_weight\[:, None\]"),
     (lambda: losses.MeanSquaredError()(np.ones((3, 3, 2)), np.ones((3, 3, 2)), np.ones(3)), ShapeError,

@@ -238,7 +238,7 @@ def test_a_copy_goes_its_own_way():
     (lambda: optimizers.Adam("fast"), NotSupported, "learning_rate='fast'"),
     (lambda: optimizers.Adam(lr=0.1), NotSupported, "Adam: lr=0.1\n.*beta_2.*clipnorm.*\n  fix    learning_rate="),
     (lambda: optimizers.SGD().apply([(np.ones(2), w) for w in made().weights]), NotSupported,
-     r"a ndarray in the place of a weight\n  fix.*apply_gradients"),
+     r"an ndarray in the place of a weight\n  fix.*apply_gradients"),
     (lambda: optimizers.Adam(clipnorm=1.0, clipvalue=1.0), NotSupported, "clipnorm and clipvalue together"),
     (lambda: optimizers.Adam(clipnorm=-1.0), NotSupported, "clipnorm=-1.0"),
     (lambda: optimizers.SGD(momentum=2.0), NotSupported, "momentum=2.0"),
