@@ -102,10 +102,13 @@ def _add_survey(commands: Any) -> None:
                             description="Run engines over grids of options beside the reference, find by which "
                             "options\nthey depart from it, and print a report: of one engine, or an atlas of several.",
                             **PARSER_OPTIONS)
-    p.add_argument("engines", nargs="*", choices=_ENGINES, metavar="ENGINE",
-                   help=f"{', '.join(_ENGINES)} (default: all that are installed)")
+    p.add_argument("engines", nargs="*", metavar="ENGINE",
+                   help=f"{', '.join(_ENGINES)}; MODULE:NAME, a function of yours or a back end of ONNX "
+                   "(default: all that are installed)")
     p.add_argument("--ops", type=parse_operators, default=OPERATORS, metavar="NAMES",
                    help="the operators to check (default: RNN,GRU,LSTM)")
+    p.add_argument("--limit", type=parse_rate, metavar="SECONDS", help="the time that the process of one engine may "
+                   "take (default: 900)")
     _add_report_options(p)
     p.set_defaults(command=_run_survey, parser=p)
 
@@ -314,9 +317,13 @@ def _run_verify(args: argparse.Namespace) -> int:
 def _run_survey(args: argparse.Namespace) -> int:
     from . import survey
     _check_folders(args)
+    for name in args.engines:
+        if ":" not in name and name not in _ENGINES:
+            args.parser.refuse_name("engine", name, (*_ENGINES, "MODULE:NAME"))
     run = survey.survey_framework if len(args.engines) == 1 else survey.survey_engines
     what = args.engines[0] if len(args.engines) == 1 else args.engines
-    return _give_report(args, run(what, args.ops, args.seed, make_progress()))
+    limit = {} if args.limit is None else {"limit": args.limit}
+    return _give_report(args, run(what, args.ops, args.seed, make_progress(), **limit))
 
 
 def _run_compare(args: argparse.Namespace) -> int:

@@ -1,14 +1,18 @@
 """Engines that run one RNN, GRU or LSTM node of ONNX: engine(case) -> {output name: array}.
 
-An engine that cannot run a case raises `RefusalError` with its message.  Any function of this form is an engine.
+An engine that cannot run a case raises an exception with its message, `RefusalError` or any other.  Any function of
+this form is an engine, and so is what has `prepare(model, device)` as a back end of ONNX (`onnx.backend.base.Backend`).
 """
 import re
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
+from importlib import import_module
 from typing import Any
 
+import numpy
+
 from ..arrays import Array
-from ..errors import NotSupported, import_optional
+from ..errors import InvalidType, MissingExtra, NotSupported, import_optional
 
 INPUT_NAMES = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
 _FED_INPUTS = ("X", "sequence_lens", "initial_h", "initial_c")           # the others are weights stored in the model
@@ -23,13 +27,83 @@ class EndlessRun(RefusalError):
     """Raised when a run takes too long: its loops may not end."""
 
 
-def resolve_engine(engine: str | Callable, who: str = "survey") -> tuple[str, Callable]:
-    """(name, function) of "onnxruntime", "onnx.reference", "openvino", or a function case -> {output name: array}."""
-    if callable(engine):
-        return getattr(engine, "__name__", "the engine"), engine
-    if engine not in _ENGINES:
-        raise NotSupported(who, f"engine={engine!r}", known=", ".join([*map(repr, _ENGINES), "a function of a case"]))
-    return engine, _ENGINES[engine](who)
+def resolve_engine(engine: Any, who: str = "survey") -> tuple[str, Callable]:
+    """(name, function) of an engine.
+
+    engine   "onnxruntime", "onnx.reference" or "openvino"; a function case -> {output name: array}; a back end of ONNX;
+             "package.module:name", where either of these is found
+    """
+    if isinstance(engine, str) and ":" in engine:
+        return engine, resolve_engine(_find_object(engine, who), who)[1]
+    if isinstance(engine, str):
+        if engine not in _ENGINES:
+            known = [*map(repr, _ENGINES), "'MODULE:NAME'", "a function of a case", "a back end of ONNX"]
+            raise NotSupported(who, f"engine={engine!r}", known=", ".join(known))
+        return engine, _ENGINES[engine](who)
+    name = getattr(engine, "__name__", "the engine")
+    if hasattr(engine, "prepare"):
+        onnx = import_optional("onnx", "verify", who)
+        import_optional("onnx.numpy_helper", "verify", who)
+        return name, partial(_run_backend, onnx, engine)
+    if not callable(engine):
+        raise InvalidType(who, f"engine is {type(engine).__name__}",
+                          expected="a function case -> {output name: array}, or a back end of ONNX with prepare")
+    return name, partial(_run_function, engine)
+
+
+def _find_object(path: str, who: str) -> Any:
+    """What "package.module:name" stands for; the name may have full stops, or be that of a module."""
+    module, _, name = path.partition(":")
+    try:
+        found = import_module(module)
+    except ModuleNotFoundError as e:
+        if e.name and (module == e.name or module.startswith(f"{e.name}.")):
+            raise MissingExtra(who, f"{path}: there is no module {e.name}",
+                               fix="start in its folder, or add that to PYTHONPATH") from None
+        raise
+    try:
+        return reduce(getattr, name.split("."), found)
+    except AttributeError as e:
+        try:
+            return import_module(f"{module}.{name}")
+        except ModuleNotFoundError:
+            raise NotSupported(who, f"{path}: {e}") from None
+
+
+def _run_function(function: Callable, case: Any) -> dict[str, Array]:
+    """What a function of a user returns for a case."""
+    try:
+        returned = function(case)
+    except RefusalError:
+        raise
+    except Exception as e:                        # of any engine
+        raise RefusalError(f"{type(e).__name__}: {' '.join(str(e).split())}") from e
+    if not isinstance(returned, dict):
+        raise RefusalError(f"it returned {type(returned).__name__}, expected a dict of arrays: "
+                           f"{', '.join(case.outputs)}")
+    return _check_results({n: returned.get(n) for n in case.outputs})
+
+
+def _check_results(results: dict[str, Any]) -> dict[str, Array]:
+    """The results of an engine as arrays of numbers."""
+    found = {n: numpy.asarray(a) for n, a in results.items()}
+    for name, a in found.items():
+        if a.dtype.kind not in "fiu" and a.dtype.name != "bfloat16":
+            what = "nothing" if results[name] is None else f"an array of {a.dtype}"
+            raise RefusalError(f"it returned {what} for {name}, expected an array of floats")
+    return found
+
+
+def _run_backend(onnx: Any, backend: Any, case: Any) -> dict[str, Array]:
+    model = _build_model(onnx, case)
+    try:
+        outputs = backend.prepare(model, "CPU").run([case.inputs[a.name] for a in model.graph.input])
+    except Exception as e:                        # the errors of back ends have no common class
+        raise RefusalError(f"{type(e).__name__}: {' '.join(str(e).split())}"[:300]) from e
+    if len(outputs) != len(case.outputs):
+        raise RefusalError(f"it returned {len(outputs)} arrays, expected {len(case.outputs)}: "
+                           f"{', '.join(case.outputs)}")
+    return _check_results(dict(zip(case.outputs, outputs)))
 
 
 def _build_model(onnx: Any, case: Any) -> Any:
@@ -40,7 +114,8 @@ def _build_model(onnx: Any, case: Any) -> Any:
     node = helper.make_node(case.op, _strip_empty_names(names), _strip_empty_names(outputs), **case.attributes)
     fed = [helper.make_tensor_value_info(n, onnx.TensorProto.INT32 if n == "sequence_lens" else floats,
                                          case.inputs[n].shape) for n in _FED_INPUTS if n in case.inputs]
-    results = [helper.make_tensor_value_info(n, floats, None) for n in case.outputs]
+    results = [helper.make_tensor_value_info(n, floats, [f"{n}.{k}" for k in range(4 if n == "Y" else 3)])
+               for n in case.outputs]
     weights = [onnx.numpy_helper.from_array(a, n) for n, a in case.inputs.items() if n not in _FED_INPUTS]
     graph = helper.make_graph([node], case.op, fed, results, weights)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION)

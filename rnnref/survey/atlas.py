@@ -6,7 +6,8 @@ from textwrap import wrap
 from ..check.report import Report, format_table
 from .cases import OPS
 from .findings import Finding, join_words
-from .frameworks import ENGINES, find_missing_packages, list_installed, survey_framework
+from .frameworks import ENGINES, check_engine, find_missing_packages, list_installed, survey_framework
+from .processes import LIMIT
 from .search import Watch
 
 _WIDTH = 80
@@ -69,11 +70,16 @@ def _is_departure(finding: Finding) -> bool:
 
 
 def survey_engines(names: Sequence[str] = (), ops: Sequence[str] = OPS, seed: int = 0, progress: Watch | None = None,
-                   ) -> Atlas:
-    """The `Atlas` of some engines by their names in `ENGINES`; of all that are installed without names."""
-    chosen = list(names) or list_installed()
+                   limit: float = LIMIT) -> Atlas:
+    """The `Atlas` of some engines by names that `survey_framework` takes; of all that are installed without names.
+
+    Each runs in a process of its own, for `limit` seconds at most: one that fails is a row "refused".
+
+    Errors   NotSupported: no engine has this name; MissingExtra: a package is not installed; before any has run
+    """
+    chosen = list(dict.fromkeys(check_engine(name) for name in names)) if names else list_installed()
     missing = {} if names else {name: find_missing_packages(name) for name in ENGINES if name not in chosen}
-    surveys = {name: survey_framework(name, ops, seed, progress) for name in chosen}
+    surveys = {name: survey_framework(name, ops, seed, progress, True, limit) for name in chosen}
     rows = [row._replace(group=f"{name}: {row.group}") for name, survey in surveys.items() for row in survey.rows]
     findings = [finding for survey in surveys.values() for finding in survey.findings]
     from .. import __version__

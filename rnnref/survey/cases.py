@@ -55,6 +55,11 @@ class Case(NamedTuple):
     traits: dict                                  # what differs within a group: direction, lengths, slot
 
 
+def copy_case(case: Case) -> Case:
+    """The same case, for an engine that may change its arrays."""
+    return case._replace(inputs={n: a.copy() for n, a in case.inputs.items()}, attributes=dict(case.attributes))
+
+
 class _Option(NamedTuple):
     """The changes of an option to the plain case, which has X, W, R and B."""
     attributes: Any = {}                          # or a function of operator and direction

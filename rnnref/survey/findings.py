@@ -29,18 +29,17 @@ class Finding(str):
 
 # the headline
 
-def write_headline(subject: str, ops: Sequence[str], findings: Sequence[Finding], results: Sequence[Result]) -> str:
+def write_headline(subject: str, ops: Sequence[str], findings: Sequence[Finding], counts: dict[str, int]) -> str:
     """The verdict in one sentence: whether the subject is right, and who is affected where it is not.
 
     >>> departs = Finding("...", "departs", ["LSTM clip"], condition="sets clip")
-    >>> write_headline("onnxruntime's GRU and LSTM", ["GRU", "LSTM"], [departs], [Result(case=None, verdict="agrees")])
+    >>> write_headline("onnxruntime's GRU and LSTM", ["GRU", "LSTM"], [departs], {"agrees": 1, "differs": 1})
     "onnxruntime's GRU and LSTM are right except in one case; you are affected if an LSTM sets clip."
     """
     known = [f for f in findings if f.details["kind"] in ("departs", "ignores")]
     unknown = [f for f in findings if f.details["kind"] == "unexplained"]
-    compared = [r for r in results if r.verdict in ("agrees", "differs")]
     are = "is" if len(ops) == 1 else "are"
-    if not compared:
+    if not counts["agrees"] + counts["differs"]:
         return f"{subject} could not be compared with the reference."
     if not known and not unknown:
         return f"{subject} {are} right in every case that could be compared."
@@ -50,7 +49,7 @@ def write_headline(subject: str, ops: Sequence[str], findings: Sequence[Finding]
     if len(conditions) > _MOST_CONDITIONS:
         conditions[_MOST_CONDITIONS - 1:] = [f"one of {len(conditions) - _MOST_CONDITIONS + 1} more findings applies"]
     affected = f"; you are affected {join_words([f'if {c}' for c in conditions], ', or')}" if conditions else ""
-    if not any(r.verdict == "agrees" for r in compared):
+    if not counts["agrees"]:
         return f"{subject} {are} wrong in every case that could be compared{affected}."
     return f"{subject} {are} right except in {where}{affected}."
 

@@ -15,6 +15,7 @@ from .findings import Finding, join_words
 
 _WIDTH = 80
 _MOST_TERMS = 4                                   # of a condition
+_MOST_CONDITIONS = 4                              # in a headline
 
 
 class Trial(NamedTuple):
@@ -25,13 +26,18 @@ class Trial(NamedTuple):
     @property
     def label(self) -> str:
         """"LSTM, unroll=True": the options that are not off."""
-        return ", ".join(describe_trait(name, value) for name, value in self.traits.items()
-                         if name != "mask" and value not in ("", "False", "none"))
+        return describe_traits(self.traits)
 
     @property
     def verdict(self) -> str:
         """The most serious of its rows."""
         return next((verdict for verdict, _ in count_verdicts(self.rows)), "refused")
+
+
+def describe_traits(traits: dict[str, str]) -> str:
+    """"LSTM, unroll=True": the options that are not off."""
+    return ", ".join(describe_trait(name, value) for name, value in traits.items()
+                     if name != "mask" and value not in ("", "False", "none"))
 
 
 def describe_trait(name: str, value: str) -> str:
@@ -52,12 +58,18 @@ class GridSurvey(Report):
         """The verdict in one sentence."""
         compared = [t for t in self.trials if t.verdict in ("agrees", "differs")]
         departs = [f for f in self.findings if f.details["kind"] == "departs"]
+        failed = [f for f in self.findings if f.details["kind"] == "failed"]
+        if failed:
+            return str(failed[0])
         if not compared:
             return f"{self.engine} could not be compared with the reference."
         if not departs:
             return f"{self.engine} is right in all {len(compared)} cases that could be compared."
-        conditions = join_words([f.details["condition"] for f in departs], "or")
-        return f"{self.engine} is right except {conditions}."
+        conditions = [f.details["condition"] for f in departs]
+        if len(conditions) > _MOST_CONDITIONS:
+            rest = len(conditions) - _MOST_CONDITIONS + 1
+            conditions[_MOST_CONDITIONS - 1:] = [f"where one of {rest} more findings applies"]
+        return f"{self.engine} is right except {join_words(conditions, 'or')}."
 
     @property
     def refusals(self) -> str:
@@ -70,6 +82,8 @@ class GridSurvey(Report):
 
     def _render(self) -> Iterator[str]:
         yield from wrap(self.headline, _WIDTH, break_on_hyphens=False)
+        if not self.trials:
+            return
         yield from wrap(self.refusals, _WIDTH, break_on_hyphens=False)
         yield from ("", *wrap(f"{len(self.trials)} cases were compared with the reference, {len(self.rows)} arrays: "
                               f"{summarize(self.rows)}.", _WIDTH))
@@ -194,8 +208,8 @@ def find_conditions(trials: list[Trial], verdict: str) -> list[tuple[dict[str, s
 
 
 def _find_condition(trials: list[Trial], left: list[Trial], verdict: str) -> dict[str, str]:
-    """The condition that covers most of `left`, of as many the shortest; at worst all options of the first."""
-    best, most = dict(left[0].traits), 0
+    """The condition that covers most of `left`, of as many the shortest; at worst what is needed of the first's."""
+    best, most = _drop_terms(trials, dict(left[0].traits), verdict), 0
     pairs = sorted({trait for t in left for trait in t.traits.items()}, key=lambda p: (p[1] in ("False", "none"), p))
     for size in range(1, _MOST_TERMS + 1):
         for terms in combinations(pairs, size):
@@ -206,6 +220,15 @@ def _find_condition(trials: list[Trial], left: list[Trial], verdict: str) -> dic
             if covered > most and all(t.verdict == verdict for t in trials if _meets(t, condition)):
                 best, most = condition, covered
     return best
+
+
+def _drop_terms(trials: list[Trial], condition: dict[str, str], verdict: str) -> dict[str, str]:
+    """A condition without the terms that it does not need."""
+    for name in list(condition):
+        fewer = {n: v for n, v in condition.items() if n != name}
+        if all(t.verdict == verdict for t in trials if _meets(t, fewer)):
+            condition = fewer
+    return condition
 
 
 def _meets(trial: Trial, condition: dict[str, str]) -> bool:

@@ -18,6 +18,7 @@ from .search import Watch
 
 _T, _B, _I, _H = 6, 4, 3, 4
 _LAYERS = {"RNN": "SimpleRNN", "LSTM": "LSTM", "GRU": "GRU"}
+_NO_EMPTY_ROW = "right padding without an empty row"
 _SWITCHES = ("unroll", "go_backwards", "zero_output_for_mask")
 _TEXT = {"zero_output_for_mask": "Whether the output should use zeros for the masked timesteps",
          "mask": "False: the corresponding timestep should be ignored"}
@@ -60,7 +61,7 @@ def _list_cases(ops: Sequence[str]) -> Iterator[dict[str, str]]:
 
 
 def _list_gradient_cases(ops: Sequence[str]) -> Iterator[dict[str, str]]:
-    for op, padding in product(ops, ("none", "right")):
+    for op, padding in product(ops, ("none", _NO_EMPTY_ROW)):
         yield {"op": op, "mask": "none" if padding == "none" else "given", "padding": padding,
                **dict.fromkeys(_SWITCHES, "False"), "wrapper": "none", "checks": "gradients"}
 

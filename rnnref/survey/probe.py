@@ -4,7 +4,7 @@ from typing import Any, Callable, Iterator, NamedTuple, Optional, Sequence
 
 from ..check.onnx_engines import RefusalError
 from ..onnx.attributes import CANONICAL_NAMES, FUNCTIONS
-from .cases import Case, Outputs
+from .cases import Case, Outputs, copy_case
 from .effects import CaseEffect, leave_out, to_time_first
 from .faults import OPTIONAL, Fault, to_batch_first
 from .search import CHAOS_THRESHOLD, Result, Truth, max_difference, max_magnitude
@@ -88,7 +88,7 @@ def _list_dependents(name: str) -> tuple[str, ...]:
 
 def _try_engine(engine: Engine, case: Case) -> Optional[Outputs]:
     try:
-        return engine(case)
+        return engine(copy_case(case))
     except RefusalError:
         return None
 

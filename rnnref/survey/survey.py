@@ -9,7 +9,7 @@ from ..check.onnx_engines import OPSET, RefusalError, resolve_engine
 from ..check.report import Report, to_json_types
 from ..check.row import Row
 from ..check.tolerance import tolerance
-from .cases import OPS, Case, Outputs, generate_cases
+from .cases import OPS, Case, Outputs, copy_case, generate_cases
 from .findings import (find_departures, find_ignored, find_refusals, find_unexplained, join_words, locate_divergence,
                        write_headline, write_refusals)
 from .probe import Engine, Sensitivity, measure_sensitivities
@@ -24,11 +24,12 @@ class Survey(Report):
     ops: tuple[str, ...] = OPS
     results: list[Result] = field(default_factory=list)
     sensitivities: list[Sensitivity] = field(default_factory=list)
+    text: str = ""                                # of a survey that another process made, whose results are not here
 
     @property
     def headline(self) -> str:
         """The verdict in one sentence: whether the engine is right, and who is affected where it is not."""
-        return write_headline(self.title, self.ops, self.findings, self.results)
+        return write_headline(self.title, self.ops, self.findings, self.counts)
 
     @property
     def refusals(self) -> str:
@@ -36,11 +37,12 @@ class Survey(Report):
         return write_refusals(self.engine, self.findings)
 
     def __str__(self) -> str:
-        return "\n".join(render_text(self))
+        return self.text or "\n".join(render_text(self))
 
     def to_dict(self) -> dict:
         """The report as a dict of JSON types."""
         return super().to_dict() | {"headline": self.headline, "refusals": self.refusals,
+                                    "engine": self.engine, "ops": list(self.ops),
                                     "details": to_json_types([finding.details for finding in self.findings])}
 
 
@@ -48,8 +50,9 @@ def survey(engine: Union[str, Callable[[Case], Outputs]] = "onnxruntime", ops: S
            progress: Optional[Watch] = None, cases: Optional[Iterable[Case]] = None) -> Survey:
     """Compare an engine's RNN, GRU and LSTM with the ONNX specification, and name what it does differently.
 
-    engine    "onnxruntime", "onnx.reference", "openvino", or a function case -> {"Y": array, ...}, which may raise
-              `RefusalError`
+    engine    "onnxruntime", "onnx.reference", "openvino"; a function case -> {"Y": array, ...} of a `Case` with op,
+              inputs, attributes and outputs, whose exceptions are refusals; a back end of ONNX, which has
+              prepare(model, device); or "package.module:name", where one of these is found
     ops       the operators to survey, of RNN, GRU and LSTM
     seed      another seed draws other numbers
     progress  (iterable, what) -> iterable, for a progress bar
@@ -86,7 +89,7 @@ def survey(engine: Union[str, Callable[[Case], Outputs]] = "onnxruntime", ops: S
 def _run_case(truth: Truth, run: Engine, case: Case) -> Result:
     """The `Result` of one case."""
     try:
-        got = run(case)
+        got = run(copy_case(case))
     except RefusalError as refusal:
         return Result(case, refusal=str(refusal), verdict="refused")
     distance: Any = truth.distance(case, got)
