@@ -5,6 +5,7 @@
 
 One tanh serves all gates, because the 1/2 of the sigmoid's argument is folded into the weights; h is kept doubled, with
 the 1/2 in R.  A coupled gate 1 - sigmoid(a) = sigmoid(-a) is an ordinary one with the weights of the other, negated.
+Gradients of arguments are kept multiplied, g by 2 and f, i, o by 4: powers of two, taken back by the weights of `backward`.
 """
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,8 @@ from .matmul import Product
 from .workspaces import Workspace
 
 _ORDER = "gfio"                                   # of blocks here
+_ARGUMENT = 1.0, 0.5, 0.5, 0.5                    # the tanh of a block is that of its argument times this
+_GRADIENT = 0.5, 0.25, 0.25, 0.25                 # what `d` holds of a block, times this, is its gradient
 
 
 class _Weights(NamedTuple):
@@ -36,7 +39,6 @@ class _BackWeights(NamedTuple):
     inputs: Array                                 # [4U, I]
     peepholes: Optional[Array]                    # [3, U, 1]
     projection: Optional[Product]                 # [U, H]
-    P: Optional[Array]
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,11 @@ class LSTMKernel(Kernel):
         sources = [source for source, _ in self._sources]
         return [source in sources[:k] for k, source in enumerate(sources)]
 
-    def _blocks_of(self, a: Array, scale: bool = False) -> Array:
-        """[..., G] of the parameters -> [..., 4, U] in the order here, each block multiplied as its tanh needs it."""
+    def _blocks_of(self, a: Array, out: Array, factors: tuple = (1.0,) * 4) -> Array:
+        """[..., G] of the parameters into out [..., 4, U], each block in the order here and multiplied."""
         parts = a.reshape(*a.shape[:-1], len(self._inner.rule.gates), -1)
-        out = numpy.empty((*a.shape[:-1], 4, parts.shape[-1]), a.dtype)
-        for q, (source, sign) in enumerate(self._sources):
-            numpy.multiply(parts[..., source, :], sign * (0.5 if scale and q else 1.0), out[..., q, :])
+        for q, ((source, sign), factor) in enumerate(zip(self._sources, factors)):
+            numpy.multiply(parts[..., source, :], sign * factor, out[..., q, :])
         return out
 
     def _bias(self, p: Tree, U: int, dtype: Any) -> Array:
@@ -88,7 +89,7 @@ class LSTMKernel(Kernel):
         if cell.rule.forget_bias:
             f = cell.rule.gates.index("f")
             b[f * U:(f + 1) * U] += cell.rule.forget_bias
-        return self._blocks_of(b, scale=True).reshape(4 * U)
+        return self._blocks_of(b, numpy.empty((4, U), dtype), _ARGUMENT).reshape(4 * U)
 
     def _peepholes(self, p: Tree) -> Optional[Array]:
         rule = self._inner.rule
@@ -101,29 +102,36 @@ class LSTMKernel(Kernel):
     def pack(self, p: Tree, rows: int) -> _Weights:
         W, R = p[self._inner.inputs.W], p[self._inner.recurrent.W]
         I, H, U = len(W), len(R), W.shape[1] // len(self._inner.rule.gates)
-        b, W, R = self._bias(p, U, W.dtype), self._blocks_of(W, True).reshape(I, 4 * U), self._blocks_of(R, True)
-        R = numpy.multiply(R, 1 / self.h_scale, R).reshape(H, 4 * U)
-        inputs = (W, b) if rows == 1 else None
+        b, of_h = self._bias(p, U, W.dtype), tuple(factor / self.h_scale for factor in _ARGUMENT)
         if rows == 1:
+            R = self._blocks_of(R, numpy.empty((H, 4, U), W.dtype), of_h).reshape(H, 4 * U)
+            inputs = self._blocks_of(W, numpy.empty((I, 4, U), W.dtype), _ARGUMENT).reshape(I, 4 * U), b
             product = Product(R.T, 1)
         else:
-            w = numpy.empty((4 * U, I + 1 + H), W.dtype)
-            w[:, :I], w[:, I], w[:, I + 1:] = W.T, b, R.T
+            w, inputs = numpy.empty((4 * U, I + 1 + H), W.dtype), None
+            columns = w.reshape(4, U, -1).transpose(2, 0, 1)
+            self._blocks_of(W, columns[:I], _ARGUMENT)
+            self._blocks_of(R, columns[I + 1:], of_h)
+            w[:, I] = b
             product = Product(w, rows)
         peepholes = self._peepholes(p)
         projection = Product(numpy.ascontiguousarray(p[self.cell.map.W].T) * 0.5, rows) if self._projected else None
         return _Weights(product, inputs, None if peepholes is None else 0.5 * peepholes, projection)
 
     def pack_backward(self, p: Tree, rows: int) -> _BackWeights:
-        W, R = (self._blocks_of(p[m.W]) for m in (self._inner.inputs, self._inner.recurrent))
+        W, R = p[self._inner.inputs.W], p[self._inner.recurrent.W]
+        I, H, U = len(W), len(R), W.shape[1] // len(self._inner.rule.gates)
+        inputs, peepholes = numpy.empty((4 * U, I), W.dtype), self._peepholes(p)
+        self._blocks_of(W, inputs.reshape(4, U, I).transpose(2, 0, 1), _GRADIENT)
+        R = self._blocks_of(R, numpy.empty((H, 4, U), W.dtype), _GRADIENT).reshape(H, 4 * U)
         P = p[self.cell.map.W] if self._projected else None
-        return _BackWeights(Product(R.reshape(len(R), -1), rows), numpy.ascontiguousarray(W.reshape(len(W), -1).T),
-                            self._peepholes(p), None if P is None else Product(P, rows), P)
+        return _BackWeights(Product(R, rows), inputs, None if peepholes is None else 0.25 * peepholes,
+                            None if P is None else Product(P, rows))
 
     def forward_steps(self, weights: _Weights, z: Array, gates: Array, dead: Optional[list], work: Workspace) -> None:
         n, limit, (U, rows), dtype = len(z) - 1, self._inner.rule.cell_clip, gates.shape[2:], z.dtype
         H = self.cell.projection if self._projected else U
-        one, half, halves = numpy.array(1, dtype), numpy.array(0.5, dtype), numpy.full(2, 0.5, dtype)
+        one, halves = numpy.array(1, dtype), numpy.full(2, 0.5, dtype)
         add, multiply, tanh, clip, copyto = numpy.add, numpy.multiply, numpy.tanh, numpy.clip, numpy.copyto
         product, peepholes, projection, single = weights.product, weights.peepholes, weights.projection, rows == 1
         call, inputs = product.call, weights.inputs
@@ -135,11 +143,12 @@ class LSTMKernel(Kernel):
         full = hs[1:] if projection is None else numpy.empty((n, *gates.shape[2:]), dtype)
         m, a = numpy.empty((2, *gates.shape[2:]), dtype), gates[:, 1:5].reshape(len(gates), 4 * U, *gates.shape[3:])
         results = product.results(a) if inputs is None else [numpy.empty(4 * U, dtype)] * len(gates)
-        (m0, m1), ready = m, 4 if peepholes is None else 3           # gates; with peepholes o waits for the new c
+        pair, m0 = m.reshape(2, -1), m[0]
+        ready = 4 if peepholes is None else 3     # gates; with peepholes o waits for the new c
         slots = each_step(n, gates, results, a, a[:, :ready * U], gates[:, 2:1 + ready], gates[:, 0:2],
                           gates[:, 2:4], gates[:, 0], gates[:, 4], gates[:, 5])
-        after = islice(each_step(n + 1, gates, gates[:, 0]), 1, None)
-        for k, (x, base, h, (c,), (y, acts, early, sigmoids, cg, fi, old, o, tc)) in enumerate(zip(
+        after = islice(each_step(n + 1, gates, gates[:, 0], gates[:, 0].reshape(len(gates), -1)), 1, None)
+        for k, (x, base, h, (c, flat), (y, acts, early, sigmoids, cg, fi, old, o, tc)) in enumerate(zip(
                 operands, bases, full, after, slots)):
             call(x, y)
             if base is not None:
@@ -150,11 +159,7 @@ class LSTMKernel(Kernel):
             tanh(early, early)
             add(sigmoids, one, sigmoids)
             multiply(cg, fi, m)                   # 2 f c and 2 i g
-            if single:
-                halves.dot(m, c)
-            else:
-                add(m0, m1, c)
-                multiply(c, half, c)
+            halves.dot(pair, flat)                # their sum, halved
             if limit is not None:
                 clip(c, -limit, limit, c)
             if peepholes is not None:
@@ -180,15 +185,14 @@ class LSTMKernel(Kernel):
         n, rule = len(out), self._inner.rule
         c0, g, f, i, o, tc = (gates[:n, q] for q in range(6))
         numpy.subtract(2, gates[:n, 2:5], out[:, 2:5])
-        out[:, 2:5] *= gates[:n, 2:5]
-        out[:, 2:5] *= 0.25                       # the slopes of f, i, o
+        out[:, 2:5] *= gates[:n, 2:5]             # the slopes of f, i, o, times 4
         for q, by in ((2, c0), (3, g), (4, tc)):
             out[:, q] *= by
         for q, y, by in ((1, g, i), (5, tc, o)):
             numpy.multiply(y, y, out[:, q])
             numpy.subtract(1, out[:, q], out[:, q])
-            out[:, q] *= by
-            out[:, q] *= 0.5
+            out[:, q] *= by                       # the slopes of g and of tanh(c), times 2
+        out[:, 5] *= 0.5
         numpy.multiply(f, 0.5, out[:, 0])
         if weights.peepholes is not None:
             for q, w in zip((2, 3), weights.peepholes):
@@ -245,13 +249,13 @@ class LSTMKernel(Kernel):
         U = blocks.shape[1]
         dp = {name: numpy.empty_like(p[name]) for m in (cell.inputs, cell.recurrent) for name in (m.W, m.b) if name}
         dp |= {"Wp" + q: numpy.empty_like(p["Wp" + q]) for q in cell.rule.gates if q != "g" and cell.rule.peepholes}
-        for block, q, (source, sign), add in zip(blocks, _ORDER, self._sources, self._repeated):
+        for block, q, (source, sign), add, factor in zip(blocks, _ORDER, self._sources, self._repeated, _GRADIENT):
             at = slice(source * U, (source + 1) * U)
-            parts = {cell.inputs.W: block[:, :I].T, cell.recurrent.W: block[:, I + 1:].T * (1 / self.h_scale)}
-            parts |= {name: block[:, I] for name in (cell.inputs.b, cell.recurrent.b) if name}
+            parts = [(dp[cell.inputs.W][:, at], block[:, :I].T, sign * factor),
+                     (dp[cell.recurrent.W][:, at], block[:, I + 1:].T, sign * factor / self.h_scale)]
+            parts += [(dp[m.b][at], block[:, I], sign * factor) for m in (cell.inputs, cell.recurrent) if m.b]
             if q in sums:
-                parts["Wp" + cell.rule.gates[source]] = sums[q]
-            for name, part in parts.items():
-                out = dp[name] if name.startswith("Wp") else dp[name][..., at]
-                numpy.multiply(part, sign, out) if not add else numpy.add(out, sign * part, out)
+                parts.append((dp["Wp" + cell.rule.gates[source]], sums[q], sign * factor))
+            for out, part, scale in parts:
+                numpy.multiply(part, scale, out) if not add else numpy.add(out, scale * part, out)
         return dp | ({self.cell.map.W: sums["P"]} if self._projected else {})

@@ -20,7 +20,7 @@ TABLE = Path(__file__).with_name("products.json")  # {core type: {dtype: {"K N":
 def load_table(core: str) -> dict:
     """{dtype: {(log2 K, log2 N): the largest M K N of a chunk, or 0}} of a processor; {} if it was never measured."""
     table = json.loads(TABLE.read_text()).get(core, {})
-    return {dtype: {tuple(map(int, sizes.split())): size for sizes, size in rows.items()}
+    return {dtype: {tuple(map(float, sizes.split())): size for sizes, size in rows.items()}
             for dtype, rows in table.items()}
 
 
@@ -35,7 +35,7 @@ def choose_rows(M: int, K: int, N: int, dtype: str, core: str) -> int:
     return max((r for r in range(8, M + 1) if M % r == 0 and r * K * N <= limit), default=M)
 
 
-def _nearest(exponents: list[int], size: int) -> int:
+def _nearest(exponents: list[float], size: int) -> float:
     """The exponent whose power of two is nearest to a size, by their ratio."""
     return min(exponents, key=lambda e: abs(numpy.log2(max(size, 1)) - e))
 

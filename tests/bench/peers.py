@@ -1,7 +1,7 @@
 """A layer over a sequence beside other frameworks on this CPU: `make bench`.
 
-Every round calls each framework once, in turn, so that all meet the same moments of the machine; medians of the rounds
-are divided: peer time / ours, above 1 where rnnref is faster.  What is aimed at stands in `MUST` and `AIM`.
+Every round gives each framework a short turn, so that all meet the same moments of the machine; medians of the calls are
+divided: peer time / ours, above 1 where rnnref is faster.  What is aimed at stands in `MUST` and `AIM`.
 
     python -m tests.bench.peers                        the sizes of the aims, torch and onnxruntime: 5 minutes
     python -m tests.bench.peers --seconds 2            quicker, less certain
@@ -22,7 +22,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, sleep
 
 import numpy as np
 
@@ -33,6 +33,7 @@ from tests.bench.networks import Network
 SIZES = ((64, 100, 256, 512), (32, 100, 128, 256), (128, 100, 64, 64), (64, 28, 28, 128), (1, 100, 64, 64))
 README = Path(rnnref.__file__).with_name("cpu") / "README.md"
 MARKS = "<!-- measured: python -m tests.bench.peers --readme -->\n", "<!-- /measured -->\n"
+REST, BLOCK = 0.05, 0.15                          # seconds: between two functions, and of one in its turn
 GRID = (*SIZES, (32, 50, 512, 1024), (16, 50, 64, 128), (1, 100, 256, 256))
 # peer torch, in the order of SIZES
 MUST = {("LSTM", "training"): (0.87, 0.88, 0.92, 0.62, 0.7), ("LSTM", "inference"): (0.82, 0.70, 0.67, 0.52, 0.5),
@@ -43,25 +44,35 @@ PACKAGES = {"torch": "torch", "onnxruntime": "onnxruntime", "jax": "jax", "keras
 
 
 def in_turn(calls, seconds, least=3):
-    """{name: seconds of each call}, of functions called one after the other."""
-    times, end = {name: [] for name in calls}, None
-    while len(times[next(iter(calls))]) < least + 1 or perf_counter() < end:
-        end = end or perf_counter() + seconds
+    """{name: seconds of each call}, of functions in turn: each rests, is called once, and is then timed a while.
+
+    Threads of OpenBLAS and OpenMP spin after a product, some 30 ms, and take a core from the function that follows; a
+    function called again and again meets its own threads alone, as in a user's loop.
+    """
+    times, end = {name: [] for name in calls}, perf_counter() + seconds
+    while len(times[next(iter(calls))]) < least or perf_counter() < end:
         for name, f in calls.items():
-            start = perf_counter()
+            sleep(REST)
             f()
-            times[name].append(perf_counter() - start)
-    return {name: ts[1:] for name, ts in times.items()}                       # without the first, which warms up
+            now = perf_counter()
+            stop = now + BLOCK
+            while now < stop:
+                start = perf_counter()
+                f()
+                now = perf_counter()
+                times[name].append(now - start)
+    return times
 
 
-def products_per_second(n=1024):
+def products_per_second(n=1024, calls=25):
     """GFLOP/s of one product [n, n] [n, n] in float32: how quiet the machine is."""
-    a, best = np.ones((n, n), "float32"), []
-    for _ in range(3):
+    a, times = np.ones((n, n), "float32"), []
+    sleep(REST)
+    for _ in range(calls):
         start = perf_counter()
         a @ a
-        best.append(2e-9 * n ** 3 / (perf_counter() - start))
-    return median(best)
+        times.append(perf_counter() - start)
+    return 2e-9 * n ** 3 / median(times)
 
 
 def measure(kind, size, peers, seconds):

@@ -1,7 +1,7 @@
 """Measures in which form a product of one timestep is fastest, and writes the table that rnnref reads: `make tune`.
 
-For K and N in powers of two, a product [1024, K] [K, N] is timed as one and in chunks of rows with at most so many
-multiplications.  The table keeps the largest chunk among the fastest, or 0 where one product is as fast within 3 %.
+For K in powers of the root of two and N in powers of two, a product [1024, K] [K, N] is timed as one and in chunks of
+rows with at most so many multiplications.  The table keeps the largest chunk among the fastest, or 0 where one product is as fast within 3 %.
 Only the rows of the processor in use are replaced (OPENBLAS_CORETYPE chooses another one); nothing is measured later.
 """
 import argparse
@@ -15,7 +15,7 @@ from rnnref.cpu import blas, matmul
 
 M = 1024
 LIMITS = 0, 125_000, 250_000, 500_000, 1_000_000
-KS, NS = range(5, 12), range(1, 9)                # exponents of two
+KS, NS = np.arange(5, 11.5, 0.5), np.arange(1, 9)    # exponents of two
 
 
 def measure(K, N, dtype, rounds):
@@ -51,7 +51,7 @@ def main():
     found: dict = {}
     with blas.limit_threads():
         for dtype in ("float32", "float64"):
-            found[dtype] = {f"{k} {n}": choose(measure(2 ** k, 2 ** n, dtype, given.rounds))
+            found[dtype] = {f"{k:g} {n:g}": choose(measure(round(2 ** k), 2 ** n, dtype, given.rounds))
                             for k in KS for n in NS}
             chunked = sum(limit > 0 for limit in found[dtype].values())
             print(f"{blas.core_type()}, {dtype}: chunks are faster for {chunked} of {len(found[dtype])} sizes")
