@@ -88,17 +88,18 @@ def memoize_check(maxsize: int) -> Callable:
 
         @wraps(check)
         def call(thing: Any, *args: Any, **options: Any) -> Any:
-            key = (_Identity(thing), signature(args), *options.items())
+            key = (id(thing), signature(args), *options.items())
             try:
-                result = passed.get(key)
+                found = passed.get(key)
             except TypeError:                     # an option without a hash
                 return check(thing, *args, **options)
-            if result is None:
-                result = check(thing, *args, **options)
-                if is_constant(thing):
-                    if len(passed) >= maxsize:
-                        passed.clear()
-                    passed[key] = result
+            if found is not None:
+                return found[1]
+            result = check(thing, *args, **options)
+            if is_constant(thing):
+                if len(passed) >= maxsize:
+                    passed.clear()
+                passed[key] = thing, result       # the object is held, so its id stays in use
             return result
         setattr(call, "passed", passed)
         return call

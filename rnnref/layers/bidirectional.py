@@ -10,6 +10,7 @@ from ..wrappers import stack
 from .base import Layer
 from .cell import under, wanted_names
 from .config import serialize
+from .derived import derived
 from .nested import pack_like
 from .rnn import RNN, as_constants
 from .stacked import common_dtype, split_masks
@@ -96,7 +97,8 @@ class Bidirectional(Layer):
         return self.forward_layer, self.backward_layer
 
     def _sublayers(self) -> dict:
-        return {"forward_layer": self.forward_layer, "backward_layer": self.backward_layer}
+        both = {"forward_layer": self.forward_layer, "backward_layer": self.backward_layer}
+        return derived(self).setdefault("sublayers", both)
 
     def build(self, input_shape: Any, initial_state_shape: Any = None, constants_shape: Any = None) -> None:
         for layer in self.both:

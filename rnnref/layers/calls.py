@@ -8,6 +8,8 @@ from inspect import Parameter, signature
 from threading import RLock
 from typing import Any, Callable, NamedTuple
 
+import numpy
+
 from ..arrays import is_array, is_floating
 from ..errors import Error, InvalidType
 from ..nest import align, flatten, map_structure, unflatten
@@ -83,6 +85,9 @@ def _positional(f: Callable) -> tuple:
 
 def sort(plan: Plan, args: tuple, options: dict) -> tuple:
     """The arguments of a call: those that are arrays by position, the others by name, mask and training."""
+    if not options and len(args) == 1 and type(args[0]) is numpy.ndarray and (
+            len(plan.least) <= 1 and plan.order[:1] == plan.arrays[:1] != ()):
+        return args, options, None, None          # as most calls are
     _check_call(plan, args, options)
     for k, name in enumerate(plan.order[:len(args)]):
         if name in ("mask", "training"):

@@ -1,6 +1,7 @@
 """What is computed from the attributes of a layer, kept until one of them is set."""
 from typing import Any
 
+_last_change = [object()]                         # another object after every change of any layer
 _CHANGED_BY_CALLS = {"_values", "_grads", "_losses", "tape", "carried"}       # nothing is derived from these
 
 
@@ -9,12 +10,21 @@ def derived(layer: Any) -> dict:
 
     Of what can change without an attribute being set, such as the items of a list, nothing may be kept here.
     """
-    return vars(layer).setdefault("_derived", {})
+    try:
+        return layer.__dict__["_derived"]
+    except KeyError:
+        return vars(layer).setdefault("_derived", {})
 
 
 def forget_derived(layer: Any) -> None:
     """Something that the layer holds has changed."""
     vars(layer).pop("_derived", None)
+    _last_change[0] = object()
+
+
+def last_change() -> object:
+    """An object that stays the same until an attribute of any layer is set."""
+    return _last_change[0]
 
 
 def set_attribute(layer: Any, name: str, value: Any) -> None:

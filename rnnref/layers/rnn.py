@@ -120,7 +120,7 @@ class RNN(Layer):
                      trainable=trainable, activity_regularizer=activity_regularizer, **base)
 
     def _sublayers(self) -> dict:
-        return {"cell": self.cell}
+        return derived(self).setdefault("sublayers", {"cell": self.cell})
 
     def build(self, input_shape: Any, initial_state_shape: Any = None, constants_shape: Any = None) -> None:
         if not self.cell.built:

@@ -2,7 +2,7 @@
 from contextlib import contextmanager
 from contextvars import ContextVar
 from operator import is_
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, Iterator, NamedTuple, Optional
 
 import numpy
 
@@ -12,7 +12,7 @@ from ..identifiers import clear_names, unique_name  # noqa: F401
 from ..nest import flatten
 from ..values import Arraylike
 from . import config as configs
-from .derived import derived, forget_derived
+from .derived import derived, forget_derived, last_change
 
 SCOPE: ContextVar = ContextVar("scope", default=())       # the names of the layers whose build or call is running
 
@@ -160,14 +160,33 @@ def named_weights(layer: Any) -> dict:
 
 def arrays(layer: Any) -> dict:
     """{path: array} of its weights: the same dict, which is not to be changed, until one has another array."""
-    weights, held = layer.named_weights(), derived(layer).get("arrays")
-    if held is not None and held[0] is weights and all(map(is_, [owner._values for owner in held[1]], held[2])):
-        return held[3]
+    now, held = last_change(), derived(layer).get("arrays")
+    if held is not None and held.change is not now:
+        same = held.weights is layer.named_weights()
+        held = held._replace(change=held.change and _lasting(layer, now)) if same else None
+        derived(layer)["arrays"] = held
+    if held is not None and all(map(is_, [owner._values for owner in held.owners], held.values)):
+        return held.found
+    weights = layer.named_weights()
     owners = list({id(w.owner): w.owner for w in weights.values()}.values())
     values = [owner._values for owner in owners]
     found = {path: w.owner._values[w.name] for path, w in weights.items()}
-    derived(layer)["arrays"] = weights, owners, values, found
+    derived(layer)["arrays"] = _Arrays(_lasting(layer, now), weights, owners, values, found)
     return found
+
+
+class _Arrays(NamedTuple):
+    """What `arrays` keeps."""
+    change: Any                                   # the last one when the weights were listed; None: list them again
+    weights: dict
+    owners: list
+    values: list                                  # of the owners
+    found: dict
+
+
+def _lasting(layer: Any, change: object) -> Optional[object]:
+    """The change, unless layers may come and go without one: in a list or a dict."""
+    return change if all("sublayers" in derived(one) for one in layer._all_layers()) else None
 
 
 def split_weights(layer: Any) -> tuple:
