@@ -16,7 +16,7 @@ from .workspaces import Workspace
 
 _FORWARD_CHUNK = 1 << 18                          # numbers of z in a chunk of steps
 _BACKWARD_CHUNK = 1024                            # columns of a product for parameter gradients
-_FACTORS = 1 << 19                                # numbers of the derivatives that are computed in one pass
+_FACTORS = 1 << 20                                # numbers of the derivatives that are computed in one pass
 
 
 class LaneTape(NamedTuple):
