@@ -5,7 +5,7 @@
 
 One tanh serves all gates, because the 1/2 of the sigmoid's argument is folded into the weights; h is kept doubled, with
 the 1/2 in R.  A coupled gate 1 - sigmoid(a) = sigmoid(-a) is an ordinary one with the weights of the other, negated.
-Gradients of arguments are kept multiplied, g by 2 and f, i, o by 4: powers of two, taken back by the weights of `backward`.
+Gradients of arguments are kept multiplied, g by 2 and f, i, o by 4; weights of the way back hold 1/2 and 1/4 for it.
 """
 from dataclasses import dataclass
 from functools import cached_property

@@ -1,7 +1,7 @@
 """A layer over a sequence beside other frameworks on this CPU: `make bench`.
 
-Every round gives each framework a short turn, so that all meet the same moments of the machine; medians of the calls are
-divided: peer time / ours, above 1 where rnnref is faster.  What is aimed at stands in `MUST` and `AIM`.
+Every round gives each framework a short turn, so that all meet the same moments of the machine; medians of the calls
+are divided: peer time / ours, above 1 where rnnref is faster.  What is aimed at stands in `MUST` and `AIM`.
 
     python -m tests.bench.peers                        the sizes of the aims, torch and onnxruntime: 5 minutes
     python -m tests.bench.peers --seconds 2            quicker, less certain

@@ -1,8 +1,9 @@
 """Measures in which form a product of one timestep is fastest, and writes the table that rnnref reads: `make tune`.
 
 For K in powers of the root of two and N in powers of two, a product [1024, K] [K, N] is timed as one and in chunks of
-rows with at most so many multiplications.  The table keeps the largest chunk among the fastest, or 0 where one product is as fast within 3 %.
-Only the rows of the processor in use are replaced (OPENBLAS_CORETYPE chooses another one); nothing is measured later.
+rows with at most so many multiplications.  The table keeps the largest chunk among the fastest, or 0 where one product
+is as fast within 3 %.  Only the rows of the processor in use are replaced (OPENBLAS_CORETYPE chooses another
+one); nothing is measured later.
 """
 import argparse
 import json
