@@ -2,7 +2,7 @@
 
 The trees of the core (`tree.py`) are something else: there a list is numbers, and None is an empty tree.
 """
-from typing import Any, Callable, Iterable, Sequence
+from typing import Any, Callable, Iterable
 
 from .errors import ShapeError, describe_type
 
@@ -54,16 +54,24 @@ def align(tree: Any, other: Any, who: str = "nest") -> list:
         return [None] * len(flatten(tree))
     if isinstance(tree, dict):
         if not isinstance(other, dict) or other.keys() != tree.keys():
-            raise ShapeError(who, f"{_describe(other)}, expected a dict of {' '.join(map(str, tree))}")
+            raise ShapeError(who, f"{describe(other)}, expected a dict of {' '.join(map(str, tree))}")
         return [leaf for k in tree for leaf in align(tree[k], other[k], who)]
     if isinstance(tree, (list, tuple)):
         if not isinstance(other, (list, tuple)) or len(other) != len(tree):
-            raise ShapeError(who, f"{_describe(other)}, expected {len(tree)} items")
+            raise ShapeError(who, f"{describe(other)}, expected a list of {len(tree)}")
         return [leaf for a, b in zip(tree, other) for leaf in align(a, b, who)]
     return [other]
 
 
-def _describe(tree: Any) -> str:
+def describe(tree: Any) -> str:
+    """A nest in words, for messages.
+
+    >>> import numpy as np
+    >>> [describe(tree) for tree in ([1, 2], {"a": 1, "b": 2}, np.ones(3), None)]
+    ['a list of 2', 'a dict of a b', 'an array of shape (3,)', 'None']
+    """
     if isinstance(tree, dict):
         return f"a dict of {' '.join(map(str, tree)) or 'nothing'}"
-    return f"{len(tree)} items" if isinstance(tree, Sequence) else describe_type(tree)
+    if hasattr(tree, "shape") and hasattr(tree, "dtype"):
+        return f"an array of shape {tuple(tree.shape)}"
+    return f"{describe_type(tree)} of {len(tree)}" if isinstance(tree, (list, tuple)) else describe_type(tree)

@@ -35,7 +35,7 @@
     Dropout                  masks on the input, the state and the output; Masks are its `extra`
     CandidateDropout         a mask on the candidate alone
     Skip                     the input beside the output
-    Reset                    a state that is zero again where a row is told so
+    Reset                    a cell whose state is set to zero where the input has a flag
     PhasedCell               any cell, its units open for a part of their own period
     Cell                     base class of a cell: one timestep, forward and backward
     TwoStage                 base class of a cell whose product with x does not wait for the state
@@ -43,7 +43,7 @@
     ProjectedCell            a cell with its output projected to fewer units
     DensePeepholes           LSTM with peephole matrices
     CATALOG                  the constructors of the cells by name
-    EXAMPLES                 options for those of the catalog that have required ones
+    EXAMPLES                 options for the cells of the catalog that need some
 """
 from ..cell import Cell, GatedCell, ProjectedCell, TwoStage
 from ..wrappers.candidate_dropout import CandidateDropout

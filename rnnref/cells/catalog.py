@@ -144,7 +144,7 @@ def LayerNormSimpleRNN(*, activation: Any = "tanh", epsilon: float = 1e-5, bias:
 _SPECIAL_CELLS = PhasedLSTM, TimeFreqLSTM, GridLSTM, NTM                  # not two maps and a rule
 _CELLS = SimpleRNN, LSTM, GRU, LayerNormSimpleRNN, *LSTM_VARIANTS, *GATED_UNITS, *_SPECIAL_CELLS
 CATALOG = {make.__name__: make for make in _CELLS}
-# Options with which tables and `rnnref explain` show the cells that have required ones
+# Options for tables and `rnnref explain`, for the cells that need some
 EXAMPLES: dict = {
     "TimeFreqLSTM": {"feature": 3, "skip": 2, "windows": 3},
     "GridLSTM": {"feature": 3, "skip": 2, "windows": (3,)},

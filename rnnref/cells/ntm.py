@@ -74,7 +74,8 @@ class NTM(ParametricWrapper):
         if min(self.slots, self.vector, self.outputs, self.read_heads) < 1 or self.write_heads < 0 \
                 or not 0 <= 2 * self.shift < self.slots:
             raise NotSupported("NTM", f"slots={self.slots}, vector={self.vector}, outputs={self.outputs}, read_heads="
-                                      f"{self.read_heads}, write_heads={self.write_heads}, shift={self.shift}")
+                                      f"{self.read_heads}, write_heads={self.write_heads}, shift={self.shift}",
+                               known="positive numbers, 0 or more write_heads, and 2 shift + 1 up to the slots")
 
     @property
     def heads(self) -> int:

@@ -33,9 +33,9 @@ def address(controls: Array, before: Array, memory: Array, shift: int) -> tuple[
     gated = g * content + (1 - g) * before
     shifted = sum(S[..., m:m + 1] * xp.roll(gated, by, -1) for m, by in enumerate(_list_shifts(shift)))
     peak = _without_zeros(shifted.max(-1, keepdims=True))
-    shifted = shifted / peak                      # or all powers might underflow
+    shifted = shifted / peak                      # otherwise all powers could underflow
     powered = shifted ** gamma
-    total = _without_zeros(powered.sum(-1, keepdims=True))                       # no focus at all stays none
+    total = _without_zeros(powered.sum(-1, keepdims=True))                       # weights that are all 0 stay 0
     after = powered / total
     arguments = controls[..., M:M + 1], controls[..., -1:]
     return after, Focus(k, beta, g, S, gamma, arguments, memory, before, length, size, K, content, gated, shifted,

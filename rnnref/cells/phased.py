@@ -19,7 +19,7 @@ _OWN_PARAMETERS = "period", "phase", "ratio_on"
 
 class Kept(NamedTuple):
     cell: Any; k: Any; phi: Any; z: Any; new: Any; old: Any     # k: openness; new, old: states before the blend
-    time: Any                                     # without rows: its dtype
+    time: Any                                     # without rows, for its dtype
 
 
 @keyword_options()

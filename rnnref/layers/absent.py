@@ -1,4 +1,4 @@
-"""What keras.layers has and this package has not: names, why, and what to use instead."""
+"""Names of keras.layers that are refused: the reason, and what to use instead."""
 
 ABSENT_GROUPS = (
     ("Conv1D Conv1DTranspose Conv2D Conv2DTranspose Conv3D Conv3DTranspose Convolution1D Convolution1DTranspose "

@@ -45,18 +45,18 @@ def build_activation(layer: Layer, shape: Any) -> None:
     f = layer.activation                          # type: ignore[attr-defined]
     if isinstance(f, Layer) and not f.built:
         f.build(shape)
-        f._built_for = (tuple(shape),)            # which its configuration has, for Keras
+        f._built_for = (tuple(shape),)            # written into its configuration, where Keras reads it
 
 
 def activate(layer: Layer, p: dict, x: Any, training: bool, keep: bool) -> tuple:
-    """The activation of a layer on an array: y, kept."""
+    """Apply the activation of a layer to an array: y, kept."""
     f = layer.activation                          # type: ignore[attr-defined]
     weights = {w: p[f"activation.{path}"] for path, w in f.named_weights().items()} if isinstance(f, Layer) else {}
     return activations.forward(f, x, weights, training, keep)
 
 
 def activate_back(layer: Layer, kept: Any, dy: Any) -> tuple:
-    """The gradient of the array, and {path: gradient} of the weights of the activation."""
+    """Gradients of the array and, as {path: gradient}, of the weights of the activation."""
     f = layer.activation                          # type: ignore[attr-defined]
     dx, dw = activations.backward(f, kept, dy)
     return dx, {f"activation.{path}": dw[w] for path, w in f.named_weights().items() if w in dw} if dw else {}
@@ -88,7 +88,7 @@ class ReLU(Layer):
 class LeakyReLU(Layer):
     """y = x where x >= 0, else negative_slope x
 
-    Same as keras.layers.LeakyReLU: the slope is 0.3 there and here, and 0.2 in the function of that name.
+    Same as keras.layers.LeakyReLU.  The slope is 0.3 here and 0.2 in ops.leaky_relu, as in Keras.
 
     >>> import numpy as np
     >>> LeakyReLU(0.5)(np.array([[-1.0, 2.0]]))
@@ -98,7 +98,7 @@ class LeakyReLU(Layer):
     get_config = config_of_arguments
 
     def __init__(self, negative_slope: float = 0.3, **base: Any):
-        negative_slope = base.pop("alpha", negative_slope)                     # its name in Keras 2
+        negative_slope = base.pop("alpha", negative_slope)                     # the slope in Keras 2
         super().__init__(**base)
         check_numbers(self, 0, negative_slope=negative_slope)
         self.negative_slope = negative_slope
@@ -168,8 +168,8 @@ class Softmax(Layer):
 
     mask    of the shape of x, or one that broadcasts to it: y is 0 where it is not set, and the sum is over the others
 
-    Same as keras.layers.Softmax.  Raises ShapeError for a mask that does not broadcast to x: that of [B, T] for x
-    [B, T, I] does not, there and here.
+    Same as keras.layers.Softmax.  Raises ShapeError for a mask that does not broadcast to x, such as [B, T] for x
+    [B, T, I], which Keras refuses too.
 
     >>> import numpy as np
     >>> Softmax()(np.zeros((1, 2)), mask=np.array([[True, False]]))

@@ -9,7 +9,7 @@ from ..options import is_number
 from . import config as configs
 from .base import Layer
 
-# the base class has them, or Keras does not write them while they are None, which they are here
+# arguments of the base class, and those that Keras leaves out while they are None, as they always are here
 NOT_KEPT = ("self", "name", "dtype", "trainable", "activity_regularizer", "weights", "lora_rank", "lora_alpha")
 
 
@@ -21,14 +21,14 @@ def arguments_of(cls: Any) -> tuple:
 
 def keep_weight_options(layer: Layer, name: str, initializer: Any, regularizer: Any = None,
                         constraint: Any = None) -> None:
-    """Keep `name`_initializer, _regularizer and _constraint of a layer; identifiers become what they stand for."""
+    """Keep `name`_initializer, _regularizer and _constraint of a layer; identifiers become objects."""
     setattr(layer, f"{name}_initializer", initializers.get(initializer))
     setattr(layer, f"{name}_regularizer", regularizers.get(regularizer))
     setattr(layer, f"{name}_constraint", constraints.get(constraint))
 
 
 def config_of_arguments(layer: Layer) -> dict:
-    """`get_config` of a layer that keeps its arguments."""
+    """The configuration of a layer whose constructor arguments are attributes of the same names."""
     config = Layer.get_config(layer)
     if layer.seed is not None:
         config["seed"] = layer.seed
@@ -43,7 +43,7 @@ def config_of_arguments(layer: Layer) -> dict:
 
 
 def _build_config(layer: Layer) -> dict:
-    """The shape that Keras builds a layer for which stands in another."""
+    """The input shape of a layer inside another one, for which Keras builds it."""
     shapes = [[None, *shape[1:]] for shape in layer._built_for[:1]]
     return {"build_config": {"input_shape": shapes[0]}} if shapes and layer.weights else {}
 

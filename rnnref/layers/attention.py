@@ -1,9 +1,10 @@
-"""Attention: weighted means of values, by how well their keys fit a query."""
+"""Attention: means of values, weighted by how well their keys fit a query."""
 from typing import Any, Optional
 
 from .. import ops
 from ..arrays import namespace
-from ..errors import ShapeError, check_option, describe_type
+from ..errors import ShapeError, check_option
+from ..nest import describe
 from ..values import numbers
 from .arguments import check_rate, config_of_arguments
 from .base import Layer
@@ -102,7 +103,7 @@ class AdditiveAttention(Layer):
 
 
 def attend(layer: Any, inputs: Any, mask: Any, return_scores: bool, is_causal: bool) -> Any:
-    """y of a layer with `_scores(query, key)`, and softmax(scores) if asked for."""
+    """Compute y of a layer from its `_scores(query, key)`; with `return_scores` (y, softmax(scores))."""
     _check(layer, inputs, mask)
     query, value, key = inputs[0], inputs[1], inputs[2] if len(inputs) > 2 else inputs[1]
     seen_by, seen = (None, None) if mask is None else mask[:2]
@@ -134,5 +135,5 @@ def _true(mask: Any) -> Any:
 def _check(layer: Any, inputs: Any, mask: Any) -> None:
     for what, given in (("inputs", inputs), ("mask", mask)):
         if given is not None and (not isinstance(given, (list, tuple)) or not 2 <= len(given) <= 3):
-            raise ShapeError(layer.who, f"{what} is {describe_type(given)}, expected a list of two or three",
+            raise ShapeError(layer.who, f"{what} is {describe(given)}, expected a list of two or three arrays",
                              axes="query, value, and key if it is not value")

@@ -6,8 +6,8 @@
 wanted: for each of args, then for the weights, whether a gradient is asked for (None: all); where it is not, None and
 {} will do.
 
-A class that writes `call(*args)` instead has both from a record of it.  What is not pure is in three other methods:
-`draw` reads generators and carried states, `leave` writes what a call leaves behind, `build` makes the weights.
+For a class that defines `call(*args)` instead, both are made from a record of it.  Three other methods are not pure:
+`draw` reads generators and carried states, `leave` writes moving averages and states, `build` makes the weights.
 """
 from copy import deepcopy
 from typing import Any, Optional
@@ -37,23 +37,23 @@ _ROOT = __package__.partition(".")[0] + "."
 
 
 class Layer:
-    """layer(x): of arrays arrays, of symbols symbols, while a record is open values.
+    """A layer: layer(x) gives arrays for arrays, symbols for symbols, and recorded values while a record is open.
 
     name                    "lstm", "lstm_1", ... if not given
     dtype                   floating inputs are cast to it; None: "float32"
     trainable               False: no weight of it, or of the layers in it, gets a gradient
     activity_regularizer    a function of the outputs, divided by the batch size and added to the losses
-    seed                    of first weights and of what is drawn in training; None: other numbers every time
+    seed                    of the first weights and of random numbers in training; None: different numbers each time
 
         weights      handles, in the order, shapes and layout of Keras: see `Weight`
         params       their arrays as a tree, under our names; assign to change them
         grads        the gradients by the last `backward`, the same tree: overwritten each time, never added to
 
     A layer of your own defines `build(input_shape)`, which makes weights with `add_weight`, and either `call`, written
-    with NumPy's functions or rnnref.ops, or the pair `apply` and `apply_back`; beside them, as need be, `draw`,
-    `leave`, `compute_mask`.  Other layers may be attributes, alone or in lists and dicts.
+    with NumPy's functions or rnnref.ops, or the pair `apply` and `apply_back`; where needed also `draw`,
+    `leave` and `compute_mask`.  Other layers may be attributes, alone or in lists and dicts.
 
-    Outside of a record `backward(dy)` goes back through the last call; a layer used twice keeps what the second left.
+    Outside of a record `backward(dy)` goes back through the last call alone, even if the layer was called twice.
 
     >>> import numpy as np
     >>> class Scale(Layer):
@@ -75,7 +75,7 @@ class Layer:
     _path: Optional[str] = None
     _grads: Any = None
     _in_build = False
-    _stream: tuple = ()                           # draws other numbers from the same seed
+    _stream: tuple = ()                           # with another one the same seed gives other numbers
     _calls: SymbolicCalls
     _built_for: tuple = ()                        # the shapes of the arguments of the first call
     _autocast = True                              # whether `call` is given floating arrays in the layer's dtype
@@ -129,14 +129,14 @@ class Layer:
         """Make the weights for inputs of this shape: (None, T, I), or a nest of such."""
 
     def call(self, *args: Any, **options: Any) -> Any:
-        """What a call computes, of values; of a class with a pair, its pair."""
+        """Compute the outputs from recorded values; by default with the pair of the class."""
         if not has_pair(type(self)):
             raise NotImplementedError(f"{self.who} has neither call nor apply and apply_back")
         record, plan = CURRENT.get(), plan_of(type(self), as_pair=True)
         return self._forward_pair(plan, args, options) if record is None else enter(self, record, args, options, plan)
 
     def draw(self, training: bool, *args: Any) -> Any:
-        """What is random in this call, and the state that it starts from: `noise` of apply."""
+        """Draw what is random in a call, and read the state that it starts from: the `noise` of apply."""
         return None if not training or has_pair(type(self)) else int(self.noise_rng.integers(MOST))
 
     noise_rng = noise_rng
@@ -177,7 +177,7 @@ class Layer:
         return self.forward(*args, **options)
 
     def forward(self, *args: Any, keep: bool = True, **options: Any) -> Any:
-        """The layer on arrays; keep=False: inference, nothing is left for backward."""
+        """Run the layer on arrays.  keep=False: inference, after which `backward` is not possible."""
         plan = plan_of(type(self))
         return (self._forward_pair if plan.is_pair else self._forward_recorded)(plan, args, options, keep)
 
@@ -202,7 +202,7 @@ class Layer:
         return numbers(y)
 
     def backward(self, *dy: Any) -> Any:
-        """Gradients of what the last call with arrays was given; `grads` are those of the weights."""
+        """Gradients of the arguments of the last call with arrays; fills `grads` with those of the weights."""
         p, kept = self.recorded()
         dy = dy[0] if len(dy) == 1 else dy
         dargs, self._grads = kept.backward(dy) if p is None else self.apply_back(p, kept, dy)
@@ -223,7 +223,7 @@ class Layer:
 
     def add_weight(self, shape: Any = None, initializer: Any = None, dtype: Any = None, trainable: bool = True, *,
                    regularizer: Any = None, constraint: Any = None, name: Optional[str] = None) -> Weight:
-        """A weight with first values.
+        """Make a weight and draw its first values; returns its handle.
 
         initializer     a name, an object of rnnref.initializers, or a function (rng, shape) or (shape, dtype) -> array;
                         None: "glorot_uniform"
@@ -313,7 +313,7 @@ class Layer:
         raise ShapeError(self.who, "set_weights before the number of inputs is known", fix="build(input_shape) first")
 
     def count_params(self) -> int:
-        """How many numbers the weights are."""
+        """How many numbers all weights have together."""
         return sum(w.size for w in self.weights)
 
     def to(self, where: str) -> "Layer":
@@ -331,7 +331,7 @@ class Layer:
             return
         with BUILDING:
             self._built_for = tuple(map_structure(lambda a: getattr(a, "shape", None), a) for a in args)
-            self._sublayers()                     # cells of rnnref.tf1 get theirs
+            self._sublayers()                     # gives a layer to each cell of rnnref.tf1
             if not self.built:
                 for a in flatten(args[:1]):
                     if not hasattr(a, "shape"):
@@ -341,7 +341,7 @@ class Layer:
                 arrays = [a.data if isinstance(a, Value) else a for a in flatten(args) if not isinstance(a, Symbol)]
                 if namespace(*arrays) is not numpy:
                     self.to("gpu")
-            self._sublayers()                     # cells of rnnref.tf1 among the attributes become layers by that
+            self._sublayers()                     # gives a layer to each cell of rnnref.tf1 among the attributes
 
     def compute_output_shape(self, *input_shape: Any) -> Any:
         """The shape of the outputs, None where any length will do; builds the layer if need be."""
@@ -356,7 +356,7 @@ class Layer:
     # configuration, copies
 
     def get_config(self) -> dict:
-        """What `from_config` makes the same layer of, without its weights; it can be written as JSON."""
+        """The configuration, from which `from_config` makes the same layer without its weights; JSON can hold it."""
         config = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
         if self.activity_regularizer is not None:
             config["activity_regularizer"] = configs.serialize(self.activity_regularizer)
@@ -366,7 +366,7 @@ class Layer:
 
     @classmethod
     def from_config(cls, config: dict, custom_objects: Optional[dict] = None) -> "Layer":
-        """The layer of such a configuration; one that Keras wrote will do.
+        """A layer from a configuration of `get_config`, here or in Keras.
 
         custom_objects   {class name: class} for classes that are not rnnref's
         """
@@ -377,7 +377,7 @@ class Layer:
         return {name: configs.serialize(getattr(self, name)) for name in names}
 
     def fresh(self, **changes: Any) -> Any:
-        """The same layer without weights, states and what it kept, with some attributes changed."""
+        """A copy without weights, states and tape, with some attributes changed."""
         new = deepcopy(self, {id(self.tape): None, id(self._grads): None})
         vars(new).update(changes)
         forget_derived(new)
@@ -386,7 +386,7 @@ class Layer:
         return new
 
     def _forget(self, stream: Any = None) -> None:
-        """No weights, and generators as new; another `stream`, a tuple, draws other numbers from the same seed."""
+        """Remove the weights and restart the generators; `stream`, a tuple, selects other numbers of the same seed."""
         self._stream = self._stream if stream is None else stream
         self._values, self._handles, self._grads, self.tape, self._losses = {}, {}, None, None, (None, [])
         self.built, self._built_for = type(self).build is Layer.build, ()

@@ -25,21 +25,21 @@ def _of_forward(name: str) -> Any:
 
 
 class Halves(NamedTuple):
-    """What the pair of two directions keeps."""
+    """What the forward pass of both directions keeps for the backward pass."""
     kept: tuple                                   # of both loops
     y: Any; back: Any                             # their outputs, beside each other
     given: tuple                                  # initial_state and constants, as they were given
 
 
 class Bidirectional(Layer):
-    """A layer and its mirror image, with Keras's arguments, defaults and results.
+    """An RNN layer in both directions of time, with Keras's arguments, defaults and results.
 
-    layer           an RNN layer; taken as a pattern, without its weights
-    merge_mode      how y of both become one: "concat", "sum", "mul", "ave"; None: (y, y_backward)
+    layer           an RNN layer, which is copied without its weights
+    merge_mode      how both y are merged: "concat", "sum", "mul", "ave"; None: (y, y_backward)
     weights         first weights, those of both in a list
-    backward_layer  the layer from the other end, itself; None: one like `layer` with go_backwards turned
+    backward_layer  the layer of the other direction, used itself; None: a copy of `layer` in that direction
 
-    y of the backward layer is turned round, so that it lies beside the inputs.  Weights and states are those of the
+    y of the backward layer is reversed in time, into the order of the inputs.  Weights and states are those of the
     forward layer, then those of the backward layer; `params` and `grads` are pairs, `masks` of dropout are a pair too.
     As in Keras, y is zero at dead steps with return_sequences and repeats without, with any zero_output_for_mask.
 
@@ -212,7 +212,7 @@ class Bidirectional(Layer):
         return (dy, dy) if self.merge_mode == "sum" else (map_structure(lambda d: d / 2, dy),) * 2
 
     def _turned(self, y: Any) -> Any:
-        """Outputs of the backward layer with its first step last, and back."""
+        """Reverse the outputs of the backward layer in time."""
         if not self.return_sequences:
             return y
         return map_structure((lambda a: a[::-1]) if self.time_major else lambda a: a[:, ::-1], y)

@@ -1,4 +1,4 @@
-"""Cells written as for Keras: an object with call(inputs, states)."""
+"""Cells as Keras has them: objects with call(inputs, states)."""
 from copy import copy
 from inspect import signature
 from typing import Any, NamedTuple, Optional
@@ -29,9 +29,9 @@ class _Extra(NamedTuple):
 
 
 class _CalledCell(Cell):
-    """The object as a cell of the core: pure, for it is asked on a copy that holds the parameters given.
+    """Such an object as a cell of the core: pure, since each step calls a copy that holds the given parameters.
 
-    Where it has no backward of its own, every step is recorded, and the way back is that of the records.
+    Where it has no backward of its own, every step is recorded, and its record is walked back.
     """
     own_products = "what its call() does"
 
@@ -101,7 +101,7 @@ class _CalledCell(Cell):
         return y, pack_like(self.name, "the state that call gave", numbers(new), s), kept
 
     def recorded(self, p: dict, x: Any, s: Any, extra: Any) -> tuple:
-        """One step in a record of its own: its weights stand for p there."""
+        """Record one step, in which the weights are the values of p."""
         bound = {w.key: p[name] for name, w in self.weights.items()}
         with Record(self.keep, self.training, bound) as record:
             xs, ss, es = map_tree(record.leaf, x), map_tree(record.leaf, s), extra
@@ -152,7 +152,7 @@ class _CalledCell(Cell):
 
 
 def as_tuples(tree: Any) -> Any:
-    """A nest with tuples in the place of lists: to the core a list is numbers."""
+    """A nest with its lists made tuples: the core takes a list for numbers."""
     if isinstance(tree, dict):
         return {k: as_tuples(item) for k, item in tree.items()}
     return tuple_like(tree, map(as_tuples, tree)) if isinstance(tree, (list, tuple)) else tree
@@ -193,25 +193,25 @@ class CallCell(CellLayer):
 
     state_size      a number; a list or a tuple with one for each state, a number or, for a state [B, n, m], a tuple
                     (n, m); or a dict of these
-    output_size     the same for outputs, where another cell is to take them; if not there, the first state's
-    build           build(input_shape), if there is one, makes the weights once inputs are known; input_shape is
+    output_size     the same for outputs, where another cell is to take them; by default that of the first state
+    build           build(input_shape), if defined, makes the weights once inputs are known; input_shape is
                     (B, I), for several inputs a tuple or a dict of such
     weights         of a Layer those that it and its layers have; of any other object the floating arrays among the
                     attributes, but those whose names start with _.  They stay there
     call            gets x, and the states in a list; also `training` and `constants`, if these are among its arguments.
                     It is written with NumPy's functions or rnnref.ops, and recorded at every step.  Layers of
                     dropout and noise in it draw anew at every step, from a seed that `draw` of the pair gives
-    backward        by hand, if there is one: gets these once more and the gradients of what call gave; gives those of
-                    inputs and states, and a dict of those of the weights.  Nothing is recorded then
-    get_initial_state   get_initial_state(batch_size), if there is one, in the place of zeros; made of weights, it is
-                    learned
+    backward        if defined, takes the arguments of call and the gradients of its results; returns those of inputs
+                    and states, and a dict of those of the weights.  Nothing is recorded then
+    get_initial_state   get_initial_state(batch_size), if defined, in the place of zeros; weights that it is made of
+                    are trained
 
-    A rnnref.layers.Layer has add_weight(shape, initializer, name) to make weights with.
+    An object that is a rnnref.layers.Layer makes weights with add_weight(shape, initializer, name).
 
     Same as       what keras.layers.RNN takes for a cell
     Differs from  Keras: inputs, states and outputs may be dicts
-    Errors        ShapeError: what call or backward gives is not like what it was given; NotSupported: a layer in it
-                  that writes something in a call, as BatchNormalization does in training, and a stateful RNN
+    Errors        ShapeError: results of call or backward without the structure of its arguments; NotSupported: a
+                  layer in it that writes something in a call, as BatchNormalization does in training, or a stateful RNN
 
     >>> import numpy as np
     >>> from rnnref.layers import RNN

@@ -26,7 +26,7 @@ _PLANS: dict = {}
 
 class Plan(NamedTuple):
     """How the methods of a class are called."""
-    is_pair: bool                                 # its apply and apply_back are the last word, and no `call`
+    is_pair: bool                                 # its apply and apply_back run, and not its `call`
     order: tuple                                  # names of what a call takes by position
     arrays: tuple                                 # those among them that apply takes by position
     controls: tuple                                   # which of training and mask `call` takes
@@ -70,7 +70,7 @@ def has_pair(cls: Any) -> bool:
 
 
 def _defined(cls: Any) -> set:
-    """What is defined between Layer and this class."""
+    """The names that this class and its bases below Layer define."""
     return {name for base in cls.__mro__[:-2] for name in vars(base)}
 
 
@@ -84,7 +84,7 @@ def _positional(f: Callable) -> tuple:
 
 
 def sort(plan: Plan, args: tuple, options: dict) -> tuple:
-    """The arguments of a call: those that are arrays by position, the others by name, mask and training."""
+    """Sort the arguments of a call: arrays by position, others by name, mask and training."""
     if not options and len(args) == 1 and type(args[0]) is numpy.ndarray and (
             len(plan.least) <= 1 and plan.order[:1] == plan.arrays[:1] != ()):
         return args, options, None, None          # as most calls are
@@ -122,7 +122,7 @@ def _check_call(plan: Plan, args: tuple, options: dict) -> None:
 
 
 def enter(layer: Any, record: Any, args: tuple, options: dict, plan: Plan) -> Any:
-    """A call in a record: values for the arrays of what the layer gives, with their masks."""
+    """Record a call: its results with values in the place of arrays, with their masks."""
     args, options, mask, training = sort(plan, args, options)
     layer._build_for(args)
     training = record.training if training is None else bool(training)
@@ -199,7 +199,7 @@ class Recorded(NamedTuple):
     """What the pair of a `call` keeps: its record, and the values in it."""
     record: Any; args: Any; y: Any; weights: dict
     who: str
-    pending: tuple                                   # (layer, kept) of layers inside that have yet to leave something
+    pending: tuple                                # (layer, kept) of layers inside whose `leave` is still to be called
 
     def backward(self, dy: Any, wanted: Any = None) -> tuple:
         """The gradients of the arguments, nested as they are, and {path: gradient} of the weights."""
@@ -213,7 +213,7 @@ class Recorded(NamedTuple):
 
 
 def record_call(layer: Any, p: dict, args: tuple, mask: Any, training: bool, keep: bool, options: dict) -> tuple:
-    """`apply` of a class that has `call` alone: a record in which its weights, and no others, stand for p."""
+    """`apply` of a class that has `call` alone: a record in which its weights are the values of p."""
     held = layer.named_weights()
     with Record(keep, bool(training), {w.key: p[path] for path, w in held.items()}) as record:
         values = map_structure(lambda a: record.leaf(a) if is_array(a) else a, args)
@@ -255,7 +255,7 @@ class SymbolicCalls(list):
 
 
 def completing(build: Callable) -> Callable:
-    """`build` of a class, and what is done around it: a path for its weights, and `built` at its end."""
+    """`build` of a class, which also gives paths to the weights and sets `built` at its end."""
     @wraps(build)
     def whole(self: Any, *args: Any, **options: Any) -> Any:
         if self._in_build:                        # called by that of a subclass

@@ -1,4 +1,4 @@
-"""Cells that own their weights: what RNN holds, and single steps by themselves."""
+"""Cells that own their weights: the cell inside an RNN layer, or single steps."""
 from typing import Any, NamedTuple, Optional
 
 from .. import init
@@ -13,7 +13,7 @@ from .nested import as_lists, cast_inputs, listless, map_shapes, pack_like, size
 
 
 class Step(NamedTuple):
-    """What the pair of one step keeps."""
+    """What the forward pass of one step keeps for the backward pass."""
     back: Any; y: Any; new: Any
     given: Any                                    # the states as they were given
 
@@ -42,7 +42,7 @@ class CellLayer(Layer):
         raise NotImplementedError
 
     def draw_masks(self, batch: int) -> Any:
-        """Masks of dropout for so many rows; None if there is none."""
+        """Masks of dropout for a batch of this many rows; None if there is no dropout."""
         return None
 
     def first_state(self, p: dict, batch: Any, keep: bool) -> Any:
@@ -73,7 +73,7 @@ class CellLayer(Layer):
         return as_lists(state)
 
     def from_list(self, who: str, what: str, given: Any, like: Any) -> Any:
-        """What the user gives for a state like this one of the core; None is zeros."""
+        """A state of the core, in the structure of `like`, from the states of a user; None is zeros."""
         return pack_like(who, what, given, like)
 
     def inward(self, tree: Any, lead: int = 1) -> Any:
@@ -131,7 +131,7 @@ def wanted_names(wanted: Any) -> Any:
 
 
 def as_given(states: Any, given: Any) -> Any:
-    """A list of one state as the user gave it: without the list, if so."""
+    """A list of states; a single state that was given without a list comes back without one."""
     return states[0] if given is not None and not isinstance(given, (list, tuple)) and len(states) == 1 else states
 
 
@@ -149,7 +149,7 @@ def check_inputs(layer: Any, x: Any, given: Any) -> None:
 
 
 def under(p: dict, prefix: str) -> dict:
-    """The part of {path: array} whose paths start so, without that."""
+    """The entries of {path: array} whose paths begin with this prefix, which is cut off."""
     n = len(prefix)
     return {path[n:]: a for path, a in p.items() if path.startswith(prefix)}
 
@@ -223,7 +223,7 @@ class TfCell(CellLayer):
     Its variables, if it has them, are the first weights; masks of its dropout act in every call, as in TF 1.
     """
 
-    drawn = False                                 # whether its variables were not there before
+    drawn = False                                 # whether this layer made its variables
 
     def __init__(self, cell: Any, seed: Optional[int] = None, **base: Any) -> None:
         self.cell, self.units = cell, cell.spec.units
@@ -231,7 +231,7 @@ class TfCell(CellLayer):
 
     @classmethod
     def of(cls, cell: Any, dtype: Any = None) -> Any:
-        """The one layer that a cell is called through while its calls are recorded.
+        """The layer of a cell, the same one in each call.
 
         dtype   that of the layer around it, for a cell that has no variables yet
         """
@@ -254,7 +254,7 @@ class TfCell(CellLayer):
     def _sublayers(self) -> dict:
         return {}
 
-    # the arrays stand in the cell alone, whose variables are then those that were trained
+    # the cell alone holds the arrays: training changes its variables
 
     @property
     def _values(self) -> Any:

@@ -20,10 +20,10 @@ from ..interop.layouts import KERAS_ACTIVATIONS
 from ..options import suggest
 from ..registry import get_registered_name, get_registered_object
 
-_NUMBER: ContextVar = ContextVar("number of a layer", default=None)  # function of its id, while a model is written
+_NUMBER: ContextVar = ContextVar("number of a layer", default=None)  # {its id: number}.get, while a model is written
 _SHARED: ContextVar = ContextVar("shared layers", default=None)      # {number: layer}, while one is read
 _LIMIT: ContextVar = ContextVar("limit of weights", default=None)    # [path, bytes that are left]
-# Where classes that configurations name may come from; what these modules import is not meant.
+# The modules whose own classes a configuration may name.
 _ROOMS = ("layers", "models", "cell", "cells", "wrappers", "rules", "maps", "tf1", "elementwise", "initializers",
           "regularizers", "constraints", "losses", "metrics", "optimizers")
 
@@ -35,8 +35,10 @@ _ACTIVATIONS = KERAS_ACTIVATIONS | {None: KERAS_ACTIVATIONS["linear"]}
 
 @dataclass(frozen=True)
 class FunctionActivation(elementwise.Activation):
-    """A function of an array as an activation of the core: its slope is that of a record of it, made on the way back.
-    No kernel knows it."""
+    """A function of an array as an activation of the core; the backward pass records it to find its slope.
+
+    No kernel has it.
+    """
     function: Any = None
 
     def forward(self, x: Any) -> Any:
@@ -48,7 +50,7 @@ class FunctionActivation(elementwise.Activation):
 
 
 def activation(who: str, option: str, what: Any) -> Any:
-    """The activation of the core, by its Keras name, by one of ours (rnnref.scalar), or by a function of an array."""
+    """The activation of the core, by its name in Keras or in rnnref.elementwise, or made of a function."""
     if isinstance(what, str) and what in _ACTIVATIONS or what is None:
         return _ACTIVATIONS[what]
     ours = elementwise.ACTIVATIONS.keys() | elementwise.ALIASES.keys()
@@ -95,12 +97,15 @@ def serialize_shared(model: Any) -> Any:
 
 
 def sharing() -> Any:
-    """Layers of one number are one object, inside."""
+    """While this context is open, configurations with one shared_object_id make one object."""
     return _holding(_SHARED, {})
 
 
 def limit_weights(path: str, size: Any) -> Any:
-    """Weights that are made inside may not need far more bytes than a file has of them; some are made twice."""
+    """While this context is open, refuse weights that need far more bytes than the file at `path`, of this size, has.
+
+    Some weights are made twice, hence a multiple of the size.
+    """
     return _holding(_LIMIT, [path, 4 * size + (1 << 20)])
 
 
@@ -114,7 +119,7 @@ def count_weight(who: str, shape: Any, dtype: Any) -> None:
 
 
 def draw(who: str, initializer: Any, rng: Any, shape: Any, dtype: Any) -> Any:
-    """First values of a weight."""
+    """Draw the first values of a weight."""
     if None in shape:
         raise ShapeError(who, f"a weight of shape {shape}, expected known lengths",
                          axes="a length that inputs leave open, as that of the batch, cannot be one of a weight")
@@ -122,7 +127,7 @@ def draw(who: str, initializer: Any, rng: Any, shape: Any, dtype: Any) -> Any:
 
 
 def taken(who: str, name: str, a: Any, dtype: Any) -> Any:
-    """Numbers of any dtype, also in lists, as an array of `dtype`; None: as they are."""
+    """An array of `dtype` made of numbers of any dtype, also in lists; dtype=None keeps theirs."""
     if isinstance(a, (list, tuple, numpy.generic)):
         try:
             a = numpy.asarray(a)

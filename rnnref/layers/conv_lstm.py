@@ -33,7 +33,7 @@ class ConvLSTMCell(KerasCell, CellLayer):
     own_masks = True
     unit_forget_bias: Any; rank: Any; kernel_size: Any; strides: Any; dilation_rate: Any; padding: Any
     data_format: Any
-    spatial: Any = None                              # how many places x has in each axis
+    spatial: Any = None                              # the lengths of the axes of space of x
 
     def __init__(self, rank: Any, filters: Any, kernel_size: Any, strides: Any = 1, padding: Any = "valid",
                  data_format: Any = None, dilation_rate: Any = 1, activation: Any = "tanh",
@@ -72,7 +72,7 @@ class ConvLSTMCell(KerasCell, CellLayer):
         self.spatial = tuple(input_shape[2:] if self.channels_first else input_shape[1:-1])
         if len(input_shape) != self.rank + 2 or None in self.spatial:
             raise ShapeError(self.who, f"x has shape {tuple(input_shape)} at each step, expected {self.rank + 2} axes, "
-                                       f"those of space known", axes=f"data_format={self.data_format!r}")
+                                       f"with known lengths of space", axes=f"data_format={self.data_format!r}")
         return input_shape[1 if self.channels_first else -1]
 
     def _axes(self) -> dict:
@@ -80,7 +80,8 @@ class ConvLSTMCell(KerasCell, CellLayer):
         return {name: axes.replace("S", space) for name, axes in super()._axes().items()}
 
     def _build_from(self, weights: Any) -> None:
-        raise ShapeError(self.who, "set_weights before the number of places is known", fix="build(input_shape) first")
+        raise ShapeError(self.who, "set_weights before the lengths of the axes of space are known",
+                         fix="build(input_shape) first")
 
     def _draw(self, name: str, rng: Any, shape: Any) -> Any:
         return with_forget_bias(self, super()._draw, name, rng, shape)
@@ -93,7 +94,7 @@ class ConvLSTMCell(KerasCell, CellLayer):
 
     def get_initial_state(self, batch_size: Any = 1) -> Any:
         if self.spatial is None:
-            raise ShapeError(self.who, "the first state of a layer that is not built", fix="build(input_shape) first")
+            raise ShapeError(self.who, "get_initial_state of a layer that is not built", fix="build(input_shape) first")
         return self.to_list(self.core.zeros((batch_size, *self._places()), self.units, dtype=self.dtype))
 
     @property
@@ -116,7 +117,7 @@ class ConvLSTMCell(KerasCell, CellLayer):
 
 
 def each_axis(name: str, value: Any, rank: Any) -> Any:
-    """A number for each axis of space."""
+    """One number for each axis of space, from a number or a tuple."""
     found = tuple(value) if isinstance(value, (list, tuple)) else (value,) * rank
     if len(found) != rank or not all(hasattr(n, "__index__") and n > 0 for n in found):
         raise ShapeError("layers.ConvLSTMCell", f"{name}={value!r}, expected a positive number, or {rank} of them")

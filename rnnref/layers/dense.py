@@ -1,4 +1,4 @@
-"""The layer of full connections."""
+"""The fully connected layer."""
 from typing import Any, NamedTuple
 
 from .. import activations
@@ -21,8 +21,8 @@ class Dense(Layer):
     Options       activation    a name of rnnref.activations, a function, or a layer; None: linear
                   use_bias      whether there is a bias
                   kernel_ and bias_initializer, _regularizer, _constraint; activity_regularizer
-    Errors        NotSupported for lora_rank, lora_alpha and quantization_config; ShapeError for another last axis than
-                  the layer was built for
+    Errors        NotSupported for lora_rank, lora_alpha and quantization_config; ShapeError for an x whose last axis
+                  is not that which the layer was built for
 
     Same as keras.layers.Dense, torch.nn.Linear (whose weight is kernel.T).
 

@@ -1,4 +1,4 @@
-"""What is computed from the attributes of a layer, kept until one of them is set."""
+"""A cache of what is computed from the attributes of a layer, emptied when one of them is set."""
 from typing import Any
 
 _last_change = [object()]                         # another object after every change of any layer
@@ -8,7 +8,7 @@ _CHANGED_BY_CALLS = {"_values", "_grads", "_losses", "tape", "carried"}       # 
 def derived(layer: Any) -> dict:
     """{name: what was computed from the attributes of a layer}; empty after one was set.
 
-    Of what can change without an attribute being set, such as the items of a list, nothing may be kept here.
+    Nothing that depends on the items of a list or a dict may be kept here: these change without an attribute being set.
     """
     try:
         return layer.__dict__["_derived"]
@@ -17,7 +17,7 @@ def derived(layer: Any) -> dict:
 
 
 def forget_derived(layer: Any) -> None:
-    """Something that the layer holds has changed."""
+    """Empty the cache of a layer, in which something has changed."""
     vars(layer).pop("_derived", None)
     _last_change[0] = object()
 

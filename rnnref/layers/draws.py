@@ -1,6 +1,6 @@
-"""Random numbers inside of a pair: a function of the `noise` that its `draw` gave, and of nothing else.
+"""Random numbers inside of a pair, determined by the `noise` that its `draw` gave and by nothing else.
 
-What is drawn while the `call` of a cell or a layer is recorded must be the same when its pair is asked again.
+A pair is pure: called again with the same noise, the record of a `call` must hold the same numbers.
 """
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -8,7 +8,7 @@ from typing import Any, Iterator, Optional
 
 import numpy
 
-DRAWS: ContextVar = ContextVar("draws", default=None)         # the open `Draws`, in each thread its own or none
+DRAWS: ContextVar = ContextVar("draws", default=None)         # the open `Draws` of this thread, or None
 MOST = 2 ** 31
 
 
@@ -22,7 +22,7 @@ class Draws:
         """The generator of a layer."""
         if id(layer) not in self.generators:
             generator = numpy.random.default_rng([self.seed, len(self.generators)])
-            self.generators[id(layer)] = layer, generator     # the layer is held, or another could get its id
+            self.generators[id(layer)] = layer, generator     # holding the layer keeps its id from being used again
         return self.generators[id(layer)][1]
 
 

@@ -1,4 +1,4 @@
-"""Noise in training: zeros, whole features at a time or not, and normal noise; and layers that leave x as it is."""
+"""Dropout and normal noise in training, and two layers that leave x unchanged."""
 from math import sqrt
 from typing import Any, Optional
 
@@ -40,7 +40,7 @@ class Dropout(_Factor):
 
     noise_shape   the shape in which noise is drawn, and then broadcast to x: 1 where one number serves a whole axis,
                   None where it is as long as that of x; None alone: the shape of x
-    seed          of the noise; None: other noise every time.  The noise of a seed differs from Keras's
+    seed          of the noise; None: different noise each time.  The noise of a seed differs from Keras's
 
     Paper: Srivastava et al. (2014).  Same as keras.layers.Dropout, torch.nn.Dropout.
 
@@ -59,7 +59,8 @@ class Dropout(_Factor):
     def _draw(self, shape: Any) -> Any:
         if self.noise_shape is not None:
             if len(self.noise_shape) != len(shape):
-                raise ShapeError(self.who, f"x has shape {shape}, noise_shape={self.noise_shape}: not as many axes")
+                raise ShapeError(self.who, f"noise_shape={self.noise_shape}, expected {len(shape)} axes, as x has: "
+                                 f"{tuple(shape)}")
             shape = [n if m is None else m for n, m in zip(shape, self.noise_shape)]
             if self.noise_shape[0] is not None:   # not drawn row by row
                 return _zeros_and_more(_pick_rows(self.noise_rng.random(shape)), self.rate)
@@ -200,7 +201,7 @@ def _zeros_and_more(drawn: Any, rate: float) -> Any:
 
 
 def _pick_rows(noise: Any) -> Any:
-    """The rows that are here, of noise for each row of the batch; noise for all rows together as it is."""
+    """The noise of the rows that this process computes, of noise for all; noise with one row for all stays."""
     shard = current()
     return noise if shard is None or len(noise) != shard.size else noise[shard.rows]
 

@@ -1,4 +1,4 @@
-"""The layer of vectors for integers."""
+"""The embedding layer: a vector for each integer."""
 from typing import Any
 
 from ..arrays import namespace
@@ -16,7 +16,7 @@ class Embedding(Layer):
     Options       mask_zero     the mask of y is ids != 0: id 0 is padding
                   weights       the first embeddings, an array or a list of it
                   embeddings_initializer, _regularizer, _constraint; activity_regularizer
-    Errors        ShapeError for an id that there is not; on a GPU it wraps around: a check would wait for the device
+    Errors        ShapeError for an id out of range; on a GPU it wraps around, since a check would wait for it
                   NotSupported for lora_rank, lora_alpha and quantization_config
 
     Floats are cut to integers; -1 is the last row, as in NumPy.  Same as keras.layers.Embedding, torch.nn.Embedding.

@@ -18,7 +18,7 @@ class InputLayer(Layer):
     batch_size    None: any
     batch_shape   with the batch, in the place of both
     dtype         of any kind; "float32" if not given
-    input_tensor  a symbol that is there already
+    input_tensor  an existing symbol, in the place of a new one
     Errors        NotSupported for sparse, ragged and optional
 
     Same as keras.layers.InputLayer.

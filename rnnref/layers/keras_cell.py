@@ -44,7 +44,7 @@ class KerasCell:
     """The options of Keras's cells, which are attributes of the same names; for a `CellLayer`.
 
     activation, recurrent_activation   names of Keras; `hard_sigmoid` is that of Keras 3 (`hard_sigmoid@keras2` is the
-                            older), `leaky_relu` has its slope of 0.2, None is linear; ours too (rnnref.scalar); a
+                            older), `leaky_relu` has its slope of 0.2, None is linear; names of rnnref.elementwise; a
                             function of an array, written with NumPy's functions or rnnref.ops
     use_bias                whether there is a bias
     *_initializer           names, objects of rnnref.initializers, or a function (rng, shape) or (shape, dtype) ->
@@ -52,15 +52,15 @@ class KerasCell:
     *_regularizer           of rnnref.regularizers, or a function of the weight: added to the losses
     *_constraint            of rnnref.constraints, or a function of the weight: applied by the optimizer
     dropout, recurrent_dropout         share of zeros in the masks on x and on h, from 0 to below 1, while training
-    seed                    of the weights and of the masks; None: other ones every time
+    seed                    of the weights and of the masks; None: different ones each time
     implementation          1: a mask on x for each gate; 2, 0: one for all.  Masks on the h of an LSTM or a GRU are
                             always one for each gate.  It has no other meaning: `rnnref.explain` tells what runs
-    name, dtype             "float32" if not said; inputs are cast to it
+    name, dtype             "float32" if not given; inputs are cast to it
 
-    A single step draws new masks; `draw_masks` gives some to hand to several steps, or to look at.
+    A single step draws new masks; those of `draw_masks` can be given to several steps.
     """
     vectors = True
-    family: str                                   # in the tables of interop
+    family: str                                   # its name in rnnref.interop
     own_masks = False                             # a mask on x for each gate, with any `implementation`
     units: Any; use_bias: Any; dropout: Any; recurrent_dropout: Any
     who: Any; dtype: Any; n_in: Any; core: Any; options: Any; noise_rng: Any
@@ -81,7 +81,7 @@ class KerasCell:
         self._check_options()
 
     def _check_options(self) -> None:
-        """Raise now what would be raised later."""
+        """Raise in the constructor what the first call would raise."""
         if isinstance(self.units, bool) or not isinstance(self.units, (int, numpy.integer)) or self.units < 1:
             raise NotSupported(f"layers.{type(self).__name__}", f"units={self.units!r}, expected a positive integer")
         for name in ("dropout", "recurrent_dropout"):
@@ -161,8 +161,10 @@ class KerasCell:
         return (GateDropout(self.core, on=on), masks) if on else (self.core, None)
 
     def draw_masks(self, batch: Any) -> Any:
-        """Masks(x, h) for so many rows: zeros with a chance of the rate, else 1 / (1 - rate).  Each is an array, or a
-        list of one for each gate in the order of Keras; None where nothing is dropped."""
+        """Masks(x, h) for a batch of this many rows: zeros with a chance of the rate, else 1 / (1 - rate).
+
+        Each is an array, or a list of one for each gate in the order of Keras; None where nothing is dropped.
+        """
         per_gate = len(self.core.gates) > 1
         own = per_gate and (self.own_masks or self.implementation == 1 or self.recurrent_dropout > 0)
         x, h = self._mask_shapes(batch)

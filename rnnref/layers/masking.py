@@ -1,4 +1,4 @@
-"""Masking of steps."""
+"""The layer that masks the steps at which every number has a given value."""
 from typing import Any
 
 from ..arrays import asnumpy, namespace
@@ -10,7 +10,7 @@ from .base import Layer
 
 
 class Masking(Layer):
-    """Steps at which every number is mask_value: they are masked, and become 0
+    """Mask the steps at which every number is mask_value, and set them to 0
 
         mask = any(x != mask_value, over the last axis)          y = x where the mask is set, else 0
 

@@ -1,16 +1,17 @@
-"""Layers of several inputs: Concatenate, Add and its like, Dot."""
+"""Layers that merge several inputs: Add and others entry by entry, Concatenate, Dot."""
 from string import ascii_lowercase
 from typing import Any, Callable, Optional
 
 from .. import ops
 from ..arrays import namespace
-from ..errors import NotSupported, ShapeError, describe_type
+from ..errors import NotSupported, ShapeError
+from ..nest import describe
 from .arguments import check_axes, check_integers, config_of_arguments
 from .base import Layer
 
 
 class Merge(Layer):
-    """A layer of a list of arrays with a batch each; those with fewer axes get axes of length 1 after the batch.
+    """Base class of layers of a list of arrays; those with fewer axes get axes of length 1 after the batch.
 
     The mask of the output is where any of the masks is set, None if an input has none.  A subclass defines
     `_merge(arrays, masks)`, where masks are broadcast to the arrays, None where there is none.
@@ -23,9 +24,9 @@ class Merge(Layer):
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
         if not isinstance(inputs, (list, tuple)) or not self.least <= len(inputs) <= (self.most or len(inputs)):
-            given = f"{len(inputs)} of them" if isinstance(inputs, (list, tuple)) else describe_type(inputs)
             some = f"{self.least}" if self.most else f"{self.least} or more"
-            raise ShapeError(self.who, f"{given}, expected a list of {some} arrays", fix="layer([a, b])")
+            raise ShapeError(self.who, f"called with {describe(inputs)}, expected a list of {some} arrays",
+                             fix="layer([a, b])")
         return self._merge(*_alike(list(inputs), _each(self, inputs, mask)))
 
     def _merge(self, arrays: list, masks: list) -> Any:
@@ -141,7 +142,8 @@ class Concatenate(Layer):
 
     def call(self, inputs: Any) -> Any:
         if not isinstance(inputs, (list, tuple)) or not inputs:
-            raise ShapeError(self.who, f"{describe_type(inputs)}, expected a list of arrays", fix="layer([a, b])")
+            raise ShapeError(self.who, f"called with {describe(inputs)}, expected a list of arrays",
+                             fix="layer([a, b])")
         check_axes(self, [self.axis], inputs[0].shape)
         return ops.concatenate(list(inputs), self.axis)
 
@@ -181,7 +183,8 @@ class Dot(Layer):
 
     def call(self, inputs: Any) -> Any:
         if not isinstance(inputs, (list, tuple)) or len(inputs) != 2:
-            raise ShapeError(self.who, f"{describe_type(inputs)}, expected a list of two arrays", fix="layer([a, b])")
+            raise ShapeError(self.who, f"called with {describe(inputs)}, expected a list of two arrays",
+                             fix="layer([a, b])")
         x1, x2 = inputs
         both = self.axes if isinstance(self.axes, (list, tuple)) else (self.axes, self.axes)
         for k, x in zip(both, inputs):
@@ -266,8 +269,8 @@ def _each(layer: Layer, inputs: Any, mask: Any) -> list:
     if mask is None:
         return [None] * len(inputs)
     if not isinstance(mask, (list, tuple)) or len(mask) != len(inputs):
-        raise ShapeError(layer.who, f"mask is {describe_type(mask)}, expected a list of {len(inputs)}, with None for "
-                         "inputs without a mask")
+        raise ShapeError(layer.who, f"mask is {describe(mask)}, expected a list of {len(inputs)}, with None for inputs "
+                         "without a mask")
     return list(mask)
 
 

@@ -1,27 +1,27 @@
 """Nested data of users, as the trees that the core takes; states as Keras lists them.
 
-Inputs are an array, or tuples, named tuples and dicts of arrays.  A list is numbers, except for states, gradients and
-sizes, where Keras has lists: there it is the same as a tuple.
+Inputs are an array, or tuples, named tuples and dicts of arrays.  A list counts as numbers, except among states,
+gradients and sizes, where Keras has lists: there it is the same as a tuple.
 """
 from typing import Any
 
 import numpy
 
 from ..arrays import cast, is_array
-from ..errors import ShapeError, describe_type
-from ..nest import flatten
+from ..errors import ShapeError
+from ..nest import describe, flatten
 from ..tree import zeros_like
 from .config import taken
 
 
 def _is_nested(a: Any) -> Any:
-    """Whether inputs are more than one array: a tuple of numbers is one, a tuple that holds an array is not."""
+    """Whether inputs are several arrays: a tuple of numbers is one array, a tuple with an array in it is a nest."""
     return isinstance(a, dict) or isinstance(a, tuple) and (
         hasattr(a, "_fields") or any(is_array(item) or _is_nested(item) for item in a))
 
 
 def listless(x: Any) -> Any:
-    """Lists of arrays as tuples: to the core a list is numbers."""
+    """A nest with lists of arrays made tuples: the core takes a list for numbers."""
     if isinstance(x, (list, tuple)) and any(is_array(a) or isinstance(a, (list, tuple, dict)) for a in x) and not \
             hasattr(x, "_fields") and any(map(holds_arrays, x)):
         return tuple(map(listless, x))
@@ -34,7 +34,7 @@ def holds_arrays(a: Any) -> bool:
 
 
 def cast_inputs(who: str, name: str, a: Any, dtype: Any) -> Any:
-    """What the user gives for x, every array in `dtype`."""
+    """The inputs of a call, every array in `dtype`."""
     if not _is_nested(a):
         return taken(who, name, a, dtype)
     if isinstance(a, dict):
@@ -76,7 +76,7 @@ def sizes_of(state: Any) -> Any:
 
 
 def pack_like(who: str, what: Any, given: Any, like: Any) -> Any:
-    """What the user gives for `like`: lists, tuples or dicts; None is zeros, a bare array or a dict a list of one."""
+    """A state in the structure of `like`, from lists, tuples, dicts or a single array; None is zeros."""
     if given is None:
         return zeros_like(like)
     if isinstance(like, dict):
@@ -88,8 +88,7 @@ def pack_like(who: str, what: Any, given: Any, like: Any) -> Any:
         return a
     given = [given] if is_array(given) and len(like) == 1 else given
     if not isinstance(given, (list, tuple)) or len(given) != len(like):
-        got = f"{len(given)} items" if isinstance(given, (list, tuple)) else describe_type(given)
-        raise ShapeError(who, f"{what} is {got}, expected {len(like)}: "
+        raise ShapeError(who, f"{what} is {describe(given)}, expected a list of {len(like)}: "
                               f"{', '.join(getattr(like, '_fields', ['one for each']))}")
     names = getattr(like, "_fields", range(len(like)))
     items = [pack_like(who, f"{what}.{n}", a, b) for n, a, b in zip(names, given, like)]
@@ -99,8 +98,7 @@ def pack_like(who: str, what: Any, given: Any, like: Any) -> Any:
 def _pack_dict(who: str, what: Any, given: Any, like: Any) -> dict:
     given = given[0] if isinstance(given, (list, tuple)) and len(given) == 1 else given
     if not isinstance(given, dict) or given.keys() != like.keys():
-        got = f"a dict of {' '.join(map(str, given))}" if isinstance(given, dict) else describe_type(given)
-        raise ShapeError(who, f"{what} is {got}, expected a dict of {' '.join(map(str, like))}")
+        raise ShapeError(who, f"{what} is {describe(given)}, expected a dict of {' '.join(map(str, like))}")
     return {k: pack_like(who, f"{what}.{k}", given[k], b) for k, b in like.items()}
 
 

@@ -18,7 +18,7 @@ class _Batch(NamedTuple):
     """What BatchNormalization keeps.  `live` and `count` are None without a mask, and all but `normal` and `rstd` in
     inference."""
     normal: Any; rstd: Any; mean: Any = None; variance: Any = None; live: Any = None; count: Any = None
-    off: Any = None                               # the sum of x - mean over live places: 0 but for COUNT_EPSILON
+    off: Any = None                               # the sum of x - mean over live places: 0 except for COUNT_EPSILON
 
 
 class BatchNormalization(Layer):
@@ -34,7 +34,7 @@ class BatchNormalization(Layer):
     Shapes        x [..., C, ...], mask like x without its last axis; gamma, beta, moving_mean, moving_variance [C]
     Options       center, scale           whether there is a beta, a gamma
                   beta_ and gamma_initializer, _regularizer, _constraint; moving_mean_ and moving_variance_initializer
-    Errors        NotSupported for renorm and synchronized; ShapeError for a mask that has not one axis less than x
+    Errors        NotSupported for renorm and synchronized; ShapeError for a mask without exactly one axis less than x
 
     16 bits are computed in float32.  Where training is distributed the batch is that of all processes, as with Keras's
     synchronized=True.  Paper: Ioffe & Szegedy (2015), arXiv:1502.03167.
@@ -57,7 +57,8 @@ class BatchNormalization(Layer):
                  renorm_momentum: float = 0.99, synchronized: bool = False, **base: Any):
         super().__init__(**base)
         refuse(self, "batch renormalization is not implemented", renorm=renorm, renorm_clipping=renorm_clipping)
-        refuse(self, "there is one device", synchronized=synchronized)
+        refuse(self, "a model is on one device; Model.distribute takes the whole batch by itself",
+               synchronized=synchronized)
         check_integers(self, single=True, axis=axis)
         check_numbers(self, 0, epsilon=epsilon)
         check_rate(self, "momentum", momentum)
@@ -258,7 +259,7 @@ class UnitNormalization(Layer):
 # gamma, beta and axes
 
 def _scaled(p: dict, normal: Any, shape: tuple) -> Any:
-    """gamma normal + beta, with those of the two that there are."""
+    """gamma normal + beta; without those of the two that the layer does not have."""
     y = normal * upcast(p["gamma"]).reshape(shape) if "gamma" in p else normal
     return y + upcast(p["beta"]).reshape(shape) if "beta" in p else y
 
@@ -280,7 +281,7 @@ def _along(axes: Any, x: Any) -> tuple:
 
 
 def _total(a: Any, axes: tuple) -> Any:
-    """The sum over these axes, and over the rows of the batch that other processes have."""
+    """The sum over these axes, of the rows of all processes."""
     found, shard = a.sum(axes, keepdims=True), current()
     return found if shard is None else shard.total(found)
 

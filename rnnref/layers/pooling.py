@@ -14,7 +14,7 @@ class GlobalAveragePooling1D(Layer):
     Shapes        x [B, T, I], or [B, I, T] with data_format="channels_first"; y [B, I], with keepdims x with T = 1
     Options       data_format, keepdims
 
-    The mask of y is None.  A row without live steps is 0 / 0, there and here.
+    The mask of y is None.  A row without live steps is 0 / 0, as in Keras.
     Same as keras.layers.GlobalAveragePooling1D.
 
     >>> import numpy as np

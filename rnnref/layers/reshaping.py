@@ -41,7 +41,7 @@ class Flatten(Layer):
 class Reshape(Layer):
     """y [B, *target_shape]
 
-    target_shape  without the batch; -1 once, for what is left
+    target_shape  without the batch; one length may be -1, and follows from the others
 
     Same as keras.layers.Reshape, where masks are dropped too.
 
@@ -72,7 +72,7 @@ class Reshape(Layer):
 
 
 class Permute(Layer):
-    """The axes of x in another order, but for the first: axis k of y is axis dims[k - 1] of x
+    """Permute the axes of x after the first: axis k of y is axis dims[k - 1] of x
 
     Same as keras.layers.Permute, where masks are dropped too.
 
@@ -121,7 +121,7 @@ class RepeatVector(Layer):
 class Lambda(Layer):
     """y = function(x, **arguments)
 
-    function      of NumPy's functions or rnnref.ops; it gets `mask` and `training` if it has such arguments
+    function      made of NumPy's functions or rnnref.ops; it gets `mask` and `training` if it has such arguments
     output_shape  without the batch, or a function of the shape of x: checked against y, from which it is known
     mask          the mask of y, or a function of x and its mask; None: the mask of x is dropped
 
@@ -136,12 +136,12 @@ class Lambda(Layer):
                  **base: Any):
         super().__init__(**base)
         if not callable(function):
-            raise InvalidType(self.who, f"function={function!r} is not a function")
+            raise InvalidType(self.who, f"function={function!r}, expected a function")
         self.function, self.output_shape, self.mask, self.arguments = function, output_shape, mask, arguments or {}
         self.supports_masking = mask is not None
         try:
             known = signature(function).parameters
-        except ValueError:                        # a function of C does not tell its arguments
+        except ValueError:                        # a function written in C may have no signature
             known = {}
         self._told = tuple(name for name in ("mask", "training") if name in known)
 
@@ -163,8 +163,8 @@ class Lambda(Layer):
         else:
             expected, given = tuple(shape), tuple(y.shape[1:])
         if len(expected) != len(given) or any(n not in (None, m) for n, m in zip(expected, given)):
-            raise ShapeError(self.who, f"the function gave an array of shape {tuple(y.shape)}, and output_shape is "
-                             f"{expected}")
+            raise ShapeError(self.who, f"the function gave an array of shape {tuple(y.shape)}, expected {expected} by "
+                             "output_shape")
 
     def get_config(self) -> dict:
         def written(a: Any) -> Any:

@@ -25,7 +25,7 @@ OF_CELL = ("units", "activation", "recurrent_activation", "use_bias", "unit_forg
 
 
 class Loop(NamedTuple):
-    """What the pair of a loop keeps."""
+    """What the forward pass of a loop keeps for the backward pass."""
     tape: Any                                     # of `run`; None in inference
     ys: Any; y: Any                               # outputs as the loop gave them, and as the layer returned them
     new: Any                                      # the last state
@@ -36,7 +36,7 @@ class Loop(NamedTuple):
 class RNN(Layer):
     """A cell over a sequence, with Keras's arguments, defaults and results.
 
-    cell                SimpleRNNCell, LSTMCell, GRUCell, StackedRNNCells; a list of cells, one on the other; any cell
+    cell                SimpleRNNCell, LSTMCell, GRUCell, StackedRNNCells; a list of cells to be stacked; any cell
                         of rnnref.cells, or of your own (`CoreCell`), with `units`, a number or one for each cell, and
                         `seed` of its weights; an object with call(inputs, states) and state_size (`CallCell`); a cell
                         of rnnref.tf1 (`TfCell`), whose states come back as TF 1 nests them
@@ -54,8 +54,8 @@ class RNN(Layer):
     x               [B, T, I] ([T, B, I] with time_major), of any dtype of numbers; for a cell that takes several
                     inputs a list, a tuple, a named tuple or a dict of arrays [B, T, ...]
     initial_state   in the order of Keras, [h, c]; None: zeros, or where the last call of a stateful layer ended, or
-                    what the cell's get_initial_state makes of its weights.  It gets a gradient: a first state may be
-                    learned
+                    what the cell's get_initial_state makes of its weights.  It gets a gradient, and so can be
+                    trained
     mask            [B, T] bool: where rows are live; or lengths [B]
     training        dropout acts
     constants       what the cell sees at every step beside x and the states; it gets a gradient
@@ -141,7 +141,7 @@ class RNN(Layer):
         if held is not None and held[0] is p:
             return held[1]
         tree = self.cell._tree(under(p, "cell."))
-        if {id(a) for _, a in leaves(tree)} <= set(map(id, p.values())):          # no copies, which could become old
+        if {id(a) for _, a in leaves(tree)} <= set(map(id, p.values())):          # a copy would not follow changes
             derived(self.cell)["tree"] = p, tree
         return tree
 
@@ -243,7 +243,7 @@ class RNN(Layer):
     # what the user gives
 
     def _timed(self, tree: Any) -> Any:
-        """[B, T, ...] <-> [T, B, ...]"""
+        """Swap [B, T, ...] and [T, B, ...]."""
         if type(tree) is numpy.ndarray:
             return tree if self.time_major else tree.swapaxes(0, 1)
         return tree if self.time_major else map_structure(lambda a: a.swapaxes(0, 1), tree)
@@ -264,7 +264,7 @@ class RNN(Layer):
                                  "return_sequences=True, if it comes from a recurrent layer" if a.ndim == 2 else "")
         like = first_leaf(x)
         if not like.shape[0 if self.time_major else 1] and not self.return_sequences:
-            raise ShapeError(self.who, f"x has shape {like.shape}: no steps, and no last one",
+            raise ShapeError(self.who, f"x has shape {like.shape}: without steps there is no last output",
                              axes=f'x is "{axes}" with T = 0', fix="return_sequences=True")
         timed = self._timed(x)
         inner = self.cell.inward(timed, 2)

@@ -1,8 +1,9 @@
-"""Several cells as one, and what RNN takes for a cell."""
+"""Stacked cells, and the conversion of whatever RNN is given to a cell."""
 from typing import Any, Iterator, Optional
 
 from ..cell import Cell
 from ..errors import InvalidType, NotSupported, ShapeError, describe_type
+from ..nest import describe
 from ..wrappers.stack import Stack
 from .call_cell import CallCell
 from .cell import CellLayer, CoreCell, TfCell, under
@@ -10,7 +11,7 @@ from .nested import output_shapes
 
 
 class StackedRNNCells(CellLayer):
-    """One cell on the other in one loop; as in Keras, states are a list of one list for each cell, and without that
+    """A stack of cells in one loop; as in Keras, states are a list of one list for each cell, and without that
     inner list for a cell of your own with one state.
 
     Shapes        x [B, I]; y of the last cell; params and grads are tuples, weights lie end to end
@@ -99,8 +100,8 @@ class StackedRNNCells(CellLayer):
 
     def from_list(self, who: str, what: Any, given: Any, like: Any) -> tuple:
         if given is not None and (not isinstance(given, (list, tuple)) or len(given) != len(self.cells)):
-            got = f"{len(given)} items" if isinstance(given, (list, tuple)) else describe_type(given)
-            raise ShapeError(who, f"{what} is {got}, expected {len(self.cells)}: one for each cell")
+            raise ShapeError(who, f"{what} is {describe(given)}, expected a list of {len(self.cells)}: one for each "
+                                  "cell")
         return tuple(cell.from_list(who, f"{what}.{k}", None if given is None else given[k], like[k])
                      for k, cell in enumerate(self.cells))
 
@@ -125,12 +126,12 @@ def takes_constants(cell: Any) -> Any:
 
 
 def split_masks(who: str, what: Any, masks: Any, layers: Any) -> Any:
-    """Masks of each layer; None is none for any."""
+    """A list of masks, one for each layer; None is None for each."""
     if masks is None:
         return (None,) * len(layers)
     if isinstance(masks, (list, tuple)) and not hasattr(masks, "_fields") and len(masks) == len(layers):
         return masks
-    raise ShapeError(who, f"{what} is {describe_type(masks)}, expected {len(layers)} in a list: one for each of "
+    raise ShapeError(who, f"{what} is {describe(masks)}, expected a list of {len(layers)}: one for each of "
                           f"{', '.join(layer.name for layer in layers)}")
 
 

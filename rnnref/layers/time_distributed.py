@@ -26,10 +26,10 @@ class Wrapper(Layer):
 
 
 class TimeDistributed(Wrapper):
-    """The same layer at every step: time is taken for more rows of the batch.
+    """Apply one layer at every step: B T rows [B T, ...] in the place of [B, T, ...].
 
-    Shapes        x [B, T, ...]; y [B, T, ...], of a layer that takes [B, ...]; nests of such
-    Options       mask [B, T] is handed on, and given to the layer as [B T]
+    Shapes        x [B, T, ...] and y [B, T, ...], or nests of such, for a layer of [B, ...]
+    Options       mask [B, T] is passed on; the layer gets it as [B T]
     Same as       Keras TimeDistributed
     Differs from  Keras: a layer with statistics of the batch takes those of all steps together
     Errors        ShapeError: x without steps, a mask of another shape
@@ -56,7 +56,7 @@ class TimeDistributed(Wrapper):
             mask = flatten(mask)[0]
             if tuple(mask.shape[:2]) != (B, T):
                 raise ShapeError(self.who, f"The `mask` passed to the `TimeDistributed` layer has a shape "
-                                           f"{tuple(mask.shape)}, expected {(B, T)} first")
+                                           f"{tuple(mask.shape)}, expected {(B, T)} on the first two axes")
             options["mask"] = mask.reshape(B * T, *mask.shape[2:])
         y = self.layer(map_structure(lambda a: ops.reshape(a, (B * T, *a.shape[2:])), inputs), **options)
         return map_structure(lambda a: ops.reshape(a, (B, T, *a.shape[1:])), y)

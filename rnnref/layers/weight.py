@@ -25,7 +25,7 @@ class Weight(Arraylike):
     regularizer    what is added to the loss for it; constraint: what an optimizer puts in its place after an update
     path           "lstm/lstm_cell/kernel", the names of the layers around it first
 
-    Where it is used as an array, that is recorded in the open record.
+    Used as an array, it is a value of the open record.
 
     >>> import numpy as np
     >>> from rnnref.layers import Layer
@@ -58,7 +58,7 @@ class Weight(Arraylike):
         forget_derived(self.owner)                # the order of its weights
 
     def assign(self, a: Any) -> None:
-        """Put a copy of `a` in its place, in its dtype and where it lies."""
+        """Replace the array by a copy of `a`, in the same dtype and on the same device."""
         old, a = self.data, a.data if isinstance(a, Arraylike) else a
         a = a if is_array(a) else numpy.asarray(a)
         if a.shape != old.shape:
@@ -67,7 +67,7 @@ class Weight(Arraylike):
         self.replace(new.astype(old.dtype))       # a copy, always
 
     def replace(self, a: Any) -> None:
-        """Put `a` itself in its place, which is not changed afterwards: records keep it."""
+        """Replace the array by `a` itself; it must not be written into afterwards, since records keep it."""
         self.owner._values = self.owner._values | {self.name: a}
 
     def assign_add(self, a: Any) -> None:
@@ -81,7 +81,7 @@ class Weight(Arraylike):
 
 @contextmanager
 def inside(layer: Any) -> Iterator[None]:
-    """What is built inside has a path that starts with this layer's."""
+    """While this context is open, weights get paths that begin with that of this layer."""
     token = SCOPE.set((*SCOPE.get(), layer.name))
     try:
         yield
@@ -97,7 +97,7 @@ _NO_LAYERS = {str, int, float, bool, tuple, type(None), numpy.ndarray}
 
 
 def sublayers(layer: Any) -> dict:
-    """{attribute: layer} of the attributes of a layer that are layers; of those in lists and dicts "cells.0"."""
+    """{attribute: layer} of the layers among the attributes of a layer; those in lists and dicts are "cells.0"."""
     found = derived(layer).get("sublayers")
     if found is not None:
         return found
@@ -126,12 +126,12 @@ def layer_in(a: Any, dtype: Any = None) -> Any:
         return a
     if not hasattr(type(a), "load_variables"):
         return None
-    from .cell import TfCell  # which is made of this module
+    from .cell import TfCell  # cell.py imports this module
     return TfCell.of(a, dtype)
 
 
 def all_layers(layer: Any) -> list:
-    """A layer and all that are in it, each once."""
+    """A layer and all layers in it, each once."""
     found: dict = {}
     todo = [layer]
     while todo:
@@ -214,7 +214,7 @@ def free_name(name: str, taken: dict) -> str:
 
 
 def set_weights(layer: Any, weights: Any) -> None:
-    """The weights from a list as `get_weights` gives it.  One that does not fit changes nothing."""
+    """Set the weights from a list as `get_weights` gives it; if one does not fit, none is changed."""
     if not hasattr(weights, "__iter__") or isinstance(weights, (str, dict)):
         raise StructureError(layer.who, f"weights is {describe_type(weights)}, expected a list of arrays",
                              names=" ".join(layer.weight_names) if layer.built else "")

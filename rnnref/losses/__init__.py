@@ -46,7 +46,7 @@ __all__ = sorted({m.__name__ for m in _FAMILY.members} | {"deserialize", "get", 
 
 
 def get(identifier: Any) -> Any:
-    """A loss by its name, class or configuration; a function or object stays as it is, and None is none.
+    """A loss from its name, class or configuration; a function, an object and None are returned as they are.
 
     >>> get("huber") is huber, get({"class_name": "Huber", "config": {"delta": 2.0}})
     (True, Huber(name='huber_loss', reduction='sum_over_batch_size', delta=2.0))
@@ -57,7 +57,7 @@ def get(identifier: Any) -> Any:
 
 
 def serialize(loss: Any) -> Any:
-    """A loss as Keras writes it.
+    """The configuration of a loss, as Keras writes it.
 
     >>> serialize(MeanSquaredError())["config"]
     {'name': 'mean_squared_error', 'reduction': 'sum_over_batch_size'}
@@ -66,7 +66,7 @@ def serialize(loss: Any) -> Any:
 
 
 def deserialize(name: Any, custom_objects: Optional[dict] = None) -> Any:
-    """The loss that was written so.
+    """The loss of such a configuration.
 
     >>> deserialize(serialize(Huber(2.0))).delta
     2.0

@@ -17,7 +17,7 @@ REDUCTIONS = ("sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "
 
 
 class Loss:
-    """A function of targets and predictions that gives the number to be made small.
+    """A function of targets and predictions that gives the number to be minimised.
 
     A subclass defines `call(y_true, y_pred)`, a value for each row (and step), made of operations of rnnref.ops or of
     NumPy.  Called while a record is open, a loss is recorded, and `record.backward` of it gives gradients.
@@ -69,7 +69,7 @@ class Loss:
         return reduce_weighted(f"losses.{type(self).__name__}", values, sample_weight, mask, self.reduction)
 
     def get_config(self) -> dict:
-        """The arguments that make the same one."""
+        """The arguments from which `from_config` makes the same loss."""
         config = {"name": self.name, "reduction": self.reduction}
         return config if self.dtype is None else config | {"dtype": self.dtype}
 
@@ -104,7 +104,7 @@ class LossFunctionWrapper(Loss):
         return self.fn(y_true, y_pred, **self.options)
 
     def get_config(self) -> dict:
-        from . import serialize  # which is made of this module
+        from . import serialize  # __init__.py imports this module
         return super().get_config() | {"fn": serialize(self.fn)} | self.options
 
     @classmethod
@@ -202,27 +202,27 @@ def reduce_weighted(who: str, values: Array, sample_weight: Any, mask: Any, redu
 
 
 def _count(who: str, shape: tuple) -> int:
-    """How many numbers the array of the whole batch has, of which this one holds the rows that are here."""
+    """The number of entries of an array over the whole batch, given the shape of the rows of this process."""
     shard = shards.current()
     return prod(shape) if shard is None else shard.count_all(shape, who)
 
 
 def _total(a: Array) -> Array:
-    """The sum over all rows of the batch, of one over the rows that are here."""
+    """The sum over all rows of the batch, from that over the rows of this process."""
     shard = shards.current()
     return a if shard is None else shard.total(numbers(a))
 
 
 def _fits(weights: tuple, values: tuple) -> bool:
-    """Whether each weight belongs to one value, or to all along an axis; a rank less would fit by chance alone."""
+    """Whether weights have the rank of the values, and on each axis their length or 1; nothing else is broadcast."""
     return len(weights) == len(values) and all(m in (1, n) for m, n in zip(weights, values))
 
 
 def check_classes(who: str, y_true: Any, count: int, least: int = 0) -> None:
-    """Raise ShapeError for indices of classes that there are not.  Those on a GPU are not looked at."""
+    """Raise ShapeError for indices of classes that y_pred does not have; those on a GPU are not checked."""
     if isinstance(y_true, numpy.ndarray) and y_true.size and not (y_true.min() >= least and y_true.max() < count):
         raise ShapeError(who, f"y_true has classes from {y_true.min():g} to {y_true.max():g}, expected {least} to "
-                         f"{count - 1}: y_pred has {count}", fix="ignore_class= for targets that count for nothing"
+                         f"{count - 1}: y_pred has {count} classes", fix="ignore_class= for targets to be ignored"
                          if "ctc" not in who else None)
 
 

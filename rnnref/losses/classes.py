@@ -110,7 +110,7 @@ class CategoricalCrossentropy(_OfFunction):
 
 
 class SparseCategoricalCrossentropy(_OfFunction):
-    """-log p of the class y_true, an index; targets equal to ignore_class count for nothing.
+    """-log p of the class y_true, an index; targets equal to ignore_class are ignored.
 
     >>> import numpy as np
     >>> loss = SparseCategoricalCrossentropy(ignore_class=-1)
@@ -129,7 +129,7 @@ class SparseCategoricalCrossentropy(_OfFunction):
 class CTC(_OfFunction):
     """-log of the probability of all paths that spell y_true, whose classes start at 1; y_pred are logits.
 
-    The mask of y_pred says how long each row is.
+    The mask of y_pred gives the length of each row.
 
     >>> import numpy as np
     >>> round(float(CTC()(np.array([[1]]), np.zeros((1, 2, 2)))), 4)

@@ -16,7 +16,7 @@ EPSILON = 1e-7                                    # Keras's backend.epsilon()
 
 
 def _pair(y_true: Array, y_pred: Array) -> tuple:
-    """Both in the dtype of the predictions, and in one rank."""
+    """Both arrays in the dtype of the predictions, with equal ranks."""
     return match_ranks(*_same_dtype(y_true, y_pred))
 
 
@@ -108,7 +108,7 @@ def sparse_categorical_crossentropy(y_true: Array, y_pred: Array, from_logits: b
     """-log p of the class y_true, an index, with the classes on `axis` of y_pred.
 
     from_logits     p = softmax(y_pred); else p = y_pred / sum(y_pred), clipped to [1e-7, 1 - 1e-7]
-    ignore_class    targets that count for nothing: 0 there, and in a record the result has a mask without them
+    ignore_class    targets that are ignored: 0 there, and in a record the result has a mask without them
 
     >>> sparse_categorical_crossentropy([1, -1], [[0.5, 0.5], [0.5, 0.5]], ignore_class=-1).round(4)
     array([0.6931, 0.    ], dtype=float32)

@@ -63,7 +63,8 @@ class ConcatInput(Map):
     def check_sizes(self, who: str, i: str, sizes: dict, o: str = "G") -> None:
         self.map.check_sizes(who, i, sizes, o)
         if sizes[i].n != sizes["U"].n:
-            raise ShapeError(who, f"x goes into the output, and {sizes[i].n} inputs meet {sizes['U'].n} units",
+            raise ShapeError(who, f"{sizes[i].n} inputs and {sizes['U'].n} units, expected equal numbers: "
+                                  "x goes into the output",
                              axes=f"{i} = {sizes[i].n} and U = {sizes['U'].n}")
 
     def forward(self, p: Tree, x: Array) -> tuple[Array, Any]:

@@ -120,8 +120,8 @@ class Diagonal(Map):
 
     def check_sizes(self, who: str, i: str, sizes: dict, o: str = "G") -> None:
         if sizes[i].n != sizes["U"].n:
-            raise ShapeError(who, f"{self.R} has one number for each unit, "
-                                  f"and {sizes[i].n} inputs meet {sizes['U'].n} units")
+            raise ShapeError(who, f"{sizes[i].n} inputs and {sizes['U'].n} units, expected equal numbers: {self.R} has "
+                                  "one for each unit")
 
     def forward(self, p: Tree, h: Array) -> tuple[Array, Any]:
         a = h[..., None, :] * self._blocks(p, h)

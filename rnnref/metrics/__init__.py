@@ -1,4 +1,4 @@
-"""Metrics with Keras's names: numbers over many batches, whose sums stay where the predictions are.
+"""Metrics with Keras's names: results over many batches, whose sums stay on the device of the predictions.
 
 >>> import numpy as np
 >>> metric = get("mean_absolute_error")
@@ -51,7 +51,7 @@ __all__ = sorted([f.__name__ for f in (*_MEMBERS, *_FUNCTIONS)] + ["deserialize"
 
 
 def get(identifier: Any) -> Any:
-    """A metric by its name, class or configuration; a function or object stays as it is, and None is none.
+    """A metric from its name, class or configuration; a function, an object and None are returned as they are.
 
     >>> get("mse"), get({"class_name": "AUC", "config": {"curve": "PR"}}).curve
     (<MeanSquaredError mean_squared_error>, 'PR')
@@ -62,7 +62,7 @@ def get(identifier: Any) -> Any:
 
 
 def serialize(metric: Any) -> Any:
-    """A metric as Keras writes it.
+    """The configuration of a metric, as Keras writes it.
 
     >>> serialize(BinaryAccuracy())["config"]
     {'name': 'binary_accuracy', 'dtype': None, 'threshold': 0.5}
@@ -71,7 +71,7 @@ def serialize(metric: Any) -> Any:
 
 
 def deserialize(config: Any, custom_objects: Optional[dict] = None) -> Any:
-    """The metric that was written so.
+    """The metric of such a configuration.
 
     >>> deserialize(serialize(BinaryAccuracy(threshold=0.25)))._options
     {'threshold': 0.25}

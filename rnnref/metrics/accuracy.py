@@ -75,7 +75,7 @@ def sparse_top_k_categorical_accuracy(y_true: Array, y_pred: Array, k: int = 5, 
 
 
 def _ids(y_true: Array, y_pred: Array) -> tuple:
-    """Indices [...] beside predictions [..., K]; a last axis of length 1 goes."""
+    """Indices [...] beside predictions [..., K]; a last axis of length 1 is removed."""
     y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
     if y_true.ndim == y_pred.ndim and y_true.shape[-1] == 1:
         y_true = ops.squeeze(y_true, -1)

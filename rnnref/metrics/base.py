@@ -1,4 +1,4 @@
-"""Metrics: sums that are updated batch by batch, and shown when asked for."""
+"""The base class of metrics, sums that are updated batch by batch; Mean, Sum, and means of functions."""
 from functools import wraps
 from typing import Any, Callable, Optional
 
@@ -19,7 +19,7 @@ class Metric:
 
     A subclass makes its variables by `add_variable`, changes them in `update_state(y_true, y_pred, sample_weight=None)`
     and computes of them what `result()` gives.  Nothing is recorded inside, and predictions may be values of a record.
-    Variables lie where the predictions do: on a GPU nothing comes to the host before the result is shown.
+    Variables are on the device of the predictions: nothing is copied from a GPU before the result is shown.
 
     dtype    in which values are computed; that of the predictions unless given, float32 at least.  Sums are float64
     adds_up  whether its variables are sums over rows, so that those of several processes are added: a class says so, or
@@ -76,15 +76,15 @@ class Metric:
         return self._variables + [v for m in inner for v in m.variables]
 
     def update_state(self, *args: Any, **options: Any) -> None:
-        """Take a batch into account."""
+        """Update the variables by a batch."""
         raise NotImplementedError(f"{type(self).__name__} defines no update_state")
 
     def result(self) -> Any:
-        """The number, or numbers, so far."""
+        """The metric over all batches so far: a number, an array or a dict of these."""
         raise NotImplementedError(f"{type(self).__name__} defines no result")
 
     def reset_state(self) -> None:
-        """Forget all batches."""
+        """Set the variables back to zeros."""
         for v in self.variables:
             v.reset()
 
@@ -93,7 +93,7 @@ class Metric:
         return self.result()
 
     def get_config(self) -> dict:
-        """The arguments that make the same one."""
+        """The arguments from which `from_config` makes the same metric."""
         return {"name": self.name, "dtype": self.dtype}
 
     @classmethod
@@ -114,12 +114,12 @@ def _unrecorded(method: Callable) -> Callable:
 
 
 def mask_of(y_pred: Any) -> Any:
-    """The mask of predictions that are a value with one."""
+    """The mask of predictions, if they are a value that has one, or None."""
     return y_pred.mask if isinstance(y_pred, Value) else None
 
 
 def in_floats(a: Any, dtype: Optional[str]) -> Array:
-    """An array in this dtype; if that is None in its own, float32 at least."""
+    """An array in this dtype; for None in its own, float32 at least."""
     a = ops.convert_to_tensor(numbers(a))
     own = a.dtype if is_floating(a.dtype) and a.dtype.itemsize > 2 else "float32"
     return a.astype(dtype or own, copy=False)
@@ -179,7 +179,7 @@ class Mean(Metric):
 class MeanMetricWrapper(Mean):
     """The mean of a function of (y_true, y_pred) that gives a value for each row (and step).
 
-    What the mask of y_pred leaves out counts for nothing.
+    Places that the mask of y_pred leaves out are ignored.
 
     >>> import numpy as np
     >>> metric = MeanMetricWrapper(lambda y_true, y_pred: abs(y_true - y_pred), name="error")
@@ -199,7 +199,7 @@ class MeanMetricWrapper(Mean):
         super().update_state(values, mask_weights(sample_weight, mask, values.dtype))
 
     def get_config(self) -> dict:
-        from . import serialize  # which is made of this module
+        from . import serialize  # __init__.py imports this module
         return super().get_config() | {"fn": serialize(self._fn)} | self._options
 
     @classmethod

@@ -74,7 +74,7 @@ def _aligned(y_true: Any, y_pred: Any, sample_weight: Any, dtype: Optional[str])
 
 
 class _AtThresholds(_Counts):
-    """True positives over all that were called so, or over all that are so."""
+    """Base class of Precision and Recall: true positives over all predicted, or over all actual positives."""
 
     direction = "up"
     _other = ""

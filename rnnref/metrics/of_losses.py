@@ -125,7 +125,7 @@ class Perplexity(Metric):
     """exp of the mean cross-entropy of tokens: the number of classes among which a model seems to guess.
 
     y_true [..., T] ids, y_pred [..., T, K] probabilities, or logits with from_logits; targets equal to mask_token_id
-    count for nothing, nor does what the mask of y_pred leaves out.  0 before the first token.
+    and places that the mask of y_pred leaves out are ignored.  0 before the first token.
 
     Same as: keras_hub.metrics.Perplexity, which does not read the mask of y_pred.
 

@@ -1,4 +1,4 @@
-"""Batches: what fit, evaluate and predict go through, from arrays, from data sets, from iterators."""
+"""Batches for fit, evaluate and predict, from arrays, data sets and iterators."""
 import warnings
 from math import ceil
 from typing import Any, Callable, Iterator, Optional
@@ -13,12 +13,12 @@ from ..values import Arraylike
 
 
 class Arrays:
-    """Batches of arrays with as many rows each: (x, y, sample_weight), nests of arrays or None.
+    """Batches of arrays with equal numbers of rows: (x, y, sample_weight), nests of arrays or None.
 
     shuffle   True: rows in another order in each epoch; "batch": only inside of each batch; the order is drawn by `rng`
     count     how many batches; the last one has the rest
     """
-    once = False                                  # whether it ends for good
+    once = False                                  # whether it can be gone through only once
 
     def __init__(self, data: tuple, batch_size: Optional[int], steps: Optional[int], shuffle: Any, rng: Any, who: str):
         self.data, self.shuffle, self.rng = data, shuffle, rng
@@ -70,7 +70,7 @@ class Dataset:
 
 
 class Stream:
-    """Batches of an iterator, which ends once, or of what can be gone through again, as a torch DataLoader."""
+    """Batches of an iterator, or of an iterable that can be gone through again, as a torch DataLoader."""
 
     def __init__(self, iterable: Any):
         self.iterable, self.once = iterable, hasattr(iterable, "__next__")
@@ -129,7 +129,8 @@ class Batches:
         if self.class_weight is None:
             return batch
         if sample_weight is not None:
-            raise NotSupported(self.who, "class_weight beside a sample_weight", fix="their product as sample_weight")
+            raise NotSupported(self.who, "class_weight and sample_weight together",
+                               fix="their product as sample_weight")
         return x, y, weigh_classes(y, self.class_weight, self.who)
 
 
@@ -138,7 +139,7 @@ def make_batches(x: Any, y: Any = None, sample_weight: Any = None, *, who: str, 
                  rng: Any = None) -> Batches:
     """Batches of what fit takes: nests of arrays, an object with dataset[k], or an iterable of batches.
 
-    Raises ShapeError where arrays have not as many rows each, or y is given twice; NotSupported for other data.
+    Raises ShapeError for unequal numbers of rows, and if y is given twice; NotSupported for other data.
 
     >>> import numpy as np
     >>> batches = make_batches(np.arange(5), np.arange(5) % 2, batch_size=2, who="fit")
@@ -187,7 +188,7 @@ def split_rows(data: tuple, part: float, who: str) -> tuple:
     rows = count_rows(data, who)
     first = int(rows * (1.0 - part))
     if not 0 < first < rows:
-        raise ShapeError(who, f"{rows} rows cannot be parted by validation_split={part}")
+        raise ShapeError(who, f"{rows} rows cannot be split by validation_split={part}")
     return (map_structure(lambda a: take_rows(a, slice(0, first)), data),
             map_structure(lambda a: take_rows(a, slice(first, rows)), data))
 
@@ -208,7 +209,7 @@ def unpack(batch: Any, who: str) -> tuple:
 
 
 def of_packed(step: Callable) -> Callable:
-    """A step of (x, y, sample_weight) as it is called: without what is None, as steps of users are written."""
+    """A function of a batch that calls `step` as Keras does: with x, (x, y) or (x, y, sample_weight), without None."""
     return lambda batch: step(pack_x_y_sample_weight(*batch))
 
 
@@ -233,7 +234,7 @@ def weigh_classes(y: Any, class_weight: dict, who: str) -> Any:
 # arrays
 
 def has_rows(a: Any) -> bool:
-    """Whether it is an array, or can be made one: of torch, JAX or pandas."""
+    """Whether this is an array, or can be made one: of torch, JAX or pandas."""
     return is_array(a) or isinstance(a, Arraylike) or hasattr(a, "__array__") and hasattr(a, "shape")
 
 
@@ -262,13 +263,13 @@ def count_rows(data: tuple, who: str) -> int:
     if not every or not every[0]:
         raise ShapeError(who, "the data have no rows")
     if len(set(every)) > 1:
-        raise ShapeError(who, "not as many rows in each array: " + ", ".join(
+        raise ShapeError(who, "the arrays differ in their number of rows: " + ", ".join(
             f"{name} {' '.join(map(str, found))}" for name, found in rows.items() if found))
     return every[0]
 
 
 def take_rows(a: Any, rows: slice, placed: Optional[dict] = None) -> Any:
-    """Rows of an array, or of its rows in an order that is given for each array module; of None, None."""
+    """Rows of an array, taken from the order that `placed` has for its array module, if any; None for None."""
     if a is None:
         return None
     order = placed[namespace(a)] if placed else None

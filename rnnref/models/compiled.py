@@ -1,12 +1,13 @@
 """Losses and metrics of a model, resolved for each of its outputs.
 
-Outputs are a nest; here they are a list of leaves, those of a dict by its sorted keys.
+The outputs, a nest, are treated as a list of leaves; those of a dict are in the order of its sorted keys.
 """
 from typing import Any, NamedTuple, Optional, Sequence
 
 from .. import losses, metrics as metrics_module, optimizers
 from ..arrays import namespace
-from ..errors import NotSupported, ShapeError, describe_type
+from ..errors import NotSupported, ShapeError
+from ..nest import describe
 from ..shards import current
 from ..values import numbers
 
@@ -84,7 +85,7 @@ class CompiledLoss:
 
 
 def of_rows(loss: Any) -> Any:
-    """A loss as a mean over the rows that are here: what the losses of several processes add up to is one over all."""
+    """A loss as a mean over the rows of this process; losses of several processes add up to the mean over all rows."""
     a, shard = numbers(loss), current()
     return namespace(a).asarray(a if shard is None else a / shard.fraction)      # a scalar would count as float32
 
@@ -221,7 +222,7 @@ def _paths(tree: Any, path: tuple = ()) -> list:
 
 
 def spread(given: Any, y_pred: Any, names: Optional[Sequence], what: str, partial: bool = True) -> list:
-    """The same for all outputs, if it is given once, else `by_output`."""
+    """A list with one item for each output: the given one for all, or those of `by_output`."""
     if isinstance(given, (list, tuple, dict)):
         return by_output(given, y_pred, names, what, partial)
     return [given] * len(flatten_sorted(y_pred))
@@ -244,7 +245,7 @@ def by_output(given: Any, y_pred: Any, names: Optional[Sequence], what: str, par
     if not isinstance(y_pred, (list, tuple, dict)):
         if isinstance(given, (list, tuple, dict)):
             if len(given) != 1 or isinstance(given, dict) and names and set(given) != set(names):
-                raise ShapeError("fit", f"{what} is {_describe(given)}, and the model has one output"
+                raise ShapeError("fit", f"{what} is {describe(given)}, and the model has one output"
                                         f"{f', {names[0]}' if names else ''}")
             return flatten_sorted(given)
         return [given]
@@ -254,12 +255,12 @@ def by_output(given: Any, y_pred: Any, names: Optional[Sequence], what: str, par
             return [given.get(name) for name in names]
         missing = [k for k in keys if k not in given]
         if not keys or set(given) - set(keys) or missing and not partial:
-            raise ShapeError("fit", f"{what} is {_describe(given)}, expected the outputs {' '.join(map(str, keys))}")
+            raise ShapeError("fit", f"{what} is {describe(given)}, expected the outputs {' '.join(map(str, keys))}")
         if isinstance(y_pred, dict):
             return [a for k in sorted(y_pred) for a in _inner(given.get(k), y_pred[k], what, partial)]
         return [given.get(k) for k in keys]
     if not isinstance(given, (list, tuple)) or len(given) not in (len(y_pred), n):
-        raise ShapeError("fit", f"{what} is {_describe(given)}, and the model has {n} outputs")
+        raise ShapeError("fit", f"{what} is {describe(given)}, and the model has {n} outputs")
     if len(given) == len(y_pred):
         parts = [y_pred[k] for k in sorted(y_pred)] if isinstance(y_pred, dict) else y_pred
         return [a for one, part in zip(given, parts) for a in _inner(one, part, what, partial)]
@@ -268,9 +269,3 @@ def by_output(given: Any, y_pred: Any, names: Optional[Sequence], what: str, par
 
 def _inner(given: Any, part: Any, what: str, partial: bool) -> list:
     return by_output(given, part, None, what, partial) if isinstance(part, (list, tuple, dict)) else [given]
-
-
-def _describe(given: Any) -> str:
-    if isinstance(given, dict):
-        return f"a dict of {' '.join(map(str, given))}"
-    return f"{len(given)} items" if isinstance(given, (list, tuple)) else describe_type(given)

@@ -175,7 +175,7 @@ class Distribution:
     @contextmanager
     def ending_together(self) -> Iterator[None]:
         """Let an error in one process end all of them, with its message; one that is raised in all is raised in the
-        first, and the others end without a word."""
+        first, and the others end without a message."""
         try:
             yield
         except BaseException as error:

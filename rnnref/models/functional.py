@@ -76,7 +76,7 @@ class _Written:
         return [operation.name, next(k for k, one in enumerate(self.calls[id(operation)]) if one is node), place]
 
     def end(self, symbol: Symbol) -> list:
-        """The same of an input or output, where Keras counts one call more of functional models inside."""
+        """`source` of an input or output, where Keras counts one call more of a functional model inside."""
         name, which, place = self.source(symbol)
         return [name, which + isinstance(self.graph.operation(self.graph.origin(symbol)), Functional), place]
 
@@ -123,7 +123,7 @@ class _Read:
                 if any(name == other for other, _ in left) or not self._make(name, call):
                     left.append((name, call))
             if len(left) == len(todo):
-                raise ShapeError("Model.from_config", "a call needs what none gives",
+                raise ShapeError("Model.from_config", "some calls take results that no other call gives",
                                  layers=" ".join(dict.fromkeys(name for name, _ in left)))
             todo = left
 

@@ -1,4 +1,4 @@
-"""What a functional model is given, as its inputs are declared."""
+"""The arguments of a functional model, matched with its declared inputs."""
 from typing import Any
 
 from ..errors import ShapeError
@@ -9,7 +9,7 @@ from ..values import Value, functions, numbers
 
 
 def standardize(symbols: Any, given: Any, mask: Any, who: str) -> Any:
-    """What is given, in the nest of `symbols`: each in its dtype, with as many axes as it was declared with.
+    """Arrange the given arrays in the nest of `symbols`: each with the dtype and the number of axes of its symbol.
 
     A single array does for a list of one, and a dict by the names of the inputs for a list.  A last axis of one is
     added or taken away, as in Keras.
@@ -28,7 +28,7 @@ def standardize(symbols: Any, given: Any, mask: Any, who: str) -> Any:
 
 
 def _in_order(symbols: Any, given: Any, who: str) -> list:
-    """The leaves of what is given, in the order of those of `symbols`."""
+    """The leaves of the given nest, in the order of those of `symbols`."""
     own = flatten(symbols)
     if not isinstance(given, (list, tuple, dict)) and len(own) == 1:
         return [given]

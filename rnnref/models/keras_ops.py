@@ -69,7 +69,7 @@ def class_name(name: str) -> str:
 
 
 def function_name(name: str) -> str:
-    """The way back.
+    """The inverse of `class_name`.
 
     >>> function_name("ExpandDims"), function_name("IsIn")
     ('expand_dims', 'isin')

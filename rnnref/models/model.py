@@ -23,7 +23,7 @@ class Model(Trained, Layer):
     and the symbols may be such in the middle of another model.  The class is then `Functional`.
 
     A subclass makes its layers in `__init__`, where they become attributes, alone or in lists and dicts, and defines
-    `call(self, inputs)`, in which it may do what it likes: loops, branches, NumPy's functions and those of rnnref.ops.
+    `call(self, inputs)`, which may have loops and branches, and uses NumPy's functions or those of rnnref.ops.
     `call` gets `training` and `mask` if it names them.  Cells of rnnref.tf1 may be attributes too.
 
         y = model(x)                            arrays; then model.backward(dy) fills model.grads, as in every layer
@@ -39,8 +39,8 @@ class Model(Trained, Layer):
 
     Same as keras.Model.
 
-    Raises ShapeError where the outputs need other inputs, or two layers have one name; NotSupported for what is not
-    there.
+    Raises ShapeError if the outputs need other inputs, or two layers have one name; NotSupported for what is not
+    implemented.
 
     >>> import numpy as np
     >>> from rnnref import Input, Record, layers
@@ -66,7 +66,7 @@ class Model(Trained, Layer):
 
     def __new__(cls, *args: Any, **options: Any) -> Any:
         if cls is Model and is_functional(args, options):
-            from .functional import Functional  # which is made of this class
+            from .functional import Functional  # functional.py imports this module
             cls = Functional
         return super().__new__(cls, *args, **options)
 
@@ -86,7 +86,7 @@ class Model(Trained, Layer):
         self._graph, self._autocast, self.built = graph, False, True
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
-        """What the model computes; training and mask are known to all inside, and need not be handed on."""
+        """What the model computes; training and mask reach all layers inside without being passed on."""
         if self._graph is None:
             raise NotImplementedError(f"{self.who} has no call, and was not made of inputs and outputs")
         y = self._graph.run(standardize(self._graph.inputs, inputs, mask, self.name))
@@ -94,7 +94,7 @@ class Model(Trained, Layer):
 
     def build(self, input_shape: Any) -> None:
         """Make the weights of all layers, by a trial run for inputs of this shape, (None, T, I), or a nest of such."""
-        self._sublayers()                         # cells of rnnref.tf1 get theirs
+        self._sublayers()                         # gives a layer to each cell of rnnref.tf1
         with paused():
             called(self, (map_shapes(lambda s: Symbol(s, self.dtype), input_shape),), {})
 
@@ -118,7 +118,7 @@ class Model(Trained, Layer):
 
     @property
     def layers(self) -> list:
-        """The layers that it is made of, each once; not those inside of these."""
+        """The layers that the model is made of, each once, without those inside of layers."""
         return list({id(layer): layer for layer in self._sublayers().values()}.values())
 
     def get_layer(self, name: Optional[str] = None, index: Optional[int] = None) -> Layer:
@@ -164,7 +164,7 @@ class Model(Trained, Layer):
     def summary(self, line_length: Optional[int] = None, positions: Any = None,
                 print_fn: Optional[Callable] = None, expand_nested: bool = False, show_trainable: bool = False,
                 layer_range: Any = None) -> None:
-        """Print a table of the layers, the shapes of their outputs and how many numbers their weights are.
+        """Print a table of the layers, the shapes of their outputs and the sizes of their weights.
 
         line_length      the width of the table; None: 88, or 108 with connections, and 4 less than the terminal at most
         positions        where the columns end: parts of the width
@@ -203,7 +203,7 @@ class Model(Trained, Layer):
 
     @classmethod
     def from_config(cls, config: dict, custom_objects: Optional[dict] = None) -> "Model":
-        """The model of a configuration, without its weights; one that Keras wrote will do.
+        """A model, without its weights, from a configuration of `get_config`, here or in Keras.
 
         custom_objects   {class name: class} for classes that are not rnnref's
         """
@@ -215,7 +215,7 @@ class Model(Trained, Layer):
 
 def clone_model(model: Model, input_tensors: Any = None, clone_function: Any = None, call_function: Any = None,
                 recursive: bool = False, **options: Any) -> Model:
-    """Another model of the same configuration, with weights of its own.
+    """Copy a model: the same configuration, with weights of its own.
 
     >>> from rnnref import Sequential, layers
     >>> model = Sequential([layers.Dense(2, input_shape=(3,))])

@@ -12,7 +12,7 @@ from .model import Model
 
 
 class Sequential(Model):
-    """One layer after the other.
+    """A model that is a chain of layers.
 
     layers    each takes one argument.  The first may be an Input(shape), or have input_shape=: then the weights are
               made at once, else by the first call
@@ -39,7 +39,7 @@ class Sequential(Model):
         self._rebuild()
 
     def add(self, layer: Any) -> None:
-        """Append a layer, or put an Input before all."""
+        """Append a layer, or set the Input."""
         self._append(layer)
         self._rebuild()
 
@@ -61,8 +61,8 @@ class Sequential(Model):
         if any(found.name == other.name and found is not other for other in self._chain):
             raise ShapeError(self.who, f"a second layer called {found.name!r}", fix="name=... for each of them")
         if isinstance(found, InputLayer) and self._chain:
-            raise ShapeError(self.who, f"an Input of shape {found.batch_shape} after {self._chain[0].name!r}: it comes "
-                                       "first")
+            raise ShapeError(self.who, f"an Input of shape {found.batch_shape} after the layer "
+                                       f"{self._chain[0].name!r}, expected before all layers")
         if not self._chain and found.input_shape_given is not None and not isinstance(found, InputLayer):
             self._chain.append(InputLayer(batch_shape=found.input_shape_given))
         self._chain.append(found)

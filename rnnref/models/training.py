@@ -22,7 +22,7 @@ Logs = dict                                       # {name: number}, on the devic
 
 
 class Trained:
-    """What trains a model, with the names, arguments and results of Keras.
+    """The training of a model, with the names, arguments and results of Keras.
 
     >>> import numpy as np
     >>> from rnnref import Input, Sequential, layers, optimizers
@@ -69,7 +69,7 @@ class Trained:
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, loss_weights: Any = None, metrics: Any = None,
                 weighted_metrics: Any = None, run_eagerly: bool = False, steps_per_execution: int = 1,
                 jit_compile: Any = "auto", auto_scale_loss: bool = True) -> None:
-        """Say how the model is trained.
+        """Configure the training: the optimizer, the losses and the metrics.
 
         optimizer           a name, or an object of rnnref.optimizers
         loss                a name, a function (y_true, y_pred), an object of rnnref.losses; for several outputs a list
@@ -140,7 +140,7 @@ class Trained:
         return [m.name for m in self.metrics]
 
     def reset_metrics(self) -> None:
-        """Let the metrics begin anew."""
+        """Reset all metrics."""
         self._held_metrics = None
         for metric in self.metrics:
             metric.reset_state()
@@ -168,7 +168,7 @@ class Trained:
         return sum(terms[1:], terms[0])
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Logs:
-        """Let the compiled metrics see a batch; what they and the loss are since the epoch began."""
+        """Update the compiled metrics by a batch; returns all metrics and the loss since the epoch began."""
         if self._compiled_metrics is not None:
             self._compiled_metrics.update_state(y, y_pred, sample_weight)
         return self.get_metrics_result()
@@ -200,7 +200,7 @@ class Trained:
             return numbers(self(unpack(data, "predict_step")[0], training=False))
 
     def _loss_of(self, x: Any, y: Any, y_pred: Any, sample_weight: Any, training: bool) -> Any:
-        """The loss, seen by its mean too."""
+        """The loss of a batch; updates its mean over the epoch."""
         own = type(self).compute_loss is not Trained.compute_loss
         told = {"training": training} if not own or "training" in signature(self.compute_loss).parameters else {}
         loss = self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, **told)
@@ -235,8 +235,8 @@ class Trained:
         validation_freq     evaluate after every so many epochs, or after those in a list, counted from 1
 
         Layers that are stateful carry their states from batch to batch, and no gradient goes into the batch before:
-        truncated backpropagation through time.  All batches must then have as many rows; shuffle=False keeps row b of a
-        batch the sequel of row b of the one before.
+        truncated backpropagation through time.  All batches must then have as many rows; with shuffle=False row b of a
+        batch continues row b of the one before.
 
         Same as keras.Model.fit; the order of shuffled rows differs.
         """
@@ -247,7 +247,7 @@ class Trained:
                                shuffle=shuffle, class_weight=class_weight, rng=self.shuffle_rng)
         validation = None if validation_data is None else make_validation(
             validation_data, validation_batch_size or batch_size, validation_steps)
-        _is_validated(1, validation_freq)         # which raises for what is no frequency
+        _is_validated(1, validation_freq)         # raises for an invalid validation_freq
         self.distribution.begin(self, batches, is_training=True)
         callbacks = self._call_backs(callbacks, batches, verbose, epochs, add_history=True)
         self.stop_training, self._initial_epoch = False, initial_epoch
@@ -283,7 +283,7 @@ class Trained:
     def evaluate(self, x: Any = None, y: Any = None, batch_size: Optional[int] = None, verbose: Any = "auto",
                  sample_weight: Any = None, steps: Optional[int] = None, callbacks: Any = None,
                  return_dict: bool = False) -> Any:
-        """The loss and the metrics, in inference.
+        """Compute the loss and the metrics, in inference.
 
         x, y, batch_size, sample_weight, steps    as in fit
         return_dict                               {name: number}; else a number, or a list if there are several: the
@@ -312,7 +312,7 @@ class Trained:
 
     def predict(self, x: Any, batch_size: Optional[int] = None, verbose: Any = "auto", steps: Optional[int] = None,
                 callbacks: Any = None) -> Any:
-        """The outputs, in inference, batch by batch: NumPy arrays in the nest of the outputs.
+        """Compute the outputs, in inference, batch by batch: NumPy arrays in the nest of the outputs.
 
         x, batch_size, steps    as in fit
 
@@ -334,19 +334,20 @@ class Trained:
 
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Optional[dict] = None,
                        return_dict: bool = False) -> Any:
-        """One update; returns what `evaluate` does, of this batch."""
+        """Do one update; returns the loss and the metrics of this batch as `evaluate` does."""
         self._check_compiled("train_on_batch")
         x, y, sample_weight = unpack((x, y, sample_weight), "train_on_batch")
         if class_weight is not None:
             if sample_weight is not None:
-                raise NotSupported("train_on_batch", "class_weight beside sample_weight", fix="their product")
+                raise NotSupported("train_on_batch", "class_weight and sample_weight together",
+                                   fix="their product as sample_weight")
             sample_weight = weigh_classes(y, class_weight, "train_on_batch")
         self.reset_metrics()
         logs = as_numbers(self.distribution.step_alone(self, of_packed(self.train_step), (x, y, sample_weight)))
         return logs if return_dict else self._in_order(logs)
 
     def test_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False) -> Any:
-        """What `evaluate` returns, of one batch."""
+        """Compute the loss and the metrics of one batch, returned as by `evaluate`."""
         self._check_compiled("test_on_batch")
         self.reset_metrics()
         batch = unpack((x, y, sample_weight), "test_on_batch")

@@ -37,7 +37,7 @@ __all__ = sorted([m.__name__ for m in _MEMBERS] + ["deserialize", "get", "schedu
 
 
 def get(identifier: Any) -> Optional[Optimizer]:
-    """An optimizer by its name, class or configuration; an optimizer stays as it is, and None is none.
+    """An optimizer from its name, class or configuration; an optimizer and None are returned as they are.
 
     >>> get("RMSprop").rho
     0.9
@@ -57,7 +57,7 @@ def get(identifier: Any) -> Optional[Optimizer]:
 
 
 def serialize(optimizer: Any) -> Any:
-    """An optimizer as Keras writes it, without its variables.
+    """The configuration of an optimizer, as Keras writes it, without its variables.
 
     >>> serialize(SGD(0.5))["config"]["learning_rate"]
     0.5
@@ -66,7 +66,7 @@ def serialize(optimizer: Any) -> Any:
 
 
 def deserialize(config: Any, custom_objects: Optional[dict] = None) -> Any:
-    """The optimizer that was written so.
+    """The optimizer of such a configuration.
 
     >>> deserialize(serialize(Adam(beta_1=0.5))).beta_1
     0.5

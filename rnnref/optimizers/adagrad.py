@@ -1,4 +1,4 @@
-"""Gradients divided by the root of the sum of all their squares."""
+"""Adagrad: gradients divided by the root of the sum of all their squares."""
 from typing import Any
 
 from .base import Array, Optimizer

@@ -9,13 +9,13 @@ from .base import Array, Optimizer
 class Adam(Optimizer):
     """m += (1 - beta_1) (d - m);  v += (1 - beta_2) (d^2 - v);  w -= alpha_t m / (sqrt(v) + epsilon).
 
-    alpha_t = rate sqrt(1 - beta_2^t) / (1 - beta_1^t) in step t = 1, 2, ...: epsilon stands beside the root that is not
+    alpha_t = rate sqrt(1 - beta_2^t) / (1 - beta_1^t) in step t = 1, 2, ...: epsilon is added to the root that is not
     corrected, as in the last formula of section 2 of the paper.
 
     amsgrad    the largest v so far in the place of v
 
     Paper: Kingma & Ba (2015), Adam; Reddi, Kale & Kumar (2018), On the convergence of Adam and beyond.
-    Same as: keras.optimizers.Adam.  torch.optim.Adam has epsilon 1e-8 beside the corrected root.
+    Same as: keras.optimizers.Adam.  torch.optim.Adam adds epsilon, 1e-8, to the corrected root.
 
     >>> import numpy as np
     >>> from rnnref.layers import Layer

@@ -1,4 +1,4 @@
-"""The optimizer: gradients in, weights changed, all weights of one dtype in one kernel."""
+"""The base class of optimizers, which updates all weights of one dtype by one kernel."""
 from inspect import signature
 from re import search
 from typing import Any, Iterable, Optional, Sequence
@@ -116,7 +116,7 @@ class Optimizer:
         return rate,
 
     def update(self, xp: Any, w: Array, d: Array, *rest: Any) -> tuple:
-        """New weights and slots, of weights, gradients, slots and numbers."""
+        """New weights and slots, computed from weights, gradients, slots and numbers."""
         raise NotImplementedError(f"{type(self).__name__} defines no update")
 
     # numbers of the optimizer
@@ -314,7 +314,7 @@ class Optimizer:
     # configuration and files
 
     def get_config(self) -> dict:
-        """The arguments that make the same one."""
+        """The arguments from which `from_config` makes the same optimizer."""
         rate = self._rate
         if isinstance(rate, LearningRateSchedule):
             rate = schedules.serialize(rate)

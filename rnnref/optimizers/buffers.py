@@ -61,7 +61,7 @@ class Buffers:
         return self._flat
 
     def _follow(self, xp: Any) -> None:
-        """Slots move where the weights were moved."""
+        """Move the slots to the device of the weights."""
         for name, a in self.slots.items():
             if namespace(a) is not xp:
                 self.slots[name] = xp.asarray(asnumpy(a))

@@ -1,4 +1,4 @@
-"""Steps of one size: the sign of a mean of gradients."""
+"""Lion: steps of one size, in the direction of the sign of a mean of gradients."""
 from typing import Any
 
 from ..errors import NotSupported

@@ -1,4 +1,4 @@
-"""Gradients divided by the root of the mean of their recent squares."""
+"""RMSprop: gradients divided by the root of the mean of their recent squares."""
 from typing import Any
 
 from .base import Array, Optimizer

@@ -180,7 +180,7 @@ __all__ = sorted([m.__name__ for m in _FAMILY.members] + ["deserialize", "serial
 
 
 def serialize(learning_rate_schedule: Any) -> Any:
-    """A schedule as Keras writes it.
+    """The configuration of a schedule, as Keras writes it.
 
     >>> serialize(CosineDecay(0.1, 10))["class_name"]
     'CosineDecay'
@@ -189,7 +189,7 @@ def serialize(learning_rate_schedule: Any) -> Any:
 
 
 def deserialize(config: Any, custom_objects: Optional[dict] = None) -> Any:
-    """The schedule that was written so.
+    """The schedule of such a configuration.
 
     >>> deserialize(serialize(CosineDecay(0.1, 10))).decay_steps
     10

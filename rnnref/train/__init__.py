@@ -1,7 +1,7 @@
 """Training from the command line: `rnnref train digits`, `rnnref train text FILE`, `rnnref sample RUN`.
 
     tasks     digits, mnist, text: their data, their models, their defaults
-    folder    the files of a run, and where a run goes on that was broken off
+    folder    the files of a run, and where an interrupted run continues
     progress  the bar, and Ctrl-C
     command   `train`: all of these together
     sample    text drawn from a trained character model

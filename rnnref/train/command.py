@@ -29,7 +29,7 @@ def train(task: str, file: Optional[str] = None, *, out: Optional[str] = None, r
 
     task      "digits", "mnist" or "text", of a `file`
     out       the folder; None: the next free runs/TASK-N
-    resume    go on with a run that was stopped or killed, to the numbers of an unbroken one
+    resume    continue a run that was stopped or killed; its numbers are those of an uninterrupted one
     device    "cpu" or "gpu"
     given     cell, units, layers, epochs, batch_size, rate, seed; those that are None are the task's own, and of a
               resumed run those that it was started with
@@ -37,7 +37,7 @@ def train(task: str, file: Optional[str] = None, *, out: Optional[str] = None, r
     Started by mpiexec -n N, N processes train one model: see `rnnref.Model.distribute`.  batch_size is that of all.
 
     Status    0, or 130 after Ctrl-C, which saves first
-    Errors    Error: a folder that is there already, files that cannot be read, other settings than the run was
+    Errors    Error: a folder that exists already, files that cannot be read, other settings than the run was
               started with.  MissingExtra: h5py, which writes the model
     """
     several = make_distribution() if count_launched() > 1 else Distribution()
@@ -85,7 +85,7 @@ def _find_settings(folder: RunFolder, is_resumed: bool, given: dict[str, Any]) -
         defaults = {name: stored[name] for name in names if name in stored}
         for name, value in given.items():
             if name != "epochs" and name in defaults and defaults[name] != value:
-                raise Error("train", f"{folder.path} was started with {name}={defaults[name]!r}, and now it is "
+                raise Error("train", f"{folder.path} was started with {name}={defaults[name]!r}, and is now given "
                             f"{value!r}", fix="leave it out with --resume; only epochs may be changed")
     return Settings(**(defaults | given))
 
@@ -99,7 +99,7 @@ def _write_settings(folder: RunFolder, about: dict[str, Any], is_resumed: bool) 
 
 @contextmanager
 def _silent_unless(shown: bool) -> Iterator[None]:
-    """Nothing is printed inside, unless it is shown."""
+    """While this context is open, nothing is printed unless `shown`."""
     if shown:
         yield
         return
@@ -179,7 +179,7 @@ class _RunLog(Callback):
 
     rows, samples   a dict and a text for each epoch
     """
-    state = "rows", "samples"                             # kept by the backup, for a run that goes on
+    state = "rows", "samples"                             # saved by the backup, for a resumed run
 
     def __init__(self, folder: RunFolder, what: Task):
         self.folder, self.what = folder, what
@@ -204,11 +204,11 @@ class _RunLog(Callback):
 
 
 class _Backup(BackupAndRestore):
-    """What `--resume` goes on with; it stays when the run is complete, since more epochs may be asked for."""
+    """The backup that `--resume` reads; it stays when the run is complete, so that more epochs can follow."""
 
     def on_train_begin(self, logs: Optional[dict] = None) -> None:
         super().on_train_begin(logs)
         epoch = self.model._initial_epoch
         if epoch:
-            what = "it is complete" if epoch >= self.params["epochs"] else f"it goes on with epoch {epoch + 1}"
+            what = "the run is complete" if epoch >= self.params["epochs"] else f"it continues with epoch {epoch + 1}"
             print(f"resumed after epoch {epoch}: {what}", flush=True)

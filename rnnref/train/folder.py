@@ -1,4 +1,4 @@
-"""The folder of a run: which one, what is in it, and what a run that was broken off goes on with."""
+"""The folder of a run: which one, the files in it, and what an interrupted run needs to continue."""
 import csv
 import io
 import json
@@ -20,7 +20,7 @@ class RunFolder:
         settings.json   what the run was started with
         history.csv     a row for each epoch
         model.keras     the model after the last epoch, or as it was when the run was stopped
-        training.npz    what `--resume` goes on with
+        training.npz    what `--resume` continues from
         curves.png      loss and metric against the epoch
         confusion.png   of digits;  samples.txt  of text, after each epoch
     """
@@ -32,7 +32,7 @@ class RunFolder:
         return os.path.join(self.path, name)
 
     def read_settings(self) -> dict[str, Any]:
-        """What the run was started with."""
+        """The settings that the run was started with."""
         path = self.file(SETTINGS)
         try:
             with open(path, encoding="utf-8") as file:
@@ -66,7 +66,7 @@ class RunFolder:
 
 
 def open_folder(task: str, out: Optional[str], resume: bool) -> tuple[RunFolder, bool]:
-    """The folder of a run, made if it is new, and whether it holds a run to go on with.
+    """The folder of a run, made if it is new, and whether it holds a run to resume.
 
     Without `out` a new run takes the next free runs/TASK-N, and a resumed one the highest that is there.
     """
@@ -77,13 +77,14 @@ def open_folder(task: str, out: Optional[str], resume: bool) -> tuple[RunFolder,
         out = os.path.join(DEFAULT, f"{task}-{max(numbers) if resume else max(numbers, default=0) + 1}")
     there = os.path.isdir(out) and bool(os.listdir(out))
     if there and not resume:
-        raise Error("train", f"{out} is there already", fix="--resume goes on with it; another --out begins anew")
+        raise Error("train", f"the folder {out} exists already",
+                    fix="--resume to continue its run, or another --out for a new one")
     if resume and not there:
-        raise Error("train", f"{out} is not there, so that nothing can be resumed", fix="leave out --resume")
+        raise Error("train", f"the folder {out} does not exist: there is no run to resume", fix="leave out --resume")
     try:
         os.makedirs(out, exist_ok=True)
     except OSError as e:
-        raise Error("train", f"{out} cannot be made: {e.strerror}") from None
+        raise Error("train", f"the folder {out} cannot be created: {e.strerror}") from None
     return RunFolder(out), there
 
 

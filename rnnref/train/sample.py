@@ -10,17 +10,17 @@ from ..layers import Input
 from ..models import Sequential
 from .folder import MODEL, RunFolder
 
-_FIRST = "\n"                                             # what a text begins after, if the vocabulary has it
+_FIRST = "\n"                                             # the character before a text, if the vocabulary has it
 
 
 def sample(run: str, *, temperature: float = 1.0, prefix: str = "", length: int = 500,
            seed: Optional[int] = None) -> Iterator[str]:
-    """Characters of a text as they are drawn, from the model in the folder of a run.
+    """Draw a text from the model in the folder of a run, one character after the other.
 
     temperature   below 1: likelier characters; above: more surprising ones; 0: always the likeliest
     prefix        what the text begins with
     length        how many characters are drawn
-    seed          for the same text again
+    seed          of the random numbers: the same seed gives the same text
 
     Errors        Error: no folder of a run of text, a character that the model does not know.  NotSupported: a
                   temperature below 0

@@ -18,7 +18,7 @@ _VALIDATED = 0.05                                         # of a text, between w
 
 @dataclass(frozen=True)
 class Settings:
-    """What the command line says about a run."""
+    """The settings of a run, from the command line."""
     task: str
     file: Optional[str] = None
     cell: str = "LSTM"
@@ -32,7 +32,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Task:
-    """Data of a task, and how its model is built.
+    """A task: its data, and what its model is built for.
 
     metric       what is shown beside the loss, by its name
     extend       logs with that metric, where no metric of the model has it
@@ -75,7 +75,7 @@ def _load_mnist(settings: Settings) -> Task:
 
 
 def _images(parts: tuple) -> Task:
-    """One tenth of the images that train are for validation."""
+    """The data of images; one tenth of the training images are for validation."""
     (x, y), test = parts
     cut = len(x) - len(x) // 10
     classes = int(max(y.max(), test[1].max())) + 1
@@ -121,7 +121,7 @@ def _read_text(path: Optional[str]) -> str:
         with open(path, encoding="utf-8") as file:
             return file.read()
     except UnicodeDecodeError as e:
-        raise Error("train", f"{path} is no text in UTF-8: {e}") from None
+        raise Error("train", f"{path} is not text in UTF-8: {e}") from None
 
 
 def _build_text(settings: Settings, sizes: dict[str, int]) -> Sequential:

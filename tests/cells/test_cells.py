@@ -42,7 +42,7 @@ BAD = {
                               normal(T, B, 5, I), None, {}, ShapeError,
                               ["5 places", "the kernel has: 7", 'padding="same"']),
     "a highway that does not fit": (cells.IntersectionRNN(), I, normal(T, B, I), None, {}, ShapeError,
-                                    ["x goes into the output", "3 inputs meet 4 units"]),
+                                    ["3 inputs and 4 units, expected equal numbers", "x goes into the output"]),
     "inputs that cannot be cut": (cells.GLSTM(groups=2), I, normal(T, B, I), None, {}, ShapeError,
                                   ["3 inputs", "2 groups"]),
     "a group too wide": (cells.GLSTM(groups=2), 4, normal(T, B, 4), None, {"W": normal(2, 2, 9)}, ShapeError,

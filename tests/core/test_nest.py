@@ -28,8 +28,8 @@ def test_other_nests_are_aligned():
 
 
 @pytest.mark.parametrize("tree, other, says", (
-    ({"a": 1}, [1], "me: 1 items, expected a dict of a"), ({"a": 1}, {"b": 1}, "a dict of b, expected a dict of a"),
-    ([1, 2], [1], "1 items, expected 2 items"), ([1], 5, "an int, expected 1 items"),
+    ({"a": 1}, [1], "me: a list of 1, expected a dict of a"), ({"a": 1}, {"b": 1}, "a dict of b, expected a dict of a"),
+    ([1, 2], [1], "a list of 1, expected a list of 2"), ([1], 5, "an int, expected a list of 1"),
 ))
 def test_nests_that_do_not_fit_are_refused(tree, other, says):
     with pytest.raises(ShapeError) as error:

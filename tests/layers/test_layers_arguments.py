@@ -102,7 +102,7 @@ def test_shapes_in_errors_are_those_of_the_user():
             (lambda: major(wide.swapaxes(0, 1)), [f"x has shape {(T, B, I + 1)}, expected {I}"]),
             (lambda: first(np.ones((B, T, 2, 6))), [f"x has shape {(B, T, 2, 6)}, expected 3 on axis 2"]),
             (lambda: cell(wide[:, 0]), [f"x has shape {(B, I + 1)}, expected {I}"]),
-            (lambda: lstm(X[:, :0]), [f"layers.LSTM: x has shape {(B, 0, I)}: no steps"]),
+            (lambda: lstm(X[:, :0]), [f"layers.LSTM: x has shape {(B, 0, I)}: without steps"]),
             (lambda: lstm(X, lengths=[1, 2, T + 1]), [f"lengths are {[1, 2, T + 1]}, expected each from 0 to {T}"]),
             (lambda: lstm(X, lengths=[1, 2]), ["lengths has shape (2,), expected (3,)"])):
         with raises_with(ShapeError, pieces) as caught:

@@ -177,7 +177,7 @@ def test_noise_shape():
     assert (y == y[:, :1]).all() and np.any(y[0] != y[1])
     y = L.SpatialDropout1D(0.5, seed=1, dtype="float64")(BIG, training=True)
     assert (y == y[:, :1]).all() and np.any(y[:, :, 0] != y[:, :, 1])
-    with pytest.raises(ShapeError, match="not as many axes"):
+    with pytest.raises(ShapeError, match="expected 3 axes, as x has"):
         L.Dropout(0.5, noise_shape=(None, 1))(BIG, training=True)
 
 

@@ -127,4 +127,4 @@ def test_ctrl_c_saves_once_and_a_folder_that_is_there_is_refused_once(mpi, tmp_p
     assert status == 130 and out.count("is the model as it is now") == 1
     assert rnnref.models.load_model(tmp_path / "run" / "model.keras").count_params()
     status, out, err = finish(start(mpi, 2, "-m", "rnnref", *RUN, folder=tmp_path))
-    assert status == 2 and (out + err).count("is there already") == 1
+    assert status == 2 and (out + err).count("exists already") == 1

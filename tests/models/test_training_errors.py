@@ -15,7 +15,7 @@ REFUSED = (
     (lambda m: m.fit(*LINE), Error, ["not compiled", "model.compile("]),
     (lambda m: m.compile(jit_compile=True), NotSupported, ["jit_compile=True", "nothing is compiled"]),
     (lambda m: m.compile(steps_per_execution=4), NotSupported, ["steps_per_execution=4"]),
-    (lambda m: m.compile("sgd", ["mse", "mae"]) or m.fit(*LINE, verbose=0), ShapeError, ["loss is 2 items"]),
+    (lambda m: m.compile("sgd", ["mse", "mae"]) or m.fit(*LINE, verbose=0), ShapeError, ["loss is a list of 2"]),
     (lambda m: m.compile("sgd", {"other": "mse"}) or m.fit(*LINE, verbose=0), ShapeError, ["a dict of other"]),
     (lambda m: m.compile("sgd", "mse", metrics="mae"), NotSupported, ["metrics='mae'", "a list or a dict"]),
     (lambda m: m.compile("sgd", "mse", ["acc"]), NotSupported, ["loss_weights=['acc']"]),
@@ -29,14 +29,14 @@ BAD_FITS = (
     (dict(x=3.0, y=None), NotSupported, ["x is a float", "arrays"]),
     (dict(x=Numbered(*LINE), y=LINE[1]), ShapeError, ["y or sample_weight beside a Numbered"]),
     (dict(x=Numbered(*LINE), validation_split=0.5), NotSupported, ["validation_split with a Numbered"]),
-    (dict(x=LINE[0], y=LINE[1], validation_split=0.99), ShapeError, ["20 rows cannot be parted"]),
+    (dict(x=LINE[0], y=LINE[1], validation_split=0.99), ShapeError, ["20 rows cannot be split"]),
     (dict(x=LINE[0], y=LINE[1], validation_split=1.5), NotSupported, ["validation_split=1.5"]),
     (dict(x=LINE[0], y=LINE[1], batch_size=0), NotSupported, ["batch_size=0"]),
     (dict(x=LINE[0], y=LINE[1], verbose=3), NotSupported, ["verbose=3"]),
     (dict(x=LINE[0], y=LINE[1], validation_split=0.5, validation_freq=0), NotSupported, ["validation_freq=0"]),
     (dict(x=LINE[0], y=LINE[1], callbacks=[3]), NotSupported, ["3 is no callback"]),
     (dict(x=LINE[0], y=LINE[1], class_weight={0: 1.0}, sample_weight=np.ones(20)), NotSupported,
-     ["class_weight beside"]),
+     ["class_weight and sample_weight together"]),
     (dict(x=iter([(1, 2, 3, 4)])), ShapeError, ["a batch of 4 items"]),
 )
 
@@ -59,7 +59,7 @@ def test_what_fit_refuses(told, error, pieces):
 def test_targets_of_several_outputs_are_counted():
     model = two_outputs(rnnref)
     model.compile("sgd", ["mse", "sparse_categorical_crossentropy"])
-    for y, pieces in (([Y], ["y is 1 items", "2 outputs"]), ({"p": Y, "r": CLASSES}, ["a dict of p r", "p q"])):
+    for y, pieces in (([Y], ["y is a list of 1", "2 outputs"]), ({"p": Y, "r": CLASSES}, ["a dict of p r", "p q"])):
         with raises_with(ShapeError, pieces):
             model.fit(X, y, verbose=0)
     with raises_with(NotSupported, ["class_weight with several outputs"]):

@@ -120,11 +120,11 @@ def test_a_resumed_run_gives_the_numbers_of_an_unbroken_one(folder, capsys):
     run(capsys, "train", "digits", *SMALL[:2], "--epochs", "4", "--batch-size", "128", "--out", "whole")
     run(capsys, "train", "digits", *SMALL, "--out", "parts")
     status, out, _ = run(capsys, "train", "digits", "--epochs", "4", "--out", "parts", "--resume")
-    assert status == 0 and "resumed after epoch 2: it goes on with epoch 3" in out
+    assert status == 0 and "resumed after epoch 2: it continues with epoch 3" in out
     assert read_history(folder / "parts") == read_history(folder / "whole")
     models = [rnnref.models.load_model(f"{name}/model.keras").get_weights() for name in ("whole", "parts")]
     assert all(np.array_equal(a, b) for a, b in zip(*models))
-    assert "it is complete" in run(capsys, "train", "digits", "--out", "parts", "--resume")[1]
+    assert "the run is complete" in run(capsys, "train", "digits", "--out", "parts", "--resume")[1]
 
 
 def start(folder, *argv):
@@ -170,8 +170,8 @@ def test_ctrl_c_saves_and_ends_with_130_and_kill_loses_one_epoch(folder, capsys)
     (("train", "digits", "--cell", "LSTN"), "did you mean LSTM"), (("train", "digits", "--units", "0"), "'0'"),
     (("train", "digits", "--rate", "-1"), "expected a number above 0"),
     (("train", "digits", "--resume"), "there is no run runs/digits-N to resume"),
-    (("train", "digits", "--resume", "--out", "gone"), "gone is not there"),
-    (("train", "digits", "--out", "full"), "full is there already"),
+    (("train", "digits", "--resume", "--out", "gone"), "the folder gone does not exist"),
+    (("train", "digits", "--out", "full"), "the folder full exists already"),
     (("train", "digits", "--out", "full", "--resume"), "settings.json cannot be read"),
     (("sample", "gone"), "settings.json cannot be read"), (("sample", "of digits"), "has no text to draw"),
     (("sample", "of text", "--temperature", "-1"), "expected 0 or more"),
@@ -196,7 +196,7 @@ def test_what_is_refused(folder, capsys, argv, words):
 
 def test_other_settings_of_a_resumed_run_are_refused(folder, capsys):
     run(capsys, "train", "text", "tables.txt", *SMALL, "--out", "run")
-    assert "started with units=8, and now it is 9" in run(
+    assert "started with units=8, and is now given 9" in run(
         capsys, "train", "text", "tables.txt", "--units", "9", "--out", "run", "--resume")[2]
     assert "started with task='text'" in run(capsys, "train", "digits", "--out", "run", "--resume")[2]
     (folder / "tables.txt").write_text(TEXT + "1 times 1 is 1.\n")
@@ -215,7 +215,7 @@ def test_folders_take_the_next_number(folder):
     assert open_folder("text", None, False)[0].path == os.path.join("runs", "text-8")
     os.rmdir("runs/text-8")
     assert open_folder("text", None, True)[0].path == os.path.join("runs", "text-7")
-    with pytest.raises(Error, match="text-7 is there already"):
+    with pytest.raises(Error, match="text-7 exists already"):
         open_folder("text", "runs/text-7", False)
 
 
