@@ -1,5 +1,4 @@
 """Reads weights from nested dicts, state dicts and files: .npz, .npy, .safetensors, .h5, .keras, .pt."""
-import json
 import re
 from functools import partial
 from os import PathLike
@@ -9,7 +8,7 @@ from typing import Any, Callable, Iterator, NamedTuple, Optional, Union
 import numpy
 
 from ..arrays import Array, asnumpy
-from ..errors import DtypeError, NotSupported
+from ..errors import DtypeError, FileError, NotSupported
 from ..files.atomic import to_path
 from ..files.hdf5 import read_h5, read_h5_texts
 from ..files.npz import read_npy, read_npz
@@ -17,6 +16,7 @@ from ..files.opening import naming
 from ..files.tensors import read_safetensors, read_torch
 from ..files.zips import open_zip, read_member
 from .keras_config import KerasConfig, list_layers
+from .keras_keys import parse_json
 
 _KERAS_VARS = ("kernel", "recurrent_kernel", "bias")         # what Keras 3 numbers 0 1 2 in its files
 
@@ -83,11 +83,18 @@ def _read_h5(path: Path, data: Optional[bytes] = None, config: str = "", version
     return Content({_restore_keras_name(n, arrays): a for n, a in arrays.items()}, said._replace(names=names))
 
 
-def read_keras_config(config: str, version: str) -> KerasConfig:
-    """What the JSON of a model says of its layers; "": there is none."""
-    numbers = re.match(r"\d+(\.\d+)*", version)
-    layers = list_layers(json.loads(config)) if config else None
-    return KerasConfig(tuple(map(int, numbers[0].split("."))) if numbers else (), version.endswith("-tf"), layers, {})
+def read_keras_config(config: str, version: Any) -> KerasConfig:
+    """What the JSON of a model says of its layers; "": there is none.
+
+    Errors   FileError: a version that is no version, and what is no configuration of Keras
+    """
+    numbers = re.match(r"\d+(\.\d+)*", version) if isinstance(version, str) else None
+    if numbers is None and version != "":
+        raise FileError("pieces", f"keras_version={version!r} in the file, expected a version such as '3.5.0'")
+    release = tuple(map(int, numbers[0].split("."))) if numbers else ()
+    model = parse_json("the configuration of the model", config) if config else None
+    layers, others = (None, {}) if model is None else list_layers(model, release)
+    return KerasConfig(release, version.endswith("-tf"), layers, {}, others)
 
 
 def _restore_keras_name(name: str, arrays: dict[str, Array]) -> str:
@@ -106,7 +113,10 @@ def _read_keras(path: Path) -> Content:
     with open_zip("read", path) as (archive, members):
         config, about = (read_member("read", path, archive, members, name).decode("utf-8") if name in members else ""
                          for name in ("config.json", "metadata.json"))
-        version = str(json.loads(about).get("keras_version", "")) if about else ""
+        version = parse_json("metadata.json", about).get("keras_version") if about else None
+        if not isinstance(version, str) or not version:
+            raise FileError("read", f"{path} has keras_version={version!r} in metadata.json, expected a version",
+                            reason="of it depends what the options of its layers mean")
         return _read_h5(path, read_member("read", path, archive, members, "model.weights.h5"), config, version)
 
 

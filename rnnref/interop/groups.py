@@ -6,7 +6,7 @@ from warnings import warn
 
 from ..arrays import Array
 from ..elementwise import Activation, get_activation
-from ..errors import NotSupported, ShapeError, with_article
+from ..errors import FileError, NotSupported, ShapeError, with_article
 from .convert import Weights
 from .families import infer_cell, layout_of, traits
 from .files import Content, read_content
@@ -132,6 +132,8 @@ def _make_weights(layout: Layout, place: str, arrays: dict[str, Array], names: d
                   said: Optional[LayerConfig], options: dict) -> Weights:
     """The weights of a layer whose options are seen from its file and its arrays, beside `options`."""
     layout = drop_bias(layout, arrays)
+    if said:
+        _check_said(said, place, arrays)
     from_file = _options_of_file(layout, place, arrays, content, said, options)
     for name in sorted(from_file.keys() & options.keys()):
         given = options[name]
@@ -140,6 +142,18 @@ def _make_weights(layout: Layout, place: str, arrays: dict[str, Array], names: d
                                reason=f"its file says of {said.who}: {name}={from_file[name]}")
     cell = infer_cell(layout, arrays, **from_file | options)
     return Weights(arrays, layout, cell, names, said.reverse if said else place.endswith("_reverse"))
+
+
+def _check_said(said: LayerConfig, place: str, arrays: dict[str, Array]) -> None:
+    """Raise if the arrays are not those of the layer that the file describes."""
+    units = arrays["recurrent_kernel"].shape[-2:-1] if "recurrent_kernel" in arrays else ()
+    if units and units != (said.units,):
+        raise FileError("pieces", f"the arrays of {place!r} have {units[0]} units", reason=f"the configuration of the "
+                        f"file says of {said.who}: {said.units}")
+    if said.config.get("use_bias", True) != ("bias" in arrays):
+        has = "a bias" if "bias" in arrays else "no bias"
+        raise FileError("pieces", f"{place!r} has {has}", reason=f"the configuration of the file says of {said.who}: "
+                        f"use_bias={bool(said.config.get('use_bias', True))}")
 
 
 def _options_of_file(layout: Layout, place: str, arrays: dict[str, Array], content: Content,

@@ -189,6 +189,8 @@ _TABLES = {
                                      _takes(KERAS2_ACTIVATIONS, *_GRU_ACTS)),
     ("gru", "keras2"): Layout("zrn", _TWO_BIASES, _AFTER | {"gate": "hard_sigmoid@keras2"},
                               _takes(KERAS2_ACTIVATIONS, *_GRU_ACTS)),
+    ("conv lstm", "keras2"): Layout("ifgo", _KERAS_CONV, {"padding": "valid", "gate": "hard_sigmoid@keras2"},
+                                    _takes(KERAS2_ACTIVATIONS, *_LSTM_ACTS) | _CONV),
     ("lstm", "keras2 cudnn"): Layout("ifgo", _CUDNN_ROWS, _BOTH_BIASES),          # CuDNNLSTM
     ("gru", "keras2 cudnn"): Layout("zrn", _CUDNN_ROWS, _AFTER),                 # CuDNNGRU
 

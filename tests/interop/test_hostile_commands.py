@@ -7,8 +7,8 @@ import warnings
 import pytest
 
 from rnnref import cli
-from tests.support.hostile_files import (CONFIGS, H5, HARM, h5_files, keras_h5, npy_files, npz_files, safetensors_files,
-                                         torch_files, zipped)
+from tests.support.hostile_files import (CONFIGS, H5, HARM, h5_files, keras_archive, keras_h5, npy_files, npz_files,
+                                         safetensors_files, torch_files)
 
 h5py = pytest.importorskip("h5py")
 SECONDS = 5.0
@@ -47,15 +47,13 @@ def test_hdf5(name, tmp_path, capfd):
         h5_files(tmp_path)[name](h5py, f)
     for suffix in ("h5", "hdf5", "weights.h5"):
         try_commands(capfd, tmp_path / f"bad.{suffix}", out.getvalue())
-    archive = zipped(("model.weights.h5", out.getvalue()), ("config.json", b"{}"), ("metadata.json", b"{}"))
-    try_commands(capfd, tmp_path / "bad.keras", archive)
+    try_commands(capfd, tmp_path / "bad.keras", keras_archive(out.getvalue()))
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_configurations(name, tmp_path, capfd):
     config = CONFIGS[name] if isinstance(CONFIGS[name], bytes) else CONFIGS[name].encode()
-    whole = zipped(("model.weights.h5", keras_h5(h5py)), ("config.json", config), ("metadata.json", b"{}"))
-    try_commands(capfd, tmp_path / "bad.keras", whole)
+    try_commands(capfd, tmp_path / "bad.keras", keras_archive(keras_h5(h5py), config))
     if len(config) < 1 << 16:                     # of an attribute
         try_commands(capfd, tmp_path / "bad.h5", keras_h5(h5py, config))
 

@@ -9,8 +9,8 @@ import pytest
 from rnnref import interop
 from rnnref.errors import FileError, MissingFile, NotSupported
 from tests.support.bounded import bounded
-from tests.support.hostile_files import (H5, HARM, WHOLE, flipped, h5_files, npz_files, opcodes, safetensors,
-                                         safetensors_files, torch_file, torch_files, truncated, zipped)
+from tests.support.hostile_files import (H5, HARM, WHOLE, flipped, h5_files, keras_archive, npz_files, opcodes,
+                                         safetensors, safetensors_files, torch_file, torch_files, truncated, zipped)
 
 FILES = {(kind, name): data for kind, files in (("npz", npz_files()), ("safetensors", safetensors_files()),
                                                 ("pt", torch_files())) for name, data in files.items()}
@@ -40,14 +40,14 @@ def test_a_file(tmp_path, kind, name):
 @pytest.mark.parametrize("name", HARM)
 def test_h5(tmp_path, name):
     refuse(tmp_path / "bad.h5", h5(h5_files(tmp_path)[name]), memory=1e8)
-    refuse(tmp_path / "bad.keras", zipped(("model.weights.h5", (tmp_path / "bad.h5").read_bytes())), memory=1e8)
+    refuse(tmp_path / "bad.keras", keras_archive((tmp_path / "bad.h5").read_bytes()), memory=1e8)
 
 
 @pytest.mark.parametrize("name", JUNK)
 def test_junk(tmp_path, name):
     for suffix in ("h5", "hdf5", "keras", "npz", "safetensors", "pt", "pth", "H5"):
         refuse(tmp_path / f"bad.{suffix}", JUNK[name])
-    refuse(tmp_path / "bad.keras", zipped(("model.weights.h5", JUNK[name])))
+    refuse(tmp_path / "bad.keras", keras_archive(JUNK[name]))
 
 
 def test_a_keras_file_without_weights(tmp_path):

@@ -1,4 +1,5 @@
 """What files of Keras say of their layers is honoured: activations, form of the reset, direction, version."""
+import io
 import json
 
 import numpy as np
@@ -8,7 +9,8 @@ import rnnref
 from rnnref import NotSupported, ShapeError
 from rnnref.errors import FileError
 from rnnref.interop import cell_for, find_weights, pieces
-from tests.support.weights import arrays_of
+from tests.support.hostile_files import zipped
+from tests.support.weights import U, arrays_of
 
 h5py = pytest.importorskip("h5py")
 
@@ -26,7 +28,13 @@ def write(path, layers, arrays, version="2.6.0", **attributes):
 
 
 def layer(kind, name, **config):
-    return {"class_name": kind, "config": {"name": name, **config}}
+    """A layer, as Keras writes what computes of it."""
+    cuda, family = kind.startswith("CuDNN"), kind.removesuffix("Cell")
+    whole = {"units": U} | ({} if kind.endswith("Cell") else {"go_backwards": False})
+    whole |= {} if cuda else {"activation": "tanh", "use_bias": True}
+    whole |= {} if cuda or family == "SimpleRNN" else {"recurrent_activation": "sigmoid"}
+    whole |= {"reset_after": True} if family == "GRU" else {}
+    return {"class_name": kind, "config": {"name": name, **whole, **config}}
 
 
 def under(place, family, table="keras2"):
@@ -117,3 +125,138 @@ def test_a_wrong_direction_is_not_lost_in_lists_and_reprs(tmp_path):
     path = write(tmp_path / "m.h5", [layer("GRU", "g", go_backwards=True, reset_after=True)], under("g/g", "gru"))
     (w,) = pieces(path, "gru", "keras2", ).values()
     assert w.reverse and repr(w).startswith("Weights(keras2 gru, reverse: ")
+
+
+# what no Keras writes, and the words of its refusal
+
+def keras_file(path, family, item, version="3.5.0"):
+    """A file .keras of one layer, with its arrays under layers/own."""
+    out = io.BytesIO()
+    with h5py.File(out, "w") as file:
+        for k, a in enumerate(arrays_of(family, "keras").values()):
+            file[f"layers/own/cell/vars/{k}"] = a
+    model = item if isinstance(item, str) else json.dumps({"class_name": "Sequential", "config": {"layers": [item]}})
+    path.write_bytes(zipped(("model.weights.h5", out.getvalue()), ("config.json", model.encode()),
+                            ("metadata.json", json.dumps({"keras_version": version}).encode())))
+    return path
+
+
+KINDS = {"LSTM": "lstm", "GRU": "gru", "SimpleRNN": "rnn"}
+
+
+def refuse_item(tmp_path, family, item, *words, **options):
+    """From either kind of file."""
+    files = [keras_file(tmp_path / "m.keras", family, item, **options)]
+    if not isinstance(item, str):
+        arrays = {name.replace("own/", "own/own/"): a for name, a in under("own", family, "keras").items()}
+        files.append(write(tmp_path / "m.h5", [item], arrays))
+    for path in files:
+        with pytest.raises((FileError, NotSupported)) as caught:
+            find_weights(path)
+        assert all(word in str(caught.value) for word in words), caught.value
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_keras_writes_is_read(tmp_path, kind):
+    for item in (layer(kind, "own"), {**layer(kind, "own"), "module": "keras.layers", "registered_name": None},
+                 layer(kind, "own", dropout=0.2, seed=None, time_major=False, go_backwards=0, trainable=True)):
+        for path in (keras_file(tmp_path / "m.keras", KINDS[kind], item), write(
+                tmp_path / "m.h5", [item], under("own/own", KINDS[kind], "keras"))):
+            (w,) = find_weights(path).values()
+            assert w.cell == cell_for(KINDS[kind], "keras") and not w.reverse
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_key_that_is_missing_is_no_default(tmp_path, kind):
+    item = layer(kind, "own")
+    assert len(item["config"]) == {"LSTM": 6, "GRU": 7, "SimpleRNN": 5}[kind]
+    for name in item["config"]:
+        config = {n: value for n, value in item["config"].items() if n != name}
+        refuse_item(tmp_path, KINDS[kind], {**item, "config": config}, f"has no {name} in the configuration of its")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_key_that_keras_does_not_have(tmp_path, kind):
+    for name in ("peepholes", "inner_activation", "layer_norm", "forget_bias", "Activation", "filters"):
+        item = layer(kind, "own", **{name: 1})
+        refuse_item(tmp_path, KINDS[kind], item, f"{kind} 'own' has {name} in")
+    others = {"LSTM": ["reset_after"], "GRU": ["unit_forget_bias"],
+              "SimpleRNN": ["recurrent_activation", "reset_after", "unit_forget_bias"]}
+    for name in others[kind]:
+        refuse_item(tmp_path, KINDS[kind], layer(kind, "own", **{name: True}), f"{kind} 'own' has {name} in")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_values_of_other_kinds(tmp_path, kind):
+    flags = ["go_backwards", "use_bias", "unroll", "stateful", "trainable"]
+    flags += {"GRU": ["reset_after"], "LSTM": ["unit_forget_bias"]}.get(kind, [])
+    for name in flags:
+        for value in ("no", "False", None, 2, 0.0, [], {}):
+            item = layer(kind, "own", **{name: value})
+            refuse_item(tmp_path, KINDS[kind], item, f"{name}=", "expected true or false")
+    for value in ("4", None, 4.0, True, 0, -4, [4], float("inf"), {}):
+        refuse_item(tmp_path, KINDS[kind], layer(kind, "own", units=value), "units=", "an integer, 1 or more")
+    for name in ("activation", "recurrent_activation")[:1 + (kind != "SimpleRNN")]:
+        for value in (3, True, [], ["tanh"], {}, "", "TANH", {"class_name": "tanh", "config": {"a": 1}},
+                      {"class_name": "function", "config": "tanh", "module": "my.own"},
+                      {"class_name": "function", "config": "tanh", "registered_name": "my>tanh"},
+                      {"class_name": "function", "config": {"name": "tanh"}},
+                      {"class_name": "LeakyReLU", "config": {"negative_slope": 0.1}}, float("inf")):
+            refuse_item(tmp_path, KINDS[kind], layer(kind, "own", **{name: value}), f"{kind} 'own': {name}=", "known")
+    refuse_item(tmp_path, KINDS[kind], layer(kind, 3), "name=3", "expected a name")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_configuration_of_other_arrays(tmp_path, kind):
+    refuse_item(tmp_path, KINDS[kind], layer(kind, "own", units=U + 1), f"have {U} units", f"{kind} 'own': {U + 1}")
+    refuse_item(tmp_path, KINDS[kind], layer(kind, "own", use_bias=False), "has a bias", "use_bias=False")
+    refuse_item(tmp_path, KINDS[kind], layer(kind, "another"), "does not tell the options of the layer", "'another'")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_layers_that_are_not_those_of_keras(tmp_path, kind):
+    """Of the name of one, or with one of them inside."""
+    own = layer(kind, "own")
+    for item in ({**own, "module": "my.layers"}, {**own, "registered_name": f"Custom>{kind}"},
+                 layer(f"My{kind}", "own"),
+                 {**own, "class_name": kind.lower()}, {"class_name": "Encoder", "config": {"name": "own", "units": U}}):
+        refuse_item(tmp_path, KINDS[kind], item, "does not tell the options of the layer", item["class_name"])
+
+
+def test_structures_that_keras_does_not_have(tmp_path):
+    own = layer("LSTM", "own")
+    for item, words in ((None, "is null"), (3, "is an int"), ([], "is a list"), ({}, "class_name=None"),
+                        ({**own, "class_name": 3}, "class_name=3"), ({**own, "config": []}, "is a list"),
+                        ({**own, "config": None}, "is null"), ({"class_name": "LSTM"}, "is null"),
+                        ({"class_name": "Bidirectional", "config": {"name": "own"}}, "layer of the Bidirectional"),
+                        ({"class_name": "Bidirectional", "config": {
+                            "name": "own", "layer": own, "backward_layer": 3}},
+                         "backward_layer of 'own' is an int"),
+                        ({"class_name": "RNN", "config": {"name": "own", "cell": [own]}}, "cell of the RNN 'own'"),
+                        ({"class_name": "RNN", "config": {"name": "own", "cell": {
+                            "class_name": "StackedRNNCells", "config": {"name": "s", "cells": own}}}}, "cells of the"),
+                        ({"class_name": "Sequential", "config": {"name": "own"}}, "layers of the Sequential 'own'")):
+        refuse_item(tmp_path, "lstm", item, words, "expected")
+    twice = '{"class_name": "LSTM", "class_name": "GRU"}'
+    for text, words in (("[]", "is a list"), ("null", "is null"), ("3", "is an int"), ('"x"', "is a str"),
+                        ("{}", "class_name=None"), (twice, "'class_name' twice")):
+        refuse_item(tmp_path, "lstm", text, words)
+    for version in ("x", "", "-1", None, 3, []):
+        refuse_item(tmp_path, "lstm", json.dumps(own), f"keras_version={version!r}", version=version)
+
+
+def test_convolutions(tmp_path):
+    def item(**changed):
+        config = layer("LSTM", "own")["config"] | {"filters": U, "kernel_size": [3, 3], "strides": [1, 1],
+                                                   "padding": "same", "dilation_rate": [1, 1]}
+        del config["units"]
+        return {"class_name": "ConvLSTM2D", "config": {**config, **changed}}
+    arrays = under("own/own", "conv lstm", "keras")
+    size = list(arrays["own/own/kernel"].shape[:-2])
+    name = f"ConvLSTM{len(size)}D"
+    (w,) = find_weights(write(tmp_path / "c.h5", [{**item(kernel_size=size), "class_name": name}], arrays)).values()
+    assert w.layout.family == "conv lstm"
+    for changed in ({"strides": "2"}, {"strides": [0]}, {"dilation_rate": [1.5]}, {"kernel_size": None},
+                    {"padding": "causal"}, {"padding": 3}, {"filters": None}, {"units": U}):
+        with pytest.raises(FileError, match=next(iter(changed))):
+            find_weights(write(tmp_path / "c.h5", [item(**changed)], arrays))

@@ -215,10 +215,22 @@ def _layer(config):
 
 
 # what a file of Keras says of its layers
+_WHOLE = '"name": "lstm", "go_backwards": false, "use_bias": true, "recurrent_activation": "sigmoid", '
 CONFIGS = {"junk": "{not json", "brackets": "[" * 100_000, "braces": '{"a":' * 20_000, "a long number": "1" * 5000,
-           "no text": b"\xff\xfe", "a dict as activation": _layer('{"name": "lstm", "activation": {"a": 1}}'),
-           "an unknown activation": _layer('{"name": "lstm", "activation": "evil"}'),
-           "infinite activation": _layer('{"name": "lstm", "units": NaN, "activation": 1e999}')}
+           "no text": b"\xff\xfe", "a dict as activation": _layer('{' + _WHOLE + '"units": 4, "activation": {"a": 1}}'),
+           "an unknown activation": _layer('{' + _WHOLE + '"units": 4, "activation": "evil"}'),
+           "infinite activation": _layer('{' + _WHOLE + '"units": 4, "activation": 1e999}'),
+           "units that are no number": _layer('{' + _WHOLE + '"units": NaN, "activation": "tanh"}'),
+           "a key that is missing": _layer('{"name": "lstm"}'), "no object": "[]", "nothing in it": "{}",
+           "a key that is not known": _layer('{' + _WHOLE + '"units": 4, "activation": "tanh", "peepholes": true}'),
+           "a layer that is none": '{"class_name": "Sequential", "config": {"layers": [null]}}'}
+
+
+def keras_archive(weights, config=None):
+    """A file .keras with these weights, whose other members are whole; that of its configuration may be none."""
+    config = json.dumps({"class_name": "Own", "config": {}}).encode() if config is None else config
+    return zipped(("model.weights.h5", weights), ("config.json", config),
+                  ("metadata.json", b'{"keras_version": "3.5.0"}'))
 
 
 def keras_h5(h5py, config=None):
