@@ -40,19 +40,19 @@ class Axis(NamedTuple):
         """The block and the position in it, ("gate f", "unit 3"); either may be empty."""
         if not self.labels:
             return ("", f"{self.word} {n}") if self.word != "t" else (f"t={n}", "")
-        ends = self._find_ends(size)
+        ends = self.find_ends(size)
         block = next((k for k, end in enumerate(ends) if n < end), len(ends) - 1)
         rest = n - ([0] + ends)[block]
         return " ".join(filter(None, (self.kind, self.labels[block]))), self.word and f"{self.word} {rest}"
 
-    def _find_ends(self, size: int) -> list[int]:
+    def find_ends(self, size: int) -> list[int]:
         """Where the blocks end."""
         sizes = self.sizes or (size // len(self.labels),) * len(self.labels)
         return [int(n) for n in numpy.cumsum(sizes)]
 
     def find_blocks(self, mask: Array, k: int) -> list[str]:
         """The labels of the blocks in which `mask`, of which this is axis k, is True anywhere."""
-        blocks = numpy.split(numpy.moveaxis(mask, k, 0), self._find_ends(mask.shape[k])[:-1]) if self.labels else []
+        blocks = numpy.split(numpy.moveaxis(mask, k, 0), self.find_ends(mask.shape[k])[:-1]) if self.labels else []
         return [label for label, block in zip(self.labels, blocks) if block.any()]
 
 

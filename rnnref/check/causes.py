@@ -10,7 +10,7 @@ from ..arrays import Array
 from .budget import cast_arrays
 from .candidate import OUTPUT, STATE, Candidate
 from .misuses import find_initial
-from .search import Cause, Search, measure_error
+from .search import Cause, Search, Watch, measure_error
 
 _MOST_CONFIRMED = 24                              # causes of one size that are run on all steps
 _GRADIENT_SHIFT = 1e-5                            # of arrays, for the derivative along a direction
@@ -40,7 +40,7 @@ class Explanation(NamedTuple):
 
 
 def find_explanation(observation: Observation, draw: Callable[[], Iterable[Observation]], rng: numpy.random.Generator,
-                     progress: Callable[[Iterable, str], Iterable] | None = None) -> Explanation | None:
+                     progress: Watch | None = None) -> Explanation | None:
     """The fewest mistakes that explain an observation, and fresh ones; None without any.
 
     draw   -> observations of the same candidate on fresh numbers

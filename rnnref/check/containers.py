@@ -9,7 +9,7 @@ from ..errors import Error, NotSupported, ShapeError, describe_type
 from .candidate import OUTPUT, Candidate, draw_normal, is_option, is_shape
 from .findings import NEAREST, join_names
 from .measure import check_candidate
-from .report import Report
+from .report import Report, join_gates
 from .row import Row
 
 _MOST_IDS = 100                                   # the range of drawn integers where no table is known
@@ -97,7 +97,8 @@ def _merge(title: str, reports: list[tuple[str, Report]], refused: list[tuple[st
     layers = "; ".join(f"{name}: {report.title}" for name, report in reports)
     common = {n: text for n, text in first.items() if n not in ("shapes", "initial states", "not compared", "lengths",
                                                                 "mask")}
-    return Report(title, rows, {"layers": layers} | own | facts | common, findings, strict=checks["strict"])
+    return Report(title, rows, {"layers": layers} | own | facts | common, findings, strict=checks["strict"],
+                  gates=join_gates(reports))
 
 
 # the inputs of a model

@@ -1,12 +1,12 @@
 """Findings: what the verdicts on all arrays of a candidate mean together, in plain sentences."""
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy
 
 from ..arrays import Array
 from .budget import Budgets, measure_budgets
 from .candidate import GRADIENT, OUTPUT, STATE, ArrayDescription, Candidate
-from .hypotheses import describe_unexplained, explain_gradients, explain_results
+from .hypotheses import describe_unexplained, explain_gradients
 from .verdict import AS_LARGE, IN_PADDING, NO_LARGER, NOT_COMPARABLE, Verdict, judge
 
 _BAD_GATES = "only in gate"                       # how a note begins that names the gates which differ
@@ -14,19 +14,21 @@ NEAREST = "The error nearest to its budget"        # of what agrees: how this fi
 
 
 def describe_findings(candidate: Candidate, budgets: Budgets, verdicts: list[Verdict], further: list[Verdict],
-                      returned: dict[str, Array], rng: numpy.random.Generator) -> Iterator[str]:
+                      returned: dict[str, Array], rng: numpy.random.Generator, explained: Sequence[str],
+                      suspected: Sequence[str]) -> Iterator[str]:
     """Sentences on a check, the most informative first.
 
-    further   verdicts on further calls
-    returned  results and gradients of the first call
+    further    verdicts on further calls
+    returned   results and gradients of the first call
+    explained  sentences on why results differ
+    suspected  sentences on the gates that could be wrong, where this is not known
     """
     descriptions, wrong = candidate.descriptions, [v for v in verdicts if v.row.verdict == "differs"]
     results = [v for v in wrong if descriptions[v.name].group != GRADIENT]
     gradients = [v for v in wrong if descriptions[v.name].group == GRADIENT]
-    numbers = any(not v.row.note.startswith("dtype") for v in results)
-    explained = list(explain_results(candidate, budgets, returned, rng)) if numbers else []
-    yield from (sentence for _, sentence in explained)
+    yield from explained
     yield from _describe_first_divergence(candidate, descriptions, results, rng, bool(explained))
+    yield from suspected
     yield from describe_unexplained(candidate, budgets) if results and not explained else ()
     yield from _describe_pattern(candidate, descriptions, results)
     if gradients and not results:

@@ -1,10 +1,12 @@
 """Reports as HTML pages and in notebooks: no scripts or external files, readable on narrow and on dark screens."""
+from collections.abc import Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from .reproduce import render_reproduction
 from .row import Row, count_verdicts, format_count, format_number, group_rows, is_long, join_details
-from .svg import COLOURS, DARK_COLOURS, FONTS, MARKS, VERDICT_COLOURS, draw_histogram, draw_lines, find_verdict
+from .svg import (COLOURS, DARK_COLOURS, FONTS, MARKS, VERDICT_COLOURS, draw_gates, draw_histogram, draw_lines,
+                  find_verdict)
 
 if TYPE_CHECKING:
     from .report import Report
@@ -53,15 +55,20 @@ _STYLE = f"""
 .rnnref .legend li {{ overflow-wrap: anywhere; }}
 .rnnref pre {{ margin: 0; padding: .6rem .8rem; background: var(--wash); overflow-x: auto; font-size: .85rem; }}
 .rnnref a {{ color: var(--c0); }}
+.rnnref .wide {{ overflow-x: auto; }} .rnnref .note {{ color: var(--soft); font-size: .9rem; margin: .4rem 0 0; }}
+.rnnref .gates {{ width: auto; }} .rnnref .gates td, .rnnref .gates th {{ padding-right: 1.6rem; }}
+.rnnref .gates th[scope] {{ color: var(--ink); font-weight: 400; white-space: nowrap; }}
+.rnnref .gates .bad {{ font-weight: 600; }}
 .rnnref dl {{ display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.2rem; margin: 0; }}
 .rnnref dt {{ color: var(--soft); font-weight: 400; }} .rnnref dd {{ margin: 0; overflow-wrap: anywhere; }}
 @container (max-width: 640px) {{
   .rnnref svg text {{ font-size: 24px; }}
   .rnnref .k ~ span {{ flex: 0 1 auto; }}
-  .rnnref thead {{ display: none; }}
-  .rnnref tr {{ display: grid; grid-template-columns: auto 1fr auto; padding: .4rem 0;
+  .rnnref table:not(.gates) thead {{ display: none; }}
+  .rnnref table:not(.gates) tr {{ display: grid; grid-template-columns: auto 1fr auto; padding: .4rem 0;
     border-bottom: 1px solid var(--line); }}
-  .rnnref td {{ border: 0; padding: 0 .8rem 0 0; }} .rnnref td:empty {{ display: none; }}
+  .rnnref table:not(.gates) td {{ border: 0; padding: 0 .8rem 0 0; }} .rnnref td:empty {{ display: none; }}
+  .rnnref .gates td, .rnnref .gates th {{ padding-right: .8rem; font-size: .85rem; }}
   .rnnref td.k {{ grid-area: 1 / 1 / 2 / 3; }} .rnnref td.v {{ grid-area: 1 / 3; padding: 0; }}
   .rnnref td.n {{ text-align: left; }} .rnnref td.n::before {{ content: attr(data-label) " "; color: var(--soft); }}
   .rnnref td.w {{ grid-column: 1 / 4; padding: 0; }}
@@ -86,10 +93,42 @@ def render_fragment(report: "Report") -> str:
 
 def _render_parts(report: "Report") -> str:
     rows = report.rows
-    parts = [_render_headline(report), _render_findings(report), draw_histogram(rows) if is_long(rows) else "",
-             draw_lines(rows), _render_groups(rows) if is_long(rows) else _render_rows(rows),
-             _render_facts(report.facts), render_reproduction(report)]
+    gates, blocks = draw_gates(report.gates), _render_blocks(report.gates.gradients)
+    results_differ = any(row.verdict == "differs" and row.group != "gradients" for row in rows)
+    parts = [_render_headline(report), _render_findings(report), gates and f"<h2>Error of every gate</h2>\n{gates}",
+             "" if results_differ else blocks, draw_histogram(rows) if is_long(rows) else "",
+             _render_lines(rows, bool(gates)), _render_groups(rows) if is_long(rows) else _render_rows(rows),
+             blocks if results_differ else "", _render_facts(report.facts), render_reproduction(report)]
     return "\n".join(filter(None, parts))
+
+
+def _render_lines(rows: list[Row], titled: bool) -> str:
+    lines = draw_lines(rows)
+    return f"<h2>Error of the results</h2>\n{lines}" if lines and titled else lines
+
+
+def _render_blocks(blocks: Sequence[Row]) -> str:
+    """A table of the errors of the gradients of parameters: a row for each array, a column for each gate."""
+    if not blocks:
+        return ""
+    gates = list(dict.fromkeys(row.name for row in blocks))
+    head = "".join(f'<th class="n">{escape(gate)}</th>' for gate in gates)
+    body = []
+    for group, rows in group_rows(blocks).items():
+        own = {row.name: row for row in rows}
+        cells = "".join(_render_block(own.get(gate)) for gate in gates)
+        body.append(f'<tr><th scope="row">{escape(group)}</th>{cells}</tr>')
+    lines = "\n".join(body)
+    return ('<h2>Gradients, gate by gate</h2>\n<div class="wide"><table class="gates">\n'
+            f"<thead><tr><th>gradient</th>{head}</tr></thead>\n<tbody>\n{lines}\n</tbody></table></div>\n"
+            '<p class="note">The largest error in the block of each gate, relative to the largest entry of the array. '
+            f"{MARKS['differs']}: beyond its budget.</p>")
+
+
+def _render_block(row: Row | None) -> str:
+    if row is None:
+        return "<td></td>"
+    return f'<td class="n {VERDICT_COLOURS[row.verdict]}">{MARKS[row.verdict]} {format_number(row.error)}</td>'
 
 
 def _render_headline(report: "Report") -> str:

@@ -2,7 +2,7 @@
 
 A cause counts only if it explains everything that differs, on the given numbers and on fresh ones.
 """
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -12,9 +12,10 @@ from ..arrays import Array
 from .budget import Budgets, cast_arrays, run_truth
 from .calls import call_back, call_once
 from .candidate import OUTPUT, STATE, Candidate
-from .causes import Observation, describe_explanation, describe_groups, find_explanation, find_wrong_gradients
+from .causes import Cause, Observation, describe_explanation, describe_groups, find_explanation, find_wrong_gradients
 from .misuses import find_initial
 from .moved_gradients import find_moved
+from .search import Watch
 from .unexplained import describe_consistent
 
 _CONFIRMATIONS = 2                                # fresh draws on which a hypothesis must hold
@@ -62,15 +63,20 @@ class Trial(NamedTuple):
 
 
 class Hypothesis(NamedTuple):
-    """One mistake: its name, the details under which it explains a trial (None: it does not), and the sentence."""
-    name: str
+    """One mistake: the details under which it explains a trial (None: it does not), and the sentence."""
     explain: Callable[[Trial], str | None]
     sentence: str
 
 
+class Reason(NamedTuple):
+    """Why results differ: sentences, and the cause if it is one of the tables; both empty if no reason is found."""
+    sentences: Sequence[str] = ()
+    cause: Cause | None = None
+
+
 def explain_results(candidate: Candidate, budgets: Budgets, returned: dict[str, Array], rng: numpy.random.Generator,
-                    ) -> Iterator[tuple[str, str]]:
-    """(name, sentence) of the hypothesis that explains the results, on these numbers and on fresh ones, if any."""
+                    progress: Watch | None = None) -> Reason:
+    """The hypothesis that explains the results, on these numbers and on fresh ones, if any."""
     results = {n: a for n, a in budgets.by_name.items() if candidate.descriptions[n].group in (OUTPUT, STATE)}
     trial = Trial(candidate, {n: a for n, a in returned.items() if n in results and a.dtype.kind in "fiu"},
                   {n: b.truth for n, b in results.items()},
@@ -81,7 +87,8 @@ def explain_results(candidate: Candidate, budgets: Budgets, returned: dict[str, 
     def draw() -> list[Trial]:
         fresh.extend([] if fresh else [_draw_trial(trial, rng) for _ in range(_CONFIRMATIONS)])
         return fresh
-    yield from _search_causes(trial, draw, returned, budgets, rng) or _find_measured(trial, draw)
+    found = _search_causes(trial, draw, returned, budgets, rng, progress)
+    return found if found.sentences else Reason(list(_find_measured(trial, draw)))
 
 
 def describe_unexplained(candidate: Candidate, budgets: Budgets) -> Iterator[str]:
@@ -91,12 +98,12 @@ def describe_unexplained(candidate: Candidate, budgets: Budgets) -> Iterator[str
 
 
 def _search_causes(trial: Trial, draw: Callable[[], list[Trial]], returned: dict[str, Array], budgets: Budgets,
-                   rng: numpy.random.Generator) -> list[tuple[str, str]]:
+                   rng: numpy.random.Generator, progress: Watch | None) -> Reason:
     """What the tables of mistakes explain."""
     candidate = trial.candidate
-    found = find_explanation(trial.observation, lambda: [t.observation for t in draw()], rng)
+    found = find_explanation(trial.observation, lambda: [t.observation for t in draw()], rng, progress)
     if found is None:
-        return []
+        return Reason()
     wrong = None
     if len(found.causes) == 1:
         wrong = find_wrong_gradients(found.causes[0], candidate, returned, budgets.cotangents, rng)
@@ -105,15 +112,15 @@ def _search_causes(trial: Trial, draw: Callable[[], list[Trial]], returned: dict
     if wrong:
         sentences.append(f"The gradients of {' and '.join(n[1:] for n in wrong)} are wrong beside that: they are not "
                          "those of the results.")
-    return [(found.causes[0].words, sentence) for sentence in sentences]
+    return Reason(sentences, found.causes[0] if len(found.causes) == 1 else None)
 
 
-def _find_measured(trial: Trial, draw: Callable[[], list[Trial]]) -> Iterator[tuple[str, str]]:
-    """The first of `HYPOTHESES` that explains all."""
+def _find_measured(trial: Trial, draw: Callable[[], list[Trial]]) -> Iterator[str]:
+    """The sentence of the first of `HYPOTHESES` that explains all."""
     for hypothesis in HYPOTHESES:
         details = hypothesis.explain(trial)
         if details is not None and all(hypothesis.explain(other) == details for other in draw()):
-            yield hypothesis.name, hypothesis.sentence.format(details)
+            yield hypothesis.sentence.format(details)
             return
 
 
@@ -208,9 +215,9 @@ def _round_to(a: Array, bits: int) -> Array:
 
 
 HYPOTHESES = (                                    # what no table holds: it is read off the results
-    Hypothesis("rows exchanged", _exchange_rows,
+    Hypothesis(_exchange_rows,
                "It agrees if rows of the batch are exchanged: the rows of {} of the reference."),
-    Hypothesis("lower precision", _round_inside,
+    Hypothesis(_round_inside,
                "The errors are spread over all results and as large as those of lower precision: something inside is "
                "rounded to about {}."),
 )

@@ -1,6 +1,6 @@
 """Run one candidate, measure its errors and return the report."""
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy
 
@@ -8,10 +8,14 @@ from ..arrays import Array
 from ..errors import Error, ShapeError
 from .budget import FACTOR, find_nonfinite, measure_budgets, run_truth
 from .calls import call_back, call_once, check_further_calls, judge_near
-from .candidate import Candidate
+from .candidate import GRADIENT, Candidate
 from .findings import describe_findings, join_names
+from .gate_errors import measure_gates
+from .hypotheses import Reason, explain_results
 from .report import Report
 from .reproduce import list_arrays
+from .row import GateErrors
+from .search import Watch
 from .single_steps import check_single_steps
 from .verdict import Verdict
 
@@ -19,18 +23,27 @@ C = TypeVar("C", bound=Candidate)
 _BIAS_SCALE = 0.3                                 # the standard deviation of biases drawn in place of zeros
 
 
+class Comparisons(NamedTuple):
+    """What `compare_results` found: verdicts, facts on how they were reached, findings, and the errors of gates."""
+    verdicts: list[Verdict]
+    facts: dict[str, Any]
+    findings: list[str]
+    gates: GateErrors = GateErrors()
+
+
 def check_candidate(candidate: Candidate, rng: numpy.random.Generator, gradients: bool = True, factor: float = FACTOR,
-                    perturb_biases: bool = True, seed: int | None = None, strict: bool = False) -> Report:
+                    perturb_biases: bool = True, seed: int | None = None, strict: bool = False,
+                    progress: Watch | None = None) -> Report:
     """The `Report` on a candidate."""
     _check_numbers(candidate)
     own = {n: numpy.array(a) for n, a in candidate.arrays.items()}           # the caller's arrays may change
     candidate = replace(candidate, arrays=own)
     with numpy.errstate(all="ignore"):            # what overflows is in the report
         candidate, notes = randomize_zeros(candidate, rng, perturb_biases)
-        verdicts, measured, findings = compare_results(candidate, rng, gradients, factor)
-    return Report(candidate.title, [v.row for v in verdicts],
-                  candidate.facts | measured | _collect_facts(candidate, seed), [*findings, *notes], strict=strict,
-                  arrays=list_arrays(candidate))
+        found = compare_results(candidate, rng, gradients, factor, progress=progress)
+    return Report(candidate.title, [v.row for v in found.verdicts],
+                  candidate.facts | found.facts | _collect_facts(candidate, seed), [*found.findings, *notes],
+                  strict=strict, arrays=list_arrays(candidate), gates=found.gates)
 
 
 def _check_numbers(candidate: Candidate) -> None:
@@ -49,12 +62,12 @@ def _check_numbers(candidate: Candidate) -> None:
 
 
 def compare_results(candidate: Candidate, rng: numpy.random.Generator, gradients: bool = True, factor: float = FACTOR,
-                    explained: bool = True) -> tuple[list[Verdict], dict[str, Any], list[str]]:
-    """Verdicts on everything that the candidate returns, facts on how they were reached, and findings."""
+                    explained: bool = True, progress: Watch | None = None) -> Comparisons:
+    """Compare everything that the candidate returns; `explained`: and say why it differs."""
     reference = run_truth(candidate)              # first: arguments that do not fit are errors of the caller
     first = call_once(candidate)
     if first.refusals:
-        return first.refusals, {}, [f"The candidate could not be run: {first.refusals[0].row.note}"]
+        return Comparisons(first.refusals, {}, [f"The candidate could not be run: {first.refusals[0].row.note}"])
     back = gradients and first.evaluation.back is not None
     budgets = measure_budgets(candidate, rng, tuple(first.results) if back else (), factor, reference)
     found, refusals = call_back(first, budgets.cotangents)
@@ -70,8 +83,15 @@ def compare_results(candidate: Candidate, rng: numpy.random.Generator, gradients
                   *([f"{' '.join(unknown)}: the reference has no floating numbers of these names"] if unknown else [])]
     facts |= budgets.facts | _describe_starts(candidate)
     facts |= {"not compared": "; ".join(open_names)} if open_names else {}
-    findings = list(describe_findings(candidate, budgets, verdicts, further, returned, rng)) if explained else []
-    return verdicts + refusals + further, facts, findings
+    all_verdicts = verdicts + refusals + further
+    if not explained:
+        return Comparisons(all_verdicts, facts, [])
+    wrong = [v for v in verdicts if v.row.verdict == "differs" and v.row.group != GRADIENT]
+    numbers = any(not v.row.note.startswith("dtype") for v in wrong)
+    reason = explain_results(candidate, budgets, returned, rng, progress) if numbers else Reason()
+    gates, suspected = measure_gates(candidate, returned, verdicts, budgets, reason.cause, bool(reason.sentences))
+    findings = describe_findings(candidate, budgets, verdicts, further, returned, rng, reason.sentences, suspected)
+    return Comparisons(all_verdicts, facts, list(findings), gates)
 
 
 def _describe_starts(candidate: Candidate) -> dict[str, str]:

@@ -25,7 +25,7 @@ from .onnx_readings import check_node
 from .onnx_session import SECONDS, Session, flatten_values
 from .onnx_sizes import MOST_ENTRIES, check_steps, infer_shapes
 from .random_inputs import complete_inputs
-from .report import Report
+from .report import Report, join_gates
 from .row import Row
 
 _WHOLE_MODEL = "the whole model"
@@ -305,7 +305,7 @@ class _ModelCheck:
             raise NotSupported("verify", "a model without a node RNN, GRU or LSTM", reason=" ".join(self.unchecked),
                                has=" ".join(sorted({p.op_type for p in self._ops})))
         return Report(f"ONNX model {self.name or ''}".strip(), rows, self._collect_facts(drawn), findings,
-                      strict=self.checks["strict"])
+                      strict=self.checks["strict"], gates=join_gates(reports))
 
     def _collect_facts(self, drawn: dict[str, str]) -> dict[str, Any]:
         first = next((report.facts for _, report in self.reports), {})

@@ -35,5 +35,5 @@ def _try_other_readings(candidate: NodeCandidate, rng: numpy.random.Generator, c
 
 def _agrees(candidate: Candidate, rng: numpy.random.Generator, factor: float) -> bool:
     with numpy.errstate(all="ignore"):
-        verdicts, _, _ = compare_results(candidate, rng, False, factor, explained=False)
+        verdicts = compare_results(candidate, rng, False, factor, explained=False).verdicts
     return all(v.row.verdict == "agrees" for v in verdicts)

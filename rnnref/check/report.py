@@ -13,9 +13,9 @@ from ..errors import Error
 from .html import render_fragment, render_html
 from .junit import render_junit
 from .reproduce import pack_arrays, write_lines
-from .row import (VERDICTS, Row, format_number, format_row, format_share, group_rows, is_long, join_details,
+from .row import (VERDICTS, GateErrors, Row, format_number, format_row, format_share, group_rows, is_long, join_details,
                   measure_share, summarize)
-from .svg import draw_report
+from .svg import draw_report, list_gate_names
 
 _MARKS = {"agrees": "ok", "differs": "XX", "refused": "--", "not comparable": "??"}
 _WIDTH = 118
@@ -50,6 +50,7 @@ class Report:
     findings: list = field(default_factory=list)
     strict: bool = field(default=False, kw_only=True)            # True: all entries must be comparable
     arrays: dict[str, Any] = field(default_factory=dict, kw_only=True)       # what the candidate was run on, x first
+    gates: GateErrors = field(default=GateErrors(), kw_only=True)            # the error per gate, where it is known
 
     @property
     def counts(self) -> dict[str, int]:
@@ -112,7 +113,10 @@ class Report:
         """Everything that the report holds, in types that JSON has."""
         return to_json_types({"title": self.title, "ok": self.ok, "status": self.status, "counts": self.counts,
                               "findings": list(self.findings), "facts": self.facts,
-                              "rows": [row._asdict() for row in self.rows]})
+                              "rows": [row._asdict() for row in self.rows],
+                              "gates": {"caption": self.gates.caption,
+                                        "rows": [row._asdict() for row in self.gates.rows],
+                                        "gradients": [row._asdict() for row in self.gates.gradients]}})
 
     def to_json(self, path: str | PathLike | None = None) -> str:
         """The report as JSON, also written to `path` if given; infinities and NaN are the strings "inf" and "nan"."""
@@ -145,6 +149,12 @@ class Report:
         return self
 
 
+def join_gates(reports: Iterable[tuple[str, Report]]) -> GateErrors:
+    """The errors of the gates of the first layer that has some."""
+    return next((report.gates.prefix(name) for name, report in reports
+                 if report.gates.rows or report.gates.gradients), GateErrors())
+
+
 def _format_share(n: int, total: int) -> str:
     if total == 1:
         return "in the one array that was compared"
@@ -166,6 +176,7 @@ def _render_text(report: Report) -> Iterator[str]:
         yield from _render_groups(report.rows)
     elif report.rows:
         yield from _render_rows(report.rows)
+    yield from _render_gates(report.gates)
     if report.facts:
         yield ""
         yield from format_facts(report.facts)
@@ -187,6 +198,26 @@ def _render_groups(rows: list[Row]) -> Iterator[str]:
     if bad:
         yield ""
         yield from _render_rows(bad)
+
+
+def _render_gates(gates: GateErrors) -> Iterator[str]:
+    """A line for each gate, and one for each gradient with a column for each gate."""
+    if gates.rows:
+        yield ""
+        yield from wrap(gates.caption, _WIDTH, initial_indent="  ", subsequent_indent="  ")
+        yield from format_table(["gate", "error", "where"], ([name, format_number(row.error), join_details(row)] for
+                                                             name, row in zip(list_gate_names(gates.rows), gates.rows)))
+    if gates.gradients:
+        columns = list(dict.fromkeys(row.name for row in gates.gradients))
+        yield ""
+        yield from format_table(["gradient", *columns], ([group, *_list_cells(rows, columns)] for group, rows in
+                                                         group_rows(gates.gradients).items()))
+
+
+def _list_cells(rows: list[Row], columns: list[str]) -> list[str]:
+    """The error and the mark of each gate."""
+    own = {row.name: f"{_MARKS[row.verdict]} {format_number(row.error)}" for row in rows}
+    return [own.get(gate, "") for gate in columns]
 
 
 def _render_rows(rows: list[Row]) -> Iterator[str]:

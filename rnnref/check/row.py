@@ -1,6 +1,6 @@
 """The rows of a report: one compared array or case each, with its error, budget and verdict."""
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from math import inf, isfinite
 from typing import NamedTuple
 
@@ -36,6 +36,19 @@ class Row(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<Row {format_row(self)}>"
+
+
+class GateErrors(NamedTuple):
+    """The errors of the gates of a layer: over time, and in the gradients of their parameters."""
+    caption: str = ""                             # what the rows are
+    rows: Sequence[Row] = ()                      # a row for each gate, with the error at every timestep
+    gradients: Sequence[Row] = ()                 # by array (the group) and gate (the name)
+    first: str = ""                               # the name of the row that differs first, in the order of computation
+
+    def prefix(self, name: str) -> "GateErrors":
+        """The same for one layer of several."""
+        return self._replace(caption=f"{name}: {self.caption}" if self.caption else "",
+                             gradients=[row._replace(group=f"{name}: {row.group}") for row in self.gradients])
 
 
 def format_row(row: Row) -> str:

@@ -16,6 +16,7 @@ from .misuses import Misuse, list_misuses
 from .norm_mistakes import NormMistake, list_norm_mistakes
 from .trace import ROWS, STEPS, Recorded, Trace
 
+Watch = Callable[[Iterable, str], Iterable]       # (iterable, what) -> the iterable, with a progress bar perhaps
 _LOOSE = 20.0                                     # on a few steps a cause may err by so many tolerances,
 _FLOOR = 1e-9                                     # and by this
 _NEWTON_STEPS = 10
@@ -137,7 +138,7 @@ class Search:
     """The search for the causes of what a candidate returned."""
 
     def __init__(self, candidate: Candidate, returned: dict[str, Array], masks: dict[str, Array], tolerance: float,
-                 progress: Callable[[Iterable, str], Iterable] | None = None) -> None:
+                 progress: Watch | None = None) -> None:
         self.candidate, self.returned, self._masks = candidate, returned, masks
         self._limit = max(_LOOSE * tolerance, _FLOOR)
         self._watch = progress or (lambda items, words: items)

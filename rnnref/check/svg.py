@@ -1,12 +1,12 @@
 """Reports as SVG: charts of the error over time and of errors relative to their budgets, and a picture of a report."""
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
 from math import ceil, floor, isfinite, log10
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
-from .row import VERDICTS, Row, count_verdicts, format_count, format_number
+from .row import VERDICTS, GateErrors, Row, count_verdicts, format_count, format_number
 
 if TYPE_CHECKING:
     from .report import Report
@@ -33,30 +33,66 @@ def draw_lines(rows: list[Row]) -> str:
     if not shown:
         return ""
     more = f" The {MAX_LINES} largest of {traced} are shown." if traced > MAX_LINES else ""
-    legend = "\n".join(f'<li style="--c: var(--c{k})"><b>{k + 1}</b> {escape(row.name)} ({row.verdict})</li>'
-                       for k, row in enumerate(shown))
+    legend = [(f"{k + 1}", f"{row.name} ({row.verdict})") for k, row in enumerate(shown)]
     return _draw_figure(draw_chart(shown), f'0 0 {_WIDTH} {_HEIGHT}',
                         f"error at every timestep of {', '.join(row.name for row in shown)}",
                         "The largest error at each timestep, on a logarithmic scale. Dashed: the budget, at comparable "
-                        f"steps. Crosses: not a number.{more}", f'<ul class="legend">\n{legend}\n</ul>\n')
+                        f"steps. Crosses: not a number.{more}", _draw_legend(legend))
 
 
-def select_traced(rows: list[Row]) -> tuple[list[Row], int]:
+def draw_gates(gates: GateErrors) -> str:
+    """A figure of the error of every gate at every timestep; "" where it is not known."""
+    shown, traced = select_traced(gates.rows)
+    if not shown:
+        return ""
+    more = f" The {MAX_LINES} largest of {traced} are shown." if traced > MAX_LINES else ""
+    legend = [(name, describe_gate(row)) for name, row in zip(list_gate_names(shown), shown)]
+    return _draw_figure(draw_chart(shown, gates), f'0 0 {_WIDTH} {_HEIGHT}', "error of every gate at every timestep",
+                        f"{gates.caption} Dashed: what rounding could do.{more}", _draw_legend(legend))
+
+
+def list_gate_names(rows: Iterable[Row]) -> list[str]:
+    """The names at the lines of gates: "f", or "backward f"."""
+    return [row.name.replace(", gate ", " ").removeprefix("gate ").removeprefix("cell state ") for row in rows]
+
+
+def describe_gate(row: Row) -> str:
+    """What a legend tells of a gate."""
+    if row.verdict != "differs":
+        return row.note or "no error"
+    return f"first at {row.where}: {row.note}"
+
+
+def _draw_legend(entries: Iterable[tuple[str, str]]) -> str:
+    items = "\n".join(f'<li style="--c: var(--c{k})"><b>{escape(name)}</b> {escape(words)}</li>'
+                      for k, (name, words) in enumerate(entries))
+    return f'<ul class="legend">\n{items}\n</ul>\n'
+
+
+def select_traced(rows: Sequence[Row]) -> tuple[list[Row], int]:
     """The rows to draw, those with the largest errors of all that have a trace; and how many have one."""
     traced = [row for row in rows if row.trace is not None and len(row.trace) > 1]
     largest = sorted(range(len(traced)), key=lambda k: -traced[k].ratio)[:MAX_LINES]
     return [traced[k] for k in sorted(largest)], len(traced)
 
 
-def draw_chart(rows: list[Row]) -> list[str]:
-    """The elements of a chart of 720 x 310 units: axes, a numbered line for each row, and its budget."""
+def draw_chart(rows: list[Row], gates: GateErrors | None = None) -> list[str]:
+    """The elements of a chart of 720 x 310 units: axes, a numbered line for each row, and its budget.
+
+    gates   of which the rows are, if they are those of gates: their lines have the names of these
+    """
     scale = _Scale(rows)
     ends = _spread([_find_end(scale, row)[1] for row in rows])
-    curves = (line for k, row in enumerate(rows) for line in _draw_curve(scale, row, k, ends[k]))
-    return [*scale.draw_axes(), *_mark_divergence(scale, rows), *curves]
+    names = [f"{k + 1}" if gates is None else (row.name.split()[-1] if row.name[-2:-1] == " " else "")
+             for k, row in enumerate(rows)]
+    # those that differ are drawn last, above the others
+    order = sorted(range(len(rows)), key=lambda k: rows[k].verdict == "differs")
+    curves = (line for k in order for line in _draw_curve(scale, rows[k], k, ends[k], names[k]))
+    first = [row for row in rows if gates is None or row.name == gates.first]
+    return [*scale.draw_axes(), *curves, *_mark_divergence(scale, first, "" if gates is None else f"{gates.first}, ")]
 
 
-def _mark_divergence(scale: "_Scale", rows: list[Row]) -> Iterator[str]:
+def _mark_divergence(scale: "_Scale", rows: list[Row], what: str) -> Iterator[str]:
     """A line at the timestep where the first of the rows first exceeds its budget, in the order of computation."""
     found = (re.match(r"t=(\d+)", row.where) for row in rows if row.verdict == "differs")
     steps = [int(match[1]) for match in found if match and int(match[1]) < scale.steps]
@@ -65,8 +101,10 @@ def _mark_divergence(scale: "_Scale", rows: list[Row]) -> Iterator[str]:
         yield (f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}" class="first" '
                f'style="stroke: var(--bad); stroke-width: 2; stroke-dasharray: 2 4"/>')
         side, at = ("end", x - 8) if end else ("start", x + 8)
-        yield (f'<text x="{at:.1f}" y="{_HEIGHT - _BOTTOM - 10}" text-anchor="{side}" style="fill: var(--bad)">'
-               f"first divergence, t={steps[0]}</text>")
+        y = _TOP + 0.5 * (_HEIGHT - _TOP - _BOTTOM)           # where few lines are, and legible above those
+        yield (f'<text x="{at:.1f}" y="{y:.1f}" text-anchor="{side}" style="fill: var(--bad); paint-order: stroke; '
+               f'stroke: var(--paper); stroke-width: 5px; stroke-linejoin: round">'
+               f"first divergence, {escape(what)}t={steps[0]}</text>")
 
 
 def _draw_figure(content: list[str], box: str, label: str, caption: str, legend: str = "") -> str:
@@ -133,15 +171,15 @@ def _spread(heights: list[float]) -> list[float]:
     return placed
 
 
-def _draw_curve(scale: _Scale, row: Row, k: int, label: float) -> Iterator[str]:
-    """The line of one row with its number at the end, its budget, and crosses where the error is not a number."""
+def _draw_curve(scale: _Scale, row: Row, k: int, label: float, name: str) -> Iterator[str]:
+    """The line of one row with its name at the end, its budget, and crosses where the error is not a number."""
     colour, trace = f"var(--c{k})", row.trace or []
     for run in _split_finite(trace):
         points = " ".join(f"{scale.x(t):.1f},{scale.y(trace[t]):.1f}" for t in run)
         x, y = points.split()[-1].split(",")
         shape = f'polyline points="{points}"' if len(run) > 1 else f'circle cx="{x}" cy="{y}" r="1.5"'
         yield f'<{shape} style="fill: none; stroke: {colour}; stroke-width: 2"/>'
-    yield f'<text x="{_find_end(scale, row)[0] + 6:.1f}" y="{label + 5:.1f}" style="fill: {colour}">{k + 1}</text>'
+    yield f'<text x="{_find_end(scale, row)[0] + 6:.1f}" y="{label + 5:.1f}" style="fill: {colour}">{name}</text>'
     limits = row.limits or ([row.budget] * scale.steps if row.budget else [])
     for run in _split_finite(limits):
         points = " ".join(f"{scale.x(t):.1f},{scale.y(limits[t]):.1f}" for t in run)
@@ -226,9 +264,10 @@ def draw_report(report: "Report") -> str:
         for line in wrap(str(finding), _LINE_CHARACTERS):
             page.write_line(line, x=_MARGIN + 18)
         page.y += 4
-    shown, _ = select_traced(report.rows)
+    gates = report.gates if report.gates.rows else None
+    shown, _ = select_traced(report.rows if gates is None else gates.rows)
     if shown:
-        page.draw_chart(shown)
+        page.draw_chart(shown, gates)
     page.write_rows(sorted(report.rows, key=lambda row: VERDICTS.index(row.verdict)))
     return page.render(report.headline)
 
@@ -249,16 +288,19 @@ class _Picture:
         self.write(text, self.y + size / 2, x, weight=weight, size=size)
         self.y += 1.4 * size
 
-    def draw_chart(self, rows: list[Row]) -> None:
-        """The error over time, with a legend."""
+    def draw_chart(self, rows: list[Row], gates: GateErrors | None) -> None:
+        """The error over time, of gates where they are known, with a legend."""
         width = _PICTURE_WIDTH - 2 * _MARGIN
         height = width * _HEIGHT / _WIDTH
         self.elements += [f'<svg x="{_MARGIN}" y="{self.y + 10:.0f}" width="{width}" height="{height:.0f}" '
-                          f'viewBox="0 0 {_WIDTH} {_HEIGHT}" class="chart">', *draw_chart(rows), "</svg>"]
+                          f'viewBox="0 0 {_WIDTH} {_HEIGHT}" class="chart">', *draw_chart(rows, gates), "</svg>"]
         self.y += height + 24
-        for k, row in enumerate(rows):
-            self.write(f"{k + 1}", self.y + 8, fill=f"c{k}", weight=700)
-            self.write_line(f"error of {row.name} ({row.verdict}); dashed: its budget", x=_MARGIN + 18)
+        names = [f"{k + 1}" for k in range(len(rows))] if gates is None else list_gate_names(rows)
+        x = _MARGIN + 18 + 9 * (max(map(len, names)) - 1)
+        for k, (name, row) in enumerate(zip(names, rows)):
+            self.write(name, self.y + 8, fill=f"c{k}", weight=700)
+            words = f"error of {row.name} ({row.verdict}); dashed: its budget" if gates is None else describe_gate(row)
+            self.write_line(words, x=x)
         self.y += 10
 
     def write_rows(self, rows: list[Row]) -> None:

@@ -202,11 +202,11 @@ def scale_block(name, gate, gates):
 
 @pytest.mark.parametrize("kind, name, gate, words", [
     ("gru", "W", "r", ["With x of zero the first step agrees: R and the biases are right, check W."]),
-    ("gru", "W", "n", ["With x of zero", "only n could explain the first step"]),
+    ("gru", "W", "n", ["With x of zero", "A mistake in gate n alone would explain all steps; first at t=0, "]),
     ("gru", "R", "z", ["With h of zero the first step agrees: W and the biases are right, check R."]),
     ("lstm", "R", "f", ["With h of zero", "With c of zero the first step agrees: the gates i, g and o are right"]),
-    ("lstm", "R", "o", ["only o could explain the first step: with values from "]),
-    ("lstm", "W", "g", ["only g could explain the first step"]),
+    ("lstm", "R", "o", ["A mistake in gate o alone would explain all steps; first at t=0, "]),
+    ("lstm", "W", "g", ["A mistake in gate g alone would explain all steps; first at t=0, "]),
 ])
 def test_what_is_still_right(kind, name, gate, words):
     cell = CELLS[kind]
