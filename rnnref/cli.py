@@ -69,7 +69,7 @@ def _add_verify(commands: Any) -> None:
                    help="arrays for its inputs; random numbers for those that are not in the file")
     p.add_argument("--shapes", type=parse_shape, action="append", default=[], metavar="NAME=1x160",
                    help="the shape of an input to draw; may be given several times")
-    p.add_argument("--strict", action="store_true", help="all entries must be comparable")
+    p.add_argument("--strict", action="store_true", help="fail also if an entry could not be compared")
     _add_report_options(p)
     p.set_defaults(command=_run_verify, parser=p)
 
@@ -77,12 +77,12 @@ def _add_verify(commands: Any) -> None:
 def _add_compare(commands: Any) -> None:
     p = commands.add_parser("compare", help="compare the recurrent layers of two files",
                             description="Compare the recurrent layers of two files, of any frameworks: weights, "
-                            "options,\noutputs and gradients; and tell how one comes from the other.",
+                            "options,\noutputs and gradients; and say by which changes one becomes the other.",
                             **PARSER_OPTIONS)
     for letter in "ab":
         p.add_argument(letter, metavar=letter.upper(), help="a file .npz .safetensors .h5 .keras .pt .onnx")
-        p.add_argument(f"--from-{letter}", metavar="NAME", help=f"the framework of {letter.upper()}, where its "
-                       "names do not tell")
+        p.add_argument(f"--from-{letter}", metavar="NAME", help=f"the framework of {letter.upper()}, if the "
+                       "names in it do not show it")
     p.add_argument("--family", metavar="NAME", help="the layers: rnn, lstm, gru, gru before, ...")
     _add_report_options(p)
     p.set_defaults(command=_run_compare, parser=p)
@@ -128,21 +128,23 @@ def _add_diagnose(commands: Any) -> None:
 def _add_convert(commands: Any) -> None:
     p = commands.add_parser("convert", help="convert weights of one framework to another",
                             description="Convert the recurrent weights of a file to those of another framework, "
-                            "exactly, and\nprove it by running both; or tell why there are none.", **PARSER_OPTIONS)
+                            "exactly, and\nprove it by running both; or say why this is not possible.",
+                            **PARSER_OPTIONS)
     p.add_argument("source", metavar="IN", help="a file .npz .safetensors .h5 .keras .pt .onnx")
     p.add_argument("target", metavar="OUT", help="what to write: .npz .safetensors .h5; .onnx: a model of the layers")
     p.add_argument("--to", required=True, metavar="NAME", help="torch, keras, keras2, tf1, cudnn, onnx, flax, nnx, "
                    "haiku, equinox, coreml, tflite, mlx, ...")
     _add_source(p)
     p.add_argument("--option", dest="options", type=parse_option, action="append", default=[], metavar="NAME=VALUE",
-                   help="an option of the layers that IN does not tell, such as forget_bias=0.0")
+                   help="an option of the layers that IN does not hold, such as forget_bias=0.0")
     p.add_argument("--no-live", dest="live", action="store_false",
-                   help="prove it by the cells of rnnref alone, and import no framework")
+                   help="prove it with the cells of rnnref alone; no framework is imported")
     p.set_defaults(command=_run_convert, parser=p)
 
 
 def _add_source(p: Any) -> None:
-    p.add_argument("--from", dest="framework", metavar="NAME", help="the framework of a file whose names do not tell")
+    p.add_argument("--from", dest="framework", metavar="NAME",
+                   help="the framework of a file, if the names in it do not show it")
     p.add_argument("--family", metavar="NAME", help="its layers: rnn, lstm, gru, gru before, ...")
 
 
@@ -155,8 +157,10 @@ def _add_explain(commands: Any) -> None:
                    f"{', '.join(info.CATALOG)}")
     p.add_argument("options", nargs="*", type=parse_option, metavar="NAME=VALUE",
                    help="options of the cell, such as peepholes=True or reset=before")
-    p.add_argument("--units", type=parse_positive, default=4, metavar="U", help="for the shapes (default: 4)")
-    p.add_argument("--inputs", type=parse_positive, default=3, metavar="I", help="for the shapes (default: 3)")
+    p.add_argument("--units", type=parse_positive, default=4, metavar="U",
+                   help="units, for the shapes shown (default: 4)")
+    p.add_argument("--inputs", type=parse_positive, default=3, metavar="I",
+                   help="inputs, for the shapes shown (default: 3)")
     _add_source(p)
     p.set_defaults(command=_run_explain, parser=p)
 
@@ -164,7 +168,7 @@ def _add_explain(commands: Any) -> None:
 def _add_train(commands: Any) -> None:
     p = commands.add_parser("train", help="train a recurrent network on digits, on MNIST or on a text",
                             description="Train a recurrent network and write the run into a folder: the model, the "
-                            "history,\npictures, and what --resume goes on with.  Ctrl-C saves, and ends with status "
+                            "history,\npictures, and what --resume continues from.  Ctrl-C saves, and ends with status "
                             "130.", **PARSER_OPTIONS)
     p.add_argument("task", choices=("digits", "mnist", "text"), metavar="TASK",
                    help="digits (part of the package), mnist, or text: the next character of a FILE")
@@ -173,27 +177,27 @@ def _add_train(commands: Any) -> None:
     p.add_argument("--cell", choices=("LSTM", "GRU", "SimpleRNN"), metavar="CELL",
                    help="LSTM, GRU or SimpleRNN (default: LSTM)")
     for name, what in (("--units", "units of each layer"), ("--layers", "recurrent layers (default: 1)"),
-                       ("--epochs", "how often all data are seen"), ("--batch-size", "rows of a batch")):
+                       ("--epochs", "passes over the data"), ("--batch-size", "rows of a batch")):
         p.add_argument(name, type=parse_positive, metavar="N", help=what)
     p.add_argument("--rate", type=parse_rate, metavar="X", help="the learning rate of Adam")
     p.add_argument("--seed", type=parse_seed, metavar="N", help="the same seed gives the same run (default: 0)")
     p.add_argument("--device", choices=("cpu", "gpu"), default="cpu", metavar="DEVICE",
                    help="cpu or gpu (default: cpu)")
     p.add_argument("--out", metavar="DIR", help="the folder of the run (default: runs/TASK-N, the next free one)")
-    p.add_argument("--resume", action="store_true", help="go on with the run in --out, or with the last one")
+    p.add_argument("--resume", action="store_true", help="continue the run in --out (default: the last run of TASK)")
     p.set_defaults(command=_run_train, parser=p)
 
 
 def _add_sample(commands: Any) -> None:
-    p = commands.add_parser("sample", help="write text that a trained character model draws",
-                            description="Write text that the model of a run of `rnnref train text` draws, as it is "
-                            "drawn.", **PARSER_OPTIONS)
+    p = commands.add_parser("sample", help="draw a text from a trained character model",
+                            description="Draw a text from the model of a run of `rnnref train text`, and print each "
+                            "character as it\nis drawn.", **PARSER_OPTIONS)
     p.add_argument("run", metavar="RUN", help="the folder of the run: runs/text-1")
     p.add_argument("--temperature", type=parse_number, default=1.0, metavar="X",
                    help="below 1: likelier characters; 0: always the likeliest (default: 1)")
     p.add_argument("--prefix", default="", metavar="TEXT", help="what the text begins with")
     p.add_argument("--length", type=parse_positive, default=500, metavar="N", help="characters to draw (default: 500)")
-    p.add_argument("--seed", type=parse_seed, metavar="N", help="for the same text again")
+    p.add_argument("--seed", type=parse_seed, metavar="N", help="the same seed gives the same text")
     p.set_defaults(command=_run_sample, parser=p)
 
 
@@ -210,7 +214,8 @@ def _add_golden(commands: Any) -> None:
     for name, letter, number, what in (("--inputs", "I", 3, "inputs"), ("--units", "U", 4, "units"),
                                        ("--steps", "T", 4, "steps"), ("--batch", "B", 2, "rows")):
         p.add_argument(name, type=parse_positive, default=number, metavar=letter, help=f"{what} (default: {number})")
-    p.add_argument("--seed", type=parse_seed, default=0, metavar="N", help="of the random numbers (default: 0)")
+    p.add_argument("--seed", type=parse_seed, default=0, metavar="N",
+                   help="the seed of the random numbers (default: 0)")
     p.set_defaults(command=_run_golden, parser=p)
 
 

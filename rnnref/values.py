@@ -345,7 +345,7 @@ def _same_spelling(name: str, args: tuple, options: dict) -> bool:
     return len(args) == n and all(k in op.options for k in options)
 
 
-# Functions written in C, which in NumPy before 2.4 do not tell their arguments
+# Functions written in C, which have no signature in NumPy before 2.4
 _IN_C: dict[str, Callable] = {
     "concatenate": lambda arrays, /, axis=0, out=None, *, dtype=None, casting=None: None,
     "dot": lambda a, b, out=None: None, "inner": lambda a, b, /: None, "vdot": lambda a, b, /: None,

@@ -75,7 +75,7 @@ def convert(source: Any, to: str, *, framework: Any = None, family: str | None =
                 get_weights() gives it; a file .npz .safetensors .h5 .keras .pt .onnx; an ONNX model; `Weights`, or what
                 `weights_of` returns; or (Network, buffer) of cuDNN
     to          the target: a framework as in `interop.LAYOUTS`, or "cudnn" for the flat buffer
-    framework, family   of the source, where its names do not tell
+    framework, family   of the source, if its names do not show them
     given       options of the layers of the source that are neither the default nor seen in it: {"forget_bias": 0.0}
     wanted      options that the layers of the target shall have
     params      of a flax linen module, which does not hold them itself
