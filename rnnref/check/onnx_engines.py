@@ -13,6 +13,7 @@ import numpy
 
 from ..arrays import Array
 from ..errors import InvalidType, MissingExtra, NotSupported, import_optional
+from .onnx_memory import find_overrun
 
 INPUT_NAMES = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
 _FED_INPUTS = ("X", "sequence_lens", "initial_h", "initial_c")           # the others are weights stored in the model
@@ -138,6 +139,10 @@ def _run_onnxruntime(onnx: Any, ort: Any, case: Any) -> dict[str, Array]:
     options, model = ort.SessionOptions(), _build_model(onnx, case).SerializeToString()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4                # errors are raised as well, so they need not be logged
+    overrun = find_overrun(ort.__version__, case.op, case.attributes, {n: a.shape for n, a in case.inputs.items()},
+                           case.inputs.get("sequence_lens"))
+    if overrun:
+        raise RefusalError(overrun)
     try:
         session = ort.InferenceSession(model, options, ["CPUExecutionProvider"])
         return dict(zip(case.outputs, session.run(list(case.outputs), _select_fed_inputs(case))))

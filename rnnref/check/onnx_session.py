@@ -9,8 +9,10 @@ import numpy
 
 from ..arrays import Array
 from ..errors import Error, import_optional
-from .onnx_engines import EndlessRun, RefusalError, clean_message
-from .onnx_graphs import required_inputs, size_of_weights, walk_nodes
+from .of_onnx import to_python
+from .onnx_engines import INPUT_NAMES, EndlessRun, RefusalError, clean_message
+from .onnx_graphs import RECURRENT, Constants, required_inputs, size_of_weights, walk_nodes
+from .onnx_memory import find_overrun
 
 # What a model may take beside so many times its weights and the inputs that the caller gives.
 _MEMORY, _MEMORY_FACTOR = 1 << 28, 8
@@ -27,7 +29,10 @@ class Session:
 
     def __init__(self, model: Any, inner: Iterable[str] = (), threads: int = 0, given: int = 0) -> None:
         onnx, ort = import_optional("onnx", "verify", "verify"), import_optional("onnxruntime", "verify", "verify")
-        ops = {node.proto.op_type for node in walk_nodes(model.graph)}
+        nodes = [node.proto for node in walk_nodes(model.graph)]
+        ops, self._constants = {node.op_type for node in nodes}, Constants(model)
+        self._recurrent = [(node, {a.name: to_python(onnx.helper.get_attribute_value(a)) for a in node.attribute})
+                           for node in nodes if node.op_type in RECURRENT]
         self._ort, self._has_loops = ort, bool(ops & {*_LOOPS})
         options = ort.SessionOptions()
         if "QuantizeLinear" in ops:               # moved before values that are outputs here, it would round them
@@ -36,6 +41,9 @@ class Session:
         _limit_memory(ort, options, self._most)
         options.intra_op_num_threads = threads    # 0: as many as there are cores
         options.log_severity_level = 4            # errors are raised as well, so they need not be logged
+        overrun = self._find_overrun({})
+        if overrun:
+            raise Error("verify", "onnxruntime cannot run the model", reason=overrun)
         count, own = len(model.graph.output), {a.name for a in model.graph.output}
         model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner if name not in own)
         try:
@@ -43,6 +51,9 @@ class Session:
             self._session = ort.InferenceSession(serialized, options, ["CPUExecutionProvider"],
                                                  disabled_optimizers=_CRASHING)
         except Exception as e:                    # the errors of onnxruntime and protobuf have no common class
+            if "bad_alloc" in str(e):             # constants that it computes beforehand
+                raise Error("verify", "onnxruntime cannot run the model",
+                            reason="it needs more memory than there is") from None
             raise Error("verify", "onnxruntime cannot run the model", reason=clean_message(e)) from e
         finally:
             del model.graph.output[count:]
@@ -52,6 +63,9 @@ class Session:
     def run(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """All values; a `RefusalError` with the message of onnxruntime if it cannot compute them."""
         fed = {name: a for name, a in inputs.items() if name in self._fed}
+        overrun = self._find_overrun(fed)
+        if overrun:
+            raise RefusalError(overrun)
         options = self._ort.RunOptions()
         options.log_severity_level = 4
         try:
@@ -63,6 +77,19 @@ class Session:
             if "Available memory" in str(e):
                 raise RefusalError(f"it needs more than {self._most >> 20:,} MB of memory") from None
             raise RefusalError(clean_message(e)) from None
+
+    def _find_overrun(self, fed: dict[str, Any]) -> str:
+        """Why a recurrent node must not be run: by its constants, and by what it is fed."""
+        for node, attributes in self._recurrent:
+            names = {name: value for name, value in zip(INPUT_NAMES, node.input) if value}
+            shapes = {name: numpy.shape(fed[value]) if value in fed else self._constants.shape(value)
+                      for name, value in names.items()}
+            lengths = names.get("sequence_lens", "")
+            known = fed.get(lengths, self._constants.get_integers(lengths))
+            found = find_overrun(self._ort.__version__, node.op_type, attributes, shapes, numpy.asarray(known))
+            if found:
+                return f"{node.op_type} {node.name}: {found}" if node.name else found
+        return ""
 
 
 def _limit_memory(ort: Any, options: Any, most: int) -> None:
