@@ -2,7 +2,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from ..arrays import Array, namespace
+from ..arrays import Array, cast, namespace, upcast
 from ..elementwise import get_activation
 from ..errors import ShapeError
 from ..tree import Tree, add
@@ -11,7 +11,10 @@ from .dense import Map
 
 @dataclass(frozen=True)
 class Chain(Map):
-    """Two maps in a chain: a = then(activation(first(x))), where `first` maps to U units."""
+    """Two maps in a chain: a = then(activation(first(x))), where `first` maps to U units.
+
+    The activation is computed in float32 at least, as those of rules are.
+    """
     first: Any
     then: Any
     activation: Any = "linear"
@@ -28,8 +31,8 @@ class Chain(Map):
 
     def forward(self, p: Tree, x: Array) -> tuple[Array, Any]:
         a, k = self.first.forward(p, x)
-        z, pre = self.activation.forward(a)
-        a, kz = self.then.forward(p, z)
+        z, pre = self.activation.forward(upcast(a))
+        a, kz = self.then.forward(p, cast(z, a))
         return a, (k, z, pre, kz)
 
     def backward_x(self, p: Tree, kept: Any, da: Array) -> Array:
@@ -41,7 +44,7 @@ class Chain(Map):
 
     def _hidden_gradient(self, p: Tree, kept: Any, da: Array) -> Array:
         _, z, pre, kz = kept
-        return self.activation.backward(z, pre, self.then.backward_x(p, kz, da))
+        return cast(self.activation.backward(z, pre, upcast(self.then.backward_x(p, kz, da))), da)
 
     def prepare(self, p: Tree) -> tuple[Tree, Any]:
         p, k1 = self.first.prepare(p)

@@ -2,6 +2,7 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar, Collection, NamedTuple
 
+from ..arrays import cast, upcast
 from ..cell import ALL, State, step_back
 from ..errors import ShapeError, describe_type
 from ..options import keyword_options
@@ -173,4 +174,5 @@ def _blend(mask: Any, old: Any, new: Any) -> Tree:
         return new
     if isinstance(new, tuple):
         return tuple_like(new, map(_blend, mask, old, new))
-    return mask * old + (1 - mask) * new
+    m = upcast(mask)                              # as rules: in 16 bits the three roundings would add up
+    return cast(m * upcast(old) + (1 - m) * upcast(new), new)
