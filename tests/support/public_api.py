@@ -64,6 +64,9 @@ def is_property(value):
 
 def signature_of(value):
     """Names, kinds and defaults of the arguments, without annotations: these may become more precise at any time."""
+    if inspect.isclass(value) and not hasattr(value, "__signature__"):
+        # Python 3.10 takes an inherited __new__ even where an __init__ is nearer
+        value = next((cls for cls in value.__mro__[:-1] if {"__new__", "__init__"} & vars(cls).keys()), value)
     try:
         parameters = inspect.signature(value).parameters.values()
     except (TypeError, ValueError):

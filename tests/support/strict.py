@@ -187,6 +187,17 @@ class ufunc:                                    # CuPy's have no `where`, and `a
         self._f.at(needed(a), index(indices)[0], operand(b))
 
 
+def raise_to_power(x, y, out=None):
+    """x ** y, which before NumPy 2.3 has other last bits than np.power(x, y)."""
+    launch("power")
+    with np.errstate(all="ignore"):
+        result = operand(x) ** operand(y)
+    if out is None:
+        return wrap(result)
+    np.copyto(needed(out), result, casting="same_kind")
+    return out
+
+
 def function(name, signature):
     def call(*args, **kwargs):
         bound = signature.bind(*args, **kwargs)         # refuses what only NumPy takes: where=, initial=, like=
@@ -294,10 +305,11 @@ for short, name in zip("eq ne lt le gt ge neg pos abs invert".split(), (
 for short, name in zip("add sub mul truediv floordiv mod pow and or xor lshift rshift matmul".split(), (
         "add subtract multiply divide floor_divide remainder power bitwise_and bitwise_or bitwise_xor left_shift "
         "right_shift matmul".split())):
-    setattr(ndarray, f"__{short}__", lambda x, y, f=getattr(cupy, name): f(x, y))
-    setattr(ndarray, f"__r{short}__", lambda x, y, f=getattr(cupy, name): f(y, x))
+    f = raise_to_power if name == "power" else getattr(cupy, name)
+    setattr(ndarray, f"__{short}__", lambda x, y, f=f: f(x, y))
+    setattr(ndarray, f"__r{short}__", lambda x, y, f=f: f(y, x))
     if name != "matmul":                        # a @= b makes a new array, as in CuPy
-        setattr(ndarray, f"__i{short}__", lambda x, y, f=getattr(cupy, name): f(x, y, out=x))
+        setattr(ndarray, f"__i{short}__", lambda x, y, f=f: f(x, y, out=x))
 
 
 @contextlib.contextmanager
