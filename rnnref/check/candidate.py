@@ -107,6 +107,15 @@ class Direction(NamedTuple):
     reverse: bool
 
 
+class Chain(NamedTuple):
+    """The cells of a reference, what each was given before its first step, and its output after its last one."""
+    x: Array                                      # [T, B, I]
+    below: tuple[tuple[int, ...], ...]            # the cells whose outputs are the input of each; () is x
+    first: list[tuple[Array, ...]]                # the initial states, as in `Direction`
+    last: list[Array]                             # [B, H]
+    reverse: list[bool]
+
+
 @dataclass
 class Candidate:
     """A candidate and its reference on one set of arrays."""
@@ -197,6 +206,14 @@ class Candidate:
     def list_directions(self, results: dict[str, Array]) -> list["Direction"]:
         """What every direction was given and returned, if the reference is one layer and all outputs are known."""
         return []
+
+    def describe_chain(self, results: dict[str, Array]) -> Chain | None:
+        """All cells of `list_cells()` and their last outputs; None where these are not known."""
+        return None
+
+    def read_forwards(self, layer: int | None) -> "Candidate | None":
+        """The same candidate beside a reference whose backward direction reads forwards, in one layer or in all."""
+        return None
 
     def pick_row(self, b: int) -> "Candidate":
         """The same candidate on one row of the batch."""

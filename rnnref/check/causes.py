@@ -10,12 +10,15 @@ from ..arrays import Array
 from .budget import cast_arrays
 from .candidate import OUTPUT, STATE, Candidate
 from .misuses import find_initial
-from .search import Cause, Search, Watch, measure_error
+from .placed_mistakes import Cause, measure_error, run_float64, run_in
+from .search import Search, Watch
 
 _MOST_CONFIRMED = 24                              # causes of one size that are run on all steps
 _GRADIENT_SHIFT = 1e-5                            # of arrays, for the derivative along a direction
 _GRADIENT_ERROR = 1e-4                            # of |gradient| |direction|: float32, and a difference
+_SMALL, _LARGE = 0.5, 3.0                         # the size of random numbers: of large ones limits act
 _SAME = 1e-9                                      # causes that predict this are one in other words
+_ROUNDING = 1e-3                                  # the largest error that may be one of rounding
 
 
 class Observation(NamedTuple):
@@ -28,6 +31,20 @@ class Observation(NamedTuple):
     def error(self, cause: Cause) -> float:
         """The largest error of the results under a cause."""
         return measure_error(self.returned, cause.predict(self.candidate), self.masks)
+
+    def agrees(self, cause: Cause, error: float) -> bool:
+        """Whether this error of the results under a cause is one of rounding, and far below that without the cause.
+
+        Where the results of the cause grow, rounding errors do: the tolerance is that of the reference, times as much.
+        """
+        wide = run_float64(self.candidate)
+        if 2 * error > measure_error(self.returned, wide, self.masks) or error > max(_ROUNDING, 2 * self.tolerance):
+            return False
+        if error <= 2 * self.tolerance:
+            return True
+        own, dtype = run_in(self.candidate, self.candidate.dtype), self.candidate.dtype
+        more = measure_error(cause.predict(self.candidate, dtype), cause.predict(self.candidate), self.masks)
+        return error <= 2 * self.tolerance * more / max(measure_error(own, wide, self.masks), 1e-16)
 
 
 class Explanation(NamedTuple):
@@ -47,11 +64,11 @@ def find_explanation(observation: Observation, draw: Callable[[], Iterable[Obser
     """
     candidate = observation.candidate
     search = Search(candidate, observation.returned, observation.masks, observation.tolerance, progress)
-    for size in (1, 2):
-        errors = [(observation.error(c), c) for c in _take(search.find(size))]
-        fitting = [c for error, c in errors if error <= 2 * observation.tolerance]
-        search.tried += [(error, c) for error, c in errors if error > 2 * observation.tolerance]
-        confirmed = [c for c in fitting if all(o.error(c) <= 2 * o.tolerance for o in draw())] if fitting else []
+    for size, find in ((1, search.find_singles), (2, search.find_pairs)):
+        errors = [(observation.error(c), c) for c in _take(find())]
+        fitting = [c for error, c in errors if observation.agrees(c, error)]
+        search.tried += [(error, c) for error, c in errors if c not in fitting]
+        confirmed = [c for c in fitting if all(o.agrees(c, o.error(c)) for o in draw())] if fitting else []
         if confirmed:
             causes, experiment = _tell_apart(candidate, confirmed, rng)
             rest = [t for t in search.tried if not set(causes[0].mistakes + causes[0].misuses)
@@ -80,15 +97,15 @@ def _tell_apart(candidate: Candidate, causes: list[Cause], rng: numpy.random.Gen
     """
     if len(causes) == 1:
         return causes, ""
-    everything = _draw_other(candidate, rng, candidate.arrays)
+    draws = [_draw_other(candidate, rng, candidate.arrays, scale) for scale in (_SMALL, _LARGE)]
     kept: list[Cause] = []
     for cause in causes:
-        if all(_predict_difference(everything, cause, other) > _SAME for other in kept):
+        if all(max(_predict_difference(draw, cause, other) for draw in draws) > _SAME for other in kept):
             kept.append(cause)
     if len(kept) == 1:
         return kept, ""
-    for words, names in _list_experiments(candidate):
-        other = _draw_other(candidate, rng, names)
+    for words, names, scale in _list_experiments(candidate):
+        other = _draw_other(candidate, rng, names, scale)
         if names and _predict_difference(other, kept[0], kept[1]) > _SAME:
             return kept, words
     return kept, "with other weights, biases and initial states"
@@ -99,18 +116,20 @@ def _predict_difference(candidate: Candidate, a: Cause, b: Cause) -> float:
     return measure_error(first, second) if first or second else 0.0
 
 
-def _list_experiments(candidate: Candidate) -> Iterator[tuple[str, list[str]]]:
-    """(words, the arrays that are drawn anew)."""
+def _list_experiments(candidate: Candidate) -> Iterator[tuple[str, list[str], float]]:
+    """(words, the arrays that are drawn anew, the size of their numbers)."""
     biases, initial = list(candidate.biases), find_initial(candidate)
-    yield "with random numbers for all biases", biases
-    yield "from a random initial state", initial
-    yield "with another x", [candidate.x]
-    yield "with random weights", [n for n in candidate.arrays if n not in (*biases, *initial, candidate.x)]
+    yield "with random numbers for all biases", biases, _SMALL
+    yield "from a random initial state", initial, _SMALL
+    yield "with another x", [candidate.x], _SMALL
+    yield "with random weights", [n for n in candidate.arrays if n not in (*biases, *initial, candidate.x)], _SMALL
+    yield "from an initial state of larger numbers", initial, _LARGE
+    yield "with larger numbers in x", [candidate.x], _LARGE
 
 
-def _draw_other(candidate: Candidate, rng: numpy.random.Generator, names: Iterable[str]) -> Candidate:
+def _draw_other(candidate: Candidate, rng: numpy.random.Generator, names: Iterable[str], scale: float) -> Candidate:
     """The same candidate with random numbers in some of its arrays."""
-    drawn = {n: 0.5 * rng.standard_normal(candidate.arrays[n].shape) for n in names}
+    drawn = {n: scale * rng.standard_normal(candidate.arrays[n].shape) for n in names}
     return replace(candidate, arrays=candidate.arrays | drawn)
 
 

@@ -16,10 +16,11 @@ from ..loops.run import run
 from ..tree import Tree
 from .candidate import Direction
 from .causes import format_error
-from .equations import GATES, Equations, frameworks_of
+from .equations import GATES, VECTORS, Equations, frameworks_of
 from .mistakes import list_mistakes, reorder, reorder_peepholes
+from .placed_mistakes import measure_error
 from .readings import Reading, list_readings
-from .search import align, measure_error
+from .recordings import align
 from .tolerance import absolute_tolerance
 from .trace import Trace
 
@@ -306,7 +307,7 @@ def _list_orders(equations: Equations) -> Iterator[_Convention]:
         letters = "".join(order)
         known = frameworks_of(family, letters)
         name = f"the gate blocks are {' '.join(letters)}" + (f" ({known})" if known else "")
-        ordered = equations if letters == own else reorder("WRb", own, letters)(equations)
+        ordered = equations if letters == own else reorder(("W", "R", *VECTORS), own, letters)(equations)
         words = (name,) if len(own) > 1 else ()
         if ordered is None:
             continue

@@ -54,7 +54,7 @@ def measure_gates(candidate: Candidate, returned: dict[str, Array], verdicts: li
     blocks = list(_list_blocks(candidate, returned, verdicts, budgets))
     blocks = blocks if any(row.verdict == "differs" for row in blocks) else []
     wrong = [v for v in verdicts if v.row.verdict == "differs" and v.row.group == OUTPUT and v.first_index is not None]
-    if not wrong or candidate.mask is not None or explained and (cause is None or cause.misuses or cause.norms):
+    if not wrong or candidate.mask is not None or explained and (cause is None or cause.misuses):
         return GateErrors(gradients=blocks), []
     found = _measure_steps(candidate, returned, wrong[0], budgets, cause)
     if not any(row.verdict == "differs" for row in found.rows):
@@ -76,7 +76,7 @@ def _measure_steps(candidate: Candidate, returned: dict[str, Array], wrong: Verd
     for one, other, direction in zip(cells, others, directions):
         e, own = (read_equations(c.cell, {n: a.astype("float64") for n, a in c.p.items()}) for c in (one, other))
         steps = _list_steps(candidate, wrong, direction)
-        if e is None or own is None or steps is None or e.family == "gru" and "r" not in e.gates:
+        if e is None or own is None or steps is None or e.norm is not None or e.family == "gru" and "r" not in e.gates:
             return _NONE
         label = one.label.rpartition(", ")[2]
         if cause is not None:

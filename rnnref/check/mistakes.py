@@ -4,14 +4,14 @@ A mistake is a change of the reference under which it computes what the candidat
 (`weights`), of the arrays and lengths that it gets (`data`), or of its results (`results`).  The words of each go on a
 sentence "Agrees once ...".
 """
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import permutations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy
 
 from ..elementwise import Activation, get_activation
-from .equations import GATES, Equations, frameworks_of
+from .equations import GATES, VECTORS, Equations, frameworks_of
 
 Change = Callable[[Equations], Equations | None]
 _GATE_NAMES = {"i": "the input gate", "f": "the forget gate", "o": "the output gate", "g": "the candidate",
@@ -121,27 +121,27 @@ def _read_projection(back: bool) -> Change:
 
 # the order of gate blocks
 
-_SCOPES = (("", "WRb", True), ("of the biases alone ", "b", True), ("of W and R, not of the biases, ", "WR", False),
-           ("of R alone ", "R", False), ("of W alone ", "W", False))
+_SCOPES = (("", ("W", "R", *VECTORS), True), ("of {} alone ", VECTORS, True),
+           ("of W and R, not of {}, ", ("W", "R"), False), ("of R alone ", ("R",), False),
+           ("of W alone ", ("W",), False))
 
 
 def _list_orders(equations: Equations, stored: str) -> Iterator[Mistake]:
     if len(stored) < 2:
         return
+    vectors = "the gains and biases" if equations.norm else "the biases"
     for order in list(permutations(stored))[1:]:
         letters = "".join(order)
         for scope, names, pairs in _SCOPES:
-            words = f"the gate blocks {scope}are read as {_order_words(equations.family, letters)}"
+            words = f"the gate blocks {scope.format(vectors)}are read as {_order_words(equations.family, letters)}"
             yield Mistake("order", words, reorder(names, stored, letters), pairs)
     yield Mistake("order", "the gates are read unit by unit, not in blocks", _interleave(stored), False)
 
 
-def reorder(names: str, stored: str, order: str) -> Change:
+def reorder(names: Iterable[str], stored: str, order: str) -> Change:
+    """The blocks of these arrays, stored in one order, read in another one."""
     def change(e: Equations) -> Equations | None:
-        new = {}
-        for name in ("W", "R", "b", "bR"):
-            if name[0] in names and name in e.blocks:
-                new[name] = {to: e.blocks[name][own] for own, to in zip(stored, order)}
+        new = {name: {to: e.blocks[name][own] for own, to in zip(stored, order)} for name in names if name in e.blocks}
         if not any(a.any() for blocks in new.values() for a in blocks.values()):
             return None
         return e.replace(**new)
@@ -154,7 +154,7 @@ def _interleave(stored: str) -> Change:
         if U < 2:
             return None
         new = {}
-        for name in ("W", "R", "b", "bR"):
+        for name in ("W", "R", *VECTORS):
             if name in e.blocks:
                 a = e.stack(name, stored)
                 units = a.reshape(*a.shape[:-1], U, len(stored))
@@ -274,8 +274,9 @@ def _add_constant(gate: str, value: float) -> Change:
             return None
         if gate == "f":
             return e.choose(forget_bias=e.options["forget_bias"] + value)
-        b = e.blocks.get("b") or {g: numpy.zeros(e.sizes[2]) for g in e.gates}
-        return e.replace(b=b | {gate: b[gate] + value})
+        name = "shift" if "shift" in e.blocks else "b"
+        b = e.blocks.get(name) or {g: numpy.zeros(e.sizes[2]) for g in e.gates}
+        return e.replace(**{name: b | {gate: b[gate] + value}})
     return change
 
 
@@ -284,7 +285,8 @@ def _add_constant(gate: str, value: float) -> Change:
 def _list_gates(equations: Equations) -> Iterator[Mistake]:
     if equations.family == "gru":
         other = {"after": "before", "before": "after"}[equations.options["reset"]]
-        yield Mistake("reset", f"the reset gate acts {other} the product with R", lambda e: e.choose(reset=other))
+        if equations.norm is None:
+            yield Mistake("reset", f"the reset gate acts {other} the product with R", lambda e: e.choose(reset=other))
         yield Mistake("update", "z keeps the new state and 1 - z the old one", _complement_update)
     if equations.family == "lstm":
         if equations.options["coupled"] is None:
@@ -293,7 +295,7 @@ def _list_gates(equations: Equations) -> Iterator[Mistake]:
                 yield Mistake("coupled", f"{words}, without weights of its own", _couple(kind, gate))
         else:
             yield Mistake("coupled", "the coupled gates are exchanged", _exchange_coupled)
-    if equations.family == "rnn":
+    if equations.family == "rnn" and equations.norm is None:
         residual = bool(equations.options.get("residual"))
         words = "h is not added before the activation" if residual else "h itself is added before the activation"
         yield Mistake("residual", words, lambda e: e.choose(residual=not residual))
@@ -304,24 +306,25 @@ def _complement_update(e: Equations) -> Equations | None:
     gate: Activation = e.options["gate"]
     if gate.name != "sigmoid" and (gate.name, gate.beta) != ("hard_sigmoid", 0.5):
         return None
-    return e.replace(**{n: blocks | {"z": -blocks["z"]} for n, blocks in e.blocks.items() if "z" in blocks})
+    kept = () if e.norm is None else ("W", "R")   # what is normalised: its gain has the sign
+    return e.replace(**{n: blocks | {"z": -blocks["z"]} for n, blocks in e.blocks.items()
+                        if "z" in blocks and n not in kept})
 
 
 def _couple(kind: str, gate: str) -> Change:
     def change(e: Equations) -> Equations | None:
-        if e.options["coupled"] or kind == "forget" and e.options["forget_bias"]:
+        if e.options["coupled"]:
             return None
-        return e.choose(coupled=kind).replace(**{
+        options: dict[str, Any] = {"forget_bias": 0.0} if kind == "forget" else {}
+        return e.choose(coupled=kind, **options).replace(**{
             n: {g: a for g, a in blocks.items() if g != gate} for n, blocks in e.blocks.items()})
     return change
 
 
 def _exchange_coupled(e: Equations) -> Equations | None:
     old, new = ("f", "i") if e.options["coupled"] == "input" else ("i", "f")
-    if old == "f" and e.options["forget_bias"]:
-        return None
     moved = {n: {new if g == old else g: a for g, a in blocks.items()} for n, blocks in e.blocks.items()}
-    return e.choose(coupled="forget" if old == "f" else "input").replace(**moved)
+    return e.choose(coupled="forget" if old == "f" else "input", forget_bias=0.0).replace(**moved)
 
 
 # activations

@@ -58,13 +58,14 @@ def _list_states(candidate: Candidate) -> Iterator[Misuse]:
         for name in initial if len(initial) > 1 else ():
             yield Misuse("initial states", f"{name} is zero", "it does not use this initial state", _zero_arrays(name))
     for a, b in combinations(names_of(candidate, STATE), 2):
+        exchange = _exchange_results(a, b)
         yield Misuse("last states", f"{a} and {b} are exchanged", "it returns the last states in another order",
-                     results=_exchange_results(a, b))
+                     results=exchange, undo=_undo(exchange))
     if not _has_two(candidate):
         yield Misuse("last states", "the last h is the last entry of the outputs", "it returns the output at the last "
                      "step as the state", results=_take_last_output)
     yield Misuse("outputs", "the outputs are those of the step before", "it returns the state with which a step begins",
-                 results=_shift_outputs, whole=True)
+                 results=_shift_outputs, undo=_undo_shift, whole=True)
 
 
 def _exchange_arrays(a: str, b: str) -> Callable[[Candidate], Candidate | None]:
@@ -88,6 +89,11 @@ def _exchange_results(a: str, b: str) -> Callable[[Candidate, Results, Run], Res
     return change
 
 
+def _undo(change: Callable[[Candidate, Results, Run], Results]) -> Callable[[Candidate, Results], Results]:
+    """The inverse of a change of results that is its own."""
+    return lambda c, results: change(c, results, _no_run)
+
+
 def _take_last_output(c: Candidate, results: Results, run: Run) -> Results:
     """h as the last entry of the outputs along the axis of time."""
     directions, found = c.list_directions(results), {}
@@ -107,6 +113,21 @@ def _shift_outputs(c: Candidate, results: Results, run: Run) -> Results:
         y = numpy.moveaxis(results[name], time, 0)
         first = directions[0].first[0] if directions[0].first else numpy.zeros_like(y[0])
         y = numpy.concatenate([y[1:], first[None]]) if c.backwards else numpy.concatenate([first[None], y[:-1]])
+        found[name] = numpy.moveaxis(y, 0, time)
+    return results | found
+
+
+def _undo_shift(c: Candidate, results: Results) -> Results:
+    """The outputs one step earlier; the last ones, which are not returned, are the last h where that is known."""
+    found, directions = {}, c.list_directions(results)
+    for name in names_of(c, OUTPUT):
+        time = c.descriptions[name].time
+        if time is None or len(directions) != 1 or name not in results or results[name].ndim != 3:
+            continue
+        y = numpy.moveaxis(results[name], time, 0)
+        last = next((results[n].reshape(y[0].shape) for n in names_of(c, STATE) if n in results
+                     and n.removeprefix("Y_")[0] == "h" and results[n].size == y[0].size), numpy.zeros_like(y[0]))
+        y = numpy.concatenate([last[None], y[:-1]]) if c.backwards else numpy.concatenate([y[1:], last[None]])
         found[name] = numpy.moveaxis(y, 0, time)
     return results | found
 
@@ -184,6 +205,7 @@ def _is_backward(label: str) -> bool:
 
 
 def _has_two(candidate: Candidate) -> bool:
+    """Whether the reference has one layer in two directions."""
     cells = candidate.list_cells()
     return len(cells) == 2 and _is_backward(cells[1].label)
 
@@ -195,21 +217,38 @@ def _list_directions(candidate: Candidate) -> Iterator[Misuse]:
         yield Misuse("direction", "the backward direction reads forwards",
                      "it reads the sequence twice from its beginning", results=_read_forwards, whole=True)
         yield Misuse("flip", "the outputs of the backward direction are flipped in time", "it returns them in the "
-                     "order in which it reads", results=_flip_outputs(True), undo=_undo_flip(True))
+                     "order in which it reads", results=_flip_outputs(True), undo=_undo(_flip_outputs(True)))
         yield Misuse("directions", "the two directions are exchanged", results=_exchange_directions,
-                     undo=lambda c, results: _exchange_directions(c, results, _no_run))
+                     undo=_undo(_exchange_directions))
         yield Misuse("last states", "the last state of the backward direction is the one after its first step",
                      "it takes it from the end of the outputs", results=_take_backward_end)
         return
+    if any(_is_backward(one.label) for one in candidate.list_cells()):
+        yield from _list_directions_of_layers(candidate)
     other = "forwards" if candidate.backwards else "backwards"
-    yield Misuse("direction", f"time is read {other}", "", _flip_input, _flip_outputs(False), _undo_flip(False))
+    flip = _flip_outputs(False)
+    yield Misuse("direction", f"time is read {other}", "", _flip_input, flip, _undo(flip))
     yield Misuse("direction", "x is flipped in time", "", _flip_input)
-    yield Misuse("flip", "the outputs are flipped in time", "", results=_flip_outputs(False), undo=_undo_flip(False))
+    yield Misuse("flip", "the outputs are flipped in time", "", results=flip, undo=_undo(flip))
     if candidate.lengths is not None:
         whole = replace(candidate, lengths=None)
         yield Misuse("flip", "the outputs are flipped in time with their padding", "",
-                     results=lambda c, results, run: _flip_outputs(False)(replace(c, lengths=None), results, run),
-                     undo=lambda c, results: _undo_flip(False)(whole, results))
+                     results=lambda c, results, run: flip(replace(c, lengths=None), results, run),
+                     undo=lambda c, results: flip(whole, results, _no_run))
+
+
+def _list_directions_of_layers(candidate: Candidate) -> Iterator[Misuse]:
+    """What several layers in two directions do, in all of them or in one."""
+    yield Misuse("flip", "the outputs of the backward direction are flipped in time", "it returns them in the order in "
+                 "which it reads", results=_flip_outputs(True), undo=_undo(_flip_outputs(True)))
+    for layer in (None, *range(len(candidate.list_cells()) // 2)):
+        where = "" if layer is None else f" of layer {layer}"
+        yield Misuse("direction", f"the backward direction{where} reads forwards", "it reads the sequence twice from "
+                     "its beginning", _read_layer_forwards(layer))
+
+
+def _read_layer_forwards(layer: int | None) -> Callable[[Candidate], Candidate | None]:
+    return lambda c: c.read_forwards(layer)
 
 
 def _no_run(c: Candidate) -> Results:
@@ -243,10 +282,6 @@ def _flip_outputs(only_backward: bool) -> Callable[[Candidate, Results, Run], Re
             found[name] = new
         return results | found
     return change
-
-
-def _undo_flip(only_backward: bool) -> Callable[[Candidate, Results], Results]:
-    return lambda c, results: _flip_outputs(only_backward)(c, results, _no_run)
 
 
 def _read_forwards(c: Candidate, results: Results, run: Run) -> Results:
@@ -301,12 +336,12 @@ def _list_axes(candidate: Candidate) -> Iterator[Misuse]:
     words = ("[batch, time, input]", "[time, batch, input]")
     given, taken = words[1 - candidate.time], words[candidate.time]
     yield Misuse("axes", f"its input is {taken}, while it is {given}", "exchange the axes of time and batch",
-                 _swap_input, _swap_outputs, lambda c, results: _swap_outputs(c, results, _no_run))
+                 _swap_input, _swap_outputs, _undo(_swap_outputs))
     outputs = [n for n in names_of(candidate, OUTPUT) if candidate.descriptions[n].time is not None]
     if outputs:
         yield Misuse("axes", f"the axes of time and batch of {' and '.join(outputs)} are exchanged",
                      "it returns them in the other layout", results=_swap_outputs,
-                     undo=lambda c, results: _swap_outputs(c, results, _no_run))
+                     undo=_undo(_swap_outputs))
 
 
 def _swap_input(c: Candidate) -> Candidate | None:

@@ -1,82 +1,101 @@
-"""The table of mistakes, third part: layer normalisation, where it stands and with which epsilon."""
-from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass, replace
-from typing import Any, NamedTuple
+"""The table of mistakes, third part: layer normalisation, where it stands, over what, and with which epsilon."""
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
 
 import numpy
 
-from ..maps.normed import LayerNorm
-from ..rules.layer_norm import CellNormLSTMRule
-from ..rules.lstm import LSTMRule
-from .candidate import DirectedCell
+from .equations import Equations
+from .mistakes import Change, Mistake
+from .normed_cells import Norm
 
 _EPSILONS = (1e-3, 1e-5, 1e-6, 1e-8, 1e-12)
 
 
-class NormMistake(NamedTuple):
-    """A change of a cell with layer normalisation."""
-    words: str
-    change: Callable[[DirectedCell], DirectedCell]
+def list_norm_mistakes(e: Equations) -> list[Mistake]:
+    """All that are possible with these equations; none without layer normalisation."""
+    if e.norm is None:
+        return []
+    found = [*_list_epsilons(e.norm), *_list_places(e, e.norm), *_list_groups(e.gates, e.norm), *_list_gains(e)]
+    return [m for m in found if m.weights(e) is not None]
 
 
-def list_norm_mistakes(one: DirectedCell) -> Iterator[NormMistake]:
-    """All that are possible with this cell."""
-    parts = list(_list_parts(one.cell))
-    own = {part.epsilon for part in parts if hasattr(part, "epsilon")}
-    for epsilon in _EPSILONS if own else ():
-        if epsilon not in own:
-            words = f"epsilon of the layer normalisation is {epsilon:g}, not {' or '.join(f'{e:g}' for e in own)}"
-            yield NormMistake(words, _change_cell(_set_epsilon(epsilon)))
-    if any(isinstance(part, LayerNorm) for part in parts):
-        blocks = {part.blocks for part in parts if isinstance(part, LayerNorm)}
-        gates = len(one.cell.gates)
-        words = "each gate block is normalised by itself" if blocks == {1} else \
-            "all gate blocks are normalised together"
-        yield NormMistake(words, _change_cell(_set_blocks(gates if blocks == {1} else 1)))
-    if any(isinstance(part, CellNormLSTMRule) for part in parts):
-        yield NormMistake("c is not normalised", _leave_c)
-    for name in sorted(n for n in one.p if n.startswith(("gain", "shift"))):
-        fill = 1.0 if name.startswith("gain") else 0.0
-        yield NormMistake(f"{name} is left out", _fill(name, fill))
+def _choose(**changes: Any) -> Change:
+    """Another option of the normalisation; None if it is that already."""
+    def change(e: Equations) -> Equations | None:
+        norm = None if e.norm is None else replace(e.norm, **changes)
+        return None if norm is None or norm == e.norm else e.choose(norm=norm)
+    return change
 
 
-def _list_parts(thing: Any) -> Iterator[Any]:
-    """A cell, its maps and rules, and what these hold."""
-    yield thing
-    for field in fields(thing) if is_dataclass(thing) else ():
-        value = getattr(thing, field.name)
-        if is_dataclass(value) and not isinstance(value, type):
-            yield from _list_parts(value)
+def _list_epsilons(norm: Norm) -> Iterator[Mistake]:
+    for epsilon in _EPSILONS:
+        yield Mistake("epsilon", f"epsilon of the layer normalisation is {epsilon:g}, not {norm.epsilon:g}",
+                      _choose(epsilon=epsilon))
+    yield Mistake("epsilon", "epsilon of the layer normalisation is added to the standard deviation, not to the "
+                  "variance", _choose(outside=True))
+    yield Mistake("variance", "the variance of the layer normalisation is divided by n - 1, not by n",
+                  _choose(unbiased=True))
 
 
-def _rebuild(thing: Any, change: Callable[[Any], Any]) -> Any:
-    """A cell with every part changed, the inner ones first."""
-    inner = {f.name: _rebuild(getattr(thing, f.name), change) for f in fields(thing)
-             if is_dataclass(getattr(thing, f.name)) and not isinstance(getattr(thing, f.name), type)}
-    return change(replace(thing, **inner) if inner else thing)
+def _list_places(e: Equations, norm: Norm) -> Iterator[Mistake]:
+    yield Mistake("sides", "nothing is normalised", _choose(sides="", cell=""))
+    shifts = [n for n in ("shift", "b", "bR") if n in e.blocks and any(a.any() for a in e.blocks[n].values())]
+    if shifts:
+        words = f"{' and '.join(shifts)} {'is' if len(shifts) == 1 else 'are'} added before the layer normalisation"
+        yield Mistake("shift", words, _choose(shift_inside=True))
+    if norm.sides == "sum":
+        yield Mistake("sides", "both products are normalised, each by itself, not their sum", _normalise_each)
+    elif e.family != "gru":
+        yield Mistake("sides", "the sum of both products is normalised, with the gain of x", _normalise_sum)
+    if norm.cell:
+        yield Mistake("cell", "c is not normalised", _choose(cell=""))
+        yield Mistake("cell", "c is normalised on its way to h alone, not as the next state", _choose(cell="output"))
 
 
-def _change_cell(change: Callable[[Any], Any]) -> Callable[[DirectedCell], DirectedCell]:
-    return lambda one: one._replace(cell=_rebuild(one.cell, change))
+def _normalise_each(e: Equations) -> Equations | None:
+    if e.norm is None or e.norm.sides != "sum":
+        return None
+    zero = {g: numpy.zeros_like(a) for g, a in e.blocks["shift"].items()}
+    return e.choose(norm=replace(e.norm, sides="each")).replace(
+        gain_r=e.blocks["gain"], b=e.blocks["shift"], bR=zero, shift={})
 
 
-def _set_epsilon(epsilon: float) -> Callable[[Any], Any]:
-    return lambda part: replace(part, epsilon=epsilon) if hasattr(part, "epsilon") else part
+def _normalise_sum(e: Equations) -> Equations | None:
+    if e.norm is None or e.norm.sides != "each" or not {"b", "bR"} <= e.blocks.keys():
+        return None
+    shift = {g: a + e.blocks["bR"][g] for g, a in e.blocks["b"].items()}
+    return e.choose(norm=replace(e.norm, sides="sum")).replace(shift=shift, gain_r={}, b={}, bR={})
 
 
-def _set_blocks(blocks: int) -> Callable[[Any], Any]:
-    return lambda part: replace(part, blocks=blocks) if isinstance(part, LayerNorm) else part
+def _list_groups(gates: str, norm: Norm) -> Iterator[Mistake]:
+    if len(gates) < 2:
+        return
+    groups = {(): "each gate block is normalised by itself", (gates,): "all gate blocks are normalised together"}
+    if gates == "rzn":
+        groups["rz",] = "the gate blocks r and z are normalised together, and n by itself"
+    for together, words in groups.items():
+        yield Mistake("blocks", words, _choose(together=together))
 
 
-def _leave_c(one: DirectedCell) -> DirectedCell:
-    """An LSTM whose c is not normalised."""
-    def change(part: Any) -> Any:
-        if not isinstance(part, CellNormLSTMRule):
-            return part
-        return LSTMRule(**{f.name: getattr(part, f.name) for f in fields(LSTMRule)})
-    p = {n: a for n, a in one.p.items() if n not in ("gain_c", "shift_c")}
-    return one._replace(cell=_rebuild(one.cell, change), p=p)
+def _list_gains(e: Equations) -> Iterator[Mistake]:
+    """Gains and shifts that are left out."""
+    names = [n for n in ("gain", "gain_r", "shift") if n in e.blocks] + [*e.blocks.get("c", ())]
+    for name in names:
+        yield Mistake(name, f"{name} is left out", _fill(name))
+    if "gain_r" in e.blocks:
+        yield Mistake("gain", "gain and gain_r are exchanged", lambda e: e.replace(
+            gain=e.blocks["gain_r"], gain_r=e.blocks["gain"]) if "gain_r" in e.blocks else None)
 
 
-def _fill(name: str, value: float) -> Callable[[DirectedCell], DirectedCell]:
-    return lambda one: one._replace(p=one.p | {name: numpy.full_like(one.p[name], value)})
+def _fill(name: str) -> Change:
+    """Ones in the place of a gain, zeros in that of a shift."""
+    value = 1.0 if name.startswith("gain") else 0.0
+
+    def change(e: Equations) -> Equations | None:
+        own = "c" if name.endswith("_c") else name
+        blocks = e.blocks.get(own, {})
+        changed = {g: numpy.full_like(a, value) if own == name or g == name else a for g, a in blocks.items()}
+        same = all(numpy.array_equal(a, changed[g]) for g, a in blocks.items())
+        return None if same else e.replace(**{own: changed})
+    return change

@@ -5,7 +5,7 @@
 
 The function also gets `initial_state`, `lengths` and `p` if its signature has arguments of these names.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from inspect import Parameter, signature
 from typing import Any
@@ -18,9 +18,10 @@ from ..errors import DtypeError, NotSupported, ShapeError, check_option, describ
 from ..loops.run import run, run_back
 from ..shapes import check_names
 from ..tree import Tree, leaves, map_structure, unflatten
-from ..wrappers.stack import Bidirectional
-from .candidate import (AXIS_WORDS, GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, DirectedCell, Direction,
-                        Evaluation, check_start, describe_start, draw_normal, is_option, make_array, step_order)
+from ..wrappers.stack import Bidirectional, Stack
+from .candidate import (AXIS_WORDS, GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, Chain, DirectedCell,
+                        Direction, Evaluation, check_start, describe_start, draw_normal, is_option, make_array,
+                        step_order)
 from .onnx_engines import RefusalError
 from .reference import run_rounded
 
@@ -175,15 +176,12 @@ class CallableCandidate(Candidate):
         return {gate: getattr(kept, gate) for gate in getattr(self.cell, "gates", "") if hasattr(kept, gate)}
 
     def list_cells(self) -> list[DirectedCell]:
-        if isinstance(self.cell, Bidirectional):
-            p, labels = self._unflatten_arrays(self.arrays)[1], ("forward", "backward")
-            return [DirectedCell(cell, q, "", label) for cell, q, label in zip(self.cell.cells, p, labels)]
-        return [] if hasattr(self.cell, "cells") else [DirectedCell(self.cell, self._unflatten_arrays(self.arrays)[1])]
+        found = list(_walk_cells(self.cell, self._unflatten_arrays(self.arrays)[1]))
+        kinds = {(type(one.cell), type(getattr(one.cell, "rule", None))) for one in found}
+        return found if len(kinds) == 1 and not any(hasattr(one.cell, "cells") for one in found) else []
 
     def replace_cells(self, cells: list[DirectedCell]) -> "CallableCandidate":
-        cell, p = cells[0].cell, cells[0].p
-        if isinstance(self.cell, Bidirectional):
-            cell, p = replace(self.cell, cells=tuple(c.cell for c in cells)), tuple(c.p for c in cells)
+        cell, p = _rebuild_cell(self.cell, iter(cells))
         kept = {n: a for n, a in self.arrays.items() if n == self.x or n in {f"{path}0" for path in self.states}}
         return replace(self, cell=cell, p=p, arrays=kept | dict(leaves(p)))
 
@@ -194,6 +192,16 @@ class CallableCandidate(Candidate):
         states = ((),) * len(self.outputs) if first is None else first if len(self.outputs) > 1 else (first,)
         return [Direction(self.arrays["x"], results[name], tuple(s), self.reverse != bool(k))
                 for k, (name, s) in enumerate(zip(self.outputs, states))]
+
+    def describe_chain(self, results: dict[str, Array]) -> Chain | None:
+        cells, paths = list(_walk_paths(self.cell)), self.states
+        own = [[n for n in paths if n.rpartition(".")[0] == path] for path, _, _ in cells]
+        if any(not names or names[0] not in results for names in own):
+            return None
+        first = [tuple(self.arrays[f"{n}0"] for n in names if f"{n}0" in self.arrays) for names in own]
+        number = {path: k for k, (path, _, _) in enumerate(cells)}
+        return Chain(self.arrays["x"], tuple((number[b],) if b is not None else () for _, b, _ in cells), first,
+                     [results[names[0]] for names in own], [self.reverse != back for _, _, back in cells])
 
     def run_candidate(self, arrays: dict[str, Array]) -> Evaluation:
         first, p = self._unflatten_arrays(arrays)
@@ -270,6 +278,38 @@ class CallableCandidate(Candidate):
             cell = cell.cells[int(n)]
         gates = tuple(getattr(cell, "gates", ""))
         return gates if len(gates) > 1 else ()
+
+
+def _walk_cells(cell: Any, p: Tree, label: str = "") -> Iterator[DirectedCell]:
+    """The cells in stacks and in two directions."""
+    if type(cell) not in (Stack, Bidirectional):
+        yield DirectedCell(cell, p, "", label)
+        return
+    names = ("forward", "backward") if type(cell) is Bidirectional else [f"layer {n}" for n in range(len(cell.cells))]
+    for one, q, name in zip(cell.cells, p, names):
+        yield from _walk_cells(one, q, f"{label}, {name}".removeprefix(", "))
+
+
+def _walk_paths(cell: Any, path: str = "", below: str | None = None, backward: bool = False,
+                ) -> Iterator[tuple[str, str | None, bool]]:
+    """(path, the path of the cell below it, whether it reads backwards) of every cell; all are as in `_walk_cells`."""
+    if type(cell) not in (Stack, Bidirectional):
+        yield path, below, backward
+        return
+    for n, one in enumerate(cell.cells):
+        found = list(_walk_paths(one, f"{path}.{n}".removeprefix("."), below,
+                                 backward or type(cell) is Bidirectional and n == 1))
+        yield from found
+        below = found[-1][0] if type(cell) is Stack else below
+
+
+def _rebuild_cell(cell: Any, rest: Iterator[DirectedCell]) -> tuple[Any, Tree]:
+    """The same stacks and directions of other cells, and their parameters."""
+    if type(cell) not in (Stack, Bidirectional):
+        one = next(rest)
+        return one.cell, one.p
+    cells, p = zip(*(_rebuild_cell(one, rest) for one in cell.cells))
+    return replace(cell, cells=cells), p
 
 
 def _is_pair(returned: Any) -> bool:

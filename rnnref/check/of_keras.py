@@ -9,8 +9,8 @@ import numpy
 from ..arrays import Array
 from ..errors import NotSupported, ShapeError
 from ..interop import weights_of
-from .candidate import (GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, DirectedCell, Direction, Evaluation,
-                        check_start, describe_gradient, describe_start, draw_normal, is_option, step_order)
+from .candidate import (GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, Chain, DirectedCell, Direction,
+                        Evaluation, check_start, describe_gradient, describe_start, draw_normal, is_option, step_order)
 from .of_torch import make_input
 from .reference import Part, check_width, list_part_cells, replace_part_cells, run_chain, run_chain_back, zero_state
 
@@ -247,6 +247,31 @@ class KerasCandidate(Candidate):
             first = self._initial_states_of(chain, self.arrays)
             found.append(Direction(self.arrays["x"].swapaxes(0, 1), y, first[0] if first else (), chain[0][0].reverse))
         return found
+
+    def describe_chain(self, results: dict[str, Array]) -> Chain | None:
+        if self.arrays["x"].ndim > 3:
+            return None
+        below: list[tuple[int, ...]] = []
+        first: list[tuple] = []
+        last = []
+        ends = self._split_last(results)
+        for k, chain in enumerate(self.chains):
+            states = self._initial_states_of(chain, self.arrays) or [()] * len(chain)
+            for n, (part,) in enumerate(chain):
+                below.append((len(below) - 1,) if n else ())
+                first.append(states[n])
+                last.append(results.get(_add_label("h", part), ends[k] if ends and n == len(chain) - 1 else None))
+        if any(a is None for a in last):
+            return None
+        return Chain(self.arrays["x"].swapaxes(0, 1), tuple(below), first, last,
+                     [part.reverse for part in _flatten_chains(self.chains)])
+
+    def _split_last(self, results: dict[str, Array]) -> list[Array]:
+        """The outputs of the directions at their last steps, of a layer that returns no others; [] where not known."""
+        if "output" not in results or self.layer.return_sequences or \
+                len(self.chains) > 1 and self.layer.merge_mode != "concat":
+            return []
+        return numpy.split(results["output"], numpy.cumsum(self._widths)[:-1], -1)
 
     def run_candidate(self, arrays: dict[str, Array]) -> Evaluation:
         keras = sys.modules["keras"]

@@ -14,7 +14,7 @@ from ..onnx import TEXT, run_op
 from ..onnx.node import cell_of
 from ..onnx.reading import Reading
 from ..wrappers.stack import Bidirectional
-from .candidate import (OUTPUT, STATE, ArrayDescription, Axis, Candidate, DirectedCell, Direction, Evaluation,
+from .candidate import (OUTPUT, STATE, ArrayDescription, Axis, Candidate, Chain, DirectedCell, Direction, Evaluation,
                         draw_normal, is_shape, step_order)
 from .onnx_engines import INPUT_NAMES, resolve_engine
 
@@ -153,6 +153,14 @@ class NodeCandidate(Candidate):
         Y = results["Y"].transpose(1, 2, 0, 3) if layout else results["Y"]
         return [Direction(x, Y[:, k], first, self.backwards != bool(k))
                 for k, first in zip(range(Y.shape[1]), self._list_first(self.arrays))]
+
+    def describe_chain(self, results: dict[str, Array]) -> Chain | None:
+        if "Y_h" not in results:
+            return None
+        last = list(self._swap_batch(results["Y_h"]))
+        first = self._list_first(self.arrays)[:len(last)]
+        return Chain(self._swap_batch(self.arrays["X"]), ((),) * len(last), first, last,
+                     [self.backwards != bool(k) for k in range(len(last))])
 
     def _swap_batch(self, a: Array) -> Array:
         return a.swapaxes(0, 1) if self.attributes.get("layout", 0) else a

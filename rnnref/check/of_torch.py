@@ -16,9 +16,9 @@ from ..errors import NotSupported, ShapeError, describe_type
 from ..interop import weights_of
 from ..interop.containers import unwrap
 from ..interop.identify import is_scripted, original_name
-from .candidate import (GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, DirectedCell, Direction, Evaluation,
-                        check_start, describe_gradient, describe_start, draw_normal, is_option, is_shape, make_array,
-                        step_order)
+from .candidate import (GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, Chain, DirectedCell, Direction,
+                        Evaluation, check_start, describe_gradient, describe_start, draw_normal, is_option, is_shape,
+                        make_array, step_order)
 from .onnx_engines import RefusalError
 from .reference import Part, check_width, list_part_cells, replace_part_cells, run_chain, run_chain_back, zero_state
 
@@ -218,6 +218,11 @@ class TorchCandidate(Candidate):
     def replace_cells(self, cells: list[DirectedCell]) -> "TorchCandidate":
         return replace(self, layers=replace_part_cells(self.layers, cells))
 
+    def read_forwards(self, layer: int | None) -> "TorchCandidate":
+        layers = [tuple(part._replace(reverse=part.reverse and layer not in (None, n)) for part in own)
+                  for n, own in enumerate(self.layers)]
+        return replace(self, layers=layers)
+
     def list_directions(self, results: dict[str, Array]) -> list[Direction]:
         if len(self.layers) > 1 or "output" not in results:
             return []
@@ -225,6 +230,18 @@ class TorchCandidate(Candidate):
         first = zip(*(self.arrays[f"{s}_0"] for s in self.states)) if "h_0" in self.arrays else ((),) * count
         ys = numpy.split(self._swap_time(results["output"]), count, -1)
         return [Direction(x, y, tuple(s), part.reverse) for y, s, part in zip(ys, first, self.parts)]
+
+    def describe_chain(self, results: dict[str, Array]) -> Chain | None:
+        if "h_n" not in results:
+            return None
+        below: list[tuple[int, ...]] = []
+        own: tuple[int, ...] = ()
+        for layer in self.layers:
+            below += [own] * len(layer)
+            own = tuple(range(len(below) - len(layer), len(below)))
+        first = zip(*(self.arrays[f"{s}_0"] for s in self.states)) if "h_0" in self.arrays else ((),) * len(below)
+        return Chain(self._swap_time(self.arrays["input"]), tuple(below), [tuple(s) for s in first],
+                     list(results["h_n"]), [part.reverse for part in self.parts])
 
     def run_candidate(self, arrays: dict[str, Array]) -> Evaluation:
         with enable_gradients(), sys.modules["torch"].nn.utils.parametrize.cached():

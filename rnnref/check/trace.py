@@ -69,7 +69,21 @@ class Trace:
         """The outputs [steps, rows, units] of these equations."""
         if equations is None:
             raise ValueError("no equations")
+        if equations.norm is not None:
+            return self._run_cell(equations)
         return {"rnn": self._run_rnn, "lstm": self._run_lstm, "gru": self._run_gru}[equations.family](equations)
+
+    def _run_cell(self, equations: Equations) -> Array:
+        """All units of each step, which a normalisation sees, by the cell itself."""
+        cell, p = equations.make_cell()
+        c, ys = self.c, []
+        if c is None and "c" in cell.rule.widths:
+            c = numpy.zeros((self.x.shape[1], equations.sizes[2]))
+        for x, h in zip(self.x, self.h):
+            y, (_, *rest), _ = cell.forward(p, x, cell.rule.State(*((h,) if c is None else (h, c))))
+            c = rest[0] if rest else None
+            ys.append(y)
+        return numpy.stack(ys)[..., self.units]
 
     def _multiply(self, name: str, block: Array) -> Array:
         """x or h times one block, for all units [steps, rows, U]."""

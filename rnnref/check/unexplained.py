@@ -7,7 +7,7 @@ import numpy
 from ..arrays import Array
 from .candidate import Candidate
 from .misuses import find_initial
-from .search import measure_error, run_float64
+from .placed_mistakes import measure_error, run_float64
 
 
 def describe_consistent(candidate: Candidate, tolerance: float) -> Iterator[str]:

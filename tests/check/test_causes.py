@@ -9,7 +9,7 @@ from rnnref import cells
 from rnnref.check import verify
 from rnnref.check.equations import frameworks_of, read_equations
 from rnnref.check.mistakes import list_mistakes
-from rnnref.check.search import Cause
+from rnnref.check.placed_mistakes import Cause, Place
 from rnnref.check.trace import Recorded, Trace
 from tests.support.convention_mistakes import draw_mistake, is_named
 
@@ -188,7 +188,8 @@ def test_outputs_of_the_step_before():
 def test_a_cause_of_two_is_one_sentence():
     causes = list_mistakes(read_equations(CELLS["lstm"], draw(CELLS["lstm"])[0]))
     assert Cause(tuple(causes[:2])).words == f"{causes[0].words} and {causes[1].words}"
-    assert Cause(tuple(causes[:1]), (), (1,), "in the backward direction ").words.startswith("in the backward ")
+    place = Place((1,), "in the backward direction ")
+    assert Cause(tuple(causes[:1]), (), (place,)).words.startswith("in the backward direction ")
 
 
 # where nothing fits: what is still right, and which gate could differ
