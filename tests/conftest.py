@@ -1,4 +1,6 @@
 """What tests share."""
+import os
+
 import pytest
 from hypothesis import settings
 
@@ -22,3 +24,12 @@ def cupy():
     """The strict double in the place of CuPy."""
     with strict.install() as module:
         yield module
+
+
+@pytest.fixture
+def keras():
+    """Keras, whose names of layers are counted from nothing, on torch unless the environment has another back end."""
+    os.environ.setdefault("KERAS_BACKEND", "torch")
+    keras = pytest.importorskip("keras")
+    keras.utils.clear_session(free_memory=False)
+    return keras

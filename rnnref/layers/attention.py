@@ -11,7 +11,43 @@ from .base import Layer
 from .dropout import Dropout
 
 
-class Attention(Layer):
+class _Attention(Layer):
+    """Base class of attention; a subclass defines `_scores(query, key)`, how well each key fits each query."""
+
+    def __init__(self, use_scale: bool, dropout: float, seed: Optional[int], **base: Any):
+        super().__init__(seed=seed, **base)
+        check_rate(self, "dropout", dropout)
+        self.use_scale, self.dropout = use_scale, dropout
+        self._dropout = Dropout(dropout, seed=seed, name="dropout", dtype=self.dtype) if dropout else None
+
+    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
+        return None if mask is None else mask[0]
+
+    def call(self, inputs: Any, mask: Any = None, training: bool = False, return_attention_scores: bool = False,
+             use_causal_mask: bool = False) -> Any:
+        _check(self, inputs, mask)
+        query, value, key = inputs[0], inputs[1], inputs[2] if len(inputs) > 2 else inputs[1]
+        seen_by, seen = (None, None) if mask is None else mask[:2]
+        scores = self._scores(query, key)
+        seen = None if seen is None else _true(seen)[:, None]
+        if use_causal_mask:
+            xp = namespace(numbers(scores))
+            past = xp.arange(scores.shape[-2])[:, None] >= xp.arange(scores.shape[-1])
+            seen = past if seen is None else seen & past
+        if seen is not None:
+            scores = ops.where(seen, scores, scores - (65504.0 if scores.dtype == "float16" else 1e9))
+        weights = ops.softmax(scores, -1)
+        weights = weights if self._dropout is None else self._dropout(weights)
+        y = ops.matmul(weights, value)
+        if seen_by is not None:
+            y = ops.where(_true(seen_by)[..., None], y, 0)
+        return (y, weights) if return_attention_scores else y
+
+    def _scores(self, query: Any, key: Any) -> Any:
+        raise NotImplementedError
+
+
+class Attention(_Attention):
     """y = softmax(scores) value, where scores measure how well each key fits each query
 
         score_mode="dot"       scores = scale query key^T                                    Luong et al. (2015)
@@ -38,22 +74,13 @@ class Attention(Layer):
 
     def __init__(self, use_scale: bool = False, score_mode: str = "dot", dropout: float = 0.0,
                  seed: Optional[int] = None, **base: Any):
-        super().__init__(seed=seed, **base)
+        super().__init__(use_scale, dropout, seed, **base)
         self.score_mode = check_option(self.who, "score_mode", score_mode, ("dot", "concat"))
-        self.use_scale, self.dropout = use_scale, dropout
-        _add_dropout(self, dropout)
 
     def build(self, input_shape: Any) -> None:
         self.scale = self.add_weight((), "ones", name="scale") if self.use_scale else None
         self.concat_score_weight = (self.add_weight((), "ones", name="concat_score_weight")
                                     if self.score_mode == "concat" else None)
-
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        return None if mask is None else mask[0]
-
-    def call(self, inputs: Any, mask: Any = None, training: bool = False, return_attention_scores: bool = False,
-             use_causal_mask: bool = False) -> Any:
-        return attend(self, inputs, mask, return_attention_scores, use_causal_mask)
 
     def _scores(self, query: Any, key: Any) -> Any:
         scale = 1 if self.scale is None else self.scale
@@ -63,7 +90,7 @@ class Attention(Layer):
         return self.concat_score_weight * ops.sum(ops.tanh(scale * pairs), -1)
 
 
-class AdditiveAttention(Layer):
+class AdditiveAttention(_Attention):
     """y = softmax(scores) value, where scores = sum(scale tanh(query + key)) over the last axis
 
     Shapes        called with a list: query [B, T, I], value [B, S, I], key [B, S, I], which is value if not given;
@@ -83,49 +110,14 @@ class AdditiveAttention(Layer):
     get_config = config_of_arguments
 
     def __init__(self, use_scale: bool = True, dropout: float = 0.0, seed: Optional[int] = None, **base: Any):
-        super().__init__(seed=seed, **base)
-        self.use_scale, self.dropout = use_scale, dropout
-        _add_dropout(self, dropout)
+        super().__init__(use_scale, dropout, seed, **base)
 
     def build(self, input_shape: Any) -> None:
         self.scale = self.add_weight(input_shape[0][-1:], "glorot_uniform", name="scale") if self.use_scale else None
 
-    def compute_mask(self, inputs: Any, mask: Any = None) -> Any:
-        return None if mask is None else mask[0]
-
-    def call(self, inputs: Any, mask: Any = None, training: bool = False, return_attention_scores: bool = False,
-             use_causal_mask: bool = False) -> Any:
-        return attend(self, inputs, mask, return_attention_scores, use_causal_mask)
-
     def _scores(self, query: Any, key: Any) -> Any:
         pairs = ops.tanh(ops.expand_dims(query, -2) + ops.expand_dims(key, -3))
         return ops.sum(pairs if self.scale is None else self.scale * pairs, -1)
-
-
-def attend(layer: Any, inputs: Any, mask: Any, return_scores: bool, is_causal: bool) -> Any:
-    """Compute y of a layer from its `_scores(query, key)`; with `return_scores` (y, softmax(scores))."""
-    _check(layer, inputs, mask)
-    query, value, key = inputs[0], inputs[1], inputs[2] if len(inputs) > 2 else inputs[1]
-    seen_by, seen = (None, None) if mask is None else mask[:2]
-    scores = layer._scores(query, key)
-    seen = None if seen is None else _true(seen)[:, None]
-    if is_causal:
-        xp = namespace(numbers(scores))
-        past = xp.arange(scores.shape[-2])[:, None] >= xp.arange(scores.shape[-1])
-        seen = past if seen is None else seen & past
-    if seen is not None:
-        scores = ops.where(seen, scores, scores - (65504.0 if scores.dtype == "float16" else 1e9))
-    weights = ops.softmax(scores, -1)
-    weights = weights if layer._dropout is None else layer._dropout(weights)
-    y = ops.matmul(weights, value)
-    if seen_by is not None:
-        y = ops.where(_true(seen_by)[..., None], y, 0)
-    return (y, weights) if return_scores else y
-
-
-def _add_dropout(layer: Any, rate: float) -> None:
-    check_rate(layer, "dropout", rate)
-    layer._dropout = Dropout(rate, seed=layer.seed, name="dropout", dtype=layer.dtype) if rate else None
 
 
 def _true(mask: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Maps made of maps: a chain, a map beside its own input, a sum over a tuple of inputs."""
+"""Maps made of maps: around one map, a chain, a map beside its own input, a sum over a tuple of inputs."""
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +7,30 @@ from ..elementwise import get_activation
 from ..errors import ShapeError
 from ..tree import Tree, add
 from .dense import Map
+
+
+class MapAround(Map):
+    """Base class of a map around one map, whose parameters, sizes and preparation it has unless it says otherwise."""
+    map: Any
+
+    @property
+    def space(self) -> int:
+        return self.map.space
+
+    def output_extent(self, extent: tuple) -> tuple:
+        return self.map.output_extent(extent)
+
+    def axes(self, i: str, o: str = "G") -> dict[str, str]:
+        return self.map.axes(i, o)
+
+    def check_sizes(self, who: str, i: str, sizes: dict, o: str = "G") -> None:
+        self.map.check_sizes(who, i, sizes, o)
+
+    def prepare(self, p: Tree) -> tuple[Tree, Any]:
+        return self.map.prepare(p)
+
+    def prepare_backward(self, p: Tree, kept: Any, dq: Tree) -> Tree:
+        return self.map.prepare_backward(p, kept, dq)
 
 
 @dataclass(frozen=True)
@@ -56,15 +80,12 @@ class Chain(Map):
 
 
 @dataclass(frozen=True)
-class ConcatInput(Map):
+class ConcatInput(MapAround):
     """A map beside its own input, a = [map(x), x], for rules that need x itself, such as a highway.  Here I = U."""
     map: Any
 
-    def axes(self, i: str, o: str = "G") -> dict[str, str]:
-        return self.map.axes(i, o)
-
     def check_sizes(self, who: str, i: str, sizes: dict, o: str = "G") -> None:
-        self.map.check_sizes(who, i, sizes, o)
+        super().check_sizes(who, i, sizes, o)
         if sizes[i].n != sizes["U"].n:
             raise ShapeError(who, f"{sizes[i].n} inputs and {sizes['U'].n} units, expected equal numbers: "
                                   "x goes into the output",
@@ -80,12 +101,6 @@ class ConcatInput(Map):
 
     def backward_p(self, p: Tree, kept: Any, da: Array) -> Tree:
         return self.map.backward_p(p, kept[0], da[..., :da.shape[-1] - kept[1].shape[-1]])
-
-    def prepare(self, p: Tree) -> tuple[Tree, Any]:
-        return self.map.prepare(p)
-
-    def prepare_backward(self, p: Tree, kept: Any, dq: Tree) -> Tree:
-        return self.map.prepare_backward(p, kept, dq)
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ import numpy
 from ..arrays import Array, as_matrix, cast, namespace, upcast
 from ..layer_norm import dnormalise, normalise
 from ..tree import Tree
-from .dense import Dense, Map
+from .composed import MapAround
+from .dense import Dense
 
 
 @dataclass(frozen=True)
-class LayerNorm(Map):
+class LayerNorm(MapAround):
     """Layer normalisation of the result of a map: a = norm(map(x)) gain (+ shift) (Ba, Kiros & Hinton 2016).
 
     Each of the `blocks` gate blocks is normalised by itself.
@@ -22,18 +23,8 @@ class LayerNorm(Map):
     shift: Optional[str] = None
     epsilon: float = 1e-5
 
-    @property
-    def space(self) -> int:
-        return self.map.space
-
-    def output_extent(self, extent: tuple) -> tuple:
-        return self.map.output_extent(extent)
-
     def axes(self, i: str, o: str = "G") -> dict[str, str]:
-        return self.map.axes(i, o) | {self.gain: o} | ({self.shift: o} if self.shift else {})
-
-    def check_sizes(self, who: str, i: str, sizes: dict, o: str = "G") -> None:
-        self.map.check_sizes(who, i, sizes, o)
+        return super().axes(i, o) | {self.gain: o} | ({self.shift: o} if self.shift else {})
 
     def forward(self, p: Tree, x: Array) -> tuple[Array, Any]:
         a, k = self.map.forward(p, x)
@@ -49,12 +40,6 @@ class LayerNorm(Map):
         k, n, rstd = kept
         dp = self.map.backward_p(p, k, dnormalise(n, rstd, da * p[self.gain]))
         return dp | {self.gain: as_matrix(da * n).sum(0)} | ({self.shift: as_matrix(da).sum(0)} if self.shift else {})
-
-    def prepare(self, p: Tree) -> tuple[Tree, Any]:
-        return self.map.prepare(p)
-
-    def prepare_backward(self, p: Tree, kept: Any, dq: Tree) -> Tree:
-        return self.map.prepare_backward(p, kept, dq)
 
 
 @dataclass(frozen=True)

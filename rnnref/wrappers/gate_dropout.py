@@ -10,8 +10,9 @@ from typing import Any
 from ..arrays import Array, namespace, split
 from ..cell import State, TwoStage
 from ..errors import NotSupported, ShapeError, describe_type
+from ..maps.composed import MapAround
 from ..maps.conv import Conv
-from ..maps.dense import Dense, Map
+from ..maps.dense import Dense
 from ..options import keyword_options
 from ..shapes import Size, check_floating, expect
 from ..tree import Tree
@@ -19,7 +20,7 @@ from .dropout import Masks
 
 
 @dataclass(frozen=True)
-class MaskedMap(Map):
+class MaskedMap(MapAround):
     """A map of x times a mask [B, N], or of x times a mask for each gate block, concatenated to [B, G N].
 
     The mask is among the prepared parameters, where `prepare` of the cell puts it.
@@ -27,15 +28,8 @@ class MaskedMap(Map):
     map: Any
     mask: str
 
-    @property
-    def space(self) -> int:
-        return self.map.space
-
-    def output_extent(self, extent: tuple) -> tuple:
-        return self.map.output_extent(extent)
-
     def axes(self, i: str, o: str = "G") -> Any:
-        return self.map.axes(i, o) | {self.mask: "B G"}
+        return super().axes(i, o) | {self.mask: "B G"}
 
     def forward(self, p: Tree, x: Array) -> tuple[Array, Any]:
         masks = self._split_masks(p, x.shape[-1])

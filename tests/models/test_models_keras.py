@@ -1,6 +1,5 @@
 """Models beside those of Keras that are written alike: values, gradients, weights, configurations, summaries."""
 import json
-import os
 import warnings
 
 import numpy as np
@@ -15,14 +14,6 @@ from rnnref.values import numbers
 from tests.support.model_cases import CASES, IS_GRAPH, made
 
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
-
-
-@pytest.fixture
-def keras():
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    keras = pytest.importorskip("keras")
-    keras.utils.clear_session()
-    return keras
 
 
 def tensors(tree):

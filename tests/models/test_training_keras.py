@@ -1,5 +1,4 @@
 """Training beside Keras from the same weights on the same batches: loss curves, histories, results of all forms."""
-import os
 
 import numpy as np
 import pytest
@@ -12,14 +11,6 @@ from tests.support.training_cases import CASES, CLASSES, X, Y, Z, outputs_by_nam
 pytestmark = [pytest.mark.peers, pytest.mark.filterwarnings("ignore")]
 
 CURVE = tolerance("curve", "float32")
-
-
-@pytest.fixture
-def keras():
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    keras = pytest.importorskip("keras")
-    keras.utils.clear_session()
-    return keras
 
 
 def pair(make, keras):

@@ -1,6 +1,4 @@
 """`k`: rnnref in the place of Keras, and Keras itself."""
-import os
-
 import pytest
 
 import rnnref
@@ -9,17 +7,4 @@ import rnnref
 @pytest.fixture(params=["rnnref", pytest.param("keras", marks=[pytest.mark.peers,
                                                                pytest.mark.filterwarnings("ignore")])])
 def k(request):
-    if request.param == "rnnref":
-        return rnnref
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    keras = pytest.importorskip("keras")
-    keras.utils.clear_session(free_memory=False)
-    return keras
-
-
-@pytest.fixture
-def keras():
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    keras = pytest.importorskip("keras")
-    keras.utils.clear_session(free_memory=False)
-    return keras
+    return rnnref if request.param == "rnnref" else request.getfixturevalue("keras")

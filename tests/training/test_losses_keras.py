@@ -1,5 +1,4 @@
 """Losses beside Keras 3 on torch: values and gradients, with every option, mask, weight and reduction."""
-import os
 from itertools import product
 
 import numpy as np
@@ -7,37 +6,12 @@ import pytest
 
 from rnnref import Record, losses, ops
 from rnnref.check.tolerance import tolerance
+from tests.support.random_arrays import RandomArrays
 
 pytestmark = pytest.mark.peers
-RNG = np.random.default_rng(3)
+DRAW = RandomArrays(3)
+RNG, R, probabilities, unit, ids, one_hot = DRAW.rng, DRAW.normal, DRAW.probabilities, DRAW.unit, DRAW.ids, DRAW.one_hot
 BAR = 2 * tolerance("output", "float32")          # both in float32, in other orders
-
-
-@pytest.fixture(scope="module")
-def keras():
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    return pytest.importorskip("keras")
-
-
-def R(*shape):
-    return RNG.normal(size=shape).astype("float32")
-
-
-def probabilities(*shape):
-    p = RNG.uniform(0.05, 1, shape).astype("float32")
-    return p / p.sum(-1, keepdims=True)
-
-
-def unit(*shape):
-    return RNG.uniform(0.01, 0.99, shape).astype("float32")
-
-
-def ids(n, *shape):
-    return RNG.integers(0, n, shape)
-
-
-def one_hot(n, *shape):
-    return np.eye(n, dtype="float32")[ids(n, *shape)]
 
 
 ERRORS = [(R(4, 5, 3), R(4, 5, 3)), (R(4, 3), R(4, 3)), (R(4), R(4, 1)), (R(4, 1), R(4)), (R(4, 5), R(4, 5, 1))]

@@ -1,37 +1,16 @@
 """Metrics beside Keras 3 on torch: with weights and masks, over several batches."""
-import os
 
 import numpy as np
 import pytest
 
 from rnnref import Record, metrics
 from rnnref.check.tolerance import tolerance
+from tests.support.random_arrays import RandomArrays
 
 pytestmark = pytest.mark.peers
-RNG = np.random.default_rng(4)
+DRAW = RandomArrays(4)
+RNG, R, unit, ids, one_hot = DRAW.rng, DRAW.normal, DRAW.unit, DRAW.ids, DRAW.one_hot
 BAR = 2 * tolerance("output", "float32")
-
-
-@pytest.fixture(scope="module")
-def keras():
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    return pytest.importorskip("keras")
-
-
-def R(*shape):
-    return RNG.normal(size=shape).astype("float32")
-
-
-def unit(*shape):
-    return RNG.uniform(0.01, 0.99, shape).astype("float32")
-
-
-def ids(n, *shape):
-    return RNG.integers(0, n, shape)
-
-
-def one_hot(n, *shape):
-    return np.eye(n, dtype="float32")[ids(n, *shape)]
 
 
 ERRORS = [lambda n: (R(n, 5, 3), R(n, 5, 3)), lambda n: (R(n, 3), R(n, 3)), lambda n: (R(n), R(n, 1)),

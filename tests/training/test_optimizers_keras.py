@@ -1,5 +1,4 @@
 """Optimizers and schedules beside Keras 3 on torch, fed the same 50 gradients; variables and configurations."""
-import os
 from contextlib import nullcontext
 
 import numpy as np
@@ -14,12 +13,6 @@ pytestmark = pytest.mark.peers
 SHAPES = {"kernel": (5, 8), "bias": (8,), "scale": (), "deep": (3, 2, 4)}
 STEPS = 50
 BAR = tolerance("output", "float32")
-
-
-@pytest.fixture(scope="module")
-def keras():
-    os.environ.setdefault("KERAS_BACKEND", "torch")
-    return pytest.importorskip("keras")
 
 
 COMMON = [{"clipnorm": 0.5}, {"clipvalue": 0.3}, {"global_clipnorm": 0.7}, {"weight_decay": 0.05},
