@@ -335,7 +335,7 @@ def _run_compare(args: argparse.Namespace) -> int:
     from .check import compare
     _check_folders(args)
     return _give_report(args, compare(args.a, args.b, framework=(args.from_a, args.from_b),
-                                      family=(args.family, args.family), seed=args.seed))
+                                      family=(args.family, args.family), seed=args.seed, progress=make_progress()))
 
 
 def _check_folders(args: argparse.Namespace) -> None:

@@ -4,9 +4,10 @@ import re
 import shutil
 import sys
 import textwrap
-from typing import Any, Callable, Iterable, Optional
+import time
+from typing import Any, Callable, Iterable, Iterator, Optional, Sized
 
-from .errors import import_optional
+_DELAY = 0.2                                      # seconds before progress is shown
 
 
 def fit_columns(text: str) -> str:
@@ -21,11 +22,32 @@ def fit_columns(text: str) -> str:
 
 
 def make_progress() -> Optional[Callable[[Iterable, str], Iterable]]:
-    """A function (iterable, what) -> iterable with a progress bar on stderr; None where stderr is not a terminal."""
+    """A function (iterable, what) -> iterable that shows progress on stderr; None where stderr is not a terminal.
+
+    A bar of tqdm, or without this package a line "what: 3/40"; neither for what takes no time.
+    """
     if not sys.stderr.isatty():
         return None
-    tqdm = import_optional("tqdm", "verify", "verify").tqdm
-    return lambda steps, what: tqdm(steps, desc=what, leave=False, file=sys.stderr)
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return _show_line
+    return lambda steps, what: tqdm(steps, desc=what, leave=False, file=sys.stderr, delay=_DELAY)
+
+
+def _show_line(steps: Iterable, what: str) -> Iterator:
+    """The steps, with a line on stderr that counts them and is cleared at their end."""
+    total = f"/{len(steps)}" if isinstance(steps, Sized) else ""
+    shown, last = "", time.monotonic()
+    try:
+        for n, step in enumerate(steps):
+            if time.monotonic() - last >= _DELAY:
+                shown, last = f"{what}: {n}{total}", time.monotonic()
+                print(f"\r{shown}", end="", file=sys.stderr, flush=True)
+            yield step
+    finally:
+        if shown:
+            print(f"\r{' ' * len(shown)}\r", end="", file=sys.stderr, flush=True)
 
 
 def has_colours(stream: Any) -> bool:

@@ -11,7 +11,8 @@ weight every unit has its own, as a saturated gate loses digits that others have
 by so much that no comparison is meaningful (a chaotic recurrence), entries are not comparable; there a candidate must
 only stay in the range that the truth and the companions have.
 """
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy
@@ -74,8 +75,8 @@ def measure_budgets(candidate: Candidate, rng: numpy.random.Generator, gradients
                       for name, a in reference.results.items()} if gradients else {}
     truth = results_and_gradients(reference, cotangents, wide)
     errors = {name: _Errors(a) for name, a in truth.items()}
-    for perturbed, companion in _run_companions(candidate, rng, cotangents):
-        for name, a in companion.items():
+    for perturbed, run in candidate.watch(_list_companions(candidate, rng), "rounding errors"):
+        for name, a in results_and_gradients(run(), cotangents, candidate.dtype).items():
             errors[name].add(a, perturbed)
     overall = max((_find_largest(a) for name, a in truth.items() if descriptions[name].group == GRADIENT), default=0.0)
     budgets = {name: _make_budget(candidate, a, errors[name], descriptions[name], factor, overall)
@@ -105,22 +106,20 @@ def results_and_gradients(evaluation: Evaluation, cotangents: dict, dtype: Any) 
     return dict(evaluation.results) | gradients
 
 
-def _run_companions(candidate: Candidate, rng: numpy.random.Generator, cotangents: dict,
-                    ) -> Iterator[tuple[bool, dict[str, Array]]]:
-    """(whether its arrays are perturbed, results and gradients) of every companion."""
-    for options in candidate.variants:
-        evaluation = candidate.run_reference(candidate.arrays, **options)
-        yield False, results_and_gradients(evaluation, cotangents, candidate.dtype)
+def _list_companions(candidate: Candidate, rng: numpy.random.Generator) -> list[tuple[bool, Callable[[], Evaluation]]]:
+    """(whether its arrays are perturbed, what runs it) of every companion."""
     eps, dtype = float(numpy.finfo(candidate.dtype).eps), candidate.dtype
 
     def perturb(a: Array, ulps: float = 1.0) -> Array:
         return (a * (1 + ulps * eps * rng.uniform(-1, 1, a.shape))).astype(dtype)
     work = count_multiplications(candidate) + _WORK_OF_A_WEIGHT * sum(a.size for a in candidate.arrays.values())
-    for _ in range(next(runs for most, runs in _PERTURBED_RUNS if work <= most)):
-        perturbed = {name: perturb(a) for name, a in candidate.arrays.items()}
-        evaluation = candidate.run_reference(perturbed, paths=_PATHS_WITH_STEPS,
-                                             rounding=lambda a: perturb(a, _ROUNDING))
-        yield True, results_and_gradients(evaluation, cotangents, dtype)
+
+    def run_perturbed() -> Evaluation:
+        return candidate.run_reference({name: perturb(a) for name, a in candidate.arrays.items()},
+                                       paths=_PATHS_WITH_STEPS, rounding=lambda a: perturb(a, _ROUNDING))
+    count = next(runs for most, runs in _PERTURBED_RUNS if work <= most)
+    return [*((False, partial(candidate.run_reference, candidate.arrays, **options)) for options in candidate.variants),
+            *[(True, run_perturbed)] * count]
 
 
 class _Errors:

@@ -5,7 +5,7 @@
 
 A new kind of candidate is a subclass of `Candidate`; budgets, verdicts and findings need nothing else.
 """
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -19,6 +19,13 @@ from ..interop.places import arrays_of
 from ..tree import Tree
 
 OUTPUT, STATE, GRADIENT = "outputs", "states", "gradients"
+
+
+Watch = Callable[[Iterable, str], Iterable]       # (iterable, what) -> the iterable, with a progress bar perhaps
+
+
+def _show_nothing(steps: Iterable, what: str) -> Iterable:
+    return steps
 
 
 class Evaluation(NamedTuple):
@@ -133,6 +140,7 @@ class Candidate:
     carried: str = ""                             # the initial state, if outputs are all of the state ...
     zero_carried: Any = None                      # ... and that state, all zero
     facts: dict[str, Any] = field(default_factory=dict)
+    watch: Watch = _show_nothing                  # shows progress where a check takes long
     ulps: float = 4.0                             # the least budget
     relative: bool = True                         # True if results far below 1 are as precise as others, for their size
     variants: tuple[dict, ...] = ({}, {"paths": ("plain", "bidirectional"), "kernels": False})  # options of `run`

@@ -11,7 +11,7 @@ from .budget import cast_arrays
 from .candidate import OUTPUT, STATE, Candidate
 from .misuses import find_initial
 from .placed_mistakes import Cause, measure_error, run_float64, run_in
-from .search import Search, Watch
+from .search import Search
 
 _MOST_CONFIRMED = 24                              # causes of one size that are run on all steps
 _GRADIENT_SHIFT = 1e-5                            # of arrays, for the derivative along a direction
@@ -57,15 +57,15 @@ class Explanation(NamedTuple):
 
 
 def find_explanation(observation: Observation, draw: Callable[[], Iterable[Observation]], rng: numpy.random.Generator,
-                     progress: Watch | None = None) -> Explanation | None:
+                     ) -> Explanation | None:
     """The fewest mistakes that explain an observation, and fresh ones; None without any.
 
     draw   -> observations of the same candidate on fresh numbers
     """
     candidate = observation.candidate
-    search = Search(candidate, observation.returned, observation.masks, observation.tolerance, progress)
+    search = Search(candidate, observation.returned, observation.masks, observation.tolerance)
     for size, find in ((1, search.find_singles), (2, search.find_pairs)):
-        errors = [(observation.error(c), c) for c in _take(find())]
+        errors = [(observation.error(c), c) for c in candidate.watch(_take(find()), "likely causes")]
         fitting = [c for error, c in errors if observation.agrees(c, error)]
         search.tried += [(error, c) for error, c in errors if c not in fitting]
         confirmed = [c for c in fitting if all(o.agrees(c, o.error(c)) for o in draw())] if fitting else []

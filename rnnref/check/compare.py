@@ -1,5 +1,5 @@
 """compare: two layers, modules or files: their weights, their options, what they compute, and which departs from it."""
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,7 +56,8 @@ class Side(NamedTuple):
 
 @named_arguments
 def compare(a: Any, b: Any, x: Any = None, *, params: tuple = (None, None), framework: tuple = (None, None),
-            family: tuple = (None, None), given: tuple = ({}, {}), gradients: bool = True, seed: int = 0) -> Comparison:
+            family: tuple = (None, None), given: tuple = ({}, {}), gradients: bool = True, seed: int = 0,
+            progress: Callable | None = None) -> Comparison:
     """Compare two recurrent layers, modules or files, of one framework or of two, and return a `Comparison`.
 
     Their weights are converted to one form: are they the same numbers?  If not, the findings tell how one comes from
@@ -69,6 +70,7 @@ def compare(a: Any, b: Any, x: Any = None, *, params: tuple = (None, None), fram
     params, framework, family, given    of a and of b, as of `rnnref.convert`: pairs
     gradients   False compares results only
     seed        of the random numbers
+    progress    (iterable, name) -> iterable, called to show progress, as of `verify`
     Result      `report.ok` is True if nothing differs; `report.findings`; print(report), to_html and so on
 
     >>> import numpy as np
@@ -107,7 +109,7 @@ def compare(a: Any, b: Any, x: Any = None, *, params: tuple = (None, None), fram
         raise ShapeError("compare", f"x for {len(stacks)} networks, whose connections are not known", fix="leave x out")
     for pair in stacks:
         _compare_runs(report, *pair, x, gradients, rng)
-    _say_departures(report, [one, other], x, gradients, rng)
+    _say_departures(report, [one, other], x, gradients, rng, progress)
     return report
 
 
@@ -257,12 +259,12 @@ def _compare_arrays(name: str, group: str, a: Array, b: Array, allowed: float) -
 
 # each beside its own equations
 
-def _say_departures(report: Comparison, sides: list[Side], x: Any, gradients: bool,
-                    rng: numpy.random.Generator) -> None:
+def _say_departures(report: Comparison, sides: list[Side], x: Any, gradients: bool, rng: numpy.random.Generator,
+                    progress: Callable | None) -> None:
     """Verify each side that computes by itself; a row each, and the findings on one that departs from its equations."""
     for side in sides:
         try:
-            found = _verify_side(side, _make_input(side.stacks[0], x, rng), gradients)
+            found = _verify_side(side, _make_input(side.stacks[0], x, rng), gradients, progress)
         except NotSupported as e:
             report.facts[f"{side.name} beside its equations"] = f"not checked: {e.args[1]}"
             continue
@@ -279,16 +281,16 @@ def _say_departures(report: Comparison, sides: list[Side], x: Any, gradients: bo
                                    f"(error {format_number(worst.error)}): {' '.join(found.findings)}")
 
 
-def _verify_side(side: Side, x: Array, gradients: bool) -> Report | None:
+def _verify_side(side: Side, x: Array, gradients: bool, progress: Callable | None) -> Report | None:
     """The report of `verify` on a live layer or an ONNX model; None for arrays."""
     source, dtype = side.source, next(iter(side.parts[0].arrays.values())).dtype
     if isinstance(source, (str, PathLike)) and Path(source).suffix.lower() == ".onnx" or hasattr(source, "graph"):
-        return verify(source, {}, gradients=False)
+        return verify(source, {}, gradients=False, progress=progress)
     if not side.is_live:
         return None
     batch_first = side.parts[0].layout.framework == "keras" or getattr(source, "batch_first", False)
     given = x.astype(dtype)
     try:
-        return verify(source, given.swapaxes(0, 1) if batch_first else given, gradients=gradients)
+        return verify(source, given.swapaxes(0, 1) if batch_first else given, gradients=gradients, progress=progress)
     except Error as e:
         raise NotSupported("compare", ": ".join(map(str, e.args))) from None

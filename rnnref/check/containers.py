@@ -46,7 +46,8 @@ def check_layers(title: str, layers: Iterable[Layer], rng: numpy.random.Generato
     Errors   NotSupported, ShapeError: none of the layers can be checked
     """
     reports, refused, unused = [], [], []
-    for layer in layers:
+    watch = checks.get("progress") or (lambda layers, what: layers)
+    for layer in watch(list(layers), "layers"):
         if not layer.calls and layer.refusal is None:
             unused.append(layer.path)
         for name, received in _name_calls(layer):

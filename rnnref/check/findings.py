@@ -99,7 +99,9 @@ def _find_shortest(candidate: Candidate, rng: numpy.random.Generator) -> tuple[i
     """
     agree, differ = 0, candidate.size[0]
     found = _check_prefix(candidate, differ, rng)
-    while found and differ - agree > 1:
+    for _ in candidate.watch(range(max(0, differ - 1).bit_length()), "first divergence"):
+        if not found or differ - agree <= 1:
+            break
         middle = (agree + differ) // 2
         wrong = _check_prefix(candidate, middle, rng)
         if wrong is None:

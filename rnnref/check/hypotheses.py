@@ -15,7 +15,6 @@ from .candidate import OUTPUT, STATE, Candidate
 from .causes import Cause, Observation, describe_explanation, describe_groups, find_explanation, find_wrong_gradients
 from .misuses import find_initial
 from .moved_gradients import find_moved
-from .search import Watch
 from .unexplained import describe_consistent
 
 _CONFIRMATIONS = 2                                # fresh draws on which a hypothesis must hold
@@ -75,7 +74,7 @@ class Reason(NamedTuple):
 
 
 def explain_results(candidate: Candidate, budgets: Budgets, returned: dict[str, Array], rng: numpy.random.Generator,
-                    progress: Watch | None = None) -> Reason:
+                    ) -> Reason:
     """The hypothesis that explains the results, on these numbers and on fresh ones, if any."""
     results = {n: a for n, a in budgets.by_name.items() if candidate.descriptions[n].group in (OUTPUT, STATE)}
     trial = Trial(candidate, {n: a for n, a in returned.items() if n in results and a.dtype.kind in "fiu"},
@@ -87,7 +86,7 @@ def explain_results(candidate: Candidate, budgets: Budgets, returned: dict[str, 
     def draw() -> list[Trial]:
         fresh.extend([] if fresh else [_draw_trial(trial, rng) for _ in range(_CONFIRMATIONS)])
         return fresh
-    found = _search_causes(trial, draw, returned, budgets, rng, progress)
+    found = _search_causes(trial, draw, returned, budgets, rng)
     return found if found.sentences else Reason(list(_find_measured(trial, draw)))
 
 
@@ -98,10 +97,10 @@ def describe_unexplained(candidate: Candidate, budgets: Budgets) -> Iterator[str
 
 
 def _search_causes(trial: Trial, draw: Callable[[], list[Trial]], returned: dict[str, Array], budgets: Budgets,
-                   rng: numpy.random.Generator, progress: Watch | None) -> Reason:
+                   rng: numpy.random.Generator) -> Reason:
     """What the tables of mistakes explain."""
     candidate = trial.candidate
-    found = find_explanation(trial.observation, lambda: [t.observation for t in draw()], rng, progress)
+    found = find_explanation(trial.observation, lambda: [t.observation for t in draw()], rng)
     if found is None:
         return Reason()
     wrong = None

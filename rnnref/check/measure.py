@@ -8,14 +8,13 @@ from ..arrays import Array
 from ..errors import Error, ShapeError
 from .budget import FACTOR, find_nonfinite, measure_budgets, run_truth
 from .calls import call_back, call_once, check_further_calls, judge_near
-from .candidate import GRADIENT, Candidate
+from .candidate import GRADIENT, Candidate, Watch
 from .findings import describe_findings, join_names
 from .gate_errors import measure_gates
 from .hypotheses import Reason, explain_results
 from .report import Report
 from .reproduce import list_arrays
 from .row import GateErrors
-from .search import Watch
 from .single_steps import check_single_steps
 from .verdict import Verdict
 
@@ -37,10 +36,10 @@ def check_candidate(candidate: Candidate, rng: numpy.random.Generator, gradients
     """The `Report` on a candidate."""
     _check_numbers(candidate)
     own = {n: numpy.array(a) for n, a in candidate.arrays.items()}           # the caller's arrays may change
-    candidate = replace(candidate, arrays=own)
+    candidate = replace(candidate, arrays=own, watch=progress or candidate.watch)
     with numpy.errstate(all="ignore"):            # what overflows is in the report
         candidate, notes = randomize_zeros(candidate, rng, perturb_biases)
-        found = compare_results(candidate, rng, gradients, factor, progress=progress)
+        found = compare_results(candidate, rng, gradients, factor)
     return Report(candidate.title, [v.row for v in found.verdicts],
                   candidate.facts | found.facts | _collect_facts(candidate, seed), [*found.findings, *notes],
                   strict=strict, arrays=list_arrays(candidate), gates=found.gates)
@@ -62,7 +61,7 @@ def _check_numbers(candidate: Candidate) -> None:
 
 
 def compare_results(candidate: Candidate, rng: numpy.random.Generator, gradients: bool = True, factor: float = FACTOR,
-                    explained: bool = True, progress: Watch | None = None) -> Comparisons:
+                    explained: bool = True) -> Comparisons:
     """Compare everything that the candidate returns; `explained`: and say why it differs."""
     reference = run_truth(candidate)              # first: arguments that do not fit are errors of the caller
     first = call_once(candidate)
@@ -88,7 +87,7 @@ def compare_results(candidate: Candidate, rng: numpy.random.Generator, gradients
         return Comparisons(all_verdicts, facts, [])
     wrong = [v for v in verdicts if v.row.verdict == "differs" and v.row.group != GRADIENT]
     numbers = any(not v.row.note.startswith("dtype") for v in wrong)
-    reason = explain_results(candidate, budgets, returned, rng, progress) if numbers else Reason()
+    reason = explain_results(candidate, budgets, returned, rng) if numbers else Reason()
     gates, suspected = measure_gates(candidate, returned, verdicts, budgets, reason.cause, bool(reason.sentences))
     findings = describe_findings(candidate, budgets, verdicts, further, returned, rng, reason.sentences, suspected)
     return Comparisons(all_verdicts, facts, list(findings), gates)

@@ -39,7 +39,7 @@ _STEPPED = ("Quantize", "Integer", "QLinear", "Random", "Bernoulli", "Multinomia
 
 
 def check_onnx(candidate: Any, inputs: dict[str, Any], rng: numpy.random.Generator, engine: str | Callable,
-               reading: Reading | None, progress: Callable | None, checks: dict[str, Any]) -> Report:
+               reading: Reading | None, checks: dict[str, Any]) -> Report:
     """The report on a NodeProto, a ModelProto or the path of one; `checks` are the options of `check_candidate`."""
     onnx = import_optional("onnx", "verify", "verify")
     import_optional("onnx.numpy_helper", "verify", "verify")
@@ -52,7 +52,7 @@ def check_onnx(candidate: Any, inputs: dict[str, Any], rng: numpy.random.Generat
         raise NotSupported("verify", describe_type(candidate), known="a path, ModelProto, NodeProto")
     model = load_model(candidate)
     name = Path(candidate).name if isinstance(candidate, (str, PathLike)) else model.graph.name
-    check = _ModelCheck(model, name, rng, engine, reading, progress or (lambda steps, what: steps), checks)
+    check = _ModelCheck(model, name, rng, engine, reading, checks["progress"] or (lambda steps, what: steps), checks)
     try:
         return check.run(inputs)
     except RefusalError as e:

@@ -1,5 +1,5 @@
 """The search for the cause of a difference: single mistakes and pairs, tried on a few recorded steps, then on all."""
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 
 import numpy
@@ -16,7 +16,6 @@ from .placed_mistakes import Cause, Place, change_equations, describe_place, mea
 from .recordings import align, record_cells, run_short
 from .trace import Trace
 
-Watch = Callable[[Iterable, str], Iterable]       # (iterable, what) -> the iterable, with a progress bar perhaps
 _LOOSE = 20.0                                     # on a few steps a cause may err by so many tolerances,
 _FLOOR = 1e-9                                     # and by this
 _NEWTON_STEPS, _STARTS = 10, (0.5, 4.0, -3.0)
@@ -30,10 +29,9 @@ class Search:
     """The search for the causes of what a candidate returned."""
 
     def __init__(self, candidate: Candidate, returned: dict[str, Array], masks: dict[str, Array], tolerance: float,
-                 progress: Watch | None = None) -> None:
+                 ) -> None:
         self.candidate, self.returned, self._masks = candidate, returned, masks
         self._limit = max(_LOOSE * tolerance, _FLOOR)
-        self._watch = progress or (lambda items, words: items)
         cells = candidate.list_cells()
         found = [read_equations(c.cell, map_structure(lambda a: a.astype("float64"), c.p)) for c in cells]
         self._equations = [e for e in found if e is not None] if None not in found else []
@@ -200,7 +198,7 @@ class Search:
         pairs = [(a, b) for a, b in combinations(numbered, 2) if a[1].slot != b[1].slot]
         for rare in (False, True):
             own = [(a, b) for a, b in pairs if (a[1].in_pairs and b[1].in_pairs) != rare]
-            for (k, first), (n, second) in self._watch(own, "pairs of causes"):
+            for (k, first), (n, second) in self.candidate.watch(own, "pairs of causes"):
                 if first.constant or second.constant:
                     yield from (self._find_constant(traces, second, bad, (first,)) if second.constant
                                 else self._find_constant(traces, first, bad, (), (second,)))
@@ -256,7 +254,7 @@ class Search:
         mistakes = [m for m in self._mistakes if not m.constant and m.in_pairs]
         causes = [*(Cause((m,)) for m in mistakes), *(Cause(misuses=(m,)) for m in self._misuses),
                   *(Cause((m,), (), (place,)) for place in places for m in mistakes)]
-        for cause in self._watch(causes, "causes"):
+        for cause in self.candidate.watch(causes, "causes"):
             error = measure_error(returned, cause.predict(short))
             if error <= self._limit:
                 yield cause

@@ -84,7 +84,8 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
     engine          of ONNX: "onnxruntime", "onnx.reference", or a function of a case; `reading`: `rnnref.onnx.Reading`
     like            of an ONNX model, the live module that it was exported from: weights, options and outputs of the
                     file must be those of the module
-    progress        (iterable, name) -> iterable, called to show progress over the nodes of an ONNX model
+    progress        (iterable, name) -> iterable, called to show progress where a check takes long: over the layers or
+                    nodes of a model, runs that measure rounding, and causes of a difference
     Errors          NotSupported, ShapeError, DtypeError: the candidate or the inputs cannot be checked
 
     A port of a GRU that has exchanged the gates r and z:
@@ -109,7 +110,7 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
                  {"backward": backward, "progress": progress})
     rng = numpy.random.default_rng(seed)
     checks: dict[str, Any] = {"gradients": gradients, "factor": factor, "perturb_biases": perturb_biases, "seed": seed,
-                              "strict": strict}
+                              "strict": strict, "progress": progress}
     common = {"lengths": _check_lengths(lengths), "initial_state": initial_state, "dtype": dtype}
     kind = _detect_kind(candidate, reference)
     if kind == "onnx":
@@ -117,7 +118,7 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
         _refuse_options(kind, lengths=lengths, reference=reference, p=p, backward=backward, reverse=reverse or None,
                         dtype=dtype, initial_state=None if default else initial_state)
         with limit_threads():
-            report = check_onnx(candidate, inputs, rng, engine, reading, progress, checks)
+            report = check_onnx(candidate, inputs, rng, engine, reading, checks)
             return report if like is None else compare_with_module(report, candidate, like, inputs, rng)
     _refuse_options(kind, reading=reading, like=like, engine=None if engine == "onnxruntime" else engine)
     if kind == "function":

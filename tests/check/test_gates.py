@@ -179,6 +179,19 @@ def test_two_gates_of_a_gru_show_the_error_of_each_step_alone():
     assert row.trace[7] == pytest.approx(abs(step - y[7]).max(), rel=1e-3)
 
 
+def test_progress_is_shown_over_all_that_takes_long():
+    seen = {}
+
+    def watch(steps, what):
+        seen[what] = len(steps)
+        return steps
+    report, _ = check(add_from(0, "fo"), progress=watch)
+    assert set(seen) == {"rounding errors", "likely causes", "pairs of causes", "first divergence"}
+    assert seen["first divergence"] == 4 and seen["pairs of causes"] > 50         # T = 12 is halved 4 times
+    again, _ = check(add_from(0, "fo"))
+    assert str(report) == str(again)
+
+
 # where there is none
 
 def test_a_right_layer_and_one_whose_gates_are_right_have_no_errors_of_gates():

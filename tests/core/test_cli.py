@@ -173,14 +173,54 @@ def test_an_internal_error_is_neither_a_difference_nor_a_usage_error(capsys, mon
     assert status == 3 and "ZeroDivisionError" in err and "an error of rnnref itself" in err
 
 
-def test_a_progress_bar_is_shown_only_on_a_terminal(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("package", ["tqdm", None])
+def test_a_progress_bar_is_shown_only_on_a_terminal(monkeypatch, package):
     assert cli.make_progress() is None
     monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr("rnnref.terminal._DELAY", 0.0)
+    monkeypatch.setitem(sys.modules, "tqdm", pytest.importorskip(package) if package else None)
     assert list(cli.make_progress()([1, 2, 3], "cases")) == [1, 2, 3]
-    assert "cases" in sys.stderr.getvalue() and "0/3" in sys.stderr.getvalue()
+    shown = sys.stderr.getvalue()
+    assert re.search(r"cases: .*[012]/3", shown) and shown.endswith("\r")
+    assert not shown.rpartition("\r")[0].rpartition("\r")[2].strip()          # cleared in the end
+    assert list(cli.make_progress()(iter("ab"), "letters")) == ["a", "b"] and "letters: " in sys.stderr.getvalue()
+
+
+def test_what_takes_no_time_shows_no_bar(monkeypatch):
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    for package in (pytest.importorskip("tqdm"), None):
+        monkeypatch.setitem(sys.modules, "tqdm", package)
+        assert list(cli.make_progress()(range(3), "cases")) == [0, 1, 2]
+    assert sys.stderr.getvalue() == ""
+
+
+@pytest.mark.parametrize("package", ["tqdm", None])
+def test_long_checks_show_progress_on_a_terminal_alone(monkeypatch, tmp_path, package):
+    cell, rng = rnnref.cells.LSTM(), np.random.default_rng(0)
+    p = rnnref.init.parameters(cell, 3, 4, rng)
+    x = rng.standard_normal((6, 2, 3)).astype("float32")
+    np.savez(tmp_path / "case.npz", x=x, y=rnnref.run(cell, p, x)[0], **p)
+    lstm_model(tmp_path / "model.onnx")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("rnnref.terminal._DELAY", 0.0)
+    monkeypatch.setitem(sys.modules, "tqdm", pytest.importorskip("tqdm") if package else None)
+    for words, shown in ((["verify", "model.onnx"], ("nodes", "rounding errors")),
+                         (["diagnose", "case.npz"], ("conventions",)),
+                         (["compare", "model.onnx", "model.onnx"], ("nodes", "rounding errors"))):
+        outputs = []
+        for stderr in (io.StringIO(), Terminal()):
+            monkeypatch.setattr(sys, "stderr", stderr)
+            monkeypatch.setattr(sys, "stdout", io.StringIO())
+            cli.main(words)
+            outputs.append(sys.stdout.getvalue())
+            assert all((f"{what}: " in stderr.getvalue()) == stderr.isatty() for what in shown), words
+            assert stderr.isatty() or not stderr.getvalue()
+        assert outputs[0] == outputs[1]           # nothing of it is in the report
 
 
 def lstm_model(path, **attributes):
