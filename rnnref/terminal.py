@@ -7,6 +7,8 @@ import textwrap
 import time
 from typing import Any, Callable, Iterable, Iterator, Optional, Sized
 
+from .errors import MissingExtra, import_optional
+
 _DELAY = 0.2                                      # seconds before progress is shown
 
 
@@ -29,8 +31,8 @@ def make_progress() -> Optional[Callable[[Iterable, str], Iterable]]:
     if not sys.stderr.isatty():
         return None
     try:
-        from tqdm import tqdm
-    except ImportError:
+        tqdm = import_optional("tqdm", "verify", "verify").tqdm
+    except MissingExtra:
         return _show_line
     return lambda steps, what: tqdm(steps, desc=what, leave=False, file=sys.stderr, delay=_DELAY)
 
