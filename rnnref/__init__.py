@@ -1,4 +1,4 @@
-"""rnnref: the reference for recurrent neural networks, forward and backward, in plain NumPy that reads like the paper.
+"""The reference for recurrent neural networks, forward and backward, in plain NumPy that reads like the paper.
 
     cells             one timestep: forward(p, x, s) -> y, s', kept;  backward(p, kept, dy, ds') -> dx, ds, dextra, dp
     init              first values of parameters: init.parameters(cell, n_in, units, rng)

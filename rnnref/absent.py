@@ -1,4 +1,4 @@
-"""Names that a module has in Keras and not here: asked for, each is refused with the reason and what to use instead."""
+"""Refusals of names that a module has in Keras and not here, with the reason and what to use instead."""
 from typing import Any
 
 from .errors import NotSupported

@@ -46,7 +46,7 @@ def exponential(x: Array) -> Array:
 
 
 def gelu(x: Array, approximate: bool = False) -> Array:
-    """x times the normal distribution function of x; `ops.gelu` takes its tanh approximation unless told otherwise.
+    """x times the normal distribution function of x; `ops.gelu` takes its tanh approximation by default.
 
     >>> gelu([1.0]), gelu([1.0], approximate=True)
     (array([0.8413447], dtype=float32), array([0.841192], dtype=float32))
@@ -97,7 +97,7 @@ MEMBERS = _FAMILY.members
 
 
 def get(identifier: Any) -> Callable:
-    """An activation by its name or configuration; a function or layer stays as it is, and None is `linear`.
+    """An activation from its name or configuration; functions and layers are returned as they are; None: `linear`.
 
     >>> get("tanh") is tanh, get(None) is linear
     (True, True)
@@ -121,7 +121,7 @@ def serialize(activation: Any) -> Any:
 
 
 def deserialize(config: Any, custom_objects: Optional[dict] = None) -> Callable:
-    """The activation that was written so.
+    """The activation of what `serialize` wrote.
 
     >>> deserialize("relu") is relu
     True
@@ -138,7 +138,7 @@ _PAIRS[gelu] = TABLE["gelu"], {"approximate": False}
 
 
 class _Recorded(NamedTuple):
-    """What an activation without a pair keeps: its record, the values in it, and what layers have yet to leave."""
+    """What an activation without a pair keeps: its record, the values in it, and layers whose `leave` is to be called."""
     record: Any; x: Any; y: Any; weights: dict; pending: tuple
 
 

@@ -71,7 +71,7 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """What errors and reports call the cell."""
+        """The name of the cell in errors and reports."""
         return type(self).__name__
 
     def forward(self, p: Tree, x: Tree, s: State, extra: Tree = None) -> tuple[Tree, State, Any]:
@@ -378,7 +378,7 @@ def vjp(cell: CellContract, p: Tree, x: Tree, s: State, extra: Tree = None) -> t
 
 
 def step_back(cell: CellContract, p: Tree, kept: Any, dy: Tree, dnew: State, wanted: Collection[str] = ALL) -> tuple:
-    """`cell.backward`, told what is wanted if it takes that; gradients that are not may be None."""
+    """`cell.backward`, with `wanted` if it takes that; gradients that are not wanted may be None."""
     if len(wanted) < len(ALL) and _takes_wanted(type(cell)):
         return cell.backward(p, kept, dy, dnew, wanted=wanted)                 # type: ignore[call-arg]
     return cell.backward(p, kept, dy, dnew)

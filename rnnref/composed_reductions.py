@@ -57,7 +57,7 @@ def vdot(x1: Array, x2: Array) -> Array:
 
 @composed
 def norm(x: Array, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Array:
-    """The norm of vectors: sum(|x|^ord)^(1 / ord), 2 unless told otherwise; over all entries for axis=None.
+    """The norm of vectors: sum(|x|^ord)^(1 / ord), with ord 2 by default; over all entries for axis=None.
 
     Infinity is the largest |x|; of matrices there is "fro" alone, over two axes or all.
 

@@ -106,7 +106,7 @@ MEMBERS = _FAMILY.members
 
 
 def get(identifier: Any) -> Optional[Callable]:
-    """A constraint by its name, class or configuration; a function stays as it is, and None is none.
+    """A constraint from its name, class or configuration; a function and None are returned as they are.
 
     >>> get("max_norm"), get({"class_name": "UnitNorm", "config": {"axis": 1}}), get(None)
     (MaxNorm(max_value=2, axis=0), UnitNorm(axis=1), None)
@@ -117,7 +117,7 @@ def get(identifier: Any) -> Optional[Callable]:
 
 
 def serialize(constraint: Any) -> Any:
-    """A constraint as Keras writes it.
+    """The configuration of a constraint, as Keras writes it.
 
     >>> serialize(UnitNorm())
     {'module': 'keras.constraints', 'class_name': 'UnitNorm', 'config': {'axis': 0}, 'registered_name': None}
@@ -126,7 +126,7 @@ def serialize(constraint: Any) -> Any:
 
 
 def deserialize(config: Any, custom_objects: Optional[dict] = None) -> Any:
-    """The constraint that was written so.
+    """The constraint of such a configuration.
 
     >>> deserialize(serialize(MaxNorm(3)))
     MaxNorm(max_value=3, axis=0)

@@ -1,4 +1,4 @@
-"""New arrays, and questions about arrays, as keras.ops has them: floats are float32 unless told otherwise.
+"""New arrays, and questions about arrays, as keras.ops has them: floats are float32 unless a dtype is given.
 
 Arrays are made in main memory; ops.zeros_like, ones_like and full_like make them where another array is.
 """
@@ -118,7 +118,7 @@ def empty(shape: Any, dtype: Any = None) -> Array:
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Array:
-    """`fill_value` in this shape; float32 unless told otherwise, as in Keras.
+    """`fill_value` in this shape; float32 unless a dtype is given, as in Keras.
 
     >>> full(2, 7)
     array([7., 7.], dtype=float32)

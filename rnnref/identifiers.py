@@ -1,4 +1,4 @@
-"""Identifiers: what `get` of initializers, regularizers, constraints and activations takes, and how they are written.
+"""Identifiers of initializers, regularizers, constraints and activations: how they are found and written.
 
 A name ("glorot_uniform", "GlorotUniform"), a class, a configuration as Keras writes it, or the object itself.
 """
@@ -46,7 +46,7 @@ def unique_name(name: str) -> str:
 
 
 def clear_names() -> None:
-    """Let the next object of every class be called without a number again."""
+    """Restart the numbering of names: the next object of a class is called without a number."""
     with _LOCK:
         _COUNTS.clear()
 
@@ -79,7 +79,7 @@ class Configured:
     """An object that keeps the arguments of its constructor as attributes of the same names."""
 
     def get_config(self) -> dict:
-        """The arguments that make the same one."""
+        """The arguments from which `from_config` makes the same object."""
         arguments = inspect.signature(type(self).__init__).parameters
         return {name: plain(getattr(self, name)) for name, a in arguments.items()
                 if name != "self" and a.kind not in (a.VAR_POSITIONAL, a.VAR_KEYWORD)}
@@ -94,7 +94,7 @@ class Configured:
 
 
 class Family:
-    """What one module of Keras has, by name: the work of its get, serialize and deserialize.
+    """The classes and functions of one module of Keras, by name, with its get, serialize and deserialize.
 
     noun       the name of the module: "regularizers"
     members    its classes and functions
@@ -127,7 +127,7 @@ class Family:
         return self.by_name[name]
 
     def serialize(self, a: Any) -> Any:
-        """An object as Keras writes it; a function by its name alone."""
+        """The configuration of an object, as Keras writes it; of a function its name alone."""
         if a is None:
             return None
         name = getattr(a, "__name__", None)
@@ -142,7 +142,7 @@ class Family:
                 "config": plain(a.get_config()), "registered_name": None if ours else get_registered_name(type(a))}
 
     def deserialize(self, config: Any, custom_objects: Optional[dict] = None) -> Any:
-        """The object that was written so.  Classes and functions that are not rnnref's come from `custom_objects`."""
+        """The object of what `serialize` wrote.  Classes and functions that are not rnnref's come from `custom_objects`."""
         if config is None or isinstance(config, str):
             return self.get((custom_objects or {}).get(config, config))
         name = config["class_name"]

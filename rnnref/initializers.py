@@ -293,7 +293,7 @@ def __getattr__(name: str) -> Any:
 
 
 def get(identifier: Any) -> Optional[Callable]:
-    """An initializer by its name, class or configuration; a function stays as it is, and None is none.
+    """An initializer from its name, class or configuration; a function and None are returned as they are.
 
     An array stands for itself, in the shape that it has.
 
@@ -339,7 +339,7 @@ def draw(who: str, identifier: Any, shape: tuple, dtype: Any, rng: Any) -> Array
 
 
 def serialize(initializer: Any) -> Any:
-    """An initializer as Keras writes it.
+    """The configuration of an initializer, as Keras writes it.
 
     >>> serialize(Constant(2.0))
     {'module': 'keras.initializers', 'class_name': 'Constant', 'config': {'value': 2.0}, 'registered_name': None}
@@ -348,7 +348,7 @@ def serialize(initializer: Any) -> Any:
 
 
 def deserialize(config: Any, custom_objects: Optional[dict] = None) -> Any:
-    """The initializer that was written so.
+    """The initializer of such a configuration.
 
     >>> deserialize(serialize(RandomNormal(seed=3)))
     RandomNormal(mean=0.0, stddev=0.05, seed=3)

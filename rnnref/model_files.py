@@ -206,7 +206,7 @@ def _fitting(places: list, numbered: bool, arrays: dict) -> dict:
 
 
 def _is_numbered(who: str, path: str, more: tuple = ()) -> bool:
-    """Whether weights go by numbers in a file, as in those of Keras."""
+    """Whether weights are called by numbers in a file, as in those of Keras."""
     if not path.endswith((*ENDINGS, *more)):
         raise NotSupported(who, f"the file {path!r}", known="names that end in " + " ".join((*ENDINGS, *more)),
                            hint="other .h5 files are of Keras 2: rnnref.interop.read" if path.endswith(".h5") else "")

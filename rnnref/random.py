@@ -46,13 +46,13 @@ def set_random_seed(seed: int) -> None:
 
 
 def next_seed() -> Optional[int]:
-    """A seed for what was given none; None before set_random_seed: then nothing is reproducible."""
+    """A seed for what has none of its own; None before set_random_seed: then nothing is reproducible."""
     with _LOCK:
         return None if _state is None else int(_state.integers(2 ** 63))
 
 
 class SeedGenerator:
-    """A seed that is another one in every call that it is given to.
+    """A source of seeds: each function of random numbers that is given it uses the next one.
 
     seed    an integer; None: any
 

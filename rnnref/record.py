@@ -30,7 +30,7 @@ def current() -> Optional["Record"]:
 
 @contextmanager
 def paused() -> Iterator[None]:
-    """Nothing is recorded inside: a pair is given arrays and knows its own way back."""
+    """While this context is open nothing is recorded: a pair works on arrays and has its own backward."""
     token = CURRENT.set(None)
     try:
         yield
@@ -45,7 +45,7 @@ class Record:
     gradients of the arrays numbered `outs`, and gives those of the arrays numbered `ins`.
 
     keep       False: inference; nothing is entered, values only carry their masks
-    training   the mode of layers that are not told otherwise
+    training   the mode of layers that are called without `training`
     bound      {key of a weight: array}: the arrays that weights stand for in here, and all weights that may occur
     probing    the arrays are stand-ins: layers leave nothing behind
     losses     what layers add to the loss

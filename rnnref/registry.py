@@ -45,7 +45,7 @@ def get_custom_objects() -> dict:
 
 @contextmanager
 def custom_object_scope(custom_objects: dict) -> Iterator[None]:
-    """These objects are known by their names inside.
+    """While this context is open, these objects are found by their names.
 
     >>> with custom_object_scope({"mine": 3}):
     ...     get_registered_object("mine")

@@ -98,7 +98,7 @@ MEMBERS = _FAMILY.members
 
 
 def get(identifier: Any) -> Optional[Callable]:
-    """A regularizer by its name, class or configuration; a function stays as it is, and None is none.
+    """A regularizer from its name, class or configuration; a function and None are returned as they are.
 
     >>> get("l1"), get({"class_name": "L2", "config": {"l2": 0.5}}), get(None)
     (L1(l1=0.01), L2(l2=0.5), None)
@@ -109,7 +109,7 @@ def get(identifier: Any) -> Optional[Callable]:
 
 
 def serialize(regularizer: Any) -> Any:
-    """A regularizer as Keras writes it.
+    """The configuration of a regularizer, as Keras writes it.
 
     >>> serialize(L2(0.5))
     {'module': 'keras.regularizers', 'class_name': 'L2', 'config': {'l2': 0.5}, 'registered_name': None}
@@ -118,7 +118,7 @@ def serialize(regularizer: Any) -> Any:
 
 
 def deserialize(config: Any, custom_objects: Optional[dict] = None) -> Any:
-    """The regularizer that was written so.
+    """The regularizer of such a configuration.
 
     >>> deserialize(serialize(L2(0.5)))
     L2(l2=0.5)

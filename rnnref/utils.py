@@ -75,7 +75,7 @@ Sequence = PyDataset                              # Keras's older name
 
 
 def clear_session(free_memory: bool = True) -> None:
-    """Let layers and operations be named without a number again.
+    """Restart the numbering of the names of layers and operations.
 
     >>> from rnnref.layers import Dense
     >>> clear_session()

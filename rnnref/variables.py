@@ -34,7 +34,7 @@ class Variable(Arraylike):
         return f"<{type(self).__name__} {self.path} {tuple(self.shape)} {self.dtype}>"
 
     def assign(self, a: Any) -> None:
-        """Put `a` in its place, in its dtype."""
+        """Replace the array by `a`, in the same dtype."""
         a = self._array(a)
         if a.shape != self.shape:
             raise ShapeError(self.path, f"assigned an array of shape {a.shape}, expected {self.shape}")
@@ -50,7 +50,7 @@ class Variable(Arraylike):
         self.assign(self.data + a)
 
     def reset(self) -> None:
-        """Fill it with zeros; the device is open again."""
+        """Fill with zeros; the next sum decides the device."""
         self._data, self._new = numpy.zeros(self.shape, self.dtype), True
 
     def assign_sub(self, a: Any) -> None:

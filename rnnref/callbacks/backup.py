@@ -1,4 +1,4 @@
-"""Training that goes on where it was broken off."""
+"""Resuming training that was interrupted."""
 import json
 import os
 from typing import Any, Optional
@@ -18,7 +18,7 @@ NAME = "training.npz"
 
 
 class BackupAndRestore(Callback):
-    """Keep the state of training in a file after each epoch, and let fit go on from there when it is called again.
+    """Save the state of training to a file after each epoch, from which the next fit resumes.
 
     backup_dir          the folder of the file, for one run of training and nothing else
     delete_checkpoint   remove the file when training has come to its end

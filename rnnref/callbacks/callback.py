@@ -1,4 +1,4 @@
-"""Callback, the list of them that a model calls, and the two that need no more than that."""
+"""The base class of callbacks, the list of them that a model calls, History and LambdaCallback."""
 from typing import Any, Callable, Optional
 
 from ..arrays import asnumpy, is_array

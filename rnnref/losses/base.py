@@ -29,7 +29,7 @@ class Loss:
     The mask of y_pred, and one that `call` leaves on its values, gives the weight 0 to what is masked; means are then
     means over the rest.  sample_weight multiplies values and does not divide, but for "mean_with_sample_weight".
 
-    Same as: keras.losses.Loss, which computes in float32 unless told otherwise.
+    Same as: keras.losses.Loss, which computes in float32 unless a dtype is given.
 
     >>> import numpy as np
     >>> from rnnref import ops

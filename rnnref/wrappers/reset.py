@@ -17,13 +17,13 @@ class Kept(NamedTuple):
 @keyword_options()
 @dataclass(frozen=True)
 class Reset(Wrapper):
-    """A cell whose state is zero again before the steps where a row is told so: episodes in one sequence.
+    """A cell whose state is set to zero before the steps where `reset` is set: episodes in one sequence.
 
         s'  = cell(inputs, 0 where reset, s elsewhere)
 
     Shapes        x is the pair (inputs, reset [B] of booleans); the rest as in the cell
     Same as       haiku ResetCore, with the initial state of zeros that its cells have
-    Errors        ShapeError: an x that is not a pair, or a reset of another shape; DtypeError: a reset of no booleans
+    Errors        ShapeError: an x that is not a pair, or a reset of another shape; DtypeError: a reset that is not boolean
 
     >>> import numpy as np, rnnref
     >>> cell = Reset(rnnref.cells.SimpleRNN(activation="linear"))
