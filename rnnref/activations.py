@@ -138,7 +138,7 @@ _PAIRS[gelu] = TABLE["gelu"], {"approximate": False}
 
 
 class _Recorded(NamedTuple):
-    """What an activation without a pair keeps: its record, the values in it, and layers whose `leave` is to be called."""
+    """What an activation without a pair keeps: its record, the values in it, and layers with a `leave` to call."""
     record: Any; x: Any; y: Any; weights: dict; pending: tuple
 
 

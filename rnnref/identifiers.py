@@ -142,7 +142,7 @@ class Family:
                 "config": plain(a.get_config()), "registered_name": None if ours else get_registered_name(type(a))}
 
     def deserialize(self, config: Any, custom_objects: Optional[dict] = None) -> Any:
-        """The object of what `serialize` wrote.  Classes and functions that are not rnnref's come from `custom_objects`."""
+        """The object of what `serialize` wrote; `custom_objects` has classes and functions that are not of rnnref."""
         if config is None or isinstance(config, str):
             return self.get((custom_objects or {}).get(config, config))
         name = config["class_name"]

@@ -23,7 +23,7 @@ class Reset(Wrapper):
 
     Shapes        x is the pair (inputs, reset [B] of booleans); the rest as in the cell
     Same as       haiku ResetCore, with the initial state of zeros that its cells have
-    Errors        ShapeError: an x that is not a pair, or a reset of another shape; DtypeError: a reset that is not boolean
+    Errors        ShapeError: an x that is not a pair, or a reset of another shape; DtypeError: reset is not boolean
 
     >>> import numpy as np, rnnref
     >>> cell = Reset(rnnref.cells.SimpleRNN(activation="linear"))
