@@ -223,6 +223,10 @@ class Candidate:
         """The same candidate beside a reference whose backward direction reads forwards, in one layer or in all."""
         return None
 
+    def list_own_misuses(self) -> list:
+        """Entries of the table of misuses that only this kind of candidate can have."""
+        return []
+
     def pick_row(self, b: int) -> "Candidate":
         """The same candidate on one row of the batch."""
         picked = {}

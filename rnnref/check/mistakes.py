@@ -5,6 +5,7 @@ A mistake is a change of the reference under which it computes what the candidat
 sentence "Agrees once ...".
 """
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import permutations
 from typing import Any, NamedTuple
 
@@ -38,7 +39,8 @@ def list_mistakes(equations: Equations, stored: str = "") -> list[Mistake]:
 
     stored   the order of the gate blocks in the arrays of the candidate; "": ours
     """
-    found = [*_list_matrices(equations, stored or equations.gates), *_list_orders(equations, stored or equations.gates),
+    stored = "".join(g for g in stored if g in equations.gates) or equations.gates       # coupled gates have no block
+    found = [*_list_matrices(equations, stored), *_list_orders(equations, stored),
              *_list_biases(equations), *_list_peepholes(equations), *_list_gate_biases(equations),
              *_list_gates(equations), *_list_activations(equations), *_list_limits(equations)]
     return [m for m in found if m.constant or m.weights(equations) is not None]
@@ -348,8 +350,8 @@ def _list_activations(equations: Equations) -> Iterator[Mistake]:
 
 def _choose_activation(name: str, *options: str) -> Change:
     def change(e: Equations) -> Equations | None:
-        new = get_activation(name)
-        return None if any(e.options[n] == new for n in options) else e.choose(**dict.fromkeys(options, new))
+        new = {n: replace(get_activation(name), clip=e.options[n].clip) for n in options}
+        return None if any(e.options[n] == a for n, a in new.items()) else e.choose(**new)
     return change
 
 

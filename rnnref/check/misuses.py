@@ -25,11 +25,14 @@ class Misuse(NamedTuple):
     results: Callable[[Candidate, Results, Run], Results] | None = None
     undo: Callable[[Candidate, Results], Results] | None = None              # the outputs without it
     whole: bool = False                           # True: valid outputs change, and nothing undoes it
+    cells: bool = False                           # True: `data` changes the cells of the reference; comes first
+    key: str = ""                                 # one for what is the same in other candidates; "": the words
 
 
 def list_misuses(candidate: Candidate) -> list[Misuse]:
-    """All misuses that are possible with this candidate."""
-    found = [*_list_states(candidate), *_list_lengths(candidate), *_list_directions(candidate), *_list_axes(candidate)]
+    """All misuses that are possible with this candidate, those that only its kind has first."""
+    found = [*candidate.list_own_misuses(), *_list_states(candidate), *_list_lengths(candidate),
+             *_list_directions(candidate), *_list_axes(candidate)]
     return [m for m in found if m.data is None or m.data(candidate) is not None]
 
 
@@ -61,9 +64,11 @@ def _list_states(candidate: Candidate) -> Iterator[Misuse]:
         exchange = _exchange_results(a, b)
         yield Misuse("last states", f"{a} and {b} are exchanged", "it returns the last states in another order",
                      results=exchange, undo=_undo(exchange))
-    if not _has_two(candidate):
-        yield Misuse("last states", "the last h is the last entry of the outputs", "it returns the output at the last "
-                     "step as the state", results=_take_last_output)
+    own = "backward" if candidate.backwards else "forward"
+    words = "the last h{} is the last entry of the outputs"
+    yield Misuse("last states", words.format(" of the forward direction" if _has_two(candidate) else ""), "it returns "
+                 "the output at the last step as the state", results=_take_last_output,
+                 key=words.format(f" of the {own} direction"))
     yield Misuse("outputs", "the outputs are those of the step before", "it returns the state with which a step begins",
                  results=_shift_outputs, undo=_undo_shift, whole=True)
 
@@ -95,11 +100,15 @@ def _undo(change: Callable[[Candidate, Results, Run], Results]) -> Callable[[Can
 
 
 def _take_last_output(c: Candidate, results: Results, run: Run) -> Results:
-    """h as the last entry of the outputs along the axis of time."""
+    """h as the last entry of the outputs along the axis of time, of two directions that of the first."""
     directions, found = c.list_directions(results), {}
     for name in names_of(c, STATE) if directions else ():
-        if name in results and name.removeprefix("Y_")[0] == "h" and results[name].size == directions[0].y[-1].size:
-            found[name] = directions[0].y[-1].reshape(results[name].shape)
+        if name not in results or name.removeprefix("Y_").removeprefix("0.")[0] != "h":
+            continue
+        index, new = find_direction(c, name, results[name], c.backwards), results[name].copy()
+        if index is not None and new[index].size == directions[0].y[-1].size:
+            new[index] = directions[0].y[-1].reshape(new[index].shape)
+            found[name] = new
     return results | found
 
 
@@ -139,7 +148,8 @@ def _list_lengths(candidate: Candidate) -> Iterator[Misuse]:
         return
     T = candidate.size[0]
     yield Misuse("last states", f"the last states are those after step {T}", "it returns them past the lengths of the "
-                 "rows, not after the last valid step of each row", results=_take_states_at_the_end)
+                 "rows, not after the last valid step of each row", results=_take_states_at_the_end,
+                 key="the last states are those after the last step")
     yield Misuse("lengths", "every row has the full length", "it does not use lengths",
                  lambda c: replace(c, lengths=None))
     for policy, words in (("zero", "are zero"), ("repeat", "repeat the last valid output"),
@@ -167,7 +177,11 @@ def _fill_padding(policy: str) -> Callable[[Candidate, Results, Run], Results]:
             last = numpy.maximum(numpy.asarray(c.lengths) - 1, 0)
             fill = {"zero": 0 * free, "free": free, "repeat": 0 * y + y[last, numpy.arange(y.shape[1])]}[policy]
             mask = padded.reshape(padded.shape + (1,) * (y.ndim - 2))
-            found[name] = numpy.moveaxis(numpy.where(mask, fill, y), (0, 1), (d.time, d.batch))
+            filled = numpy.moveaxis(numpy.where(mask, fill, y), (0, 1), (d.time, d.batch))
+            back = find_direction(c, name, filled) if policy == "free" else None
+            if back is not None:                  # it ends at the first step, and nothing is behind that
+                filled[back] = results[name][back]
+            found[name] = filled
         return results | found
     return change
 
@@ -177,7 +191,7 @@ def _start_in_padding(c: Candidate, results: Results, run: Run) -> Results:
     whole, padded = run(replace(c, lengths=None)), c.padding_mask()
     found = {}
     for name, a in results.items():
-        d, index = c.descriptions[name], find_backward(c, name, a)
+        d, index = c.descriptions[name], find_direction(c, name, a)
         if index is None or padded is None:
             continue
         new = a.copy()
@@ -191,13 +205,14 @@ def _start_in_padding(c: Candidate, results: Results, run: Run) -> Results:
 
 # directions
 
-def find_backward(c: Candidate, name: str, a: Array) -> tuple | None:
-    """The index of the entries of a result that belong to a backward direction; None if it has none."""
-    if c.backwards or "(backward" in name or name.startswith("1.") or name.endswith(".1"):
-        return (...,)
+def find_direction(c: Candidate, name: str, a: Array, backward: bool = True) -> tuple | None:
+    """The index of the entries of a result that belong to a direction; None if it has none."""
     axes = c.descriptions[name].axes
     k = next((k for k, axis in enumerate(axes) if len(axis.labels) == 2 and _is_backward(axis.labels[1])), None)
-    return None if k is None else (slice(None),) * k + (slice(a.shape[k] // 2, None),)
+    if k is not None:
+        return (slice(None),) * k + (slice(a.shape[k] // 2, None) if backward else slice(a.shape[k] // 2),)
+    own = c.backwards or "(backward" in name or name.startswith("1.") or name.endswith(".1")
+    return (...,) if own == backward else None
 
 
 def _is_backward(label: str) -> bool:
@@ -214,10 +229,12 @@ def _list_directions(candidate: Candidate) -> Iterator[Misuse]:
     if candidate.size[0] < 2:
         return
     if _has_two(candidate):
-        yield Misuse("direction", "the backward direction reads forwards",
-                     "it reads the sequence twice from its beginning", results=_read_forwards, whole=True)
-        yield Misuse("flip", "the outputs of the backward direction are flipped in time", "it returns them in the "
-                     "order in which it reads", results=_flip_outputs(True), undo=_undo(_flip_outputs(True)))
+        for backward, name, other in ((True, "backward", "forwards"), (False, "forward", "backwards")):
+            flip = _flip_outputs(backward)
+            yield Misuse("direction", f"the {name} direction reads {other}", "it reads the sequence twice from its "
+                         f"{'beginning' if backward else 'end'}", results=_read_other_way(backward), whole=True)
+            yield Misuse("flip", f"the outputs of the {name} direction are flipped in time", "it returns them in the "
+                         "order in which it reads" if backward else "", results=flip, undo=_undo(flip))
         yield Misuse("directions", "the two directions are exchanged", results=_exchange_directions,
                      undo=_undo(_exchange_directions))
         yield Misuse("last states", "the last state of the backward direction is the one after its first step",
@@ -225,11 +242,13 @@ def _list_directions(candidate: Candidate) -> Iterator[Misuse]:
         return
     if any(_is_backward(one.label) for one in candidate.list_cells()):
         yield from _list_directions_of_layers(candidate)
-    other = "forwards" if candidate.backwards else "backwards"
-    flip = _flip_outputs(False)
-    yield Misuse("direction", f"time is read {other}", "", _flip_input, flip, _undo(flip))
+    own, other = ("backward", "forwards") if candidate.backwards else ("forward", "backwards")
+    flip = _flip_outputs()
+    yield Misuse("direction", f"time is read {other}", "", _flip_input, flip, _undo(flip),
+                 key=f"the {own} direction reads {other}")
     yield Misuse("direction", "x is flipped in time", "", _flip_input)
-    yield Misuse("flip", "the outputs are flipped in time", "", results=flip, undo=_undo(flip))
+    yield Misuse("flip", "the outputs are flipped in time", "", results=flip, undo=_undo(flip),
+                 key=f"the outputs of the {own} direction are flipped in time")
     if candidate.lengths is not None:
         whole = replace(candidate, lengths=None)
         yield Misuse("flip", "the outputs are flipped in time with their padding", "",
@@ -268,7 +287,8 @@ def _flip_input(c: Candidate) -> Candidate | None:
     return replace(c, arrays=c.arrays | {c.x: _flip(c, c.arrays[c.x], c.time, 1 - c.time)})
 
 
-def _flip_outputs(only_backward: bool) -> Callable[[Candidate, Results, Run], Results]:
+def _flip_outputs(backward: bool | None = None) -> Callable[[Candidate, Results, Run], Results]:
+    """The outputs of one direction, or all, with the valid steps in the opposite order."""
     def change(c: Candidate, results: Results, run: Run) -> Results:
         found = {}
         for name in names_of(c, OUTPUT):
@@ -276,7 +296,7 @@ def _flip_outputs(only_backward: bool) -> Callable[[Candidate, Results, Run], Re
             if d.time is None or d.batch is None or name not in results:
                 continue
             a = results[name]
-            index, new = find_backward(c, name, a) if only_backward else (...,), a.copy()
+            index, new = (...,) if backward is None else find_direction(c, name, a, backward), a.copy()
             if index is not None:
                 new[index] = _flip(c, a, d.time, d.batch)[index]
             found[name] = new
@@ -284,17 +304,20 @@ def _flip_outputs(only_backward: bool) -> Callable[[Candidate, Results, Run], Re
     return change
 
 
-def _read_forwards(c: Candidate, results: Results, run: Run) -> Results:
-    flipped = _flip_input(c)
-    other = {} if flipped is None else _flip_outputs(True)(c, run(flipped), run)
-    found = {}
-    for name, a in results.items():
-        index = find_backward(c, name, a)
-        if index is not None and name in other:
-            new = a.copy()
-            new[index] = other[name][index]
-            found[name] = new
-    return results | found
+def _read_other_way(backward: bool) -> Callable[[Candidate, Results, Run], Results]:
+    """One of two directions computed over the valid steps in the opposite order."""
+    def change(c: Candidate, results: Results, run: Run) -> Results:
+        flipped = _flip_input(c)
+        other = {} if flipped is None else _flip_outputs(backward)(c, run(flipped), run)
+        found = {}
+        for name, a in results.items():
+            index = find_direction(c, name, a, backward)
+            if index is not None and name in other:
+                new = a.copy()
+                new[index] = other[name][index]
+                found[name] = new
+        return results | found
+    return change
 
 
 def _exchange_directions(c: Candidate, results: Results, run: Run) -> Results:
@@ -323,7 +346,7 @@ def _take_backward_end(c: Candidate, results: Results, run: Run) -> Results:
     for name in names_of(c, STATE):
         if name not in results or name.removeprefix("Y_").removeprefix("1.")[0] != "h":
             continue
-        index, new = find_backward(c, name, results[name]), results[name].copy()
+        index, new = find_direction(c, name, results[name]), results[name].copy()
         if index is not None:
             new[index] = h.reshape(new[index].shape)
             found[name] = new

@@ -16,7 +16,9 @@ from ..onnx.reading import Reading
 from ..wrappers.stack import Bidirectional
 from .candidate import (OUTPUT, STATE, ArrayDescription, Axis, Candidate, Chain, DirectedCell, Direction, Evaluation,
                         draw_normal, is_shape, step_order)
+from .misuses import Misuse
 from .onnx_engines import INPUT_NAMES, resolve_engine
+from .onnx_mistakes import list_node_misuses
 
 # onnxruntime's tanh exceeds 1 by four ulps, a GRU of it errs by six, and its sigmoid is 0 where it is less than 1e-7
 PRECISION: dict[str, Any] = {"ulps": 8.0, "relative": False}
@@ -72,6 +74,15 @@ def wrap_node(node: Any, inputs: dict[str, Any], rng: numpy.random.Generator, en
         op=node.op_type, attributes=attributes,
         outputs=outputs, run=run, reading=reading or TEXT, runs=runs,
         names={name: own for name, own in zip(("Y", "Y_h", "Y_c"), node.output) if own})
+
+
+def make_node(case: Case, outputs: tuple[str, ...], **options: Any) -> "NodeCandidate":
+    """The candidate of one case; `options`: other fields of the candidate."""
+    arrays = {n: a for n, a in case.inputs.items() if n != "sequence_lens"}
+    return NodeCandidate(
+        title=case.op, arrays=arrays, x="X", time=case.attributes.get("layout", 0),
+        lengths=case.inputs.get("sequence_lens"), backwards=case.attributes.get("direction") == "reverse",
+        op=case.op, attributes=case.attributes, outputs=outputs, **options)
 
 
 def draw_node_inputs(node: Any, known: dict[str, Array], rng: numpy.random.Generator) -> dict[str, Any]:
@@ -146,6 +157,9 @@ class NodeCandidate(Candidate):
     def replace_cells(self, cells: list[DirectedCell]) -> "NodeCandidate":
         return replace(self, cells=tuple(cells))
 
+    def list_own_misuses(self) -> list[Misuse]:
+        return list(list_node_misuses(self))
+
     def list_directions(self, results: dict[str, Array]) -> list[Direction]:
         if "Y" not in results:
             return []
@@ -184,6 +198,9 @@ class NodeCandidate(Candidate):
                                      keep=False, paths=REFERENCE_PATHS))
         Y = numpy.stack([ys for ys, _, _ in runs], 1)
         last = [self._swap_batch(numpy.stack(a)) for a in zip(*(s for _, s, _ in runs))]
+        if self.reading.empty_row == "zero" and self.lengths is not None:
+            live = numpy.asarray(self.lengths)[:, None] > 0
+            last = [numpy.where(self._swap_batch(live[None]), a, 0) for a in last]
         Y = Y.transpose(2, 0, 1, 3) if self.attributes.get("layout", 0) else Y
         return Evaluation({name: a for name, a in zip(("Y", "Y_h", "Y_c"), (Y, *last)) if name in self.outputs})
 

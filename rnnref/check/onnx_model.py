@@ -12,7 +12,7 @@ import numpy
 from ..errors import Error, NotSupported, describe_type, import_optional
 from ..files.onnx_models import load_model
 from ..onnx.reading import Reading
-from .candidate import OUTPUT, is_shape
+from .candidate import OUTPUT, Candidate, is_shape
 from .findings import join_names
 from .measure import check_candidate
 from .of_onnx import NodeCandidate, Run, draw_node_inputs, wrap_node
@@ -21,7 +21,6 @@ from .of_onnx_quantized import INPUT_NAMES as QUANTIZED_NAMES, wrap_quantized
 from .onnx_engines import INPUT_NAMES, RefusalError
 from .onnx_graphs import (OWN_NAME, QUANTIZED_LSTM, RECURRENT, Constants, Node, names_made, required_inputs,
                           size_of_weights, walk_nodes)
-from .onnx_readings import check_node
 from .onnx_session import SECONDS, Session, flatten_values
 from .onnx_sizes import MOST_ENTRIES, check_steps, infer_shapes
 from .random_inputs import complete_inputs
@@ -47,7 +46,7 @@ def check_onnx(candidate: Any, inputs: dict[str, Any], rng: numpy.random.Generat
         raise NotSupported("verify", f"inputs of an ONNX candidate as {describe_type(inputs)}",
                            fix='a dict by name: {"X": x, ...}')
     if isinstance(candidate, onnx.NodeProto):
-        return check_node(wrap_node(candidate, inputs, rng, engine, reading), rng, checks)
+        return _check_node(wrap_node(candidate, inputs, rng, engine, reading), rng, checks)
     if not isinstance(candidate, (str, PathLike, onnx.ModelProto)):
         raise NotSupported("verify", describe_type(candidate), known="a path, ModelProto, NodeProto")
     model = load_model(candidate)
@@ -61,6 +60,10 @@ def check_onnx(candidate: Any, inputs: dict[str, Any], rng: numpy.random.Generat
         if name and name not in str(e):
             e.notes["model"] = name
         raise
+
+
+def _check_node(candidate: Candidate, rng: numpy.random.Generator, checks: dict[str, Any]) -> Report:
+    return check_candidate(candidate, rng, **checks | {"gradients": False})
 
 
 @dataclass
@@ -169,7 +172,7 @@ class _ModelCheck:
             candidate = wrap(*node)
             if candidate is None:
                 return
-            self.reports.append((title, check_node(candidate, self.rng, self.checks)))
+            self.reports.append((title, _check_node(candidate, self.rng, self.checks)))
         except Error as e:
             self.reports.append((title, _say_incomparable(title, e)))
 
@@ -247,7 +250,7 @@ class _ModelCheck:
             self.unchecked.append(f"The whole model was not compared: {reason or 'it has no floating numbers'}.")
             return
         try:
-            report = check_candidate(candidate, self.rng, **self.checks | {"gradients": False})
+            report = _check_node(candidate, self.rng, self.checks)
             report.rows += compare_exactly(candidate)
         except Error as e:
             report = _say_incomparable(_WHOLE_MODEL, e)

@@ -49,9 +49,11 @@ class Cause(NamedTuple):
     def change(self, candidate: Candidate) -> Candidate | None:
         """The candidate beside a reference with these mistakes in its weights, options and data; None: not possible."""
         changed: Candidate | None = candidate
-        if self.mistakes:
+        for misuse in self.misuses:
+            changed = misuse.data(changed) if misuse.cells and misuse.data and changed is not None else changed
+        if self.mistakes and changed is not None:
             cells = []
-            for k, one in enumerate(candidate.list_cells()):
+            for k, one in enumerate(changed.list_cells()):
                 equations = read_equations(one.cell, one.p)
                 if equations is not None:
                     equations = change_equations(equations, self.list_mistakes_of(k))
@@ -59,9 +61,10 @@ class Cause(NamedTuple):
                     return None
                 cell, p = equations.make_cell()
                 cells.append(one._replace(cell=cell, p=p))
-            changed = candidate.replace_cells(cells)
+            changed = changed.replace_cells(cells)
         for misuse in self.misuses:
-            changed = misuse.data(changed) if misuse.data and changed is not None else changed
+            apply = misuse.data if misuse.data and not misuse.cells else None
+            changed = apply(changed) if apply and changed is not None else changed
         return changed
 
     def list_mistakes_of(self, k: int) -> list[Mistake]:

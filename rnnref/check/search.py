@@ -31,7 +31,7 @@ class Search:
     def __init__(self, candidate: Candidate, returned: dict[str, Array], masks: dict[str, Array], tolerance: float,
                  ) -> None:
         self.candidate, self.returned, self._masks = candidate, returned, masks
-        self._limit = max(_LOOSE * tolerance, _FLOOR)
+        self._tolerance, self._limit = tolerance, max(_LOOSE * tolerance, _FLOOR)
         cells = candidate.list_cells()
         found = [read_equations(c.cell, map_structure(lambda a: a.astype("float64"), c.p)) for c in cells]
         self._equations = [e for e in found if e is not None] if None not in found else []
@@ -94,6 +94,7 @@ class Search:
                 yield from (cause._replace(misuses=(misuse,)) for misuse in hidden)
         elif traces:
             yield from (Cause(misuses=two) for two in combinations(hidden, 2) if two[0].slot != two[1].slot)
+        yield from self._find_in_changed_cells()
 
     # traces
 
@@ -118,6 +119,8 @@ class Search:
 
     def _is_visible(self, misuse: Misuse) -> bool:
         """Whether a misuse changes what a trace holds: of several layers initial and last states, else outputs too."""
+        if misuse.cells:
+            return False
         if self._shorts:
             return misuse.slot in ("initial states", "last states") and bool(misuse.data or misuse.undo)
         return bool(misuse.data or misuse.undo and misuse.slot != "last states")
@@ -231,6 +234,21 @@ class Search:
         mistakes, cells = zip(*placed)
         places: tuple[Place, ...] = tuple(describe_place(own, self._labels) for own in cells)
         return Cause(mistakes, (), places)
+
+    def _find_in_changed_cells(self) -> Iterator[Cause]:
+        """Causes of a misuse that changes the cells of the reference, and one more beside these."""
+        for misuse in self._misuses:
+            changed = Cause(misuses=(misuse,)).change(self.candidate) if misuse.cells else None
+            if changed is None:
+                continue
+            try:
+                search = Search(changed, self.returned, self._masks, self._tolerance)
+            except _MISFITS:                      # no node has such attributes and arrays
+                continue
+            for cause in search.find_singles():
+                both = cause._replace(misuses=(misuse, *cause.misuses))
+                if measure_error(self.returned, both.predict(self.candidate), self._masks) <= self._limit:
+                    yield both
 
     def _find_beside(self, traces: list[Trace], misuse: Misuse, hidden: Sequence[Misuse]) -> Iterator[Cause]:
         """Causes of a misuse and one more."""

@@ -8,9 +8,9 @@ import numpy as np
 from ..errors import import_optional, with_article
 from ..onnx.attributes import FUNCTIONS
 from .cases import ALPHA, Case, Outputs
-from .faults import OMITTED_SCALES, Fault, describe_use
 from .probe import Engine, Sensitivity, explain_refusal
 from .search import Result, Truth
+from .specification import OMITTED_SCALES, Clause, describe_use, find_clause
 
 Groups = dict[str, list[Result]]                  # results by group, those that differ first
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
@@ -83,35 +83,46 @@ def join_words(words: Sequence[str], conjunction: str) -> str:
 # departures
 
 def find_departures(engine: str, by_group: Groups) -> Iterator[Finding]:
-    """One finding for each fault, those that explain most groups first."""
-    found: dict = {}
+    """One finding for each cause, those that explain most groups first."""
+    found: dict[str, list[Result]] = {}
     for result in (r for results in by_group.values() for r in results):
-        for fault in result.faults:
-            found.setdefault(fault.key, (fault, []))[1].append(result)
-    for key, (fault, differ) in sorted(found.items(), key=lambda item: -len(_list_groups(item[1][1]))):
+        for cause in result.causes:
+            found.setdefault(cause, []).append(result)
+    for cause, differ in sorted(found.items(), key=lambda item: -len(_list_groups(item[1]))):
         groups = _list_groups(differ)
         cases = sum(len(by_group[group]) for group in groups)
-        alone = [r for r in differ if len(r.faults) == 1]
-        partners = sorted({other.key for r in differ for other in r.faults} - {key})
-        sentence = _write_sentence(engine, fault, differ, groups, cases, alone, partners)
-        yield Finding(sentence, "departs", groups, fault=key, quote=fault.quote, differ=len(differ), cases=cases,
-                      largest=_largest_error(alone or differ), condition=_write_condition(fault, differ))
+        alone = [r for r in differ if len(r.causes) == 1]
+        partners = sorted({shorten_key(other) for r in differ for other in r.causes} - {shorten_key(cause)})
+        clause = find_clause(cause)
+        sentence = _write_sentence(engine, cause, clause, differ, groups, cases, alone, partners)
+        yield Finding(sentence, "departs", groups, fault=shorten_key(cause), cause=cause,
+                      quote=clause.quote if clause else "", differ=len(differ), cases=cases,
+                      largest=_largest_error(alone or differ), condition=_write_condition(clause, differ))
 
 
-def _write_condition(fault: Fault, differ: list[Result]) -> str:
-    functions = _find_scaled(fault, differ) or ["an activation"]
-    return fault.condition.format(functions=join_words(functions, "or"))
+def shorten_key(cause: str) -> str:
+    """The key of a cause in a survey: that of its clause, or the words of the table."""
+    clause = find_clause(cause)
+    return clause.key if clause else cause
 
 
-def _write_sentence(engine: str, fault: Fault, differ: list[Result], groups: list[str], cases: int, alone: list[Result],
-                    partners: list[str]) -> str:
+def _write_condition(clause: Clause | None, differ: list[Result]) -> str:
+    functions = _find_scaled(clause, differ) or ["an activation"]
+    return clause.condition.format(functions=join_words(functions, "or")) if clause else ""
+
+
+def _write_sentence(engine: str, cause: str, clause: Clause | None, differ: list[Result], groups: list[str], cases: int,
+                    alone: list[Result], partners: list[str]) -> str:
     together = f", {len(differ) - len(alone)} of them only together with {', '.join(partners)}" if partners else ""
-    quote = f'The specification of {fault.topic}: "…{fault.quote}…".' if fault.quote else \
+    start = f"{_make_title(clause.topic if clause else '', groups)}: {engine} "
+    what = f"{clause.phrase}{_describe_scales(clause, differ)}. " if clause else ""
+    count = (f"{_count(len(differ), 'case')} in {_count(len(groups), 'group')} differ, by up to "
+             f"{_describe_largest_error(alone or differ)}; all {cases} cases of these groups agree ")
+    if clause is None:
+        return f"{start}differs. {count}once {cause}{together}."
+    quote = f'The specification of {clause.topic}: "…{clause.quote}…".' if clause.quote else \
         "The specification leaves this open."
-    return (f"{_make_title(fault.topic, groups)}: {engine} {fault.phrase}{_describe_scales(fault, differ)}. "
-            f"{_count(len(differ), 'case')} in {_count(len(groups), 'group')} differ, by up to "
-            f"{_describe_largest_error(alone or differ)}; all {cases} cases of these groups agree if the reference "
-            f"{fault.remedy}{together}. {quote}{_describe_defaults(fault, differ)}")
+    return f"{start}{what}{count}{clause.remedy}{together}. {quote}{_describe_defaults(clause, differ)}"
 
 
 def _make_title(topic: str, groups: Sequence[str]) -> str:
@@ -120,20 +131,20 @@ def _make_title(topic: str, groups: Sequence[str]) -> str:
     return f"{', '.join(_list_operators(groups))}, {topic or simplest.partition(' ')[2]}"
 
 
-def _find_scaled(fault: Fault, results: list[Result]) -> list[str]:
+def _find_scaled(clause: Clause | None, results: list[Result]) -> list[str]:
     """The functions whose alpha or beta was left out."""
     return sorted({n for r in results for n in r.case.attributes.get("activations", [])
-                   if fault.topic == OMITTED_SCALES and n in ALPHA})
+                   if clause and clause.topic == OMITTED_SCALES and n in ALPHA})
 
 
-def _describe_scales(fault: Fault, results: list[Result]) -> str:
-    names = _find_scaled(fault, results)
+def _describe_scales(clause: Clause, results: list[Result]) -> str:
+    names = _find_scaled(clause, results)
     return f" ({', '.join(names)})" if names else ""
 
 
-def _describe_defaults(fault: Fault, results: list[Result]) -> str:
+def _describe_defaults(clause: Clause, results: list[Result]) -> str:
     """The defaults that ONNX documents for the alpha and beta that were left out."""
-    known = {n: _find_onnx_default(n) for n in _find_scaled(fault, results)} if find_spec("onnx") else {}
+    known = {n: _find_onnx_default(n) for n in _find_scaled(clause, results)} if find_spec("onnx") else {}
     parts = [f"{n} has {known[n]}" for n in known if known[n]]
     missing = [f"{n} (here {_describe_own_scales(n)})" for n in known if not known[n]]
     if missing:
@@ -160,10 +171,10 @@ def _find_onnx_default(function: str) -> str:
 # unexplained differences
 
 def find_unexplained(engine: str, by_group: Groups) -> Iterator[Finding]:
-    """One finding for each group with differences that no fault explains."""
+    """One finding for each group with differences that no mistake of the table explains."""
     for group, results in by_group.items():
         differ = [r for r in results if r.verdict == "differs"]
-        if differ and not differ[0].faults:
+        if differ and not differ[0].causes:
             yield Finding(f"{_make_title('', [group])}: {engine} differs in {len(differ)} of "
                           f"{_count(len(results), 'case')}, by up to {_describe_largest_error(differ)}"
                           f"{_describe_condition(results)}. No known fault explains it, and no pair of them; the first "
@@ -195,7 +206,7 @@ def find_refusals(run: Engine, engine: str, results: Sequence[Result], truth: Tr
         groups = _list_groups([r for r, _ in refused])
         messages = list(dict.fromkeys(r.refusal.rstrip(".") for r, _ in refused))
         more = f" (and {_count(len(messages) - 1, 'similar message')})" if len(messages) > 1 else ""
-        agree = Counter(_classify_agreement(truth, r.case, outputs, _collect_faults(results, r.case.op))
+        agree = Counter(_classify_agreement(truth, r.case, outputs, _collect_causes(results, r.case.op))
                         for r, outputs in refused if instead)
         yield Finding(f"{_make_title(topic, groups)}: {engine} refuses {_count(len(refused), 'case')} in "
                       f"{_count(len(groups), 'group')} with the error \"{messages[0]}\"{more}."
@@ -204,9 +215,9 @@ def find_refusals(run: Engine, engine: str, results: Sequence[Result], truth: Tr
                       agree=agree.total() - agree[""], messages=messages)
 
 
-def _classify_agreement(truth: Truth, case: Case, outputs: Outputs, faults: tuple[Fault, ...]) -> str:
-    """"directly" or "with faults" if the outputs of an equivalent case agree with the reference, else ""."""
-    for tried, answer in (((), "directly"), (faults, "with faults")):
+def _classify_agreement(truth: Truth, case: Case, outputs: Outputs, causes: tuple[str, ...]) -> str:
+    """"directly" or "with causes" if the outputs of an equivalent case agree with the reference, else ""."""
+    for tried, answer in (((), "directly"), (causes, "with causes")):
         distance = truth.distance(case, outputs, tried)
         if distance and distance.agrees:
             return answer
@@ -216,13 +227,13 @@ def _classify_agreement(truth: Truth, case: Case, outputs: Outputs, faults: tupl
 def _describe_rewrite(instead: str, agree: Counter) -> str:
     if not instead:
         return ""
-    more = f", {agree['with faults']} more with the departures above" if agree["with faults"] else ""
+    more = f", {agree['with causes']} more with the departures above" if agree["with causes"] else ""
     return f" Rewritten {instead}, {agree['directly']} of {agree.total()} agree{more}."
 
 
-def _collect_faults(results: Sequence[Result], op: str) -> tuple[Fault, ...]:
-    """The faults that explain any case of an operator."""
-    return tuple({fault.key: fault for r in results if r.case.op == op for fault in r.faults}.values())
+def _collect_causes(results: Sequence[Result], op: str) -> tuple[str, ...]:
+    """The causes that explain any case of an operator."""
+    return tuple(dict.fromkeys(cause for r in results if r.case.op == op for cause in r.causes))
 
 
 # ignored inputs and attributes
@@ -231,7 +242,7 @@ def find_ignored(engine: str, sensitivities: Sequence[Sensitivity], results: Seq
     """The inputs and attributes that change no output, unless a departure reports them already."""
     silent: dict = {}
     for s in sensitivities:
-        known = {fault.key for fault in _collect_faults(results, s.op)}
+        known = {shorten_key(cause) for cause in _collect_causes(results, s.op)}
         covered = "without activations" if s.name.startswith("activation") else f"without {s.name}"
         if s.moved < s.tried and not known & {covered, f"without {s.name}"}:
             silent.setdefault((s.name, s.moved == 0), []).append(s)

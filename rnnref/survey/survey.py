@@ -11,7 +11,7 @@ from ..check.row import Row
 from ..check.tolerance import tolerance
 from .cases import OPS, Case, Outputs, copy_case, generate_cases
 from .findings import (find_departures, find_ignored, find_refusals, find_unexplained, join_words, locate_divergence,
-                       write_headline, write_refusals)
+                       shorten_key, write_headline, write_refusals)
 from .probe import Engine, Sensitivity, measure_sensitivities
 from .search import FACTOR, Result, Search, Truth, Watch
 from .text import render_text
@@ -60,10 +60,10 @@ def survey(engine: Union[str, Callable[[Case], Outputs]] = "onnxruntime", ops: S
     ->        a `Survey`, a report whose findings explain each difference
 
     >>> from rnnref.survey.cases import generate_cases
-    >>> from rnnref.survey.search import make_reference
+    >>> from rnnref.survey.search import run_reference
     >>> def forgetful(case):
     ...     inputs = {n: a for n, a in case.inputs.items() if n != "P"}
-    ...     return make_reference("float32")(case._replace(inputs=inputs), {})
+    ...     return run_reference(case._replace(inputs=inputs), "float32")
     >>> cases = [case for case in generate_cases(["LSTM"]) if case.group in ("LSTM plain", "LSTM P")]
     >>> report = survey(forgetful, cases=cases)
     >>> report.headline
@@ -98,11 +98,11 @@ def _run_case(truth: Truth, run: Engine, case: Case) -> Result:
 
 
 def _explain(truth: Truth, results: list[Result], watch: Watch) -> list[Result]:
-    """The results, with the faults that explain those that differ."""
-    by_group, search = _group_compared(results), Search(truth, {r.case.op for r in results})
+    """The results, with the causes of those that differ."""
+    by_group, search = _group_compared(results), Search(truth)
     differing = {group: members for group, members in by_group.items() if members[0].verdict == "differs"}
-    faults = search(differing, watch)
-    return [r._replace(faults=search.minimize(r, faults[r.case.group])) if r.verdict == "differs" else r
+    causes = search(differing, watch)
+    return [r._replace(causes=search.minimize(r, causes[r.case.group])) if r.verdict == "differs" else r
             for r in results]
 
 
@@ -122,7 +122,7 @@ def _make_row(truth: Truth, result: Result) -> Row:
     where = note = ""
     if result.verdict == "differs":
         where = locate_divergence(case, result.got, truth.outputs(case), d.budget)
-        keys = ", ".join(fault.key for fault in result.faults)
+        keys = ", ".join(map(shorten_key, result.causes))
         note = f"agrees with: {keys}" if keys else "unexplained"
     return Row(case.name, case.group, d.error, d.budget, result.verdict, where, note)
 

@@ -44,7 +44,7 @@ def _wrap(text: str, first: str = "", rest: str = "") -> list[str]:
 
 def _count_explained(survey: "Survey") -> str:
     differ = [result for result in survey.results if result.verdict == "differs"]
-    explained = sum(bool(r.faults) for r in differ)
+    explained = sum(bool(r.causes) for r in differ)
     return f"; findings explain {explained} of the {len(differ)} that differ" if differ else ""
 
 

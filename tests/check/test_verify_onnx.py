@@ -8,6 +8,7 @@ import rnnref.onnx
 from rnnref import DtypeError, NotSupported, ShapeError
 from rnnref.check import verify
 from rnnref.check.onnx_engines import resolve_engine
+from tests.support.planted_engines import ignoring
 
 T, B, I, H = 6, 3, 4, 5
 GATES = {"RNN": 1, "GRU": 3, "LSTM": 4}
@@ -71,7 +72,8 @@ def test_where_onnxruntime_differs_the_reading_is_named(name, options, reading):
     given = {n: a for n, a in given.items() if n in one.input}
     report = verify(one, given)
     assert not report.ok, report
-    assert f"It agrees under another reading of the ONNX specification: {reading}." in report.findings
+    finding, = (f for f in report.findings if f.startswith("Agrees to "))
+    assert f" in outputs and states once the ONNX specification is read as {reading}." in finding
     assert verify(one, given, reading=rnnref.onnx.ONNXRUNTIME).ok
 
 
@@ -146,8 +148,26 @@ def test_the_first_wrong_node_of_a_model_is_named():
     report = verify(model(activations=["Sigmoid", "Affine"]), x_of_model())
     assert {r.name for r in report.rows if r.verdict == "agrees"} == {"encoder: Y", "decoder: Y", "decoder: Y_h"}
     assert report.findings[0] == "The first node that differs: middle."
-    assert ("middle: It agrees under another reading of the ONNX specification: Reading(missing_scale='zero')."
-            in report.findings)
+    finding, = (f for f in report.findings if f.startswith("middle: Agrees to "))
+    assert " in outputs once the ONNX specification is read as Reading(missing_scale='zero')." in finding
+
+
+@pytest.mark.parametrize("ignored, once", [
+    (("clip",), "clip is ignored"), (("input_forget",), "input_forget is ignored"),
+    (("activation_beta",), "activation_beta is ignored"), (("P",), "the peepholes are left out"),
+    (("sequence_lens",), "every row has the full length"), (("direction",), "direction is ignored"),
+    (("clip", "input_forget"), "clip is ignored and input_forget is ignored"),
+    (("clip", "P"), "the peepholes are left out and clip is ignored")])
+def test_what_an_engine_ignores_is_named(ignored, once):
+    """Of a node with every option, in an engine that shares no code with the reference."""
+    one = node("LSTM", ("X", "W", "R", "B", "sequence_lens", "P"), clip=0.25, input_forget=1, direction="reverse",
+               activations=["HardSigmoid", "Tanh", "ScaledTanh"], activation_alpha=[0.375, 1.25],
+               activation_beta=[0.25, 0.75])
+    given = {"X": (T, B, I), **weights("LSTM"), "P": np.random.default_rng(1).standard_normal((1, 3 * H), np.float32),
+             "sequence_lens": np.array([6, 2, 3], np.int32)}
+    given = {n: a for n, a in given.items() if n in one.input}
+    report = verify(one, given, engine=ignoring(*ignored))
+    assert any(f"once {once}" in finding for finding in report.findings), report
 
 
 def test_bad_calls():
