@@ -139,15 +139,23 @@ def _run_onnxruntime(onnx: Any, ort: Any, case: Any) -> dict[str, Array]:
     options, model = ort.SessionOptions(), _build_model(onnx, case).SerializeToString()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4                # errors are raised as well, so they need not be logged
-    overrun = find_overrun(ort.__version__, case.op, case.attributes, {n: a.shape for n, a in case.inputs.items()},
-                           case.inputs.get("sequence_lens"))
-    if overrun:
-        raise RefusalError(overrun)
+    shapes = {name: a.shape for name, a in case.inputs.items()}
+    find = partial(find_overrun, ort.__version__, case.op, case.attributes, shapes)
+    _refuse(find())
     try:
         session = ort.InferenceSession(model, options, ["CPUExecutionProvider"])
+        _refuse(find(case.inputs.get("sequence_lens")))
         return dict(zip(case.outputs, session.run(list(case.outputs), _select_fed_inputs(case))))
+    except RefusalError:
+        raise
     except Exception as e:                        # the errors of onnxruntime have no common class
         raise RefusalError(clean_message(e)) from e
+
+
+def _refuse(reason: str) -> None:
+    """Raise for a reason, if there is one."""
+    if reason:
+        raise RefusalError(reason)
 
 
 def clean_message(error: Exception) -> str:

@@ -64,6 +64,15 @@ def test_a_wrong_weight_inside_onnxruntime_is_found(name, monkeypatch):
     assert report.status == 1 and report.counts["differs"], report
 
 
+def test_a_wrong_quantised_lstm_is_named(monkeypatch):
+    """By its own rows, whatever the whole model shows: its rounding to 8 bits may make that chaotic."""
+    faulty(monkeypatch, change_weight("B"))
+    report = verify(MODELS["quantised_lstm"](), {})
+    assert report.findings[0] == "The first node that differs: quantised."
+    assert {r.name: r.verdict for r in report.rows if r.group != "the whole model"} == {
+        "quantised: Y": "differs", "quantised: Y_h": "differs"}
+
+
 def test_a_recurrence_in_plain_operators_that_is_wrong_differs(monkeypatch):
     faulty(monkeypatch, change_weight("V"))
     report = verify(MODELS["written_out_in_scan"](), {})

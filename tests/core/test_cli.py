@@ -17,6 +17,7 @@ from rnnref import cli, info
 from rnnref.cells import CATALOG, EXAMPLES, TwoStage
 from rnnref.check import Report, Row
 from rnnref.check.random_inputs import complete_inputs
+from tests.support.onnxruntime_facts import HAS_DEFAULT_SCALES, TAKES_LENGTH_ZERO
 
 
 def run(capsys, *argv):
@@ -71,10 +72,16 @@ def test_a_survey_of_onnxruntime_is_printed_and_written(capsys, tmp_path):
     page, file = tmp_path / "r.html", tmp_path / "r.json"
     status, out, err = run(capsys, "survey", "onnxruntime", "--ops", "RNN", "--html", page, "--json", file)
     assert (status, err) == (1, "")
-    headline = ("onnxruntime's RNN is right except in two cases; you are affected if an RNN has a sequence of length 0 "
-                "with an initial state or if an RNN leaves out alpha or beta of Affine, ScaledTanh or ThresholdedRelu.")
+    scales = ("alpha or beta of Affine, ScaledTanh or ThresholdedRelu" if HAS_DEFAULT_SCALES else
+              "alpha and beta of Affine, Elu, HardSigmoid, LeakyRelu, ScaledTanh or ThresholdedRelu")
+    affected = [f"an RNN leaves out {scales}"]
+    if TAKES_LENGTH_ZERO:
+        affected.insert(0, "an RNN has a sequence of length 0 with an initial state")
+    headline = (f"onnxruntime's RNN is right except in {'two cases' if TAKES_LENGTH_ZERO else 'one case'}; you are "
+                f"affected if {' or if '.join(affected)}.")
     assert " ".join(out.split()).startswith(headline)
-    assert "RNN, sequence_lens: onnxruntime" in out and "Reading(empty_row='zero')" in out and "refuses" in out
+    assert "RNN, sequence_lens: onnxruntime" in out and "refuses" in out
+    assert ("Reading(empty_row='zero')" in out) == TAKES_LENGTH_ZERO
     assert out.splitlines()[-2:] == [f"written: {page}", f"written: {file}"]
     assert max(map(len, out.splitlines()[:-2])) <= 80
     found = json.loads(file.read_text())

@@ -19,6 +19,8 @@ from pathlib import Path
 import numpy
 import pytest
 
+from tests.support.onnxruntime_facts import TAKES_LENGTH_ZERO
+
 FOLDER = Path(__file__).parents[2] / "notebooks"
 NAMES = ["01_a_loop_and_a_cell", "02_backward_through_time", "03_a_character_model", "04_gradients_through_time",
          "05_the_gate_film", "06_from_rule_to_kernel", "07_is_my_framework_right", "08_one_cell_seven_conventions",
@@ -32,6 +34,10 @@ SMALL = {"03_a_character_model": {"UPDATES": 3, "EPOCHS": 1, "LENGTH": 20},
 # The picture of each notebook on the page notebooks/README.md, counted from 0
 PICTURES = {"01": 2, "02": 2, "03": 2, "04": 2, "05": 3, "06": 4, "07": 0, "08": 0, "09": 2, "10": 0, "11": 0, "12": 0,
             "13": 0}
+# What cells say with older versions of other packages: (notebook, cell) -> [(as stored, what stands there then)]
+OLDER = {} if TAKES_LENGTH_ZERO else {("07_is_my_framework_right", 4): [
+    ("it does the row alone.\n", "it does the row alone; 4 of 90 cases were refused.\n"),
+    ("'empty': 'zero'", "'empty': 'start or zero'")]}
 SECONDS = 60                                      # for one cell
 BYTES = 400_000                                   # of one notebook with its pictures
 PRINTED = 2e-4                                    # notebooks print four decimals, and the last may round either way
@@ -140,7 +146,14 @@ def test_says_what_is_stored(pair):
         where = f"{name}, cell {then.execution_count}"
         assert len(pictures(now)) == len(pictures(then)), f"{where} shows other pictures; {REFRESH}"
         if "varies" not in then.metadata.get("tags", []):       # the text of the library, what runs on this machine
-            assert_same_text(said(now), said(then), where)
+            assert_same_text(said(now), replaced(said(then), OLDER.get((name, then.execution_count), [])), where)
+
+
+def replaced(text, pairs):
+    for old, new in pairs:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
 
 
 def test_without_a_compiler_numpy_stands_in(pair):
