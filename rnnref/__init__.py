@@ -28,7 +28,7 @@ Errors are rnnref.Error: ShapeError, DtypeError, DeviceError, NotSupported, Miss
 from typing import TYPE_CHECKING, Any
 
 from . import cells, init
-from .absent import Absent
+from .absent import Absent as _Absent
 from .arrays import asnumpy as asnumpy, namespace as namespace
 from .cell import vjp as vjp
 from .errors import (DeviceError as DeviceError, DtypeError as DtypeError, Error as Error, MissingExtra as MissingExtra,
@@ -73,7 +73,7 @@ _LAZY |= {"assert_matches": "check:assert_matches", "compare": "check:compare", 
 _LAZY |= {name: f"cpu:{name}" for name in ("blas_threads", "prepare", "release_workspaces")}
 _LAZY |= _KERAS_CLASSES
 
-_absent = Absent(
+_absent = _Absent(
     "",
     ("Variable", "a layer owns its weights", "layer.add_weight(shape)"),
     ("Function Operation", "calls of symbols are models", "rnnref.Model(inputs, outputs), functions of rnnref.ops"),
