@@ -3,6 +3,7 @@
 The sizes of a network are no options: a cell holds none, they are read off its parameters.
 """
 import inspect
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from difflib import get_close_matches
 from functools import wraps
@@ -121,6 +122,29 @@ def check_kind(who: str, name: str, value: Any, kind: Any) -> Any:
 
 
 _LEAST = {"write_heads": 0, "shift": 0, "epsilon": 0, "floor": 0, "offset": -inf}
+
+
+def check_seed(who: str, seed: Any) -> int:
+    """A seed, if it is an integer, 0 or more.
+
+    >>> check_seed("convert", -1)
+    Traceback (most recent call last):
+    rnnref.errors.InvalidValue: convert: seed=-1, expected an integer, 0 or more
+    """
+    if not _is_integer(seed):
+        raise InvalidType(who, f"seed={seed!r}, expected an integer, 0 or more")
+    if seed < 0:
+        raise InvalidValue(who, f"seed={seed}, expected an integer, 0 or more")
+    return int(seed)
+
+
+def check_mapping(who: str, name: str, value: Any) -> dict[str, Any]:
+    """Options by name as a dict; None is none of them."""
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise InvalidType(who, f"{name}={value!r}, expected a dict of options by name", fix=f'{name}={{"bias": True}}')
+    return dict(value)
 
 
 def _is_integer(value: Any) -> bool:

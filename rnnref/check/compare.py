@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..arrays import Array
-from ..errors import Error, NotSupported, ShapeError
+from ..errors import Error, InvalidType, NotSupported, ShapeError, describe_type
 from ..interop import Weights, identify
-from ..options import named_arguments
+from ..interop.files import to_numpy
+from ..options import check_kind, check_mapping, check_seed, named_arguments
 from ..porting.sources import find_source_weights
 from ..porting.stacks import Stack, group_layers
 from .budget import FACTOR
@@ -19,7 +20,7 @@ from .reference import Part, run_chain, run_chain_back
 from .report import Report
 from .row import Row, format_number, summarize
 from .verify import verify
-from .weight_differences import OPTIONS, WEIGHTS, compare_weights
+from .weight_differences import OPTIONS, WEIGHTS, compare_weights, find_error
 
 _STEPS, _ROWS = 5, 2
 _PERTURBED = 3                                    # runs that show what rounding does
@@ -80,29 +81,30 @@ def compare(a: Any, b: Any, x: Any = None, *, params: tuple = (None, None), fram
     >>> print(compare(theirs, ours, gradients=False).findings[0])
     1 is added to the bias of f of b.
     """
-    sides = [_read_side(*pair) for pair in zip(("a", "b"), (a, b), params, framework, family, given)]
-    one, other = sides
-    rng = numpy.random.default_rng(seed)
+    told = [_check_pair("params", params), _check_pair("framework", framework), _check_pair("family", family),
+            [check_mapping("compare", "given", one) for one in _check_pair("given", given)]]
+    rng = numpy.random.default_rng(check_seed("compare", seed))
+    gradients = check_kind("compare", "gradients", gradients, bool)
+    one, other = [_read_side(*side) for side in zip(("a", "b"), (a, b), *told)]
+    x = None if x is None else _check_input(x)
     report = Comparison(f"{_name(a, 'a')} and {_name(b, 'b')}", facts={"seed": seed})
-    parts = one.parts, other.parts
-    if len(parts[0]) != len(parts[1]):
-        report.rows.append(Row("layers and directions", OPTIONS, verdict="differs",
-                               note=f"{len(parts[0])}, {len(parts[1])}"))
-        report.findings.append(f"a has {len(parts[0])} layers and directions, b {len(parts[1])}.")
-        return report
-    parts, moved = _match_parts(*parts)
+    with numpy.errstate(invalid="ignore", over="ignore"):         # numbers that are not finite are compared too
+        _compare_sides(report, one, other, x, gradients, rng, progress)
+    return report
+
+
+def _compare_sides(report: Comparison, one: Side, other: Side, x: Any, gradients: bool, rng: numpy.random.Generator,
+                   progress: Any) -> None:
+    if len(one.parts) != len(other.parts):
+        counts = [_count_layers(side) for side in (one, other)]
+        report.rows.append(Row("layers and directions", OPTIONS, verdict="differs", note=", ".join(counts)))
+        report.findings.append(f"a has {counts[0]}, b {counts[1]}.")
+        return
+    parts, moved = _match_parts(one.parts, other.parts)
     several = len(one.stacks) > 1
     titles = [", ".join(filter(None, (stack.name * several, stack.describe_part(n, k)))) for stack in one.stacks
               for n, layer in enumerate(stack.layers) for k in range(len(layer))]
-    for w, v, title in zip(*parts, titles):
-        found = compare_weights(w, v, title, ("a", "b"))
-        report.rows += found.rows
-        report.findings += found.findings
-        if w.reverse != v.reverse:
-            report.rows.append(Row(f"{title} direction".strip(), OPTIONS, verdict="differs"))
-            report.findings.append(f"{title + ': ' if title else ''}one reads the sequence from its end.")
-    if all(row.verdict == "agrees" for row in report.rows):
-        report.findings.append("The weights are the same numbers, and the options are the same.")
+    _compare_layers(report, *parts, titles)
     stacks = _align(one, other) if not moved else [
         (Stack(title, [(w,)]), Stack(title, [(v,)])) for w, v, title in zip(*parts, titles)]
     if x is not None and len(stacks) > 1:
@@ -110,7 +112,57 @@ def compare(a: Any, b: Any, x: Any = None, *, params: tuple = (None, None), fram
     for pair in stacks:
         _compare_runs(report, *pair, x, gradients, rng)
     _say_departures(report, [one, other], x, gradients, rng, progress)
-    return report
+
+
+def _compare_layers(report: Comparison, a: list[Weights], b: list[Weights], titles: list[str]) -> None:
+    """Rows and findings on the weights and options of all layers."""
+    exchanged = _find_exchanged(a, b, titles)
+    report.findings += exchanged
+    for w, v, title in zip(a, b, titles):
+        found = compare_weights(w, v, title, ("a", "b"))
+        report.rows += found.rows
+        report.findings += found.findings if not exchanged else []
+        place = f"{title}: " if title else ""
+        if w.merge != v.merge and not title.endswith("backward"):
+            report.rows.append(Row(f"{place}merge_mode", OPTIONS, verdict="differs", note=f"{w.merge}, {v.merge}"))
+            report.findings.append(f"{place.removesuffix('forward: ')}a joins both directions by merge_mode={w.merge}, "
+                                   f"b by {v.merge}.")
+        if w.reverse != v.reverse:
+            report.rows.append(Row(f"{title} direction".strip(), OPTIONS, verdict="differs"))
+            report.findings.append(f"{place}one reads the sequence from its end.")
+    if all(row.verdict == "agrees" for row in report.rows):
+        report.findings.append("The weights are the same numbers, and the options are the same.")
+
+
+def _check_pair(name: str, value: Any) -> tuple[Any, Any]:
+    """What is told of a and of b; one name is that of both."""
+    if value is None or isinstance(value, str):
+        return value, value
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        raise InvalidType("compare", f"{name}={value!r}, expected a pair: of a, of b", fix=f"{name}=(…, None)")
+    return value[0], value[1]
+
+
+def _count_layers(side: Side) -> str:
+    """"3 layers, 2 of them bidirectional"."""
+    layers = [layer for stack in side.stacks for layer in stack.layers]
+    two = sum(len(layer) > 1 for layer in layers)
+    words = f"{len(layers)} layer{'s' * (len(layers) > 1)}"
+    return words + (f", {two} of them bidirectional" if two else "")
+
+
+def _find_exchanged(a: list[Weights], b: list[Weights], titles: list[str]) -> list[str]:
+    """A sentence on layers whose weights are those of other layers, if each is in another place."""
+    def is_same(w: Weights, v: Weights) -> bool:
+        return all(row.verdict == "agrees" for row in compare_weights(w, v, "", ("a", "b")).rows)
+    places = [next((m for m, v in enumerate(b) if is_same(w, v)), None) for w in a] if len(a) > 1 else [None]
+    moved = [n for n, m in enumerate(places) if m not in (None, n) and not is_same(a[n], b[n])]
+    if None in places or not moved or sorted(p for p in places if p is not None) != list(range(len(b))):
+        return []
+    if len(moved) == 2:
+        return [f"The weights of {titles[moved[0]]} and {titles[moved[1]]} are exchanged."]
+    return ["The layers are in another order: " + ", ".join(f"{titles[n]} of a is {titles[places[n] or 0]} of b"
+                                                            for n in moved) + "."]
 
 
 def _match_parts(a: list[Weights], b: list[Weights]) -> tuple[tuple[list[Weights], list[Weights]], bool]:
@@ -137,7 +189,11 @@ def _align(one: Side, other: Side) -> list[tuple[Stack, Stack]]:
 
 
 def _read_side(name: str, source: Any, params: Any, framework: Any, family: Any, given: Mapping) -> Side:
-    found = find_source_weights(source, framework, family, dict(given), params)
+    try:
+        found = find_source_weights(source, framework, family, given, params)
+    except Error as e:
+        e.notes.setdefault("side", name)
+        raise
     return Side(name, source, group_layers(found), identify(source).is_live)
 
 
@@ -154,14 +210,31 @@ class _Run(NamedTuple):
     gradients: dict[str, Array]
 
 
+def _check_input(x: Any) -> Any:
+    """x as numbers, or its shape."""
+    if is_shape(x):
+        if len(x) != 3 or min(x) < 1:
+            raise ShapeError("compare", f"x has shape {x}, expected (T, B, I), each 1 or more",
+                             axes="time, batch, input")
+        return x
+    try:
+        x = numpy.asarray(to_numpy("x", x), "float64")
+    except (TypeError, ValueError):
+        raise InvalidType("compare", f"x is {describe_type(x)}, expected numbers [T, B, I], or their shape") from None
+    if not x.size or not numpy.isfinite(x).all():
+        what = f"has shape {x.shape}: nothing can be compared" if not x.size else "holds NaN or infinities"
+        raise ShapeError("compare", f"x {what}")
+    return x
+
+
 def _make_input(stack: Stack, x: Any, rng: numpy.random.Generator) -> Array:
     """The inputs [T, B, I] of a stack, as given or drawn."""
     n_in = stack.parts[0].load()["W"].shape[-2]
     x = (_STEPS, _ROWS, n_in) if x is None else x
-    x = draw_normal(rng, x, "float64") if is_shape(x) else numpy.asarray(x, "float64")
-    if x.ndim != 3 or x.shape[-1] != n_in:
-        raise ShapeError("compare", f"x has shape {x.shape}, expected (T, B, {n_in})", axes="time, batch, input")
-    return x
+    xs: Array = draw_normal(rng, x, "float64") if is_shape(x) else x
+    if xs.ndim != 3 or xs.shape[-1] != n_in:
+        raise ShapeError("compare", f"x has shape {xs.shape}, expected (T, B, {n_in})", axes="time, batch, input")
+    return xs
 
 
 def _compare_runs(report: Comparison, one: Stack, other: Stack, x: Any, gradients: bool, rng: numpy.random.Generator,
@@ -240,19 +313,22 @@ def _measure_rounding(stack: Stack, x: Array, rng: numpy.random.Generator, gradi
         other = numpy.random.default_rng(rng.integers(2 ** 63))
         run = _run_equations(stack, x, state, gradients, lambda a: a * (1 + eps * other.uniform(-1, 1, a.shape)))
         for name, a in (run.results | run.gradients).items():
-            error = abs(a - (base.results | base.gradients)[name]).max(initial=0.0)
-            errors[name] = max(errors.get(name, 0.0), float(error))
-    sizes = {name: max(1.0, float(abs(a).max(initial=0.0))) for name, a in (truth.results | truth.gradients).items()}
+            errors_here = find_error(a, (base.results | base.gradients)[name])
+            error = float(errors_here.max(initial=0.0, where=numpy.isfinite(errors_here)))
+            errors[name] = max(errors.get(name, 0.0), error)
+    sizes = {name: max(1.0, float(abs(a).max(initial=0.0, where=numpy.isfinite(a))))
+             for name, a in (truth.results | truth.gradients).items()}
     return {name: FACTOR * error + 8 * eps * sizes[name] for name, error in errors.items()}
 
 
 def _compare_arrays(name: str, group: str, a: Array, b: Array, allowed: float) -> Row:
     if a.shape != b.shape:
         return Row(name, group, verdict="differs", note=f"shapes {a.shape}, {b.shape}")
-    error = float(abs(a - b).max(initial=0.0))
+    errors = find_error(a, b)
+    error = float(errors.max(initial=0.0))
     if error <= allowed:
         return Row(name, group, error, allowed, entries=a.size, compared=a.size)
-    first = tuple(int(n) for n in numpy.argwhere(~(abs(a - b) <= allowed))[0])
+    first = tuple(int(n) for n in numpy.argwhere(errors > allowed)[0])
     return Row(name, group, error, allowed, "differs", f"at [{', '.join(map(str, first))}]",
                f"{a[first]:.6g}, {b[first]:.6g}", entries=a.size, compared=a.size)
 
@@ -272,6 +348,8 @@ def _say_departures(report: Comparison, sides: list[Side], x: Any, gradients: bo
             report.facts[f"{side.name} beside its equations"] = "weights alone: run by the cells of rnnref"
             continue
         report.facts[f"{side.name} beside its equations"] = found.summary
+        if found.status == 2:                     # nothing could be compared: that is no departure
+            continue
         worst = max(found.rows, key=lambda row: row.ratio)
         verdict = "agrees" if found.ok else "differs"
         report.rows.append(Row(f"{side.name} and its equations", OUTPUT, worst.error, worst.budget, verdict,

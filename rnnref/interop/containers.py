@@ -8,6 +8,8 @@ from .convert import Weights
 from .files import Content, read_content
 from .groups import Match, pieces, recognize
 from .identify import identify, is_quantized, is_recurrent
+from .incomplete import refuse_incomplete
+from .layouts import LAYOUTS
 from .names import family_named, framework_named
 from .weights import weights_of
 
@@ -90,10 +92,11 @@ def find_weights(source: Any, params: Any = None, family: Optional[str] = None, 
     """
     known, family = identify(source), None if family is None else family_named(family)
     framework = framework_named(framework) if isinstance(framework, str) else framework
-    if known.kind == "weights":
-        return {"": source}
-    if known.is_live:
-        return _find_live(source, params)
+    if known.kind == "weights" or known.is_live:
+        check_told(known.words, params=None if known.is_live else params, **options)
+        found = {"": source} if known.kind == "weights" else _find_live(source, params)
+        return select_told(known.words, found, family, framework)
+    check_told(known.words, params=params)
     if known.kind == "list" and family is None:
         raise NotSupported("interop", f"{known.words} alone", reason="a list has no names",
                            fix='family="lstm", "gru" or another')
@@ -102,6 +105,26 @@ def find_weights(source: Any, params: Any = None, family: Optional[str] = None, 
     if known.kind not in ("arrays", "file"):
         raise NotSupported("interop", known.words, known="layers, models, dicts, files and lists of arrays")
     return _find_arrays(source, family, framework, options)
+
+
+def check_told(words: str, **told: Any) -> None:
+    """Raise for what is told of a source that says it itself."""
+    for name, value in told.items():
+        if value is not None:
+            reason = "only modules of flax linen lack theirs" if name == "params" else "it says itself what it is"
+            raise NotSupported("interop", f"{name}={value!r} for {words}", reason=reason, fix=f"leave {name} out")
+
+
+def select_told(words: str, found: dict[str, Weights], family: Optional[str], framework: Any) -> dict[str, Weights]:
+    """Those layers that are of a family, if one is told; raise if none is, or if the framework is not the one told."""
+    framework = getattr(framework, "framework", framework)
+    has = ", ".join(sorted({w.layout.who for w in found.values()}))
+    if framework and any(framework.split()[0] not in w.layout.framework for w in found.values()):
+        raise NotSupported("interop", f"framework={framework!r} for {words}", reason=f"its weights are those of {has}")
+    kept = {place: w for place, w in found.items() if family in (None, w.layout.family)}
+    if not kept:
+        raise ShapeError("interop", f"no {family} in {words}", has=has)
+    return kept
 
 
 def _find_live(source: Any, params: Any) -> dict[str, Weights]:
@@ -128,13 +151,35 @@ def _name_place(path: str, w: Weights, n: int) -> str:
 
 def _find_arrays(source: Any, family: Optional[str], framework: Any, options: dict) -> dict[str, Weights]:
     content = read_content(source)
-    tables = [_correct_table(match, content) for match in recognize(content.arrays)]
+    matches = recognize(content.arrays)
+    _refuse_left(content.arrays, matches, family, framework)
+    tables = [_correct_table(match, content) for match in matches]
     wanted = [(own, table) for own, table in dict.fromkeys(tables)
               if family in (None, own) and framework in (None, table)]
     found: dict[str, Weights] = {}
     for own, table in wanted:
         found |= pieces(source, own, table, **options)
-    return found or pieces(source, family or "lstm", framework or "keras", **options)
+    return _order_layers(found, content) or pieces(source, family or "lstm", framework or "keras", **options)
+
+
+def _order_layers(found: dict[str, Weights], content: Content) -> dict[str, Weights]:
+    """The layers in the order of the model that a file describes; else in that of their arrays in the source."""
+    order, config = list(content.arrays), content.config
+    said = {place: config.find(place) for place in found} if config and config.layers else {}
+    if said and all(said.values()):
+        models = [id(layer) for layer in config.layers or ()] if config else []
+        return dict(sorted(found.items(), key=lambda item: models.index(id(said[item[0]]))))
+    return dict(sorted(found.items(), key=lambda item: min(map(order.index, item[1].names.values()))))
+
+
+def _refuse_left(arrays: dict, matches: list[Match], family: Optional[str], framework: Any) -> None:
+    """Raise for arrays that no layer was found for, and that have the names of one: of a framework that is there, or of
+    any if no layer was found at all."""
+    there = {match.framework for match in matches}
+    taken = {name for match in matches for name in match.arrays}
+    layouts = [layout for (own, table), layout in LAYOUTS.items() if family in (None, own) and
+               framework in (None, table, layout) and (not there or table in there)]
+    refuse_incomplete({name: a for name, a in arrays.items() if name not in taken}, layouts)
 
 
 def _correct_table(match: Match, content: Content) -> tuple[str, str]:

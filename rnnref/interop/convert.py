@@ -18,6 +18,7 @@ class Weights(NamedTuple):
     cell: Any                                     # of rnnref
     names: dict                                   # name in the table -> name in the source
     reverse: bool = False                         # True if the layer reads the sequence from its end
+    merge: str = "concat"                         # how both directions become one output, in Keras's words
 
     def load(self) -> dict[str, Array]:
         """The parameters of `cell`."""

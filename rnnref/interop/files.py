@@ -1,14 +1,15 @@
 """Reads weights from nested dicts, state dicts and files: .npz, .npy, .safetensors, .h5, .keras, .pt."""
 import re
+from contextlib import contextmanager
 from functools import partial
-from os import PathLike
+from os import PathLike, fsdecode
 from pathlib import Path
 from typing import Any, Callable, Iterator, NamedTuple, Optional, Union
 
 import numpy
 
 from ..arrays import Array, asnumpy
-from ..errors import DtypeError, FileError, NotSupported
+from ..errors import DtypeError, Error, FileError, NotSupported, describe_type
 from ..files.atomic import to_path
 from ..files.hdf5 import read_h5, read_h5_texts
 from ..files.npz import read_npy, read_npz
@@ -25,6 +26,17 @@ class Content(NamedTuple):
     """What a source holds, and what it says of its layers."""
     arrays: dict[str, Array]
     config: Optional[KerasConfig] = None          # of files that Keras wrote
+
+
+@contextmanager
+def naming_source(source: Any) -> Iterator[None]:
+    """Errors in the block name the file that the source is."""
+    try:
+        yield
+    except Error as e:
+        if isinstance(source, (str, PathLike)) and fsdecode(source) not in str(e):
+            e.notes["file"] = fsdecode(source)
+        raise
 
 
 def read(source: Union[dict, str, PathLike]) -> dict[str, Array]:
@@ -50,7 +62,16 @@ def read_content(source: Union[dict, str, PathLike]) -> Content:
     if path.suffix.lower() not in _READERS:
         raise NotSupported("read", f"a file {path.suffix or path.name!r}", known=" ".join(_READERS))
     content = _READERS[path.suffix.lower()](path)
-    return content if isinstance(content, Content) else Content(content)
+    content = content if isinstance(content, Content) else Content(content)
+    if path.suffix.lower() in _UNORDERED:
+        arrays = sorted(content.arrays.items(), key=lambda item: _split_numbers(item[0]))
+        content = content._replace(arrays=dict(arrays))
+    return content
+
+
+def _split_numbers(name: str) -> list[tuple[int, str]]:
+    """A key that sorts lstm_10 behind lstm_2."""
+    return [(int(word), "") if word.isdigit() else (-1, word) for word in re.findall(r"\d+|\D+", name)]
 
 
 def _flatten(tree: Any, path: str = "") -> Iterator[tuple[str, Array]]:
@@ -65,11 +86,19 @@ def _flatten(tree: Any, path: str = "") -> Iterator[tuple[str, Array]]:
 def to_numpy(name: str, leaf: Any) -> Array:
     """A tensor of any framework as a NumPy array."""
     if not hasattr(leaf, "detach"):
-        return asnumpy(leaf)
+        try:
+            return asnumpy(leaf)
+        except (TypeError, ValueError) as e:
+            raise DtypeError("read", f"{name} is {describe_type(leaf)} that is no array of numbers",
+                             reason=" ".join(str(e).split())[:200]) from None
     if str(leaf.dtype) == "torch.bfloat16":
         raise DtypeError("read", f"{name} has dtype bfloat16, which torch does not hand to NumPy",
                          fix="module.float(), or state = {n: a.float() for n, a in state.items()}")
-    return leaf.detach().cpu().numpy()
+    try:
+        return leaf.detach().cpu().numpy()
+    except (NotImplementedError, RuntimeError, TypeError) as e:        # on the device meta, sparse, quantized
+        raise DtypeError("read", f"{name} is a tensor that torch does not hand to NumPy",
+                         reason=" ".join(str(e).split())[:200]) from None
 
 
 def _read_h5(path: Path, data: Optional[bytes] = None, config: str = "", version: str = "") -> Content:
@@ -133,6 +162,7 @@ def _flatten_numbers(tree: Any, path: str = "") -> Iterator[tuple[str, Array]]:
         yield path, numpy.asarray(tree)
 
 
+_UNORDERED = (".h5", ".hdf5", ".keras", ".safetensors")     # their arrays lie in the order of the alphabet
 _READERS: dict[str, Callable] = {
     ".npz": partial(read_npz, "read"), ".npy": partial(read_npy, "read"), ".keras": _read_keras,
     ".h5": _read_h5, ".hdf5": _read_h5, ".safetensors": partial(read_safetensors, "read"),

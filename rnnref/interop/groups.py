@@ -9,7 +9,7 @@ from ..elementwise import Activation, get_activation
 from ..errors import FileError, NotSupported, ShapeError, with_article
 from .convert import Weights
 from .families import infer_cell, layout_of, traits
-from .files import Content, read_content
+from .files import Content, naming_source, read_content
 from .keras_config import LayerConfig, read_options
 from .layouts import LAYOUTS, Layout
 from .matching import drop_bias, fits, has_other_gates, name_arrays
@@ -21,6 +21,7 @@ _KERAS = ("keras", "keras2", "keras2 cudnn")
 # Words of scopes.  A kernel for [x, h] has the shape of a dense layer's: only its name tells what it is.
 _OTHER_CELLS = {"lstm": r"gru|rnn_cell", "rnn": r"lstm|gru"}
 _RECURRENT = r"lstm|gru|rnn_cell"
+_BACKWARD = re.compile(r"_reverse$|(^|/)(backward|bw)(_|/|$)")       # of the half of a bidirectional layer
 _DENSE = r"dense|conv|fc\d*$|linear|logit|proj|softmax|embed|highway|norm|output|^gates$|^candidate$"
 
 
@@ -61,7 +62,12 @@ def pieces(source: Any, family: str, framework: Union[str, Layout], **options: A
     layout = layout_of(family, framework)
     if isinstance(source, (list, tuple)):
         source = name_arrays(layout, source)
-    content, found = read_content(source), {}
+    with naming_source(source):
+        return _find_pieces(layout, read_content(source), options)
+
+
+def _find_pieces(layout: Layout, content: Content, options: dict[str, Any]) -> dict[str, Weights]:
+    found = {}
     for place, (arrays, names) in group_arrays(layout, content.arrays).items():
         said = content.config.find(place) if content.config else None
         if not _is_of_other_kind(layout, place, arrays, said):
@@ -74,14 +80,20 @@ def pieces(source: Any, family: str, framework: Union[str, Layout], **options: A
 
 def group_arrays(layout: Layout, arrays: dict[str, Array]) -> dict[str, tuple[dict[str, Array], dict[str, str]]]:
     """{place: (arrays by the names of the table, {name in the table: name in the source})} of whole layers."""
+    groups = match_names(layout, arrays)
+    needed = [name for name, row in arrays_of(layout).items() if row.ours in "WR"]
+    return {place: ({n: a for n, (_, a) in group.items()}, {n: full for n, (full, _) in group.items()})
+            for place, group in groups.items() if all(n in group for n in needed)}
+
+
+def match_names(layout: Layout, arrays: dict[str, Array]) -> dict[str, dict[str, tuple[str, Array]]]:
+    """{place: {name in the table: (name in the source, array)}} of all arrays with a name of the table."""
     groups: dict = {}
     for full, a in arrays.items():
         name, place = _match_name(layout, full)
         if name:
             groups.setdefault(place, {})[name] = full, a
-    needed = [name for name, row in arrays_of(layout).items() if row.ours in "WR"]
-    return {place: ({n: a for n, (_, a) in group.items()}, {n: full for n, (full, _) in group.items()})
-            for place, group in groups.items() if all(n in group for n in needed)}
+    return groups
 
 
 def _match_name(layout: Layout, full: str) -> tuple[Optional[str], Optional[str]]:
@@ -141,7 +153,8 @@ def _make_weights(layout: Layout, place: str, arrays: dict[str, Array], names: d
             raise NotSupported(layout.who, f"{name}={options[name]} for {place!r}",
                                reason=f"its file says of {said.who}: {name}={from_file[name]}")
     cell = infer_cell(layout, arrays, **from_file | options)
-    return Weights(arrays, layout, cell, names, said.reverse if said else place.endswith("_reverse"))
+    reverse = said.reverse if said else bool(_BACKWARD.search(place))
+    return Weights(arrays, layout, cell, names, reverse, said.merge if said else "concat")
 
 
 def _check_said(said: LayerConfig, place: str, arrays: dict[str, Array]) -> None:
@@ -212,11 +225,12 @@ def _refuse_nothing(layout: Layout, content: Content) -> None:
     matches = recognize(arrays)
     said = [layer.who for layer in (content.config.layers or () if content.config else ())]
     first = matches[0] if matches else None
+    lower = "" if first or not recognize({n.lower(): a for n, a in arrays.items()}) else "in lower case the names fit"
     raise ShapeError("pieces", f"no {layout.who} among {len(arrays)} array{'s' * (len(arrays) != 1)}",
                      given=shown + more or "nothing", expected=" ".join(arrays_of(layout)),
                      layers=f"its file says: {', '.join(said)}" if said else "",
                      fits="; ".join(f"{m.place!r} is {with_article(m.framework)} {m.family}" for m in matches[:_SHOWN]),
-                     fix=f"pieces(..., {first.table})" if first else _describe_shapes(layout, arrays))
+                     hint=lower, fix=f"pieces(..., {first.table})" if first else _describe_shapes(layout, arrays))
 
 
 def _describe_shapes(layout: Layout, arrays: dict[str, Array]) -> str:

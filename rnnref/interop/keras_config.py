@@ -2,7 +2,7 @@
 from typing import Any, Iterator, NamedTuple, Optional
 
 from ..errors import FileError, NotSupported, with_article
-from .keras_keys import FIX, check_keys, check_object
+from .keras_keys import FIX, check_keys, check_merge, check_object
 from .layouts import KERAS2_ACTIVATIONS, KERAS_ACTIVATIONS
 
 _FAMILIES = {"SimpleRNN": "rnn", "LSTM": "lstm", "GRU": "gru", "CuDNNLSTM": "lstm", "CuDNNGRU": "gru",
@@ -20,11 +20,18 @@ class LayerConfig(NamedTuple):
     names: tuple[str, ...]                        # of the layers around it, from the outside, and its own
     config: dict
     reverse: bool = False                         # True if it reads the sequence from its end
+    merge: str = "concat"                         # how a Bidirectional around it joins both directions
 
     @property
     def who(self) -> str:
         """What messages call it."""
         return f"{self.kind} {self.names[-1]!r}"
+
+    def is_named(self, around: set[str]) -> bool:
+        """True if these names stand around its weights; cells, whose names recur, need that of a layer around too."""
+        own = {self.names[-1], *(self.names[-1].removeprefix(mark) for mark in ("forward_", "backward_"))}
+        is_cell = self.kind.endswith("Cell") and len(self.names) > 2
+        return bool(own & around) and (not is_cell or len(around.intersection(self.names[1:])) > 1)
 
     @property
     def family(self) -> str:
@@ -53,7 +60,10 @@ class KerasConfig(NamedTuple):
         Errors   FileError: two layers of that name that are not alike
         """
         around = self._names_around(place)
-        found = [layer for layer in self.layers or () if layer.names[-1] in around]
+        found = [layer for layer in self.layers or () if layer.is_named(around)]
+        if not found:                             # under the name of the layer around it alone
+            inner = [layer for layer in self.layers or () if around.intersection(layer.names[1:-1])]
+            found = inner if len(inner) == 1 else []
         most = max((len(around.intersection(layer.names)) for layer in found), default=0)
         best = [layer for layer in found if len(around.intersection(layer.names)) == most]
         if any(_describe(layer) != _describe(best[0]) for layer in best):
@@ -88,7 +98,7 @@ class KerasConfig(NamedTuple):
 def _describe(layer: LayerConfig) -> tuple:
     """All that is read of a layer."""
     read = [n for n in ("activation", "recurrent_activation", "reset_after", "padding", "strides", "dilation_rate")]
-    return layer.kind, layer.reverse, *(repr(layer.config.get(n)) for n in read)
+    return layer.kind, layer.reverse, layer.merge, *(repr(layer.config.get(n)) for n in read)
 
 
 def read_options(layer: LayerConfig, version: tuple[int, ...]) -> dict[str, Any]:
@@ -150,6 +160,7 @@ class Item(NamedTuple):
     names: tuple[str, ...]
     config: dict
     reverse: bool
+    merge: str = "concat"
 
 
 def list_layers(model: dict, version: tuple[int, ...] = ()) -> tuple[Optional[list[LayerConfig]], dict[str, str]]:
@@ -215,10 +226,11 @@ def _list_inner(kind: str, name: str, config: dict) -> Iterator[dict]:
 def _walk_directions(config: dict, names: tuple[str, ...], depth: int) -> Iterator[Item]:
     """The two halves of a Bidirectional; the backward one is a copy of the other unless it is written out."""
     (forward,), written = _list_inner("Bidirectional", names[-1], config), config.get("backward_layer")
+    merge = check_merge(names[-1], config)
     backward = forward if written is None else check_object(f"backward_layer of {names[-1]!r}", written)
     for mark, half in (("forward_", forward), ("backward_", backward)):
         for layer in _walk(half, names, None, depth + 1):
             own = layer.names[len(names)]         # of the half itself, of whose cells there may be several
             named = own if own.startswith(mark) else mark + own
-            yield layer._replace(names=(*names, named, *layer.names[len(names) + 1:]),
+            yield layer._replace(merge=merge, names=(*names, named, *layer.names[len(names) + 1:]),
                                  reverse=layer.reverse ^ (written is None and mark == "backward_"))

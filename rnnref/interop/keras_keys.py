@@ -90,6 +90,15 @@ def _check_value(who: str, name: str, value: Any) -> None:
                         f"expected {expected}")
 
 
+def check_merge(name: str, config: dict) -> str:
+    """The merge_mode of a Bidirectional; raise FileError if it is none of Keras."""
+    merge = config.get("merge_mode", "")
+    if merge not in ("sum", "mul", "concat", "ave", None):
+        raise FileError("pieces", f"Bidirectional {name!r} has merge_mode={merge!r} in the configuration of its file",
+                        reason="Keras writes one of sum, mul, concat, ave and null")
+    return str(merge)
+
+
 def check_object(what: str, value: Any, kind: type = dict) -> Any:
     """`value`, if it is an object of JSON, or a list with kind=list; raise FileError otherwise."""
     if not isinstance(value, kind):

@@ -23,7 +23,9 @@ def read_keras_layer(layer: Any) -> list[tuple[Weights, ...]]:
                            fix='from its file: interop.pieces("model.h5", family, "keras2")')
     if hasattr(layer, "forward_layer"):
         forward, backward = read_keras_layer(layer.forward_layer), read_keras_layer(layer.backward_layer)
-        return [directions + reverse for directions, reverse in zip(forward, backward)]
+        merge = str(getattr(layer, "merge_mode", "concat"))
+        return [tuple(w._replace(merge=merge) for w in (*directions, *reverse))
+                for directions, reverse in zip(forward, backward)]
     cell = getattr(layer, "cell", layer)
     reverse = bool(getattr(layer, "go_backwards", False))
     return [(_read_cell(inner, reverse),) for inner in getattr(cell, "cells", [cell])]

@@ -24,6 +24,10 @@ def read_onnx_node(node: Any, initialisers: Any, cells: Optional[list] = None) -
         graph = {t.name: onnx.numpy_helper.to_array(t) for t in graph.initializer}
     inputs = dict(zip(("X", "W", "R", "B", "lengths", "h", "c", "P"), node.input))
     names: dict = {own: inputs[own] for own in "WRBP" if inputs.get(own)}
+    missing = [own for own in "WR" if own not in names]
+    if missing:
+        raise NotSupported(node.op_type, f"a node {node.name!r} without its input {' and '.join(missing)}",
+                           reason="these are its weights")
     computed = [name for name in names.values() if name not in graph]
     if computed:
         raise NotSupported(node.op_type, f"{' '.join(computed)}: no initialiser", reason="computed when the graph runs")

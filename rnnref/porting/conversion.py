@@ -10,7 +10,7 @@ from ..interop import Weights, cudnn, framework_named, traits
 from ..interop.convert import convert_weights, gates_with_own_bias, list_options
 from ..interop.layouts import LAYOUTS
 from ..interop.nearest import approximate
-from ..options import named_arguments
+from ..options import check_kind, check_mapping, check_seed, named_arguments
 from .forms import run_own
 from .proof import Proof, draw_trial, measure, prove
 from .sources import find_source_weights
@@ -43,6 +43,7 @@ class Conversion(dict):
     def options(self) -> dict[str, dict[str, Any]]:
         """The options of each layer that are not the default, by our names."""
         found = {title: list_options(w) | ({"reverse": True} if w.reverse and not two else {})
+                 | ({"merge_mode": w.merge} if w.merge != "concat" and w.layout.framework in _HAVE_MERGE else {})
                  for title, w, two in _list_parts(self.stacks)}
         return {title: options for title, options in found.items() if options}
 
@@ -90,8 +91,10 @@ def convert(source: Any, to: str, *, framework: Any = None, family: str | None =
     >>> there["rnn.lstm_cell.bias_ih_l0"], there.notes
     (array([0., 3., 1., 3.]), ['1 is added to the bias of f: tf1 lstm adds it when it runs'])
     """
-    found = find_source_weights(source, framework=framework, family=family, given=dict(given or {}), params=params)
-    return convert_layers(group_layers(found), to, dict(wanted or {}), live, numpy.random.default_rng(seed))
+    given, wanted = (check_mapping("convert", *pair) for pair in (("given", given), ("wanted", wanted)))
+    live, rng = check_kind("convert", "live", live, bool), numpy.random.default_rng(check_seed("convert", seed))
+    found = find_source_weights(source, framework=framework, family=family, given=given, params=params)
+    return convert_layers(group_layers(found), to, wanted, live, rng)
 
 
 def convert_layers(stacks: list[Stack], to: str, wanted: dict[str, Any], live: bool, rng: numpy.random.Generator,
@@ -125,7 +128,8 @@ def _convert_part(w: Weights, title: str, to: str, wanted: dict[str, Any], notes
     """One layer in one direction; what was computed is added to `notes`."""
     target = "torch" if to == "cudnn" else to
     try:
-        new = convert_weights(w, target, wanted)
+        with numpy.errstate(invalid="ignore", over="ignore"):     # numbers that are not finite are converted too
+            new = convert_weights(w, target, wanted)
     except NotSupported as e:
         if wanted and _is_convertible(w, target):  # the option is wrong
             raise
@@ -152,6 +156,7 @@ def _with_both_biases(w: Weights) -> dict[str, Array]:
     return {name: p.get(name, zero) for name in ("W", "R", "P", "b", "bR") if name in p or name in ("b", "bR")}
 
 
+_HAVE_MERGE = ("keras", "keras2", "keras2 cudnn")
 _HAVE_REVERSE = ("keras", "keras2", "keras2 cudnn", "onnx", "flax", "nnx", "nnx optimized", "coreml", "coreml network")
 
 
@@ -197,6 +202,9 @@ def describe_changes(w: Weights, new: Weights) -> list[str]:
         found.append(f"what enters the gates is multiplied by {factor:.6g}: the hard sigmoids have different slopes")
     if a.get("coupled") != b.get("coupled"):
         found.append("the coupled gate gets blocks of its own: 1 - sigmoid(a) = sigmoid(-a)")
+    if w.merge != "concat" and new.layout.framework not in _HAVE_MERGE:
+        found.append(f"the outputs of both directions are joined by merge_mode={w.merge!r}: {new.layout.who} has them "
+                     "side by side, join them behind it")
     signs = set(w.layout.negated) ^ set(new.layout.negated)
     if signs & set(w.cell.gates):
         found.append("the signs of z are changed: one keeps the old state with z, one with 1 - z")

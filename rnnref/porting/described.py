@@ -44,6 +44,7 @@ def _title(stack: Stack, n: int, k: int, w: Weights) -> str:
     projected = [f"{w.cell.projection} outputs"] if traits(w.cell).get("projection") else []
     sizes = [f"{p['W'].shape[-2]} inputs", f"{w.cell.units(p)} units", *projected]
     way = ["reads from the end"] if w.reverse and len(stack.layers[n]) == 1 else []
+    way += [f"merge_mode={w.merge}"] if w.merge != "concat" else []
     return f"{place + ': ' if place else ''}{', '.join([w.layout.who, *sizes, *options, *way])}"
 
 

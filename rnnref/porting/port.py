@@ -11,7 +11,7 @@ from ..interop import Weights, find_layers, find_weights, identify, traits, weig
 from ..interop.adapt import adapt
 from ..interop.convert import convert_weights, dump, gates_with_own_bias
 from ..interop.places import as_array
-from ..options import named_arguments
+from ..options import check_mapping, check_seed, named_arguments
 from .conversion import refuse
 from .forms import run_own
 from .proof import Proof, draw_trial, measure, prove
@@ -55,13 +55,14 @@ def port(source: Any, module: Any, *, params: Any = None, framework: Any = None,
     rnnref.errors.NotSupported: port: an array of shape (3,)
       known  live layers of torch, Keras, flax, equinox and haiku
     """
-    known, rng = identify(module), numpy.random.default_rng(seed)
+    known, rng = identify(module), numpy.random.default_rng(check_seed("port", seed))
     if not known.is_live and params is None:
         raise NotSupported("port", known.words, known="live layers of torch, Keras, flax, equinox and haiku")
-    found = find_source_weights(source, framework, family, dict(given or {}), source_params)
-    sources = [w for stack in group_layers(found) for w in stack.parts]
+    stacks = group_layers(find_source_weights(source, framework, family, check_mapping("port", "given", given),
+                                              source_params))
     if known.kind == "model":
-        return _port_into_model(sources, module, seed)
+        return _port_into_model(stacks, module, seed)
+    sources = [w for stack in stacks for w in stack.parts]
     layers = _read_module(known.framework, module, params)
     targets = Stack("", layers).parts
     if len(sources) != len(targets):
@@ -77,9 +78,13 @@ def port(source: Any, module: Any, *, params: Any = None, framework: Any = None,
     return Ported(module, params, proof)
 
 
-def _port_into_model(sources: list[Weights], model: Any, seed: int) -> Ported:
-    """The weights of layers, in order, into the recurrent layers that a model holds."""
-    inner = list(find_layers(model).values())
+def _port_into_model(stacks: list[Stack], model: Any, seed: int) -> Ported:
+    """The weights of layers into the recurrent layers that a model holds: of the same names, else in order."""
+    layers = find_layers(model)
+    inner, named = list(layers.values()), {stack.name: stack for stack in stacks}
+    if named.keys() == layers.keys() and len(named) == len(stacks):
+        stacks = [named[path] for path in layers]
+    sources = [w for stack in stacks for w in stack.parts]
     counts = [len(Stack("", weights_of(layer)).parts) for layer in inner]
     if sum(counts) != len(sources) or not inner:
         raise ShapeError("port", f"the source has {len(sources)} layers and directions, the model {sum(counts)}")
@@ -103,6 +108,9 @@ def _fill(w: Weights, target: Weights, rng: numpy.random.Generator) -> Weights:
     if w.layout.family != layout.family:
         raise NotSupported("port", f"{with_article(w.layout.who)} cannot become {with_article(layout.who)}",
                            near=_say_family(w, target))
+    if w.merge != target.merge:
+        raise NotSupported("port", f"both directions are joined by merge_mode={w.merge!r} in the source, and by "
+                           f"{target.merge!r} in the module", fix="make the module as the source is")
     try:
         arrays = dump(layout, adapt(w.cell, w.load(), cell, separate=gates_with_own_bias(layout, cell)), cell)
     except NotSupported as e:

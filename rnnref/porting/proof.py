@@ -39,7 +39,8 @@ class Trial(NamedTuple):
 
     def find_allowed(self, dtype: Any, rng: numpy.random.Generator) -> float:
         """The error that rounding to a dtype may make: a multiple of that of our cell on numbers perturbed so much."""
-        name, eps, errors = str(dtype), float(numpy.finfo(dtype).eps), [0.0]
+        name, errors = str(dtype), [0.0]
+        eps = max(float(numpy.finfo(dtype).eps), float(numpy.finfo("float64").eps))      # our cells compute in float64
 
         def perturb(a: Array) -> Array:
             return a * (1 + eps * rng.uniform(-1, 1, a.shape))

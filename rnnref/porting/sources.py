@@ -8,24 +8,37 @@ import numpy
 
 from ..errors import FileError, NotSupported, import_optional
 from ..files.onnx_models import load_model
-from ..interop import Weights, cell_for, cudnn, dump, find_weights, framework_named, layout_of, read_onnx_node
+from ..interop import (Weights, cell_for, cudnn, dump, family_named, find_weights, framework_named, layout_of,
+                       read_onnx_node)
+from ..interop.containers import check_told, select_told
+from ..interop.files import naming_source
 from ..onnx.node import cell_of
 
 READABLE = (".npz", ".npy", ".safetensors", ".h5", ".hdf5", ".keras", ".pt", ".pth", ".onnx")
 _RECURRENT = ("RNN", "GRU", "LSTM")
+_DOMAINS = ("", "ai.onnx")
 
 
 def find_source_weights(source: Any, framework: Any = None, family: str | None = None,
                         given: Mapping[str, Any] | None = None, params: Any = None) -> dict[str, Weights]:
     """{place: Weights} of all recurrent layers in a source, as `convert` takes it."""
+    with naming_source(source):
+        return _find_weights(source, framework, family, given, params)
+
+
+def _find_weights(source: Any, framework: Any, family: str | None, given: Mapping[str, Any] | None, params: Any,
+                  ) -> dict[str, Weights]:
     if is_onnx(source):
-        return dict(_read_graph(source, framework))
+        check_told("an ONNX model", params=params, **given or {})
+        return select_told("an ONNX model", _read_graph(source), *_name_told(family, framework))
     if isinstance(source, tuple) and len(source) == 2 and isinstance(source[0], cudnn.Network):
-        return _read_buffer(*source)
+        check_told("a buffer of cuDNN", framework=framework, params=params, **given or {})
+        return select_told("a buffer of cuDNN", _read_buffer(*source), *_name_told(family, None))
     if isinstance(source, list) and source and all(isinstance(layer, tuple) for layer in source):
-        return {f"_l{n}{'_reverse' * k}": w for n, layer in enumerate(source) for k, w in enumerate(layer)}
-    framework = None if framework is None else framework_named(framework)
-    return find_weights(source, params, family, framework, **given or {})
+        check_told("a list of layers", params=params, **given or {})
+        found = {f"_l{n}{'_reverse' * k}": w for n, layer in enumerate(source) for k, w in enumerate(layer)}
+        return select_told("a list of layers", found, *_name_told(family, framework))
+    return find_weights(source, params, family, _name_told(None, framework)[1], **given or {})
 
 
 def is_onnx(source: Any) -> bool:
@@ -35,20 +48,30 @@ def is_onnx(source: Any) -> bool:
     return type(source).__module__.partition(".")[0] == "onnx" and hasattr(getattr(source, "graph", source), "node")
 
 
-def _read_graph(source: Any, framework: Any) -> Iterator[tuple[str, Weights]]:
+def _name_told(family: Any, framework: Any) -> tuple[str | None, str | None]:
+    """A family and a framework by the names of their tables."""
+    return (None if family is None else family_named(family), None if framework is None else framework_named(framework))
+
+
+def _read_graph(source: Any) -> dict[str, Weights]:
     """The weights of the recurrent nodes of a graph, with the cells that their attributes ask for."""
     onnx = import_optional("onnx", "verify", "reading an ONNX model")
-    if framework is not None and framework_named(framework) != "onnx":
-        raise NotSupported("convert", f"an ONNX model as {framework}", known="onnx")
     model = load_model(source) if isinstance(source, (str, PathLike)) else source
     graph = getattr(model, "graph", model)
-    nodes = [node for node in graph.node if node.op_type in _RECURRENT]
+    nodes = [node for node in graph.node if node.op_type in _RECURRENT and node.domain in _DOMAINS]
     values = _read_tensors(onnx, graph, {name for node in nodes for name in node.input})
-    for node in nodes:
-        yield from _read_node(onnx, node, values)
     if not nodes:
         raise NotSupported("convert", "a model without a node RNN, GRU or LSTM",
-                           has=" ".join(sorted({node.op_type for node in graph.node})))
+                           has=" ".join(sorted({f"{node.domain}.{node.op_type}".lstrip(".") for node in graph.node})))
+    found: dict[str, Weights] = {}
+    for node in nodes:
+        for place, w in _read_node(onnx, node, values):
+            if place in found:                    # names of nodes need not differ, those of outputs must
+                place = f"{place} -> {next(filter(None, node.output), '')}"
+            if place in found:
+                raise FileError("convert", f"two nodes that both make {place!r}", reason="no model of ONNX has these")
+            found[place] = w
+    return found
 
 
 def _read_tensors(onnx: Any, graph: Any, names: set[str]) -> dict[str, Any]:

@@ -71,6 +71,10 @@ def _make_chain(onnx: Any, stack: Stack, prefix: str) -> tuple[list, list, list,
     arrays = {f"{prefix}{name}": a for name, a in name_arrays([stack._replace(name="")]).items()}
     dtype = onnx.helper.np_dtype_to_tensor_dtype(next(iter(arrays.values())).dtype)
     shape_name = f"{prefix}merged"
+    merges = [w.merge for w in stack.parts if w.merge != "concat"]
+    if merges:
+        raise NotSupported("convert", f"a model of layers with merge_mode={merges[0]!r}", known="concat",
+                           fix="write the arrays to a file .npz")
     nodes, outputs, x = [], [], f"{prefix}x"
     for n, layer in enumerate(stack.layers):
         own = f"{prefix}layer_{n}/" if len(stack.layers) > 1 else prefix

@@ -110,7 +110,7 @@ def test_options_differ():
 def test_sizes_layers_and_inputs():
     one, two = ({f"{n}_l{k}": a for k in range(count) for n, a in zip(("weight_ih", "weight_hh"), (
         np.ones((16, 4)), np.ones((16, 4))))} for count in (1, 2))
-    assert rnnref.compare(one, two).findings == ["a has 1 layers and directions, b 2."]
+    assert rnnref.compare(one, two).findings == ["a has 1 layer, b 2 layers."]
     small = {"weight_ih_l0": np.ones((8, 3)), "weight_hh_l0": np.ones((8, 2))}
     assert rnnref.compare(one, small).findings == ["a and b have other sizes."]
     assert rnnref.compare(two, two, np.ones((3, 1, 4))).ok
@@ -118,6 +118,81 @@ def test_sizes_layers_and_inputs():
         rnnref.compare(two, two, np.ones((3, 1, 5)))
     with pytest.raises(NotSupported, match="like= with function"):
         rnnref.verify(lambda x: x, (3, 1, 4), reference=rnnref.cells.LSTM(), p={}, like=one)
+
+
+def stacked(*factors, names=("", "_reverse")):
+    """An LSTM of one layer for each factor, in two directions; the weights of each are multiplied by its own."""
+    found, own = {}, draw_weights("lstm", "torch").arrays
+    for k, factor in enumerate(factors):
+        for way, name in enumerate(names):
+            for n, a in own.items():
+                a = np.resize(a, (16, 8)) if n == "weight_ih_l0" else a
+                found[f"{n.removesuffix('_l0')}_l{k}{name}"] = (factor + 10 * way) * a / 10
+    return found
+
+
+def test_layers_and_directions_that_are_exchanged():
+    a = stacked(1.0, 2.0, 3.0, names=("",))
+    report = rnnref.compare(a, stacked(3.0, 2.0, 1.0, names=("",)), gradients=False)
+    assert report.status == 1 and report.findings == ["The weights of layer 0 and layer 2 are exchanged."]
+    report = rnnref.compare(a, stacked(2.0, 3.0, 1.0, names=("",)), gradients=False)
+    assert report.findings == ["The layers are in another order: layer 0 of a is layer 2 of b, layer 1 of a is layer 0 "
+                               "of b, layer 2 of a is layer 1 of b."]
+    one = stacked(1.0)
+    other = {n.removesuffix("_reverse") if n.endswith("_reverse") else f"{n}_reverse": v for n, v in one.items()}
+    report = rnnref.compare(one, other, gradients=False)
+    assert report.findings == ["The weights of forward and backward are exchanged."]
+    report = rnnref.compare(one, stacked(4.0), gradients=False)           # neither in place of the other
+    assert report.status == 1 and "W is multiplied by 4" in report.findings[0]
+
+
+def test_numbers_that_are_not_finite():
+    """NaN beside a number is a difference, NaN beside NaN is none."""
+    w = draw_weights("gru", "torch")
+    for value in (np.nan, np.inf, -np.inf):
+        for name in w.arrays:
+            one = dict(w.arrays)
+            one[name] = one[name].copy()
+            one[name].flat[1] = value
+            assert rnnref.compare(one, one, gradients=False).ok
+            for pair in ((one, w), (w, one)):
+                report = rnnref.compare(*pair, gradients=False)
+                assert report.status == 1 and "weights" in report.headline, (name, report.headline)
+                assert "not finite" in " ".join(report.findings)
+            negated = dict(one)
+            negated[name] = -one[name]
+            assert rnnref.compare(one, negated, gradients=False).ok is False
+
+
+def test_weights_that_have_nothing_in_common_are_told_in_few_words():
+    one, rng = draw_weights("lstm", "keras"), np.random.default_rng(5)
+    other = one._replace(arrays={n: rng.normal(size=a.shape) for n, a in one.arrays.items()})
+    findings = rnnref.compare(one, other, gradients=False).findings
+    assert [f.partition(" differs")[0] for f in findings[:2]] == ["W", "R"] and "48 of 48 numbers" in findings[0]
+
+
+@pytest.mark.parametrize("x", ["abc", [[1], [2, 3]], np.full((2, 1, 3), np.nan), np.zeros((0, 1, 3)), (-1, 2, 3),
+                               np.zeros((2, 0, 3)), (2, 3), np.ones((2, 3)), np.ones((2, 1, 4)), {}, object()])
+def test_inputs_that_are_none(x):
+    w = draw_weights("lstm", "torch")
+    with raises_with(rnnref.Error, ["compare: x "]):
+        rnnref.compare(w, w, x)
+
+
+@pytest.mark.parametrize("name, value", [("params", {}), ("framework", 3), ("family", ("lstm",)), ("given", {}),
+                                         ("given", (3, {})), ("seed", -1), ("gradients", "no")])
+def test_arguments_of_compare(name, value):
+    w = draw_weights("lstm", "torch")
+    with raises_with(rnnref.Error, [f"compare: {name}="]):
+        rnnref.compare(w, w, **{name: value})
+
+
+def test_one_name_is_that_of_both_and_errors_tell_the_side():
+    arrays = draw_weights("lstm", "torch").arrays
+    assert rnnref.compare(arrays, arrays, framework="torch", family="LSTM", gradients=False).ok
+    for pair, side in (((None, arrays), "a"), ((arrays, None), "b")):
+        with raises_with(NotSupported, [f"side   {side}"]):
+            rnnref.compare(*pair)
 
 
 def test_layers_in_another_order():

@@ -7,8 +7,13 @@ import warnings
 import pytest
 
 from rnnref import cli
+from rnnref.files.npz import write_npz
+from rnnref.interop import read
+from tests.support.bounded import bounded
 from tests.support.hostile_files import (CONFIGS, H5, HARM, h5_files, keras_archive, keras_h5, npy_files, npz_files,
                                          safetensors_files, torch_files)
+from tests.support.hostile_models import FILES, SECRET, lay_traps, write
+from tests.support.weights import arrays_of
 
 h5py = pytest.importorskip("h5py")
 SECONDS = 5.0
@@ -27,9 +32,16 @@ def expect_status_2(capfd, *words):
 
 
 def try_commands(capfd, path, data):
+    """All commands on a file; what they would write to is there already, and stays."""
     path.write_bytes(data)
-    for command in ("explain", "verify"):
-        expect_status_2(capfd, command, path)
+    good, out = path.parent / "good.npz", path.parent / "out.npz"
+    write_npz("test", good, arrays_of("lstm", "torch"))
+    out.write_bytes(b"precious")
+    before = sorted(os.listdir(path.parent))
+    for words in (("explain", path), ("verify", path), ("convert", path, out, "--to", "keras", "--no-live"),
+                  ("compare", path, good), ("compare", good, path), ("diagnose", path, "--out", out)):
+        expect_status_2(capfd, *words)
+        assert out.read_bytes() == b"precious" and sorted(os.listdir(path.parent)) == before, words
 
 
 @pytest.mark.parametrize("kind", TABLES)
@@ -56,6 +68,31 @@ def test_configurations(name, tmp_path, capfd):
     try_commands(capfd, tmp_path / "bad.keras", keras_archive(keras_h5(h5py), config))
     if len(config) < 1 << 16:                     # of an attribute
         try_commands(capfd, tmp_path / "bad.h5", keras_h5(h5py, config))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_models(name, tmp_path, capfd):
+    """Of a graph that is broken elsewhere the weights are whole; nothing else is computed."""
+    (tmp_path / "models").mkdir()
+    lay_traps(tmp_path / "models")
+    path, out = write(tmp_path / "models", name), tmp_path / "out.npz"
+    out.write_bytes(b"precious")
+    with warnings.catch_warnings(), bounded():
+        warnings.simplefilter("error")
+        statuses = [cli.main(["convert", str(path), str(out), "--to", "keras", "--no-live"]), cli.main(
+            ["explain", str(path)])]
+    said = capfd.readouterr().err
+    assert statuses == [2, 2] and said.count("bad.onnx") == 2 or statuses == [0, 0] and not said, (statuses, said)
+    assert SECRET not in said and sorted(os.listdir(tmp_path)) == ["models", "out.npz", "secret"]
+    if statuses[0]:
+        assert out.read_bytes() == b"precious"
+    else:
+        assert {a.shape for a in read(out).values()} == {(3, 16), (4, 16), (16,)}
+
+
+def test_numbers_that_are_not_finite_are_compared(tmp_path, capfd):
+    path = write(tmp_path, "weights not finite")
+    assert cli.main(["compare", str(path), str(path), "--json", "-"]) == 0, capfd.readouterr()
 
 
 @pytest.mark.parametrize("suffix", ["ckpt", "index", "pb", "tflite", "json", "msgpack", "bin", "gguf"])

@@ -29,6 +29,8 @@ def write(path, layers, arrays, version="2.6.0", **attributes):
 
 def layer(kind, name, **config):
     """A layer, as Keras writes what computes of it."""
+    if kind not in ("LSTM", "GRU", "SimpleRNN") and not kind.startswith("CuDNN"):
+        return {"class_name": kind, "config": {"name": name, "merge_mode": "concat", **config}}
     cuda, family = kind.startswith("CuDNN"), kind.removesuffix("Cell")
     whole = {"units": U} | ({} if kind.endswith("Cell") else {"go_backwards": False})
     whole |= {} if cuda else {"activation": "tanh", "use_bias": True}
@@ -49,7 +51,7 @@ def test_activations_direction_and_reset(tmp_path):
                  | under("three/three/c", "rnn"))
     found = find_weights(path)
     cells = {"one": ("lstm", {"gate": "sigmoid", "candidate": "relu", "output": "relu"}, True),
-             "three": ("rnn", {"activation": "elu"}, False), "two": ("gru before", {}, False)}
+             "two": ("gru before", {}, False), "three": ("rnn", {"activation": "elu"}, False)}
     assert [place.split("/")[1] for place in found] == list(cells)
     for w, (family, options, reverse) in zip(found.values(), cells.values()):
         assert w.cell == cell_for(family, "keras2", **options) and w.reverse == reverse
@@ -228,9 +230,10 @@ def test_structures_that_keras_does_not_have(tmp_path):
     for item, words in ((None, "is null"), (3, "is an int"), ([], "is a list"), ({}, "class_name=None"),
                         ({**own, "class_name": 3}, "class_name=3"), ({**own, "config": []}, "is a list"),
                         ({**own, "config": None}, "is null"), ({"class_name": "LSTM"}, "is null"),
-                        ({"class_name": "Bidirectional", "config": {"name": "own"}}, "layer of the Bidirectional"),
+                        ({"class_name": "Bidirectional", "config": {"name": "own", "merge_mode": "sum"}},
+                         "layer of the Bidirectional"),
                         ({"class_name": "Bidirectional", "config": {
-                            "name": "own", "layer": own, "backward_layer": 3}},
+                            "name": "own", "layer": own, "backward_layer": 3, "merge_mode": None}},
                          "backward_layer of 'own' is an int"),
                         ({"class_name": "RNN", "config": {"name": "own", "cell": [own]}}, "cell of the RNN 'own'"),
                         ({"class_name": "RNN", "config": {"name": "own", "cell": {
@@ -260,3 +263,23 @@ def test_convolutions(tmp_path):
                     {"padding": "causal"}, {"padding": 3}, {"filters": None}, {"units": U}):
         with pytest.raises(FileError, match=next(iter(changed))):
             find_weights(write(tmp_path / "c.h5", [item(**changed)], arrays))
+
+
+def test_the_merge_mode_is_told(tmp_path):
+    arrays = under("bi/forward_lstm/c", "lstm", "keras") | under("bi/backward_lstm/c", "lstm", "keras")
+    for merge in ("sum", "concat", "mul", "ave", None):
+        item = layer("Bidirectional", "bi", layer=layer("LSTM", "lstm"), merge_mode=merge)
+        path = write(tmp_path / "b.h5", [item], arrays)
+        assert [w.merge for w in find_weights(path).values()] == [str(merge)] * 2
+        found = rnnref.convert(path, "torch", live=False)
+        assert any(f"merge_mode='{merge}'" in note for note in found.notes) == (merge != "concat"), found.notes
+        assert rnnref.convert(path, "keras", live=False).options.get("model_weights/bi/c, forward", {}) == (
+            {"merge_mode": str(merge)} if merge != "concat" else {})
+        assert rnnref.compare(path, found.stacks[0].layers, gradients=False).ok
+        torch = found.stacks[0].layers[0]
+        other = [tuple(w._replace(merge="concat") for w in torch)]
+        assert rnnref.compare(path, other, gradients=False).ok == (merge == "concat")
+    for merge in ("nix", "", 3, []):
+        item = layer("Bidirectional", "bi", layer=layer("LSTM", "lstm"), merge_mode=merge)
+        with pytest.raises(FileError, match="merge_mode="):
+            find_weights(write(tmp_path / "b.h5", [item], arrays))
