@@ -22,6 +22,7 @@ _KERAS = ("keras", "keras2", "keras2 cudnn")
 _OTHER_CELLS = {"lstm": r"gru|rnn_cell", "rnn": r"lstm|gru"}
 _RECURRENT = r"lstm|gru|rnn_cell"
 _BACKWARD = re.compile(r"_reverse$|(^|/)(backward|bw)(_|/|$)")       # of the half of a bidirectional layer
+_OWN_NAMES = r"(^|/)(layer_\d+|forward|backward)/$"                  # under which `convert` writes them
 _DENSE = r"dense|conv|fc\d*$|linear|logit|proj|softmax|embed|highway|norm|output|^gates$|^candidate$"
 
 
@@ -82,8 +83,16 @@ def group_arrays(layout: Layout, arrays: dict[str, Array]) -> dict[str, tuple[di
     """{place: (arrays by the names of the table, {name in the table: name in the source})} of whole layers."""
     groups = match_names(layout, arrays)
     needed = [name for name, row in arrays_of(layout).items() if row.ours in "WR"]
-    return {place: ({n: a for n, (_, a) in group.items()}, {n: full for n, (full, _) in group.items()})
-            for place, group in groups.items() if all(n in group for n in needed)}
+    whole = {place: group for place, group in groups.items() if all(n in group for n in needed)}
+    return {f"{place}{way}": ({n: cut(a) for n, (_, a) in group.items()}, {n: full for n, (full, _) in group.items()})
+            for place, group in whole.items() for way, cut in _list_directions(layout, group)}
+
+
+def _list_directions(layout: Layout, group: dict[str, tuple[str, Array]]) -> list[tuple[str, Any]]:
+    """(end of the place, what cuts an array) of each direction: ONNX has both of a layer in one array."""
+    if layout.framework != "onnx" or any(a.ndim == 0 or len(a) != 2 for _, a in group.values()):
+        return [("", lambda a: a)]
+    return [("forward", lambda a: a[:1]), ("backward", lambda a: a[1:])]
 
 
 def match_names(layout: Layout, arrays: dict[str, Array]) -> dict[str, dict[str, tuple[str, Array]]]:
@@ -134,7 +143,7 @@ def _is_joint(layout: Layout) -> bool:
 
 def _warn_of_dense(layout: Layout, found: dict[str, Weights]) -> None:
     """Warn of layers that are taken for recurrent ones by the shape of one matrix alone."""
-    unnamed = [place for place in found if place and not re.search(rf"{_RECURRENT}|rnn", place.lower())]
+    unnamed = [place for place in found if place and not re.search(rf"{_RECURRENT}|rnn|{_OWN_NAMES}", place.lower())]
     if _is_joint(layout) and unnamed and len(found) > 1:
         warn(f"pieces: {', '.join(unnamed)} taken for {layout.who} by the shape of one matrix, which a dense layer can "
              "have too", stacklevel=3)
@@ -204,7 +213,8 @@ def recognize(arrays: dict[str, Array]) -> list[Match]:
     matches = sorted(_list_matches(arrays), key=lambda m: (-len(m.arrays), FRAMEWORKS.index(m.framework)))
     found: list[Match] = []
     for match in matches:
-        if not any(set(match.arrays) & set(other.arrays) for other in found):
+        if not any(set(match.arrays) & set(other.arrays) and match._replace(place=other.place) != other
+                   for other in found):           # two directions may lie in the same arrays
             found.append(match)
     order = list(arrays)
     return sorted(found, key=lambda m: order.index(m.arrays[0]))

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy
 
-from ..arrays import Array
+from ..arrays import Array, asnumpy
 from ..errors import NotSupported, ShapeError, with_article
 from ..interop import Weights, cudnn, framework_named, traits
 from ..interop.convert import convert_weights, gates_with_own_bias, list_options
@@ -193,10 +193,11 @@ def describe_changes(w: Weights, new: Weights) -> list[str]:
         adds = w.layout.who if a["forget_bias"] else new.layout.who
         verb = "added to" if shift > 0 else "subtracted from"
         found.append(f"{abs(shift):g} is {verb} the bias of {gate}: {adds} adds it when it runs")
-    merged = set(w.cell.gates) - gates_with_own_bias(new.layout, new.cell) if "bR" in p and p["bR"].any() else set()
+    apart = gates_with_own_bias(new.layout, new.cell)
+    blocks = zip(w.cell.gates, numpy.split(asnumpy(p["bR"]), len(w.cell.gates), -1)) if "bR" in p else ()
+    merged = [gate for gate, block in blocks if gate not in apart and block.any()]
     if merged:
-        found.append(f"the two biases of {' '.join(g for g in w.cell.gates if g in merged)} are added: "
-                     f"{new.layout.who} has one")
+        found.append(f"the two biases of {' '.join(merged)} are added: {new.layout.who} has one")
     if a.get("gate") != b.get("gate"):
         factor = a["gate"].alpha / b["gate"].alpha
         found.append(f"what enters the gates is multiplied by {factor:.6g}: the hard sigmoids have different slopes")
