@@ -10,8 +10,10 @@ import numpy
 
 from ..arrays import Array
 from ..elementwise import clip
+from ..loops.run import run
+from ..tree import map_structure
 from .budget import Budgets
-from .candidate import GRADIENT, OUTPUT, STATE, ArrayDescription, Candidate, Direction
+from .candidate import GRADIENT, OUTPUT, STATE, ArrayDescription, Candidate, DirectedCell, Direction
 from .causes import Cause
 from .equations import Equations, read_equations
 from .findings import join_names
@@ -21,11 +23,12 @@ from .single_gate import Needed, describe_change, find_single_gates
 from .verdict import Verdict, format_pair
 
 GATES = "gates"                                   # the group of these rows
+_FEW = 6                                          # rows, of which all are shown
 _OBSERVED = 8                                     # steps of which the cell states are observed
 _ULPS = 16                                        # of 1: the budget of a gate
 _STEP = 4.0                                       # budgets of the first step: of any step, from a state that is known
 _KNOWN = ("Gates are not among the results: these are the gates of the reference once {words}, which gives all results "
-          "of {title}, at every step from the state that was returned before it.")
+          "of {title}, at every step from the state before it.")
 _SUSPECTED = ("Gates are not among the results: this is how far gate {gates} would have to be off to explain the "
               "outputs of every step alone, each from the state that was returned before it{rest}.")
 _STEPS_ALONE = ("The error of each step by itself: the reference computes it from the state that was returned before "
@@ -60,7 +63,7 @@ def measure_gates(candidate: Candidate, returned: dict[str, Array], verdicts: li
     if not any(row.verdict == "differs" for row in found.rows):
         return GateErrors(gradients=blocks), found.findings
     first = found.rows[int(numpy.argmin(found.steps))].name
-    return GateErrors(found.caption, found.rows, blocks, first), found.findings
+    return GateErrors(found.caption, _select_cells(found.rows), blocks, first), found.findings
 
 
 def _measure_steps(candidate: Candidate, returned: dict[str, Array], wrong: Verdict, budgets: Budgets,
@@ -69,6 +72,9 @@ def _measure_steps(candidate: Candidate, returned: dict[str, Array], wrong: Verd
     cells, directions = candidate.list_cells(), candidate.list_directions(returned)
     changed = None if cause is None else cause.change(candidate)
     others = cells if changed is None else changed.list_cells()
+    several = len(directions) != len(cells)       # layers
+    if several and changed is not None:
+        directions = _run_layers(candidate, returned, others)
     if not cells or not len(cells) == len(others) == len(directions):
         return _NONE
     found = _NONE
@@ -78,7 +84,7 @@ def _measure_steps(candidate: Candidate, returned: dict[str, Array], wrong: Verd
         steps = _list_steps(candidate, wrong, direction)
         if e is None or own is None or steps is None or e.norm is not None or e.family == "gru" and "r" not in e.gates:
             return _NONE
-        label = one.label.rpartition(", ")[2]
+        label = one.label if several else one.label.rpartition(", ")[2]
         if cause is not None:
             more = _compare_gates(e, own, steps, _KNOWN.format(words=cause.words, title=candidate.title), label,
                                   _ULPS * float(numpy.finfo(candidate.dtype).eps))
@@ -91,6 +97,28 @@ def _measure_steps(candidate: Candidate, returned: dict[str, Array], wrong: Verd
         found = _Found(found.caption or more.caption, found.rows + more.rows, found.findings + more.findings,
                        found.steps + more.steps)
     return found
+
+
+def _run_layers(candidate: Candidate, returned: dict[str, Array], cells: list[DirectedCell]) -> list[Direction]:
+    """What the cells of several layers are given and return: of the reference that explains all results."""
+    chain, found = candidate.describe_chain(returned), list[Direction]()
+    if chain is None:
+        return []
+    for k, one in enumerate(cells):
+        below = [found[n].y for n in chain.below[k]]
+        x = numpy.concatenate(below, -1) if below else chain.x.astype("float64")
+        first = tuple(a.astype("float64") for a in chain.first[k])
+        p = map_structure(lambda a: a.astype("float64"), one.p)
+        y, _, _ = run(one.cell, p, x, one.cell.rule.State(*first) if first else None, lengths=candidate.lengths,
+                      reverse=chain.reverse[k])
+        found.append(Direction(x, y, first, chain.reverse[k]))
+    return found
+
+
+def _select_cells(rows: list[Row]) -> list[Row]:
+    """All rows if they are few, else those of the cells of which one differs."""
+    wrong = {row.name.rpartition(", ")[0] for row in rows if row.verdict == "differs"}
+    return rows if len(rows) <= _FEW else [row for row in rows if row.name.rpartition(", ")[0] in wrong]
 
 
 def _list_steps(candidate: Candidate, wrong: Verdict, direction: Direction) -> Steps | None:

@@ -105,6 +105,28 @@ def test_one_direction_of_two():
     assert all(row.where.startswith(f"t={T - 1},") for row in differ)
 
 
+@pytest.mark.peers
+@pytest.mark.parametrize("two", [False, True])
+def test_the_wrong_layer_of_several(two):
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+
+    class Shifted(torch.nn.LSTM):
+        def forward(self, x, hx=None):
+            name = f"bias_ih_l1{'_reverse' * two}"
+            b = getattr(self, name)
+            shift = torch.zeros_like(b)
+            shift[U:2 * U] = 1                    # of the forget gate
+            return torch.func.functional_call(plain, {**dict(self.named_parameters()), name: b + shift}, (x, hx))
+    plain = torch.nn.LSTM(I, U, 2, bidirectional=two)
+    report = verify(Shifted(I, U, 2, bidirectional=two), (T, B, I))
+    label = "layer 1, backward, " if two else "layer 1, "
+    differ = {row.name: row for row in report.gates.rows if row.verdict == "differs"}
+    assert set(differ) == {f"{label}gate f"}, report
+    assert len(report.gates.rows) == 4 and "1 is added to the forget gate" in report.gates.caption
+    assert f"first divergence, {label}gate f, t={T - 1 if two else 0}</text>" in report.to_html()
+
+
 # with one gate, and no name
 
 @pytest.mark.parametrize("states", [True, False])
