@@ -162,7 +162,7 @@ def _suspect(e: Equations, steps: Steps, tolerance: float, last_c: Array | None,
     likely = {n.gate: n for n in found.likely} if found else {}
     if found and likely:
         made = [_make_row(_name(g, label), n.change, n.expected, n.unsure, steps) if (n := likely.get(g)) else
-                (Row(_name(g, label), GATES, 0.0, note="taken to be right", trace=[0.0] * len(steps.y)), len(steps.y))
+                (Row(_name(g, label), GATES, 0.0, note="taken to be right", trace=[0.0] * steps.total), len(steps.y))
                 for g in e.gates]
         rows, gates = [row for row, _ in made], " or ".join(likely)
         rest = f", which {join_names(found.excluded)} could not" if found.excluded else ""
@@ -192,7 +192,7 @@ def _observe_cells(candidate: Candidate, e: Equations, steps: Steps, tolerance: 
     if len(known) < len(c):
         return _NONE
     cut = Steps(steps.x[start:end], steps.h[start:end], steps.y[start:end], None, steps.t[start:end], steps.rows,
-                steps.live[start:end])
+                steps.live[start:end], steps.total)
     before, after = numpy.stack(known[:-1]), numpy.stack(known[1:])
     values = compute_gates(e, cut, Gates({}, numpy.stack(known))).values
     limit, new = e.options.get("cell_clip"), values["f"] * before + values["i"] * values["g"]
@@ -241,7 +241,7 @@ def _make_row(name: str, change: Array, expected: Array, budget: Array, steps: S
     live = numpy.broadcast_to(steps.live[..., None], change.shape)
     ratio = numpy.where(live, numpy.where(error == 0, 0.0, error / budget), -1.0)
     exceeds = live & (error > budget)
-    T = int(steps.t.max()) + 1
+    T = steps.total
     trace: list[float | None] = [None] * T
     limits: list[float | None] = [None] * T
     best = numpy.full(T, -1.0)
@@ -273,7 +273,7 @@ def _list_blocks(candidate: Candidate, returned: dict[str, Array], verdicts: lis
         budget, a = budgets.by_name[v.name], returned[v.name]
         error = abs(a.astype("float64") - budget.truth.astype("float64"))
         for k, axis in enumerate(d.axes):
-            if not axis.labels or not all(label.rpartition(", ")[2] in "ifgorzn" for label in axis.labels):
+            if len(axis.labels) < 2 or not {label.rpartition(", ")[2] for label in axis.labels} <= set("ifgorzn"):
                 continue
             cuts = axis.find_ends(a.shape[k])[:-1]
             parts = zip(*(numpy.split(b, cuts, k) for b in (

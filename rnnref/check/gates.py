@@ -24,6 +24,7 @@ class Steps(NamedTuple):
     t: Array                                      # [T, B], the timestep that each is
     rows: Array                                   # [B], the row that each is
     live: Array                                   # [T, B], False past the end of a row
+    total: int                                    # how many steps there are, of which these may be a part
 
 
 class Gates(NamedTuple):
@@ -50,7 +51,7 @@ def list_steps(direction: Direction, lengths: Any, row: int, t: int) -> Steps | 
     if h.shape != y.shape[1:]:
         return None
     c = first[1][rows].astype("float64") if len(first) > 1 else None
-    return Steps(x, numpy.concatenate([h[None], y[:-1]]), y, c, at, rows, live)
+    return Steps(x, numpy.concatenate([h[None], y[:-1]]), y, c, at, rows, live, T)
 
 
 def compute_gates(e: Equations, steps: Steps, seen: Gates | None = None) -> Gates:

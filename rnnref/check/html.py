@@ -4,7 +4,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from .reproduce import render_reproduction
-from .row import Row, count_verdicts, format_count, format_number, group_rows, is_long, join_details
+from .row import Row, count_verdicts, format_count, format_number, format_short, group_rows, is_long, join_details
 from .svg import (COLOURS, DARK_COLOURS, FONTS, MARKS, VERDICT_COLOURS, draw_gates, draw_histogram, draw_lines,
                   find_verdict)
 
@@ -68,7 +68,7 @@ _STYLE = f"""
   .rnnref table:not(.gates) tr {{ display: grid; grid-template-columns: auto 1fr auto; padding: .4rem 0;
     border-bottom: 1px solid var(--line); }}
   .rnnref table:not(.gates) td {{ border: 0; padding: 0 .8rem 0 0; }} .rnnref td:empty {{ display: none; }}
-  .rnnref .gates td, .rnnref .gates th {{ padding-right: .8rem; font-size: .85rem; }}
+  .rnnref .gates td, .rnnref .gates th {{ padding-right: .7rem; font-size: .8rem; }}
   .rnnref td.k {{ grid-area: 1 / 1 / 2 / 3; }} .rnnref td.v {{ grid-area: 1 / 3; padding: 0; }}
   .rnnref td.n {{ text-align: left; }} .rnnref td.n::before {{ content: attr(data-label) " "; color: var(--soft); }}
   .rnnref td.w {{ grid-column: 1 / 4; padding: 0; }}
@@ -95,16 +95,20 @@ def _render_parts(report: "Report") -> str:
     rows = report.rows
     gates, blocks = draw_gates(report.gates), _render_blocks(report.gates.gradients)
     results_differ = any(row.verdict == "differs" and row.group != "gradients" for row in rows)
-    parts = [_render_headline(report), _render_findings(report), gates and f"<h2>Error of every gate</h2>\n{gates}",
-             "" if results_differ else blocks, draw_histogram(rows) if is_long(rows) else "",
-             _render_lines(rows, bool(gates)), _render_groups(rows) if is_long(rows) else _render_rows(rows),
-             blocks if results_differ else "", _render_facts(report.facts), render_reproduction(report)]
+    lines, title = draw_lines(rows), "Gradients, gate by gate"
+    parts = [_render_headline(report), _render_findings(report),
+             gates and f"<h2>{_title_gates(report.gates.rows)}</h2>\n{gates}",
+             f"<h2>{title}</h2>\n{blocks}" if blocks and not results_differ else "",
+             draw_histogram(rows) if is_long(rows) else "",
+             "<h2>Error of the results</h2>" if lines and (gates or blocks and not results_differ) else "", lines,
+             _render_groups(rows) if is_long(rows) else _render_rows(rows),
+             _fold(title, "", blocks) if blocks and results_differ else "",
+             _render_facts(report.facts), render_reproduction(report)]
     return "\n".join(filter(None, parts))
 
 
-def _render_lines(rows: list[Row], titled: bool) -> str:
-    lines = draw_lines(rows)
-    return f"<h2>Error of the results</h2>\n{lines}" if lines and titled else lines
+def _title_gates(rows: Sequence[Row]) -> str:
+    return "Error of every gate" if all("gate " in row.name for row in rows) else "Error of each step by itself"
 
 
 def _render_blocks(blocks: Sequence[Row]) -> str:
@@ -119,7 +123,7 @@ def _render_blocks(blocks: Sequence[Row]) -> str:
         cells = "".join(_render_block(own.get(gate)) for gate in gates)
         body.append(f'<tr><th scope="row">{escape(group)}</th>{cells}</tr>')
     lines = "\n".join(body)
-    return ('<h2>Gradients, gate by gate</h2>\n<div class="wide"><table class="gates">\n'
+    return ('<div class="wide"><table class="gates">\n'
             f"<thead><tr><th>gradient</th>{head}</tr></thead>\n<tbody>\n{lines}\n</tbody></table></div>\n"
             '<p class="note">The largest error in the block of each gate, relative to the largest entry of the array. '
             f"{MARKS['differs']}: beyond its budget.</p>")
@@ -128,7 +132,7 @@ def _render_blocks(blocks: Sequence[Row]) -> str:
 def _render_block(row: Row | None) -> str:
     if row is None:
         return "<td></td>"
-    return f'<td class="n {VERDICT_COLOURS[row.verdict]}">{MARKS[row.verdict]} {format_number(row.error)}</td>'
+    return f'<td class="n {VERDICT_COLOURS[row.verdict]}">{MARKS[row.verdict]} {format_short(row.error)}</td>'
 
 
 def _render_headline(report: "Report") -> str:

@@ -1,7 +1,7 @@
 """Reports of comparisons: rows with errors and budgets, findings in plain sentences; as text, JSON or an HTML page."""
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from os import PathLike
@@ -177,6 +177,8 @@ def _render_text(report: Report) -> Iterator[str]:
     elif report.rows:
         yield from _render_rows(report.rows)
     yield from _render_gates(report.gates)
+    if all(row.verdict != "differs" or row.group == "gradients" for row in report.rows):          # else all blocks do
+        yield from _render_blocks(report.gates.gradients)
     if report.facts:
         yield ""
         yield from format_facts(report.facts)
@@ -201,17 +203,21 @@ def _render_groups(rows: list[Row]) -> Iterator[str]:
 
 
 def _render_gates(gates: GateErrors) -> Iterator[str]:
-    """A line for each gate, and one for each gradient with a column for each gate."""
+    """A line for each gate."""
     if gates.rows:
         yield ""
         yield from wrap(gates.caption, _WIDTH, initial_indent="  ", subsequent_indent="  ")
         yield from format_table(["gate", "error", "where"], ([name, format_number(row.error), join_details(row)] for
                                                              name, row in zip(list_gate_names(gates.rows), gates.rows)))
-    if gates.gradients:
-        columns = list(dict.fromkeys(row.name for row in gates.gradients))
+
+
+def _render_blocks(blocks: Sequence[Row]) -> Iterator[str]:
+    """A line for each gradient, with a column for each gate."""
+    if blocks:
+        columns = list(dict.fromkeys(row.name for row in blocks))
         yield ""
         yield from format_table(["gradient", *columns], ([group, *_list_cells(rows, columns)] for group, rows in
-                                                         group_rows(gates.gradients).items()))
+                                                         group_rows(blocks).items()))
 
 
 def _list_cells(rows: list[Row], columns: list[str]) -> list[str]:

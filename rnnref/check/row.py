@@ -1,4 +1,5 @@
 """The rows of a report: one compared array or case each, with its error, budget and verdict."""
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from math import inf, isfinite
@@ -66,6 +67,11 @@ def join_details(row: Row) -> str:
 def format_number(a: float | None) -> str:
     """"5.0e-01"; an empty string for None."""
     return "" if a is None else f"{a:.1e}"
+
+
+def format_short(a: float | None) -> str:
+    """"5e-1", "0"; an empty string for None."""
+    return "" if a is None else "0" if not a else re.sub(r"e([+-])0", r"e\1", f"{a:.0e}")
 
 
 def format_count(verdict: str, n: int) -> str:

@@ -101,10 +101,11 @@ def _mark_divergence(scale: "_Scale", rows: list[Row], what: str) -> Iterator[st
         yield (f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}" class="first" '
                f'style="stroke: var(--bad); stroke-width: 2; stroke-dasharray: 2 4"/>')
         side, at = ("end", x - 8) if end else ("start", x + 8)
-        y = _TOP + 0.5 * (_HEIGHT - _TOP - _BOTTOM)           # where few lines are, and legible above those
-        yield (f'<text x="{at:.1f}" y="{y:.1f}" text-anchor="{side}" style="fill: var(--bad); paint-order: stroke; '
-               f'stroke: var(--paper); stroke-width: 5px; stroke-linejoin: round">'
-               f"first divergence, {escape(what)}t={steps[0]}</text>")
+        y = _TOP + 0.4 * (_HEIGHT - _TOP - _BOTTOM)           # where few lines are, and legible above those
+        for line in ("first divergence", f"{what}t={steps[0]}"):
+            yield (f'<text x="{at:.1f}" y="{y:.1f}" text-anchor="{side}" style="fill: var(--bad); paint-order: stroke; '
+                   f'stroke: var(--paper); stroke-width: 5px; stroke-linejoin: round">{escape(line)}</text>')
+            y += _LABEL_GAP
 
 
 def _draw_figure(content: list[str], box: str, label: str, caption: str, legend: str = "") -> str:
