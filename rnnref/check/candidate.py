@@ -140,6 +140,7 @@ class Candidate:
     carried: str = ""                             # the initial state, if outputs are all of the state ...
     zero_carried: Any = None                      # ... and that state, all zero
     facts: dict[str, Any] = field(default_factory=dict)
+    lengths_name: str = "lengths"                 # under which the candidate takes them
     watch: Watch = _show_nothing                  # shows progress where a check takes long
     ulps: float = 4.0                             # the least budget
     relative: bool = True                         # True if results far below 1 are as precise as others, for their size

@@ -40,9 +40,10 @@ class Layer(NamedTuple):
 
 
 def check_layers(title: str, layers: Iterable[Layer], rng: numpy.random.Generator, initial_state: Any, facts: dict,
-                 checks: dict[str, Any]) -> Report:
+                 checks: dict[str, Any], given: "Inputs") -> Report:
     """The report on all recurrent layers of a model, each checked alone.
 
+    given    the arguments of the model
     Errors   NotSupported, ShapeError: none of the layers can be checked
     """
     reports, refused, unused = [], [], []
@@ -63,7 +64,9 @@ def check_layers(title: str, layers: Iterable[Layer], rng: numpy.random.Generato
         raise refused[0][1]
     if not reports:
         raise NotSupported("verify", f"{title}: none of its recurrent layers was called", layers=", ".join(unused))
-    return _merge(title, reports, refused, unused, facts, checks)
+    report = _merge(title, reports, refused, unused, facts, checks)
+    report.arrays = given.list_arrays()
+    return report
 
 
 def _name_calls(layer: Layer) -> Iterator[tuple[str, Received]]:
@@ -124,6 +127,15 @@ class Inputs(NamedTuple):
         shape = tuple(a.shape) if hasattr(a, "shape") else describe_type(a)
         integers = " as integers" if "int" in str(getattr(a, "dtype", "")) else ""
         return f"{name} {shape}{f', drawn{integers}' if key in self.drawn else ''}"
+
+    def list_arrays(self) -> dict[str, Array]:
+        """All by name, those without one as "input"; {} if some are no arrays."""
+        names = {key: key if not isinstance(key, int) else f"input_{key + 1}" if len(self.args) > 1 else "input"
+                 for key in (*range(len(self.args)), *self.kwargs)}
+        values = {name: self.get(key) for key, name in names.items()}
+        found = {name: numpy.asarray(a.detach().cpu() if hasattr(a, "detach") else a) for name, a in values.items()
+                 if hasattr(a, "shape") and not hasattr(a, "batch_sizes")}
+        return found if found.keys() == values.keys() and all(a.dtype.kind in "fiub" for a in found.values()) else {}
 
     def replace(self, key: Any, value: Array) -> "Inputs":
         """The same with another argument."""

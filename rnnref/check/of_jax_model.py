@@ -65,7 +65,7 @@ def check_jax_model(module: Any, inputs: Any, rng: numpy.random.Generator, lengt
     facts = {"inputs": given.describe()}
     facts |= {"drawn": f"{', '.join(drawn)}: what jax.jit or a scan gives is not known"} if drawn else {}
     title = f"{framework} {kind} with {len(found)} recurrent module{'s' * (len(found) > 1)}"
-    return check_layers(title, layers, rng, initial_state, facts, checks)
+    return check_layers(title, layers, rng, initial_state, facts, checks, given)
 
 
 def _wrapper(found: _Found, rng: numpy.random.Generator, dtype: Any) -> Callable:

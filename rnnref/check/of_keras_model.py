@@ -27,7 +27,7 @@ def check_keras_model(model: Any, inputs: Any, rng: numpy.random.Generator, leng
     if dtype is not None and numpy.dtype(dtype) != model.compute_dtype:
         raise NotSupported("verify", f"dtype={dtype!r} of Keras {kind}", fix=f"make it with dtype={str(dtype)!r}")
     given = make_inputs(inputs, rng, "float32")
-    calls, layers, how = _run(model, given, rng)
+    calls, layers, given = _run(model, given, rng)
     if not layers:
         kinds = sorted({type(layer).__name__ for layer in model._flatten_layers()})
         raise NotSupported("verify", f"a Keras {kind} without recurrent layers", has=" ".join(kinds),
@@ -36,10 +36,11 @@ def check_keras_model(model: Any, inputs: Any, rng: numpy.random.Generator, leng
     inner = {id(part) for layer in layers.values() for part in layer._flatten_layers()}
     rest = sorted({type(part).__name__ for part in model._flatten_layers()
                    if id(part) not in inner and not part._layers and type(part).__name__ != "InputLayer"})
-    facts = {"inputs": how} | ({"not compared": f"what lies around them: {', '.join(rest)}"} if rest else {})
+    facts = {"inputs": given.describe()}
+    facts |= {"not compared": f"what lies around them: {', '.join(rest)}"} if rest else {}
     found = [Layer(path, type(layer).__name__, calls[path], _wrapper(layer, rng)) for path, layer in layers.items()]
     title = f"Keras {kind} {model.name!r} with {len(layers)} recurrent layer{'s' * (len(layers) > 1)}"
-    return check_layers(title, found, rng, initial_state, facts, checks)
+    return check_layers(title, found, rng, initial_state, facts, checks, given)
 
 
 def _wrapper(layer: Any, rng: numpy.random.Generator) -> Any:
@@ -49,7 +50,7 @@ def _wrapper(layer: Any, rng: numpy.random.Generator) -> Any:
 
 
 def _run(model: Any, given: Inputs, rng: numpy.random.Generator,
-         ) -> tuple[dict[str, list[Received]], dict[str, Any], str]:
+         ) -> tuple[dict[str, list[Received]], dict[str, Any], Inputs]:
     """What each layer receives when the model runs; its layers; and on which inputs.
 
     An input that is drawn, and looked up in a table, is drawn again as integers.
@@ -65,7 +66,7 @@ def _run(model: Any, given: Inputs, rng: numpy.random.Generator,
         if not ids:
             break
         given = draw_ids(given, ids[0][0], rng, ids[0][1])
-    return calls, layers, given.describe()
+    return calls, layers, given
 
 
 def _build(model: Any, given: Inputs) -> None:

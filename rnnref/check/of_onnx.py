@@ -134,6 +134,7 @@ def collect_versions(engine: str) -> dict[str, str]:
 @dataclass
 class NodeCandidate(Candidate):
     """A node in an engine, and the operator of rnnref."""
+    lengths_name: str = "sequence_lens"
     op: str = ""
     attributes: dict = field(default_factory=dict)
     outputs: tuple = ()

@@ -47,15 +47,16 @@ def check_torch_model(module: Any, inputs: Any, rng: numpy.random.Generator, len
     layers = find_layers(module)
     own_dtype = next((a.dtype for a in module.parameters() if a.is_floating_point()), torch.float32)
     given = make_inputs(inputs, rng, str(own_dtype).removeprefix("torch."))
-    calls, how = _run(module, layers, given, rng)
+    calls, given = _run(module, layers, given, rng)
     rest = sorted({original_name(part) for part in module.modules() if not list(part.children())
                    and not any(part is inner for layer in layers.values() for inner in layer.modules())})
-    facts |= {"inputs": how, "not compared": f"what lies around them: {', '.join(rest)}" if rest else ""}
+    facts |= {"inputs": given.describe(), "not compared": f"what lies around them: {', '.join(rest)}" if rest else ""}
     found = [_make_layer(path, layer, calls[path], rng) for path, layer in layers.items()]
     drawn = [layer.path for layer in found if layer.calls and isinstance(layer.calls[0].x, tuple)]
     facts |= {"drawn": f"{', '.join(drawn)}: what a loop or a branch of a script gives is not known"} if drawn else {}
     title = f"torch {original_name(module)} with {len(layers)} recurrent module{'s' * (len(layers) > 1)}"
-    return check_layers(title, found, rng, initial_state, {n: text for n, text in facts.items() if text}, checks)
+    return check_layers(title, found, rng, initial_state, {n: text for n, text in facts.items() if text}, checks,
+                        given)
 
 
 def _refuse_traced(module: Any) -> None:
@@ -81,7 +82,7 @@ def _make_layer(path: str, layer: Any, calls: list[Received], rng: numpy.random.
 
 
 def _run(module: Any, layers: dict[str, Any], given: Inputs, rng: numpy.random.Generator,
-         ) -> tuple[dict[str, list[Received]], str]:
+         ) -> tuple[dict[str, list[Received]], Inputs]:
     """What each layer receives when the module runs, and on which inputs.
 
     An input that is drawn, and looked up in a table, is drawn again as integers.
@@ -106,7 +107,7 @@ def _run(module: Any, layers: dict[str, Any], given: Inputs, rng: numpy.random.G
         given = draw_ids(given, ids[0][0], rng, ids[0][1])
     if error is not None:
         raise describe_failure(error, given) from error
-    return {path: _join_steps(layers[path], received) for path, received in calls.items()}, given.describe()
+    return {path: _join_steps(layers[path], received) for path, received in calls.items()}, given
 
 
 def _to_tensor(a: Any, module: Any) -> Any:

@@ -308,7 +308,7 @@ class _ModelCheck:
             raise NotSupported("verify", "a model without a node RNN, GRU or LSTM", reason=" ".join(self.unchecked),
                                has=" ".join(sorted({p.op_type for p in self._ops})))
         return Report(f"ONNX model {self.name or ''}".strip(), rows, self._collect_facts(drawn), findings,
-                      strict=self.checks["strict"], gates=join_gates(reports))
+                      strict=self.checks["strict"], gates=join_gates(reports), arrays=_select_arrays(self._inputs))
 
     def _collect_facts(self, drawn: dict[str, str]) -> dict[str, Any]:
         first = next((report.facts for _, report in self.reports), {})
@@ -324,6 +324,12 @@ class _ModelCheck:
                     if "not compared" in report.facts]
         facts |= {"not compared": "; ".join(left_out)} if left_out else {}
         return facts | self.facts | {"seed": self.checks.get("seed")}
+
+
+def _select_arrays(inputs: dict[str, Any]) -> dict[str, Any]:
+    """The inputs of a model, if all of them are arrays that a file can hold."""
+    found = {n: a for n, a in inputs.items() if isinstance(a, numpy.ndarray) and a.dtype.kind in "fiub"}
+    return found if len(found) == len(inputs) else {}
 
 
 def _describe(error: Exception) -> str:

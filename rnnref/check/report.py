@@ -51,6 +51,7 @@ class Report:
     strict: bool = field(default=False, kw_only=True)            # True: all entries must be comparable
     arrays: dict[str, Any] = field(default_factory=dict, kw_only=True)       # what the candidate was run on, x first
     gates: GateErrors = field(default=GateErrors(), kw_only=True)            # the error per gate, where it is known
+    call: str = field(default="", kw_only=True)   # the call that makes the same report of these arrays
 
     @property
     def counts(self) -> dict[str, int]:
@@ -132,7 +133,7 @@ class Report:
 
     def save_arrays(self, path: str | PathLike) -> str:
         """Write the arrays that were checked as an .npz file; three lines of Python that check them again."""
-        if not self.arrays:
+        if not self.arrays or not self.call:
             raise Error("save_arrays", f"the report on {self.title} holds no arrays", fix="a report of rnnref.verify")
         Path(path).write_bytes(pack_arrays(self.arrays))
         return write_lines(self, str(path))

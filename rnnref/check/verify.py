@@ -1,5 +1,6 @@
 """verify: compare a recurrent layer with the reference, forward and backward."""
 from collections.abc import Callable
+from inspect import signature
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from .of_torch import wrap_torch
 from .of_torch_model import check_torch_model
 from .onnx_model import check_onnx
 from .report import Report
+from .reproduce import describe_call
 
 
 @named_arguments
@@ -113,13 +115,22 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
                               "strict": strict, "progress": progress}
     common = {"lengths": _check_lengths(lengths), "initial_state": initial_state, "dtype": dtype}
     kind = _detect_kind(candidate, reference)
+    given = {"initial_state": initial_state, "lengths": lengths, "reference": reference, "p": p, "backward": backward,
+             "reverse": reverse, "padding": padding, "gradients": gradients, "factor": factor, "dtype": dtype,
+             "perturb_biases": perturb_biases, "engine": engine, "reading": reading, "strict": strict, "like": like}
+
+    def complete(report: Report, form: str) -> Report:
+        if report.arrays:
+            report.call = describe_call(candidate, report.arrays, form, _select_given(given) | {"seed": int(seed)})
+        return report
     if kind == "onnx":
         default = is_option(initial_state, "both") or is_option(initial_state, "random")
         _refuse_options(kind, lengths=lengths, reference=reference, p=p, backward=backward, reverse=reverse or None,
                         dtype=dtype, initial_state=None if default else initial_state)
         with limit_threads():
             report = check_onnx(candidate, inputs, rng, engine, reading, checks)
-            return report if like is None else compare_with_module(report, candidate, like, inputs, rng)
+            report = report if like is None else compare_with_module(report, candidate, like, inputs, rng)
+        return complete(report, "names")
     _refuse_options(kind, reading=reading, like=like, engine=None if engine == "onnxruntime" else engine)
     if kind == "function":
         wrapped = wrap_callable(candidate, inputs, reference, p, rng, backward=backward, reverse=reverse,
@@ -131,7 +142,8 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
             wrapped = wrap_haiku(candidate, inputs, rng, p, **common)
         elif identify(candidate).kind == "model":
             with limit_threads():
-                return check_jax_model(candidate, inputs, rng, **common, params=p, checks=checks)
+                report = check_jax_model(candidate, inputs, rng, **common, params=p, checks=checks)
+            return complete(report, _describe_form(inputs, report))
         else:
             wrapped = wrap_jax(candidate, inputs, rng, params=p, **common)
     else:
@@ -140,10 +152,23 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
         if identify(unwrap(candidate)).kind == "model":
             check: Any = {"torch": check_torch_model, "keras": check_keras_model}[kind]
             with limit_threads():
-                return check(candidate, inputs, rng, **common, checks=checks)
+                report = check(candidate, inputs, rng, **common, checks=checks)
+            return complete(report, _describe_form(inputs, report))
         wrapped = (wrap_torch if kind == "torch" else wrap_keras)(candidate, inputs, rng, **common)
     with limit_threads():                         # products of single steps are too small for several threads
-        return check_candidate(wrapped, rng, **checks)
+        return complete(check_candidate(wrapped, rng, **checks), "x")
+
+
+def _select_given(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that are not as they are by default."""
+    defaults = {name: q.default for name, q in signature(verify).parameters.items()}
+    return {name: value for name, value in options.items()
+            if not (value is defaults[name] or isinstance(value, (str, bool, int, float)) and value == defaults[name])}
+
+
+def _describe_form(inputs: Any, report: Report) -> str:
+    """How the inputs of a model were given."""
+    return "names" if isinstance(inputs, dict) else "one" if len(report.arrays) == 1 else "several"
 
 
 def assert_matches(candidate: Any, inputs: Any, **options: Any) -> Report:
