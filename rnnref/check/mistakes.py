@@ -183,8 +183,9 @@ def _list_biases(equations: Equations) -> Iterator[Mistake]:
     yield Mistake("bias", "both biases are added twice", lambda e: _apply(e, _double("b"), _double("bR")))
     yield Mistake("bias", "b takes the place of bR too", lambda e: _use_bias(e, "b", "b"))
     yield Mistake("bias", "bR takes the place of b too", lambda e: _use_bias(e, "bR", "bR"))
-    if equations.family == "gru" and equations.options["reset"] == "after":
+    if equations.family == "gru":
         yield Mistake("bias", f"the recurrent bias of {last} is left out", _move_candidate_bias(None))
+    if equations.family == "gru" and equations.options["reset"] == "after":
         yield Mistake("bias", f"the recurrent bias of {last} is added outside of the reset", _move_candidate_bias("b"))
         yield Mistake("bias", f"the input bias of {last} is added inside of the reset", _move_candidate_bias("bR"))
         yield Mistake("bias", "b and bR are exchanged", lambda e: _use_bias(e, "bR", "b"))
@@ -361,6 +362,13 @@ def _list_limits(equations: Equations) -> Iterator[Mistake]:
     for option, words in (("cell_clip", "c is not clipped"), ("projection_clip", "the projected h is not clipped")):
         if equations.options.get(option) is not None:
             yield Mistake(option, words, _remove_limit(option))
+    if any(isinstance(v, Activation) and v.clip for v in equations.options.values()):
+        yield Mistake("clip", "the arguments of the activations are not clipped", _remove_clip)
+
+
+def _remove_clip(e: Equations) -> Equations | None:
+    clipped = {n: v for n, v in e.options.items() if isinstance(v, Activation) and v.clip}
+    return e.choose(**{n: replace(v, clip=None) for n, v in clipped.items()}) if clipped else None
 
 
 def _remove_limit(option: str) -> Change:

@@ -60,6 +60,11 @@ def _list_states(candidate: Candidate) -> Iterator[Misuse]:
                      _zero_arrays(*initial))
         for name in initial if len(initial) > 1 else ():
             yield Misuse("initial states", f"{name} is zero", "it does not use this initial state", _zero_arrays(name))
+    if len(initial) == 2 and len(names_of(candidate, STATE)) == 2 and candidate.lengths is None and \
+            arrays[initial[0]].shape == arrays[initial[1]].shape:
+        for after in (False, True):
+            yield Misuse("initial states", f"h and c are exchanged {'after' if after else 'before'} every step",
+                         "it carries the states in another order", results=_exchange_every_step(after), whole=True)
     for a, b in combinations(names_of(candidate, STATE), 2):
         exchange = _exchange_results(a, b)
         yield Misuse("last states", f"{a} and {b} are exchanged", "it returns the last states in another order",
@@ -91,6 +96,25 @@ def _zero_arrays(*names: str) -> Callable[[Candidate], Candidate | None]:
 def _exchange_results(a: str, b: str) -> Callable[[Candidate, Results, Run], Results]:
     def change(c: Candidate, results: Results, run: Run) -> Results:
         return results | ({a: results[b], b: results[a]} if a in results and b in results else {})
+    return change
+
+
+def _exchange_every_step(after: bool) -> Callable[[Candidate, Results, Run], Results]:
+    """Steps one by one, each from the last states of the one before in the other order."""
+    def change(c: Candidate, results: Results, run: Run) -> Results:
+        initial, states = find_initial(c), names_of(c, STATE)
+        own, found = {n: c.arrays[n] for n in initial}, []
+        for t in range(c.size[0])[::-1 if c.backwards else 1]:
+            own = own if after else dict(zip(initial, reversed(own.values())))
+            x = numpy.take(c.arrays[c.x], [t], c.time)
+            one = run(replace(c, arrays=c.arrays | own | {c.x: x}))
+            last = [one[n] for n in (reversed(states) if after else states)]
+            own = dict(zip(initial, last))
+            found.append(one | dict(zip(states, last)))
+        steps = found[::-1] if c.backwards else found
+        outputs = {n: numpy.concatenate([one[n] for one in steps], time) for n in names_of(c, OUTPUT)
+                   if n in results and (time := c.descriptions[n].time) is not None}
+        return results | {n: found[-1][n] for n in results} | outputs
     return change
 
 

@@ -37,10 +37,10 @@ def align(direction: Direction, lengths: Array | None) -> Recorded | None:
 
 
 def run_short(candidate: Candidate, names: Any) -> list[Short]:
-    """A candidate of several layers on one step, and on two and three if all its cells read forwards.
+    """A candidate of several layers on one step, whose last states are the outputs of all cells.
 
-    The last states of all cells are then their outputs at every step.  [] for one that does not run on these, or whose
-    states are not returned.
+    Where it starts from zero, on which R does not act, on two and three steps too, if all its cells read forwards.
+    [] for one that does not run on these, or whose states are not returned.
 
     names   of the results that are wanted
     """
@@ -56,7 +56,7 @@ def run_short(candidate: Candidate, names: Any) -> list[Short]:
         if chain is None:
             return found
         found.append(Short(short, returned))
-        if any(chain.reverse) or len(chain.last) > 1 and any(len(below) > 1 for below in chain.below):
+        if all(chain.first) or any(chain.reverse) or len(chain.last) > 1 and any(len(below) > 1 for below in chain.below):
             break
     return found
 

@@ -66,7 +66,7 @@ class Search:
                 own = self._make_traces((misuse,))
                 if len(own) == len(self._equations):
                     yield from self._try(own, (), self._equations, tuple(range(len(own))), (misuse,))
-            elif misuse.whole or traces and not bad:
+            elif misuse.whole or self._shorts or traces and not bad:
                 yield Cause(misuses=(misuse,))
 
     def find_pairs(self) -> Iterator[Cause]:
