@@ -212,6 +212,10 @@ class Candidate:
         """The same candidate beside another reference: these cells in the place of `list_cells()`."""
         raise NotImplementedError
 
+    def compute_with(self, cells: list["DirectedCell"]) -> "Candidate":
+        """The same candidate beside a reference that computes with these cells, of the same weights and equations."""
+        return self.replace_cells(cells)
+
     def list_directions(self, results: dict[str, Array]) -> list["Direction"]:
         """What every direction was given and returned, if the reference is one layer and all outputs are known."""
         return []

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..arrays import Array
-from .budget import Budgets, cast_arrays, run_truth
+from .budget import Budgets, cast_arrays, measure_budgets, run_truth
 from .calls import call_back, call_once
 from .candidate import OUTPUT, STATE, Candidate
 from .causes import Cause, Observation, describe_explanation, describe_groups, find_explanation, find_wrong_gradients
+from .gradient_terms import find_missing_terms
 from .misuses import find_initial
 from .moved_gradients import find_moved
 from .unexplained import describe_consistent
@@ -21,6 +22,7 @@ _CONFIRMATIONS = 2                                # fresh draws on which a hypot
 _MOST_ROWS = 64                                   # of which exchanged ones are sought
 _ALIKE = 8.0                                      # errors of one precision differ by no more than this factor,
 _LOST, _EVEN = 0.1, 0.05                          # are at most this share of the values, and as even as this
+_MOST_STEPS = 8                                   # on which missing terms of gradients are sought
 _BITS = {"float16 or tf32": 11, "bfloat16": 8, "float32": 24}
 
 
@@ -226,9 +228,28 @@ HYPOTHESES = (                                    # what no table holds: it is r
 
 def explain_gradients(candidate: Candidate, gradients: dict[str, Array], budgets: Budgets) -> Iterator[str]:
     """Sentences on a backward pass that is wrong, while all results are right."""
-    yield from find_moved(candidate, gradients, budgets)
+    known = list(find_moved(candidate, gradients, budgets))
+    short = None if known else _shorten(candidate, gradients, budgets)
+    known = known or list(find_missing_terms(*short) if short else ())
+    if known:
+        yield from known
+        return
     yield from _find_lost_carry(candidate, budgets)
     yield from _find_wrong_gates(candidate, gradients, budgets)
+
+
+def _shorten(candidate: Candidate, gradients: dict[str, Array], budgets: Budgets,
+             ) -> tuple[Candidate, dict[str, Array], Budgets] | None:
+    """A candidate on its first steps, with its gradients and their budgets; None if it does not run on these."""
+    if candidate.size[0] <= _MOST_STEPS:
+        return candidate, gradients, budgets
+    short = candidate.truncate(_MOST_STEPS)
+    call = call_once(short)
+    if call.refusals or call.evaluation.back is None:
+        return None
+    small = measure_budgets(short, numpy.random.default_rng(0), tuple(call.results))
+    found, refusals = call_back(call, small.cotangents)
+    return None if refusals else (short, found, small)
 
 
 def _find_lost_carry(candidate: Candidate, budgets: Budgets) -> Iterator[str]:
@@ -247,14 +268,20 @@ def _find_lost_carry(candidate: Candidate, budgets: Budgets) -> Iterator[str]:
         return
     want = reference.back({n: a.astype(next(iter(reference.results.values())).dtype) for n, a in impulse.items()})[dx]
     a, b = (numpy.moveaxis(d, candidate.time, 0)[::-1 if candidate.backwards else 1] for d in (found[dx], want))
-    if a.shape == b.shape and b[:-1].any() and not a[:-1].any():
+    if a.shape != b.shape or not b[:-1].any():
+        return
+    first = next((t for t in range(T) if a[t].any()), 0)         # in the order in which it reads the steps
+    if first == T - 1:
         yield ("With a gradient at one step alone, dx is zero at all steps before it: the backward pass hands "
                "nothing on from a step to the step before.")
+    elif first and b[:first].any():
+        at = T - 1 - first if candidate.backwards else first
+        yield (f"With a gradient at the {'first' if candidate.backwards else 'last'} step alone, dx is zero before "
+               f"t={at} is read: there the backward pass hands nothing on to the step before.")
 
 
 def _find_wrong_gates(candidate: Candidate, gradients: dict[str, Array], budgets: Budgets) -> Iterator[str]:
     """The gates whose derivative is wrong on a single step, where a wrong gate spoils no other."""
-    from .budget import measure_budgets
     from .verdict import judge
     short = candidate.truncate(1)
     call = call_once(short)

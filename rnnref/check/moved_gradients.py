@@ -7,6 +7,7 @@ import numpy
 from ..arrays import Array
 from .budget import Budgets
 from .candidate import GRADIENT, ArrayDescription, Candidate
+from .placed_mistakes import join_words
 
 _LOOSE = 8.0                                      # budgets by which moved gradients may err
 _MOST_BLOCKS = 4                                  # of which all orders are tried
@@ -42,7 +43,7 @@ def _find_factor(candidate: Candidate, gradients: dict[str, Array], budgets: Bud
                float(T * B): "the number of rows and steps: a mean over them is taken, not the sum",
                -1.0: "their sign is the other one"}
     reason = next((words for value, words in reasons.items() if abs(1 / factor - value) < 1e-4), "")
-    yield f"{_join(wrong)} {_agree(wrong)} once multiplied by {1 / factor:.6g}{f', {reason}' if reason else ''}."
+    yield f"{join_words(wrong)} {_agree(wrong)} once multiplied by {1 / factor:.6g}{f', {reason}' if reason else ''}."
 
 
 def _find_order(candidate: Candidate, gradients: dict[str, Array], budgets: Budgets, wrong: list[str]) -> Iterator[str]:
@@ -55,8 +56,8 @@ def _find_order(candidate: Candidate, gradients: dict[str, Array], budgets: Budg
         moved = {n: _reorder(budgets.by_name[n].truth, axes[n][0], order) for n in wrong}
         if all(_is_near(gradients[n], a, budgets, n) for n, a in moved.items()):
             shown = " ".join(gates[k] for k in order)
-            yield (f"{_join(wrong)} {_agree(wrong)} once the gate blocks of the gradients are read as {shown}, where "
-                   f"they are {' '.join(gates)}: the forward and the backward pass have different orders.")
+            yield (f"{join_words(wrong)} {_agree(wrong)} once the gate blocks of the gradients are read as {shown}, "
+                   f"where they are {' '.join(gates)}: the forward and the backward pass have different orders.")
             return
 
 
@@ -74,11 +75,7 @@ def _find_transposed(gradients: dict[str, Array], budgets: Budgets, wrong: list[
     truths = {n: budgets.by_name[n].truth for n in wrong}
     if all(a.ndim == 2 and a.shape[0] == a.shape[1] and _is_near(gradients[n], a.T, budgets, n)
            for n, a in truths.items()):
-        yield f"{_join(wrong)} {_agree(wrong)} once transposed."
-
-
-def _join(names: list[str]) -> str:
-    return ", ".join(names[:-1]) + " and " * (len(names) > 1) + names[-1]
+        yield f"{join_words(wrong)} {_agree(wrong)} once transposed."
 
 
 def _agree(names: list[str]) -> str:

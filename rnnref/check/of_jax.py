@@ -17,7 +17,8 @@ from .candidate import (GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candida
                         check_start, describe_gradient, describe_start, draw_normal, is_option, step_order)
 from .of_callable import CallableCandidate, wrap_callable
 from .of_torch import make_input
-from .reference import Part, check_width, list_part_cells, replace_part_cells, run_chain, run_chain_back, zero_state
+from .reference import (Part, check_width, compute_with_cells, list_part_cells, replace_part_cells, run_chain,
+                        run_chain_back, zero_state)
 
 
 class Caller(NamedTuple):
@@ -305,6 +306,9 @@ class JaxCandidate(Candidate):
 
     def replace_cells(self, cells: list[DirectedCell]) -> "JaxCandidate":
         return replace(self, parts=replace_part_cells([tuple(self.parts)], cells)[0])
+
+    def compute_with(self, cells: list[DirectedCell]) -> "JaxCandidate":
+        return replace(self, parts=compute_with_cells([tuple(self.parts)], cells)[0])
 
     def list_directions(self, results: dict[str, Array]) -> list[Direction]:
         if "output" not in results or self.arrays["x"].ndim > 3:

@@ -12,7 +12,8 @@ from ..interop import weights_of
 from .candidate import (GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candidate, Chain, DirectedCell, Direction,
                         Evaluation, check_start, describe_gradient, describe_start, draw_normal, is_option, step_order)
 from .of_torch import make_input
-from .reference import Part, check_width, list_part_cells, replace_part_cells, run_chain, run_chain_back, zero_state
+from .reference import (Part, check_width, compute_with_cells, list_part_cells, replace_part_cells, run_chain,
+                        run_chain_back, zero_state)
 
 # merge_mode: the output of two directions, and its backward pass
 _MERGES: dict[Any, tuple] = {
@@ -235,6 +236,10 @@ class KerasCandidate(Candidate):
     def replace_cells(self, cells: list[DirectedCell]) -> "KerasCandidate":
         rest = iter(cells)
         return replace(self, chains=[replace_part_cells(chain, rest) for chain in self.chains])
+
+    def compute_with(self, cells: list[DirectedCell]) -> "KerasCandidate":
+        rest = iter(cells)
+        return replace(self, chains=[compute_with_cells(chain, rest) for chain in self.chains])
 
     def list_directions(self, results: dict[str, Array]) -> list[Direction]:
         two = len(self.chains) > 1

@@ -20,7 +20,8 @@ from .candidate import (GRADIENT, OUTPUT, STATE, ArrayDescription, Axis, Candida
                         Evaluation, check_start, describe_gradient, describe_start, draw_normal, is_option, is_shape,
                         make_array, step_order)
 from .onnx_engines import RefusalError
-from .reference import Part, check_width, list_part_cells, replace_part_cells, run_chain, run_chain_back, zero_state
+from .reference import (Part, check_width, compute_with_cells, list_part_cells, replace_part_cells, run_chain,
+                        run_chain_back, zero_state)
 
 _STATES = ("h", "c")
 
@@ -222,6 +223,9 @@ class TorchCandidate(Candidate):
         layers = [tuple(part._replace(reverse=part.reverse and layer not in (None, n)) for part in own)
                   for n, own in enumerate(self.layers)]
         return replace(self, layers=layers)
+
+    def compute_with(self, cells: list[DirectedCell]) -> "TorchCandidate":
+        return replace(self, layers=compute_with_cells(self.layers, cells))
 
     def list_directions(self, results: dict[str, Array]) -> list[Direction]:
         if len(self.layers) > 1 or "output" not in results:

@@ -135,8 +135,8 @@ def describe_place(cells: Sequence[int], labels: Sequence[str]) -> Place:
         wanted = {pair[k] for pair in own}
         if "" not in wanted and {n for n, name in enumerate(group) if name in wanted} == set(cells):
             names = [name for name in dict.fromkeys(group) if name in wanted]
-            return Place(cells, f"in the {' and '.join(names)} direction " if k else f"in {_join(names)} ")
-    return Place(cells, f"in {_join([f'the {d} direction of {layer}' if d else layer for layer, d in own])} ")
+            return Place(cells, f"in the {' and '.join(names)} direction " if k else f"in {join_words(names)} ")
+    return Place(cells, f"in {join_words([f'the {d} direction of {layer}' if d else layer for layer, d in own])} ")
 
 
 def _split_label(label: str) -> tuple[str, str]:
@@ -146,5 +146,6 @@ def _split_label(label: str) -> tuple[str, str]:
     return " ".join(w for w in words if w != direction), direction
 
 
-def _join(names: Sequence[str]) -> str:
+def join_words(names: Sequence[str]) -> str:
+    """"a, b and c"."""
     return ", ".join(names[:-1]) + " and " * (len(names) > 1) + names[-1]

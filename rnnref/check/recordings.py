@@ -56,7 +56,7 @@ def run_short(candidate: Candidate, names: Any) -> list[Short]:
         if chain is None:
             return found
         found.append(Short(short, returned))
-        if all(chain.first) or any(chain.reverse) or len(chain.last) > 1 and any(len(below) > 1 for below in chain.below):
+        if all(chain.first) or any(chain.reverse) or any(len(below) > 1 for below in chain.below):
             break
     return found
 

@@ -22,6 +22,7 @@ class Part(NamedTuple):
     reverse: bool = False
     label: str = ""                               # "layer 1, backward"
     p: Tree = None                                # parameters in the place of those in the candidate's arrays
+    own: Any = None                               # a cell that computes in the place of `cell`, of the same weights
 
     def load_parameters(self, arrays: dict[str, Array]) -> Tree:
         """The parameters of the cell, from the weights of the framework."""
@@ -48,6 +49,12 @@ def replace_part_cells(layers: Sequence[Sequence[Part]], cells: Iterable[Directe
     """The same layers with other cells and parameters, in their order."""
     rest = iter(cells)
     return [tuple(part._replace(cell=c.cell, p=c.p) for part, c in zip(layer, rest)) for layer in layers]
+
+
+def compute_with_cells(layers: Sequence[Sequence[Part]], cells: Iterable[DirectedCell]) -> list[tuple[Part, ...]]:
+    """The same layers and weights, computed by other cells."""
+    rest = iter(cells)
+    return [tuple(part._replace(own=c.cell) for part, c in zip(layer, rest)) for layer in layers]
 
 
 def run_rounded(cell: Any, p: Tree, x: Array, s: Tree = None, rounding: Callable | None = None, **options: Any,
@@ -98,8 +105,8 @@ def run_chain(layers: Sequence[Sequence[Part]], arrays: dict[str, Array], x: Arr
         for part in layer:
             start = next(states)
             s = None if start is None else part.cell.rule.State(*start)
-            runs.append(run_rounded(part.cell, part.load_parameters(arrays), x, s, lengths=lengths, mask=mask,
-                                    reverse=part.reverse, padding=policy, **options))
+            runs.append(run_rounded(part.own or part.cell, part.load_parameters(arrays), x, s, lengths=lengths,
+                                    mask=mask, reverse=part.reverse, padding=policy, **options))
         x = numpy.concatenate([ys for ys, _, _ in runs], -1)
         last += [tuple(s) for _, s, _ in runs]
         tapes.append([tape for _, _, tape in runs])

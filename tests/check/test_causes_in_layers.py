@@ -160,3 +160,64 @@ def test_hard_tanh_and_none_on_small_numbers_are_both_named():
     report = verify(linear, x, reference=cell, p=p, initial_state=state)
     assert "the tanh of c is left out; or once the tanh of c is hard tanh" in report.findings[0], report
     assert "check again " in report.findings[0]
+
+
+@pytest.mark.parametrize("after, words", [(True, "after every step"), (False, "before every step")])
+def test_states_exchanged_at_every_step(after, words):
+    cell, p = CELLS["lstm"], draw(CELLS["lstm"])
+
+    def ported(x, initial_state):
+        s, ys = initial_state, []
+        for x_t in x:
+            y, s, _ = cell.forward(p, x_t, s if after else cell.rule.State(s.c, s.h))
+            s = cell.rule.State(s.c, s.h) if after else s
+            ys.append(y)
+        return np.stack(ys), s
+    report = verify(ported, (T, B, I), reference=cell, p=p)
+    assert f"once h and c are exchanged {words}" in report.findings[0], report
+
+
+# ONNX
+
+def check_node(op, change, outputs=("Y", "Y_h"), directions=1, **attributes):
+    """A node that the engine gets with other attributes or inputs."""
+    from onnx import helper
+
+    from rnnref.check.onnx_engines import resolve_engine
+    G, rng, run = {"LSTM": 4, "GRU": 3}[op], np.random.default_rng(3), resolve_engine("onnxruntime")[1]
+    shapes = {"X": (T, B, I), "W": (directions, G * H, I), "R": (directions, G * H, H), "B": (directions, 2 * G * H),
+              "initial_h": (directions, B, H)} | ({"initial_c": (directions, B, H)} if op == "LSTM" else {})
+    inputs = {n: (0.6 * rng.standard_normal(s)).astype("float32") for n, s in shapes.items()}
+    names = ["X", "W", "R", "B", "", "initial_h"] + ["initial_c"] * (op == "LSTM")
+    node = helper.make_node(op, names, outputs, hidden_size=H, **attributes,
+                            **({"direction": "bidirectional"} if directions == 2 else {}))
+    return verify(node, inputs, engine=lambda case: run(change(case)))
+
+
+def without(name):
+    return lambda case: case._replace(attributes={n: v for n, v in case.attributes.items() if n != name})
+
+
+def read_r_first(direction):
+    def change(case):
+        inputs = {n: a.copy() for n, a in case.inputs.items()}
+        for n in "WR":
+            z, r, h = np.split(inputs[n][direction], 3)
+            inputs[n][direction] = np.concatenate([r, z, h])
+        z, r, h, *rest = np.split(inputs["B"][direction], 6)
+        inputs["B"][direction] = np.concatenate([r, z, h, rest[1], rest[0], rest[2]])
+        return case._replace(inputs=inputs)
+    return change
+
+
+@pytest.mark.parametrize("op, change, options, words", [
+    ("LSTM", without("input_forget"), {"input_forget": 1}, "the attribute input_forget is not used"),
+    ("LSTM", without("clip"), {"clip": 0.3}, "the arguments of the activations are not clipped"),
+    ("GRU", without("linear_before_reset"), {"linear_before_reset": 1}, "the reset gate acts before the product with R"),
+    ("GRU", read_r_first(0), {"outputs": ("", "Y_h")}, "the gate blocks are read as r z n (torch, flax, TF 1)"),
+    ("GRU", read_r_first(1), {"outputs": ("", "Y_h"), "directions": 2},
+     "in the reverse direction the gate blocks are read as r z n (torch, flax, TF 1)"),
+])
+def test_nodes_of_onnx(op, change, options, words):
+    report = check_node(op, change, **options)
+    assert f"once {words}" in report.findings[0], report

@@ -202,10 +202,11 @@ def test_a_lost_carry_is_named():
     assert "hands nothing on from a step to the step before" in said(report), report
 
 
-@pytest.mark.parametrize("fault", ["dh", "dc"])
-def test_half_a_lost_carry_is_located(fault):
+@pytest.mark.parametrize("fault, words", [("dh", "what a step hands to the h before it through R."),
+                                          ("dc", "what c hands to the c before it, dc f.")])
+def test_half_a_lost_carry_is_named(fault, words):
     report = check_lstm(fault)
-    assert not report.ok and "handed from a step to the step before" in said(report), report
+    assert not report.ok and f"in which one term is missing: {words}" in said(report), report
 
 
 def test_a_lost_carry_of_a_simple_rnn_and_a_wrong_slope_of_a_gru():
