@@ -362,13 +362,6 @@ def _list_limits(equations: Equations) -> Iterator[Mistake]:
     for option, words in (("cell_clip", "c is not clipped"), ("projection_clip", "the projected h is not clipped")):
         if equations.options.get(option) is not None:
             yield Mistake(option, words, _remove_limit(option))
-    if any(isinstance(v, Activation) and v.clip for v in equations.options.values()):
-        yield Mistake("clip", "the arguments of the activations are not clipped", _remove_clip)
-
-
-def _remove_clip(e: Equations) -> Equations | None:
-    clipped = {n: v for n, v in e.options.items() if isinstance(v, Activation) and v.clip}
-    return e.choose(**{n: replace(v, clip=None) for n, v in clipped.items()}) if clipped else None
 
 
 def _remove_limit(option: str) -> Change:

@@ -211,9 +211,10 @@ def read_r_first(direction):
 
 
 @pytest.mark.parametrize("op, change, options, words", [
-    ("LSTM", without("input_forget"), {"input_forget": 1}, "the attribute input_forget is not used"),
-    ("LSTM", without("clip"), {"clip": 0.3}, "the arguments of the activations are not clipped"),
-    ("GRU", without("linear_before_reset"), {"linear_before_reset": 1}, "the reset gate acts before the product with R"),
+    ("LSTM", without("input_forget"), {"input_forget": 1}, "input_forget is ignored"),
+    ("LSTM", without("clip"), {"clip": 0.3}, "clip is ignored"),
+    ("GRU", without("linear_before_reset"), {"linear_before_reset": 1},
+     "the reset gate acts before the product with R"),
     ("GRU", read_r_first(0), {"outputs": ("", "Y_h")}, "the gate blocks are read as r z n (torch, flax, TF 1)"),
     ("GRU", read_r_first(1), {"outputs": ("", "Y_h"), "directions": 2},
      "in the reverse direction the gate blocks are read as r z n (torch, flax, TF 1)"),
