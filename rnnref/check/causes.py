@@ -9,7 +9,7 @@ import numpy
 from ..arrays import Array
 from .budget import cast_arrays
 from .candidate import OUTPUT, STATE, Candidate
-from .misuses import find_initial
+from .misuse import find_initial
 from .placed_mistakes import Cause, measure_error, run_float64, run_in
 from .search import Search
 

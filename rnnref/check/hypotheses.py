@@ -14,7 +14,7 @@ from .calls import call_back, call_once
 from .candidate import OUTPUT, STATE, Candidate
 from .causes import Cause, Observation, describe_explanation, describe_groups, find_explanation, find_wrong_gradients
 from .gradient_terms import find_missing_terms
-from .misuses import find_initial
+from .misuse import find_initial
 from .moved_gradients import find_moved
 from .unexplained import describe_consistent
 

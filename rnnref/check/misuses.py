@@ -5,49 +5,22 @@ A misuse changes what the reference gets (`data`), or what it returns (`results`
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import combinations
-from typing import NamedTuple
 
 import numpy
 
-from ..arrays import Array
 from .candidate import OUTPUT, STATE, Candidate
-
-Results = dict[str, Array]
-Run = Callable[[Candidate], Results]              # the results of the reference
-
-
-class Misuse(NamedTuple):
-    """A change of the data or of the results of the reference."""
-    slot: str                                     # two of one slot exclude each other
-    words: str                                    # "Agrees once ..."
-    note: str = ""                                # what the candidate does, if the words do not say it
-    data: Callable[[Candidate], Candidate | None] | None = None
-    results: Callable[[Candidate, Results, Run], Results] | None = None
-    undo: Callable[[Candidate, Results], Results] | None = None              # the outputs without it
-    whole: bool = False                           # True: valid outputs change, and nothing undoes it
-    cells: bool = False                           # True: `data` changes the cells of the reference; comes first
-    key: str = ""                                 # one for what is the same in other candidates; "": the words
+from .direction_misuses import list_axis_misuses, list_direction_misuses
+from .misuse import Misuse, Results, Run, find_direction, find_initial, has_two, names_of, undo
 
 
 def list_misuses(candidate: Candidate) -> list[Misuse]:
     """All misuses that are possible with this candidate, those that only its kind has first."""
     found = [*candidate.list_own_misuses(), *_list_states(candidate), *_list_lengths(candidate),
-             *_list_directions(candidate), *_list_axes(candidate)]
+             *list_direction_misuses(candidate), *list_axis_misuses(candidate)]
     return [m for m in found if m.data is None or m.data(candidate) is not None]
 
 
 # states
-
-def find_initial(candidate: Candidate) -> list[str]:
-    """The names of the initial states among the arrays of a candidate."""
-    return [n for n in candidate.arrays if n.rstrip(")").partition(" (")[0].endswith(("h0", "c0", "_0"))
-            or n in ("initial_h", "initial_c")]
-
-
-def names_of(candidate: Candidate, group: str) -> list[str]:
-    """The names of the results of one group."""
-    return [n for n, d in candidate.descriptions.items() if d.group == group]
-
 
 def _list_states(candidate: Candidate) -> Iterator[Misuse]:
     arrays, initial = candidate.arrays, find_initial(candidate)
@@ -68,10 +41,10 @@ def _list_states(candidate: Candidate) -> Iterator[Misuse]:
     for a, b in combinations(names_of(candidate, STATE), 2):
         exchange = _exchange_results(a, b)
         yield Misuse("last states", f"{a} and {b} are exchanged", "it returns the last states in another order",
-                     results=exchange, undo=_undo(exchange))
+                     results=exchange, undo=undo(exchange))
     own = "backward" if candidate.backwards else "forward"
     words = "the last h{} is the last entry of the outputs"
-    yield Misuse("last states", words.format(" of the forward direction" if _has_two(candidate) else ""), "it returns "
+    yield Misuse("last states", words.format(" of the forward direction" if has_two(candidate) else ""), "it returns "
                  "the output at the last step as the state", results=_take_last_output,
                  key=words.format(f" of the {own} direction"))
     yield Misuse("outputs", "the outputs are those of the step before", "it returns the state with which a step begins",
@@ -116,11 +89,6 @@ def _exchange_every_step(after: bool) -> Callable[[Candidate, Results, Run], Res
                    if n in results and (time := c.descriptions[n].time) is not None}
         return results | {n: found[-1][n] for n in results} | outputs
     return change
-
-
-def _undo(change: Callable[[Candidate, Results, Run], Results]) -> Callable[[Candidate, Results], Results]:
-    """The inverse of a change of results that is its own."""
-    return lambda c, results: change(c, results, _no_run)
 
 
 def _take_last_output(c: Candidate, results: Results, run: Run) -> Results:
@@ -225,179 +193,3 @@ def _start_in_padding(c: Candidate, results: Results, run: Run) -> Results:
             new = numpy.where(numpy.moveaxis(shown, (0, 1), (d.time, d.batch)), a, new)
         found[name] = new
     return results | found
-
-
-# directions
-
-def find_direction(c: Candidate, name: str, a: Array, backward: bool = True) -> tuple | None:
-    """The index of the entries of a result that belong to a direction; None if it has none."""
-    axes = c.descriptions[name].axes
-    k = next((k for k, axis in enumerate(axes) if len(axis.labels) == 2 and _is_backward(axis.labels[1])), None)
-    if k is not None:
-        return (slice(None),) * k + (slice(a.shape[k] // 2, None) if backward else slice(a.shape[k] // 2),)
-    own = c.backwards or "(backward" in name or name.startswith("1.") or name.endswith(".1")
-    return (...,) if own == backward else None
-
-
-def _is_backward(label: str) -> bool:
-    return label.endswith(("backward", "reverse"))
-
-
-def _has_two(candidate: Candidate) -> bool:
-    """Whether the reference has one layer in two directions."""
-    cells = candidate.list_cells()
-    return len(cells) == 2 and _is_backward(cells[1].label)
-
-
-def _list_directions(candidate: Candidate) -> Iterator[Misuse]:
-    if candidate.size[0] < 2:
-        return
-    if _has_two(candidate):
-        for backward, name, other in ((True, "backward", "forwards"), (False, "forward", "backwards")):
-            flip = _flip_outputs(backward)
-            yield Misuse("direction", f"the {name} direction reads {other}", "it reads the sequence twice from its "
-                         f"{'beginning' if backward else 'end'}", results=_read_other_way(backward), whole=True)
-            yield Misuse("flip", f"the outputs of the {name} direction are flipped in time", "it returns them in the "
-                         "order in which it reads" if backward else "", results=flip, undo=_undo(flip))
-        yield Misuse("directions", "the two directions are exchanged", results=_exchange_directions,
-                     undo=_undo(_exchange_directions))
-        yield Misuse("last states", "the last state of the backward direction is the one after its first step",
-                     "it takes it from the end of the outputs", results=_take_backward_end)
-        return
-    if any(_is_backward(one.label) for one in candidate.list_cells()):
-        yield from _list_directions_of_layers(candidate)
-    own, other = ("backward", "forwards") if candidate.backwards else ("forward", "backwards")
-    flip = _flip_outputs()
-    yield Misuse("direction", f"time is read {other}", "", _flip_input, flip, _undo(flip),
-                 key=f"the {own} direction reads {other}")
-    yield Misuse("direction", "x is flipped in time", "", _flip_input)
-    yield Misuse("flip", "the outputs are flipped in time", "", results=flip, undo=_undo(flip),
-                 key=f"the outputs of the {own} direction are flipped in time")
-    if candidate.lengths is not None:
-        whole = replace(candidate, lengths=None)
-        yield Misuse("flip", "the outputs are flipped in time with their padding", "",
-                     results=lambda c, results, run: flip(replace(c, lengths=None), results, run),
-                     undo=lambda c, results: flip(whole, results, _no_run))
-
-
-def _list_directions_of_layers(candidate: Candidate) -> Iterator[Misuse]:
-    """What several layers in two directions do, in all of them or in one."""
-    yield Misuse("flip", "the outputs of the backward direction are flipped in time", "it returns them in the order in "
-                 "which it reads", results=_flip_outputs(True), undo=_undo(_flip_outputs(True)))
-    for layer in (None, *range(len(candidate.list_cells()) // 2)):
-        where = "" if layer is None else f" of layer {layer}"
-        yield Misuse("direction", f"the backward direction{where} reads forwards", "it reads the sequence twice from "
-                     "its beginning", _read_layer_forwards(layer))
-
-
-def _read_layer_forwards(layer: int | None) -> Callable[[Candidate], Candidate | None]:
-    return lambda c: c.read_forwards(layer)
-
-
-def _no_run(c: Candidate) -> Results:
-    return {}
-
-
-def _flip(c: Candidate, a: Array, time: int, batch: int) -> Array:
-    """The valid steps of every row in the opposite order."""
-    T, B = a.shape[time], a.shape[batch]
-    n = numpy.full(B, T) if c.lengths is None else numpy.asarray(c.lengths)
-    t = numpy.arange(T)[:, None]
-    source = numpy.where(t < n, n - 1 - t, t)
-    return numpy.moveaxis(numpy.moveaxis(a, (time, batch), (0, 1))[source, numpy.arange(B)], (0, 1), (time, batch))
-
-
-def _flip_input(c: Candidate) -> Candidate | None:
-    return replace(c, arrays=c.arrays | {c.x: _flip(c, c.arrays[c.x], c.time, 1 - c.time)})
-
-
-def _flip_outputs(backward: bool | None = None) -> Callable[[Candidate, Results, Run], Results]:
-    """The outputs of one direction, or all, with the valid steps in the opposite order."""
-    def change(c: Candidate, results: Results, run: Run) -> Results:
-        found = {}
-        for name in names_of(c, OUTPUT):
-            d = c.descriptions[name]
-            if d.time is None or d.batch is None or name not in results:
-                continue
-            a = results[name]
-            index, new = (...,) if backward is None else find_direction(c, name, a, backward), a.copy()
-            if index is not None:
-                new[index] = _flip(c, a, d.time, d.batch)[index]
-            found[name] = new
-        return results | found
-    return change
-
-
-def _read_other_way(backward: bool) -> Callable[[Candidate, Results, Run], Results]:
-    """One of two directions computed over the valid steps in the opposite order."""
-    def change(c: Candidate, results: Results, run: Run) -> Results:
-        flipped = _flip_input(c)
-        other = {} if flipped is None else _flip_outputs(backward)(c, run(flipped), run)
-        found = {}
-        for name, a in results.items():
-            index = find_direction(c, name, a, backward)
-            if index is not None and name in other:
-                new = a.copy()
-                new[index] = other[name][index]
-                found[name] = new
-        return results | found
-    return change
-
-
-def _exchange_directions(c: Candidate, results: Results, run: Run) -> Results:
-    found: Results = {}
-    for name, a in results.items():
-        axes, other = c.descriptions[name].axes, name
-        k = next((k for k, axis in enumerate(axes) if len(axis.labels) == 2 and axis.kind != "gate"), None)
-        if k is not None:
-            found[name] = numpy.concatenate(numpy.split(a, 2, axis=k)[::-1], axis=k)
-        elif name.startswith(("0.", "1.")) or name in ("y.0", "y.1"):
-            other = name.translate(str.maketrans("01", "10"))
-        elif "(backward)" in name or "(forward)" in name:
-            other = name.replace("forward", "back").replace("backward", "forward").replace("back)", "backward)")
-        found.setdefault(name, results.get(other, a))
-    return results | found
-
-
-def _take_backward_end(c: Candidate, results: Results, run: Run) -> Results:
-    """h of the backward direction from the outputs at the last step of each row."""
-    directions, found = c.list_directions(results), {}
-    if len(directions) != 2:
-        return results
-    y, T = directions[1].y, c.size[0]
-    n = numpy.full(y.shape[1], T) if c.lengths is None else numpy.maximum(numpy.asarray(c.lengths), 1)
-    h = y[n - 1, numpy.arange(y.shape[1])]
-    for name in names_of(c, STATE):
-        if name not in results or name.removeprefix("Y_").removeprefix("1.")[0] != "h":
-            continue
-        index, new = find_direction(c, name, results[name]), results[name].copy()
-        if index is not None:
-            new[index] = h.reshape(new[index].shape)
-            found[name] = new
-    return results | found
-
-
-# axes
-
-def _list_axes(candidate: Candidate) -> Iterator[Misuse]:
-    words = ("[batch, time, input]", "[time, batch, input]")
-    given, taken = words[1 - candidate.time], words[candidate.time]
-    yield Misuse("axes", f"its input is {taken}, while it is {given}", "exchange the axes of time and batch",
-                 _swap_input, _swap_outputs, _undo(_swap_outputs))
-    outputs = [n for n in names_of(candidate, OUTPUT) if candidate.descriptions[n].time is not None]
-    if outputs:
-        yield Misuse("axes", f"the axes of time and batch of {' and '.join(outputs)} are exchanged",
-                     "it returns them in the other layout", results=_swap_outputs,
-                     undo=_undo(_swap_outputs))
-
-
-def _swap_input(c: Candidate) -> Candidate | None:
-    """x with its first two axes exchanged, from a state of zero: that of the rows does not fit."""
-    T, B = c.size
-    kept = c.arrays if T == B else {n: a for n, a in c.arrays.items() if n not in find_initial(c)}
-    return replace(c, arrays=kept | {c.x: c.arrays[c.x].swapaxes(0, 1)}, lengths=None)
-
-
-def _swap_outputs(c: Candidate, results: Results, run: Run) -> Results:
-    axes = {n: (c.descriptions[n].time, c.descriptions[n].batch) for n in names_of(c, OUTPUT) if n in results}
-    return results | {n: results[n].swapaxes(*both) for n, both in axes.items() if None not in both}

@@ -16,7 +16,7 @@ from ..onnx.reading import Reading
 from ..wrappers.stack import Bidirectional
 from .candidate import (OUTPUT, STATE, ArrayDescription, Axis, Candidate, Chain, DirectedCell, Direction, Evaluation,
                         draw_normal, is_shape, step_order)
-from .misuses import Misuse
+from .misuse import Misuse
 from .onnx_engines import INPUT_NAMES, resolve_engine
 from .onnx_mistakes import list_node_misuses
 

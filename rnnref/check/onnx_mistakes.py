@@ -5,7 +5,7 @@ from typing import Any
 
 from ..onnx.attributes import CANONICAL_NAMES, FUNCTIONS
 from ..onnx.reading import CHOICES, ONNXRUNTIME, Reading
-from .misuses import Misuse
+from .misuse import Misuse
 
 _SCALES = {"activation_alpha": "alpha", "activation_beta": "beta"}
 SEVERAL = "readings"                              # the slot of several at once

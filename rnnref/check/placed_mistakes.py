@@ -9,7 +9,7 @@ from .budget import cast_arrays
 from .candidate import Candidate
 from .equations import Equations, read_equations
 from .mistakes import Mistake
-from .misuses import Misuse
+from .misuse import Misuse
 
 
 class Place(NamedTuple):

@@ -6,7 +6,7 @@ import numpy
 
 from ..arrays import Array
 from .candidate import Candidate, Direction
-from .misuses import Misuse
+from .misuse import Misuse
 from .trace import ROWS, STEPS, Recorded
 
 _MISFITS = (ValueError, IndexError, KeyError, TypeError)

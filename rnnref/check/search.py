@@ -10,7 +10,8 @@ from ..tree import map_structure
 from .candidate import Candidate
 from .equations import Equations, read_equations
 from .mistakes import Mistake, describe_constant, list_mistakes
-from .misuses import Misuse, list_misuses
+from .misuse import Misuse
+from .misuses import list_misuses
 from .norm_mistakes import list_norm_mistakes
 from .placed_mistakes import Cause, Place, change_equations, describe_place, measure_error
 from .recordings import align, record_cells, run_short

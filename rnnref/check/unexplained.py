@@ -6,7 +6,7 @@ import numpy
 
 from ..arrays import Array
 from .candidate import Candidate
-from .misuses import find_initial
+from .misuse import find_initial
 from .placed_mistakes import measure_error, run_float64
 
 
