@@ -109,6 +109,7 @@ def _add_survey(commands: Any) -> None:
                    help="the operators to check (default: RNN,GRU,LSTM)")
     p.add_argument("--limit", type=parse_rate, metavar="SECONDS", help="the time that the process of one engine may "
                    "take (default: 900)")
+    p.add_argument("--cases", metavar="FOLDER", help="write a case of each finding as an .npz file")
     _add_report_options(p)
     p.set_defaults(command=_run_survey, parser=p)
 
@@ -328,7 +329,11 @@ def _run_survey(args: argparse.Namespace) -> int:
     run = survey.survey_framework if len(args.engines) == 1 else survey.survey_engines
     what = args.engines[0] if len(args.engines) == 1 else args.engines
     limit = {} if args.limit is None else {"limit": args.limit}
-    return _give_report(args, run(what, args.ops, args.seed, make_progress(), **limit))
+    report = run(what, args.ops, args.seed, make_progress(), **limit)
+    status = _give_report(args, report)
+    for path in report.save_cases(args.cases) if args.cases else ():
+        print(f"written: {path}", file=sys.stderr if args.json == "-" else sys.stdout)
+    return status
 
 
 def _run_compare(args: argparse.Namespace) -> int:

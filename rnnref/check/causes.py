@@ -46,6 +46,11 @@ class Observation(NamedTuple):
         more = measure_error(cause.predict(self.candidate, dtype), cause.predict(self.candidate), self.masks)
         return error <= 2 * self.tolerance * more / max(measure_error(own, wide, self.masks), 1e-16)
 
+    def confirms(self, cause: Cause) -> bool:
+        """Whether a cause of other results holds here, where it may make no difference."""
+        error, without = self.error(cause), measure_error(self.returned, run_float64(self.candidate), self.masks)
+        return self.agrees(cause, error) or max(error, without) <= 2 * self.tolerance
+
 
 class Explanation(NamedTuple):
     """The causes that explain all that was returned, and what else was tried."""
@@ -68,7 +73,7 @@ def find_explanation(observation: Observation, draw: Callable[[], Iterable[Obser
         errors = [(observation.error(c), c) for c in candidate.watch(_take(find()), "likely causes")]
         fitting = [c for error, c in errors if observation.agrees(c, error)]
         search.tried += [(error, c) for error, c in errors if c not in fitting]
-        confirmed = [c for c in fitting if all(o.agrees(c, o.error(c)) for o in draw())] if fitting else []
+        confirmed = [c for c in fitting if all(o.confirms(c) for o in draw())] if fitting else []
         if confirmed:
             causes, experiment = _tell_apart(candidate, confirmed, rng)
             rest = [t for t in search.tried if not set(causes[0].mistakes + causes[0].misuses)

@@ -1,5 +1,5 @@
 """Reports as HTML pages and in notebooks: no scripts or external files, readable on narrow and on dark screens."""
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -92,6 +92,8 @@ def render_fragment(report: "Report") -> str:
 
 
 def _render_parts(report: "Report") -> str:
+    if report.sections:
+        return "\n".join([_render_headline(report), _render_sections(report.sections), _render_facts(report.facts)])
     rows = report.rows
     gates, blocks = draw_gates(report.gates), _render_blocks(report.gates.gradients)
     results_differ = any(row.verdict == "differs" and row.group != "gradients" for row in rows)
@@ -109,6 +111,20 @@ def _render_parts(report: "Report") -> str:
 
 def _title_gates(rows: Sequence[Row]) -> str:
     return "Error of every gate" if all("gate " in row.name for row in rows) else "Error of each step by itself"
+
+
+def _render_sections(sections: Mapping[str, "Report"]) -> str:
+    """A folded part for every report of several; those that differ are shown first."""
+    ordered = sorted(sections.items(), key=lambda item: not item[1].counts["differs"])
+    return "\n".join(_render_section(name, section) for name, section in ordered)
+
+
+def _render_section(name: str, report: "Report") -> str:
+    label = f'<span class="k">{escape(name)}</span><span>{_render_tags(report.rows)}</span>'
+    rows = _render_groups(report.rows) if is_long(report.rows) else _render_rows(report.rows)
+    content = f"<p>{escape(report.headline)}</p>\n{_render_findings(report)}\n{rows}\n{_render_facts(report.facts)}"
+    n = len(report.findings)
+    return _fold(label, f"{n} finding{'s'[:n != 1]}", content)
 
 
 def _render_blocks(blocks: Sequence[Row]) -> str:
@@ -150,7 +166,7 @@ def _render_tags(rows: list[Row]) -> str:
 def _render_findings(report: "Report") -> str:
     if not report.findings:
         return ""
-    items = "\n".join(f"<li>{escape(str(finding))}</li>" for finding in report.findings)
+    items = "\n".join(f"<li>{escape(str(finding))}{getattr(finding, 'page', '')}</li>" for finding in report.findings)
     return f'<ol class="find {"good" if report.ok else "bad"}">\n{items}\n</ol>'
 
 

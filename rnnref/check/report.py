@@ -1,7 +1,7 @@
 """Reports of comparisons: rows with errors and budgets, findings in plain sentences; as text, JSON or an HTML page."""
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from os import PathLike
@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import Error
 from .html import render_fragment, render_html
-from .junit import render_junit
+from .junit import Suite, Test, render_junit
 from .reproduce import pack_arrays, write_lines
 from .row import (VERDICTS, GateErrors, Row, format_number, format_row, format_share, group_rows, is_long, join_details,
                   measure_share, summarize)
@@ -77,6 +77,11 @@ class Report:
         return int(bool(counts["refused"] or self.strict and partial))
 
     @property
+    def sections(self) -> Mapping[str, "Report"]:
+        """The reports of which this one is made, by name."""
+        return {}
+
+    @property
     def summary(self) -> str:
         """The number of rows for every verdict, as text: "2 differ, 40 agree"."""
         return summarize(self.rows)
@@ -130,6 +135,12 @@ class Report:
     def to_junit(self, path: str | PathLike | None = None) -> str:
         """The report as JUnit XML for continuous integration, also written to `path` if given."""
         return _write(path, render_junit(self))
+
+    def list_suites(self) -> list[Suite]:
+        """What `to_junit` writes: a suite for every group, with a test for every row."""
+        output = "\n".join([self.headline, *map(str, self.findings)])
+        return [Suite(group or self.title, [Test(row.name, [row]) for row in rows], {} if k else self.facts,
+                      "" if k else output) for k, (group, rows) in enumerate(group_rows(self.rows).items())]
 
     def save_arrays(self, path: str | PathLike) -> str:
         """Write the arrays that were checked as an .npz file; three lines of Python that check them again."""

@@ -99,16 +99,19 @@ def render_reproduction(report: "Report") -> str:
     """A folded part of a page with the lines and, where it is small, the file itself; "" without arrays."""
     if not report.arrays or not report.call:
         return ""
-    data = pack_arrays(report.arrays)
-    link = ""
-    if len(data) <= _LARGEST:
-        encoded = base64.b64encode(data).decode()
-        link = (f'<p><a download="case.npz" href="data:application/octet-stream;base64,{encoded}">case.npz</a>, '
-                f"{len(data) / 1000:.1f} kB: the arrays as they were checked.</p>")
-    else:
-        link = "<p>The arrays are too large for this page: report.save_arrays(\"case.npz\") writes them.</p>"
     yours = [name for name in ("candidate", "cell", "p", "backward", "engine", "like")
              if re.search(rf"[(=]{name}\b", report.call)]
     note = f"<p>{', '.join(yours)}: as they were given to verify, {escape(report.title)}.</p>" if yours else ""
+    return render_file("case.npz", base64.b64encode(pack_arrays(report.arrays)).decode(), write_lines(report),
+                       'report.save_arrays("case.npz") writes them', note)
+
+
+def render_file(name: str, encoded: str, lines: str, otherwise: str, note: str = "") -> str:
+    """A folded part of a page: a file in base64, and the lines that use it."""
+    size = len(encoded) * 3 // 4
+    link = f"<p>The arrays are too large for this page: {escape(otherwise, False)}.</p>"
+    if size <= _LARGEST:
+        link = (f'<p><a download="{escape(name)}" href="data:application/octet-stream;base64,{encoded}">{escape(name)}'
+                f"</a>, {size / 1000:.1f} kB: the arrays as they were checked.</p>")
     return (f'<details class="again"><summary>How to reproduce</summary>\n<div class="in">{link}\n'
-            f"<pre>{escape(write_lines(report))}</pre>{note}</div></details>")
+            f"<pre>{escape(lines)}</pre>{note}</div></details>")

@@ -1,11 +1,13 @@
 """An atlas of disagreements: the surveys of several engines, in one report."""
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from textwrap import wrap
 
+from ..check.junit import Suite
 from ..check.report import Report, format_table
 from .cases import OPS
-from .findings import Finding, join_words
+from .examples import Finding, SurveyReport, describe_reproduction
+from .findings import join_words
 from .frameworks import ENGINES, check_engine, find_missing_packages, list_installed, survey_framework
 from .processes import LIMIT
 from .search import Watch
@@ -14,10 +16,19 @@ _WIDTH = 80
 
 
 @dataclass(repr=False)
-class Atlas(Report):
+class Atlas(SurveyReport):
     """A report on several engines; `surveys` has the report of each by its name."""
-    surveys: dict[str, Report] = field(default_factory=dict)
+    surveys: Mapping[str, SurveyReport] = field(default_factory=dict)
     missing: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def sections(self) -> Mapping[str, Report]:
+        """The reports of the engines."""
+        return self.surveys
+
+    def list_suites(self) -> list[Suite]:
+        """What `to_junit` writes: a suite for every engine, with a test for every group of cases."""
+        return [suite._replace(name=name) for name, survey in self.surveys.items() for suite in survey.list_suites()]
 
     @property
     def headline(self) -> str:
@@ -52,6 +63,7 @@ class Atlas(Report):
                 yield from ("", *wrap(survey.headline, _WIDTH, break_on_hyphens=False))
             for n, finding in enumerate(found, 1):
                 yield from wrap(str(finding), _WIDTH, initial_indent=f"  {n:>2}  ", subsequent_indent=" " * 6)
+        yield from describe_reproduction(self)
         yield from ("", "`rnnref survey ENGINE` prints all that was found about one engine.")
 
     def to_dict(self) -> dict:

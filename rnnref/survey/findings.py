@@ -8,6 +8,7 @@ import numpy as np
 from ..errors import import_optional, with_article
 from ..onnx.attributes import FUNCTIONS
 from .cases import ALPHA, Case, Outputs
+from .examples import Finding
 from .probe import Engine, Sensitivity, explain_refusal
 from .search import Result, Truth
 from .specification import OMITTED_SCALES, Clause, describe_use, find_clause
@@ -15,16 +16,6 @@ from .specification import OMITTED_SCALES, Clause, describe_use, find_clause
 Groups = dict[str, list[Result]]                  # results by group, those that differ first
 _COUNTS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _MOST_CONDITIONS = 4                              # in the headline
-
-
-class Finding(str):
-    """A sentence; `details` has its kind, its groups and its counts."""
-    details: dict
-
-    def __new__(cls, sentence: str, kind: str, groups: Sequence[str], **details: object) -> "Finding":
-        self = super().__new__(cls, sentence)
-        self.details = {"kind": kind, "groups": list(groups), **details}
-        return self
 
 
 # the headline
@@ -44,7 +35,7 @@ def write_headline(subject: str, ops: Sequence[str], findings: Sequence[Finding]
     if not known and not unknown:
         return f"{subject} {are} right in every case that could be compared."
     where = " and ".join([f"{_spell(len(known))} {'case' if len(known) == 1 else 'cases'}"] * bool(known)
-                         + [f"{_count(len(unknown), 'group')} of options without a known reason"] * bool(unknown))
+                         + [f"{count(len(unknown), 'group')} of options without a known reason"] * bool(unknown))
     conditions = list(dict.fromkeys(_name_affected(finding, ops) for finding in known))
     if len(conditions) > _MOST_CONDITIONS:
         conditions[_MOST_CONDITIONS - 1:] = [f"one of {len(conditions) - _MOST_CONDITIONS + 1} more findings applies"]
@@ -92,18 +83,25 @@ def find_departures(engine: str, by_group: Groups) -> Iterator[Finding]:
         groups = _list_groups(differ)
         cases = sum(len(by_group[group]) for group in groups)
         alone = [r for r in differ if len(r.causes) == 1]
-        partners = sorted({shorten_key(other) for r in differ for other in r.causes} - {shorten_key(cause)})
+        partners = sorted({_write_phrase(other) for r in differ for other in r.causes if other != cause})
         clause = find_clause(cause)
         sentence = _write_sentence(engine, cause, clause, differ, groups, cases, alone, partners)
         yield Finding(sentence, "departs", groups, fault=shorten_key(cause), cause=cause,
                       quote=clause.quote if clause else "", differ=len(differ), cases=cases,
-                      largest=_largest_error(alone or differ), condition=_write_condition(clause, differ))
+                      largest=_largest_error(alone or differ), condition=_write_condition(clause, differ),
+                      ).add_case((alone or differ)[0])
 
 
 def shorten_key(cause: str) -> str:
     """The key of a cause in a survey: that of its clause, or the words of the table."""
     clause = find_clause(cause)
     return clause.key if clause else cause
+
+
+def _write_phrase(cause: str) -> str:
+    """What an engine does, after "it"."""
+    clause = find_clause(cause)
+    return clause.phrase if clause else f"agrees only once {cause}"
 
 
 def _write_condition(clause: Clause | None, differ: list[Result]) -> str:
@@ -113,16 +111,20 @@ def _write_condition(clause: Clause | None, differ: list[Result]) -> str:
 
 def _write_sentence(engine: str, cause: str, clause: Clause | None, differ: list[Result], groups: list[str], cases: int,
                     alone: list[Result], partners: list[str]) -> str:
-    together = f", {len(differ) - len(alone)} of them only together with {', '.join(partners)}" if partners else ""
+    more = len(differ) - len(alone)
+    together = f", {more} of them only as it also {join_words(partners, 'and')}" if partners else ""
     start = f"{_make_title(clause.topic if clause else '', groups)}: {engine} "
     what = f"{clause.phrase}{_describe_scales(clause, differ)}. " if clause else ""
-    count = (f"{_count(len(differ), 'case')} in {_count(len(groups), 'group')} differ, by up to "
-             f"{_describe_largest_error(alone or differ)}; all {cases} cases of these groups agree ")
+    one = len(differ) == 1
+    where = count(len(groups), 'group')
+    extent = (f"{count(len(differ), 'case')} in {where} {'differs' if one else 'differ'}, by up to "
+              f"{_describe_largest_error(alone or differ)}; "
+              f"{'it agrees' if cases == 1 else f'all {cases} cases of these groups agree'} ")
     if clause is None:
-        return f"{start}differs. {count}once {cause}{together}."
+        return f"{start}differs. {extent}once {cause}{together}."
     quote = f'The specification of {clause.topic}: "…{clause.quote}…".' if clause.quote else \
         "The specification leaves this open."
-    return f"{start}{what}{count}{clause.remedy}{together}. {quote}{_describe_defaults(clause, differ)}"
+    return f"{start}{what}{extent}{clause.remedy}{together}. {quote}{_describe_defaults(clause, differ)}"
 
 
 def _make_title(topic: str, groups: Sequence[str]) -> str:
@@ -176,11 +178,11 @@ def find_unexplained(engine: str, by_group: Groups) -> Iterator[Finding]:
         differ = [r for r in results if r.verdict == "differs"]
         if differ and not differ[0].causes:
             yield Finding(f"{_make_title('', [group])}: {engine} differs in {len(differ)} of "
-                          f"{_count(len(results), 'case')}, by up to {_describe_largest_error(differ)}"
+                          f"{count(len(results), 'case')}, by up to {_describe_largest_error(differ)}"
                           f"{_describe_condition(results)}. No known fault explains it, and no pair of them; the first "
                           f"case: {differ[0].case.name}.",
                           "unexplained", [group], differ=len(differ), cases=len(results),
-                          largest=_largest_error(differ))
+                          largest=_largest_error(differ)).add_case(differ[0])
 
 
 def _describe_condition(results: list[Result]) -> str:
@@ -205,14 +207,14 @@ def find_refusals(run: Engine, engine: str, results: Sequence[Result], truth: Tr
     for (topic, instead), refused in found.items():
         groups = _list_groups([r for r, _ in refused])
         messages = list(dict.fromkeys(r.refusal.rstrip(".") for r, _ in refused))
-        more = f" (and {_count(len(messages) - 1, 'similar message')})" if len(messages) > 1 else ""
+        more = f" (and {count(len(messages) - 1, 'similar message')})" if len(messages) > 1 else ""
         agree = Counter(_classify_agreement(truth, r.case, outputs, _collect_causes(results, r.case.op))
                         for r, outputs in refused if instead)
-        yield Finding(f"{_make_title(topic, groups)}: {engine} refuses {_count(len(refused), 'case')} in "
-                      f"{_count(len(groups), 'group')} with the error \"{messages[0]}\"{more}."
+        yield Finding(f"{_make_title(topic, groups)}: {engine} refuses {count(len(refused), 'case')} in "
+                      f"{count(len(groups), 'group')} with the error \"{messages[0]}\"{more}."
                       f"{_describe_rewrite(instead, agree)}", "refuses", groups,
                       topic=topic or "nodes of " + ", ".join(_list_operators(groups)), cases=len(refused),
-                      agree=agree.total() - agree[""], messages=messages)
+                      agree=agree.total() - agree[""], messages=messages).add_case(refused[0][0])
 
 
 def _classify_agreement(truth: Truth, case: Case, outputs: Outputs, causes: tuple[str, ...]) -> str:
@@ -273,7 +275,7 @@ def _list_operators(groups: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(group.split()[0] for group in groups))
 
 
-def _count(n: int, noun: str) -> str:
+def count(n: int, noun: str) -> str:
     """"1 case", "2 cases"."""
     return f"{n} {noun}{'' if n == 1 else 's'}"
 

@@ -8,9 +8,8 @@ from typing import Any
 import numpy
 
 from ..check.rounding import tolerance
-from ..check.row import Row
 from ..interop import weights_of
-from .grid import GridSurvey, compare_arrays, make_survey, try_case
+from .grid import Comparison, GridSurvey, make_survey, record, try_case
 from .search import Watch
 
 _T, _B, _I, _U = 6, 4, 3, 5
@@ -19,16 +18,17 @@ _FACTOR = 8.0
 _CELLS = {"RNN": ("SimpleCell",), "LSTM": ("LSTMCell", "OptimizedLSTMCell"), "GRU": ("GRUCell", "MGUCell")}
 
 
-def survey_flax(ops: Sequence[str] = tuple(_CELLS), seed: int = 0, progress: Watch | None = None) -> GridSurvey:
+def survey_flax(ops: Sequence[str] = tuple(_CELLS), seed: int = 0, progress: Watch | None = None,
+                cases: Sequence[dict[str, str]] | None = None) -> GridSurvey:
     """A `GridSurvey` of flax: cells of linen, directions and lengths, with the gradients of x and the first state."""
     flax, jax, linen = (import_module(name) for name in ("flax", "jax", "flax.linen"))
     engine, watch = f"flax {flax.__version__}", progress or (lambda steps, what: steps)
     trials = [try_case(traits, partial(_compare, jax, linen, traits, seed))
-              for traits in watch(list(_list_cases(ops)), engine)]
+              for traits in watch(list(cases or _list_cases(ops)), engine)]
     from .. import __version__
     facts = {"flax": f"{flax.__version__} with JAX {jax.__version__}, flax.linen.RNN, float32",
              "truth": "rnnref in float64, with the same weights; outputs at valid steps, states, gradients of x and of "
-                     "the first state", "seed": seed,
+                     "the first state", "seed": seed, "engine": "flax",
              "budget": f"{_FACTOR:g} times the error of rnnref itself in float32", "rnnref": __version__,
              "numpy": numpy.__version__}
     return make_survey(engine, trials, facts)
@@ -40,7 +40,7 @@ def _list_cases(ops: Sequence[str]) -> Iterator[dict[str, str]]:
             yield {"op": name, "padding": padding, "reverse": reverse}
 
 
-def _compare(jax: Any, linen: Any, traits: dict[str, str], seed: int, label: str) -> list[Row]:
+def _compare(jax: Any, linen: Any, traits: dict[str, str], seed: int, label: str) -> Comparison:
     rng, reverse = numpy.random.default_rng(seed), traits["reverse"] == "True"
     lengths = _LENGTHS[traits["padding"]]
     lengths = None if lengths is None else numpy.array(lengths)
@@ -66,4 +66,5 @@ def _compare(jax: Any, linen: Any, traits: dict[str, str], seed: int, label: str
     for prefix, suffix, tree in (("", "", last), ("d", "0", dcarry)):
         states = tree[::-1] if isinstance(tree, tuple) else (tree,)
         named |= {f"{prefix}{name}{suffix}": numpy.asarray(a) for name, a in zip(start._fields, states)}
-    return compare_arrays(named, allowed, label)
+    given = {"x": x, "params": params, "state": tuple(start), "dy": dy}
+    return record(named, allowed, label, given | ({} if lengths is None else {"lengths": lengths}))

@@ -1,13 +1,14 @@
 """The engines that a survey knows: which packages each needs, and how it is run; some in a process of their own."""
 import os
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ..check.report import Report
 from ..errors import MissingExtra, NotSupported
-from .cases import OPS
+from .cases import OPS, Case
+from .examples import SurveyReport, read_example
 from .processes import LIMIT, run_alone
 from .search import Watch
 from .survey import survey
@@ -67,7 +68,7 @@ def check_engine(name: str) -> str:
 
 
 def survey_framework(name: str, ops: Sequence[str] = OPS, seed: int = 0, progress: Watch | None = None,
-                     alone: bool | None = None, limit: float = LIMIT) -> Report:
+                     alone: bool | None = None, limit: float = LIMIT) -> SurveyReport:
     """The survey of one engine by its name: a `Survey` of one that runs ONNX nodes, a `GridSurvey` of the others.
 
     name     "onnxruntime", "onnx.reference", "openvino", "torch", "keras-torch", "keras-jax",
@@ -89,10 +90,31 @@ def _find_backend() -> str:
     return wanted if find_spec(wanted) else next((n for n in ("torch", "jax") if find_spec(n)), wanted)
 
 
-def run_here(name: str, ops: Sequence[str], seed: int, progress: Watch | None = None) -> Report:
-    """The survey of an engine in this process."""
+def run_here(name: str, ops: Sequence[str], seed: int, progress: Watch | None = None,
+             cases: Sequence[dict] | None = None) -> SurveyReport:
+    """The survey of an engine in this process; `cases`: the traits of those of a grid, in place of all."""
     engine = ENGINES.get(name)
     if engine is None or not engine.module:
         return survey(name, ops, seed, progress)
     run = getattr(import_module(f".{engine.module}", __package__), engine.function)
-    return run(*engine.arguments, ops=ops, seed=seed, progress=progress)
+    return run(*engine.arguments, ops=ops, seed=seed, progress=progress, cases=cases)
+
+
+def reproduce(path: Any, engine: Any = None, seed: int = 0, limit: float = LIMIT) -> SurveyReport:
+    """The report on one case: in a file that `rnnref survey --cases FOLDER` or `report.save_cases(folder)` wrote.
+
+    engine   another engine than that of the file, as for `survey` where it runs ONNX nodes, else by its name; a
+             function that a survey was given
+    seed     of the survey: a framework draws its numbers again, and the file has what it got and returned
+    Errors   FileError: the file is none of a survey; NotSupported, MissingExtra: the engine is not there
+    """
+    what, arrays = read_example(path)
+    chosen = engine if engine is not None else what["engine"]
+    if "op" in what:
+        inputs = {n: a for n, a in arrays.items() if not n.startswith("returned ")}
+        case = Case(what["name"], what["group"], what["op"], inputs, what["attributes"], tuple(what["outputs"]),
+                    what["traits"])
+        return survey(chosen, cases=[case])
+    name = check_engine(chosen)
+    run = partial(run_alone, limit=limit) if ENGINES[name].alone else run_here
+    return run(name, (), seed, cases=[what["traits"]])

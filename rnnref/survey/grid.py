@@ -1,5 +1,5 @@
 """A grid of options through an engine: every case compared with the reference, and when they differ."""
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from textwrap import wrap
@@ -11,7 +11,9 @@ from ..arrays import Array
 from ..check.report import Report, format_facts, format_table, to_json_types
 from ..check.rounding import Tolerance
 from ..check.row import Row, count_verdicts, summarize
-from .findings import Finding, join_words
+from ..tree import leaves
+from .examples import Finding, SurveyReport, describe_reproduction, name_examples
+from .findings import count, join_words
 
 _WIDTH = 80
 _MOST_TERMS = 4                                   # of a condition
@@ -22,6 +24,8 @@ class Trial(NamedTuple):
     """One case of a grid: what was chosen for each option, and the comparison of every array."""
     traits: dict[str, str]
     rows: list[Row]
+    arrays: dict[str, Array] = {}                 # what was given, "returned y" and "expected y"; {} of another process
+    causes: tuple[str, ...] = ()                  # sentences "Agrees ... once ..."
 
     @property
     def label(self) -> str:
@@ -48,7 +52,7 @@ def describe_trait(name: str, value: str) -> str:
 
 
 @dataclass(repr=False)
-class GridSurvey(Report):
+class GridSurvey(SurveyReport):
     """A report on an engine over a grid of options; findings name the smallest conditions of what differs."""
     engine: str = ""
     trials: list[Trial] = field(default_factory=list)
@@ -65,6 +69,8 @@ class GridSurvey(Report):
             return f"{self.engine} could not be compared with the reference."
         if not departs:
             return f"{self.engine} is right in all {len(compared)} cases that could be compared."
+        if not any(t.verdict == "agrees" for t in compared):
+            return f"{self.engine} differs in every case that could be compared."
         conditions = [f.details["condition"] for f in departs]
         if len(conditions) > _MOST_CONDITIONS:
             rest = len(conditions) - _MOST_CONDITIONS + 1
@@ -75,7 +81,8 @@ class GridSurvey(Report):
     def refusals(self) -> str:
         """One sentence on what the engine refuses, or ""."""
         topics = [f.details["condition"] for f in self.findings if f.details["kind"] == "refuses"]
-        return f"{self.engine} refuses, with an error: cases {'; '.join(topics)}." if topics else ""
+        return f"{self.engine} refuses, with an error: cases {'; '.join(topics)}.".replace(
+            ": cases in every case", ": every case") if topics else ""
 
     def __str__(self) -> str:
         return "\n".join(self._render())
@@ -85,8 +92,8 @@ class GridSurvey(Report):
         if not self.trials:
             return
         yield from wrap(self.refusals, _WIDTH, break_on_hyphens=False)
-        yield from ("", *wrap(f"{len(self.trials)} cases were compared with the reference, {len(self.rows)} arrays: "
-                              f"{summarize(self.rows)}.", _WIDTH))
+        yield from ("", *wrap(f"{count(len(self.trials), 'case')} and {count(len(self.rows), 'array')} were "
+                              f"compared with the reference: {summarize(self.rows)}.", _WIDTH))
         if self.findings:
             yield from ("", f"Findings: {len(self.findings)}")
         for n, finding in enumerate(self.findings, 1):
@@ -98,6 +105,7 @@ class GridSurvey(Report):
         lines = [[op, str(len(of)), *(str(sum(t.verdict == v for t in of) or "") for v in verdicts)]
                  for op, of in groups.items()]
         yield from ("", *format_table(["", "cases", "ok agree", "XX differ", "-- refused"], lines))
+        yield from describe_reproduction(self)
         yield from ("", *format_facts(self.facts, _WIDTH))
 
     def to_dict(self) -> dict:
@@ -128,15 +136,37 @@ def compare_arrays(found: dict[str, Array], allowed: Tolerance, label: str) -> l
     return rows
 
 
-def try_case(traits: dict[str, str], compare: Callable[[str], list[Row]]) -> Trial:
+class Comparison(NamedTuple):
+    """What `try_case` is told of one case."""
+    rows: list[Row]
+    arrays: dict[str, Array] = {}
+    causes: Sequence[str] = ()
+
+
+def record(found: dict[str, Array], allowed: Tolerance, label: str, given: Any) -> Comparison:
+    """The comparison of arrays by `compare_arrays`, with all of them; `given`: a tree of what the engine got."""
+    arrays = {name: numpy.asarray(a) for name, a in leaves(given)}
+    arrays |= {f"returned {name}": a for name, a in found.items()}
+    return Comparison(compare_arrays(found, allowed, label),
+                      arrays | {f"expected {name}": allowed.truth[name] for name in found})
+
+
+def record_report(report: Report, label: str) -> Comparison:
+    """The comparison that `verify` made."""
+    rows = [row._replace(name=f"{label}: {row.name}") for row in report.rows]
+    return Comparison(rows, report.arrays, [f for f in report.findings if f.startswith("Agrees")])
+
+
+def try_case(traits: dict[str, str], compare: Callable[[str], Comparison]) -> Trial:
     """The trial of one case; an exception of the engine is a refusal, with its message."""
     trial = Trial(traits, [])
     try:
-        rows = compare(trial.label)
+        compared = compare(trial.label)
     except Exception as e:                        # of the engine, whatever it is
         message = " ".join(str(e).split()).replace("\033[1m", "").replace("\033[0m", "")
-        rows = [Row(trial.label, "outputs", verdict="refused", note=f"{type(e).__name__}: {message[:160]}")]
-    return trial._replace(rows=rows)
+        row = Row(trial.label, "outputs", verdict="refused", note=f"{type(e).__name__}: {message[:160]}")
+        compared = Comparison([row])
+    return trial._replace(rows=compared.rows, arrays=compared.arrays, causes=tuple(compared.causes))
 
 
 def make_survey(engine: str, trials: Iterable[Trial], facts: dict[str, Any], text: dict[str, str] | None = None,
@@ -145,6 +175,7 @@ def make_survey(engine: str, trials: Iterable[Trial], facts: dict[str, Any], tex
     trials = list(trials)
     rows = [row._replace(group=trial.label) for trial in trials for row in trial.rows]
     findings = [*_find_departures(engine, trials, text or {}), *_find_refusals(engine, trials)]
+    name_examples(facts.get("engine", engine), findings)
     return GridSurvey(engine, rows, facts, findings, engine=engine, trials=trials)
 
 
@@ -160,29 +191,29 @@ def _find_departures(engine: str, trials: list[Trial], text: dict[str, str]) -> 
         quotes = " ".join(f'The documentation of {name}: "{text[name]}".' for name, value in condition.items()
                           if name in text and value != "False")
         error = "in shape" if worst.error is None else f"by up to {worst.error:.2g} (allowed {worst.budget or 0:.1g})"
-        yield Finding(f"{engine} differs {words}: {what}, {error}{alone}. {_count(len(found), 'case')}, the first: "
-                      f"{found[0].label}{f', {rows[0].where}' if rows[0].where else ''}. {quotes}".strip(), "departs",
-                      [t.label for t in found], condition=words, options=dict(condition), differ=len(found),
-                      largest=worst.error)
+        at = f", {rows[0].where}" if rows[0].where else ""
+        more = " ".join(filter(None, [*found[0].causes, quotes]))
+        finding = Finding(f"{engine} differs {words}: {what}, {error}{alone}. {count(len(found), 'case')}, the first: "
+                          f"{found[0].label}{at}. {more}".strip(),
+                          "departs", [t.label for t in found], condition=words, options=dict(condition),
+                          differ=len(found), largest=worst.error)
+        yield finding.add_example({"traits": found[0].traits}, found[0].arrays)
 
 
 def _find_refusals(engine: str, trials: list[Trial]) -> Iterator[Finding]:
     for condition, found in find_conditions(trials, "refused"):
         words = _describe_condition(condition)
         messages = list(dict.fromkeys(t.rows[0].note for t in found if t.rows))
-        more = f" (and {_count(len(messages) - 1, 'other message')})" if len(messages) > 1 else ""
-        yield Finding(f"{engine} refuses {_count(len(found), 'case')} {words}: \"{messages[0]}\"{more}.", "refuses",
-                      [t.label for t in found], condition=words, options=dict(condition), cases=len(found))
+        more = f" (and {count(len(messages) - 1, 'other message')})" if len(messages) > 1 else ""
+        finding = Finding(f"{engine} refuses {count(len(found), 'case')} {words}: \"{messages[0]}\"{more}.", "refuses",
+                          [t.label for t in found], condition=words, options=dict(condition), cases=len(found))
+        yield finding.add_example({"traits": found[0].traits}, found[0].arrays)
 
 
 def _describe_condition(condition: dict[str, str]) -> str:
     """"with unroll=True and left padding"; "in every case" without a condition."""
     parts = [describe_trait(*trait) for trait in condition.items()]
     return f"with {join_words(parts, 'and')}" if parts else "in every case"
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def find_conditions(trials: list[Trial], verdict: str) -> list[tuple[dict[str, str], list[Trial]]]:

@@ -10,9 +10,8 @@ import numpy
 from ..arrays import Array
 from ..cells import GRU, LSTM, ConvLSTM, SimpleRNN
 from ..check.rounding import tolerance
-from ..check.row import Row
 from ..init import parameters
-from .grid import GridSurvey, compare_arrays, make_survey, try_case
+from .grid import Comparison, GridSurvey, make_survey, record, try_case
 from .search import Watch
 
 _T, _B, _I, _PLACES, _KERNEL = 3, 2, 3, 4, 3
@@ -20,7 +19,8 @@ _UNITS = range(1, 9)
 _FACTOR = 8.0
 
 
-def survey_jax(ops: Sequence[str] = ("RNN", "LSTM", "GRU"), seed: int = 0, progress: Watch | None = None) -> GridSurvey:
+def survey_jax(ops: Sequence[str] = ("RNN", "LSTM", "GRU"), seed: int = 0, progress: Watch | None = None,
+               cases: Sequence[dict[str, str]] | None = None) -> GridSurvey:
     """A `GridSurvey` of JAX: recurrent cells written in jax.numpy under `lax.scan`, and their gradients."""
     jax = import_module("jax")
     engine = f"JAX {jax.__version__} on {jax.default_backend()}"
@@ -28,12 +28,12 @@ def survey_jax(ops: Sequence[str] = ("RNN", "LSTM", "GRU"), seed: int = 0, progr
     jax.config.update("jax_enable_x64", True)
     try:
         trials = [try_case(traits, partial(_compare, jax, traits, seed))
-                  for traits in watch(list(_list_cases(ops)), engine)]
+                  for traits in watch(list(cases or _list_cases(ops)), engine)]
     finally:
         jax.config.update("jax_enable_x64", before)
     from .. import __version__
     facts = {"JAX": f"{jax.__version__}, the equations of rnnref in jax.numpy, jit of lax.scan and jax.vjp",
-             "truth": "rnnref in float64, on the same numbers", "seed": seed, "rnnref": __version__,
+             "truth": "rnnref in float64, on the same numbers", "seed": seed, "engine": "jax", "rnnref": __version__,
              "budget": f"{_FACTOR:g} times the error of rnnref itself in the same dtype", "numpy": numpy.__version__}
     return make_survey(engine, trials, facts)
 
@@ -48,7 +48,7 @@ def _list_cases(ops: Sequence[str]) -> Iterator[dict[str, str]]:
                 yield {"op": "ConvLSTM", "axes of space": str(space), "units": str(units), "dtype": dtype}
 
 
-def _compare(jax: Any, traits: dict[str, str], seed: int, label: str) -> list[Row]:
+def _compare(jax: Any, traits: dict[str, str], seed: int, label: str) -> Comparison:
     rng, dtype, units = numpy.random.default_rng(seed), traits["dtype"], int(traits["units"])
     space = 0 if traits["axes of space"] == "none" else int(traits["axes of space"])
     cell: Any = {"RNN": SimpleRNN(), "LSTM": LSTM(), "GRU": GRU(reset="after"),
@@ -60,7 +60,8 @@ def _compare(jax: Any, traits: dict[str, str], seed: int, label: str) -> list[Ro
     dy = rng.standard_normal((*x.shape[:-1], units)).astype(dtype)
     dstate = type(start)(*(rng.standard_normal(a.shape).astype(dtype) for a in start))
     allowed = tolerance(dtype, cell, x, p, start, dy=dy, dstate=dstate, factor=_FACTOR, seed=seed)
-    return compare_arrays(_run(jax, traits["op"], p, x, tuple(start), dy, tuple(dstate)), allowed, label)
+    found = _run(jax, traits["op"], p, x, tuple(start), dy, tuple(dstate))
+    return record(found, allowed, label, {"x": x, "p": p, "state": tuple(start), "dy": dy, "dstate": tuple(dstate)})
 
 
 def _run(jax: Any, op: str, p: dict, x: Array, start: tuple, dy: Array, dstate: tuple) -> dict[str, Array]:

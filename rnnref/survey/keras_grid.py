@@ -13,7 +13,7 @@ from ..check.row import Row
 from ..check.tolerance import absolute_tolerance
 from ..check.verify import verify
 from .findings import join_words
-from .grid import GridSurvey, make_survey, try_case
+from .grid import Comparison, GridSurvey, make_survey, record_report, try_case
 from .search import Watch
 
 _T, _B, _I, _H = 6, 4, 3, 4
@@ -25,7 +25,7 @@ _TEXT = {"zero_output_for_mask": "Whether the output should use zeros for the ma
 
 
 def survey_keras(package: str = "keras", backend: str = "", ops: Sequence[str] = tuple(_LAYERS), seed: int = 0,
-                 progress: Watch | None = None) -> GridSurvey:
+                 progress: Watch | None = None, cases: Sequence[dict[str, str]] | None = None) -> GridSurvey:
     """A `GridSurvey` of "keras" on a back end, or of "tf_keras", which is Keras 2."""
     if backend:
         os.environ["KERAS_BACKEND"] = backend
@@ -33,15 +33,14 @@ def survey_keras(package: str = "keras", backend: str = "", ops: Sequence[str] =
     own = keras.backend.backend() if hasattr(keras.backend, "backend") else "tensorflow"
     engine = f"Keras {keras.__version__} on {own}"
     watch = progress or (lambda steps, what: steps)
-    cases = list(_list_cases(ops))
-    trials = [try_case(traits, partial(_compare, keras, traits, seed)) for traits in watch(cases, engine)]
-    if package == "keras":
-        trials += [try_case(traits, partial(_verify, keras, traits, seed)) for traits in
-                   watch(list(_list_gradient_cases(ops)), f"{engine}, gradients")]
+    chosen = list(cases or [*_list_cases(ops), *(_list_gradient_cases(ops) if package == "keras" else ())])
+    trials = [try_case(traits, partial(_verify if traits.get("checks") else _compare, keras, traits, seed))
+              for traits in watch(chosen, engine)]
     from .. import __version__
     layers = join_words(list(_LAYERS.values()), "and")
     facts = {engine.rpartition(" on ")[0]: f"layers {layers}, Bidirectional; float32",
              "truth": "the layers of rnnref in float32, with the same weights and options", "seed": seed,
+             "engine": "tf-keras" if package == "tf_keras" else f"keras-{own}",
              "budget": f"{absolute_tolerance('steep', 'float32', 1.0):g} of the largest entry (or of 1)",
              "rnnref": __version__, "numpy": numpy.__version__}
     return make_survey(engine, trials, facts, _TEXT)
@@ -86,7 +85,7 @@ def _make_layer(layers: Any, traits: dict[str, str]) -> Any:
     return layers.Bidirectional(layer) if traits["wrapper"] == "Bidirectional" else layer
 
 
-def _compare(keras: Any, traits: dict[str, str], seed: int, label: str) -> list[Row]:
+def _compare(keras: Any, traits: dict[str, str], seed: int, label: str) -> Comparison:
     """Outputs and states of a layer beside those of rnnref's."""
     from .. import layers as own_layers
     rng = numpy.random.default_rng(seed)
@@ -105,7 +104,11 @@ def _compare(keras: Any, traits: dict[str, str], seed: int, label: str) -> list[
     got = theirs(tensor(x), mask=None if mask is None else tensor(mask), initial_state=[tensor(a) for a in states])
     got = [a.detach().cpu().numpy() if hasattr(a, "detach") else numpy.asarray(a) for a in got]
     names = ["output", *(f"state {k}" for k in range(n_states))]
-    return [_compare_one(f"{label}: {name}", name, a, b) for name, a, b in zip(names, got, want)]
+    arrays = {"x": x, **({} if mask is None else {"mask": mask}), **{f"weight {k}": a for k, a in enumerate(weights)},
+              **{f"initial state {k}": a for k, a in enumerate(states)},
+              **{f"returned {name}": a for name, a in zip(names, got)},
+              **{f"expected {name}": a for name, a in zip(names, want)}}
+    return Comparison([_compare_one(f"{label}: {name}", name, a, b) for name, a, b in zip(names, got, want)], arrays)
 
 
 def _compare_one(label: str, name: str, got: Array, want: Array) -> Row:
@@ -122,9 +125,9 @@ def _compare_one(label: str, name: str, got: Array, want: Array) -> Row:
                entries=got.size, compared=got.size)
 
 
-def _verify(keras: Any, traits: dict[str, str], seed: int, label: str) -> list[Row]:
+def _verify(keras: Any, traits: dict[str, str], seed: int, label: str) -> Comparison:
     """Outputs, states and gradients of a layer, by `verify`."""
     keras.utils.set_random_seed(seed)
     lengths = None if traits["padding"] == "none" else [_T, 3, _T - 2, 2]
     report = verify(_make_layer(keras.layers, traits), (_B, _T, _I), lengths=lengths, seed=seed)
-    return [row._replace(name=f"{label}: {row.name}") for row in report.rows]
+    return record_report(report, label)

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..check.report import Report
 from ..check.row import Row
-from .findings import Finding
+from .examples import Finding, SurveyReport
 from .grid import GridSurvey, Trial, describe_traits
 from .search import Watch
 from .survey import Survey
@@ -24,7 +23,8 @@ _TAIL = 4000                                      # characters of what it wrote 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
-def run_alone(name: str, ops: Sequence[str], seed: int, progress: Watch | None = None, limit: float = LIMIT) -> Report:
+def run_alone(name: str, ops: Sequence[str], seed: int, progress: Watch | None = None, limit: float = LIMIT,
+              cases: Sequence[dict] | None = None) -> SurveyReport:
     """The survey of an engine, run in a process that may end as it likes; a report "refused" if it fails.
 
     limit   seconds after which the process, and those that it began, are ended
@@ -33,7 +33,7 @@ def run_alone(name: str, ops: Sequence[str], seed: int, progress: Watch | None =
         files = _Files(*(Path(folder, n) for n in ("survey.json", "progress", "out")))
         files.progress.touch()
         code = f"from rnnref.survey.processes import write_survey\nwrite_survey({name!r}, {tuple(ops)!r}, {seed}, " \
-               f"{str(files.report)!r}, {str(files.progress)!r})"
+               f"{str(files.report)!r}, {str(files.progress)!r}, {cases!r})"
         paths = [p for p in (os.path.dirname(_PACKAGE), os.environ.get("PYTHONPATH")) if p]
         with open(files.out, "wb") as out:
             process = subprocess.Popen(
@@ -57,7 +57,8 @@ class _Files(NamedTuple):
     out: Path
 
 
-def write_survey(name: str, ops: Sequence[str], seed: int, path: str, progress: str) -> None:
+def write_survey(name: str, ops: Sequence[str], seed: int, path: str, progress: str,
+                 cases: Sequence[dict] | None = None) -> None:
     """Survey an engine in this process, and write the report as JSON."""
     from .frameworks import run_here
 
@@ -70,7 +71,7 @@ def write_survey(name: str, ops: Sequence[str], seed: int, path: str, progress: 
                 file.flush()
                 yield step
             file.write("\n")
-    report = run_here(name, ops, seed, watch)
+    report = run_here(name, ops, seed, watch, cases)
     Path(path).write_text(json.dumps(report.to_dict() | {"text": str(report)}), encoding="utf-8")
 
 
@@ -80,7 +81,7 @@ def _name_step(step: Any) -> str:
     return f"at {' '.join(name.split())}"
 
 
-def read_survey(written: dict) -> Report:
+def read_survey(written: dict) -> SurveyReport:
     """The report that `write_survey` or `GridSurvey.to_json` wrote."""
     rows = [Row(**row | {key: None if row[key] is None else float(row[key]) for key in ("error", "budget")})
             for row in written["rows"]]

@@ -6,10 +6,11 @@ from typing import Any, Callable, Iterable, Optional, Sequence, Union
 import numpy as np
 
 from ..check.onnx_engines import OPSET, RefusalError, resolve_engine
-from ..check.report import Report, to_json_types
+from ..check.report import to_json_types
 from ..check.row import Row
 from ..check.tolerance import tolerance
 from .cases import OPS, Case, Outputs, copy_case, generate_cases
+from .examples import SurveyReport, name_examples
 from .findings import (find_departures, find_ignored, find_refusals, find_unexplained, join_words, locate_divergence,
                        shorten_key, write_headline, write_refusals)
 from .probe import Engine, Sensitivity, measure_sensitivities
@@ -18,7 +19,7 @@ from .text import render_text
 
 
 @dataclass(repr=False)
-class Survey(Report):
+class Survey(SurveyReport):
     """A report on an engine; its text is arranged by options."""
     engine: str = ""
     ops: tuple[str, ...] = OPS
@@ -81,6 +82,7 @@ def survey(engine: Union[str, Callable[[Case], Outputs]] = "onnxruntime", ops: S
     by_group = _group_compared(results)
     findings = [*find_unexplained(name, by_group), *find_departures(name, by_group),
                 *find_ignored(name, sensitivities, results), *find_refusals(run, name, results, truth)]
+    name_examples(name, findings)
     ops = tuple(dict.fromkeys(case.op for case in chosen))
     return Survey(f"{name}'s {join_words(ops, 'and')}", [_make_row(truth, result) for result in results],
                   _collect_facts(engine, seed, sensitivities), findings, name, ops, results, sensitivities)

@@ -10,9 +10,8 @@ import numpy
 from ..arrays import Array
 from ..cells import GRU, LSTM
 from ..check.rounding import tolerance
-from ..check.row import Row
 from ..init import parameters
-from .grid import GridSurvey, compare_arrays, make_survey, try_case
+from .grid import Comparison, GridSurvey, make_survey, record, try_case
 from .search import Watch
 
 _T, _B, _I, _U = 4, 2, 4, 6
@@ -21,15 +20,17 @@ _PEEPHOLES = "Wpi", "Wpf", "Wpo"
 _ORDERS = {"BlockLSTM": "igfo", "BlockLSTMV2": "ifgo"}       # of the gate blocks, from the documentation of each
 
 
-def survey_tensorflow(ops: Sequence[str] = ("LSTM", "GRU"), seed: int = 0, progress: Watch | None = None) -> GridSurvey:
+def survey_tensorflow(ops: Sequence[str] = ("LSTM", "GRU"), seed: int = 0, progress: Watch | None = None,
+                      cases: Sequence[dict[str, str]] | None = None) -> GridSurvey:
     """A `GridSurvey` of TensorFlow's own recurrent operators, which its layers of old and converted graphs use."""
     tf = import_module("tensorflow")
     engine, watch = f"TensorFlow {tf.__version__}", progress or (lambda steps, what: steps)
     trials = [try_case(traits, partial(_compare, tf, traits, seed))
-              for traits in watch(list(_list_cases(ops)), engine)]
+              for traits in watch(list(cases or _list_cases(ops)), engine)]
     from .. import __version__
     facts = {"TensorFlow": f"{tf.__version__}, tf.raw_ops with tf.GradientTape, on the CPU, float32",
-             "truth": "rnnref in float64, on the same numbers", "seed": seed, "rnnref": __version__,
+             "truth": "rnnref in float64, on the same numbers", "seed": seed,
+             "engine": "tensorflow", "rnnref": __version__,
              "budget": f"{_FACTOR:g} times the error of rnnref itself in float32", "numpy": numpy.__version__}
     return make_survey(engine, trials, facts)
 
@@ -42,7 +43,7 @@ def _list_cases(ops: Sequence[str]) -> Iterator[dict[str, str]]:
         yield {"op": "GRUBlockCell", "peepholes": "False", "steps": "1"}
 
 
-def _compare(tf: Any, traits: dict[str, str], seed: int, label: str) -> list[Row]:
+def _compare(tf: Any, traits: dict[str, str], seed: int, label: str) -> Comparison:
     rng, peepholes = numpy.random.default_rng(seed), traits["peepholes"] == "True"
     cell = LSTM(peepholes=peepholes) if "LSTM" in traits["op"] else GRU(reset="before")
     p = parameters(cell, _I, _U, rng, "float32", scheme="generic")
@@ -52,7 +53,8 @@ def _compare(tf: Any, traits: dict[str, str], seed: int, label: str) -> list[Row
     dstate = type(start)(*(numpy.zeros_like(a) for a in start))
     allowed = tolerance("float32", cell, x, p, start, dy=dy, dstate=dstate, factor=_FACTOR, seed=seed)
     run = _run_lstm if "LSTM" in traits["op"] else _run_gru
-    return compare_arrays(run(tf, traits["op"], p, x, start, dy), allowed, label)
+    found = run(tf, traits["op"], p, x, start, dy)
+    return record(found, allowed, label, {"x": x, "p": p, "state": tuple(start), "dy": dy})
 
 
 def _reorder(a: Array, order: str, own: str) -> Array:

@@ -3,6 +3,8 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Iterator
 
 from ..check.report import format_facts
+from .examples import describe_reproduction
+from .findings import count
 from .search import Result
 
 if TYPE_CHECKING:
@@ -20,8 +22,9 @@ def render_text(survey: "Survey") -> Iterator[str]:
     yield from _wrap(survey.headline)
     yield from _wrap(survey.refusals)
     groups = len({r.group for r in survey.rows})
-    yield from ("", *_wrap(f"{len(survey.rows)} cases in {groups} groups of options were compared with the ONNX "
-                           f"specification: {survey.summary}{_count_explained(survey)}."))
+    what = f"{count(len(survey.rows), 'case')} in {count(groups, 'group')} of options"
+    yield from ("", *_wrap(f"{what} were compared with the ONNX specification: {survey.summary}"
+                           f"{_count_explained(survey)}."))
     if survey.findings:
         yield from ("", f"Findings: {len(survey.findings)}")
     for n, finding in enumerate(survey.findings, 1):
@@ -29,6 +32,7 @@ def render_text(survey: "Survey") -> Iterator[str]:
     if any("Reading(" in str(finding) for finding in survey.findings):
         yield from ("", *_wrap("Reading(...) is the argument reading= of rnnref.verify and rnnref.onnx: with it the "
                                "reference computes as the engine does."))
+    yield from describe_reproduction(survey)
     cells = _group_by_option(survey)
     departing = {label: row for label, row in cells.items() if any(not cell.startswith("ok") for cell in row.values())}
     if departing:

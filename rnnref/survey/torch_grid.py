@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy
 
-from ..check.row import Row
 from ..check.verify import verify
-from .grid import GridSurvey, make_survey, try_case
+from .grid import Comparison, GridSurvey, make_survey, record_report, try_case
 from .search import Watch
 
 _T, _B, _I, _H = 12, 4, 5, 7
@@ -17,17 +16,17 @@ _LENGTHS = [12, 3, 8, 1]
 
 
 def survey_torch(ops: Sequence[str] = ("RNN", "GRU", "LSTM"), seed: int = 0, progress: Watch | None = None,
-                 ) -> GridSurvey:
+                 cases: Sequence[dict[str, str]] | None = None) -> GridSurvey:
     """A `GridSurvey` of PyTorch: directions, depths, lengths and options, with every gradient, in both precisions."""
     torch = import_module("torch")
     engine, watch = f"PyTorch {torch.__version__}", progress or (lambda steps, what: steps)
     trials = [try_case(traits, partial(_compare, torch, traits, seed))
-              for traits in watch(list(_list_cases(ops)), engine)]
+              for traits in watch(list(cases or _list_cases(ops)), engine)]
     from .. import __version__
     facts = {"PyTorch": f"{torch.__version__}, torch.nn.RNN, GRU, LSTM and their gradients, on the CPU",
              "truth": "rnnref in float64 or wider, with the same weights",
              "budget": "that of rnnref.verify: 8 times the error of the reference itself on the case", "seed": seed,
-             "rnnref": __version__, "numpy": numpy.__version__}
+             "engine": "torch", "rnnref": __version__, "numpy": numpy.__version__}
     return make_survey(engine, trials, facts)
 
 
@@ -43,11 +42,11 @@ def _list_cases(ops: Sequence[str]) -> Iterator[dict[str, str]]:
             yield plain | {"num_layers": "2", "bidirectional": "True", "padding": "right", "proj_size": "3"}
 
 
-def _compare(torch: Any, traits: dict[str, str], seed: int, label: str) -> list[Row]:
+def _compare(torch: Any, traits: dict[str, str], seed: int, label: str) -> Comparison:
     torch.manual_seed(seed)
     options = {name: value if name == "nonlinearity" else int(value) if value.isdecimal() else value == "True"
                for name, value in traits.items() if name not in ("op", "padding", "dtype")}
     module = getattr(torch.nn, traits["op"])(_I, _H, **options).to(getattr(torch, traits["dtype"]))
     shape = (_B, _T, _I) if options.get("batch_first") else (_T, _B, _I)
     report = verify(module, shape, lengths=_LENGTHS if traits["padding"] == "right" else None, seed=seed)
-    return [row._replace(name=f"{label}: {row.name}") for row in report.rows]
+    return record_report(report, label)
