@@ -84,7 +84,7 @@ def _measure_steps(candidate: Candidate, returned: dict[str, Array], wrong: Verd
         steps = _list_steps(candidate, wrong, direction)
         if e is None or own is None or steps is None or e.norm is not None or e.family == "gru" and "r" not in e.gates:
             return _NONE
-        label = one.label if several else one.label.rpartition(", ")[2]
+        label = one.label if several else one.label.rpartition(", ")[2] if len(cells) > 1 else ""
         if cause is not None:
             more = _compare_gates(e, own, steps, _KNOWN.format(words=cause.words, title=candidate.title), label,
                                   _ULPS * float(numpy.finfo(candidate.dtype).eps))

@@ -53,7 +53,8 @@ _STYLE = f"""
   gap: .1rem 1.4rem; }}
 .rnnref .legend b {{ color: var(--c); border-bottom: 3px solid var(--c); padding: 0 .3rem; margin-right: .3rem; }}
 .rnnref .legend li {{ overflow-wrap: anywhere; }}
-.rnnref pre {{ margin: 0; padding: .6rem .8rem; background: var(--wash); overflow-x: auto; font-size: .85rem; }}
+.rnnref pre {{ margin: 0; padding: .6rem .8rem; background: var(--wash); white-space: pre-wrap; overflow-wrap: anywhere;
+  font-size: .85rem; }}
 .rnnref a {{ color: var(--c0); }}
 .rnnref .wide {{ overflow-x: auto; }} .rnnref .note {{ color: var(--soft); font-size: .9rem; margin: .4rem 0 0; }}
 .rnnref .gates {{ width: auto; }} .rnnref .gates td, .rnnref .gates th {{ padding-right: 1.6rem; }}

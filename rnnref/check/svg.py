@@ -297,7 +297,10 @@ class _Picture:
                           f'viewBox="0 0 {_WIDTH} {_HEIGHT}" class="chart">', *draw_chart(rows, gates), "</svg>"]
         self.y += height + 24
         names = [f"{k + 1}" for k in range(len(rows))] if gates is None else list_gate_names(rows)
-        x = _MARGIN + 18 + 9 * (max(map(len, names)) - 1)
+        x = _MARGIN + 20 + 9 * (max(map(len, names)) - 1)
+        if gates is not None:
+            self.write("error of every gate at every step; dashed: rounding", self.y + 8, fill="soft")
+            self.y += 1.4 * _SIZE
         for k, (name, row) in enumerate(zip(names, rows)):
             self.write(name, self.y + 8, fill=f"c{k}", weight=700)
             words = f"error of {row.name} ({row.verdict}); dashed: its budget" if gates is None else describe_gate(row)
