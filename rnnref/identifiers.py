@@ -10,7 +10,7 @@ from typing import Any, Callable, Optional, Sequence
 
 import numpy
 
-from .errors import NotSupported, describe_type
+from .errors import InvalidType, NotSupported, describe_type
 from .registry import get_registered_name, get_registered_object
 
 
@@ -145,6 +145,8 @@ class Family:
         """The object of what `serialize` wrote; `custom_objects` has classes and functions that are not of rnnref."""
         if config is None or isinstance(config, str):
             return self.get((custom_objects or {}).get(config, config))
+        if not isinstance(config, dict) or not isinstance(config.get("class_name"), str):
+            raise InvalidType(f"{self.noun}.deserialize", f"config={config!r}, expected a dict with a class_name")
         name = config["class_name"]
         name = config["config"] if name == "function" else name
         found: Any = get_registered_object(config.get("registered_name") or name, custom_objects)

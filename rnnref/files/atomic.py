@@ -61,7 +61,7 @@ def _find_target(who: str, path: Any) -> str:
     """The file that a path leads to, through symbolic links."""
     target = os.path.realpath(to_path(who, path))
     if os.path.islink(target):
-        raise FileError(who, f"{target} is a symbolic link that leads nowhere but to itself")
+        raise FileError(who, f"{target} is a symbolic link that leads back to itself")
     return target
 
 
@@ -72,7 +72,7 @@ def to_path(who: str, path: Any) -> str:
     except TypeError:
         raise FileError(who, f"the path is {describe_type(path)}, expected a str or a pathlib.Path") from None
     if not path or "\0" in path:
-        raise FileError(who, f"the path is {path!r}")
+        raise FileError(who, f"the path is {path!r}, expected the name of a file")
     return path
 
 

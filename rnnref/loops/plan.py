@@ -12,13 +12,14 @@ from typing import Any, NamedTuple, Optional, Union
 
 import numpy
 
-from ..arrays import is_floating, namespace
+from ..arrays import is_array, is_floating, namespace
 from ..cache import memoize
 from ..cell import name_of
-from ..errors import NotSupported, check_option
+from ..errors import InvalidType, NotSupported, check_option, describe_type
 from ..maps.dense import Map
+from ..options import check_is_cell
 from ..products import describe_products, find_own_products
-from ..tree import Tree, first_leaf, map_structure
+from ..tree import Tree, first_leaf, leaves, map_structure
 
 _PLAIN_MODULES = {"hoisted": "loops.hoisted", "layerwise": "loops.layerwise", "plain": "loops.scan",
                   "bidirectional": "loops.bidirectional"}
@@ -198,6 +199,10 @@ def explain(cell: Any, like: Union[Tree, Call, None] = None, extra: Tree = None,
     sequence: runs
     """
     like = numpy.zeros((1, 1, 1), "float32") if like is None else like
+    if not isinstance(like, Call) and not all(is_array(a) for _, a in leaves(like)):
+        raise InvalidType("explain", f"like is {describe_type(like)}, expected an array [T, B, I], a tree of arrays, "
+                          "or a Call")
+    check_is_cell("explain", cell)
     call = like if isinstance(like, Call) else describe_call(like, extra)
     return "\n".join(f"{what}: {why}" for what, why in plan(cell, call, paths, kernels, mode).notes)
 

@@ -15,9 +15,18 @@ Array = Any
 EPSILON = 1e-7                                    # Keras's backend.epsilon()
 
 
-def _pair(y_true: Array, y_pred: Array) -> tuple:
+def _pair(who: str, y_true: Array, y_pred: Array) -> tuple:
     """Both arrays in the dtype of the predictions, with equal ranks."""
-    return match_ranks(*_same_dtype(y_true, y_pred))
+    return _check_shapes(who, *match_ranks(*_same_dtype(y_true, y_pred)))
+
+
+def _check_shapes(who: str, y_true: Array, y_pred: Array) -> tuple:
+    """Both arrays; raise ShapeError unless they broadcast to each other."""
+    shapes = tuple(y_true.shape), tuple(y_pred.shape)
+    if any(n != m and 1 not in (n, m) and None not in (n, m) for n, m in zip(shapes[0][::-1], shapes[1][::-1])):
+        raise ShapeError(who, f"y_true has shape {shapes[0]}, y_pred {shapes[1]}, expected equal shapes",
+                         axes="y_pred is what the model gives, y_true the targets")
+    return y_true, y_pred
 
 
 def _same_dtype(y_true: Array, y_pred: Array) -> tuple:
@@ -32,7 +41,7 @@ def mean_squared_error(y_true: Array, y_pred: Array) -> Array:
     >>> mean_squared_error([[0.0, 1.0]], [[1.0, 3.0]])
     array([2.5], dtype=float32)
     """
-    y_true, y_pred = _pair(y_true, y_pred)
+    y_true, y_pred = _pair("losses.mean_squared_error", y_true, y_pred)
     return ops.mean(ops.square(ops.subtract(y_true, y_pred)), axis=-1)
 
 
@@ -42,7 +51,7 @@ def mean_absolute_error(y_true: Array, y_pred: Array) -> Array:
     >>> mean_absolute_error([[0.0, 1.0]], [[1.0, 3.0]])
     array([1.5], dtype=float32)
     """
-    y_true, y_pred = _pair(y_true, y_pred)
+    y_true, y_pred = _pair("losses.mean_absolute_error", y_true, y_pred)
     return ops.mean(ops.absolute(ops.subtract(y_true, y_pred)), axis=-1)
 
 
@@ -52,7 +61,7 @@ def huber(y_true: Array, y_pred: Array, delta: float = 1.0) -> Array:
     >>> huber([[0.0, 0.0]], [[0.5, 3.0]])
     array([1.3125], dtype=float32)
     """
-    y_true, y_pred = _pair(y_true, y_pred)
+    y_true, y_pred = _pair("losses.huber", y_true, y_pred)
     e = ops.absolute(ops.subtract(y_pred, y_true))
     return ops.mean(ops.where(numbers(e) <= delta, 0.5 * ops.square(e), delta * e - 0.5 * delta * delta), axis=-1)
 
@@ -63,7 +72,7 @@ def kl_divergence(y_true: Array, y_pred: Array) -> Array:
     >>> kl_divergence([[1.0, 0.0]], [[0.5, 0.5]]).round(4)
     array([0.6931], dtype=float32)
     """
-    y_true, y_pred = _same_dtype(y_true, y_pred)
+    y_true, y_pred = _check_shapes("losses.kl_divergence", *_same_dtype(y_true, y_pred))
     y_true, y_pred = ops.clip(y_true, EPSILON, 1), ops.clip(y_pred, EPSILON, 1)
     return ops.sum(ops.multiply(y_true, ops.log(ops.divide(y_true, y_pred))), axis=-1)
 
@@ -78,7 +87,7 @@ def binary_crossentropy(y_true: Array, y_pred: Array, from_logits: bool = False,
     >>> binary_crossentropy([[1.0, 0.0]], [[0.5, 0.5]]).round(4)
     array([0.6931], dtype=float32)
     """
-    y_true, y_pred = _same_dtype(y_true, y_pred)
+    y_true, y_pred = _check_shapes("losses.binary_crossentropy", *_same_dtype(y_true, y_pred))
     if check_smoothing("losses.binary_crossentropy", label_smoothing):
         y_true = y_true * (1 - label_smoothing) + 0.5 * label_smoothing
     return ops.mean(ops.binary_crossentropy(y_true, y_pred, from_logits=from_logits), axis=axis)

@@ -6,8 +6,9 @@ from typing import Any, Callable, Iterator, Optional
 import numpy
 
 from ..arrays import is_array, namespace
-from ..errors import DtypeError, NotSupported, ShapeError, describe_type
+from ..errors import DtypeError, InvalidType, NotSupported, ShapeError, describe_type
 from ..nest import flatten, map_structure
+from ..options import is_number
 from ..utils import pack_x_y_sample_weight
 from ..values import Arraylike
 
@@ -222,6 +223,9 @@ def weigh_classes(y: Any, class_weight: dict, who: str) -> Any:
     """
     if isinstance(y, (list, tuple, dict)) or y is None:
         raise NotSupported(who, "class_weight without one array of targets", fix="sample_weight")
+    if not isinstance(class_weight, dict) or not all(hasattr(k, "__int__") and is_number(a)
+                                                     for k, a in class_weight.items()):
+        raise InvalidType(who, f"class_weight={class_weight!r}, expected a dict {{class: number}}")
     xp = namespace(y)
     classes = y if y.ndim == 1 else y[..., 0] if y.shape[-1] == 1 else y.argmax(-1)
     classes = xp.rint(classes) if classes.dtype.kind == "f" else classes

@@ -3,9 +3,10 @@ import json
 from typing import Any, Callable, Optional
 
 from .. import saving
-from ..errors import InvalidType, NotSupported, ShapeError
+from ..errors import InvalidType, InvalidValue, NotSupported, ShapeError
 from ..layers import Layer, config as configs
 from ..layers.nested import map_shapes
+from ..nest import describe
 from ..options import suggest
 from ..record import paused
 from ..symbols import Symbol, called
@@ -237,7 +238,14 @@ def model_from_json(json_string: str, custom_objects: Optional[dict] = None) -> 
     >>> model_from_json(Sequential([layers.Dense(2, input_shape=(3,))], name="small").to_json())
     <Sequential small>
     """
-    return configs.deserialize(json.loads(json_string), custom_objects)
+    try:
+        config = json.loads(json_string)
+    except (TypeError, ValueError) as e:
+        raise InvalidValue("models.model_from_json", f"the text is not JSON: {e}", fix="model.to_json()") from None
+    if not isinstance(config, dict) or "class_name" not in config:
+        raise InvalidValue("models.model_from_json", f"the text holds {describe(config)}, expected the configuration "
+                           "of a model", fix="model.to_json()")
+    return configs.deserialize(config, custom_objects)
 
 
 def is_functional(args: tuple, options: dict) -> bool:

@@ -9,10 +9,11 @@ from .. import losses, metrics as metrics_module, optimizers
 from ..arrays import asnumpy, namespace
 from ..callbacks import CallbackList
 from ..callbacks.callback import as_numbers
-from ..errors import Error, NotSupported, ShapeError
+from ..errors import Error, InvalidValue, NotSupported, ShapeError
 from ..nest import flatten, map_structure, unflatten
 from ..random import next_seed
 from ..record import Record
+from ..shapes import check_count
 from ..values import numbers
 from .batches import Batches, make_batches, make_validation, of_packed, split_rows, unpack, weigh_classes
 from .compiled import CompiledLoss, CompiledMetrics, deserialize, of_rows, serialize
@@ -241,6 +242,10 @@ class Trained:
         Same as keras.Model.fit; the order of shuffled rows differs.
         """
         self._check_compiled("fit")
+        check_count("fit", "epochs", epochs)
+        check_count("fit", "initial_epoch", initial_epoch)
+        if not isinstance(shuffle, (bool, numpy.bool_)) and shuffle != "batch":
+            raise InvalidValue("fit", f"shuffle={shuffle!r}", known='True, False, "batch"')
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split_rows((x, y, sample_weight), validation_split, "fit")
         batches = make_batches(x, y, sample_weight, who="fit", batch_size=batch_size, steps=steps_per_epoch,

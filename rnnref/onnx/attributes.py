@@ -134,7 +134,7 @@ def _assign_scales(who: str, part: str, names: list[str], values: Any, reading: 
 
 def _parse_string(who: str, name: str, value: Any) -> str:
     if isinstance(value, bytes):                  # as protobuf holds them
-        value = value.decode()
+        value = value.decode(errors="backslashreplace")
     if not isinstance(value, str):
         raise NotSupported(who, f"{name}={value!r}, expected a string")
     return value

@@ -189,12 +189,13 @@ class Optimizer:
         """Make the slots of these weights; frozen ones are left out."""
         if self.built:
             return
-        self._weights = [w for w in variables if w.trainable]
-        kinds: dict = {}
-        for w in self._weights:
+        for w in variables:
             if not hasattr(w, "replace"):
                 raise NotSupported(f"optimizers.{type(self).__name__}", f"{describe_type(w)} as a weight",
                                    known="weights of layers")
+        self._weights = [w for w in variables if w.trainable]
+        kinds: dict = {}
+        for w in self._weights:
             kinds.setdefault((w.dtype, namespace(w.data)), []).append(w)
         names = [name for group in self._groups() for name in group]
         self._buffers = [Buffers(ws, {name: self.first_values.get(name, 0) for name in names},

@@ -116,7 +116,7 @@ def _load_text(settings: Settings) -> Task:
 
 def _read_text(path: Optional[str]) -> str:
     if path is None:
-        raise Error("train", "text needs a file", fix="rnnref train text FILE")
+        raise Error("train", "the task text needs a file", fix="rnnref train text FILE")
     try:
         with open(path, encoding="utf-8") as file:
             return file.read()
