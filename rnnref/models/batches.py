@@ -6,7 +6,7 @@ from typing import Any, Callable, Iterator, Optional
 import numpy
 
 from ..arrays import is_array, namespace
-from ..errors import DtypeError, InvalidType, NotSupported, ShapeError, describe_type
+from ..errors import DtypeError, InvalidType, NotSupported, ShapeError, check_option, describe_type
 from ..nest import flatten, map_structure
 from ..options import is_number
 from ..utils import pack_x_y_sample_weight
@@ -150,6 +150,7 @@ def make_batches(x: Any, y: Any = None, sample_weight: Any = None, *, who: str, 
     for name, n in (("batch_size", batch_size), ("steps", steps)):
         if n is not None and (isinstance(n, bool) or not hasattr(n, "__index__") or n < 1):
             raise NotSupported(who, f"{name}={n!r}, expected a number above 0, or None")
+    check_option(who, "shuffle", shuffle, (True, False, "batch"))
     if class_weight is not None and isinstance(y, (list, tuple, dict)):
         raise NotSupported(who, "class_weight with several outputs", fix="sample_weight, one array for each output")
     if isinstance(x, (list, tuple, dict)) or has_rows(x):

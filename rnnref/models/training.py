@@ -9,7 +9,7 @@ from .. import losses, metrics as metrics_module, optimizers
 from ..arrays import asnumpy, namespace
 from ..callbacks import CallbackList
 from ..callbacks.callback import as_numbers
-from ..errors import Error, InvalidValue, NotSupported, ShapeError
+from ..errors import Error, NotSupported, ShapeError
 from ..nest import flatten, map_structure, unflatten
 from ..random import next_seed
 from ..record import Record
@@ -244,8 +244,6 @@ class Trained:
         self._check_compiled("fit")
         check_count("fit", "epochs", epochs)
         check_count("fit", "initial_epoch", initial_epoch)
-        if not isinstance(shuffle, (bool, numpy.bool_)) and shuffle != "batch":
-            raise InvalidValue("fit", f"shuffle={shuffle!r}", known='True, False, "batch"')
         if validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split_rows((x, y, sample_weight), validation_split, "fit")
         batches = make_batches(x, y, sample_weight, who="fit", batch_size=batch_size, steps=steps_per_epoch,

@@ -95,7 +95,7 @@ CALLS = {
     "half an epoch": (lambda: fit(epochs=2.5), InvalidType, ["epochs=2.5"]),
     "epochs below 0": (lambda: fit(epochs=-1), InvalidValue, ["epochs=-1", "0 or more"]),
     "initial epoch": (lambda: fit(initial_epoch="x"), InvalidType, ["initial_epoch='x'"]),
-    "shuffle": (lambda: fit(shuffle="x"), InvalidValue, ["shuffle='x'", '"batch"']),
+    "shuffle": (lambda: fit(shuffle="x"), NotSupported, ["shuffle='x'", "'batch'"]),
     "class weights in a list": (lambda: fit(class_weight=[1, 2]), InvalidType, ["class_weight=[1, 2]", "a dict"]),
     "class weight in words": (lambda: fit(class_weight={0: "x"}), InvalidType, ["{0: 'x'}", "{class: number}"]),
     "targets too wide": (lambda: fit(y=np.ones((6, 5))), ShapeError,
