@@ -1,16 +1,18 @@
 """diagnose: in which convention are these weights, if they gave these outputs?"""
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import permutations, product
+from itertools import combinations, permutations, product
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy
 
 from ..arrays import Array
 from ..elementwise import get_activation
-from ..errors import ShapeError, check_option, with_article
+from ..errors import InvalidType, NotSupported, ShapeError, check_option, with_article
+from ..files.atomic import to_path
 from ..files.npz import read_npz
-from ..interop import adapt, cell_like, dump, layout_of
+from ..interop import adapt, cell_like, dump, family_named, layout_of
 from ..loops.plan import REFERENCE_PATHS
 from ..loops.run import run
 from ..tree import Tree
@@ -20,6 +22,7 @@ from .equations import GATES, VECTORS, Equations, frameworks_of
 from .mistakes import list_mistakes, reorder, reorder_peepholes
 from .placed_mistakes import measure_error
 from .readings import Reading, list_readings
+from .recorded import Data, list_data, read_numbers, read_states, read_weights
 from .recordings import align
 from .tolerance import absolute_tolerance
 from .trace import Trace
@@ -29,26 +32,17 @@ _SIGMOIDS = ("sigmoid", "hard_sigmoid@keras2", "hard_sigmoid@keras3")
 _TANHS = ("tanh", "relu", "linear")
 _MOST_FOUND = 12
 _DRAWN_LENGTH = 4
+_MOST_LEFT_OUT, _MOST_ARRAYS = 2, 10              # arrays of other layers: how many, and among how many they are sought
 
 
 _USUAL_SLOTS = ("order", "fused", "gate", "update")          # of mistakes that are conventions here
 _Convention = tuple[Equations, tuple[str, ...]]
 
 
-class _Data(NamedTuple):
-    """x and y, time first, and the initial state, in one reading of their axes."""
-    x: Array
-    y: Array
-    first: tuple[Array, ...]
-    reverse: bool
-    words: tuple[str, ...]
-    usual: bool = True                            # False: time is reversed, or the state is not the one given
-
-
 class _Fit(NamedTuple):
     """Equations that give y."""
     equations: Equations
-    data: _Data
+    data: Data
     words: tuple[str, ...]
     error: float
 
@@ -126,13 +120,16 @@ def diagnose(weights: Mapping[str, Array] | Sequence[Array], x: Array, y: Array,
     >>> sorted(found.weights)
     ['bias_hh_l0', 'bias_ih_l0', 'weight_hh_l0', 'weight_ih_l0']
     """
+    family = family if family is None else family_named(family).partition(" ")[0]
     check_option("diagnose", "family", family, (None, "rnn", "gru", "lstm"))
-    named = dict(weights) if isinstance(weights, Mapping) else {f"array {k}": a for k, a in enumerate(weights)}
-    data = list(_list_data(numpy.asarray(x), numpy.asarray(y), initial_state))
-    y = numpy.asarray(y)
-    dtype = y.dtype if y.dtype.kind == "f" else "float64"
-    limit = _LOOSE * absolute_tolerance("steep", dtype, float(abs(y).max(initial=0.0)))
-    search = _Search(named, data, limit, family, progress or (lambda items, words: items))
+    if progress is not None and not callable(progress):
+        raise InvalidType("diagnose", f"progress={progress!r}, expected a function or None")
+    named, x, y = read_weights(weights), read_numbers("x", x), read_numbers("y", y)
+    data = list(list_data(x, y, read_states(initial_state)))
+    limits = [_LOOSE * absolute_tolerance("steep", dtype, float(abs(y).max(initial=0.0)))
+              for dtype in dict.fromkeys((y.dtype if y.dtype.kind == "f" else "float64", "float32"))
+              if numpy.finfo(dtype).eps >= (numpy.finfo(y.dtype).eps if y.dtype.kind == "f" else 0)]
+    search = _Search(named, data, limits, family, progress or (lambda items, words: items))
     found = search.find()
     if not found:
         return Diagnosis(tried=search.tried, nearest=search.describe_nearest())
@@ -145,11 +142,15 @@ def diagnose(weights: Mapping[str, Array] | Sequence[Array], x: Array, y: Array,
 
 def diagnose_file(path: Any, **options: Any) -> Diagnosis:
     """`diagnose` of the arrays of a .npz file: x, y, perhaps h0 and c0, and the weights under any other names."""
+    suffix = Path(to_path("diagnose", path)).suffix.lower()
+    if suffix not in ("", ".npz"):
+        raise NotSupported("diagnose", f"a file {suffix}", known=".npz", fix="numpy.savez(path, x=x, y=y, **weights)")
     arrays = read_npz("diagnose", path)
     missing = [n for n in ("x", "y") if n not in arrays]
     if missing:
         raise ShapeError("diagnose", f"{path} has no {' and no '.join(missing)}", has=" ".join(arrays) or "nothing",
-                         axes="x and y, the sequence and its outputs; h0 and c0; and the weights")
+                         axes="x and y, the sequence and its outputs; h0 and c0; and the weights",
+                         fix="numpy.savez(path, x=x, y=y, **weights)")
     x, y, *first = (arrays.pop(n) for n in ("x", "y", "h0", "c0") if n in arrays)
     return diagnose(arrays, x, y, initial_state=tuple(first) or None, **options)
 
@@ -163,58 +164,17 @@ def _convert(found: Diagnosis, equations: Equations, to: str) -> Diagnosis:
     return found
 
 
-# x, y and the initial state
-
-def _list_data(x: Array, y: Array, initial_state: Any) -> Iterator[_Data]:
-    """All readings of the axes of x and y, the more likely ones first."""
-    if x.ndim != 3 or y.ndim != 3:
-        raise ShapeError("diagnose", f"x has shape {x.shape}, y has shape {y.shape}, expected 3 axes each",
-                         axes="time, batch, input and time, batch, output (or the batch first)",
-                         fix="give the outputs of all steps; for one row: x[:, None]")
-    given = initial_state if isinstance(initial_state, (tuple, list)) else (initial_state,)
-    states = [numpy.asarray(a) for a in given if a is not None]
-    states = [a[0] if a.ndim == 3 and len(a) == 1 else a for a in states]
-    found = False
-    for batch_first in (False, True):
-        xt = x.swapaxes(0, 1) if batch_first else x
-        for swapped in (False, True):
-            yt = y.swapaxes(0, 1) if batch_first != swapped else y
-            if xt.shape[:2] != yt.shape[:2] or any(len(a) != xt.shape[1] for a in states) or \
-                    swapped and x.shape[0] == x.shape[1]:
-                continue
-            found = True
-            words = ("x is [batch, time, input]",) * batch_first + ("y has other axes than x",) * swapped
-            yield from _list_times(xt, yt, states, words)
-    if not found:
-        raise ShapeError("diagnose", f"x has shape {x.shape}, y has shape {y.shape}"
-                         + "".join(f", an initial state {a.shape}" for a in states),
-                         axes="the same numbers of steps and rows in all")
-
-
-def _list_times(x: Array, y: Array, states: list[Array], words: tuple[str, ...]) -> Iterator[_Data]:
-    orders: list[tuple[tuple[str, ...], list[Array]]] = [((), states)]
-    if len(states) == 2:
-        orders.append((("the initial state is (c, h)",), states[::-1]))
-    if states:
-        orders.append((("the initial state was not used",), []))
-    for more, first in orders:
-        yield _Data(x, y, tuple(first), False, words + more, not more)
-        yield _Data(x, y, tuple(first), True, (*words, *more, "time is read backwards"), False)
-        yield _Data(x, y[::-1], tuple(first), True, (*words, *more, "time is read backwards, y is in the order of "
-                                                     "reading"), False)
-
-
 # the search
 
 class _Search:
     """Conventions on a few steps, then on all."""
 
-    def __init__(self, weights: Mapping[str, Array], data: list[_Data], limit: float, family: str | None,
+    def __init__(self, weights: Mapping[str, Array], data: list[Data], limits: list[float], family: str | None,
                  watch: Callable[[Iterable, str], Iterable]) -> None:
-        self._data, self._limit, self._watch = data, limit, watch
+        self._data, self._limits, self._watch = data, limits, watch
         n_in, width = data[0].x.shape[-1], data[0].y.shape[-1]
         units = {d.first[1].shape[-1] for d in data if len(d.first) == 2 and d.first[0].shape[-1] == width}
-        self._readings = list(list_readings(weights, n_in, width, units.pop() if len(units) == 1 else None, family))
+        self._readings = _list_readings(weights, n_in, width, units.pop() if len(units) == 1 else None, family)
         if not self._readings:
             shapes = ", ".join(f"{n} {numpy.shape(a)}" for n, a in weights.items())
             raise ShapeError("diagnose", f"the arrays {shapes} fit no SimpleRNN, GRU or LSTM with {n_in} inputs and "
@@ -232,11 +192,12 @@ class _Search:
                 found += self._try(reading, data, conventions)
                 if len(found) >= _MOST_FOUND:
                     break
+            exact = [fit for fit in found if fit.error <= self._limits[0]]
             if found:
-                return _drop_equal(found)
+                return _drop_equal(exact or [_say_precision(fit) for fit in found])
         return []
 
-    def _try(self, reading: Reading, data: _Data, conventions: Callable[[Equations], Iterator[_Convention]],
+    def _try(self, reading: Reading, data: Data, conventions: Callable[[Equations], Iterator[_Convention]],
              ) -> list[_Fit]:
         recorded = align(Direction(data.x, data.y, data.first, data.reverse), None)
         _, H, U = reading.equations.sizes
@@ -248,9 +209,9 @@ class _Search:
             error = trace.quick.error(equations)
             if error < self._nearest[0]:
                 self._nearest = error, (*reading.words, *words, *data.words)
-            if error <= self._limit and trace.error(equations) <= self._limit:
+            if error <= self._limits[-1] and trace.error(equations) <= self._limits[-1]:
                 whole = _measure(equations, data)
-                if whole <= self._limit:
+                if whole <= self._limits[-1]:
                     found.append(_Fit(equations, data, (*reading.words, *words, *data.words), whole))
         return found
 
@@ -260,7 +221,26 @@ class _Search:
         return f"The nearest is off by {error:.1g}: {'; '.join(words)}." if words else ""
 
 
-def _measure(equations: Equations, data: _Data) -> float:
+def _list_readings(weights: Mapping[str, Array], n_in: int, width: int, units: int | None, family: str | None,
+                   ) -> list[Reading]:
+    """The readings of all arrays; if there are none, those without the fewest arrays, which may be of other layers."""
+    for count in range(min(_MOST_LEFT_OUT, len(weights) - 1) + 1 if len(weights) <= _MOST_ARRAYS else 1):
+        found = []
+        for left in combinations(weights, count):
+            kept = {name: a for name, a in weights.items() if name not in left}
+            words = tuple(f"{name} is left out" for name in left)
+            found += [r._replace(words=(*r.words, *words)) for r in list_readings(kept, n_in, width, units, family)]
+        if found:
+            return found
+    return []
+
+
+def _say_precision(fit: _Fit) -> _Fit:
+    """A fit of numbers that are more exact in their dtype than in fact."""
+    return fit._replace(words=(*fit.words, "y is in float64, and agrees as numbers of float32 do"))
+
+
+def _measure(equations: Equations, data: Data) -> float:
     """The error of y on all steps and rows."""
     cell, p = equations.make_cell()
     p = {n: a.astype("float64") for n, a in p.items()}

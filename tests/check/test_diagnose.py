@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import rnnref
-from rnnref import interop
-from rnnref.check.diagnose import diagnose
+from rnnref import ShapeError, interop
+from rnnref.check.diagnose import diagnose, diagnose_file
 from rnnref.check.tolerance import tolerance
 from tests.support.convention_mistakes import ENGINES, ORDER, Ported
 
@@ -161,3 +161,74 @@ def test_the_command(tmp_path, capsys):
         assert np.array_equal(file["weight_hh_l0"], p["R"].T)
     np.savez(path, x=x, **p)
     assert cli.main(["diagnose", str(path)]) == 2 and "has no y" in capsys.readouterr().err
+
+
+# what people record
+
+def record(dtype="float32"):
+    """(weights, x, y) of an LSTM in the order of torch."""
+    rng, cell = np.random.default_rng(2), rnnref.cells.LSTM()
+    layout = interop.layout_of("lstm", "torch")
+    p = rnnref.init.parameters(cell, 3, 4, rng, dtype, scheme=lambda c, r, n, a, s: r.normal(size=s) / 2)
+    x = rng.normal(size=(6, 2, 3)).astype(dtype)
+    return interop.dump(layout, p, cell), x, rnnref.run(cell, p, x)[0]
+
+
+TORCH_ORDER = "the gate blocks are i f g o (torch, Keras, flax)"
+
+
+def test_numbers_of_float32_in_float64_are_told():
+    """From JSON, text, or an array that was cast."""
+    weights, x, y = record()
+    for change in (np.ndarray.tolist, lambda a: a.astype("float64"), lambda a: np.round(a.astype("float64"), 7)):
+        found = diagnose({n: change(a) for n, a in weights.items()}, change(x), change(y))
+        assert found and TORCH_ORDER in found.words
+        assert found.words[-1] == "y is in float64, and agrees as numbers of float32 do"
+    found = diagnose(*record("float64"))
+    assert found and found.error < 1e-12 and found.words[-1] == TORCH_ORDER
+
+
+def test_arrays_of_other_layers_are_left_out():
+    weights, x, y = record()
+    for others in ({"head": np.ones((4, 7))}, {"head/kernel": np.ones((4, 7)), "head/bias": np.ones(7)}):
+        found = diagnose(weights | others, x, y)
+        assert found and {f"{name} is left out" for name in others} < set(found.words)
+    with pytest.raises(ShapeError, match="fit no SimpleRNN"):
+        diagnose(weights | {f"w{k}": np.ones((4, 7)) for k in range(3)}, x, y)
+
+
+@pytest.mark.parametrize("name, change", {
+    "NaN in x": lambda w, x, y: (w, x * np.nan, y), "infinite y": lambda w, x, y: (w, x, y + np.inf),
+    "NaN in weights": lambda w, x, y: ({**w, "bias_ih_l0": w["bias_ih_l0"] * np.nan}, x, y),
+    "no steps": lambda w, x, y: (w, x[:0], y[:0]), "no rows": lambda w, x, y: (w, x[:, :0], y[:, :0]),
+    "a text": lambda w, x, y: (w, "x", y), "texts": lambda w, x, y: (w, x.astype(str), y),
+    "complex": lambda w, x, y: (w, x, y.astype("c8")), "ragged": lambda w, x, y: ({"a": [[1], [1, 2]]}, x, y),
+    "objects": lambda w, x, y: ({n: a.astype(object) for n, a in w.items()}, x, y),
+    "no weights": lambda w, x, y: ({}, x, y), "None": lambda w, x, y: (None, x, y), "word": lambda w, x, y: ("w", x, y),
+    "a layer": lambda w, x, y: (rnnref.cells.LSTM(), x, y), "the last": lambda w, x, y: (w, x, y[-1]),
+}.items())
+def test_what_nothing_can_be_told_from(name, change):
+    with pytest.raises(rnnref.Error, match="diagnose|read: a is"):
+        diagnose(*change(*record()))
+
+
+@pytest.mark.parametrize("options", [
+    {"initial_state": np.ones((2, 5))}, {"initial_state": (1, 2, 3)}, {"initial_state": "h"}, {"family": "nix"},
+    {"initial_state": np.full((2, 4), np.nan)}, {"family": 3}, {"to": "nix"}, {"progress": 3}])
+def test_arguments_of_diagnose(options):
+    with pytest.raises(rnnref.Error):
+        diagnose(*record(), **options)
+
+
+def test_the_family_has_its_usual_names():
+    assert diagnose(*record(), family="LSTM") and diagnose(*record(), family="lstm cell")
+
+
+def test_files_of_other_kinds_are_refused_with_what_writes_one(tmp_path):
+    for name in ("m.pt", "m.onnx", "m.h5"):
+        (tmp_path / name).write_bytes(b"junk")
+        with pytest.raises(rnnref.NotSupported, match="numpy.savez"):
+            diagnose_file(tmp_path / name)
+    np.savez(tmp_path / "w.npz", **record()[0])
+    with pytest.raises(ShapeError, match=r"no x and no y(.|\n)*numpy.savez"):
+        diagnose_file(tmp_path / "w.npz")
