@@ -57,10 +57,13 @@ class NormedMap(Map):
         return self.map.axes(i, o) | {self.gain: o, self.shift: o}
 
     def forward(self, p: Tree, x: Array) -> tuple[Array, Any]:
-        a = self.map.forward(p, x)[0]
+        return self.finish(p, self.map.forward(p, x)[0]), None
+
+    def finish(self, p: Tree, a: Array) -> Array:
+        """What follows the product."""
         if self.norm.shift_inside:
-            return self.norm.normalise_blocks(a + p[self.shift], self.gates) * p[self.gain], None
-        return self.norm.normalise_blocks(a, self.gates) * p[self.gain] + p[self.shift], None
+            return self.norm.normalise_blocks(a + p[self.shift], self.gates) * p[self.gain]
+        return self.norm.normalise_blocks(a, self.gates) * p[self.gain] + p[self.shift]
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from .placed_mistakes import Cause, Place, change_equations, describe_place, mea
 from .recordings import align, record_cells, run_short
 from .trace import Trace
 
-_LOOSE = 20.0                                     # on a few steps a cause may err by so many tolerances,
-_FLOOR = 1e-9                                     # and by this
+_LOOSE = 20.0                                     # on a few steps a cause may err by so many tolerances of all steps,
+_EPS, _FLOOR = 512, 1e-9                          # by so many units in the last place at most, and by this at least
 _NEWTON_STEPS, _STARTS = 10, (0.5, 4.0, -3.0)
 _MISFITS = (Error, ValueError, IndexError, KeyError)
 _FAR = 10.0                                       # errors of causes that are not worth a word
@@ -32,7 +32,10 @@ class Search:
     def __init__(self, candidate: Candidate, returned: dict[str, Array], masks: dict[str, Array], tolerance: float,
                  ) -> None:
         self.candidate, self.returned, self._masks = candidate, returned, masks
-        self._tolerance, self._limit = tolerance, max(_LOOSE * tolerance, _FLOOR)
+        largest = max((float(abs(a[numpy.isfinite(a)]).max(initial=1.0)) for a in returned.values()), default=1.0)
+        step = _EPS * float(numpy.finfo(candidate.dtype).eps) * max(1.0, largest)
+        self._tolerance, self._limit = tolerance, max(min(_LOOSE * tolerance, step), _FLOOR)
+        self._tight = min(self._limit, max(tolerance, _FLOOR))
         cells = candidate.list_cells()
         found = [read_equations(c.cell, map_structure(lambda a: a.astype("float64"), c.p)) for c in cells]
         self._equations = [e for e in found if e is not None] if None not in found else []
@@ -51,7 +54,7 @@ class Search:
         self._nearest = numpy.inf                 # the error of what was tried
         traces = self._make_traces(()) if self._is_traced else []
         if traces and not self._find_bad(traces):             # a difference that is small: no cause may err more
-            self._limit = max(tolerance, _FLOOR)
+            self._limit = self._tight
 
     def find_singles(self) -> Iterator[Cause]:
         """The single mistakes that explain a few steps, the more likely ones first."""
@@ -256,8 +259,14 @@ class Search:
         bad = self._find_bad(traces)
         if bad:
             yield from self._find_fitting(traces, bad, (misuse,))
-        else:
-            yield from (Cause(misuses=(misuse, other)) for other in hidden if other.slot != misuse.slot)
+            return
+        yield from (Cause(misuses=(misuse, other)) for other in hidden if other.slot != misuse.slot)
+        loose, self._limit = self._limit, self._tight        # another epsilon, say, changes little
+        try:
+            small = self._find_bad(traces)
+            yield from list(self._find_fitting(traces, small, (misuse,))) if small else ()
+        finally:
+            self._limit = loose
 
     # without traces
 

@@ -9,11 +9,13 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..arrays import Array
+from ..cell import ProjectedCell
 from ..elementwise import clip
 from ..rules.elman import ElmanRule, ResidualElmanRule
 from ..rules.gru import GRURule
 from ..rules.lstm import LSTMRule
 from .equations import Equations
+from .normed_cells import NormedMap
 
 STEPS, ROWS, UNITS = 3, 4, 24
 _MOST_PRODUCTS = 64                               # that are remembered
@@ -70,20 +72,29 @@ class Trace:
         if equations is None:
             raise ValueError("no equations")
         if equations.norm is not None:
-            return self._run_cell(equations)
+            return self._run_normed(equations)
         return {"rnn": self._run_rnn, "lstm": self._run_lstm, "gru": self._run_gru}[equations.family](equations)
 
-    def _run_cell(self, equations: Equations) -> Array:
-        """All units of each step, which a normalisation sees, by the cell itself."""
+    def _run_normed(self, equations: Equations) -> Array:
+        """All units of each step, which a normalisation sees, by the rule of the cell."""
         cell, p = equations.make_cell()
+        inner, P = cell.cell if isinstance(cell, ProjectedCell) else cell, equations.blocks.get("P", {}).get("")
+        ax, ah = (numpy.concatenate([self._multiply(name, equations.blocks[name][g]) for g in equations.gates], -1)
+                  for name in "WR")
+        if isinstance(inner.inputs, NormedMap):
+            ax, ah = inner.inputs.finish(p, ax), inner.recurrent.finish(p, ah)
+        elif "b" in p:                            # without any normalisation
+            ax, ah = ax + p["b"], ah + p.get("bR", 0)
         c, ys = self.c, []
-        if c is None and "c" in cell.rule.widths:
+        if c is None and "c" in inner.rule.widths:
             c = numpy.zeros((self.x.shape[1], equations.sizes[2]))
-        for x, h in zip(self.x, self.h):
-            y, (_, *rest), _ = cell.forward(p, x, cell.rule.State(*((h,) if c is None else (h, c))))
+        for a, b, h in zip(ax, ah, self.h):
+            y, (_, *rest), _ = inner.rule.forward(p, a, b, inner.rule.State(*((h,) if c is None else (h, c))))
             c = rest[0] if rest else None
-            ys.append(y)
-        return numpy.stack(ys)[..., self.units]
+            ys.append(y if P is None else y @ P)
+        y = numpy.stack(ys)[..., self.units]
+        limit = equations.options.get("projection_clip")
+        return y if P is None or limit is None else clip(y, limit)
 
     def _multiply(self, name: str, block: Array) -> Array:
         """x or h times one block, for all units [steps, rows, U]."""

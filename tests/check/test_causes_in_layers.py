@@ -6,8 +6,10 @@ import rnnref
 from rnnref import cells
 from rnnref.check import verify
 from rnnref.check.equations import read_equations
+from rnnref.check.mistakes import list_mistakes
 from rnnref.check.norm_mistakes import list_norm_mistakes
 from rnnref.check.placed_mistakes import EVERYWHERE, describe_place
+from rnnref.check.trace import Recorded, Trace
 from rnnref.loops.plan import REFERENCE_PATHS
 from rnnref.wrappers import Stack
 from tests.support.wrong_layers import make_normed_lstm, make_stack, relabel, transpose
@@ -222,3 +224,22 @@ def read_r_first(direction):
 def test_nodes_of_onnx(op, change, options, words):
     report = check_node(op, change, **options)
     assert f"once {words}" in report.findings[0], report
+
+
+@pytest.mark.parametrize("name", NORMED)
+def test_a_few_steps_of_a_normed_layer_are_those_of_run(name):
+    """`Trace` takes recorded outputs as states, and remembers products."""
+    cell, rng = NORMED[name], np.random.default_rng(2)
+    p = {n: rng.standard_normal(s) for n, s in cell.shapes(I, H).items()}
+    x, zero = rng.standard_normal((T, B, I)), cell.zeros(B, H, dtype="float64")
+    s = type(zero)(*(0.5 * rng.standard_normal(a.shape) for a in zero))
+    equations = read_equations(cell, p)
+    tried = [*list_mistakes(equations), *list_norm_mistakes(equations)]
+    for mistake in tried:
+        wrong = mistake.weights(equations) if not mistake.constant else mistake.constant(equations, 0.3)
+        other, q = wrong.make_cell()
+        ys, _, _ = rnnref.run(other, q, x, s, paths=REFERENCE_PATHS)
+        trace = Trace(Recorded(x, ys, s.h, getattr(s, "c", None)), units=3)
+        assert trace.error(wrong) < 1e-9, mistake.words
+        assert trace.error(equations) > 1e-9, mistake.words
+    assert len(tried) > 15
