@@ -164,9 +164,9 @@ def _suspect(e: Equations, steps: Steps, tolerance: float, last_c: Array | None,
         made = [_make_row(_name(g, label), n.change, n.expected, n.unsure, steps) if (n := likely.get(g)) else
                 (Row(_name(g, label), GATES, 0.0, note="taken to be right", trace=[0.0] * steps.total), len(steps.y))
                 for g in e.gates]
-        rows, gates = [row for row, _ in made], " or ".join(likely)
+        rows, gates = [row for row, _ in made], found.describe(steps.live)
         rest = f", which {join_names(found.excluded)} could not" if found.excluded else ""
-        sentence = _describe_suspect(found.likely[0], rows, steps) if len(likely) == 1 else (
+        sentence = _describe_suspect(found.likely[0], gates, rows, steps) if len(likely) == 1 else (
             f"Gate {gates}: a mistake in one of them alone would explain all steps{rest}.")
         return _Found(_SUSPECTED.format(gates=gates, rest=rest), rows, [where + sentence], [k for _, k in made])
     findings = [] if found is None else [where + "No gate alone explains all steps, whatever its values: more than one "
@@ -217,10 +217,10 @@ def _run_to(candidate: Candidate, steps: int, like: Steps) -> Array | None:
     return c if c is not None and numpy.isfinite(c).all() else None
 
 
-def _describe_suspect(needed: Needed, rows: list[Row], steps: Steps) -> str:
+def _describe_suspect(needed: Needed, gate: str, rows: list[Row], steps: Steps) -> str:
     row = next(row for row in rows if row.verdict == "differs")
     what = describe_change(needed, steps.live)
-    return (f"A mistake in gate {needed.gate} alone would explain all steps{f': {what}' if what else ''}; first at "
+    return (f"A mistake in gate {gate} alone would explain all steps{f': {what}' if what else ''}; first at "
             f"{row.where}, where it would be {row.note.replace(', expected', ' in place of')}.")
 
 

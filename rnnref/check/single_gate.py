@@ -13,6 +13,7 @@ from .equations import Equations
 from .gates import Steps, compute_gates, reset, sum_products
 
 _MARGINS = 1e-3, 0.25                             # by which a gate may lie outside of its range
+_EVEN_FEW, _FEW = 8, 32                          # numbers that differ: fewer are even by chance, tell no gates apart
 _LARGEST_CONDITION = 1e8                          # of a matrix that is inverted
 _MOST_OF_THE_CHANGE, _EVEN, _SHARE = 0.05, 0.03, 0.95            # of the changes that are called one number
 
@@ -50,6 +51,13 @@ class Suspects(NamedTuple):
     likely: list[Needed]
     excluded: list[str]
 
+    def describe(self, live: Array) -> str:
+        """The likely ones in words: "i or g"; and the gate that acts through one, where the two are not told apart."""
+        names = [n.gate for n in self.likely]
+        through = {"g": " (or i, which multiplies it)", "n": " (or r, which acts through it)"}
+        is_told = len(names) > 1 or bool(describe_change(self.likely[0], live))
+        return " or ".join(names) + ("" if is_told else through.get(names[0], ""))
+
 
 def find_single_gates(e: Equations, steps: Steps, tolerance: float, last_c: Array | None) -> Suspects | None:
     """The gates that alone could explain all steps; None for equations of which it cannot be told.
@@ -69,10 +77,14 @@ def find_single_gates(e: Equations, steps: Steps, tolerance: float, last_c: Arra
     if all(not n.beyond[steps.live].any() for n in found if n.gate in "oz"):
         return None                               # every step follows from the one before
     fitting = [n for n in found if n.fits(steps.live, _MARGINS[-1])]
-    # a change that is one number is no chance, and g or n explains nearly all that another gate does
-    likely = [n for n in fitting if describe_change(n, steps.live)]
-    for gates, margin in product(("ifozr", "gn"), _MARGINS):
+    likely = [n for n in fitting if describe_change(n, steps.live)]          # a change that is one number is no chance
+    wrong = max((int((n.beyond[steps.live] != 0).sum()) for n in found), default=0)
+    if not likely and wrong < _FEW:
+        likely = fitting
+    for gates, margin in product(("ifozr", "gn"), _MARGINS):                  # g or n explains most that another does
         likely = likely or [n for n in fitting if n.gate in gates and n.fits(steps.live, margin)]
+    if [n.gate for n in likely] == ["i"] and not describe_change(likely[0], steps.live):
+        likely += [n for n in fitting if n.gate == "g"]           # it is their product that is known
     return Suspects(likely, [g for g in e.gates if g not in [n.gate for n in fitting]])
 
 
@@ -140,7 +152,7 @@ def describe_change(needed: Needed, live: Array) -> str:
         initial=0.0, where=numpy.isfinite(needed.change) & wrong))
     sure[:t] = False
     old, new = needed.expected[sure], (needed.expected + needed.change)[sure]
-    if not len(old):
+    if len(old) < _EVEN_FEW:
         return ""
     with numpy.errstate(all="ignore"):
         inverse = numpy.arctanh if needed.least else lambda v: numpy.log(v / (1 - v))

@@ -203,11 +203,11 @@ def scale_block(name, gate, gates):
 
 @pytest.mark.parametrize("kind, name, gate, words", [
     ("gru", "W", "r", ["With x of zero the first step agrees: R and the biases are right, check W."]),
-    ("gru", "W", "n", ["With x of zero", "A mistake in gate n alone would explain all steps; first at t=0, "]),
+    ("gru", "W", "n", ["With x of zero", "gate n (or r, which acts through it) alone would explain all steps; first"]),
     ("gru", "R", "z", ["With h of zero the first step agrees: W and the biases are right, check R."]),
     ("lstm", "R", "f", ["With h of zero", "With c of zero the first step agrees: the gates i, g and o are right"]),
     ("lstm", "R", "o", ["A mistake in gate o alone would explain all steps; first at t=0, "]),
-    ("lstm", "W", "g", ["A mistake in gate g alone would explain all steps; first at t=0, "]),
+    ("lstm", "W", "g", ["gate g (or i, which multiplies it) alone would explain all steps; first"]),
 ])
 def test_what_is_still_right(kind, name, gate, words):
     cell = CELLS[kind]
