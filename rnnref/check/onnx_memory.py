@@ -45,9 +45,12 @@ def _find_misfit(blocks: int, directions: int, hidden: int | None, shapes: Mappi
         shape = shapes.get(name)
         if shape is not None and (len(shape) != 3 or any(
                 None not in (n, m) and n != m for n, m in zip(shape, expected))):
-            axes = ", ".join("?" if n is None else str(n) for n in expected)
-            return f"{name} has shape {shape}, expected ({axes})"
+            return f"{name} has shape {_show(shape)}, expected {_show(expected)}"
     return ""
+
+
+def _show(shape: tuple[int | None, ...]) -> str:
+    return str(shape).replace("None", "?")
 
 
 def _describe(version: str, where: str, since: tuple[int, int]) -> str:

@@ -13,6 +13,7 @@ from .of_onnx import to_python
 from .onnx_engines import INPUT_NAMES, EndlessRun, RefusalError, clean_message
 from .onnx_graphs import RECURRENT, Constants, required_inputs, size_of_weights, walk_nodes
 from .onnx_memory import find_overrun
+from .onnx_sizes import infer_shapes
 
 # What a model may take beside so many times its weights and the inputs that the caller gives.
 _MEMORY, _MEMORY_FACTOR = 1 << 28, 8
@@ -29,10 +30,8 @@ class Session:
 
     def __init__(self, model: Any, inner: Iterable[str] = (), threads: int = 0, given: int = 0) -> None:
         onnx, ort = import_optional("onnx", "verify", "verify"), import_optional("onnxruntime", "verify", "verify")
-        nodes = [node.proto for node in walk_nodes(model.graph)]
-        ops, self._constants = {node.op_type for node in nodes}, Constants(model)
-        self._recurrent = [(node, {a.name: to_python(onnx.helper.get_attribute_value(a)) for a in node.attribute})
-                           for node in nodes if node.op_type in RECURRENT]
+        ops = {node.proto.op_type for node in walk_nodes(model.graph)}
+        self._fed, self._guard = set(required_inputs(model)), _Guard(model, ort.__version__)
         self._ort, self._has_loops = ort, bool(ops & {*_LOOPS})
         options = ort.SessionOptions()
         if "QuantizeLinear" in ops:               # moved before values that are outputs here, it would round them
@@ -41,7 +40,7 @@ class Session:
         _limit_memory(ort, options, self._most)
         options.intra_op_num_threads = threads    # 0: as many as there are cores
         options.log_severity_level = 4            # errors are raised as well, so they need not be logged
-        overrun = self._find_overrun({})
+        overrun = self._guard.find_overrun({})
         if overrun:
             raise Error("verify", "onnxruntime cannot run the model", reason=overrun)
         count, own = len(model.graph.output), {a.name for a in model.graph.output}
@@ -58,12 +57,11 @@ class Session:
         finally:
             del model.graph.output[count:]
         self.outputs = [a.name for a in self._session.get_outputs()]
-        self._fed = set(required_inputs(model))
 
     def run(self, inputs: dict[str, Any]) -> dict[str, Any]:
         """All values; a `RefusalError` with the message of onnxruntime if it cannot compute them."""
         fed = {name: a for name, a in inputs.items() if name in self._fed}
-        overrun = self._find_overrun(fed)
+        overrun = self._guard.find_overrun(fed)
         if overrun:
             raise RefusalError(overrun)
         options = self._ort.RunOptions()
@@ -78,15 +76,28 @@ class Session:
                 raise RefusalError(f"it needs more than {self._most >> 20:,} MB of memory") from None
             raise RefusalError(clean_message(e)) from None
 
-    def _find_overrun(self, fed: dict[str, Any]) -> str:
-        """Why a recurrent node must not be run: by its constants, and by what it is fed."""
-        for node, attributes in self._recurrent:
+
+class _Guard:
+    """What is known of the inputs of the RNN, GRU and LSTM nodes of a model before they are run."""
+
+    def __init__(self, model: Any, version: str) -> None:
+        onnx = import_optional("onnx", "verify", "verify")
+        nodes = [node.proto for node in walk_nodes(model.graph) if node.proto.op_type in RECURRENT]
+        self._nodes = [(node, {a.name: to_python(onnx.helper.get_attribute_value(a)) for a in node.attribute})
+                       for node in nodes]
+        self._version, self._constants = version, Constants(model)
+        fed, read = required_inputs(model), {name for node in nodes for name in node.input}
+        self._shapes = {name: shape for name, shape in infer_shapes(model).items() if name not in fed} if nodes else {}
+        self._shapes |= {name: self._constants.shape(name) for name in read if name in self._constants}
+
+    def find_overrun(self, fed: dict[str, Any]) -> str:
+        """Why onnxruntime must not run one of the nodes on these inputs of the model; "" if nothing is known."""
+        shapes = self._shapes | {name: numpy.shape(a) for name, a in fed.items() if not isinstance(a, list)}
+        for node, attributes in self._nodes:
             names = {name: value for name, value in zip(INPUT_NAMES, node.input) if value}
-            shapes = {name: numpy.shape(fed[value]) if value in fed else self._constants.shape(value)
-                      for name, value in names.items()}
             lengths = names.get("sequence_lens", "")
-            known = fed.get(lengths, self._constants.get_integers(lengths))
-            found = find_overrun(self._ort.__version__, node.op_type, attributes, shapes, numpy.asarray(known))
+            found = find_overrun(self._version, node.op_type, attributes, {n: shapes.get(v) for n, v in names.items()},
+                                 numpy.asarray(fed.get(lengths, self._constants.get_integers(lengths))))
             if found:
                 return f"{node.op_type} {node.name}: {found}" if node.name else found
         return ""

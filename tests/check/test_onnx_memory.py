@@ -64,7 +64,7 @@ def rnn(**options):
 
 
 def test_a_session_is_not_given_them(monkeypatch):
-    odd = finish([lstm()], [info("X", FLOAT, [T, B, I + 1])], [Y], weights())
+    odd = finish([lstm()], [info("X", FLOAT, [T, B, "width"])], [Y], weights())
     with pytest.raises(RefusalError, match="W has shape"):           # whatever the session would say
         Session(odd).run({"X": np.zeros((T, B, I + 1), "float32")})
     monkeypatch.setattr(onnxruntime, "__version__", "1.25.1")

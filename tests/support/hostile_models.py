@@ -78,6 +78,7 @@ def tensor_models() -> dict[str, Any]:
         "weights of three numbers": tensor(SHAPE, float_data=[1.0] * 3), "weights of texts": texts,
         "weights of type 99": tensor(SHAPE, bytes(BYTES), 99), "weights of type 0": tensor(SHAPE, bytes(BYTES), 0),
         "weights of two axes": numpy_helper.from_array(np.ones((4, 3), "float32"), "W"),
+        "weights of no axis": numpy_helper.from_array(np.ones((), "float32"), "W"),
         "weights not finite": tensor(SHAPE, np.full(SHAPE, np.nan, "float32").tobytes())}.items()} | {
         "a huge sparse tensor": sparse(numpy_helper.from_array(np.ones(2, "float32"), "W"), 1 << 32)}
 
@@ -92,8 +93,10 @@ def shape_models() -> dict[str, Any]:
     grown = {"Expand": [1 << 32, B, I], "Tile": [1 << 28, 1, 1], "Pad": [1 << 30, 0, 0, 0, 0, 0]}
     lengths = node("LSTM", ["X", "W", "R", "B", "l"], ["Y"], hidden_size=H)
     one_step = info("X", FLOAT, [1, B, I])
+    flat = held(V=np.ones((4 * H, I), "float32")) + weights()[1:]
     return {
         **{name: finish([lstm()], [info("X", FLOAT, shape)], [Y], weights()) for name, shape in inputs.items()},
+        "computed weights of two axes": finish([node("Neg", ["V"], ["W"]), lstm()], [X], [Y], flat),
         **{f"a value of {name}": finish([node("ConstantOfShape", ["s"], ["x"], value=ones), lstm("x")], [], [Y],
                                         weights() + held(s=np.array(shape))) for name, shape in made.items()},
         **{f"a huge {op}": finish([node(op, ["X", "s"], ["x"]), lstm("x")], [one_step], [Y],
