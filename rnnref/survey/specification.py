@@ -2,6 +2,7 @@
 from typing import NamedTuple
 
 from ..check.onnx_mistakes import IGNORED
+from ..errors import with_article
 
 OMITTED_SCALES = "activation_alpha and activation_beta"
 OPTIONAL = ("B", "sequence_lens", "initial_h", "initial_c", "P", "clip", "activations", "activation_alpha",
@@ -73,7 +74,7 @@ def _list_directions() -> dict[str, Clause]:
     found = {}
     for name, own, other, wrong in (("forward", "forward", "backwards", "last"),
                                     ("backward", "reverse", "forwards", "first")):
-        condition = f"has a {own} direction"
+        condition = f"has {with_article(own)} direction"
         found[f"the {name} direction reads {other}"] = _specified(
             f"{own} from the {wrong} step", f"starts the {own} direction at the {wrong} step", "direction", condition)
         found[f"the outputs of the {name} direction are flipped in time"] = Clause(

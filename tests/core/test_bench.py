@@ -1,4 +1,6 @@
 """What the measurements rest on."""
+import itertools
+
 import numpy as np
 import pytest
 
@@ -58,10 +60,14 @@ def test_the_table_goes_between_its_marks(tmp_path):
     assert peers.README.read_text().count(peers.MARKS[0]) == peers.README.read_text().count(peers.MARKS[1]) == 1
 
 
-def test_frameworks_are_called_in_turn():
-    order = []
+def test_frameworks_are_called_in_turn(monkeypatch):
+    """By a clock that shows one second more at each look: a rest, a call that is not timed, and two in four seconds."""
+    order, clock = [], itertools.count()
+    monkeypatch.setattr(peers, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(peers, "sleep", lambda seconds: order.append("rest"))
+    monkeypatch.setattr(peers, "BLOCK", 4)
     times = peers.in_turn({name: lambda name=name: order.append(name) for name in "ab"}, seconds=0, least=3)
-    assert order == ["a", "b"] * 4 and {name: len(ts) for name, ts in times.items()} == {"a": 3, "b": 3}
+    assert order == ["rest", "a", "a", "a", "rest", "b", "b", "b"] * 2 and times == {"a": [1] * 4, "b": [1] * 4}
 
 
 @pytest.mark.parametrize("kind, products, tanh", (("LSTM", 1, 2), ("GRU", 1, 2), ("RNN", 1, 1)))
