@@ -15,7 +15,7 @@ from .cache import memoize_check
 from .elementwise import clip, dclip
 from .errors import NotSupported, ShapeError, check_limit
 from .maps.dense import Dense, Map
-from .options import keyword_options
+from .options import check_is_cell, keyword_options
 from .shapes import (ArraySpec, Size, check_count, check_floating, check_input_fits, check_names, check_state, expect,
                      infer_sizes, resolve_shape)
 from .tree import Tree, add, copy, first_leaf, leaves, map_structure
@@ -105,8 +105,7 @@ class Cell:
             return None
         while isinstance(x, (tuple, dict)) and not isinstance(x, ArraySpec):
             x = next(iter(x.values() if isinstance(x, dict) else x))           # all arrays of x have the same rows
-        rows = x.shape[:len(lead.split())]
-        return ArraySpec((*rows, *s[0].shape[1:]), s[0].dtype, f"the output of {self.name}")
+        return ArraySpec((*x.shape[:len(lead.split())], *s[0].shape[1:]), s[0].dtype, f"the output of {self.name}")
 
 
 class Kept(NamedTuple):
@@ -364,6 +363,7 @@ def vjp(cell: CellContract, p: Tree, x: Tree, s: State, extra: Tree = None) -> t
     >>> bool(np.allclose(dx, 1 - np.tanh(0.3) ** 2))
     True
     """
+    check_is_cell("vjp", cell)
     cell.check(p, x, s, extra)
     p, x, s, extra = map(copy, (p, x, s, extra))
     q, e, prepared = cell.prepare(p, extra)

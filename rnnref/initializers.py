@@ -18,7 +18,7 @@ import numpy
 
 from . import init
 from .arrays import asnumpy, is_array
-from .errors import NotSupported, ShapeError, check_option
+from .errors import InvalidType, NotSupported, ShapeError, check_option
 from .identifiers import Configured, Family
 from .values import Arraylike
 
@@ -328,6 +328,8 @@ def draw(who: str, identifier: Any, shape: tuple, dtype: Any, rng: Any) -> Array
     """
     f: Any = get(identifier)
     names = tuple(signature(f).parameters)
+    if not names:
+        raise InvalidType(who, "the initializer takes no arguments, expected (shape, dtype) or (rng, shape)")
     if names[0] in ("rng", "generator"):
         a = f(rng, shape)
     else:

@@ -14,9 +14,10 @@ from typing import Any, Optional, Sequence
 import numpy
 
 from . import ops
-from .errors import NotSupported
+from .errors import InvalidValue, NotSupported
 from .identifiers import unique_name
 from .initializers import TruncatedNormal
+from .shapes import check_count
 from .shards import refuse
 from .values import numbers
 
@@ -40,6 +41,9 @@ def set_random_seed(seed: int) -> None:
     True
     """
     global _state
+    check_count("random.set_random_seed", "seed", seed)
+    if seed >= 2 ** 32:
+        raise InvalidValue("random.set_random_seed", f"seed={seed}, expected an integer below 2 ** 32")
     python.seed(seed)
     numpy.random.seed(seed)
     _state = numpy.random.default_rng(seed)

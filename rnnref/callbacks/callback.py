@@ -2,7 +2,7 @@
 from typing import Any, Callable, Optional
 
 from ..arrays import asnumpy, is_array
-from ..errors import NotSupported
+from ..errors import InvalidType, NotSupported
 from ..nest import flatten
 
 WHEN = ("begin", "end")
@@ -284,5 +284,7 @@ class LambdaCallback(Callback):
             if name not in (*BATCH_HOOKS, *RUN_HOOKS):
                 raise NotSupported("callbacks.LambdaCallback", f"{name}=: no hook of a callback",
                                    known=" ".join((*RUN_HOOKS, *BATCH_HOOKS)))
+            if f is not None and not callable(f):
+                raise InvalidType("callbacks.LambdaCallback", f"{name}={f!r}, expected a function")
             if f is not None:
                 setattr(self, name, f)

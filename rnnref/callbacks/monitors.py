@@ -7,6 +7,8 @@ from typing import Any, Optional
 import numpy
 
 from ..errors import Error, NotSupported, check_option
+from ..options import is_number
+from ..shapes import check_count
 from .callback import Callback
 from .rates import get_rate
 
@@ -87,6 +89,7 @@ class EarlyStopping(Monitor):
                  mode: str = "auto", baseline: Optional[float] = None, restore_best_weights: bool = False,
                  start_from_epoch: int = 0):
         super().__init__(monitor, mode, min_delta)
+        check_count(self.who, "patience", patience)
         self.patience, self.verbose, self.baseline = patience, verbose, baseline
         self.restore_best_weights, self.start_from_epoch = restore_best_weights, start_from_epoch
         self.on_train_begin()
@@ -148,7 +151,8 @@ class ReduceLROnPlateau(Monitor):
     def __init__(self, monitor: str = "val_loss", factor: float = 0.1, patience: int = 10, verbose: int = 0,
                  mode: str = "auto", min_delta: float = 1e-4, cooldown: int = 0, min_lr: float = 0.0):
         super().__init__(monitor, mode, min_delta)
-        if factor >= 1:
+        check_count(self.who, "patience", patience)
+        if not is_number(factor) or factor >= 1:
             raise NotSupported(self.who, f"factor={factor!r}, expected a number below 1")
         self.factor, self.patience, self.verbose = factor, patience, verbose
         self.cooldown, self.min_lr = cooldown, min_lr

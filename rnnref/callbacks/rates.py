@@ -5,7 +5,7 @@ from typing import Any, Callable, Optional
 import numpy
 
 from ..arrays import asnumpy
-from ..errors import NotSupported
+from ..errors import InvalidType, NotSupported
 from .callback import Callback
 
 
@@ -36,6 +36,8 @@ class LearningRateScheduler(Callback):
     """
 
     def __init__(self, schedule: Callable, verbose: int = 0):
+        if not callable(schedule):
+            raise InvalidType("callbacks.LearningRateScheduler", f"schedule={schedule!r}, expected a function")
         self.schedule, self.verbose = schedule, verbose
 
     def on_epoch_begin(self, epoch: int, logs: Optional[dict] = None) -> None:

@@ -3,7 +3,7 @@ from typing import Any, Optional
 
 import numpy
 
-from ..errors import ShapeError
+from ..errors import InvalidType, ShapeError
 
 Array = Any
 
@@ -80,5 +80,7 @@ def counting(rows: int, steps: int, seed: Optional[int] = None, every_step: bool
 
 
 def _check(task: str, steps: int, least: int) -> None:
+    if isinstance(steps, bool) or not hasattr(steps, "__index__"):
+        raise InvalidType(f"data.{task}", f"steps={steps!r}, expected an integer")
     if steps < least:
         raise ShapeError(f"data.{task}", f"{steps} steps, expected {least} at least")

@@ -123,6 +123,8 @@ def draw(who: str, initializer: Any, rng: Any, shape: Any, dtype: Any) -> Any:
     if None in shape:
         raise ShapeError(who, f"a weight of shape {shape}, expected known lengths",
                          axes="a length that inputs leave open, as that of the batch, cannot be one of a weight")
+    if not all(hasattr(n, "__index__") and n >= 0 for n in shape):
+        raise InvalidType(who, f"a weight of shape {tuple(shape)}, expected integers, 0 or more")
     return initializers.draw(who, initializer, shape, dtype, rng)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy
 
 from ..arrays import cast, is_array
-from ..errors import ShapeError
+from ..errors import InvalidType, ShapeError
 from ..nest import describe, flatten
 from ..tree import zeros_like
 from .config import taken
@@ -116,6 +116,8 @@ def map_shapes(f: Any, shapes: Any) -> Any:
         return f(shapes)
     if isinstance(shapes, dict):
         return {k: map_shapes(f, s) for k, s in shapes.items()}
+    if not isinstance(shapes, (list, tuple)):
+        raise InvalidType("layers", f"input_shape={shapes!r}, expected a shape such as (None, T, I), or a nest of them")
     items = [map_shapes(f, s) for s in shapes]
     return type(shapes)(*items) if hasattr(shapes, "_fields") else tuple(items)
 

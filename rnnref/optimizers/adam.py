@@ -3,6 +3,7 @@ from math import sqrt
 from typing import Any, Optional
 
 from ..errors import NotSupported
+from ..options import is_number
 from .base import Array, Optimizer
 
 
@@ -28,6 +29,10 @@ class Adam(Optimizer):
     def __init__(self, learning_rate: Any = 0.001, beta_1: float = 0.9, beta_2: float = 0.999, epsilon: float = 1e-7,
                  amsgrad: bool = False, **options: Any):
         super().__init__(learning_rate, **options)
+        for name, beta in (("beta_1", beta_1), ("beta_2", beta_2)):
+            if not is_number(beta) or not 0 <= beta < 1:
+                raise NotSupported(f"optimizers.{type(self).__name__}", f"{name}={beta!r}",
+                                   known="a number from 0 to below 1")
         self.beta_1, self.beta_2, self.epsilon, self.amsgrad = beta_1, beta_2, epsilon, amsgrad
         self.slots = (("momentum", "velocity"),) + (("velocity_hat",),) * bool(amsgrad)
 

@@ -27,6 +27,8 @@ class MultiCell(Cell):
             raise NotSupported(type(self).__name__, f"cells is {with_article(given)}, expected a tuple of cells",
                                fix=f"{type(self).__name__}((a, b))")
         object.__setattr__(self, "cells", tuple(self.cells))
+        if not self.cells:
+            raise NotSupported(type(self).__name__, "cells is empty, expected one cell or more")
         for cell in self.cells:
             if not hasattr(cell, "forward"):
                 raise NotSupported(type(self).__name__, f"{cell!r} is not a cell: it has no forward")

@@ -7,7 +7,7 @@ import pytest
 
 import rnnref
 from rnnref import (activations, callbacks, cells, constraints, data, init, initializers, io, layers, losses, models,
-                    onnx, ops, optimizers, regularizers, tf1)
+                    onnx, ops, optimizers, random, regularizers, tf1)
 from rnnref.errors import FileError, InvalidType, InvalidValue
 from rnnref.train.command import train
 from tests.support.messages import raises_with
@@ -67,6 +67,8 @@ CALLS = {
     "no units": (lambda: init.parameters(cells.LSTM(), 3, -1, np.random.default_rng(0)), InvalidValue,
                  ["units=-1", "1 or more"]),
     "a seed for rng": (lambda: init.parameters(cells.LSTM(), 3, 4, 5), InvalidType, ["rng is 5", "default_rng(5)"]),
+    "a step of no cell": (lambda: rnnref.vjp(3, {}, X[:, 0], None), InvalidType, ["vjp: cell is an int"]),
+    "no cells": (lambda: cells.Stack(()), NotSupported, ["Stack: cells is empty"]),
     # configurations
     "no class name": (lambda: losses.get({"config": {}}), InvalidType, ["losses.deserialize", "class_name"]),
     "config in a list": (lambda: initializers.deserialize([1]), InvalidType, ["config=[1]", "a dict"]),
@@ -90,6 +92,12 @@ CALLS = {
     "constants": (lambda: layers.RNN(Passing())(X, constants=X[:, 0]), NotSupported,
                   ["call has no such argument", "call(inputs, states, constants)"]),
     "masks": (lambda: layers.RNN(Passing())(X, masks=X), NotSupported, ["masks=ndarray", "takes none"]),
+    "a word for a shape": (lambda: layers.LSTM(2).build("x"), InvalidType, ["input_shape='x'", "(None, T, I)"]),
+    "an output shape of a word": (lambda: layers.LSTM(2).compute_output_shape("x"), InvalidType, ["input_shape='x'"]),
+    "negative weight": (lambda: layers.Layer().add_weight((-1,)), InvalidType, ["shape (-1,)", "0 or more"]),
+    "weight of a word": (lambda: layers.Layer().add_weight("x"), InvalidType, ["shape ('x',)", "integers"]),
+    "initializer without arguments": (lambda: layers.Layer().add_weight((2,), lambda: 3), InvalidType,
+                                      ["takes no arguments", "(shape, dtype)"]),
     # models
     "epochs in words": (lambda: fit(epochs="x"), InvalidType, ["fit: epochs='x'", "an integer"]),
     "half an epoch": (lambda: fit(epochs=2.5), InvalidType, ["epochs=2.5"]),
@@ -107,6 +115,15 @@ CALLS = {
     "clone by a function": (lambda: models.clone_model(models.Sequential(), clone_function=print), NotSupported,
                             ["clone_function=", "get_config()"]),
     "hook": (lambda: callbacks.LambdaCallback(on_lunch=print), NotSupported, ["on_lunch=", "on_epoch_end"]),
+    "hook of a number": (lambda: callbacks.LambdaCallback(on_epoch_end=3), InvalidType, ["on_epoch_end=3", "function"]),
+    "schedule of a number": (lambda: callbacks.LearningRateScheduler(3), InvalidType, ["schedule=3", "a function"]),
+    "patience in words": (lambda: callbacks.EarlyStopping(patience="x"), InvalidType, ["EarlyStopping: patience='x'"]),
+    "patience of a plateau": (lambda: callbacks.ReduceLROnPlateau(patience=-1), InvalidValue, ["patience=-1"]),
+    "factor in words": (lambda: callbacks.ReduceLROnPlateau(factor="x"), NotSupported, ["factor='x'", "below 1"]),
+    "beta in words": (lambda: optimizers.Adam(beta_1="x"), NotSupported, ["Adam: beta_1='x'", "a number"]),
+    "beta of 1": (lambda: optimizers.AdamW(beta_2=1), NotSupported, ["AdamW: beta_2=1", "below 1"]),
+    "seed of all in words": (lambda: random.set_random_seed("x"), InvalidType, ["seed='x'", "an integer"]),
+    "seed of all too large": (lambda: random.set_random_seed(2 ** 32), InvalidValue, ["below 2 ** 32"]),
     "array as a weight": (lambda: optimizers.Adam().build([np.ones(2)]), NotSupported,
                           ["an ndarray as a weight", "weights of layers"]),
     "unknown option": (lambda: optimizers.Adam(0.1, decay=1), NotSupported, ["decay=1", "beta_1"]),
@@ -132,6 +149,7 @@ CALLS = {
     # data and files
     "digits of a .gz": (lambda: data.mnist("file.gz"), NotSupported, ["'file.gz'", "IDX"]),
     "text of a number": (lambda: data.characters(3), NotSupported, ["an int, expected a str"]),
+    "steps in words": (lambda: data.adding(2, "x"), InvalidType, ["data.adding: steps='x'", "an integer"]),
     "empty path": (lambda: io.save("", {"W": X}), FileError, ["the path is ''", "the name of a file"]),
     "path with a zero": (lambda: io.load("a\0b"), FileError, ["the path is 'a\\x00b'"]),
     "a model in arrays": (lambda: io.save("x.npz", models.Sequential()), NotSupported,
