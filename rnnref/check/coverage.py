@@ -11,6 +11,7 @@ from ..errors import NotSupported, import_optional
 from ..files.onnx_models import load_model
 from ..onnx import TEXT, run_op
 from ..onnx.reading import Reading
+from ..options import check_seed
 from .of_onnx import Case, collect_versions, to_python
 from .onnx_engines import INPUT_NAMES, RefusalError, resolve_engine
 from .padding_runners import ONNX_GATES
@@ -79,7 +80,7 @@ def coverage(engine: str | Callable, model: Any, *, reading: Reading | None = No
     (('clip',), False)
     """
     name, run = resolve_engine(engine, "coverage")
-    rng, rows = numpy.random.default_rng(seed), []
+    rng, rows = numpy.random.default_rng(check_seed("coverage", seed)), []
     bases = list(_list_cases(model, rng))
     for title, case in bases:
         prefix = f"{title}: " if len(bases) > 1 else ""

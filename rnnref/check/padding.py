@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..arrays import Array
-from ..errors import InvalidValue
+from ..errors import InvalidValue, check_option
+from ..options import check_seed
 from .candidate import OUTPUT, STATE, draw_normal
 from .onnx_engines import clean_message
 from .padding_runners import Batch, Runner, find_inputs, list_runners
@@ -84,8 +85,9 @@ def check_padding(engine: Any, inputs: Any = None, *, dtype: str = "float32", se
     >>> report.policy
     {'outputs': 'zero', 'states': 'last step'}
     """
+    check_option("check_padding", "dtype", dtype, ("float32", "float64"))
     T, B, n_in = _check_sizes((6, 4, find_inputs(engine) or 3) if inputs is None else inputs)
-    rng = numpy.random.default_rng(seed)
+    rng = numpy.random.default_rng(check_seed("check_padding", seed))
     name, runners = list_runners(engine, n_in, rng, dtype)
     trials = [_Trial(runner, kind, mask, with_start, draw_normal(rng, (T, B, n_in), dtype), rng)
               for runner in runners for with_start in (False, True)[:1 + runner.takes_start]
@@ -145,10 +147,24 @@ class _Trial:
             message = f"{type(e).__name__}: {clean_message(e)}"
             yield _Outcome(Row(self.title, self.kind, verdict="refused", note=message[:200]), {}, self.title)
             return
+        fault = self._find_fault([whole, *filter(None, alone)])
+        if fault:
+            yield _Outcome(Row(self.title, self.kind, verdict="refused", note=fault), {}, self.title)
+            return
         for direction, y in got.outputs.items():
             yield self._compare_outputs(direction, y, alone, whole, start)
         for name, a in got.states.items():
             yield self._compare_state(name, a, alone, whole, start)
+
+    def _find_fault(self, batches: list[Batch]) -> str:
+        """What makes results without padding no truth to compare with; "" if nothing does."""
+        for batch in batches:
+            for y in batch.outputs.values():
+                if y.ndim != 3 or y.dtype.kind != "f":
+                    return f"without padding it returns {y.dtype} of shape {y.shape}, expected floats [T, B, outputs]"
+            if not all(numpy.isfinite(a).all() for a in (*batch.outputs.values(), *batch.states.values())):
+                return "without padding it returns numbers that are not finite"
+        return ""
 
     def _draw_start(self) -> dict | None:
         states = self.runner.run(self.x, None, None).states

@@ -16,7 +16,7 @@ from ..arrays import Array
 from ..errors import Error, InvalidType, NotSupported, ShapeError
 from ..init import parameters
 from ..loops.run import run, run_back
-from ..options import check_is_cell
+from ..options import check_is_cell, check_seed
 from ..tree import Tree, leaves, map_structure, unflatten
 from .candidate import is_shape
 
@@ -162,7 +162,7 @@ def tolerance(dtype: Any, cell: Any, x: Any, p: Tree = None, initial_state: Tree
     rnnref.check.rounding.ChaosError: tolerance: rounding grows to ... at step ... of 100, where outputs are ...
     """
     check_is_cell("tolerance", cell, "prepare")
-    name, rng = _name_arithmetic(dtype, mode), numpy.random.default_rng(seed)
+    name, rng = _name_arithmetic(dtype, mode), numpy.random.default_rng(check_seed("tolerance", seed))
     chosen = _ARITHMETICS[name]
     x = rng.standard_normal(x) if is_shape(x) else x
     if p is None:

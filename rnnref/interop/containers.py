@@ -93,7 +93,8 @@ def find_weights(source: Any, params: Any = None, family: Optional[str] = None, 
     known, family = identify(source), None if family is None else family_named(family)
     framework = framework_named(framework) if isinstance(framework, str) else framework
     if known.kind == "weights" or known.is_live:
-        check_told(known.words, params=None if known.is_live else params, **options)
+        takes_params = known.is_live and known.framework in ("flax", "haiku")
+        check_told(known.words, params=None if takes_params else params, **options)
         found = {"": source} if known.kind == "weights" else _find_live(source, params)
         return select_told(known.words, found, family, framework)
     check_told(known.words, params=params)

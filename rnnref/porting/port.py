@@ -1,6 +1,7 @@
 """port: weights from anywhere into a live module, which is then run beside our cells with the weights of the source."""
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import numpy
@@ -55,6 +56,8 @@ def port(source: Any, module: Any, *, params: Any = None, framework: Any = None,
     rnnref.errors.NotSupported: port: an array of shape (3,)
       known  live layers of torch, Keras, flax, equinox and haiku
     """
+    if params is not None and identify(module).framework not in ("flax", "haiku", ""):
+        raise NotSupported("port", f"params for {identify(module).words}", reason="it holds its own")
     known, rng = identify(module), numpy.random.default_rng(check_seed("port", seed))
     if not known.is_live and params is None:
         raise NotSupported("port", known.words, known="live layers of torch, Keras, flax, equinox and haiku")
@@ -69,13 +72,41 @@ def port(source: Any, module: Any, *, params: Any = None, framework: Any = None,
         raise ShapeError("port", f"the source has {len(sources)} layers and directions, the module {len(targets)}",
                          source=", ".join(w.layout.who for w in sources),
                          module=", ".join(w.layout.who for w in targets))
+    _check_directions(source, sources, targets)
     filled = [_fill(w, target, rng) for w, target in zip(sources, targets)]
     proof = [p for w, new in zip(sources, filled) for p in prove(w, new, rng)]
-    arrays = {name: a for new in filled for name, a in new.renamed(new.arrays).items()}
-    module, params = _WRITERS[known.framework](module, params, arrays)
-    _check_written(filled, Stack("", _read_module(known.framework, module, params)).parts)
-    proof += _run_module(known.framework, module, sources, len(layers[0]), rng)
+    with _kept_if_refused(known.framework, module, params, targets):
+        module, params = _WRITERS[known.framework](module, params, _join_arrays(filled))
+        _check_written(filled, Stack("", _read_module(known.framework, module, params)).parts)
+        proof += _run_module(known.framework, module, sources, len(layers[0]), rng)
     return Ported(module, params, proof)
+
+
+def _join_arrays(parts: list[Weights]) -> dict[str, Array]:
+    """The arrays of all layers under their names in the module."""
+    return {name: a for w in parts for name, a in w.renamed(w.arrays).items()}
+
+
+@contextmanager
+def _kept_if_refused(framework: str, module: Any, params: Any, before: list[Weights]) -> Iterator[None]:
+    """Write the first weights into a module again if the block ends with an error."""
+    arrays = {name: a.copy() for name, a in _join_arrays(before).items()}        # not views of what is written to
+    try:
+        yield
+    except BaseException:
+        _WRITERS[framework](module, params, arrays)
+        raise
+
+
+def _check_directions(source: Any, sources: list[Weights], targets: list[Weights]) -> None:
+    """Raise if a live layer reads in another direction than the module; arrays alone do not tell theirs."""
+    if not identify(source).is_live:
+        return
+    for w, target in zip(sources, targets):
+        if w.reverse != target.reverse:
+            ends = [("from its end" if one.reverse else "from its start") for one in (w, target)]
+            raise NotSupported("port", f"the source reads the sequence {ends[0]}, the module {ends[1]}",
+                               fix="make the module as the source is; or port the arrays of the source alone")
 
 
 def _port_into_model(stacks: list[Stack], model: Any, seed: int) -> Ported:
@@ -89,9 +120,12 @@ def _port_into_model(stacks: list[Stack], model: Any, seed: int) -> Ported:
     if sum(counts) != len(sources) or not inner:
         raise ShapeError("port", f"the source has {len(sources)} layers and directions, the model {sum(counts)}")
     proof: list[Proof] = []
-    for layer, count in zip(inner, counts):
-        own, sources = sources[:count], sources[count:]
-        proof += port([(w,) for w in own], layer, seed=seed).proof
+    with ExitStack() as all_or_nothing:
+        for layer, count in zip(inner, counts):
+            own, sources = sources[:count], sources[count:]
+            targets = Stack("", weights_of(layer)).parts
+            all_or_nothing.enter_context(_kept_if_refused(identify(layer).framework, layer, None, targets))
+            proof += port([(w,) for w in own], layer, seed=seed).proof
     return Ported(model, None, proof)
 
 
@@ -121,6 +155,12 @@ def _fill(w: Weights, target: Weights, rng: numpy.random.Generator) -> Weights:
             raise ShapeError("port", f"{target.names[name]} of the module has shape {tuple(a.shape)}, "
                              f"the source has {shape} for it", source=repr(w),
                              hint="inputs, units and biases must be the same")
+        with numpy.errstate(over="ignore"):
+            lost = numpy.isfinite(arrays[name]) & ~numpy.isfinite(arrays[name].astype(a.dtype))
+        if lost.any():
+            largest = float(abs(arrays[name][lost]).max())
+            raise NotSupported("port", f"{target.names[name]} of the module is {a.dtype}, the source has {largest:g} "
+                               "for it", reason=f"numbers of {a.dtype} end at {float(numpy.finfo(a.dtype).max):g}")
     return target._replace(arrays=arrays)
 
 
@@ -145,7 +185,7 @@ def _check_written(filled: list[Weights], now: list[Weights]) -> None:
     """Raise if a module does not hold what was written into it."""
     for new, read in zip(filled, now):
         for name, a in new.arrays.items():
-            if not numpy.array_equal(read.arrays[name], a.astype(read.arrays[name].dtype)):
+            if not numpy.array_equal(read.arrays[name], a.astype(read.arrays[name].dtype), equal_nan=True):
                 raise Error("port", f"{new.names[name]} is not what was written into the module")
 
 

@@ -140,3 +140,20 @@ def test_layers_of_torch_and_keras():
         assert check_padding(layer).policy["outputs"] == "repeat"
         broken = keras.layers.LSTM(4, return_sequences=True, unroll=True, go_backwards=True)
         assert check_padding(broken).status == 2
+
+
+@pytest.mark.parametrize("options", [{"dtype": "nix"}, {"dtype": "float16"}, {"seed": -1}, {"seed": "a"},
+                                     {"inputs": "abc"}, {"inputs": (2, 3, 3)}])
+def test_arguments(options):
+    with pytest.raises(NotSupported, match=f"check_padding: {next(iter(options))}="):
+        check_padding(make_rnn(), **options)
+
+
+@pytest.mark.parametrize("broken, words", {
+    "NaN": (lambda x, mask=None: np.full((*x.shape[:2], 4), np.nan), "not finite"),
+    "None": (lambda x, mask=None: None, "expected floats [T, B, outputs]"),
+    "two axes": (lambda x, mask=None: x[0], "expected floats [T, B, outputs]"),
+    "integers": (lambda x, mask=None: np.ones((*x.shape[:2], 4), int), "returns int64")}.values())
+def test_an_engine_that_is_no_truth_gets_no_verdict(broken, words):
+    report = check_padding(broken)
+    assert report.status == 2 and "No verdict" in report.headline and words in " ".join(report.findings)

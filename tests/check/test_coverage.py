@@ -95,3 +95,8 @@ def test_what_is_no_model_is_refused(tmp_path):
         coverage("nothing", "LSTM")
     with pytest.raises(NotSupported, match="without a node RNN"):
         coverage(run_independent, helper.make_node("Relu", ["x"], ["y"]))
+
+
+def test_seeds():
+    with pytest.raises(NotSupported, match="coverage: seed=-1"):
+        coverage(run_independent, "LSTM", seed=-1)

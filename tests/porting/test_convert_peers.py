@@ -147,3 +147,77 @@ def test_what_a_module_cannot_take_is_refused_and_leaves_it_alone():
     for words, (error, source, module) in cases.items():
         assert words in refuse(error, lambda: port(source, module))
     assert all(torch.equal(a, b) for a, b in zip(before, relu.parameters()))
+
+
+def copy_of(module):
+    return [p.detach().clone() for p in module.parameters()]
+
+
+def assert_kept(module, before):
+    assert all((p == own).all() for p, own in zip(module.parameters(), before))
+
+
+def test_a_model_is_written_whole_or_not_at_all():
+    """The second of its layers cannot take the weights: the first keeps its own."""
+    torch = pytest.importorskip("torch")
+    source = torch.nn.ModuleList([torch.nn.LSTM(3, 4), torch.nn.LSTM(4, 5)])
+    for second in (torch.nn.LSTM(4, 6), torch.nn.LSTM(4, 5, bias=False), torch.nn.GRU(4, 5)):
+        module = torch.nn.ModuleList([torch.nn.LSTM(3, 4), second])
+        before = copy_of(module)
+        with pytest.raises((NotSupported, ShapeError)):
+            port(source, module)
+        assert_kept(module, before)
+
+
+def test_a_module_that_fails_its_proof_keeps_its_weights():
+    torch = pytest.importorskip("torch")
+
+    class Scaled(torch.nn.LSTM):
+        def forward(self, *args):
+            ys, state = super().forward(*args)
+            return 2 * ys, state
+    for module in (Scaled(3, 4), torch.nn.ModuleList([torch.nn.LSTM(3, 4), Scaled(4, 4)])):
+        source = torch.nn.ModuleList([torch.nn.LSTM(3, 4), torch.nn.LSTM(4, 4)][:len(list(module.parameters())) // 4])
+        before = copy_of(module)
+        with pytest.raises(rnnref.Error, match="the module does more than its weights say"):
+            port(source if len(source) > 1 else source[0], module)
+        assert_kept(module, before)
+
+
+def test_layers_of_the_same_names_take_each_its_own(tmp_path):
+    """A file of safetensors holds its arrays by the alphabet: decoder before encoder."""
+    torch = pytest.importorskip("torch")
+    save_file = pytest.importorskip("safetensors.torch").save_file
+
+    def make():
+        return torch.nn.ModuleDict({"encoder": torch.nn.LSTM(4, 4), "decoder": torch.nn.LSTM(4, 4)})
+    source, module = make(), make()
+    save_file(source.state_dict(), tmp_path / "m.safetensors")
+    port(tmp_path / "m.safetensors", module)
+    for name, a in source.state_dict().items():
+        assert (module.state_dict()[name] == a).all(), name
+
+
+def test_numbers_and_directions_that_a_module_cannot_have():
+    torch = pytest.importorskip("torch")
+    lstm, half = torch.nn.LSTM(3, 4), torch.nn.LSTM(3, 4).half()
+    state = {name: a.detach().numpy() for name, a in lstm.state_dict().items()}
+    before = copy_of(half)
+    with pytest.raises(NotSupported, match="weight_ih_l0 of the module is float16(.|\n)*end at 65504"):
+        port({name: a * 1e6 for name, a in state.items()}, half)
+    assert_kept(half, before)
+    port({name: np.where(a == a.flat[0], np.nan, a) for name, a in state.items()}, lstm)
+    assert [int(p.isnan().sum()) for p in lstm.parameters()] == [1, 1, 1, 1]
+    for options in ({"params": {}}, {"source_params": {}}):
+        with pytest.raises(NotSupported, match="params"):
+            port(torch.nn.LSTM(3, 4), torch.nn.LSTM(3, 4), **options)
+    keras = pytest.importorskip("keras")
+    backwards = keras.layers.LSTM(4, go_backwards=True, return_sequences=True)
+    summed = keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True), merge_mode="sum")
+    for layer in (backwards, summed):
+        layer.build((None, None, 3))
+    with pytest.raises(NotSupported, match="from its start, the module from its end"):
+        port(torch.nn.LSTM(3, 4), backwards)
+    port(state, backwards)                        # arrays tell no direction
+    with pytest.raises(NotSupported, match="merge_mode='concat' in the source, and by 'sum' in the module"):
+        port(torch.nn.LSTM(3, 4, bidirectional=True), summed)
