@@ -57,13 +57,19 @@ def measure_gates(candidate: Candidate, returned: dict[str, Array], verdicts: li
     blocks = list(_list_blocks(candidate, returned, verdicts, budgets))
     blocks = blocks if any(row.verdict == "differs" for row in blocks) else []
     wrong = [v for v in verdicts if v.row.verdict == "differs" and v.row.group == OUTPUT and v.first_index is not None]
-    if not wrong or candidate.mask is not None or explained and (cause is None or cause.misuses):
+    if not wrong or candidate.mask is not None or explained and not _is_of_cells(cause, candidate):
         return GateErrors(gradients=blocks), []
     found = _measure_steps(candidate, returned, wrong[0], budgets, cause)
     if not any(row.verdict == "differs" for row in found.rows):
         return GateErrors(gradients=blocks), found.findings
     first = found.rows[int(numpy.argmin(found.steps))].name
     return GateErrors(found.caption, _select_cells(found.rows), blocks, first), found.findings
+
+
+def _is_of_cells(cause: Cause | None, candidate: Candidate) -> bool:
+    """Whether a cause changes nothing but what cells compute."""
+    changed = None if cause is None or not all(m.cells for m in cause.misuses) else cause.change(candidate)
+    return changed is not None and (changed.time, changed.backwards) == (candidate.time, candidate.backwards)
 
 
 def _measure_steps(candidate: Candidate, returned: dict[str, Array], wrong: Verdict, budgets: Budgets,

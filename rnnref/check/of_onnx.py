@@ -149,6 +149,8 @@ class NodeCandidate(Candidate):
         return arrays if self.lengths is None else arrays | {"sequence_lens": self.lengths}
 
     def list_cells(self) -> list[DirectedCell]:
+        if self.cells:
+            return list(self.cells)
         cell, p = cell_of(self.op, self._inputs_of(self.arrays), self.attributes, self.reading)
         gates = layout_of({"RNN": "rnn"}.get(self.op, self.op.lower()), "onnx").gates
         if not isinstance(cell, Bidirectional):

@@ -8,6 +8,7 @@ import rnnref
 from rnnref import cells
 from rnnref.check import verify
 from tests.support.gate_faults import ORDER, Faulty, add_from, sigmoid
+from tests.support.planted_engines import ignoring
 
 T, B, I, U = 12, 3, 3, 8
 CELLS = {("lstm", "after"): cells.LSTM(), ("gru", "after"): cells.GRU(), ("gru", "before"): cells.GRU(reset="before")}
@@ -125,6 +126,25 @@ def test_the_wrong_layer_of_several(two):
     assert set(differ) == {f"{label}gate f"}, report
     assert len(report.gates.rows) == 4 and "1 is added to the forget gate" in report.gates.caption
     assert f">{label}gate f, t={T - 1 if two else 0}</text>" in report.to_html()
+
+
+def test_a_node_of_onnx_whose_engine_leaves_out_an_attribute_or_a_bias():
+    from onnx import helper
+    rng = np.random.default_rng(0)
+    shapes = {"X": (T, B, I), "W": (1, 3 * U, I), "R": (1, 3 * U, U), "B": (1, 6 * U)}
+    arrays = {n: rng.standard_normal(s).astype("float32") for n, s in shapes.items()}
+    node = helper.make_node("GRU", [*shapes], ["Y"], hidden_size=U, clip=0.5, linear_before_reset=1)
+    report = verify(node, arrays, engine=ignoring("clip"))
+    assert "once clip is ignored" in said(report) and "clip is ignored" in report.gates.caption
+    rows = rows_of(report)
+    a = arrays["X"][0] @ arrays["W"][0].T + arrays["B"][0].reshape(2, -1).sum(0)     # z r h, from a state of zero
+    for gate, block in zip("zr", np.split(a.astype(float), 3, -1)):
+        error = abs(sigmoid(block) - sigmoid(np.clip(block, -0.5, 0.5))).max()
+        assert rows[gate].trace[0] == pytest.approx(error, abs=1e-6), gate
+
+    node = helper.make_node("GRU", [*shapes], ["Y"], hidden_size=U, linear_before_reset=1)
+    report = verify(node, arrays, engine=ignoring("B"))
+    assert all(row.verdict == "differs" for row in report.gates.rows) and len(report.gates.rows) == 3, report
 
 
 # with one gate, and no name
