@@ -142,10 +142,16 @@ def _list_lengths(candidate: Candidate) -> Iterator[Misuse]:
     yield Misuse("last states", f"the last states are those after step {T}", "it returns them past the lengths of the "
                  "rows, not after the last valid step of each row", results=_take_states_at_the_end,
                  key="the last states are those after the last step")
+    empty = not numpy.asarray(candidate.lengths).all()
+    if empty:
+        yield Misuse("last states", f"the last states of a row of length 0 are those after step {T}", "it takes the "
+                     "step before the first one, which is the last", results=_take_states_of_empty_rows,
+                     key="the last states of a row of length 0 are those after the last step")
     yield Misuse("lengths", "every row has the full length", "it does not use lengths",
                  lambda c: replace(c, lengths=None))
     for policy, words in (("zero", "are zero"), ("repeat", "repeat the last valid output"),
-                          ("free", "go on after the last valid step")):
+                          ("free", "go on after the last valid step"),
+                          *[("state", "are the last h, of a row of length 0 the initial one")] * empty):
         yield Misuse("padding", f"the outputs in the padding {words}", "its padding policy is another one",
                      results=_fill_padding(policy))
     yield Misuse("lengths", "the backward direction starts in the padding", "it does not start at the last valid step "
@@ -155,6 +161,16 @@ def _list_lengths(candidate: Candidate) -> Iterator[Misuse]:
 def _take_states_at_the_end(c: Candidate, results: Results, run: Run) -> Results:
     whole = run(replace(c, lengths=None))
     return results | {n: whole[n] for n in names_of(c, STATE) if n in whole}
+
+
+def _take_states_of_empty_rows(c: Candidate, results: Results, run: Run) -> Results:
+    whole, empty, found = run(replace(c, lengths=None)), numpy.asarray(c.lengths) == 0, {}
+    for name in names_of(c, STATE):
+        axis = c.descriptions[name].batch
+        if name in results and axis is not None:
+            found[name] = results[name].copy()
+            numpy.moveaxis(found[name], axis, 0)[empty] = numpy.moveaxis(whole[name], axis, 0)[empty]
+    return results | found
 
 
 def _fill_padding(policy: str) -> Callable[[Candidate, Results, Run], Results]:
@@ -167,7 +183,12 @@ def _fill_padding(policy: str) -> Callable[[Candidate, Results, Run], Results]:
                 continue
             y, free = (numpy.moveaxis(a[name], (d.time, d.batch), (0, 1)) for a in (results, whole))
             last = numpy.maximum(numpy.asarray(c.lengths) - 1, 0)
-            fill = {"zero": 0 * free, "free": free, "repeat": 0 * y + y[last, numpy.arange(y.shape[1])]}[policy]
+            repeated = 0 * y + y[last, numpy.arange(y.shape[1])]
+            if policy == "state":
+                directions, empty = c.list_directions(results), numpy.asarray(c.lengths) == 0
+                known = len(directions) == 1 and directions[0].first
+                repeated[:, empty] = directions[0].first[0][empty] if known else 0
+            fill = {"zero": 0 * free, "free": free}.get(policy, repeated)
             mask = padded.reshape(padded.shape + (1,) * (y.ndim - 2))
             filled = numpy.moveaxis(numpy.where(mask, fill, y), (0, 1), (d.time, d.batch))
             back = find_direction(c, name, filled) if policy == "free" else None

@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy
 
+from ..arrays import Array
 from ..check.rounding import tolerance
 from ..interop import weights_of
+from .explain import explain_cell
 from .grid import Comparison, GridSurvey, make_survey, record, try_case
 from .search import Watch
 
@@ -56,15 +58,20 @@ def _compare(jax: Any, linen: Any, traits: dict[str, str], seed: int, label: str
     dy = (rng.standard_normal((_T, _B, _U)) * live[..., None]).astype("float32")
     allowed = tolerance("float32", cell, x, p, start, lengths=lengths, reverse=reverse, dy=dy, factor=_FACTOR,
                         seed=seed)
-    carry = tuple(start)[::-1] if len(start) > 1 else start[0]            # flax has c before h
 
-    def apply(x: Any, carry: Any) -> Any:
-        return module.apply({"params": params}, x.swapaxes(0, 1), initial_carry=carry, seq_lengths=lengths)
-    (last, ys), pull = jax.vjp(apply, x, carry)
-    dx, dcarry = pull((jax.tree_util.tree_map(jax.numpy.zeros_like, last), dy.swapaxes(0, 1)))
-    named = {"y": numpy.asarray(ys).swapaxes(0, 1) * live[..., None], "dx": numpy.asarray(dx)}
-    for prefix, suffix, tree in (("", "", last), ("d", "0", dcarry)):
-        states = tree[::-1] if isinstance(tree, tuple) else (tree,)
-        named |= {f"{prefix}{name}{suffix}": numpy.asarray(a) for name, a in zip(start._fields, states)}
+    def run(p: Any, x: Any, start: Any, dy: Any, dstate: Any) -> dict[str, Array]:
+        def apply(x: Any, carry: Any) -> Any:
+            return module.apply({"params": params}, x.swapaxes(0, 1), initial_carry=carry, seq_lengths=lengths)
+        carry, dcarry = (tuple(s)[::-1] if len(s) > 1 else s[0] for s in (start, dstate))        # flax has c before h
+        (last, ys), pull = jax.vjp(apply, x, carry)
+        dx, dcarry = pull((dcarry, (dy * live[..., None]).swapaxes(0, 1)))
+        found = {"y": numpy.asarray(ys).swapaxes(0, 1) * live[..., None], "dx": numpy.asarray(dx)}
+        for prefix, suffix, tree in (("", "", last), ("d", "0", dcarry)):
+            states = tree[::-1] if isinstance(tree, tuple) else (tree,)
+            found |= {f"{prefix}{name}{suffix}": numpy.asarray(a) for name, a in zip(start._fields, states)}
+        return found
     given = {"x": x, "params": params, "state": tuple(start), "dy": dy}
-    return record(named, allowed, label, given | ({} if lengths is None else {"lengths": lengths}))
+    found = run(p, x, start, dy, type(start)(*map(numpy.zeros_like, start)))
+    return record(found, allowed, label, given | ({} if lengths is None else {"lengths": lengths}),
+                  partial(explain_cell, cell, p, x, start, run, settable=False, lengths=lengths,
+                          reverse=reverse, seed=seed))

@@ -1,6 +1,7 @@
 """A grid of options through an engine: every case compared with the reference, and when they differ."""
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import combinations
 from textwrap import wrap
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ from ..check.rounding import Tolerance
 from ..check.row import Row, count_verdicts, summarize
 from ..tree import leaves
 from .examples import Finding, SurveyReport, describe_reproduction, name_examples
+from .explain import list_causes
 from .findings import count, join_words
 
 _WIDTH = 80
@@ -25,7 +27,7 @@ class Trial(NamedTuple):
     traits: dict[str, str]
     rows: list[Row]
     arrays: dict[str, Array] = {}                 # what was given, "returned y" and "expected y"; {} of another process
-    causes: tuple[str, ...] = ()                  # sentences "Agrees ... once ..."
+    explain: Callable[[], list[str]] | None = None               # -> sentences "Agrees ... once ..."
 
     @property
     def label(self) -> str:
@@ -140,21 +142,22 @@ class Comparison(NamedTuple):
     """What `try_case` is told of one case."""
     rows: list[Row]
     arrays: dict[str, Array] = {}
-    causes: Sequence[str] = ()
+    explain: Callable[[], list[str]] | None = None
 
 
-def record(found: dict[str, Array], allowed: Tolerance, label: str, given: Any) -> Comparison:
+def record(found: dict[str, Array], allowed: Tolerance, label: str, given: Any,
+           explain: Callable[[], list[str]] | None = None) -> Comparison:
     """The comparison of arrays by `compare_arrays`, with all of them; `given`: a tree of what the engine got."""
     arrays = {name: numpy.asarray(a) for name, a in leaves(given)}
     arrays |= {f"returned {name}": a for name, a in found.items()}
     return Comparison(compare_arrays(found, allowed, label),
-                      arrays | {f"expected {name}": allowed.truth[name] for name in found})
+                      arrays | {f"expected {name}": allowed.truth[name] for name in found}, explain)
 
 
 def record_report(report: Report, label: str) -> Comparison:
     """The comparison that `verify` made."""
     rows = [row._replace(name=f"{label}: {row.name}") for row in report.rows]
-    return Comparison(rows, report.arrays, [f for f in report.findings if f.startswith("Agrees")])
+    return Comparison(rows, report.arrays, partial(list_causes, report))
 
 
 def try_case(traits: dict[str, str], compare: Callable[[str], Comparison]) -> Trial:
@@ -166,7 +169,7 @@ def try_case(traits: dict[str, str], compare: Callable[[str], Comparison]) -> Tr
         message = " ".join(str(e).split()).replace("\033[1m", "").replace("\033[0m", "")
         row = Row(trial.label, "outputs", verdict="refused", note=f"{type(e).__name__}: {message[:160]}")
         compared = Comparison([row])
-    return trial._replace(rows=compared.rows, arrays=compared.arrays, causes=tuple(compared.causes))
+    return trial._replace(rows=compared.rows, arrays=compared.arrays, explain=compared.explain)
 
 
 def make_survey(engine: str, trials: Iterable[Trial], facts: dict[str, Any], text: dict[str, str] | None = None,
@@ -192,7 +195,7 @@ def _find_departures(engine: str, trials: list[Trial], text: dict[str, str]) -> 
                           if name in text and value != "False")
         error = "in shape" if worst.error is None else f"by up to {worst.error:.2g} (allowed {worst.budget or 0:.1g})"
         at = f", {rows[0].where}" if rows[0].where else ""
-        more = " ".join(filter(None, [*found[0].causes, quotes]))
+        more = " ".join(filter(None, [*(found[0].explain or list)(), quotes]))
         finding = Finding(f"{engine} differs {words}: {what}, {error}{alone}. {count(len(found), 'case')}, the first: "
                           f"{found[0].label}{at}. {more}".strip(),
                           "departs", [t.label for t in found], condition=words, options=dict(condition),

@@ -11,6 +11,7 @@ from ..arrays import Array
 from ..cells import GRU, LSTM, ConvLSTM, SimpleRNN
 from ..check.rounding import tolerance
 from ..init import parameters
+from .explain import explain_cell
 from .grid import Comparison, GridSurvey, make_survey, record, try_case
 from .search import Watch
 
@@ -29,13 +30,16 @@ def survey_jax(ops: Sequence[str] = ("RNN", "LSTM", "GRU"), seed: int = 0, progr
     try:
         trials = [try_case(traits, partial(_compare, jax, traits, seed))
                   for traits in watch(list(cases or _list_cases(ops)), engine)]
+        return make_survey(engine, trials, _collect_facts(jax, seed))
     finally:
         jax.config.update("jax_enable_x64", before)
+
+
+def _collect_facts(jax: Any, seed: int) -> dict[str, Any]:
     from .. import __version__
-    facts = {"JAX": f"{jax.__version__}, the equations of rnnref in jax.numpy, jit of lax.scan and jax.vjp",
-             "truth": "rnnref in float64, on the same numbers", "seed": seed, "engine": "jax", "rnnref": __version__,
-             "budget": f"{_FACTOR:g} times the error of rnnref itself in the same dtype", "numpy": numpy.__version__}
-    return make_survey(engine, trials, facts)
+    return {"JAX": f"{jax.__version__}, the equations of rnnref in jax.numpy, jit of lax.scan and jax.vjp",
+            "truth": "rnnref in float64, on the same numbers", "seed": seed, "engine": "jax", "rnnref": __version__,
+            "budget": f"{_FACTOR:g} times the error of rnnref itself in the same dtype", "numpy": numpy.__version__}
 
 
 def _list_cases(ops: Sequence[str]) -> Iterator[dict[str, str]]:
@@ -60,8 +64,12 @@ def _compare(jax: Any, traits: dict[str, str], seed: int, label: str) -> Compari
     dy = rng.standard_normal((*x.shape[:-1], units)).astype(dtype)
     dstate = type(start)(*(rng.standard_normal(a.shape).astype(dtype) for a in start))
     allowed = tolerance(dtype, cell, x, p, start, dy=dy, dstate=dstate, factor=_FACTOR, seed=seed)
-    found = _run(jax, traits["op"], p, x, tuple(start), dy, tuple(dstate))
-    return record(found, allowed, label, {"x": x, "p": p, "state": tuple(start), "dy": dy, "dstate": tuple(dstate)})
+
+    def run(p: dict, x: Array, start: Any, dy: Array, dstate: Any) -> dict[str, Array]:
+        return _run(jax, traits["op"], p, x, tuple(start), dy, tuple(dstate))
+    given = {"x": x, "p": p, "state": tuple(start), "dy": dy, "dstate": tuple(dstate)}
+    return record(run(p, x, start, dy, dstate), allowed, label, given,
+                  partial(explain_cell, cell, p, x, start, run, seed=seed))
 
 
 def _run(jax: Any, op: str, p: dict, x: Array, start: tuple, dy: Array, dstate: tuple) -> dict[str, Array]:

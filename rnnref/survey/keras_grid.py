@@ -12,11 +12,13 @@ from ..arrays import Array
 from ..check.row import Row
 from ..check.tolerance import absolute_tolerance
 from ..check.verify import verify
+from .explain import list_causes
 from .findings import join_words
 from .grid import Comparison, GridSurvey, make_survey, record_report, try_case
 from .search import Watch
 
 _T, _B, _I, _H = 6, 4, 3, 4
+_LENGTHS = (_T, 0, _T - 2, 2)
 _LAYERS = {"RNN": "SimpleRNN", "LSTM": "LSTM", "GRU": "GRU"}
 _NO_EMPTY_ROW = "right padding without an empty row"
 _SWITCHES = ("unroll", "go_backwards", "zero_output_for_mask")
@@ -69,7 +71,7 @@ def make_mask(padding: str, T: int, B: int, rng: numpy.random.Generator) -> Arra
     """[B, T] bool; the second row is empty."""
     if padding == "none":
         return None
-    lengths = numpy.array([(T, 0, T - 2, 2)[b % 4] for b in range(B)])[:, None]
+    lengths = numpy.array([_LENGTHS[b % len(_LENGTHS)] for b in range(B)])[:, None]
     if padding == "holes":
         mask = rng.random((B, T)) < 0.6
         mask[:, 0], mask[:, T // 2], mask[1] = True, False, False
@@ -108,7 +110,8 @@ def _compare(keras: Any, traits: dict[str, str], seed: int, label: str) -> Compa
               **{f"initial state {k}": a for k, a in enumerate(states)},
               **{f"returned {name}": a for name, a in zip(names, got)},
               **{f"expected {name}": a for name, a in zip(names, want)}}
-    return Comparison([_compare_one(f"{label}: {name}", name, a, b) for name, a, b in zip(names, got, want)], arrays)
+    rows = [_compare_one(f"{label}: {name}", name, a, b) for name, a, b in zip(names, got, want)]
+    return Comparison(rows, arrays, partial(_explain, keras, traits, seed))
 
 
 def _compare_one(label: str, name: str, got: Array, want: Array) -> Row:
@@ -123,6 +126,15 @@ def _compare_one(label: str, name: str, got: Array, want: Array) -> Row:
     at = words.format(*wrong[0]) if len(wrong) else ""
     return Row(label, group, float(error.max(initial=0.0)), budget, "differs" if len(wrong) else "agrees", at,
                entries=got.size, compared=got.size)
+
+
+def _explain(keras: Any, traits: dict[str, str], seed: int) -> list[str]:
+    """Why a layer differs, by `verify`; nothing of Keras 2, and of masks that no lengths make."""
+    if not hasattr(keras, "ops") or traits["padding"] not in ("none", "right"):
+        return []
+    keras.utils.set_random_seed(seed)
+    lengths = None if traits["padding"] == "none" else _LENGTHS[:_B]
+    return list_causes(verify(_make_layer(keras.layers, traits), (_B, _T, _I), lengths=lengths, seed=seed))
 
 
 def _verify(keras: Any, traits: dict[str, str], seed: int, label: str) -> Comparison:

@@ -11,6 +11,7 @@ from ..arrays import Array
 from ..cells import GRU, LSTM
 from ..check.rounding import tolerance
 from ..init import parameters
+from .explain import explain_cell
 from .grid import Comparison, GridSurvey, make_survey, record, try_case
 from .search import Watch
 
@@ -53,8 +54,10 @@ def _compare(tf: Any, traits: dict[str, str], seed: int, label: str) -> Comparis
     dstate = type(start)(*(numpy.zeros_like(a) for a in start))
     allowed = tolerance("float32", cell, x, p, start, dy=dy, dstate=dstate, factor=_FACTOR, seed=seed)
     run = _run_lstm if "LSTM" in traits["op"] else _run_gru
-    found = run(tf, traits["op"], p, x, start, dy)
-    return record(found, allowed, label, {"x": x, "p": p, "state": tuple(start), "dy": dy})
+
+    own = partial(run, tf, traits["op"])
+    return record(own(p, x, start, dy, dstate), allowed, label, {"x": x, "p": p, "state": tuple(start), "dy": dy},
+                  partial(explain_cell, cell, p, x, start, own, seed=seed))
 
 
 def _reorder(a: Array, order: str, own: str) -> Array:
@@ -63,8 +66,8 @@ def _reorder(a: Array, order: str, own: str) -> Array:
     return numpy.concatenate([blocks[gate] for gate in order], -1)
 
 
-def _run_lstm(tf: Any, op: str, p: dict, x: Array, start: Any, dy: Array) -> dict[str, Array]:
-    """Outputs, the last cell state and gradients, by the names of `Tolerance`."""
+def _run_lstm(tf: Any, op: str, p: dict, x: Array, start: Any, dy: Array, dstate: Any) -> dict[str, Array]:
+    """Outputs, the last states and gradients, by the names of `Tolerance`."""
     order = _ORDERS[op]
     peepholes = [p.get(name, numpy.zeros(_U, "float32")) for name in _PEEPHOLES]
     values = [x, start.c, start.h, numpy.concatenate([_reorder(p[n], order, "ifgo") for n in "WR"]), *peepholes,
@@ -76,15 +79,15 @@ def _run_lstm(tf: Any, op: str, p: dict, x: Array, start: Any, dy: Array) -> dic
         x_, c0, h0, w, wci, wcf, wco, b = variables
         result = getattr(tf.raw_ops, op)(seq_len_max=tf.constant(len(x), tf.int64), x=x_, cs_prev=c0, h_prev=h0, w=w,
                                          wci=wci, wcf=wcf, wco=wco, b=b, use_peephole="Wpi" in p, **options)
-        loss = tf.reduce_sum(result.h * dy)
+        loss = tf.reduce_sum(result.h * dy) + tf.reduce_sum(result.h[-1] * dstate.h + result.cs[-1] * dstate.c)
     found = [numpy.asarray(g) for g in tape.gradient(loss, variables)]
     dw, db = (_reorder(a, "ifgo", order) for a in (found[3], found[7]))
     gradients = {"dx": found[0], "dc0": found[1], "dh0": found[2], "dW": dw[:_I], "dR": dw[_I:], "db": db}
     gradients |= {f"d{name}": a for name, a in zip(_PEEPHOLES, found[4:7]) if name in p}
-    return {"y": result.h.numpy(), "c": result.cs.numpy()[-1], **gradients}
+    return {"y": result.h.numpy(), "h": result.h.numpy()[-1], "c": result.cs.numpy()[-1], **gradients}
 
 
-def _run_gru(tf: Any, op: str, p: dict, x: Array, start: Any, dy: Array) -> dict[str, Array]:
+def _run_gru(tf: Any, op: str, p: dict, x: Array, start: Any, dy: Array, dstate: Any) -> dict[str, Array]:
     """One step of a GRU whose reset gate comes before the product."""
     reset_and_update, candidate = ({name: numpy.concatenate([numpy.split(p[name], 3, -1)[k] for k in of], -1)
                                     for name in ("W", "R", "b")} for of in ((0, 1), (2,)))

@@ -151,7 +151,7 @@ def test_directions_of_two():
 
     def check(change):
         def port(x, initial_state=None):
-            return change(x, *rnnref.run(cell, p, x, initial_state)[:2], initial_state)
+            return change(x, *rnnref.rnnref.run(cell, p, x, initial_state)[:2], initial_state)
         return verify(port, (6, 4, 3), reference=cell, p=p).findings[0]
     assert "the outputs of the backward direction are flipped in time" in check(
         lambda x, ys, s, s0: ((ys[0], ys[1][::-1].copy()), s))
@@ -168,7 +168,7 @@ def test_padding_policies():
 
     def check(padding):
         def port(x, initial_state=None, lengths=None):
-            return rnnref.run(cell, p, x, initial_state, lengths=lengths, padding=padding)[:2]
+            return rnnref.rnnref.run(cell, p, x, initial_state, lengths=lengths, padding=padding)[:2]
         return verify(port, x, reference=cell, p=p, lengths=lengths).findings[0]
     assert "once the outputs in the padding repeat the last valid output" in check("repeat")
     assert "once the outputs in the padding go on after the last valid step" in check("free")
@@ -241,7 +241,7 @@ def test_gradients_in_another_form(change, words):
     cell, p, seen = CELLS["gru"], draw(CELLS["gru"])[0], {}
 
     def forward(x, initial_state, p):
-        ys, last, seen["tape"] = rnnref.run(cell, p, x, initial_state)
+        ys, last, seen["tape"] = rnnref.rnnref.run(cell, p, x, initial_state)
         return ys, last
 
     def backward(dy, dstate):
@@ -290,3 +290,27 @@ def run_without_norm_of_c(p, x, s):
         h = np.tanh(c) / (1 + np.exp(-o))
         ys.append(h)
     return np.stack(ys).astype("float32"), (h.astype("float32"), c.astype("float32"))
+
+
+def test_rows_of_length_zero_are_told_apart():
+    """A state that is taken one step before the first one, and outputs in the padding that are the last state."""
+    cell = CELLS["lstm"]
+    p, x, start = draw(cell)
+
+    def wrap(states, padding):
+        def lstm(x, initial_state, lengths, p):
+            ys, last, _ = rnnref.run(cell, p, x, initial_state, lengths=lengths)
+            if states:
+                _, end, _ = rnnref.run(cell, p, x, initial_state)
+                last = type(last)(*(np.where((lengths == 0)[:, None], a, b) for a, b in zip(end, last)))
+            if padding:
+                h = initial_state[0]
+                for b, n in enumerate(lengths):
+                    ys[n:, b] = ys[n - 1, b] if n else h[b]
+            return ys, last
+        return lstm
+    for states, padding, once in (
+            (True, False, "the last states of a row of length 0 are those after step 6"),
+            (False, True, "the outputs in the padding are the last h, of a row of length 0 the initial one")):
+        report = verify(wrap(states, padding), x, lengths=[6, 0, 4, 2], initial_state=start, reference=cell, p=p)
+        assert any(f"once {once}" in finding for finding in report.findings), report

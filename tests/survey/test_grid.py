@@ -6,10 +6,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+import rnnref
 from rnnref import cells, init
 from rnnref.check import Report, Row, tolerance
 from rnnref.errors import MissingExtra, NotSupported
 from rnnref.survey import Atlas, GridSurvey, survey_engines, survey_framework
+from rnnref.survey.explain import explain_cell
 from rnnref.survey.frameworks import ENGINES
 from rnnref.survey.grid import Trial, compare_arrays, find_conditions, make_survey, try_case
 from rnnref.survey.processes import read_survey
@@ -168,6 +170,37 @@ def test_flax_is_right_but_for_empty_rows():
     report = survey_framework("flax", ("GRU",))
     departs, = report.findings
     assert departs.details["options"] == {"padding": "an empty row"} and "differs with an empty row: h" in departs
+    assert "once the last states of a row of length 0 are those after step 6" in departs
+
+
+@pytest.mark.peers
+def test_keras_on_jax_hands_on_the_state_at_masked_steps():
+    report = survey_framework("keras-jax", ("RNN",))
+    found = {tuple(f.details["options"].items()): f for f in report.findings if f.details["kind"] == "departs"}
+    assert report.counts["differs"] and not report.counts["refused"]
+    assert any("once the outputs in the padding are the last h, of a row of length 0 the initial one" in f
+               for f in found.values())
+
+
+def test_a_cell_that_a_framework_ran_is_explained():
+    """By the table of `check`: a forget bias, and gradients of a wrong backward pass."""
+    cell, rng = cells.LSTM(), np.random.default_rng(0)
+    p = init.parameters(cell, 3, 4, rng, scheme="generic")
+    x, start = rng.standard_normal((5, 2, 3), "float32"), cell.rule.State(*rng.standard_normal((2, 2, 4), "float32"))
+
+    def engine(forget_bias, factor):
+        def run(p, x, start, dy, dstate):
+            one = cells.LSTM(forget_bias=forget_bias)
+            ys, last, tape = rnnref.run(one, p, x, start)
+            dx, ds, _, dp = rnnref.run_back(tape, dy, dstate)
+            found = {"y": ys, **last._asdict(), "dx": dx, **{f"d{n}0": a for n, a in ds._asdict().items()}}
+            return found | {f"d{n}": factor * a for n, a in dp.items()}
+        return run
+    biased = explain_cell(cell, p, x, start, engine(1.0, 1.0))
+    assert any("once 1 is added to the forget gate" in text for text in biased), biased
+    halved = explain_cell(cell, p, x, start, engine(0.0, 0.5))
+    assert any("agree once multiplied by 2" in text for text in halved), halved
+    assert explain_cell(cell, p, x, start, engine(0.0, 1.0)) == []
 
 
 def test_conditions_of_many_terms_need_no_more_than_they_say():
