@@ -54,8 +54,9 @@ def verify(candidate: Any, inputs: Any, *, lengths: Any = None, initial_state: A
     are not finite, or larger than the reference could be.
 
     Why: where results differ, mistakes in conventions are tried on the reference, one and two at a time: the order,
-    transposition and biases of gate blocks, activations, states, lengths, axes, directions.  One that explains all
-    results, on fresh numbers too, is the first finding: "Agrees to 3e-7 in outputs and states once ...".
+    transposition and biases of gate blocks, activations, layer normalisation, states, lengths, axes, directions, in all
+    layers or in some.  One that explains all results, on fresh numbers too, is the first finding: "Agrees to 3e-7 in
+    outputs and states once in layer 1 ...".  Where only gradients differ, backward passes that lack one term are tried.
 
     Result: `report.ok` (also `bool(report)`) is True if at least one result agrees, and none differs or was refused;
     `report.status` is 0 then, 1 if something differs, 2 if nothing could be compared.  `report.raise_if_failed()`

@@ -12,7 +12,9 @@ from rnnref.check.placed_mistakes import EVERYWHERE, describe_place
 from rnnref.check.trace import Recorded, Trace
 from rnnref.loops.plan import REFERENCE_PATHS
 from rnnref.wrappers import Stack
-from tests.support.wrong_layers import make_normed_lstm, make_stack, relabel, transpose
+from tests.support.convention_mistakes import is_named
+from tests.support.layered_mistakes import draw_layered_mistake
+from tests.support.wrong_layers import draw_normed_mistake, make_normed_lstm, make_stack, relabel, transpose
 
 CELLS = {"lstm": cells.LSTM(), "gru": cells.GRU()}
 I, H, T, B = 3, 5, 5, 3
@@ -128,6 +130,25 @@ def test_mistakes_in_layer_normalisation(name):
 def test_a_right_normed_lstm_agrees():
     cell = cells.LayerNormLSTM()
     assert verify(make_normed_lstm(), (T, B, I), reference=cell, p=draw(cell)).ok
+
+
+# drawn ones, of which `make exam` has a hundred
+
+@pytest.mark.parametrize("seed", range(1000, 1003))
+def test_drawn_mistakes_in_layer_normalisation(seed):
+    cell, rng = cells.LayerNormLSTM(), np.random.default_rng(seed)
+    function, sizes, shape, words = draw_normed_mistake(seed)
+    p = {n: (0.6 * rng.standard_normal(s)).astype("float32") for n, s in cell.shapes(*sizes).items()}
+    report = verify(function, shape, reference=cell, p=p)
+    assert is_named(report, words), (words, report)
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("seed", range(1000, 1006))
+def test_drawn_mistakes_in_layers_of_torch(seed):
+    module, shape, words = draw_layered_mistake(seed)
+    report = verify(module, shape)
+    assert is_named(report, words), (words, report)
 
 
 # causes that are seldom alone, and small ones

@@ -80,3 +80,31 @@ def make_normed_lstm(order="ifgo", forget=0.0, epsilon=1e-5, outside=False, ddof
             ys.append(h)
         return np.stack(ys).astype(x.dtype), (h.astype(x.dtype), c.astype(x.dtype))
     return normed
+
+
+NORM_MISTAKES = {                                 # slot: a function of rng -> (keywords of make_normed_lstm, words)
+    "order": lambda rng: (order := "".join(rng.permutation(list("ifgo"))), (
+        {"order": order}, f"the gate blocks are read as {' '.join(order)}"))[1],
+    "forget": lambda rng: (value := float(rng.choice([1.0, 0.5, 2.0])), (
+        {"forget": value}, f"{value:g} is added to the forget gate"))[1],
+    "epsilon": lambda rng: [({"epsilon": 1e-3}, "epsilon of the layer normalisation is 0.001"),
+                            ({"epsilon": 1e-6}, "epsilon of the layer normalisation is 1e-06"),
+                            ({"outside": True}, "is added to the standard deviation")][rng.integers(3)],
+    "variance": lambda rng: ({"ddof": 1}, "divided by n - 1, not by n"),
+    "blocks": lambda rng: ({"together": True}, "all gate blocks are normalised together"),
+    "shift": lambda rng: ({"inside": True}, "shift is added before the layer normalisation"),
+    "sides": lambda rng: ({"each": True}, "both products are normalised, each by itself"),
+    "cell": lambda rng: ({"raw_state": True}, "c is normalised on its way to h alone"),
+}
+
+
+def draw_normed_mistake(seed):
+    """(function, sizes (n_in, units), shape of x, words): a layer-normalised LSTM with one or two mistakes."""
+    rng = np.random.default_rng([seed, 43])
+    slots = list(rng.choice(list(NORM_MISTAKES), 1 + int(rng.random() < 0.5), replace=False))
+    slots = slots[:1] if {"sides", "shift"} <= set(slots) else slots      # `each` has its shift outside
+    made = [NORM_MISTAKES[slot](rng) for slot in slots]
+    made = [own for own in made if own[0] != {"order": "ifgo"}] or [NORM_MISTAKES["blocks"](rng)]
+    T, B, n_in, H = (int(n) for n in rng.integers((3, 2, 2, 4), (7, 5, 6, 9)))
+    keywords = {name: value for own, _ in made for name, value in own.items()}
+    return make_normed_lstm(**keywords), (n_in, H), (T + (T == B), B, n_in), [words for _, words in made]
