@@ -216,7 +216,8 @@ def test_a_class_of_rnnref_multiplies_through_its_maps_or_declares_its_products(
     own = {name for name, products in declared.items() if products}
     assert own == {"Dense", "Grouped", "Conv", "NTM", "_CalledCell", "WrittenCell"}
     assert {cls.__name__ for cls in plain if multiplies(cls)} <= own
-    # and the others have been tried above
+    # and the others have been tried above, but for what predicts, in NumPy alone, the outputs of a wrong cell
+    plain = [cls for cls in plain if not cls.__module__.startswith("rnnref.check.")]
     cells = [*(cell for cell, _ in CELLS.values()), *(one.cell for one in MORE.values())]
     tried = {type(part) for cell in (*cells, MORE["GateDropout"].cell.masked_cell) for part in find_parts(cell)}
     assert not [cls.__name__ for cls in plain if cls not in tried and not declared[cls.__name__]]
