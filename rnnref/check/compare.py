@@ -48,6 +48,7 @@ class Side(NamedTuple):
     source: Any
     stacks: list[Stack]
     is_live: bool                                 # True: the framework computes with it
+    params: Any = None                            # of a module that does not hold them itself
 
     @property
     def parts(self) -> list[Weights]:
@@ -194,7 +195,7 @@ def _read_side(name: str, source: Any, params: Any, framework: Any, family: Any,
     except Error as e:
         e.notes.setdefault("side", name)
         raise
-    return Side(name, source, group_layers(found), identify(source).is_live)
+    return Side(name, source, group_layers(found), identify(source).is_live, params)
 
 
 def _name(source: Any, name: str) -> str:
@@ -369,6 +370,8 @@ def _verify_side(side: Side, x: Array, gradients: bool, progress: Callable | Non
     batch_first = side.parts[0].layout.framework == "keras" or getattr(source, "batch_first", False)
     given = x.astype(dtype)
     try:
-        return verify(source, given.swapaxes(0, 1) if batch_first else given, gradients=gradients, progress=progress)
+        told = {} if side.params is None else {"p": side.params}
+        return verify(source, given.swapaxes(0, 1) if batch_first else given, gradients=gradients, progress=progress,
+                      **told)
     except Error as e:
         raise NotSupported("compare", ": ".join(map(str, e.args))) from None

@@ -7,7 +7,7 @@ from ..errors import NotSupported, ShapeError
 from .convert import Weights
 from .files import Content, read_content
 from .groups import Match, pieces, recognize
-from .identify import identify, is_quantized, is_recurrent
+from .identify import identify, is_quantized, is_recurrent, packages_of
 from .incomplete import refuse_incomplete
 from .layouts import LAYOUTS
 from .names import family_named, framework_named
@@ -104,7 +104,9 @@ def find_weights(source: Any, params: Any = None, family: Optional[str] = None, 
     if known.kind == "list" or family is not None and framework is not None:
         return pieces(source, str(family), framework or "keras", **options)
     if known.kind not in ("arrays", "file"):
-        raise NotSupported("interop", known.words, known="layers, models, dicts, files and lists of arrays")
+        own = "rnnref" in packages_of(source)
+        raise NotSupported("interop", known.words, known="layers, models, dicts, files and lists of arrays",
+                           fix='model.save("model.keras"), or layer.get_weights() with family="lstm"' if own else "")
     return _find_arrays(source, family, framework, options)
 
 

@@ -49,8 +49,11 @@ def _refuse_group(layout: Layout, place: str, group: dict[str, tuple[str, Array]
     try:
         find_for_arrays(infer_cell(layout, arrays), layout, tuple((name, a.shape) for name, a in arrays.items()))
     except Error as e:
+        own = all(a.ndim < 3 for a in arrays.values()) and layout.framework == "onnx"
         raise ShapeError("interop", f"{place.strip('/.')!r} is no layer of {layout.framework}: {e.args[1]}",
-                         **{"given": has, **e.notes}) from None
+                         **{"given": has, **e.notes},
+                         fix="if they are parameters of a cell of rnnref: interop.dump(interop.layout_of("
+                         '"lstm", "torch"), p, cell)' if own else "") from None
     if has_other_gates(layout, arrays):
         raise ShapeError("interop", f"{place.strip('/.')!r} is no layer of {layout.framework}: it has the gate blocks "
                          "of none", given=has)

@@ -26,7 +26,7 @@ def read_flax_module(module: Any, params: Any = None) -> list[tuple[Weights, ...
     """
     is_nnx = framework_of(module) == "nnx"
     if not is_nnx and params is None:
-        raise NotSupported("flax", "a linen module without params", fix="weights_of(module, params)")
+        raise NotSupported("flax", "a linen module without params", fix="give them: params=params")
     if is_nnx:
         nnx = sys.modules["flax.nnx"]
         params = nnx.to_pure_dict(nnx.state(module, nnx.Param))

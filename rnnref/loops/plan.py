@@ -202,6 +202,9 @@ def explain(cell: Any, like: Union[Tree, Call, None] = None, extra: Tree = None,
     if not isinstance(like, Call) and not all(is_array(a) for _, a in leaves(like)):
         raise InvalidType("explain", f"like is {describe_type(like)}, expected an array [T, B, I], a tree of arrays, "
                           "or a Call")
+    if isinstance(cell, str) and "." in cell:
+        raise InvalidType("explain", f"cell is {cell!r}, which is a file",
+                          fix="rnnref.porting.explain_file(path), or the command rnnref explain FILE")
     check_is_cell("explain", cell)
     call = like if isinstance(like, Call) else describe_call(like, extra)
     return "\n".join(f"{what}: {why}" for what, why in plan(cell, call, paths, kernels, mode).notes)

@@ -56,7 +56,9 @@ class Conversion(dict):
         made = [f"{title or 'the layer'}: make it with {', '.join(f'{n}={v}' for n, v in options.items())}"
                 for title, options in self.options.items()]
         arrays = [f"{name} {tuple(a.shape)} {a.dtype}" for name, a in self.items()]
+        of_buffer = [] if self.network is None else [str(self.network)]
         parts = {f"{self.framework}: {len(self)} array{'s' * (len(self) != 1)}": arrays, "Options": made,
+                 "Read it with its description: convert((interop.cudnn.Network(...), weights), ...)": of_buffer,
                  "Computed": self.notes or ["nothing: every number is one of the source, moved"],
                  "Proof: outputs beside those of our cell with the weights of the source": _summarize(self.proof)}
         return "\n\n".join("\n".join([title, *(f"    {line}" for line in lines)])

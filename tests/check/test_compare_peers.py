@@ -104,3 +104,24 @@ def test_what_follows_the_layer_is_compared_too(tmp_path):
         net.out.weight += 0.1
     report = rnnref.verify(path, {}, like=net)
     assert [row.group for row in report.rows if row.verdict == "differs"] == ["outputs"]
+
+
+def test_a_linen_module_is_held_to_its_equations():
+    """It runs with the parameters that were given beside it."""
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    nn, jax = pytest.importorskip("flax.linen"), pytest.importorskip("jax")
+    module = nn.RNN(nn.LSTMCell(4))
+    params = module.init(jax.random.PRNGKey(0), np.ones((2, 5, 3)))
+    report = rnnref.compare(module, rnnref.convert(module, "torch", params=params), params=(params, None))
+    assert report.ok and "a and its equations" in {row.name for row in report.rows}, report
+
+
+def test_joined_directions_are_an_option():
+    import keras
+    layers = [keras.layers.Bidirectional(keras.layers.LSTM(4, return_sequences=True), merge_mode=merge)
+              for merge in ("concat", "sum")]
+    for layer in layers:
+        layer.build((None, None, 3))
+    layers[1].set_weights(layers[0].get_weights())
+    report = rnnref.compare(*layers, gradients=False)
+    assert report.status == 1 and report.findings == ["a joins both directions by merge_mode=concat, b by sum."]

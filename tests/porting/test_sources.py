@@ -147,6 +147,27 @@ def test_arrays_that_are_none():
         np.testing.assert_array_equal(found["kernel"].astype("f8"), state["weight_ih_l0"].T)
 
 
+# what newcomers give
+
+def test_what_is_near_is_told():
+    layer = rnnref.layers.LSTM(4)
+    layer(np.ones((1, 2, 3), "float32"))
+    with raises_with(NotSupported, ["model.save(", 'layer.get_weights() with family="lstm"']):
+        rnnref.convert(layer, "torch", live=False)
+    assert rnnref.convert(layer.get_weights(), "torch", family="lstm", live=False)["weight_ih_l0"].shape == (16, 3)
+    cell = rnnref.cells.LSTM()
+    p = rnnref.init.parameters(cell, 3, 4, np.random.default_rng(0))
+    with raises_with(ShapeError, ["parameters of a cell of rnnref", "interop.dump("]):
+        rnnref.convert(p, "torch", live=False)
+    with raises_with(InvalidType, ["'m.keras', which is a file", "explain_file"]):
+        rnnref.explain("m.keras")
+
+
+def test_the_description_of_a_buffer_is_told():
+    found = rnnref.convert(draw_weights("gru", "torch"), "cudnn", live=False)
+    assert str(found.network) in found.describe() and "units=4, inputs=3" in found.describe()
+
+
 # graphs of ONNX
 
 onnx = pytest.importorskip("onnx")
