@@ -2,12 +2,13 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from os import PathLike
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy
 
 from ..arrays import Array
-from ..errors import NotSupported, import_optional
+from ..errors import NotSupported, check_option, import_optional
 from ..files.onnx_models import load_model
 from ..onnx import TEXT, run_op
 from ..onnx.reading import Reading
@@ -99,8 +100,9 @@ def _is_ignored(row: Row) -> bool:
 
 def _list_cases(model: Any, rng: numpy.random.Generator) -> Iterator[tuple[str, Case]]:
     """(title, case) for the recurrent nodes of a model, a node, or the name of an operator."""
-    if isinstance(model, str) and model in ONNX_GATES:
-        yield model, _complete(model, {"hidden_size": 5}, {}, rng)
+    if isinstance(model, str) and not Path(model).suffix:
+        op = check_option("coverage", "model", model.upper(), tuple(ONNX_GATES))
+        yield op, _complete(op, {"hidden_size": 5}, {}, rng)
         return
     onnx = import_optional("onnx", "verify", "coverage")
     if isinstance(model, (str, PathLike, onnx.ModelProto)):
@@ -108,7 +110,7 @@ def _list_cases(model: Any, rng: numpy.random.Generator) -> Iterator[tuple[str, 
     if isinstance(model, onnx.NodeProto):
         nodes, arrays = [model], {}
     elif isinstance(model, onnx.ModelProto):
-        nodes = [node for node in model.graph.node if node.op_type in ONNX_GATES]
+        nodes = [node for node in model.graph.node if node.op_type in ONNX_GATES and node.domain in ("", "ai.onnx")]
         import_optional("onnx.numpy_helper", "verify", "coverage")
         arrays = {a.name: onnx.numpy_helper.to_array(a) for a in model.graph.initializer}
     else:

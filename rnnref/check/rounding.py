@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy
 
 from ..arrays import Array
-from ..errors import Error, InvalidType, NotSupported, ShapeError
+from ..errors import Error, InvalidType, NotSupported, ShapeError, describe_type
 from ..init import parameters
 from ..loops.run import run, run_back
 from ..options import check_is_cell, check_seed
@@ -165,6 +165,7 @@ def tolerance(dtype: Any, cell: Any, x: Any, p: Tree = None, initial_state: Tree
     name, rng = _name_arithmetic(dtype, mode), numpy.random.default_rng(check_seed("tolerance", seed))
     chosen = _ARITHMETICS[name]
     x = rng.standard_normal(x) if is_shape(x) else x
+    _check_inputs(x)
     if p is None:
         p = parameters(cell, cell.n_in(x), _check_units(units), rng, "float64", scheme="torch")
     if initial_state is not None:                 # a tuple or a list will do
@@ -177,6 +178,18 @@ def tolerance(dtype: Any, cell: Any, x: Any, p: Tree = None, initial_state: Tree
                   *(case.compute(case.perturb(rng), cotangents, chosen.dtype) for _ in range(_COMPANIONS))]
     by_name, by_step = _measure(case, truth, companions, factor)
     return Tolerance(name, by_name, by_step, truth)
+
+
+def _check_inputs(x: Tree) -> None:
+    """Raise if x holds anything but finite numbers, or none."""
+    given: list[tuple[str, Any]] = [("", x)] if x is None else list(leaves(x))
+    for name, a in given:
+        what = f"x{f' {name}' * bool(name)}"
+        if not hasattr(a, "shape") or a.dtype.kind not in "fiub":
+            raise InvalidType("tolerance", f"{what} is {describe_type(a)}, expected an array of numbers or its shape")
+        if not a.size or not bool(numpy.isfinite(a).all()):
+            raise ShapeError("tolerance", f"{what} {'holds NaN or infinities' if a.size else f'has shape {a.shape}'}",
+                             hint="rounding is measured on numbers that are there and finite")
 
 
 def is_rounding(got: Any, dtype: Any, cell: Any, x: Any, p: Tree, initial_state: Tree = None, **options: Any,

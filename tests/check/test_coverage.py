@@ -100,3 +100,9 @@ def test_what_is_no_model_is_refused(tmp_path):
 def test_seeds():
     with pytest.raises(NotSupported, match="coverage: seed=-1"):
         coverage(run_independent, "LSTM", seed=-1)
+
+
+def test_names_of_operators():
+    assert coverage(run_independent, "gru").headline == coverage(run_independent, "GRU").headline
+    with pytest.raises(NotSupported, match="coverage: model='NIX'(.|\n)*'LSTM'"):
+        coverage(run_independent, "nix")

@@ -147,3 +147,9 @@ def test_arguments_that_have_no_sense_are_refused():
         is_rounding(np.zeros((2, 2)), "float32", cell, x, p)
     with pytest.raises(NotSupported, match="an array 'z'"):
         is_rounding({"z": x}, "float32", cell, x, p)
+
+
+@pytest.mark.parametrize("x", ["abc", None, np.full((4, 2, 3), np.nan), np.ones((0, 2, 3)), np.array(["a"])])
+def test_inputs_that_are_no_numbers(x):
+    with pytest.raises((InvalidType, ShapeError), match="tolerance: x "):
+        tolerance("float32", cells.LSTM(), x, units=4)
