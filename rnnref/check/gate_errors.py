@@ -86,9 +86,9 @@ def _measure_steps(candidate: Candidate, returned: dict[str, Array], wrong: Verd
     found = _NONE
     tolerance = _STEP * _find_step_budget(candidate.descriptions[wrong.name], budgets, wrong.name)
     for one, other, direction in zip(cells, others, directions):
-        e, own = (read_equations(c.cell, {n: a.astype("float64") for n, a in c.p.items()}) for c in (one, other))
+        e, own = (read_equations(c.cell, map_structure(lambda a: a.astype("float64"), c.p)) for c in (one, other))
         steps = _list_steps(candidate, wrong, direction)
-        if e is None or own is None or steps is None or e.norm is not None or e.family == "gru" and "r" not in e.gates:
+        if e is None or own is None or steps is None or not _can_compute(e, steps) or not _can_compute(own, steps):
             return _NONE
         label = one.label if several else one.label.rpartition(", ")[2] if len(cells) > 1 else ""
         if cause is not None:
@@ -103,6 +103,12 @@ def _measure_steps(candidate: Candidate, returned: dict[str, Array], wrong: Verd
         found = _Found(found.caption or more.caption, found.rows + more.rows, found.findings + more.findings,
                        found.steps + more.steps)
     return found
+
+
+def _can_compute(e: Equations, steps: Steps) -> bool:
+    """Whether the gates of these equations are computed here, and the outputs have their shape."""
+    whole = e.family != "gru" or set(e.gates) == set("rzn")
+    return e.norm is None and whole and steps.y.shape[-1] == e.sizes[1] and steps.x.shape[-1] == e.sizes[0]
 
 
 def _run_layers(candidate: Candidate, returned: dict[str, Array], cells: list[DirectedCell]) -> list[Direction]:

@@ -254,6 +254,16 @@ def test_outputs_that_are_no_numbers():
     report.to_html()
 
 
+@pytest.mark.parametrize("change", [
+    lambda a, b: (a + np.float32(0.1), b[..., :3]), lambda a, b: (a + np.float32(0.1), b[:5]),
+    lambda a, b: (a.astype("float64") + 0.1, b + np.float32(0.1)), lambda a, b: (a + np.float32(np.inf), b)])
+def test_outputs_of_other_shapes_and_kinds(change):
+    cell = cells.Bidirectional((cells.GRU(), cells.GRU()))
+    p = (draw(cells.GRU()), draw(cells.GRU()))
+    report = verify(lambda x, p: change(*rnnref.run(cell, p, x)[0]), (T, B, I), reference=cell, p=p)
+    assert not report and report.to_html() and report.to_svg() and str(report)
+
+
 # gradients
 
 def back_with_a_fault(cell, p, change):
