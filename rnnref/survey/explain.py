@@ -9,7 +9,7 @@ from ..check.report import Report
 from ..check.verify import verify
 from ..errors import Error
 
-_PLACES = ("First divergence", "On the first", "On the last", "Only ")         # sentences on where, not on why
+_OTHERS = ("First divergence", "On the first", "On the last", "Only ", "All zero", "The padding of x")     # not on why
 _MOST = 2
 
 
@@ -46,4 +46,4 @@ def list_causes(report: Report) -> list[str]:
     """The findings of a report on why something differs."""
     if not report.counts["differs"]:
         return []
-    return [f for f in report.findings if not f.startswith(_PLACES) and not f.startswith(tuple("0123456789"))][:_MOST]
+    return [f for f in report.findings if not f.startswith(_OTHERS) and not f.startswith(tuple("0123456789"))][:_MOST]
