@@ -151,7 +151,7 @@ def test_directions_of_two():
 
     def check(change):
         def port(x, initial_state=None):
-            return change(x, *rnnref.rnnref.run(cell, p, x, initial_state)[:2], initial_state)
+            return change(x, *rnnref.run(cell, p, x, initial_state)[:2], initial_state)
         return verify(port, (6, 4, 3), reference=cell, p=p).findings[0]
     assert "the outputs of the backward direction are flipped in time" in check(
         lambda x, ys, s, s0: ((ys[0], ys[1][::-1].copy()), s))
@@ -168,7 +168,7 @@ def test_padding_policies():
 
     def check(padding):
         def port(x, initial_state=None, lengths=None):
-            return rnnref.rnnref.run(cell, p, x, initial_state, lengths=lengths, padding=padding)[:2]
+            return rnnref.run(cell, p, x, initial_state, lengths=lengths, padding=padding)[:2]
         return verify(port, x, reference=cell, p=p, lengths=lengths).findings[0]
     assert "once the outputs in the padding repeat the last valid output" in check("repeat")
     assert "once the outputs in the padding go on after the last valid step" in check("free")
@@ -241,7 +241,7 @@ def test_gradients_in_another_form(change, words):
     cell, p, seen = CELLS["gru"], draw(CELLS["gru"])[0], {}
 
     def forward(x, initial_state, p):
-        ys, last, seen["tape"] = rnnref.rnnref.run(cell, p, x, initial_state)
+        ys, last, seen["tape"] = rnnref.run(cell, p, x, initial_state)
         return ys, last
 
     def backward(dy, dstate):
