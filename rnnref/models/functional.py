@@ -130,7 +130,7 @@ class _Read:
     def _make(self, name: str, call: Any) -> bool:
         args, options = self._arguments(call)
         needs = [a for a in flatten((args, options)) if isinstance(a, _Source)]
-        if not all(a.which < len(self.outs[a.name]) for a in needs):
+        if not all(a.which < len(self.outs.get(a.name, ())) for a in needs):
             return False
         args, options = map_structure(lambda a: self._symbol(a) if isinstance(a, _Source) else a, (args, options))
         outs = self.made[name](*args, **options)

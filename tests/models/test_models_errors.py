@@ -1,12 +1,14 @@
 """What models refuse, and what the errors say."""
+import json
 import re
 
 import numpy as np
 import pytest
 
-from rnnref import Input, Model, Sequential, layers as L
+from rnnref import Input, Model, Sequential, layers as L, ops
 from rnnref.errors import NotSupported, ShapeError
 from rnnref.models import clone_model
+from tests.support.messages import raises_with
 from tests.support.model_cases import made
 
 X = np.random.default_rng(0).normal(size=(3, 5, 2))
@@ -61,3 +63,20 @@ def test_errors(name):
     with pytest.raises(kind) as error:
         make()
     assert re.search(says, str(error.value)), error.value
+
+
+@pytest.mark.parametrize("f, expected", [
+    (lambda x: ops.add(x, np.arange(3.0)), lambda x: x + np.arange(3.0)), (lambda x: x[..., 1:], lambda x: x[..., 1:]),
+    (lambda x: x[:, None], lambda x: x[:, None])], ids=["an array", "an ellipsis", "a new axis"])
+def test_arguments_of_calls_are_written_as_json(f, expected):
+    x, given = Input((4, 3)), np.arange(24.0, dtype="float32").reshape(2, 4, 3)
+    again = Model.from_config(json.loads(json.dumps(Model(x, f(x)).get_config())))
+    np.testing.assert_array_equal(again(given), expected(given).astype("float32"))
+
+
+def test_a_call_without_the_one_before_it_is_named():
+    x = Input((4,))
+    config = Model(x, L.Dense(2, name="last")(L.Dense(3, name="first")(x))).get_config()
+    config["layers"] = [row for row in config["layers"] if row["name"] != "first"]
+    with raises_with(ShapeError, ["some calls take results that no other call gives", "last"]):
+        Model.from_config(config)
