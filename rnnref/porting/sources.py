@@ -95,7 +95,7 @@ def _read_node(onnx: Any, node: Any, values: dict) -> Iterator[tuple[str, Weight
         weights["P"] = values[node.input[7]]
     cells: Any = None
     if {"W", "R"} <= weights.keys():
-        x = numpy.zeros((1, 1, weights["W"].shape[-1]), weights["W"].dtype)
+        x = numpy.zeros((1, 1, numpy.atleast_1d(weights["W"]).shape[-1]), weights["W"].dtype)
         made, _ = cell_of(node.op_type, {"X": x, **weights}, attributes)
         cells = getattr(made, "cells", (made,))
     title = (node.name or f"{node.op_type} -> {next(filter(None, node.output), '')}").strip("/")
