@@ -4,7 +4,7 @@ Every round gives each framework a short turn, so that all meet the same moments
 are divided: peer time / ours, above 1 where rnnref is faster.  What is aimed at stands in `MUST` and `AIM`.
 
     python -m tests.bench.peers                        the sizes of the aims, torch and onnxruntime: 5 minutes
-    python -m tests.bench.peers --seconds 2            quicker, less certain
+    python -m tests.bench.peers --seconds 2            quicker, less certain; --runs 3: more certain
     python -m tests.bench.peers --peers torch jax --cells GRU --sizes 64,100,256,512
     python -m tests.bench.peers --load                 how a busy loop on each core slows rnnref and torch
     python -m tests.bench.peers --steps                one step of a cell and of a stateful layer, beside torch's cell
@@ -20,6 +20,7 @@ import platform
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from itertools import product
 from pathlib import Path
 from statistics import median
 from time import perf_counter, sleep
@@ -92,6 +93,13 @@ def row(kind, mode, size, times):
     return {"cell": kind, "mode": mode, "B,T,I,H": size, "ms": 1e3 * ours, "best ms": 1e3 * min(times["rnnref"]),
             "ratios": {name: t / ours for name, t in middle.items() if name != "rnnref"}, "must": must, "aim": aim,
             "rounds": len(times["rnnref"])}
+
+
+def middle_of(found):
+    """One row of those that several runs measured: the medians."""
+    ratios = {name: median(each["ratios"][name] for each in found) for name in found[0]["ratios"]}
+    return found[0] | {"ms": median(each["ms"] for each in found), "best ms": min(each["best ms"] for each in found),
+                       "ratios": ratios, "rounds": sum(each["rounds"] for each in found)}
 
 
 def line(found, peers):
@@ -199,6 +207,7 @@ def draw(rows, path):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=6.0, help="of each measurement")
+    parser.add_argument("--runs", type=int, default=1, help="what is told is the median of so many")
     parser.add_argument("--peers", nargs="*", default=["torch", "onnxruntime"], choices=list(PACKAGES))
     parser.add_argument("--cells", nargs="*", default=["LSTM", "GRU"])
     parser.add_argument("--sizes", nargs="*", help="B,T,I,H; grid: all sizes")
@@ -220,15 +229,19 @@ def main():
                   f"{us / found['cell.forward']:7.2f} of the cell's")
         return
     sizes = GRID if given.sizes == ["grid"] else [tuple(map(int, s.split(","))) for s in given.sizes or ()] or SIZES
-    rows, quiet = [], [products_per_second()]
+    runs, quiet = [], [products_per_second()]
     print(f"{'cell':6}{'mode':11}{'B,T,I,H':>15}{'ours, ms':>10}"
           + "".join(f"{name:>12}" for name in (*peers, "products")) + f"{'must':>7}{'aim':>7}   (peer time / ours)")
-    for kind in given.cells:
-        for size in sizes:
+    for _ in range(given.runs):
+        runs.append([])
+        for kind, size in product(given.cells, sizes):
             for mode, times in measure(kind, size, peers, given.seconds).items():
-                rows.append(row(kind, mode, size, times))
-                print(line(rows[-1], peers), flush=True)
+                runs[-1].append(row(kind, mode, size, times))
+                print(line(runs[-1][-1], peers), flush=True)
             quiet.append(products_per_second())
+    rows = [middle_of(found) for found in zip(*runs)]
+    if given.runs > 1:
+        print(f"medians of {given.runs} runs", *(line(found, peers) for found in rows), sep="\n")
     print(f"a product of 1024: {min(quiet):.0f} to {max(quiet):.0f} GFLOP/s; quiet if these differ by less than 5 %")
     if given.json:
         with open(given.json, "w") as f:
