@@ -102,9 +102,9 @@ def dot_product_attention(query: Array, key: Array, value: Array, bias: Any = No
     >>> dot_product_attention(x, x, x, is_causal=True).shape
     (1, 2, 1, 3)
     """
-    for name, value in {"flash_attention": flash_attention, "attn_logits_soft_cap": attn_logits_soft_cap}.items():
-        if value:
-            raise NotSupported("ops.dot_product_attention", f"{name}={value!r}: it is not implemented",
+    for name, given in {"flash_attention": flash_attention, "attn_logits_soft_cap": attn_logits_soft_cap}.items():
+        if given:
+            raise NotSupported("ops.dot_product_attention", f"{name}={given!r}: it is not implemented",
                                known="scores in one array, without a limit")
     if bias is not None and mask is not None:
         raise NotSupported("ops.dot_product_attention", "bias and mask together, as in Keras", fix="-1e9 in the bias")
