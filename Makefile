@@ -48,7 +48,7 @@ test-peers: .venv/.peers  ## tests against torch, keras, flax and jax, and with 
 	KERAS_BACKEND=$${KERAS_BACKEND:-torch} $(PYTEST) tests -n auto --dist loadfile -m peers $(ARGS)
 
 exam: .venv/.peers  ## what networks learn on digits, MNIST and made-up tasks, and 2,500 right candidates of the checker: an hour
-	$(PYTEST) tests/exam -m exam -s $(ARGS)
+	$(PYTEST) tests -m exam -s $(ARGS)
 
 coverage: .venv/.peers  ## branch coverage of the tests, with the lines that none of them reaches
 	$(PY) -m coverage erase

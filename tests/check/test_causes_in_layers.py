@@ -119,7 +119,10 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("name", MISTAKES)
+SLOW = "outside", "ddof", "each", "raw", "order", "forget"
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.exam] * (name in SLOW)) for name in MISTAKES])
 def test_mistakes_in_layer_normalisation(name):
     mistakes, words = MISTAKES[name]
     cell = cells.LayerNormLSTM()
@@ -134,7 +137,7 @@ def test_a_right_normed_lstm_agrees():
 
 # drawn ones, of which `make exam` has a hundred
 
-@pytest.mark.parametrize("seed", range(1000, 1003))
+@pytest.mark.parametrize("seed", range(1000, 1001))
 def test_drawn_mistakes_in_layer_normalisation(seed):
     cell, rng = cells.LayerNormLSTM(), np.random.default_rng(seed)
     function, sizes, shape, words = draw_normed_mistake(seed)
