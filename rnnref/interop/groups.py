@@ -169,7 +169,7 @@ def _make_weights(layout: Layout, place: str, arrays: dict[str, Array], names: d
 def _check_said(said: LayerConfig, place: str, arrays: dict[str, Array]) -> None:
     """Raise if the arrays are not those of the layer that the file describes."""
     units = arrays["recurrent_kernel"].shape[-2:-1] if "recurrent_kernel" in arrays else ()
-    if units and units != (said.units,):
+    if units and said.units is not None and units != (said.units,):
         raise FileError("pieces", f"the arrays of {place!r} have {units[0]} units", reason=f"the configuration of the "
                         f"file says of {said.who}: {said.units}")
     if said.config.get("use_bias", True) != ("bias" in arrays):

@@ -2,7 +2,7 @@
 from typing import Any, Iterator, NamedTuple, Optional
 
 from ..errors import FileError, NotSupported, with_article
-from .keras_keys import FIX, check_keys, check_merge, check_object
+from .keras_keys import FIX, check_merge, check_object, complete
 from .layouts import KERAS2_ACTIVATIONS, KERAS_ACTIVATIONS
 
 _FAMILIES = {"SimpleRNN": "rnn", "LSTM": "lstm", "GRU": "gru", "CuDNNLSTM": "lstm", "CuDNNGRU": "gru",
@@ -41,9 +41,9 @@ class LayerConfig(NamedTuple):
         return "gru before" if before else family        # without the key it is of a Keras that had no other form
 
     @property
-    def units(self) -> int:
-        """The width of its state."""
-        return self.config["filters" if "filters" in self.config else "units"]
+    def units(self) -> Optional[int]:
+        """The width of its state; None if the file does not say it."""
+        return self.config.get("filters", self.config.get("units"))
 
 
 class KerasConfig(NamedTuple):
@@ -168,18 +168,18 @@ def list_layers(model: dict, version: tuple[int, ...] = ()) -> tuple[Optional[li
 
     None in the place of the list: a model of a class of its own, whose configuration lists no layers.
 
-    Errors   FileError: what is no configuration of Keras: other kinds of values, keys that are missing or not known
+    Errors   FileError: what is no configuration of Keras: other kinds of values, keys that are not known
     """
     found: list[LayerConfig] = []
     others: dict[str, str] = {}
-    items = list(_walk(model, (), None, 0))
+    whole = {"class_name": "Model", **model} if "config" in model else model
+    items = list(_walk(whole, (), None, 0))
     if len(items) == 1 and items[0].kind not in _HOLDERS and items[0].kind not in _FAMILIES:
         return None, {}
     for item in items:
         if item.kind.removesuffix("Cell") in _FAMILIES:
             layer = LayerConfig(*item)
-            check_keys(layer.who, layer.kind, layer.config, version)
-            found.append(layer)
+            found.append(layer._replace(config=complete(layer.who, layer.kind, layer.config, version)))
         else:
             others[item.names[-1]] = item.kind
     return found, others

@@ -1,7 +1,7 @@
 """The keys that Keras writes into the configuration of a recurrent layer, and what may stand under them.
 
-A configuration that lacks one of them, has others, or another kind of value was not written by the Keras that it names:
-what it leaves open would be read as a default, and so it is refused.
+A configuration that has others, or another kind of value, was not written by Keras, and is refused.  One that lacks a
+key is read as Keras reads it, by the default, and refused where versions of Keras have different ones.
 """
 import json
 from typing import Any
@@ -21,43 +21,57 @@ _BOOLEAN = ("trainable use_bias unit_forget_bias reset_after return_sequences re
             "unroll time_major zero_output_for_mask").split()
 _SIZES = ("units", "filters")
 _FIRST_WITH_RESET_AFTER = (2, 2)                  # of Keras; tf.keras has had it from the start
+_FIRST_WITH_SIGMOID = (2, 3)                      # as the default activation of gates; before, some had hard_sigmoid
 
 
-def check_keys(who: str, kind: str, config: dict, version: tuple[int, ...]) -> None:
-    """Raise FileError unless a configuration has the keys of a recurrent layer or cell, with values of their kinds.
+def complete(who: str, kind: str, config: dict, version: tuple[int, ...]) -> dict:
+    """A configuration with the defaults of Keras for keys that it lacks.
+
+    Errors   FileError: keys that Keras does not have, values of another kind, a key whose default is not certain
 
     kind      the name of the class: LSTM, GRUCell, CuDNNLSTM, ConvLSTM2D, ...
     version   of Keras; () if it is not known
     """
-    needed = _list_needed(kind, version)
-    missing = [name for name in needed if name not in config]
+    missing = [name for name in _list_uncertain(kind, version) if name not in config]
     if missing:
         raise FileError("pieces", f"{who} has no {' and no '.join(missing)} in the configuration of its file",
-                        reason="Keras writes these: what the layer does without them is not certain", fix=FIX)
+                        reason="what Keras takes without it depends on the version", fix=FIX)
     unknown = sorted(map(str, config.keys() - _list_known(kind)))
     if unknown:
         raise FileError("pieces", f"{who} has {', '.join(unknown)} in the configuration of its file",
                         reason=f"no {kind.removesuffix('Cell')} of Keras has an option of this name", fix=FIX)
     for name, value in config.items():
         _check_value(who, name, value)
+    return _list_defaults(kind, version) | config
 
 
 FIX = "if the arrays are those of a layer of Keras: interop.pieces(interop.read(path), family, framework, option=...)"
 
 
-def _list_needed(kind: str, version: tuple[int, ...]) -> list[str]:
-    """The keys that say what a layer computes."""
+def _list_defaults(kind: str, version: tuple[int, ...]) -> dict[str, Any]:
+    """{key: value} of what the layer computes by, where that was the default in all versions, or is in this one."""
     plain = kind.removesuffix("Cell")
-    needed = ["name", "filters" if plain.startswith("Conv") else "units"]
-    needed += [] if kind.endswith("Cell") else ["go_backwards"]
+    certain: dict[str, Any] = {} if kind.endswith("Cell") else {"go_backwards": False}
     if plain.startswith("CuDNN"):
-        return needed
-    needed += ["activation", "use_bias"] + ["recurrent_activation"] * (plain != "SimpleRNN")
+        return certain
+    certain |= {"activation": "tanh"}
     if plain.startswith("Conv"):
-        needed += ["kernel_size", "strides", "padding", "dilation_rate"]
+        certain |= {"strides": 1, "padding": "valid", "dilation_rate": 1}
+        return certain | ({"recurrent_activation": "sigmoid"} if version >= (3,) else {})
+    if plain != "SimpleRNN" and version >= _FIRST_WITH_SIGMOID:
+        certain |= {"recurrent_activation": "sigmoid"}
+    return certain | ({"reset_after": True} if plain == "GRU" and version >= (3,) else {})
+
+
+def _list_uncertain(kind: str, version: tuple[int, ...]) -> list[str]:
+    """The keys without which it is not certain what a layer is."""
+    plain, certain = kind.removesuffix("Cell"), _list_defaults(kind, version)
+    needed = ["name"]
+    if plain != "SimpleRNN" and not plain.startswith("CuDNN"):
+        needed.append("recurrent_activation")
     if plain == "GRU" and not () < version < _FIRST_WITH_RESET_AFTER:
         needed.append("reset_after")
-    return needed
+    return [name for name in needed if name not in certain]
 
 
 def _list_known(kind: str) -> set[str]:

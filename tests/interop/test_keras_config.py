@@ -169,12 +169,33 @@ def test_what_keras_writes_is_read(tmp_path, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_key_that_is_missing_is_no_default(tmp_path, kind):
+@pytest.mark.parametrize("version", ("3.15.0", "2.6.0", "2.2.4", ""))
+def test_a_key_that_is_missing_is_the_default_of_the_version_or_refused(tmp_path, kind, version):
+    """Gates have sigmoid from 2.3 on; GRU resets after the product in Keras 3; else either has been a default."""
     item = layer(kind, "own")
     assert len(item["config"]) == {"LSTM": 6, "GRU": 7, "SimpleRNN": 5}[kind]
+    refused = {"name"} | ({"recurrent_activation"} if version in ("2.2.4", "") else set()) | (
+        {"reset_after"} if version != "3.15.0" else set())
+    table = "keras" if version[:1] == "3" else "keras2"
     for name in item["config"]:
         config = {n: value for n, value in item["config"].items() if n != name}
-        refuse_item(tmp_path, KINDS[kind], {**item, "config": config}, f"has no {name} in the configuration of its")
+        path = write(tmp_path / "m.h5", [{**item, "config": config}], under("own/own", KINDS[kind], table), version)
+        if name in refused:
+            with pytest.raises(FileError, match=f"has no {name} in the configuration of its"):
+                pieces(path, KINDS[kind], table)
+        else:
+            (w,) = pieces(path, KINDS[kind], table).values()
+            options = {} if kind == "SimpleRNN" else {"gate": "sigmoid"}
+            assert w.cell == cell_for(KINDS[kind], table, **options) and not w.reverse
+
+
+def test_a_model_without_the_name_of_its_class(tmp_path):
+    path = write(tmp_path / "m.h5", [layer("LSTM", "own", activation="relu")], under("own/own", "lstm", "keras"))
+    with h5py.File(path, "a") as file:
+        model = json.loads(file.attrs["model_config"])
+        file.attrs["model_config"] = json.dumps({"config": model["config"]})
+    (w,) = find_weights(path).values()
+    assert str(w.cell.rule.candidate) == "relu"
 
 
 @pytest.mark.parametrize("kind", KINDS)

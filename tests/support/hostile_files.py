@@ -221,7 +221,7 @@ CONFIGS = {"junk": "{not json", "brackets": "[" * 100_000, "braces": '{"a":' * 2
            "an unknown activation": _layer('{' + _WHOLE + '"units": 4, "activation": "evil"}'),
            "infinite activation": _layer('{' + _WHOLE + '"units": 4, "activation": 1e999}'),
            "units that are no number": _layer('{' + _WHOLE + '"units": NaN, "activation": "tanh"}'),
-           "a key that is missing": _layer('{"name": "lstm"}'), "no object": "[]", "nothing in it": "{}",
+           "a layer without a name": _layer('{"units": 4}'), "no object": "[]", "nothing in it": "{}",
            "a key that is not known": _layer('{' + _WHOLE + '"units": 4, "activation": "tanh", "peepholes": true}'),
            "a layer that is none": '{"class_name": "Sequential", "config": {"layers": [null]}}'}
 
