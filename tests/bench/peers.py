@@ -107,8 +107,8 @@ def line(found, peers):
                      for name in (*peers, "products"))
     must, aim = ("" if found[name] is None else f"{found[name]:.2f}" for name in ("must", "aim"))
     mark = "" if found["must"] is None or "torch" not in found["ratios"] else (
-        "aim" if found["ratios"]["torch"] >= found["aim"] else
-        "must" if found["ratios"]["torch"] >= found["must"] else "below")
+        "below" if found["ratios"]["torch"] < found["must"] else
+        "aim" if found["ratios"]["torch"] >= found["aim"] else "must")
     return (f"{found['cell']:6}{found['mode']:11}{','.join(map(str, found['B,T,I,H'])):>15}{found['ms']:10.2f}"
             f"{ratios}{must:>7}{aim:>7}  {mark}")
 
