@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy
 
+from ..arrays import Array
 from .candidate import OUTPUT, STATE, Candidate
 from .direction_misuses import list_axis_misuses, list_direction_misuses
 from .misuse import Misuse, Results, Run, find_direction, find_initial, has_two, names_of, undo
@@ -106,30 +107,32 @@ def _take_last_output(c: Candidate, results: Results, run: Run) -> Results:
 
 def _shift_outputs(c: Candidate, results: Results, run: Run) -> Results:
     """The outputs one step later, with the initial h as the first, in one direction."""
-    found, directions = {}, c.list_directions(results)
-    for name in names_of(c, OUTPUT):
+    first = next((d.first[0] for d in c.list_directions(results) if d.first), None)
+    return results | {name: _shift(y, axis, first, not c.backwards) for name, y, axis in _list_sequences(c, results)}
+
+
+def _list_sequences(c: Candidate, results: Results) -> Iterator[tuple[str, Array, int]]:
+    """(name, outputs, axis of time) of a candidate of one direction."""
+    for name in names_of(c, OUTPUT) if len(c.list_directions(results)) == 1 else ():
         time = c.descriptions[name].time
-        if time is None or len(directions) != 1 or name not in results or results[name].ndim != 3:
-            continue
-        y = numpy.moveaxis(results[name], time, 0)
-        first = directions[0].first[0] if directions[0].first else numpy.zeros_like(y[0])
-        y = numpy.concatenate([y[1:], first[None]]) if c.backwards else numpy.concatenate([first[None], y[:-1]])
-        found[name] = numpy.moveaxis(y, 0, time)
-    return results | found
+        if time is not None and name in results and results[name].ndim == 3:
+            yield name, results[name], time
+
+
+def _shift(a: Array, axis: int, entry: Array | None, later: bool) -> Array:
+    """`a` one step later or earlier, with `entry` in the place that is free; None: zeros."""
+    a = numpy.moveaxis(a, axis, 0)
+    free = numpy.zeros_like(a[:1]) if entry is None else entry.reshape(a[:1].shape)
+    return numpy.moveaxis(numpy.concatenate([free, a[:-1]] if later else [a[1:], free]), 0, axis)
 
 
 def _undo_shift(c: Candidate, results: Results) -> Results:
     """The outputs one step earlier; the last ones, which are not returned, are the last h where that is known."""
-    found, directions = {}, c.list_directions(results)
-    for name in names_of(c, OUTPUT):
-        time = c.descriptions[name].time
-        if time is None or len(directions) != 1 or name not in results or results[name].ndim != 3:
-            continue
-        y = numpy.moveaxis(results[name], time, 0)
-        last = next((results[n].reshape(y[0].shape) for n in names_of(c, STATE) if n in results
-                     and n.removeprefix("Y_")[0] == "h" and results[n].size == y[0].size), numpy.zeros_like(y[0]))
-        y = numpy.concatenate([last[None], y[:-1]]) if c.backwards else numpy.concatenate([y[1:], last[None]])
-        found[name] = numpy.moveaxis(y, 0, time)
+    found = {}
+    for name, y, axis in _list_sequences(c, results):
+        last = next((results[n] for n in names_of(c, STATE) if n in results and n.removeprefix("Y_")[0] == "h"
+                     and results[n].size * y.shape[axis] == y.size), None)
+        found[name] = _shift(y, axis, last, c.backwards)
     return results | found
 
 

@@ -61,9 +61,13 @@ class NormedMap(Map):
 
     def finish(self, p: Tree, a: Array) -> Array:
         """What follows the product."""
-        if self.norm.shift_inside:
-            return self.norm.normalise_blocks(a + p[self.shift], self.gates) * p[self.gain]
-        return self.norm.normalise_blocks(a, self.gates) * p[self.gain] + p[self.shift]
+        return _normalise(self.norm, a, self.gates, p[self.gain], p[self.shift])
+
+
+def _normalise(norm: Norm, a: Array, gates: str, gain: Array, shift: Array) -> Array:
+    if norm.shift_inside:
+        return norm.normalise_blocks(a + shift, gates) * gain
+    return norm.normalise_blocks(a, gates) * gain + shift
 
 
 @dataclass(frozen=True)
@@ -88,12 +92,7 @@ class NormedSumRule(Rule):
         return self.rule.axes() | {"gain": "G", "shift": "G"}
 
     def forward(self, p: Tree, ax: Array, ah: Array, s: Tree) -> tuple[Array, Tree, Any]:
-        a = ax + ah
-        if self.norm.shift_inside:
-            a = self.norm.normalise_blocks(a + p["shift"], self.gates) * p["gain"]
-        else:
-            a = self.norm.normalise_blocks(a, self.gates) * p["gain"] + p["shift"]
-        return self.rule.forward(p, a, 0, s)
+        return self.rule.forward(p, _normalise(self.norm, ax + ah, self.gates, p["gain"], p["shift"]), 0, s)
 
 
 @dataclass(frozen=True)
