@@ -4,6 +4,7 @@ The code is written for NumPy, and CuPy runs the same code.  The module is found
 global back end, and nothing is copied between main memory and a GPU but by `rnnref.to`.
 """
 import sys
+from importlib import import_module
 from typing import Any, Callable
 
 import numpy
@@ -51,7 +52,8 @@ def make_transfer(where: str) -> Callable[[Array], Array]:
     if where == "cpu":
         return asnumpy
     if where == "gpu":
-        return import_optional("cupy", "cuda13", 'to("gpu")').asarray
+        cupy = import_optional("cupy", "cuda13", 'to("gpu")')
+        return import_module("rnnref.cuda.errors").translate_errors('to("gpu")')(cupy.asarray)
     raise NotSupported("to", f"where={where!r}", known="'cpu', 'gpu'")
 
 

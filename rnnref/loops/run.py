@@ -1,12 +1,14 @@
 """The one entry to all loops: `run` over a sequence, `run_back` through it."""
-from typing import Any, Callable, Collection, NamedTuple, Optional
+import sys
+from functools import wraps
+from typing import Any, Callable, Collection, NamedTuple, Optional, TypeVar, cast as cast_type
 
 import numpy
 
-from ..arrays import Array, cast, is_array, is_cupy, is_floating, namespace
+from ..arrays import Array, cast, is_array, is_floating, namespace
 from ..cache import memoize, memoize_check
 from ..cell import ALL, Cell, CellContract, State, TwoStage, find_missing, leave_out, name_of, needed_inside
-from ..errors import DtypeError, InvalidType, NotSupported, ShapeError, check_option, describe_type
+from ..errors import DtypeError, Error, InvalidType, NotSupported, ShapeError, check_option, describe_type
 from ..options import check_is_cell, check_kind, named_arguments
 from ..padding import check_policy, drepeat, make_live_mask, repeat
 from ..products import find_parts
@@ -14,6 +16,8 @@ from ..shapes import check_like, check_parameters
 from ..tree import PerStep, Tree, add, copy, fill_missing, first_leaf, leaves, map_structure, read_only, zeros_like
 from ..wrappers.stack import Bidirectional
 from .plan import MODES, PATHS, Plan, describe_call, load_path, plan, resolve_name
+
+F = TypeVar("F", bound=Callable)
 
 
 class Tape(NamedTuple):
@@ -35,7 +39,25 @@ class Tape(NamedTuple):
         return f"<Tape of {name_of(self.cell)}: {T} steps of {B} rows, path {self.path!r}>"
 
 
+def _translate_device_errors(f: F) -> F:
+    """`f` of a cell or a tape, with errors of CuPy and CUDA, of whatever part of it, raised as those of rnnref."""
+    @wraps(f)
+    def called(what: Any, *args: Any, **given: Any) -> Any:
+        try:
+            return f(what, *args, **given)
+        except Exception as e:
+            if "cupy" not in sys.modules or isinstance(e, Error):
+                raise
+            who = name_of(what.cell if isinstance(what, Tape) else what)
+            translated = resolve_name("cuda.errors").translate_error(who, e)
+            if translated is None:
+                raise
+            raise translated from e
+    return cast_type(F, called)
+
+
 @named_arguments
+@_translate_device_errors
 def run(cell: CellContract, p: Tree, xs: Tree, s: Optional[State] = None, *, lengths: Optional[Array] = None,
         mask: Optional[Array] = None, reverse: bool = False, padding: str = "zero", extra: Tree = None,
         recompute: bool = False, keep: bool = True, paths: tuple = PATHS, kernels: bool = True,
@@ -86,7 +108,7 @@ def run(cell: CellContract, p: Tree, xs: Tree, s: Optional[State] = None, *, len
     q, e, prepared = cell.prepare(p, extra)
     if chosen is None:
         chosen = plan(cell, describe_call(xs, e, live is not None, kept, s), paths, kernels, mode)
-    forward, tail = _translate_device_errors(load_path(chosen.path).forward, cell, xs), None
+    forward, tail = load_path(chosen.path).forward, None
     ys, new, tape = forward(chosen.cell, q, xs, s, e, live, reverse, kept)
     if padding == "repeat" and live is not None:
         ys = _map_directions(repeat, cell, ys, live, reverse)
@@ -123,6 +145,7 @@ def run_empty(cell: CellContract, p: Tree, xs: Tree, s: State, extra: Tree = Non
 
 
 @named_arguments
+@_translate_device_errors
 def run_back(tape: Optional[Tape], dys: Tree = None, ds: Optional[State] = None, *,
              wanted: Collection[str] = ALL) -> tuple[Tree, State, Tree, Tree]:
     """Back through a sequence: gradients of xs, the first state, `extra` and p, in structure and dtype as these.
@@ -154,7 +177,7 @@ def run_back(tape: Optional[Tape], dys: Tree = None, ds: Optional[State] = None,
     needed = needed_inside(asked, extra)
     for what, d, a in zip(("dys", "ds"), (dys, ds), like):
         check_like(name, what, d, a)
-    backward, more = _translate_device_errors(load_path(path).backward, cell, like), (None, None, None)
+    backward, more = load_path(path).backward, (None, None, None)
     if padding == "repeat" and live is not None:
         dys = _map_directions(drepeat, cell, dys, live, reverse)
     if tail is not None:
@@ -175,17 +198,6 @@ def run_back(tape: Optional[Tape], dys: Tree = None, ds: Optional[State] = None,
 def _cast_gradient(d: Array, dtype: Any) -> Array:
     """A gradient in the dtype of what it belongs to, if numbers of that dtype have one."""
     return d if d.dtype == dtype or dtype.kind in "iub" else d.astype(dtype)
-
-
-def _translate_device_errors(f: Callable, cell: Any, where: Tree) -> Callable:
-    """`f`; if the arrays are on a GPU, with errors of the device raised as those of rnnref."""
-    if not is_cupy(first_leaf(where)):
-        return f
-
-    def g(*args: Any) -> Any:
-        with resolve_name("cuda.errors").translate_errors(name_of(cell)):
-            return f(*args)
-    return g
 
 
 def _check_gradients(who: str, dp: Tree, p: Tree) -> None:

@@ -13,6 +13,7 @@ from rnnref.cuda import devices, errors, kernel_table, launch, pointwise, reset_
 from rnnref.elementwise import get_activation
 from rnnref.errors import DeviceError, Error, MissingExtra, NotSupported
 from rnnref.loops import plan
+from rnnref.loops.run import run, run_back
 from rnnref.rules.elman import ElmanRule
 from rnnref.rules.gru import GRURule
 from rnnref.rules.layer_norm import LayerNormRule
@@ -182,6 +183,28 @@ def test_other_errors_stay_as_they_are(raised):
     with pytest.raises(type(raised)) as caught, errors.translate_errors("LSTM"):
         raise raised
     assert caught.value is raised
+
+
+@pytest.mark.parametrize("method", ("prepare", "forward", "backward", "prepare_backward"))
+def test_errors_of_the_device_are_translated_wherever_a_loop_meets_them(cupy, monkeypatch, method):
+    cell = rnnref.cells.LSTM()
+    p = rnnref.to("gpu", rnnref.init.parameters(cell, 3, 4, np.random.default_rng(0)))
+    xs = rnnref.to("gpu", np.ones((5, 2, 3), "float32"))
+
+    def fail(*_, **__):
+        raise OutOfMemoryError("Out of memory allocating 9,999 bytes.")
+    monkeypatch.setattr(type(cell), method, fail)
+    with pytest.raises(DeviceError, match="^LSTM: the GPU has not enough memory") as caught:
+        run_back(run(cell, p, xs, paths=("plain",), kernels=False)[2])
+    assert isinstance(caught.value.__cause__, OutOfMemoryError)
+
+
+def test_errors_of_the_device_are_translated_on_the_way_to_it(cupy, monkeypatch):
+    def fail(a):
+        raise CUDARuntimeError("cudaErrorInsufficientDriver: driver version is insufficient")
+    monkeypatch.setattr(cupy, "asarray", fail)
+    with pytest.raises(DeviceError, match='^to\\("gpu"\\): there is no driver'):
+        rnnref.to("gpu", {"W": np.ones(3)})
 
 
 def test_arrays_must_be_on_the_current_gpu(cupy, monkeypatch):
