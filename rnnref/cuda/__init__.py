@@ -8,7 +8,8 @@
     launches         source.py: one source for the compiler; launch.py: compiled kernels and their arguments;
                      step_launches.py: arguments for every step of a loop, prepared before it
     the device       devices.py: limits of each compute capability; errors.py: errors of CuPy and CUDA in words
-    on chip          onchip.cu, fma.cuh, mma.cuh, cluster.cuh: kernels of whole sequences, for cuda_loops/onchip.py
+    on chip          onchip.cu, fma.cuh, mma.cuh, exchange.cuh, cluster.cuh: kernels of whole sequences, for
+                     cuda_loops/onchip.py
 
 No module imports CuPy before it is given an array of CuPy's.
 """

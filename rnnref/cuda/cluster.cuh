@@ -1,6 +1,4 @@
-// Clusters of blocks: their barrier, and access to the shared memory of each other.
-//
-// A cluster of one block is a block, and runs on cards without clusters.
+// Clusters of blocks: their barrier and their addresses; and sizes of what threads share.
 #pragma once
 #include "elementwise.cuh"
 
@@ -11,60 +9,27 @@ __device__ __forceinline__ unsigned char* shared_memory() {
   extern __shared__ __align__(16) unsigned char bytes[];
   return bytes;
 }
-#if __CUDA_ARCH__ >= 900
 __device__ __forceinline__ unsigned rank_in_cluster() {
   unsigned rank;
   asm volatile("mov.u32 %0, %%cluster_ctarank;" : "=r"(rank));
   return rank;
 }
-__device__ __forceinline__ void cluster_arrive() { asm volatile("barrier.cluster.arrive.release;" ::: "memory"); }
-__device__ __forceinline__ void cluster_wait() { asm volatile("barrier.cluster.wait.acquire;" ::: "memory"); }
-// The value at the address of `mine`, in the shared memory of another block
+// What a thread has written before it is seen by all threads of the cluster behind it
+__device__ __forceinline__ void cluster_barrier() {
+  asm volatile("barrier.cluster.arrive.release;" ::: "memory");
+  asm volatile("barrier.cluster.wait.acquire;" ::: "memory");
+}
+__device__ __forceinline__ unsigned in_this_block(const void* mine) { return (unsigned)__cvta_generic_to_shared(mine); }
+// The same place in the shared memory of another block
 __device__ __forceinline__ unsigned in_block(const void* mine, unsigned rank) {
-  unsigned at = (unsigned)__cvta_generic_to_shared(mine);
+  unsigned at = in_this_block(mine);
   asm volatile("mapa.shared::cluster.u32 %0, %0, %1;" : "+r"(at) : "r"(rank));
   return at;
 }
-__device__ __forceinline__ void send(unsigned short* mine, unsigned rank, unsigned short value) {
-  asm volatile("st.shared::cluster.u16 [%0], %1;" ::"r"(in_block(mine, rank)), "h"(value) : "memory");
-}
-__device__ __forceinline__ void send(float* mine, unsigned rank, float value) {
-  asm volatile("st.shared::cluster.f32 [%0], %1;" ::"r"(in_block(mine, rank)), "f"(value) : "memory");
-}
-__device__ __forceinline__ void send(double* mine, unsigned rank, double value) {
-  asm volatile("st.shared::cluster.f64 [%0], %1;" ::"r"(in_block(mine, rank)), "d"(value) : "memory");
-}
-#else
-__device__ unsigned rank_in_cluster();            // never called: a cluster of several blocks is not compiled for these
-__device__ void cluster_arrive();
-__device__ void cluster_wait();
-template <class T> __device__ void send(T*, unsigned, T);
-#endif
 #else
 inline unsigned rank_in_cluster() { return shim::rank(); }
-inline void cluster_arrive() { shim::arrive(); }
-inline void cluster_wait() { shim::wait_for_all(); }
-template <class T> void send(T* mine, unsigned rank, T value) {
-  *reinterpret_cast<T*>(reinterpret_cast<unsigned char*>(mine) - shared_memory() + shim::shared(rank)) = value;
-}
+inline void cluster_barrier() { shim::group_barrier(__LINE__); }
 #endif
-__device__ __forceinline__ void send(half* mine, unsigned rank, half x) { send(&mine->bits, rank, x.bits); }
-__device__ __forceinline__ void send(bfloat16* mine, unsigned rank, bfloat16 x) { send(&mine->bits, rank, x.bits); }
-
-// Every thread of the cluster arrives; its writes before that are visible to all threads that have waited.  Writes
-// between arriving and waiting are not waited for.
-template <int BLOCKS> struct Cluster {
-  static __device__ __forceinline__ unsigned rank() { return BLOCKS > 1 ? rank_in_cluster() : 0; }
-  static __device__ __forceinline__ void arrive() { if (BLOCKS > 1) cluster_arrive(); }
-  static __device__ __forceinline__ void wait() {
-    if (BLOCKS > 1) cluster_wait();
-    else __syncthreads();
-  }
-  template <class T> static __device__ __forceinline__ void give(T* mine, unsigned block, T value) {
-    if (BLOCKS > 1) send(mine, block, value);
-    else *mine = value;
-  }
-};
 
 // The index of the thread, read anew, so that values derived from it are not kept in registers
 __device__ __forceinline__ int this_thread() {

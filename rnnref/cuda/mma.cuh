@@ -18,8 +18,6 @@ RNNREF void cast(float x, tf32& to) {
 #endif
 }
 
-__device__ __forceinline__ void send(tf32* mine, unsigned rank, tf32 x) { send(&mine->value, rank, x.value); }
-
 // A word of 32 bits holds one number of tf32 or two of 16 bits, the first in its lower half
 RNNREF unsigned word(tf32 first, tf32) { return bits_of(first.value); }
 template <class S> RNNREF unsigned word(S first, S second) { return first.bits | (unsigned)second.bits << 16; }

@@ -4,9 +4,10 @@
 // its units].  Ahead, it needs all of h and computes sums for its own gates: h is sent to all blocks of the cluster, once a
 // step.  Back, it has the gradients of its own gates and computes a part of that of every h: each part is sent to the
 // block that has the unit, which adds the parts in the order of the blocks.  (Sending the gradients of gates instead
-// would be `gates` times as much.)  One barrier of the cluster a step; results are written to global memory between
-// arriving and waiting.  No barrier is conditional, not even the last one on `more`: ptxas joins a branch that lanes take
-// apart with an equal condition behind it, so that a barrier between the two is reached by a part of a warp.
+// would be `gates` times as much.)  exchange.cuh has how; results are written to global memory between sending and
+// waiting.  Blocks send and wait in the last step too, although nothing reads it: no barrier is on a condition, because
+// ptxas joins a branch that lanes take apart with an equal condition behind it, so that a barrier between the two is
+// reached by a part of a warp.
 //
 // Types: W of arrays in global memory, S of operands, E of operands in global memory, A of arithmetic.
 // A thread has up to PAIRS pairs of a row and a unit, and their state in registers.
@@ -14,6 +15,7 @@
 #include "rule.cuh"
 #include "fma.cuh"
 #include "mma.cuh"
+#include "exchange.cuh"
 
 namespace rnnref {
 
@@ -38,13 +40,16 @@ template <int BLOCKS, int UNITS, int THREADS> struct Part {
     first_row = blockIdx.x / BLOCKS * to.group;
     rows = to.rows - first_row < to.group ? to.rows - first_row : to.group;
     padded = parts(to.group, at_a_time) * at_a_time;
-    first_unit = Cluster<BLOCKS>::rank() * UNITS;
+    first_unit = Exchange<BLOCKS>::rank() * UNITS;
     n = to.n;
   }
   __device__ __forceinline__ int pair(int i) const { return threadIdx.x + i * THREADS; }
   __device__ __forceinline__ int row(int i) const { return pair(i) / UNITS; }
   __device__ __forceinline__ int unit(int i) const { return pair(i) % UNITS; }       // within the block
   __device__ __forceinline__ bool here(int i) const { return row(i) < rows && first_unit + unit(i) < n; }
+  __device__ __forceinline__ int units() const { return n - first_unit < UNITS ? n - first_unit : UNITS; }
+  __device__ __forceinline__ int blocks() const { return parts(n, UNITS); }          // of the cluster that have units
+  __device__ __forceinline__ bool takes_part() const { return BLOCKS == 1 || first_unit < n; }
 };
 
 // Adjacent numbers that are read at once
@@ -119,9 +124,9 @@ template <class Rule, class Product, class A, class S, class W, int BLOCKS, int 
   struct Pair { A x[G], b[G]; State<A> s; typename Rule::Kept k; bool dead; };
 
   __device__ __forceinline__ void run() const {
-    typedef Cluster<BLOCKS> Blocks;
+    typedef Exchange<BLOCKS> Blocks;
     const Mine at(to, Product::ROWS);
-    unsigned char* shared = shared_memory();
+    unsigned char* shared = shared_memory() + Blocks::BYTES;
     A* sums = reinterpret_cast<A*>(shared + Product::REST);                  // [padded, COLUMNS]
     S* v = reinterpret_cast<S*>(sums + at.padded * COLUMNS);                 // [2, padded, STRIDE]: h, this and the next
     const int buffer = at.padded * Product::STRIDE;
@@ -134,32 +139,31 @@ template <class Rule, class Product, class A, class S, class W, int BLOCKS, int 
     Pair pairs[PAIRS];
 #pragma unroll
     for (int i = 0; i < PAIRS; i++) begin(at, i, pairs[i]);
-    Blocks::arrive();                             // no block may write to one that has not begun
-    Blocks::wait();
+    Blocks::begin();                              // no block may send to one that has not begun
+    if (!at.takes_part()) return;
     for (int i = 0; i < to.steps; i++) {
       product.multiply(v + i % 2 * buffer, at.padded, [&](int row, int column, A sum) {
         if (column < COLUMNS) sums[row * COLUMNS + column] = sum;
       });
       __syncthreads();
-      const bool more = i + 1 < to.steps;
+      Blocks::expect(i, at.rows * Blocks::template bytes_of<S>(to.n));
 #pragma unroll
       for (int j = 0; j < PAIRS; j++) {
-        if (!at.here(j)) continue;
-        step(at, j, sums + at.row(j) * COLUMNS + at.unit(j), pairs[j]);
+        const bool here = at.here(j);
+        if (here) step(at, j, sums + at.row(j) * COLUMNS + at.unit(j), pairs[j]);
         S* next = v + (i + 1) % 2 * buffer + at.row(j) * Product::STRIDE + at.first_unit + at.unit(j);
         S h;
-        cast(pairs[j].s.h, h);
-        if (more)
-          for (int b = 0; b < BLOCKS; b++) Blocks::give(next, b, h);
+        cast(here ? pairs[j].s.h : A(0), h);
+        Blocks::share(i, next, h, here, at.blocks());
       }
-      Blocks::arrive();
+      const bool more = i + 1 < to.steps;
 #pragma unroll
       for (int j = 0; j < PAIRS; j++) {
         if (!at.here(j)) continue;
         store(at, j, to.step(i, false), more, pairs[j]);
         if (more) fetch(at, j, to.step(i + 1, false), pairs[j]);
       }
-      Blocks::wait();
+      Blocks::wait(i);
     }
   }
 
@@ -223,9 +227,9 @@ template <class Rule, class Product, class A, class S, class W, int BLOCKS, int 
   struct Pair { typename Rule::Kept k; A dy, x[G], r[G], dp[Rule::weights + 1]; State<A> d; bool dead; };
 
   __device__ __forceinline__ void run() const {
-    typedef Cluster<BLOCKS> Blocks;
+    typedef Exchange<BLOCKS> Blocks;
     const Mine at(to, Product::ROWS);
-    unsigned char* shared = shared_memory();
+    unsigned char* shared = shared_memory() + Blocks::BYTES;
     A* given = reinterpret_cast<A*>(shared + Product::REST);                 // [2, BLOCKS, padded, UNITS]: parts of dh
     S* v = reinterpret_cast<S*>(given + 2 * BLOCKS * at.padded * UNITS);     // [padded, STRIDE]: gradients of gates
     const int buffer = BLOCKS * at.padded * UNITS, own = Blocks::rank() * at.padded * UNITS;
@@ -235,40 +239,41 @@ template <class Rule, class Product, class A, class S, class W, int BLOCKS, int 
     Pair pairs[PAIRS];
 #pragma unroll
     for (int i = 0; i < PAIRS; i++) begin(at, i, pairs[i]);
-    Blocks::arrive();                             // no block may write to one that has not begun
-    Blocks::wait();
+    Blocks::begin();                              // no block may send to one that has not begun
+    if (!at.takes_part()) return;
     for (int i = 0; i < to.steps; i++) {
 #pragma unroll
       for (int j = 0; j < PAIRS; j++) {
         if (!at.here(j)) continue;
-        if (i) collect(given + i % 2 * buffer + at.pair(j), at.padded * UNITS, pairs[j].d.h);
+        if (i) collect(at, given + i % 2 * buffer + at.pair(j), pairs[j].d.h);
         step(at, j, v + at.row(j) * Product::STRIDE + at.unit(j), pairs[j]);
       }
       __syncthreads();
       A* next = given + (i + 1) % 2 * buffer + own;
+      Blocks::expect(i, at.blocks() * at.rows * at.units() * (int)sizeof(A));
       product.multiply(v, at.padded, [&](int row, int column, A part) {
-        if (row < at.rows && column < to.n) Blocks::give(next + row * UNITS + column % UNITS, column / UNITS, part);
+        if (row < at.rows && column < to.n) Blocks::send(i, next + row * UNITS + column % UNITS, column / UNITS, part);
       });
-      Blocks::arrive();
 #pragma unroll
       for (int j = 0; j < PAIRS; j++) {
         if (!at.here(j)) continue;
         store(at, j, to.step(i, true), pairs[j]);
         if (i + 1 < to.steps) fetch(at, j, to.step(i + 1, true), pairs[j]);
       }
-      Blocks::wait();
+      Blocks::meet(i);                            // the gradients of gates have been read, too
     }
 #pragma unroll
     for (int j = 0; j < PAIRS; j++) {
       if (!at.here(j)) continue;
-      collect(given + to.steps % 2 * buffer + at.pair(j), at.padded * UNITS, pairs[j].d.h);
+      collect(at, given + to.steps % 2 * buffer + at.pair(j), pairs[j].d.h);
       finish(at, j, pairs[j]);
     }
   }
 
-  static __device__ __forceinline__ void collect(const A* given, int next, A& sum) {
+  static __device__ __forceinline__ void collect(const Mine& at, const A* given, A& sum) {
 #pragma unroll
-    for (int b = 0; b < BLOCKS; b++) sum += given[b * next];
+    for (int b = 0; b < BLOCKS; b++)
+      if (b < at.blocks()) sum += given[b * at.padded * UNITS];
   }
 
   __device__ __forceinline__ void begin(const Mine& at, int i, Pair& p) const {

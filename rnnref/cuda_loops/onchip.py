@@ -1,7 +1,7 @@
 """The path `onchip`: a whole sequence in one launch, R held on chip by clusters of blocks.
 
     before     x W for all steps, in one product
-    forward    one launch: each cluster computes its rows of the batch; its blocks exchange h, one barrier a step
+    forward    one launch: each cluster computes its rows of the batch; its blocks send each other h in every step
     backward   one launch: gradients of gates; each block sends its part of those of h to the block that has the unit
     after      dx, dW, dR and the biases, in one product each
 

@@ -2,7 +2,9 @@
 
 Every tiling that fits a card gets an estimated time of one step, and the shortest is taken.  The rates were fitted to
 the steps of LSTM and GRU on an H200 (tests/bench/results/NVIDIA-H200-20261127.jsonl): of 70, 67 are met to a quarter.
-For other cards they serve to compare tilings and are no predictions.
+There blocks met at a barrier in every step.  Waiting for bytes as they do now, seven kernels ahead took 0.8 to 1.5
+times the estimates and seven back 0.7 to 1.3 times, on an H100 and on that H200: too few for another fit.  For other
+cards the rates serve to compare tilings and are no predictions.
 """
 from functools import lru_cache
 from typing import Iterator, NamedTuple, Optional
@@ -25,6 +27,7 @@ _GIGAHERTZ = 1.7
 _BARRIER_MICROSECONDS = {1: 0.03, 2: 0.2, 4: 0.21, 8: 0.23, 16: 0.24}
 _LATENCY_CLOCKS = 1110                            # of a step, in which one operation waits for another
 _REMOTE_BYTES_PER_CLOCK = 4.7                     # that a multiprocessor sends to others, number by number
+_BARRIER_BYTES = 16                               # of shared memory: those of exchange.cuh
 _TF32_PENALTY = 1.1                               # tf32 only permits rounding: exact products nearly as fast come first
 _MMA_CLOCKS = 3.4                                 # of a multiprocessor, for one tensor instruction
 _FMA_CLOCKS = 1.13                                # and for multiply-adds of 128 lanes, or moves through shared memory
@@ -98,11 +101,12 @@ def product_arguments(t: Tiling, task: Task) -> tuple[int, ...]:
 
 
 def count_shared_bytes(t: Tiling, task: Task) -> int:
-    """Bytes of shared memory of a block: what of R is not in registers, and the vectors and sums of a step."""
+    """Bytes of shared memory of a block: barriers, what of R is not in registers, vectors and sums of a step."""
     share, S, A = compute_share(t, task), ITEM_SIZES[task.S], ITEM_SIZES[task.A]
     ahead = task.way == "Ahead"
     vectors = (2 if ahead else 1) * t.padded_rows * share.stride * S
-    return share.rest + vectors + t.padded_rows * (share.columns if ahead else 2 * t.blocks * t.units) * A
+    sums = t.padded_rows * (share.columns if ahead else 2 * t.blocks * t.units) * A
+    return (_BARRIER_BYTES if t.blocks > 1 else 0) + share.rest + vectors + sums
 
 
 def count_registers(t: Tiling, task: Task) -> tuple[int, int]:
@@ -168,7 +172,7 @@ def estimate_microseconds(t: Tiling, task: Task) -> float:
 
 class StepTime(NamedTuple):
     """Microseconds of one step.  Arithmetic and shared memory work in parallel: the shorter of the two is 0."""
-    barrier: float
+    barrier: float                                # the other blocks are as far
     waiting: float                                # latency
     arithmetic: float; shared: float              # of the product; its reads and moves through shared memory
     pointwise: float                              # the rule

@@ -53,7 +53,6 @@ if [ -n "$TOYS" ]; then
   part environment 15 $PY $FIRST environment
   part smoke 150 $PY $FIRST smoke --toys --seconds 145
   part bench 75 $PY $FIRST bench --toys --seconds 70
-  part variants 75 $PY $FIRST variants --toys --seconds 70
   summarize
   exit 0
 fi
@@ -76,10 +75,9 @@ core="$core or (against_cudnn and wide)"
 part tests 95 $pytest tests/gpu/test_gpu.py tests/gpu/test_gpu_onchip.py -k "$core"
 note tests "$(tail -n 1 "$OUT/tests.log" 2>/dev/null | head -c 200)"
 
-room=$(($(left) - 110))                           # for variants and tools
+room=$(($(left) - 60))                            # for tools
 room=$((room > 160 ? 160 : room < 60 ? 60 : room))
 part bench $room $PY $FIRST bench --seconds $((room - 4)) --each 40
-part variants 55 $PY $FIRST variants --seconds 51 --each 25
 
 # compute-sanitizer's tools side by side on the smallest kernels
 tools=()

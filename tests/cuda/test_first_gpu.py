@@ -23,10 +23,10 @@ def script(out, **env):
 def test_the_quick_form_runs_every_family(tmp_path, monkeypatch):
     done = script(tmp_path, TOYS="1")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "44 of 44 right" in done.stdout and "6 of 6 right" in done.stdout
+    assert "44 of 44 right" in done.stdout
     monkeypatch.setenv("OUT", str(tmp_path))
     found = results.read()
-    assert set(found) >= {"environment", "smoke", "bench", "variants"}
+    assert set(found) >= {"environment", "smoke", "bench"}
     assert all(row["ours, graphed"] == 1 for one in found["bench"] for row in (one["forward"], one["training"]))
     assert (tmp_path / "summary.txt").read_text() in done.stdout
 

@@ -168,12 +168,16 @@ def one_block(sm):
     return [(make_kernel(SimpleRNN().rule, task, t, np.dtype("float32")), t, task)]
 
 
-def test_the_check_sees_a_barrier_on_a_condition():
-    assert check([90], [], one_block)[1] == []
-    every_step = "      Blocks::wait();\n    }\n  }\n"
-    with planted_source("onchip.cu", every_step, every_step.replace("Blocks", "if (more) Blocks", 1)):
-        wrong = check([90], [], one_block)[1]
-    assert len(wrong) == 1 and "a barrier on a condition: bar.sync" in wrong[0]
+def a_cluster(sm):
+    return [found for found in wholes(sm) if "elman_ahead_mma_4x" in found[0].name][:1]
+
+
+@pytest.mark.parametrize("kernels, barrier", ((one_block, "bar.sync"), (a_cluster, "bar.warp.sync")))
+def test_the_check_sees_a_barrier_on_a_condition(kernels, barrier):
+    assert check([90], [], kernels)[1] == []
+    with planted_source("onchip.cu", "Blocks::wait(i);", "if (more) Blocks::wait(i);"):
+        wrong = check([90], [], kernels)[1]
+    assert len(wrong) == 1 and f"a barrier on a condition: {barrier}" in wrong[0]
 
 
 def test_the_check_sees_a_launch_beyond_its_card(monkeypatch):

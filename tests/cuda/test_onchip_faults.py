@@ -48,7 +48,8 @@ def test_a_fault_is_seen(name, right):
         assert seen(case, back, right)
 
 
-def test_too_little_shared_memory_is_seen(right, monkeypatch):
+@pytest.mark.parametrize("back", (False, True))
+def test_too_little_shared_memory_is_seen(back, right, monkeypatch):
     shared = onchip.count_shared_bytes
     monkeypatch.setattr(onchip, "count_shared_bytes", lambda t, task: shared(t, task) - 4)
-    assert "shared memory was written past its end" in seen("fma", False, right)
+    assert "shared memory was written past its end" in seen("fma", back, right)

@@ -37,8 +37,10 @@ def test_barriers_exchanges_clusters_and_waiting(order, seed):
     trial("in_turn")((5,), (1,), (np.zeros(1, "int32"), given, total), together=5, **how)
     assert total.tolist() == [15] * 5
     got = np.zeros(4, "int32")
-    trial("around")((4,), (1,), (got,), 4, together=2, **how)
+    trial("around")((4,), (1,), (got,), 12, together=2, **how)
     assert got.tolist() == [1, 0, 3, 2]
+    trial("phases")((1,), (2,), (got,), 12, **how)
+    assert got[0] == 0
     ends = np.zeros(6, "int32")
     trial("barriers")((1,), (6,), (ends,), 16, **how)
     assert ends.tolist() == [255] * 6             # what is shared is NaN until it is written
@@ -49,26 +51,34 @@ def test_a_missing_barrier_shows_in_some_order():
     given, total = np.zeros(5, "int32"), np.zeros(5, "int32")
     trial("in_turn", 5)((5,), (1,), (np.zeros(1, "int32"), given, total), together=5)
     assert total.tolist() != [15] * 5
-    for fault in (6, 11):
-        assert any(around(fault, *order) != [1, 0, 3, 2] for order in ORDERS)
+    assert any(around(6, *order) != [1, 0, 3, 2] for order in ORDERS)
 
 
 def around(fault, order, seed):
     """The result, or the message of the fault."""
     got = np.zeros(4, "int32")
     try:
-        trial("around", fault)((4,), (1,), (got,), 4, together=2, order=order, seed=seed)
+        trial("around", fault)((4,), (1,), (got,), 12, together=2, order=order, seed=seed)
     except HostKernelError as e:
         return str(e)
     return got.tolist()
 
 
 @pytest.mark.parametrize("fault, message", (
-    (10, "of a block that has not begun"), (12, "of a block that has ended|returned while others wait"),
-    (13, "without having arrived"), (14, "twice without waiting")))
+    (10, "of a block that has not begun"), (11, "or for bytes that are not sent"),
+    (12, "block that has ended|bytes that are not sent"),
+    (13, "is not open, or was written over"), (14, "announced twice"), (15, "opened twice"),
+    (16, "is not open, or was written over"), (17, "written past its end"), (18, "is not aligned"),
+    (19, "more bytes than a barrier can count"), (20, "blocks that have ended|block that has ended")))
 def test_faults_between_blocks_are_named(fault, message):
     messages = [one for one in (around(fault, *order) for order in ORDERS) if isinstance(one, str)]
     assert messages and all(re.search(message, one) for one in messages)
+
+
+def test_a_phase_that_is_missed_is_named():
+    with pytest.raises(HostKernelError, match="two phases on while a thread waited"):
+        for seed in range(1, 100):
+            trial("phases", 21)((1,), (2,), (np.zeros(1, "int32"),), 12, order="random", seed=seed)
 
 
 @pytest.mark.parametrize("fault", (2, 3))

@@ -8,8 +8,9 @@ from hypothesis import given, settings, strategies as st
 
 from rnnref.cuda import source
 from rnnref.cuda.devices import CARDS, why_no_launch
-from rnnref.cuda_loops.tiling import (SPLITS, Task, Tiling, choose_tiling, compute_share, count_shared_bytes,
-                                      estimate_clocks, estimate_microseconds, estimate_parts, product_arguments)
+from rnnref.cuda_loops.tiling import (_BARRIER_BYTES, SPLITS, Task, Tiling, choose_tiling, compute_share,
+                                      count_shared_bytes, estimate_clocks, estimate_microseconds, estimate_parts,
+                                      product_arguments)
 from tests.shim.hostsim import built
 
 TASKS = [Task(way, 4, n, rows, "float", S, 90) for way, n, rows, S in itertools.product(
@@ -64,8 +65,8 @@ def tilings():
 
 @pytest.mark.kernels
 def test_python_and_c_count_alike():
-    """The shares of a product are computed twice: in tiling.py for the plan, in fma.cuh and mma.cuh for the kernels."""
-    lines, want = [], []
+    """Shares of a product and bytes of barriers are computed in tiling.py for the plan, and in C for the kernels."""
+    lines, want = [f"rnnref::Exchange<{blocks}>::BYTES" for blocks in (1, 2, 16)], [0, _BARRIER_BYTES, _BARRIER_BYTES]
     for t, task in tilings():
         A, S, numbers = source.qualify(task.A), source.qualify(task.S), ", ".join(map(str, product_arguments(t, task)))
         kind, C = (f"Fma<{A}, {S}, {numbers}>", "C") if t.engine == "fma" else (f"Mma<{S}, {numbers}>", "TILES")
@@ -73,8 +74,7 @@ def test_python_and_c_count_alike():
         if one.C <= 32:
             lines += [f"rnnref::{kind}::{name}" for name in (C, "K", "STRIDE", "REST")]
             want += [one.C, one.K, one.stride, one.rest]
-    seen = set()
-    text = ['#include "cuda_host_shim.h"', *(source.inline_includes(file, seen) for file in ("fma.cuh", "mma.cuh")),
+    text = ['#include "cuda_host_shim.h"', source.inline_includes("onchip.cu", set()),
             'extern "C" {', f"int counts[] = {{{', '.join(lines)}}};", "}"]
     counts = (ctypes.c_int * len(lines)).in_dll(ctypes.CDLL(str(built("\n".join(text)))), "counts")
     assert list(counts) == want and len(want) > 300

@@ -99,14 +99,20 @@ def used(log):
     return found
 
 
+# A loop of one block of instructions, such as one that waits for bytes: nothing but itself goes to its label
+WAITING = re.compile(r"^(\$L\w+):\n(?:(?!\$L\w+:|.*\bbra\b).*\n)*?@!?%p\d+ bra\s+\1;$", re.M)
+
+
 def conditional_barriers(ptx):
     """The barriers in the code of a kernel that a condition skips, by lines.
 
     Even with a condition that is the same for all threads: ptxas may end a branch that lanes take apart behind it, and
     then they come to the barrier apart (on an H200 blocks of a kernel for float16 read sums before they were written).
     """
+    text = "\n".join(map(str.strip, ptx.splitlines()))
+    text = WAITING.sub(lambda loop: loop[0] if len(re.findall(re.escape(loop[1]) + r"\b", text)) > 2 else "", text)
     skip, passed = None, []
-    for line in map(str.strip, ptx.splitlines()):
+    for line in text.splitlines():
         label, branch = re.match(r"(\$L\w+):", line), re.match(r"@!?%p\d+ bra\s+(\$L\w+);", line)
         if label:
             yield from passed * (label[1] == skip)

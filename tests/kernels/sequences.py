@@ -10,12 +10,14 @@ from rnnref.tree import leaves, map_structure, to
 from tests.kernels.onchip import card
 
 # (cell, mode, constants of tiling.py to replace): by multiply-add with half of R in shared memory, on
-# tensor cores, and there with most of R in shared memory
+# tensor cores, and there with most of R in shared memory; and with half of the blocks without units
 CASES = {"fma": (LSTM(peepholes=True), "fp32", {"PROCESSORS": {90: 2}, "SPLITS": (8,), "ROWS": (1,), "WARPS": (4,),
                                                 "_OTHER_REGISTERS": {"Ahead": 221, "Back": 225}}),
          "mma": (GRU(), "bf16", {"PROCESSORS": {90: 2}, "ROWS": ()}),
          "mma, rest": (GRU(), "tf32", {"PROCESSORS": {90: 2}, "ROWS": (),
-                                       "_OTHER_REGISTERS": {"Ahead": 222, "Back": 216}})}
+                                       "_OTHER_REGISTERS": {"Ahead": 222, "Back": 216}}),
+         "without units": (LSTM(), "fp32", {"BLOCKS": (16,), "PROCESSORS": {90: 16}, "SPLITS": (4,), "ROWS": (1,),
+                                            "WARPS": (4,)})}
 SIZES = 29, 5, 4                                  # units, rows, steps: units that fill no block, rows no cluster
 ORDERS = ("fifo", 1), ("lifo", 1), ("random", 1), ("random", 2)
 PATH = {"paths": ("onchip",)}
@@ -30,41 +32,33 @@ class Fault(NamedTuple):
     caught: str = "run"                           # or "sanitizer"
 
 
-SEND = "      const bool more = i + 1 < to.steps;\n"
-FIRST = """    Blocks::arrive();                             // no block may write to one that has not begun
-    Blocks::wait();
-"""
-GIVE = """        if (more)
-          for (int b = 0; b < BLOCKS; b++) Blocks::give(next, b, h);
-      }
-      Blocks::arrive();
-"""
-WAIT = """      Blocks::wait();
-    }
-  }
-"""
+EXPECT = "      Blocks::expect(i, at.rows"
 FAULTS = {
-    "no first barrier": Fault("fma", False, "onchip.cu", FIRST, ""),
-    "arriving before sending": Fault("fma", False, "onchip.cu", GIVE, """      }
-      Blocks::arrive();
-      for (int j = 0; j < PAIRS; j++) {
-        if (!at.here(j) || !more) continue;
-        S h;
-        cast(pairs[j].s.h, h);
-        const int to = (i + 1) % 2 * buffer + at.row(j) * Product::STRIDE + at.first_unit + at.unit(j);
-        for (int b = 0; b < BLOCKS; b++) Blocks::give(v + to, b, h);
-      }
-"""),
-    "no wait": Fault("fma", False, "onchip.cu", WAIT, WAIT.replace("      Blocks::wait();\n", "")),
-    "no barrier": Fault("fma", False, "onchip.cu", GIVE, GIVE.replace("Blocks::arrive();\n", "if (false)\n")),
+    "no first barrier": Fault("fma", False, "exchange.cuh", "    cluster_barrier();\n", ""),
+    "barriers not open": Fault("fma", False, "exchange.cuh", "    if (threadIdx.x == 0)\n", "    if (false)\n"),
+    "no wait": Fault("fma", False, "onchip.cu", "Blocks::wait(i);", "__syncthreads();"),
+    "the phase before": Fault("fma", False, "exchange.cuh", "i / 2 % 2", "(i / 2 + 1) % 2"),
+    "nothing is expected": Fault("fma", False, "exchange.cuh", "if (threadIdx.x == 0) announce", "if (false) announce"),
+    "expected by two threads": Fault("fma", False, "exchange.cuh",
+                                     "if (threadIdx.x == 0) announce", "if (threadIdx.x < 2) announce"),
+    "too few bytes": Fault("fma", False, "exchange.cuh", "count * (int)sizeof(S)", "count * (int)sizeof(S) - 4"),
+    "too many bytes": Fault("fma", False, "exchange.cuh", "count * (int)sizeof(S)", "count * (int)sizeof(S) + 4"),
+    "an odd unit forgotten": Fault("mma", False, "exchange.cuh", "parts(count, 2) * 4", "count / 2 * 4"),
+    "the other number of a word": Fault("mma", False, "exchange.cuh", "x.bits | next << 16", "next | x.bits << 16"),
+    "one barrier for both buffers": Fault("fma", False, "exchange.cuh",
+                                          "(shared_memory()) + i % 2;", "(shared_memory());"),
+    "a block without units stays": Fault("without units", False, "onchip.cu", "if (!at.takes_part()) return;", ""),
+    "sent to all blocks": Fault("without units", False, "exchange.cuh",
+                                "own + b < blocks ?", "true ? (own + b) % BLOCKS :"),
+    "barriers under R": Fault("fma", False, "onchip.cu", "shared_memory() + Blocks::BYTES", "shared_memory()"),
     "one buffer": Fault("fma", False, "onchip.cu",
                         "S* next = v + (i + 1) % 2 * buffer", "S* next = v + i % 2 * buffer"),
-    "a block left out": Fault("fma", False, "onchip.cu",
-                              "b < BLOCKS; b++) Blocks::give", "b < BLOCKS - 1; b++) Blocks::give"),
+    "a block left out": Fault("fma", False, "exchange.cuh",
+                              "if (b < blocks) send", "if (b + 1 < blocks) send"),
     "h of another unit": Fault("fma", False, "onchip.cu",
                                "+ at.first_unit + at.unit(j);\n        S h", "+ at.unit(j);\n        S h"),
     "sums not waited for": Fault("fma", False, "onchip.cu",
-                                 "      });\n      __syncthreads();\n" + SEND, "      });\n" + SEND),
+                                 "      });\n      __syncthreads();\n" + EXPECT, "      });\n" + EXPECT),
     "dead rows step": Fault("fma", False, "onchip.cu", "    if (p.dead) return;\n    A r[G];", "    A r[G];"),
     "no bias of its own": Fault("mma", False, "onchip.cu",
                                 "r[g] = sums[g * UNITS] + p.b[g];", "r[g] = sums[g * UNITS];"),
@@ -91,8 +85,16 @@ FAULTS = {
                               "return first.bits | (unsigned)second.bits << 16;",
                               "return second.bits | (unsigned)first.bits << 16;"),
     "parts of a block left out": Fault("fma", True, "onchip.cu",
-                                       "for (int b = 0; b < BLOCKS; b++) sum +=",
-                                       "for (int b = 1; b < BLOCKS; b++) sum +="),
+                                       "for (int b = 0; b < BLOCKS; b++)\n      if (b < at",
+                                       "for (int b = 1; b < BLOCKS; b++)\n      if (b < at"),
+    "parts of blocks that sent none": Fault("without units", True, "onchip.cu",
+                                            "if (b < at.blocks()) sum +=", "sum +="),
+    "too many parts expected": Fault("without units", True, "onchip.cu",
+                                     "expect(i, at.blocks() * at.rows", "expect(i, BLOCKS * at.rows"),
+    "too few parts expected": Fault("without units", True, "onchip.cu",
+                                    "expect(i, at.blocks() * at.rows", "expect(i, (at.blocks() - 1) * at.rows"),
+    "parts of units that are not there": Fault("fma", True, "onchip.cu",
+                                               "at.units() * (int)sizeof(A)", "UNITS * (int)sizeof(A)"),
     "parts over each other": Fault("fma", True, "onchip.cu", "own = Blocks::rank() * at.padded * UNITS;", "own = 0;"),
     "one buffer of parts": Fault("fma", True, "onchip.cu",
                                  "A* next = given + (i + 1) % 2 * buffer + own;",
@@ -100,7 +102,8 @@ FAULTS = {
     "gradients not waited for": Fault("fma", True, "onchip.cu",
                                       "      __syncthreads();\n      A* next", "      A* next"),
     "no wait on the way back": Fault("fma", True, "onchip.cu",
-                                     "      Blocks::wait();\n    }\n#pragma unroll", "    }\n#pragma unroll"),
+                                     "Blocks::meet(i);", "__syncthreads();"),
+    "gradients written while they are read": Fault("mma", True, "onchip.cu", "Blocks::meet(i);", "Blocks::wait(i);"),
     "too small an exchange": Fault("mma", True, "onchip.cu",
                                    "(given + 2 * BLOCKS * at.padded * UNITS)", "(given + BLOCKS * at.padded * UNITS)"),
     "peepholes of the last step": Fault("fma", True, "onchip.cu", "p.dp[j] += more[j];", "p.dp[j] = more[j];"),

@@ -2,10 +2,12 @@
 //
 // Every CUDA thread is a fiber on one thread of the CPU (engine.cpp).  Fibers change places only at barriers, at
 // exchanges in a warp, in spin() and where they end, in an order that is a parameter: a kernel that lacks a barrier
-// gives other results in another order.  Found and said: barriers that not all threads reach or that are two in the
-// source, lanes that are not in their mask, waiting without end, shared memory read before it is written (NaN) or
-// written past its end, or that of a block which has not begun or has ended.  Not modelled: the ordering of memory, stale ld.global.nc, divergence, banks, the device's own
-// rounding of exp and tanh.
+// gives other results in another order.  Asynchronous stores land where fibers change places, and the order says when:
+// as late as can be (first to last), at once (last to first), or at random.  Found and said: barriers that not all
+// threads reach or that are two in the source, lanes that are not in their mask, waiting without end, shared memory read
+// before it is written (NaN) or written past its end, or that of a block which has not begun or has ended; barriers of
+// bytes that are not open, written over, or a phase behind.  Not modelled: the ordering of memory, stale ld.global.nc,
+// divergence, banks, the device's own rounding of exp and tanh.
 #pragma once
 #include <cmath>
 #include <cstddef>
@@ -36,12 +38,15 @@ extern dim3 block_size, grid_size;
 
 void barrier(int line);                           // of the block
 void group_barrier(int line);                     // of the blocks that run together: a cluster, or the whole grid
-void arrive();                                    // the same in two halves: no thread goes on from the second before
-void wait_for_all();                              // all have come to the first
 const uint64_t* exchange(unsigned mask, int line, uint64_t mine);       // what each lane of the warp gave
 void spin();                                      // waiting for a number that another thread will write
 unsigned char* shared(unsigned block);            // of a block of the group, which must have begun and not ended
 unsigned rank();                                  // of this block in its group
+// mbarrier with one arrival, in 8 bytes of shared memory, and st.async: see exchange.cuh
+void open(void* barrier);
+void announce(void* barrier, int bytes);
+void wait_for_phase(void* barrier, int parity);
+void store_async(void* mine, unsigned block, const void* number, size_t size, void* barrier);
 
 template <class T> T shuffle(unsigned mask, T value, int from, int line) {
   static_assert(sizeof(T) <= 8 && std::is_trivially_copyable<T>::value, "a number of at most 8 bytes");

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,11 +31,13 @@ struct Barrier {                                  // of a block, a warp or a gro
   unsigned mask = 0;
   std::vector<Fiber*> waiting;
 };
-struct Halves {                                   // a barrier of the group where arriving and waiting are two
-  int arrived = 0;
-  uint64_t turn = 0;
-  std::vector<Fiber*> waiting;
+struct ByteBarrier {                              // as it lies in shared memory; its phase ends when bytes is 0
+  int bytes;                                      // announced and not here yet; less than 0: here and not announced yet
+  uint16_t phase;
+  uint8_t announced, open;                        // in this phase; OPEN
 };
+const uint8_t OPEN = 0x5a;
+const int MOST_BYTES = (1 << 20) - 1;             // that an mbarrier counts
 struct Warp : Barrier { uint64_t given[2][32]; int turn = 0; };
 struct Block : Barrier {
   uint3 index;
@@ -47,13 +50,19 @@ struct Fiber : Thread {
   ucontext_t context;
   jmp_buf jump;
   char* stack;
-  bool fresh = true, done, arrived;
-  uint64_t turn;                                  // in which it arrived
+  bool fresh = true, done;
   Block* in;
   Warp* warp;
 #ifdef __SANITIZE_ADDRESS__
   void* fake = nullptr;
 #endif
+};
+
+struct Store {                                    // on its way
+  Block* to;
+  size_t at, size;
+  uint64_t number;
+  void* barrier;                                  // that of the block to which it goes
 };
 
 struct Launch {
@@ -64,8 +73,9 @@ struct Launch {
   size_t shared;
   std::vector<std::unique_ptr<Block>> group;
   Barrier all;                                    // of the group
-  Halves halves;
   std::deque<Fiber*> ready;
+  std::vector<Store> flying;                      // the last that was sent behind
+  std::map<void*, std::vector<Fiber*>> waiting;   // for a phase of a ByteBarrier
   std::string error;
 } the;
 Fiber* running;
@@ -178,29 +188,6 @@ void wait(Barrier& b, int members, const char* what, int line, unsigned mask = 0
 void barrier(int line) { wait(*running->in, running->in->members, "__syncthreads", line); }
 void group_barrier(int line) { wait(the.all, the.all.members, "the barrier of a group of blocks", line); }
 
-void arrive() {
-  Halves& h = the.halves;
-  if (running->arrived) fail("a thread arrived at the barrier of its cluster twice without waiting");
-  running->arrived = true;
-  running->turn = h.turn;
-  if (++h.arrived == the.all.members) {
-    h.arrived = 0;
-    h.turn++;
-    the.ready.insert(the.ready.end(), h.waiting.begin(), h.waiting.end());
-    h.waiting.clear();
-  }
-  the.ready.push_back(running);                   // others may go on before it does what stands behind
-  to_scheduler();
-}
-void wait_for_all() {
-  Halves& h = the.halves;
-  if (!running->arrived) fail("a thread waits at the barrier of its cluster without having arrived");
-  running->arrived = false;
-  if (h.turn != running->turn) return;
-  h.waiting.push_back(running);
-  to_scheduler();
-}
-
 const uint64_t* exchange(unsigned mask, int line, uint64_t mine) {
   Warp& w = *running->warp;
   const unsigned present = w.members == 32 ? ~0u : (1u << w.members) - 1;
@@ -226,6 +213,77 @@ unsigned char* shared(unsigned block) {
 }
 unsigned rank() { return running->in->rank; }
 
+// ---- bytes: mbarrier and st.async ----
+
+// What is wrong with a barrier, or null
+const char* wrong_with(void* barrier) {
+  const ByteBarrier& b = *static_cast<ByteBarrier*>(barrier);
+  return b.open != OPEN || b.announced > 1 ? "a barrier of bytes is not open, or was written over" : nullptr;
+}
+ByteBarrier& opened(void* barrier) {
+  if (const char* why = wrong_with(barrier)) fail(why);
+  return *static_cast<ByteBarrier*>(barrier);
+}
+void count(ByteBarrier& b, int bytes) {
+  b.bytes += bytes;
+  if (std::abs(b.bytes) > MOST_BYTES && the.error.empty()) the.error = "more bytes than a barrier can count";
+  if (!b.announced || b.bytes) return;
+  b.announced = 0;
+  b.phase++;
+  auto& waiting = the.waiting[&b];
+  the.ready.insert(the.ready.end(), waiting.begin(), waiting.end());
+  waiting.clear();
+}
+void open(void* barrier) {
+  if (static_cast<ByteBarrier*>(barrier)->open == OPEN) fail("a barrier of bytes is opened twice");
+  *static_cast<ByteBarrier*>(barrier) = {0, 0, 0, OPEN};
+}
+void announce(void* barrier, int bytes) {
+  ByteBarrier& b = opened(barrier);
+  if (b.announced) fail("bytes are announced twice in one phase of a barrier");
+  b.announced = 1;
+  count(b, bytes);
+}
+void wait_for_phase(void* barrier, int parity) {
+  the.ready.push_back(running);                   // others may go on before
+  to_scheduler();
+  const uint16_t first = opened(barrier).phase;
+  while (opened(barrier).phase % 2 == parity) {
+    the.waiting[barrier].push_back(running);
+    to_scheduler();
+    if (uint16_t(opened(barrier).phase - first) > 1) fail("a barrier of bytes went two phases on while a thread waited");
+  }
+}
+void store_async(void* mine, unsigned block, const void* number, size_t size, void* barrier) {
+  unsigned char *own = shared(rank()), *its = shared(block);
+  const size_t at = static_cast<unsigned char*>(mine) - own;
+  if (at % size) fail("an asynchronous store is not aligned");
+  if (at + size > the.shared) fail("shared memory was written past its end");
+  Store s = {the.group[block].get(), at, size, 0, static_cast<unsigned char*>(barrier) - own + its};
+  std::memcpy(&s.number, number, size);
+  the.flying.push_back(s);
+}
+void land(const Store& s) {
+  const char* why = s.to->returned == s.to->members ? "a store into the shared memory of a block that has ended"
+                    : wrong_with(s.barrier);
+  if (why && the.error.empty()) the.error = why;
+  if (why) return;
+  std::memcpy(s.to->shared.get() + s.at, &s.number, s.size);
+  count(*static_cast<ByteBarrier*>(s.barrier), -int(s.size));
+}
+// Some of the stores that are on their way, one at least if nothing else can go on.  FIFO: no other; LIFO: all.
+void land_some(bool idle) {
+  auto& all = the.flying;
+  if (all.empty()) return;
+  size_t some = the.order == LIFO ? all.size() : idle;
+  if (the.order == RANDOM && draw() % 4 == 0) some = std::max(some, draw() % (all.size() + 1));
+  for (; some; some--) {
+    if (the.order == RANDOM) std::swap(all.back(), all[draw() % all.size()]);
+    land(all.back());
+    all.pop_back();
+  }
+}
+
 // ---- a launch ----
 
 struct Job { Block* in; int thread; };
@@ -237,7 +295,7 @@ void begin(Fiber* f, const Job& job) {
   f->lane = t % 32;
   f->in = job.in;
   f->warp = &job.in->warps[t / 32];
-  f->done = f->arrived = false;
+  f->done = false;
   job.in->begun++;
 }
 void end(Fiber* f) {
@@ -256,18 +314,25 @@ void run_group() {
     for (size_t i = jobs.size(); i > 1; i--) std::swap(jobs[i - 1], jobs[draw() % i]);
   size_t started = 0, ended = 0;
   while (ended < jobs.size() && the.error.empty()) {
+    const bool all_started = started == jobs.size();
+    do land_some(all_started && the.ready.empty());
+    while (all_started && the.ready.empty() && !the.flying.empty() && the.error.empty());
+    if (!the.error.empty()) break;
     Fiber* f;
     const bool fresh = started < jobs.size() && (the.ready.empty() || the.order != RANDOM || draw() & 1);
     if (fresh) begin(f = fiber(), jobs[started++]);
     else if (!the.ready.empty()) f = next();
     else {
-      the.error = std::to_string(jobs.size() - ended) + " threads wait for each other";
+      the.error = std::to_string(jobs.size() - ended) + " threads wait for each other, or for bytes that are not sent";
       break;
     }
     resume(f);
     if (f->done && the.error.empty()) { end(f); ended++; the.spins = 0; }
   }
+  if (!the.flying.empty() && the.error.empty()) the.error = "stores are on their way to blocks that have ended";
   the.ready.clear();
+  the.flying.clear();
+  the.waiting.clear();
   if (the.error.empty()) return;
   for (Fiber* f : made) { munmap(f->stack, STACK); delete f; }        // some stopped half way
   made.clear();
@@ -311,7 +376,6 @@ extern "C" const char* shim_launch(void (*body)(void**), const unsigned* grid, c
   the.error.clear();
   for (size_t first = 0; first < blocks && the.error.empty(); first += together) {
     the.all = Barrier();
-    the.halves = Halves();
     for (size_t i = first; i < std::min(blocks, first + together); i++) add_block(i, block[0] * block[1] * block[2]);
     run_group();
     look_past_shared();

@@ -40,17 +40,40 @@ extern "C" __global__ void in_turn(volatile int* arrived, int* given, int* sum) 
   for (unsigned i = 0; i < gridDim.x; i++) sum[blockIdx.x] += given[i];
 }
 
-// A cluster: each block writes to the shared memory of the next.  6: it is read at once; 10: before the next has begun;
-// 11: after having arrived; 12: while the next may have ended; 13: waiting without arriving; 14: arriving twice
+// A cluster: each block sends its number to the shared memory of the next, which has a barrier of bytes before it.
+// 6: it is read at once; 10: before the next has begun; 11: too many bytes are expected; 12: while the next may have
+// ended; 13: the barrier is not open; 14: announced twice; 15: opened twice; 16: the barrier is written over; 17: past
+// the end; 18: not aligned; 19: too many bytes to count; 20: none waits
 extern "C" __global__ void around(int* got) {
+  unsigned char* mine = shared_memory();
+  if (FAULT != 13) shim::open(mine);
+  if (FAULT == 15) shim::open(mine);
   if (FAULT != 10) shim::group_barrier(__LINE__);
   if (FAULT == 12 && blockIdx.x % 2) return;
-  if (FAULT == 11) shim::arrive();
-  *reinterpret_cast<int*>(shim::shared((shim::rank() + 1) % 2)) = blockIdx.x;
-  if (FAULT != 6 && FAULT < 11) shim::arrive();
-  if (FAULT == 14) shim::arrive(), shim::arrive();
-  if (FAULT != 6 && FAULT != 12) shim::wait_for_all();
-  got[blockIdx.x] = *reinterpret_cast<int*>(shared_memory());
+  const int number = blockIdx.x;
+  shim::announce(mine, FAULT == 19 ? 1 << 20 : FAULT == 11 ? 8 : 4);
+  if (FAULT == 14) shim::announce(mine, 4);
+  shim::store_async(mine + 8 + 4 * (FAULT == 17) + 2 * (FAULT == 18), (shim::rank() + 1) % 2, &number, 4, mine);
+  if (FAULT == 16) mine[7] = 0;
+  if (FAULT != 6 && FAULT != 20) shim::wait_for_phase(mine, 0);
+  if (FAULT != 20) got[blockIdx.x] = *reinterpret_cast<int*>(mine + 8);
+}
+
+// A block whose first thread sends itself three numbers, while the second waits for the first of them.  21: it is late
+extern "C" __global__ void phases(int* got) {
+  unsigned char* mine = shared_memory();
+  if (threadIdx.x == 0) shim::open(mine);
+  __syncthreads();
+  for (int i = 0; i < 3; i++) {
+    if (threadIdx.x == 0) {
+      shim::announce(mine, 4);
+      shim::store_async(mine + 8, 0, &i, 4, mine);
+    }
+    if (threadIdx.x == 0 || i == 0) shim::wait_for_phase(mine, i % 2);
+    if (FAULT != 21) __syncthreads();
+    if (threadIdx.x == 1 && i == 0) *got = *reinterpret_cast<int*>(mine + 8);
+    if (FAULT != 21) __syncthreads();
+  }
 }
 
 // 7: half of the threads at one barrier, half at another; 8: half of them leave; 9: writes past what it asked for

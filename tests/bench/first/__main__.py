@@ -1,6 +1,6 @@
 """One part of a first run on a card; first_gpu.sh runs them all.
 
-    python -m tests.bench.first environment | compile | smoke | bench | variants | note WHAT VALUE | summary
+    python -m tests.bench.first environment | compile | smoke | bench | note WHAT VALUE | summary
 
 Each part of cases runs them in processes of their own (cases.py).  --toys: small sizes on CPU doubles of CuPy.
 """
@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 from tests.bench.first import cases, results
 
-PARTS = "environment", "compile", "smoke", "bench", "variants", "note", "summary"
+PARTS = "environment", "compile", "smoke", "bench", "note", "summary"
 
 
 def of_part(part, toys):
@@ -19,9 +19,6 @@ def of_part(part, toys):
     if part == "smoke":
         from tests.bench.first import smoke
         return smoke.cases(toys), lambda name, case: smoke.check(name, case, sm)
-    if part == "variants":
-        from tests.bench.first import variants
-        return variants.cases(toys), lambda *one: variants.measure(*one, sm=sm)
     from tests.bench.first import timing
     return timing.cases(toys), timing.measure
 

@@ -1,7 +1,6 @@
 """What a first run has shown, in a page."""
 LONGEST, LINE, LINES = 11000, 300, {"bench": 24}  # characters; of a line; lines of a part, else 16
-HEADS = {"environment": "on", "compile": "kernels", "smoke": "right?", "bench": "ms", "variants": "variants",
-         "note": "parts"}
+HEADS = {"environment": "on", "compile": "kernels", "smoke": "right?", "bench": "ms", "note": "parts"}
 
 
 def shortened(words, most):
@@ -16,8 +15,6 @@ def of_checks(rows):
         f"; farthest {way} {max(row[way] for row in right):.1e}" for way in ("ahead", "back") if right)
     yield from (f"{row['case']}: {row['wrong']}" for row in checked if row["wrong"])
     yield from missing(rows)
-    yield from (f"{row['case']}: us a step, before the first {row['microseconds']}"
-                for row in rows if "microseconds" in row)
 
 
 def missing(rows):
@@ -46,7 +43,7 @@ def of_facts(rows):
 
 def summary(found):
     """found: {part: rows} as results.read() has them."""
-    form = {"smoke": of_checks, "variants": of_checks, "bench": of_times}
+    form = {"smoke": of_checks, "bench": of_times}
     lines = []
     for part in (*HEADS, *(part for part in found if part not in HEADS)):
         if part in found:
