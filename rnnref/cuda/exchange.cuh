@@ -6,6 +6,9 @@
 // after it last read the buffer of step i + 1: no buffer is written while it is read.  That holds for blocks that send
 // in every step, so a block without units leaves before the first, and nothing is sent to it.
 //
+// A thread sends after it has read what others of its block wrote in shared memory, and its bytes are waited for in its own
+// block too: so no thread that has waited writes there too early.  (racecheck does not see this: tests/bench/sanitizer.py)
+//
 // A cluster of one block writes to its own shared memory and needs no more than the barrier of a block, on every card.
 #pragma once
 #include "cluster.cuh"

@@ -79,12 +79,13 @@ room=$(($(left) - 60))                            # for tools
 room=$((room > 160 ? 160 : room < 60 ? 60 : room))
 part bench $room $PY $FIRST bench --seconds $((room - 4)) --each 40
 
-# compute-sanitizer's tools side by side on the smallest kernels
+# compute-sanitizer's tools side by side on the smallest kernels; what racecheck leaves out: sanitizer.py
 tools=()
 if command -v compute-sanitizer >/dev/null; then
   for tool in racecheck memcheck synccheck; do
+    [ $tool = racecheck ] && of=--one-block || of=
     part "$tool" 60 compute-sanitizer --tool $tool --target-processes all --error-exitcode 86 --print-limit 20 \
-      $PY -m tests.bench.smallest &
+      $PY -m tests.bench.smallest $of &
     tools+=($!)
   done
   wait "${tools[@]}"

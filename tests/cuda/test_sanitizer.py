@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("tool", sanitizer.TOOLS)
 def test_the_command(tool):
-    made = sanitizer.command(tool, "python3", "/opt/compute-sanitizer", sanitizer.TESTED)
+    made = sanitizer.command(tool, "python3", "/opt/compute-sanitizer", sanitizer.tested)
     at = made.index("python3")
     options = dict(zip(made[1:at:2], made[2:at:2]))
     assert made[0] == "/opt/compute-sanitizer" and options["--tool"] == tool
@@ -28,15 +28,29 @@ def test_another_tool_is_refused():
         sanitizer.command("memchek", "python3")
 
 
-def test_what_is_selected():
-    made = sanitizer.command("memcheck", sys.executable, what=sanitizer.TESTED)
+def selected(tool):
+    made = sanitizer.command(tool, sys.executable, what=sanitizer.tested)
     ran = made[made.index(sys.executable):]
     ran[ran.index("-p"):ran.index("-p") + 2] = ["--collect-only"]        # the plugin needs CuPy
-    names = subprocess.run(ran, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert 20 <= names.count("::") <= 60
+    said = subprocess.run(ran, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [line for line in said.splitlines() if "::" in line]
+
+
+def test_what_is_selected():
+    names = selected("memcheck")
+    assert names == selected("synccheck") and 20 <= len(names) <= 60
     for name in ("[GRU-odd-float64-mask", "[LSTM, clip-odd-float32-lengths", "[GRU before-", "[SimpleRNN-odd-fp16",
                  "test_gpu_onchip.py::test_against_the_plain_code[GRU-16-odd-lengths-True-fp32"):
-        assert name in names
+        assert any(name in one for one in names)
+
+
+def test_racecheck_runs_no_clusters():
+    names = selected("racecheck")
+    assert len(names) == 9
+    assert all("test_gpu_onchip.py::test_against_the_plain_code" in name and "-1-odd-" in name
+               or "test_gpu_onchip.py::test_tensor_cores" in name for name in names)
+    for name in ("[LSTM, peepholes-1-odd-lengths-True-fp32]", "[SimpleRNN-1-odd-mask-False-fp16]", "[GRU-fp16]"):
+        assert any(one.endswith(name) for one in names)
 
 
 def test_the_smallest_kernels_come_first(tmp_path, monkeypatch, capfd):
@@ -46,7 +60,8 @@ def test_the_smallest_kernels_come_first(tmp_path, monkeypatch, capfd):
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     assert sanitizer.main() == 0
     ran = [line.split(" -m ")[1] for line in capfd.readouterr().out.splitlines() if line.startswith("--tool")]
-    assert ran[:3] == ["tests.bench.smallest"] * 3 and len(ran) == 6 and all("pytest" in one for one in ran[3:])
+    assert ran[:3] == ["tests.bench.smallest --one-block", *["tests.bench.smallest"] * 2]
+    assert len(ran) == 6 and all("pytest" in one for one in ran[3:])
 
 
 @pytest.mark.kernels
@@ -56,7 +71,10 @@ def test_the_smallest_kernels_run(capsys):
     from tests.support import blas
     with with_kernels(), blas.install():
         smallest.run_all(sm=90)
-    assert capsys.readouterr().out.count("blocks: ran") == len(smallest.CASES)
+        assert capsys.readouterr().out.count("blocks: ran") == len(smallest.CASES)
+        smallest.run_all(sm=90, one_block=True)
+    assert capsys.readouterr().out.splitlines() == [
+        f"{name}, 1 blocks: ran" for name in ("LSTM, fp32", "GRU, bf16", "LSTM, bf16")]
 
 
 def test_arrays_are_allocations_of_their_own(monkeypatch):
