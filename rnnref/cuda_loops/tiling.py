@@ -2,9 +2,9 @@
 
 Every tiling that fits a card gets an estimated time of one step, and the shortest is taken.  The rates were fitted to
 the steps of LSTM and GRU on an H200 (tests/bench/results/NVIDIA-H200-20261127.jsonl): of 70, 67 are met to a quarter.
-There blocks met at a barrier in every step.  Waiting for bytes as they do now, seven kernels ahead took 0.8 to 1.5
-times the estimates and seven back 0.7 to 1.3 times, on an H100 and on that H200: too few for another fit.  For other
-cards the rates serve to compare tilings and are no predictions.
+There blocks met at a barrier in every step.  Waiting for bytes as they do now, on an H100, 24 steps ahead took 0.7 to
+1.4 times the estimates and 24 back 0.6 to 1.1 times (NVIDIA-H100-80GB-HBM3-20261128.jsonl): not yet fitted again.  For
+other cards the rates serve to compare tilings and are no predictions.
 """
 from functools import lru_cache
 from typing import Iterator, NamedTuple, Optional
