@@ -76,7 +76,7 @@ def first_leaf(tree: Tree) -> Any:
 
 def select_step(tree: Tree, t: int) -> Tree:
     """Step t of a tree of sequences."""
-    return map_structure(lambda a: a[t], tree)
+    return tree[t] if type(tree) is numpy.ndarray else map_structure(lambda a: a[t], tree)
 
 
 def stack(trees: Sequence[Tree]) -> Tree:

@@ -71,13 +71,14 @@ class GRUKernel(Kernel):
         else:
             others = inputs = numpy.matmul(weights.inputs, z[:n, :-U])
         hs, m, count = z[:, -U:], numpy.empty(gates.shape[2:], dtype), len(gates)
+        old, now = hs[0], None
         rz, all_three = gates[:, 1:3].reshape(count, 2 * U, *gates.shape[3:]), gates[:, :3].reshape(count, 3 * U, -1)
         call = product.call
         results = [numpy.empty(3 * U, dtype)] * count if single else product.results(rz)
         first = all_three[..., 0] if single else recurrent.results(gates[:, 0])       # type: ignore[union-attr]
         slots = each_step(n, gates, results, first, rz, gates[:, 0], gates[:, 1], gates[:, 2], gates[:, 3])
-        for k, (x, base, new, old, h, (y, hn_out, acts, hn, r, u, c)) in enumerate(zip(
-                hs[:n] if single else z[:n], inputs if single else z[:n, -U - 1:], others, hs, hs[1:], slots)):
+        for k, x, base, new, h, (y, hn_out, acts, hn, r, u, c) in zip(
+                range(n), hs[:n] if single else z[:n], inputs if single else z[:n, -U - 1:], others, hs[1:], slots):
             call(x, y)
             if single:
                 add(y, base, hn_out)
@@ -92,8 +93,11 @@ class GRUKernel(Kernel):
             multiply(m, u, m)
             multiply(m, half, m)
             add(c, m, h)
-            if dead is not None and dead[k] is not None:
-                numpy.copyto(h, old, where=dead[k])
+            if dead is not None:
+                now = dead[k]
+                if now is not None:
+                    numpy.copyto(h, old, where=now)
+            old = h
 
     def factors(self, weights: _BackWeights, z: Array, gates: Array, out: Array, dead: Optional[list]) -> None:
         n, U = len(out), gates.shape[2]
