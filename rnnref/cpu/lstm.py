@@ -52,7 +52,7 @@ class LSTMKernel(Kernel):
         return len(self._inner.rule.gates) + 2
 
     @property
-    def gate_blocks(self) -> slice:               # type: ignore[override]
+    def gate_blocks(self) -> slice:
         return slice(1, self.gradient_blocks - 1)
 
     @cached_property
