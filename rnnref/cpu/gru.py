@@ -15,12 +15,15 @@ from .matmul import Product
 from .workspaces import Workspace
 
 
+_MOST_ZEROS = 1 << 19                             # products with zeros that take less time than a product of its own
+
+
 class _Weights(NamedTuple):
     """For the steps forward."""
-    gates: Product                                # of r z: [2U, I + 1 + U]; of one row hn r z: [3U, U]
-    recurrent: Optional[Product]                  # of hn: [U, 1 + U]
+    gates: Product                                # of hn r z: [3U, I + 1 + U], of one row [3U, U]; or of r z ...
+    recurrent: Optional[Product]                  # ... and of hn: [U, 1 + U]
     inputs: Array                                 # of n: [U, I + 1]; of one row r z n: [I + 1, 3U]
-    bias: Any                         # of one row: that of hn
+    bias: Any                                     # of one row: that of hn
 
 
 class _BackWeights(NamedTuple):
@@ -45,13 +48,14 @@ class GRUKernel(Kernel):
             R = numpy.concatenate([R[:, 2 * U:], R[:, :2 * U]], 1)
             R *= 0.5
             return _Weights(Product(R.T, 1), None, inputs, 0.5 * bR[2 * U:])
-        w, recurrent = numpy.empty((2 * U, I + 1 + U), W.dtype), numpy.empty((U, 1 + U), W.dtype)
-        w[:, :I], w[:, I], w[:, I + 1:] = W[:, :2 * U].T, b[:2 * U], R[:, :2 * U].T
-        recurrent[:, 0], recurrent[:, 1:] = bR[2 * U:], R[:, 2 * U:].T
+        w = numpy.zeros((3 * U, I + 1 + U), W.dtype)                          # hn has no part of x
+        w[:U, I], w[:U, I + 1:] = bR[2 * U:], R[:, 2 * U:].T
+        w[U:, :I], w[U:, I], w[U:, I + 1:] = W[:, :2 * U].T, b[:2 * U], R[:, :2 * U].T
         w *= 0.5
-        recurrent *= 0.5
         inputs = numpy.ascontiguousarray(with_bias(W[:, 2 * U:], b[2 * U:]).T)
-        return _Weights(Product(w, rows), Product(recurrent, rows), inputs, None)
+        if U * I * rows <= _MOST_ZEROS:
+            return _Weights(Product(w, rows), None, inputs, None)
+        return _Weights(Product(w[U:], rows), Product(numpy.ascontiguousarray(w[:U, I:]), rows), inputs, None)
 
     def pack_backward(self, p: Tree, rows: int) -> _BackWeights:
         W, R = p[self.cell.inputs.W], p[self.cell.recurrent.W]
@@ -60,7 +64,7 @@ class GRUKernel(Kernel):
                             numpy.ascontiguousarray(W.T))
 
     def forward_steps(self, weights: _Weights, z: Array, gates: Array, dead: Optional[list], work: Workspace) -> None:
-        n, U, dtype, single = len(z) - 1, gates.shape[2], z.dtype, weights.recurrent is None
+        n, U, dtype, single = len(z) - 1, gates.shape[2], z.dtype, gates.shape[3] == 1
         one, half, add, subtract = numpy.array(1, dtype), numpy.array(0.5, dtype), numpy.add, numpy.subtract
         multiply, tanh, product, recurrent = numpy.multiply, numpy.tanh, weights.gates, weights.recurrent
         if single:                                # the input product of all steps at once, and one with R in each step
@@ -74,16 +78,16 @@ class GRUKernel(Kernel):
         old, now = hs[0], None
         rz, all_three = gates[:, 1:3].reshape(count, 2 * U, *gates.shape[3:]), gates[:, :3].reshape(count, 3 * U, -1)
         call = product.call
-        results = [numpy.empty(3 * U, dtype)] * count if single else product.results(rz)
-        first = all_three[..., 0] if single else recurrent.results(gates[:, 0])       # type: ignore[union-attr]
+        results = [numpy.empty(3 * U, dtype)] * count if single else product.results(rz if recurrent else all_three)
+        first = recurrent.results(gates[:, 0]) if recurrent else all_three[..., 0] if single else all_three
         slots = each_step(n, gates, results, first, rz, gates[:, 0], gates[:, 1], gates[:, 2], gates[:, 3])
         for k, x, base, new, h, (y, hn_out, acts, hn, r, u, c) in zip(
                 range(n), hs[:n] if single else z[:n], inputs if single else z[:n, -U - 1:], others, hs[1:], slots):
             call(x, y)
             if single:
                 add(y, base, hn_out)
-            else:
-                recurrent.call(base, hn_out)         # type: ignore[union-attr]
+            elif recurrent:
+                recurrent.call(base, hn_out)
             tanh(acts, acts)
             add(acts, one, acts)
             multiply(r, hn, m)

@@ -7,7 +7,7 @@ import pytest
 
 import rnnref
 from rnnref.cells import GRU, LSTM, Bidirectional, Dropout, LayerNormLSTM, SimpleRNN, Stack
-from rnnref.cpu import kernel, lanes, matmul, sequence, workspaces
+from rnnref.cpu import gru, kernel, lanes, matmul, sequence, workspaces
 from rnnref.cpu.blas import count_threads
 from rnnref.elementwise import get_activation
 from rnnref.loops.plan import describe_call, plan
@@ -39,6 +39,7 @@ def settings(monkeypatch, many):
         monkeypatch.setattr(kernel, "_FORWARD_CHUNK", 60)
         monkeypatch.setattr(kernel, "_BACKWARD_CHUNK", 6)
         monkeypatch.setattr(lanes, "MIN_STATE", 1)
+        monkeypatch.setattr(gru, "_MOST_ZEROS", 0)
         monkeypatch.setattr(sequence, "count_threads", lambda: 3)
         monkeypatch.setattr(matmul, "choose_rows", lambda M, *_: max(r for r in range(1, M) if M % r == 0))
 
