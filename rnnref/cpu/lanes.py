@@ -9,13 +9,17 @@ from contextvars import copy_context
 from functools import lru_cache
 from typing import Any, Callable
 
-MIN_STATE = 3000                                  # units times rows of a lane: with fewer, threads wait for each other
+# With less, lanes wait for each other longer than they gain; measured with two threads of two cores
+MIN_WORK = 550_000                                # multiplications with R of a step, but those of 16 units: of two lanes
+MIN_STATE = 3000                                  # units times rows: of each of more than two
 MAX_LANES = 8
 
 
-def split_rows(batch: int, units: int, threads: int) -> list[slice]:
-    """The rows of each lane."""
-    n = max(1, min(threads, MAX_LANES, batch, batch * units // MIN_STATE))
+def split_rows(batch: int, units: int, gates: int, threads: int) -> list[slice]:
+    """The rows of each lane, for R of [units, gates units]."""
+    work = batch * units * gates * max(0, units - 16)
+    most = max(2, batch * units // MIN_STATE) if work >= MIN_WORK else 1
+    n = max(1, min(threads, MAX_LANES, batch, most))
     ends = [batch * k // n for k in range(n + 1)]
     return [slice(a, b) for a, b in zip(ends, ends[1:])]
 

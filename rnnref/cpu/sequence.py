@@ -94,7 +94,7 @@ def forward(cell: Any, p: Tree, xs: Tree, s: State, extra: Tree = None, live: Op
     ys = numpy.empty((T, B, s[0].shape[-1]), xs.dtype)
     new = type(s)(*map(numpy.empty_like, s))
     ordered = [a if a is None or not reverse else a[::-1] for a in (xs, live, ys)]
-    lanes = split_rows(B, s[-1].shape[-1], count_threads()) if B else []
+    lanes = split_rows(B, s[-1].shape[-1], len(cell.gates), count_threads()) if B else []
     packed = _pack(kernel, p, lanes)
 
     def run(lane: slice) -> Optional[LaneTape]:

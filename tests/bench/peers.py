@@ -123,11 +123,21 @@ def describe_machine(peers):
 
 def _processor():
     """The name of the processor, where the system tells it."""
+    return _cpuinfo("model name") or platform.processor() or platform.machine()
+
+
+def _flags():
+    """The instructions that the processor has."""
+    return _cpuinfo("flags").split()
+
+
+def _cpuinfo(name):
+    """What Linux tells of the first processor by that name; "" elsewhere."""
     try:
         with open("/proc/cpuinfo") as f:
-            return next(text.partition(":")[2].strip() for text in f if text.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
+            return next((text.partition(":")[2].strip() for text in f if text.startswith(name)), "")
+    except OSError:
+        return ""
 
 
 def _version(name):
@@ -219,6 +229,8 @@ def main():
     given = parser.parse_args()
     peers = [name for name in given.peers if _version(PACKAGES[name])]
     print(json.dumps(describe_machine(peers)))
+    if blas.core_type() in ("Haswell", "Zen") and "avx512f" in _flags():
+        print("OpenBLAS runs its AVX2 kernels on a processor with AVX-512: OPENBLAS_CORETYPE=SkylakeX doubles their speed")
     if given.load:
         print("slower with a busy loop on each core:", json.dumps(slowed(given.seconds)))
         return

@@ -39,6 +39,7 @@ def settings(monkeypatch, many):
         monkeypatch.setattr(kernel, "_FORWARD_CHUNK", 60)
         monkeypatch.setattr(kernel, "_BACKWARD_CHUNK", 6)
         monkeypatch.setattr(lanes, "MIN_STATE", 1)
+        monkeypatch.setattr(lanes, "MIN_WORK", 0)
         monkeypatch.setattr(gru, "_MOST_ZEROS", 0)
         monkeypatch.setattr(sequence, "count_threads", lambda: 3)
         monkeypatch.setattr(matmul, "choose_rows", lambda M, *_: max(r for r in range(1, M) if M % r == 0))
@@ -160,10 +161,13 @@ def test_what_runs_by_itself_takes_this_path():
 
 
 def test_lanes_share_the_rows():
-    for batch, units, threads in product((1, 2, 7, 64), (1, 128, 4000), (1, 2, 16)):
-        rows = lanes.split_rows(batch, units, threads)
+    for batch, units, gates, threads in product((1, 2, 7, 64), (1, 128, 4000), (1, 4), (1, 2, 16)):
+        rows = lanes.split_rows(batch, units, gates, threads)
         assert np.array_equal(np.r_[tuple(rows)], np.arange(batch))
         assert len(rows) <= min(threads, lanes.MAX_LANES)
+    found = [len(lanes.split_rows(*sizes)) for sizes in (
+        (8, 128, 4, 2), (16, 128, 4, 2), (16, 128, 1, 2), (256, 32, 4, 2), (64, 128, 4, 8), (128, 256, 4, 8))]
+    assert found == [1, 2, 1, 1, 2, 8]
     assert count_threads() >= 1
 
 

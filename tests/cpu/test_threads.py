@@ -124,6 +124,7 @@ def test_the_count_of_the_real_library_is_restored():
 def test_results_in_eight_threads_are_those_of_one(many, monkeypatch):
     if many:
         monkeypatch.setattr(lanes, "MIN_STATE", 1)
+        monkeypatch.setattr(lanes, "MIN_WORK", 0)
         monkeypatch.setattr(sequence, "count_threads", lambda: 3)
     trials = [Trial(case) for case in CASES]
     want = [trial.case.run_both_ways(trial.d)[:2] for trial in trials]
