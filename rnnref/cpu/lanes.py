@@ -9,9 +9,9 @@ from contextvars import copy_context
 from functools import lru_cache
 from typing import Any, Callable
 
-# With less, lanes wait for each other longer than they gain; measured with two threads of two cores
-MIN_WORK = 550_000                                # multiplications with R of a step, but those of 16 units: of two lanes
-MIN_STATE = 3000                                  # units times rows: of each of more than two
+# With less, lanes wait for each other longer than they gain; measured with two threads on two cores
+MIN_WORK = 550_000                                # numbers of R, but those of 16 units, times rows: of two lanes
+MIN_STATE = 3000                                  # units times rows: of each lane, if there are more than two
 MAX_LANES = 8
 
 

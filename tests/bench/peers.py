@@ -23,6 +23,7 @@ from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 from pathlib import Path
 from statistics import median
+from textwrap import wrap
 from time import perf_counter, sleep
 
 import numpy as np
@@ -179,7 +180,8 @@ def table(rows, machine, quiet):
     """The measurements as Markdown, below the machine and the versions in words."""
     names = [name for name in PACKAGES if any(name in found["ratios"] for found in rows)]
     words = ", ".join(f"{what} {value}" for what, value in machine.items() if value)
-    lines = [f"{words}; a product of 1024: {min(quiet):.0f} to {max(quiet):.0f} GFLOP/s.", "",
+    quiet_words = f"; a product of 1024: {min(quiet):.0f} to {max(quiet):.0f} GFLOP/s."
+    lines = [*wrap(words + quiet_words, 120), "",
              f"| | B, T, I, H | ms | {' | '.join(names)} | products |", "|---|---|---|" + "---|" * (len(names) + 1)]
     for found in rows:
         ratios = (f"{found['ratios'][name]:.2f}" if name in found["ratios"] else "" for name in (*names, "products"))
@@ -230,7 +232,7 @@ def main():
     peers = [name for name in given.peers if _version(PACKAGES[name])]
     print(json.dumps(describe_machine(peers)))
     if blas.core_type() in ("Haswell", "Zen") and "avx512f" in _flags():
-        print("OpenBLAS runs its AVX2 kernels on a processor with AVX-512: OPENBLAS_CORETYPE=SkylakeX doubles their speed")
+        print("OpenBLAS runs its AVX2 kernels on a processor with AVX-512: OPENBLAS_CORETYPE=SkylakeX is faster")
     if given.load:
         print("slower with a busy loop on each core:", json.dumps(slowed(given.seconds)))
         return
