@@ -14,7 +14,6 @@ from .kernel import Kernel, add_to, as_columns, bias_of, each_step, pass_dead, w
 from .matmul import Product
 from .workspaces import Workspace
 
-
 _MOST_ZEROS = 1 << 19                             # products with zeros that take less time than a product of its own
 
 
