@@ -10,7 +10,7 @@ import numpy
 
 from ..arrays import Array
 from ..tree import Tree
-from .kernel import Kernel, add_to, as_columns, bias_of, each_step, pass_dead, with_bias
+from .kernel import Kernel, add_to, as_columns, bias_of, each_step, join_columns, pass_dead, with_bias
 from .matmul import Product
 from .workspaces import Workspace
 
@@ -19,8 +19,9 @@ _MOST_ZEROS = 1 << 19                             # products with zeros that tak
 
 class _Weights(NamedTuple):
     """For the steps forward."""
-    gates: Product                                # of hn r z: [3U, I + 1 + U], of one row [3U, U]; or of r z ...
-    recurrent: Optional[Product]                  # ... and of hn: [U, 1 + U]
+    whole: Optional[Product]                      # of hn r z: [3U, I + 1 + U], of one row [3U, U]; ...
+    gates: Any                                    # ... or, where it is None or x infinite, that of r z
+    recurrent: Optional[Product]                  # and of hn: [U, 1 + U]
     inputs: Array                                 # of n: [U, I + 1]; of one row r z n: [I + 1, 3U]
     bias: Any                                     # of one row: that of hn
 
@@ -46,15 +47,15 @@ class GRUKernel(Kernel):
             inputs[:, :2 * U] *= 0.5
             R = numpy.concatenate([R[:, 2 * U:], R[:, :2 * U]], 1)
             R *= 0.5
-            return _Weights(Product(R.T, 1), None, inputs, 0.5 * bR[2 * U:])
+            return _Weights(Product(R.T, 1), None, None, inputs, 0.5 * bR[2 * U:])
         w = numpy.zeros((3 * U, I + 1 + U), W.dtype)                          # hn has no part of x
         w[:U, I], w[:U, I + 1:] = bR[2 * U:], R[:, 2 * U:].T
         w[U:, :I], w[U:, I], w[U:, I + 1:] = W[:, :2 * U].T, b[:2 * U], R[:, :2 * U].T
         w *= 0.5
         inputs = numpy.ascontiguousarray(with_bias(W[:, 2 * U:], b[2 * U:]).T)
-        if U * I * rows <= _MOST_ZEROS:
-            return _Weights(Product(w, rows), None, inputs, None)
-        return _Weights(Product(w[U:], rows), Product(numpy.ascontiguousarray(w[:U, I:]), rows), inputs, None)
+        whole = Product(w, rows) if U * I * rows <= _MOST_ZEROS else None
+        recurrent = w[:U, I:] if whole else numpy.ascontiguousarray(w[:U, I:])
+        return _Weights(whole, Product(w[U:], rows), Product(recurrent, rows), inputs, None)
 
     def pack_backward(self, p: Tree, rows: int) -> _BackWeights:
         W, R = p[self.cell.inputs.W], p[self.cell.recurrent.W]
@@ -65,7 +66,9 @@ class GRUKernel(Kernel):
     def forward_steps(self, weights: _Weights, z: Array, gates: Array, dead: Optional[list], work: Workspace) -> None:
         n, U, dtype, single = len(z) - 1, gates.shape[2], z.dtype, gates.shape[3] == 1
         one, half, add, subtract = numpy.array(1, dtype), numpy.array(0.5, dtype), numpy.add, numpy.subtract
-        multiply, tanh, product, recurrent = numpy.multiply, numpy.tanh, weights.gates, weights.recurrent
+        multiply, tanh, product, recurrent = numpy.multiply, numpy.tanh, weights.whole, None
+        if product is None or not single and numpy.isinf(z[:n, :-U - 1]).any():           # 0 times infinity is no zero
+            product, recurrent = weights.gates, weights.recurrent
         if single:                                # the input product of all steps at once, and one with R in each step
             z, gates = z[..., 0], gates[..., 0]
             inputs = z[:n, :-U] @ weights.inputs
@@ -144,7 +147,7 @@ class GRUKernel(Kernel):
     def unpack(self, p: Tree, sums: dict) -> dict:
         cell, inputs, recurrent = self.cell, sums["inputs"].T, sums["recurrent"].T
         U = recurrent.shape[1] // 3
-        recurrent = numpy.concatenate([recurrent[:, U:], recurrent[:, :U]], 1)
-        dp = {cell.inputs.W: inputs[:-1].copy(), cell.recurrent.W: recurrent[1:]}
+        rz, hn = recurrent[:, U:], recurrent[:, :U]
+        dp = {cell.inputs.W: inputs[:-1].copy(), cell.recurrent.W: join_columns(rz[1:], hn[1:])}
         dp |= {cell.inputs.b: inputs[-1].copy()} if cell.inputs.b else {}
-        return dp | ({cell.recurrent.b: recurrent[0]} if cell.recurrent.b else {})
+        return dp | ({cell.recurrent.b: numpy.concatenate([rz[0], hn[0]])} if cell.recurrent.b else {})

@@ -10,7 +10,7 @@ import numpy
 
 from ..arrays import Array
 from ..tree import Tree
-from .kernel import Kernel, add_to, as_columns, bias_of, each_step, pass_dead, with_bias
+from .kernel import Kernel, add_to, as_columns, bias_of, each_step, join_columns, pass_dead, with_bias
 from .matmul import Product
 from .workspaces import Workspace
 
@@ -131,6 +131,6 @@ class GRUBeforeKernel(Kernel):
 
     def unpack(self, p: Tree, sums: dict) -> dict:
         cell, inputs = self.cell, sums["inputs"].T
-        recurrent = numpy.concatenate([sums["gates"].T, 0.5 * sums["candidate"].T], 1)
+        recurrent = join_columns(sums["gates"].T, 0.5 * sums["candidate"].T)
         dp = {cell.inputs.W: inputs[:-1].copy(), cell.recurrent.W: recurrent}
         return dp | {name: inputs[-1].copy() for name in (cell.inputs.b, cell.recurrent.b) if name}

@@ -74,6 +74,10 @@ class Kernel:
         """The gradients of p, from the sums of all lanes."""
         raise NotImplementedError
 
+    def lay_out(self, p: Tree, rows: int) -> Any:
+        """`pack` of arrays in C order: the layout of the caller's arrays changes no bit of the results."""
+        return self.pack({name: numpy.ascontiguousarray(a) for name, a in p.items()}, rows)
+
     # a lane
 
     def forward(self, weights: Any, xs: Array, s: Any, live: Optional[Array], ys: Array, new: Any, keep: Any
@@ -197,6 +201,12 @@ def with_bias(W: Array, b: Array) -> Array:
     out = numpy.empty((len(W) + 1, W.shape[1]), W.dtype)
     out[:-1], out[-1] = W, b
     return out
+
+
+def join_columns(*parts: Array) -> Array:
+    """Matrices side by side, in C order whatever that of the parts: `numpy.concatenate` keeps theirs."""
+    out = numpy.empty((len(parts[0]), sum(a.shape[1] for a in parts)), parts[0].dtype)
+    return numpy.concatenate(parts, 1, out=out)
 
 
 def find_dead(live: Optional[Array]) -> Optional[list]:

@@ -27,11 +27,11 @@ class PreparedParameters(dict):
     def layout(self, kernel: Kernel, rows: int) -> Any:
         """The weights as the kernel needs them for so many rows: made at the first call with these."""
         if len(self) != len(self._arrays) or any(a is not b for a, b in zip(self.values(), self._arrays)):
-            return kernel.pack(self, rows)
+            return kernel.lay_out(self, rows)
         key = id(kernel.cell), rows
         found = self._layouts.get(key)
         if found is None:
-            found = kernel.cell, kernel.pack(self, rows)      # the cell is held, so that its id stays in use
+            found = kernel.cell, kernel.lay_out(self, rows)      # the cell is held, so that its id stays in use
             with self._lock:
                 if len(self._layouts) >= _MAX_LAYOUTS:
                     self._layouts.pop(next(iter(self._layouts)), None)

@@ -41,8 +41,8 @@ class Tape:
         """The intermediates of step t: the plain cell computes them again, from the state before the step."""
         T, width = len(self.xs), self.like[0].shape[-1]
         k = T - 1 - t if self.reverse else t
-        parts = [self.kernel.state_before(self.kernel.pack(self.p, _count_rows(lane)), tape, k, width)
-                 for lane, tape in zip(self.lanes, self.tapes)]
+        parts = [self.kernel.state_before(self.kernel.lay_out(self.p, _count_rows(lane)), tape, k, width)
+                 for lane, tape in zip(self.lanes, self.tapes)] or [[*self.like]]          # no rows: no lanes
         s = type(self.like)(*(numpy.concatenate(a) for a in zip(*parts)))
         now = None if self.live is None else self.live[t]
         return self.kernel.cell.forward(self.p, apply_mask(now, self.xs[t]), s)[2]
@@ -72,6 +72,8 @@ def refuses(cell: Any, call: Any) -> Optional[str]:
         return "this path takes no extra"
     if call.shape[0] is not None and call.shape[0] < MIN_STEPS:
         return f"fewer than {MIN_STEPS} steps: laying out the weights for it would take longer than it gains"
+    if not call.dtype.isnative:
+        return f"arrays are {call.dtype}, the kernel has the byte order of the processor"
     if call.dtype.name not in _DTYPES:
         return f"arrays are {call.dtype.name}, the kernel has {' and '.join(_DTYPES)}"
     return None
@@ -133,5 +135,5 @@ def backward(tape: Tape, dys: Tree, ds: State, wanted: Collection[str] = ALL) ->
 
 def _pack(kernel: Kernel, p: Tree, lanes: list) -> dict:
     """{rows of a lane: the weights for `forward`}."""
-    return {rows: p.layout(kernel, rows) if isinstance(p, PreparedParameters) else kernel.pack(p, rows)
+    return {rows: p.layout(kernel, rows) if isinstance(p, PreparedParameters) else kernel.lay_out(p, rows)
             for rows in {_count_rows(lane) for lane in lanes}}

@@ -140,6 +140,61 @@ def test_results_are_the_users_own():
     assert_same((kept, grads), copies[2:])
 
 
+@pytest.mark.parametrize("batch", (1, 5))
+@pytest.mark.parametrize("name", CELLS)
+def test_gradients_lie_in_the_order_of_c(name, batch):
+    """Whatever the layout of the arguments: an optimizer walks through gradients beside the parameters."""
+    one = draw_case(CELLS[name], n_in=I, units=U, steps=T, batch=batch)
+    d = Trial(one).d
+    one = replace(one, **rnnref.tree.map_structure(np.asfortranarray, {"p": one.p, "s": one.s, "xs": one.xs}))
+    for a in dict(rnnref.tree.leaves(one.run_both_ways(d, **ONLY)[:2])).values():
+        assert a.flags.c_contiguous and a.flags.writeable
+
+
+@pytest.mark.parametrize("dtype", ("float32", "float64"))
+@pytest.mark.parametrize("batch", (1, 5))
+@pytest.mark.parametrize("name", CELLS)
+def test_the_layout_of_arguments_changes_no_bit(name, batch, dtype):
+    """Inference has no copy of the parameters, and OpenBLAS sums in another order where a matrix lies transposed."""
+    one = cast_all(draw_case(CELLS[name], n_in=5, units=17, steps=31, batch=batch), dtype)
+    want, _ = one.run(**ONLY)
+    for lay in (np.asfortranarray, lambda a: np.repeat(a, 2, -1)[..., ::2]):
+        other = replace(one, **rnnref.tree.map_structure(lay, {"p": one.p, "s": one.s, "xs": one.xs}))
+        assert_same(other.run(keep=False, **ONLY)[0], want)
+        ready = rnnref.prepare(one.cell, one.p)
+        ready.update(other.p)                     # arrays that can change are laid out in each call
+        assert_same(replace(one, p=ready).run(keep=False, **ONLY)[0], want)
+
+
+@pytest.mark.parametrize("again", (False, True))
+@pytest.mark.parametrize("name", CELLS)
+def test_no_rows_have_results_gradients_and_intermediates(name, again):
+    trial = Trial(draw_case(CELLS[name], n_in=I, units=U, steps=T, batch=0))
+    out, grads, tape = trial.case.run_both_ways(trial.d, **ONLY, recompute=again)
+    assert_same((out, grads, tape.kept(3)), (*trial.plain, trial.forward[1].kept(3)))
+
+
+@pytest.mark.parametrize("batch", (1, 5))
+@pytest.mark.parametrize("name", ("LSTM", "projected", "GRU", "GRU, no bias", "GRU before", "RNN"))
+def test_infinite_inputs_saturate_as_in_the_plain_code(name, batch):
+    """Products of several gates at once must not multiply them by zero."""
+    xs = np.array(draw_case(CELLS[name], n_in=I, units=U, steps=T, batch=batch).xs)
+    xs[2, 0, 1], xs[4, -1, 0] = np.inf, -np.inf
+    one = draw_case(CELLS[name], xs=xs, units=U)
+    found, want = one.run(**ONLY)[0], one.run(**PLAIN)[0]
+    assert np.isfinite(found[0]).all()
+    assert_close(found, want, "path")
+
+
+def test_arrays_of_another_byte_order_run_elsewhere():
+    one = draw_case(GRU(), steps=T)
+    other = rnnref.tree.map_structure(lambda a: a.astype(">f8"), {"p": one.p, "s": one.s, "xs": one.xs})
+    out, tape = replace(one, **other).run()
+    assert tape.path == "hoisted"
+    assert_close(rnnref.tree.map_structure(lambda a: a.astype("float64"), out), one.run(**PLAIN)[0], "path")
+    assert "byte order" in dict(plan(GRU(), describe_call(other["xs"])).notes)["sequence"]
+
+
 def test_refusals_are_in_words():
     like = np.zeros((T, 2, I), "float32")
     limited = get_activation("tanh", clip=2.0)
