@@ -184,7 +184,8 @@ def _describe_further_calls(further: list[Verdict]) -> Iterator[str]:
     for label, words in (("(single steps)", "Past the step up to which the sequence can be compared, every step was "
                           "computed again from the state before it: {} {}."),
                          ("(second call)",
-                          "In a second call, on other numbers, {} {}: a call depends on the one before."),
+                          "In a second call, on other numbers, {} {}: a call depends on the one before, or the mistake "
+                          "shows only on some numbers."),
                          ("(remembered from the first call)", "A second call, on other numbers, returns the results of "
                           "the first one: {} {}.")):
         found = [v for v in further if label in v.name]

@@ -1,4 +1,5 @@
 """Reports as HTML pages and in notebooks: no scripts or external files, readable on narrow and on dark screens."""
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -12,13 +13,14 @@ if TYPE_CHECKING:
     from .report import Report
 
 _MAX_UNFOLDED = 3                                 # groups that differ are shown open if they are this few
+_SHAPE = re.compile(r" \([\d, ]+\)")            # behind a name, in facts
 
 _STYLE = f"""
-.rnnref {{ {COLOURS} color-scheme: light dark; container-type: inline-size; background: var(--paper);
+.rnnref {{ {COLOURS} color-scheme: light dark; background: var(--paper);
   color: var(--ink); font: 15px/1.5 {FONTS}; }}
 @media (prefers-color-scheme: dark) {{ .rnnref {{ {DARK_COLOURS} }} }}
 .rnnref * {{ box-sizing: border-box; }}
-.rnnref > div {{ max-width: 60rem; margin: 0 auto; padding: 1.25rem 1rem; }}
+.rnnref > div {{ container-type: inline-size; max-width: 60rem; margin: 0 auto; padding: 1.25rem 1rem; }}
 .rnnref h1 {{ font-size: 1.4rem; line-height: 1.3; margin: 0 0 .5rem; overflow-wrap: anywhere; color: var(--ink); }}
 .rnnref h2 {{ font-size: 1.05rem; margin: 1.8rem 0 .5rem; color: var(--ink); }}
 .rnnref .find {{ margin: .9rem 0 0; padding: .8rem 1rem .8rem 2rem; background: var(--wash); border-radius: 4px;
@@ -226,5 +228,6 @@ def _render_row(row: Row) -> str:
 def _render_facts(facts: dict[str, Any]) -> str:
     if not facts:
         return ""
-    items = "".join(f"<dt>{escape(str(k))}</dt><dd>{escape(str(v))}</dd>\n" for k, v in facts.items())
+    unbroken = {k: _SHAPE.sub(lambda shape: shape[0].replace(" ", "\u00a0"), str(v)) for k, v in facts.items()}
+    items = "".join(f"<dt>{escape(str(k))}</dt><dd>{escape(v)}</dd>\n" for k, v in unbroken.items())
     return f"<h2>How this was measured</h2>\n<dl>\n{items}</dl>"

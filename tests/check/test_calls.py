@@ -97,6 +97,16 @@ def test_a_function_that_is_wrong_now_and_then_is_named():
         assert words in " ".join(report.findings), report
 
 
+def test_a_mistake_that_shows_on_some_numbers_only_is_not_taken_for_a_memory():
+    given = np.random.default_rng(1).standard_normal((T, B, I)).astype("float32")
+
+    def theirs(x):
+        return compute(x)[0] * np.float32(1 if x[0, 0, 0] == given[0, 0, 0] else 1.01)
+    report = verify(theirs, given, reference=CELL, p=P)
+    assert row(report, "y").verdict == "agrees" and row(report, "y (second call)").verdict == "differs"
+    assert "or the mistake shows only on some numbers." in " ".join(report.findings), report
+
+
 def test_remembered_results_and_states_are_named():
     kept = []
 
