@@ -90,7 +90,21 @@ def compare_results(candidate: Candidate, rng: numpy.random.Generator, gradients
     reason = explain_results(candidate, budgets, returned, rng) if numbers else Reason()
     gates, suspected = measure_gates(candidate, returned, verdicts, budgets, reason.cause, bool(reason.sentences))
     findings = describe_findings(candidate, budgets, verdicts, further, returned, rng, reason.sentences, suspected)
-    return Comparisons(all_verdicts, facts, list(findings), gates)
+    elsewhere = [] if known else _explain_second_call(candidate, further, rng, factor)
+    return Comparisons(all_verdicts, facts, [*elsewhere, *findings], gates)
+
+
+def _explain_second_call(candidate: Candidate, further: list[Verdict], rng: numpy.random.Generator, factor: float,
+                         ) -> list[str]:
+    """Why a candidate that is right on the given numbers is wrong on others, where a mistake explains these."""
+    if not any("(second call)" in v.name for v in further):
+        return []
+    other = candidate.redraw(rng, start=bool(candidate.initial))
+    again, budgets = call_once(other), measure_budgets(other, rng, (), factor)
+    if all(v.row.verdict != "differs" for v in judge_near(other, budgets, again.results, rng, factor)[0]):
+        return []
+    reason = explain_results(other, budgets, again.results, rng)
+    return [f"On other numbers: {sentence}" for sentence in reason.sentences] if reason.cause else []
 
 
 def _describe_starts(candidate: Candidate) -> dict[str, str]:

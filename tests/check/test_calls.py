@@ -107,6 +107,18 @@ def test_a_mistake_that_shows_on_some_numbers_only_is_not_taken_for_a_memory():
     assert "or the mistake shows only on some numbers." in " ".join(report.findings), report
 
 
+def test_the_cause_of_a_mistake_on_other_numbers_is_named():
+    given = np.random.default_rng(1).standard_normal((T, B, I)).astype("float32")
+    exchanged = {n: np.concatenate([a.reshape(*a.shape[:-1], 4, H)[..., k, :] for k in (1, 0, 2, 3)], -1)
+                 for n, a in P.items()}
+
+    def theirs(x):
+        return compute(x, P if x[0, 0, 0] == given[0, 0, 0] else exchanged)[0]
+    report = verify(theirs, given, reference=CELL, p=P)
+    assert row(report, "y").verdict == "agrees" and row(report, "y (second call)").verdict == "differs"
+    assert report.findings[0].startswith("On other numbers: Agrees to") and "f i g o" in report.findings[0], report
+
+
 def test_remembered_results_and_states_are_named():
     kept = []
 
