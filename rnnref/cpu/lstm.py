@@ -76,7 +76,7 @@ class LSTMKernel(Kernel):
 
     def _blocks_of(self, a: Array, out: Array, factors: tuple) -> Array:
         """[..., G] of the parameters into out [..., 4, U], each block in the order here and multiplied."""
-        parts = a.reshape(*a.shape[:-1], len(self._inner.rule.gates), -1)
+        parts = a.reshape(*a.shape[:-1], len(self._inner.rule.gates), out.shape[-1])    # not -1: W may be empty
         for q, ((source, sign), factor) in enumerate(zip(self._sources, factors)):
             numpy.multiply(parts[..., source, :], sign * factor, out[..., q, :])
         return out

@@ -1,6 +1,7 @@
 """The one entry to all loops: `run` over a sequence, `run_back` through it."""
 import sys
 from functools import wraps
+from inspect import signature
 from typing import Any, Callable, Collection, NamedTuple, Optional, TypeVar, cast as cast_type
 
 import numpy
@@ -41,13 +42,16 @@ class Tape(NamedTuple):
 
 def _translate_device_errors(f: F) -> F:
     """`f` of a cell or a tape, with errors of CuPy and CUDA, of whatever part of it, raised as those of rnnref."""
+    first = next(iter(signature(f).parameters))
+
     @wraps(f)
-    def called(what: Any, *args: Any, **given: Any) -> Any:
+    def called(*args: Any, **given: Any) -> Any:
         try:
-            return f(what, *args, **given)
+            return f(*args, **given)
         except Exception as e:
             if "cupy" not in sys.modules or isinstance(e, Error):
                 raise
+            what = args[0] if args else given.get(first)
             who = name_of(what.cell if isinstance(what, Tape) else what)
             translated = resolve_name("cuda.errors").translate_error(who, e)
             if translated is None:

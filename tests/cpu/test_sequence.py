@@ -175,6 +175,16 @@ def test_no_rows_have_results_gradients_and_intermediates(name, again):
 
 
 @pytest.mark.parametrize("batch", (1, 5))
+@pytest.mark.parametrize("name", CELLS)
+def test_inputs_of_no_width_leave_the_bias_and_the_state(name, batch):
+    trial = Trial(draw_case(CELLS[name], n_in=0, units=U, steps=T, batch=batch))
+    for again in (False, True):
+        out, grads, tape = trial.case.run_both_ways(trial.d, **ONLY, recompute=again)
+        assert tape.path == "sequence"
+        assert_close((out, grads), trial.plain, "path")
+
+
+@pytest.mark.parametrize("batch", (1, 5))
 @pytest.mark.parametrize("name", ("LSTM", "projected", "GRU", "GRU, no bias", "GRU before", "RNN"))
 def test_infinite_inputs_saturate_as_in_the_plain_code(name, batch):
     """Products of several gates at once must not multiply them by zero."""

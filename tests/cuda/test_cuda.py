@@ -197,6 +197,8 @@ def test_errors_of_the_device_are_translated_wherever_a_loop_meets_them(cupy, mo
     with pytest.raises(DeviceError, match="^LSTM: the GPU has not enough memory") as caught:
         run_back(run(cell, p, xs, paths=("plain",), kernels=False)[2])
     assert isinstance(caught.value.__cause__, OutOfMemoryError)
+    with pytest.raises(DeviceError, match="^LSTM: the GPU has not enough memory"):
+        run_back(tape=run(p=p, xs=xs, cell=cell, paths=("plain",), kernels=False)[2])
 
 
 def test_errors_of_the_device_are_translated_on_the_way_to_it(cupy, monkeypatch):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from rnnref import Error, Record, cells, init, layers, run, run_back
+from rnnref.testing.api import assert_same
 from tests.support.cases import case
 from tests.support.cases_cells import MORE
 
@@ -118,3 +119,16 @@ def test_saturated_gates_warn_of_nothing():
             for size in (1e-3, 1.0, 1e3):
                 ys, new, tape = run(cell, p, (size * np.random.default_rng(1).normal(size=(5, 2, 3))).astype(dtype))
                 run_back(tape, np.ones_like(ys))
+
+
+def test_every_argument_may_be_given_by_name():
+    """By the names of the signature and by no other, whatever is wrapped around `run`."""
+    s = CELL.zeros(2, 4)
+    want = run(CELL, P, X, s)
+    found = run(xs=X, p=P, cell=CELL, s=s)
+    assert_same(found[:2], want[:2])
+    assert_same(run_back(ds=s, dys=found[0], tape=found[2]), run_back(want[2], want[0], s))
+    for call in (lambda name: run(**{name: CELL}, p=P, xs=X), lambda name: run_back(**{name: want[2]})):
+        for name in ("what", "f", "first"):
+            with pytest.raises(Error, match=f"no argument is called {name}"):
+                call(name)
