@@ -232,7 +232,7 @@ def main():
     peers = [name for name in given.peers if _version(PACKAGES[name])]
     print(json.dumps(describe_machine(peers)))
     if blas.core_type() in ("Haswell", "Zen") and "avx512f" in _flags():
-        print("OpenBLAS runs AVX2 kernels on a processor with AVX-512; OPENBLAS_CORETYPE in the environment decides that")
+        print("OpenBLAS runs AVX2 kernels on a processor with AVX-512: OPENBLAS_CORETYPE in the environment decides it")
     if given.load:
         print("slower with a busy loop on each core:", json.dumps(slowed(given.seconds)))
         return
