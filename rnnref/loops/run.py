@@ -1,15 +1,14 @@
 """The one entry to all loops: `run` over a sequence, `run_back` through it."""
-import sys
 from functools import wraps
 from inspect import signature
 from typing import Any, Callable, Collection, NamedTuple, Optional, TypeVar, cast as cast_type
 
 import numpy
 
-from ..arrays import Array, cast, is_array, is_floating, namespace
+from ..arrays import Array, cast, is_array, is_cupy, is_floating, namespace
 from ..cache import memoize, memoize_check
 from ..cell import ALL, Cell, CellContract, State, TwoStage, find_missing, leave_out, name_of, needed_inside
-from ..errors import DtypeError, Error, InvalidType, NotSupported, ShapeError, check_option, describe_type
+from ..errors import DtypeError, InvalidType, NotSupported, ShapeError, check_option, describe_type
 from ..options import check_is_cell, check_kind, named_arguments
 from ..padding import check_policy, drepeat, make_live_mask, repeat
 from ..products import find_parts
@@ -48,15 +47,12 @@ def _translate_device_errors(f: F) -> F:
     def called(*args: Any, **given: Any) -> Any:
         try:
             return f(*args, **given)
-        except Exception as e:
-            if "cupy" not in sys.modules or isinstance(e, Error):
+        except Exception:
+            if not any(is_cupy(a) for _, a in leaves((args, given))):
                 raise
             what = args[0] if args else given.get(first)
-            who = name_of(what.cell if isinstance(what, Tape) else what)
-            translated = resolve_name("cuda.errors").translate_error(who, e)
-            if translated is None:
+            with resolve_name("cuda.errors").translate_errors(name_of(what.cell if isinstance(what, Tape) else what)):
                 raise
-            raise translated from e
     return cast_type(F, called)
 
 
