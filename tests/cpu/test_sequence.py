@@ -191,7 +191,8 @@ def test_infinite_inputs_saturate_as_in_the_plain_code(name, batch):
     xs = np.array(draw_case(CELLS[name], n_in=I, units=U, steps=T, batch=batch).xs)
     xs[2, 0, 1], xs[4, -1, 0] = np.inf, -np.inf
     one = draw_case(CELLS[name], xs=xs, units=U)
-    found, want = one.run(**ONLY)[0], one.run(**PLAIN)[0]
+    with np.errstate(invalid="ignore"):           # kernels of OpenBLAS raise it over the padding of their blocks
+        found, want = one.run(**ONLY)[0], one.run(**PLAIN)[0]
     assert np.isfinite(found[0]).all()
     assert_close(found, want, "path")
 
