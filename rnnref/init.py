@@ -55,7 +55,7 @@ def orthogonal(rng: Any, shape: tuple) -> Array:
     n, m = prod(shape[:-1]), shape[-1]
     q, r = numpy.linalg.qr(rng.normal(size=(max(n, m), min(n, m))))
     q *= numpy.sign(numpy.diag(r))                # without it the signs would be those of LAPACK, not random
-    return (q if n >= m else q.T).reshape(shape)
+    return numpy.ascontiguousarray(q if n >= m else q.T).reshape(shape)        # in C order as all other values
 
 
 def identity(rng: Any, shape: tuple) -> Array:

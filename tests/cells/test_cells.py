@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rnnref
-from rnnref import DtypeError, NotSupported, ShapeError, cells, init
+from rnnref import DtypeError, NotSupported, ShapeError, cells, init, initializers
 from rnnref.maps.composed import Sum
 from rnnref.maps.dense import Dense
 from rnnref.rules import elman, lstm
@@ -160,6 +160,13 @@ def test_the_reservoir_of_an_echo_state_network_is_sparse_and_contracts(scheme, 
     assert (seen == (max(1, round(connectivity * units)) if radius else 0)).all()
     power = np.linalg.matrix_power(R, 400)        # |R^n|^(1/n) tends to the spectral radius
     assert abs(np.linalg.norm(power) ** (1 / 400) - radius) < 0.02
+
+
+@pytest.mark.parametrize("scheme", ("keras", "torch"))
+def test_first_values_lie_in_c_order(scheme):
+    """Loops would lay out any other at every call."""
+    p = init.parameters(cells.LSTM(), I, U, np.random.default_rng(0), "float32", scheme)
+    assert all(a.flags.c_contiguous for a in (*p.values(), initializers.Orthogonal()((U, 4 * U))))
 
 
 LIMITED = {
