@@ -82,10 +82,10 @@ class ElmanKernel(Kernel):
 
     def accumulate(self, weights: _BackWeights, z: Array, gates: Array, da: Array, dh: Array, sums: dict,
                    work: Workspace) -> None:
-        add_to(sums, "all", da @ as_columns(z[:-1], work, "z").T)
+        add_to(sums, "all", as_columns(z[:-1], work, "z") @ da.T)
 
     def unpack(self, p: Tree, sums: dict) -> dict:
-        cell, rows = self.cell, sums["all"].T
+        cell, rows = self.cell, sums["all"]
         I = len(rows) - 1 - rows.shape[1]
         dp = {cell.inputs.W: rows[:I].copy(), cell.recurrent.W: rows[I + 1:].copy()}
         return dp | {name: rows[I].copy() for name in (cell.inputs.b, cell.recurrent.b) if name}

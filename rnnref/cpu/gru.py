@@ -1,9 +1,10 @@
 """The GRU over a whole sequence, with the reset after the product with R.
 
-    gates   hn  r  z  n               hn = (h R_n + bR_n) / 2;  r, z are kept as 1 + tanh(a / 2) = 2 sigmoid(a)
+    gates   n  hn  r  z               hn = (h R_n + bR_n) / 2;  r, z are kept as 1 + tanh(a / 2) = 2 sigmoid(a)
     d       hn  r  z  n  h            gradients of the arguments, and what reaches the old h through z
 """
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any, NamedTuple, Optional
 
 import numpy
@@ -64,32 +65,24 @@ class GRUKernel(Kernel):
                             numpy.ascontiguousarray(W.T))
 
     def forward_steps(self, weights: _Weights, z: Array, gates: Array, dead: Optional[list], work: Workspace) -> None:
-        n, U, dtype, single = len(z) - 1, gates.shape[2], z.dtype, gates.shape[3] == 1
+        if gates.shape[3] == 1:
+            return self._forward_row(weights, z[..., 0], gates[..., 0], dead)
+        n, U, dtype = len(z) - 1, gates.shape[2], z.dtype
         one, half, add, subtract = numpy.array(1, dtype), numpy.array(0.5, dtype), numpy.add, numpy.subtract
         multiply, tanh, product, recurrent = numpy.multiply, numpy.tanh, weights.whole, None
-        if product is None or not single and numpy.isinf(z[:n, :-U - 1]).any():           # 0 times infinity is no zero
+        if product is None or numpy.isinf(z[:n, :-U - 1]).any():              # 0 times infinity is no zero
             product, recurrent = weights.gates, weights.recurrent
-        if single:                                # the input product of all steps at once, and one with R in each step
-            z, gates = z[..., 0], gates[..., 0]
-            inputs = z[:n, :-U] @ weights.inputs
-            bases = numpy.concatenate([numpy.broadcast_to(weights.bias, (n, U)), inputs[:, :2 * U]], 1)
-            others, inputs = inputs[:, 2 * U:], bases
-        else:
-            others = inputs = numpy.matmul(weights.inputs, z[:n, :-U])
-        hs, m, count = z[:, -U:], numpy.empty(gates.shape[2:], dtype), len(gates)
-        old, now = hs[0], None
-        rz, all_three = gates[:, 1:3].reshape(count, 2 * U, *gates.shape[3:]), gates[:, :3].reshape(count, 3 * U, -1)
-        call = product.call
-        results = [numpy.empty(3 * U, dtype)] * count if single else product.results(rz if recurrent else all_three)
-        first = recurrent.results(gates[:, 0]) if recurrent else all_three[..., 0] if single else all_three
+        others = numpy.matmul(weights.inputs, z[:n, :-U])
+        hs, m, count, call = z[:, -U:], numpy.empty(gates.shape[2:], dtype), len(gates), product.call
+        rz, all_three = gates[:, 2:].reshape(count, 2 * U, -1), gates[:, 1:].reshape(count, 3 * U, -1)
+        results = product.results(rz if recurrent else all_three)
+        first = recurrent.results(gates[:, 1]) if recurrent else all_three
         slots = each_step(n, gates, results, first, rz, gates[:, 0], gates[:, 1], gates[:, 2], gates[:, 3])
-        for k, x, base, new, h, (y, hn_out, acts, hn, r, u, c) in zip(
-                range(n), hs[:n] if single else z[:n], inputs if single else z[:n, -U - 1:], others, hs[1:], slots):
+        for x, h0, new, old, h, now, (y, hn_out, acts, c, hn, r, u) in zip(
+                z, z[:, -U - 1:], others, hs, hs[1:], dead or repeat(None), slots):
             call(x, y)
-            if single:
-                add(y, base, hn_out)
-            elif recurrent:
-                recurrent.call(base, hn_out)
+            if recurrent:
+                recurrent.call(h0, hn_out)
             tanh(acts, acts)
             add(acts, one, acts)
             multiply(r, hn, m)
@@ -99,21 +92,48 @@ class GRUKernel(Kernel):
             multiply(m, u, m)
             multiply(m, half, m)
             add(c, m, h)
-            if dead is not None:
-                now = dead[k]
-                if now is not None:
-                    numpy.copyto(h, old, where=now)
+            if now is not None:
+                numpy.copyto(h, old, where=now)
+
+    def _forward_row(self, weights: _Weights, z: Array, gates: Array, dead: Optional[list]) -> None:
+        """The steps of one row: a call on the same arrays of one axis at every step takes the least time.
+
+        The input product is that of all steps at once; one sum a step adds to all blocks what comes of x and biases.
+        """
+        n, U, dtype, call = len(z) - 1, gates.shape[2], z.dtype, weights.whole.call           # type: ignore[union-attr]
+        add, subtract, multiply, tanh = numpy.add, numpy.subtract, numpy.multiply, numpy.tanh
+        one, blend, place = numpy.array(1, dtype), numpy.array([0.5, 1], dtype).dot, numpy.empty((5, U), dtype)
+        (m, c, hn, r, u), pair, blocks, rz = place, place[:2], place[1:].reshape(-1), place[3:].reshape(-1)
+        keeps: Any = gates.reshape(len(gates), 4 * U) if len(gates) > n else repeat(None)
+        y, inputs, old = numpy.zeros(4 * U, dtype), z[:n, :-U] @ weights.inputs, z[0, -U:]
+        of_h = y[U:]                              # n has no part of h by itself: zeros
+        bases = numpy.concatenate([inputs[:, 2 * U:], numpy.broadcast_to(weights.bias, (n, U)), inputs[:, :2 * U]], 1)
+        for base, h, now, kept in zip(bases, z[1:, -U:], dead or repeat(None), keeps):
+            call(old, of_h)
+            add(y, base, blocks)
+            tanh(rz, rz)
+            add(rz, one, rz)
+            multiply(r, hn, m)
+            add(c, m, c)
+            tanh(c, c)
+            subtract(old, c, m)
+            multiply(m, u, m)
+            blend(pair, h)
+            if now is not None:
+                numpy.copyto(h, old, where=now)
+            if kept is not None:
+                kept[...] = blocks
             old = h
 
     def factors(self, weights: _BackWeights, z: Array, gates: Array, out: Array, dead: Optional[list]) -> None:
         n, U = len(out), gates.shape[2]
-        hn, r, u, c = (gates[:n, q] for q in range(4))
-        numpy.subtract(2, gates[:n, 1:3], out[:, 1:3])
+        c, hn, r, u = (gates[:n, q] for q in range(4))
+        numpy.subtract(2, gates[:n, 2:], out[:, 1:3])
         numpy.multiply(c, c, out[:, 3])
         numpy.subtract(1, out[:, 3], out[:, 3])
         out[:, 3] *= out[:, 2]
         out[:, 3] *= 0.5                          # (1 - z) (1 - n n)
-        out[:, 1:3] *= gates[:n, 1:3]
+        out[:, 1:3] *= gates[:n, 2:]
         out[:, 1] *= hn
         out[:, 1] *= out[:, 3]
         numpy.subtract(z[:n, -U:], c, out[:, 4])
@@ -127,25 +147,30 @@ class GRUKernel(Kernel):
 
     def backward_steps(self, weights: _BackWeights, z: Array, f: Array, dy: Array, d: Array, ds: list,
                        dead: Optional[list]) -> None:
-        add, multiply, product, (dh,) = numpy.add, numpy.multiply, weights.recurrent, ds
-        if d.shape[3] == 1:
-            f, dy, d, dh = (a[..., 0] for a in (f, dy, d, dh))
+        add, multiply, product, (dh,), (n, blocks, U, rows) = numpy.add, numpy.multiply, weights.recurrent, ds, d.shape
+        operands, throughs, by, copies = d[:, :3].reshape(n, 3 * U, rows), d[:, 4], dh, None
+        if rows == 1:                             # a copy for each block takes less time than a product that broadcasts
+            f, d = f.reshape(n, blocks * U), d.reshape(n, blocks * U)
+            operands, throughs, dy, dh = (a[..., 0] for a in (operands, throughs, dy, dh))
+            copies = numpy.empty((blocks, U), d.dtype)
+            by = copies.reshape(-1)
         call, (out,) = product.call, product.results(dh[None])
-        operands = d[:, :3].reshape(len(d), -1, *d.shape[3:])
-        for x, dyk, fk, dk, through in zip(*(a[::-1] for a in (operands, dy, f, d, d[:, 4]))):
+        for x, dyk, fk, dk, through in zip(*(a[::-1] for a in (operands, dy, f, d, throughs))):
             add(dh, dyk, dh)
-            multiply(dh, fk, dk)
+            if copies is not None:
+                copies[...] = dh
+            multiply(by, fk, dk)
             call(x, out)
             add(dh, through, dh)
 
     def accumulate(self, weights: _BackWeights, z: Array, gates: Array, da: Array, dh: Array, sums: dict,
                    work: Workspace) -> None:
         U, zs = gates.shape[2], as_columns(z[:-1], work, "z")
-        add_to(sums, "inputs", da[U:] @ zs[:-U].T)
-        add_to(sums, "recurrent", da[:3 * U] @ zs[-U - 1:].T)
+        add_to(sums, "inputs", zs[:-U] @ da[U:].T)
+        add_to(sums, "recurrent", zs[-U - 1:] @ da[:3 * U].T)
 
     def unpack(self, p: Tree, sums: dict) -> dict:
-        cell, inputs, recurrent = self.cell, sums["inputs"].T, sums["recurrent"].T
+        cell, inputs, recurrent = self.cell, sums["inputs"], sums["recurrent"]
         U = recurrent.shape[1] // 3
         rz, hn = recurrent[:, U:], recurrent[:, :U]
         dp = {cell.inputs.W: inputs[:-1].copy(), cell.recurrent.W: join_columns(rz[1:], hn[1:])}

@@ -125,12 +125,12 @@ class GRUBeforeKernel(Kernel):
     def accumulate(self, weights: _BackWeights, z: Array, gates: Array, da: Array, dh: Array, sums: dict,
                    work: Workspace) -> None:
         n, U, zs = len(z) - 1, gates.shape[2], as_columns(z[:-1], work, "z")
-        add_to(sums, "inputs", da @ zs[:-U].T)
-        add_to(sums, "gates", da[:2 * U] @ zs[-U:].T)
-        add_to(sums, "candidate", da[2 * U:] @ as_columns(gates[:n, 3], work, "rh").T)
+        add_to(sums, "inputs", zs[:-U] @ da.T)
+        add_to(sums, "gates", zs[-U:] @ da[:2 * U].T)
+        add_to(sums, "candidate", as_columns(gates[:n, 3], work, "rh") @ da[2 * U:].T)
 
     def unpack(self, p: Tree, sums: dict) -> dict:
-        cell, inputs = self.cell, sums["inputs"].T
-        recurrent = join_columns(sums["gates"].T, 0.5 * sums["candidate"].T)
+        cell, inputs = self.cell, sums["inputs"]
+        recurrent = join_columns(sums["gates"], 0.5 * sums["candidate"])
         dp = {cell.inputs.W: inputs[:-1].copy(), cell.recurrent.W: recurrent}
         return dp | {name: inputs[-1].copy() for name in (cell.inputs.b, cell.recurrent.b) if name}

@@ -143,9 +143,11 @@ class Kernel:
             if with_p:
                 self.accumulate(weights, z, some, da, dy[:n], sums, work)
             if dxs is not None:
-                dx = work.scratch("dx", (n * rows, dxs.shape[2]), da.dtype)
-                numpy.matmul(da[self.input_block * U:].T, weights.inputs, dx)
-                dxs[k:k + n] = dx.reshape(n, rows, -1)
+                part = dxs[k:k + n]
+                dx = part if part.flags.c_contiguous else work.scratch("dx", part.shape, da.dtype)
+                numpy.matmul(da[self.input_block * U:].T, weights.inputs, dx.reshape(n * rows, -1))
+                if dx is not part:
+                    part[...] = dx
         for a, b in zip(dnew, state):
             a[...] = b.T
         return sums
@@ -156,7 +158,12 @@ class Kernel:
         (n, _, rows), U, G = dy.shape, gates.shape[2], self.gate_blocks.stop - self.gate_blocks.start
         few = n if rows == 1 else max(1, min(n, _FACTORS // (self.gradient_blocks * U * rows)))
         d = work.scratch("d", (few, self.gradient_blocks, U, rows), dy.dtype)
-        f, da = work.scratch("factors", d.shape, d.dtype), work.scratch("da", (G * U, n, rows), d.dtype)
+        f = work.scratch("factors", d.shape, d.dtype)
+        if rows == 1:                             # then steps are the rows of a matrix as they are
+            self.factors(weights, z, gates, f, dead)
+            self.backward_steps(weights, z, f, dy, d, state, dead)
+            return d[:, self.gate_blocks].reshape(n, G * U).T
+        da = work.scratch("da", (G * U, n, rows), d.dtype)
         for j in range(0, n, few)[::-1]:
             m, now = min(few, n - j), None if dead is None else dead[j:j + few]
             steps = z[j:j + m + 1], gates[j:j + m + 1]

@@ -9,7 +9,7 @@ the 1/2 in R.  Forward, a coupled gate 1 - sigmoid(a) = sigmoid(-a) is an ordina
 negated.  Gradients of arguments are kept multiplied, g by 2 and f, i, o by 4; weights of the way back hold 1/2 and 1/4.
 """
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import islice, repeat
 from typing import Any, NamedTuple, Optional
 
@@ -18,7 +18,7 @@ import numpy
 from ..arrays import Array
 from ..cell import ProjectedCell
 from ..tree import Tree
-from .kernel import Kernel, add_to, as_columns, each_step, pass_dead
+from .kernel import Kernel, add_to, as_columns, each_step, pass_dead, with_bias
 from .matmul import Product
 from .workspaces import Workspace
 
@@ -30,7 +30,7 @@ _SLOPE = {"g": 0.5}                               # what `d` holds of a gate, ti
 class _Weights(NamedTuple):
     """For the steps forward."""
     product: Product                              # [4U, I + 1 + H], or [4U, H] of one row
-    inputs: Optional[tuple]                       # of one row: W [I, 4U] and b, for all steps at once
+    inputs: Optional[Array]                       # of one row: [I + 1, 4U], for all steps at once
     peepholes: Optional[Array]                    # [3, U, 1], halved: f i o
     projection: Optional[Product]
 
@@ -40,6 +40,13 @@ class _BackWeights(NamedTuple):
     inputs: Array                                 # [G, I]
     peepholes: Optional[dict]                     # of each gate [U, 1], a quarter
     projection: Optional[Product]                 # [U, H]
+
+
+@lru_cache(64)
+def _make_slopes(gates: tuple, width: int, dtype: Any) -> Array:
+    slopes = numpy.repeat(numpy.array([_SLOPE.get(q, 0.25) for q in gates], dtype), width // len(gates))
+    slopes.flags.writeable = False
+    return slopes
 
 
 @dataclass(frozen=True)
@@ -83,11 +90,10 @@ class LSTMKernel(Kernel):
 
     def _slopes(self, width: int, dtype: Any) -> Array:
         """[G]: what the gradients of arguments in `d` are to be multiplied by."""
-        gates = self._inner.rule.gates
-        return numpy.repeat(numpy.array([_SLOPE.get(q, 0.25) for q in gates], dtype), width // len(gates))
+        return _make_slopes(self._inner.rule.gates, width, dtype)
 
     def _bias(self, p: Tree, U: int, dtype: Any) -> Array:
-        """The sum of all biases [4U], multiplied as W is."""
+        """The sum of all biases [G]."""
         cell, b = self._inner, numpy.zeros(len(self._inner.rule.gates) * U, dtype)
         for name in (cell.inputs.b, cell.recurrent.b):
             if name:
@@ -95,7 +101,7 @@ class LSTMKernel(Kernel):
         if cell.rule.forget_bias:
             f = cell.rule.gates.index("f")
             b[f * U:(f + 1) * U] += cell.rule.forget_bias
-        return self._blocks_of(b, numpy.empty((4, U), dtype), _ARGUMENT).reshape(4 * U)
+        return b
 
     def _peepholes(self, p: Tree) -> Optional[Array]:
         """[3, U, 1] of f i o, halved."""
@@ -110,14 +116,15 @@ class LSTMKernel(Kernel):
         b, of_h = self._bias(p, U, W.dtype), tuple(factor / self.h_scale for factor in _ARGUMENT)
         if rows == 1:
             R = self._blocks_of(R, numpy.empty((H, 4, U), W.dtype), of_h).reshape(H, 4 * U)
-            inputs = self._blocks_of(W, numpy.empty((I, 4, U), W.dtype), _ARGUMENT).reshape(I, 4 * U), b
+            inputs = self._blocks_of(with_bias(W, b), numpy.empty((I + 1, 4, U), W.dtype), _ARGUMENT)
+            inputs = inputs.reshape(I + 1, 4 * U)
             product = Product(R.T, 1)
         else:
             w, inputs = numpy.empty((4 * U, I + 1 + H), W.dtype), None
             columns = w.reshape(4, U, -1).transpose(2, 0, 1)
             self._blocks_of(W, columns[:I], _ARGUMENT)
             self._blocks_of(R, columns[I + 1:], of_h)
-            w[:, I] = b
+            self._blocks_of(b, columns[I], _ARGUMENT)
             product = Product(w, rows)
         projection = Product(numpy.ascontiguousarray(p[self.cell.map.W].T) * 0.5, rows) if self._projected else None
         return _Weights(product, inputs, self._peepholes(p), projection)
@@ -132,6 +139,8 @@ class LSTMKernel(Kernel):
     def forward_steps(self, weights: _Weights, z: Array, gates: Array, dead: Optional[list], work: Workspace) -> None:
         n, limit, (U, rows), dtype = len(z) - 1, self._inner.rule.cell_clip, gates.shape[2:], z.dtype
         H = self.cell.projection if self._projected else U
+        if rows == 1 and all(a is None for a in (dead, limit, weights.peepholes, weights.projection)):
+            return self._forward_row(weights, z[..., 0], gates[..., 0])
         one, halves = numpy.array(1, dtype), numpy.full(2, 0.5, dtype)
         add, multiply, tanh, clip, copyto = numpy.add, numpy.multiply, numpy.tanh, numpy.clip, numpy.copyto
         product, peepholes, projection, single = weights.product, weights.peepholes, weights.projection, rows == 1
@@ -140,7 +149,7 @@ class LSTMKernel(Kernel):
             z, gates, peepholes = z[..., 0], gates[..., 0], None if peepholes is None else peepholes[..., 0]
         operands, bases, hs = z[:n], repeat(None), z[:, -H:]
         if inputs is not None:                    # the input product of all steps at once, and one with R in each step
-            operands, bases = hs[:n], z[:n, :len(inputs[0])] @ inputs[0] + inputs[1]
+            operands, bases = hs[:n], z[:n, :-H] @ inputs
         full = hs[1:] if projection is None else numpy.empty((n, *gates.shape[2:]), dtype)
         m, a = numpy.empty((2, *gates.shape[2:]), dtype), gates[:, 1:5].reshape(len(gates), 4 * U, *gates.shape[3:])
         results = product.results(a) if inputs is None else [numpy.empty(4 * U, dtype)] * len(gates)
@@ -180,6 +189,33 @@ class LSTMKernel(Kernel):
                     copyto(hs[k + 1], hs[k], where=now)
             old = c
 
+    def _forward_row(self, weights: _Weights, z: Array, gates: Array) -> None:
+        """The steps of one row and no options: a call on the same arrays at every step takes the least time."""
+        n, U, dtype, call = len(z) - 1, gates.shape[2], z.dtype, weights.product.call
+        add, multiply, tanh, one, halve = numpy.add, numpy.multiply, numpy.tanh, numpy.array(1, dtype), numpy.full(
+            2, 0.5, dtype).dot
+        place, pair = numpy.empty((7, U), dtype), numpy.empty((2, U), dtype)
+        blocks, acts, sigmoids, cg, fi = (place[j:k].reshape(-1) for j, k in ((0, 6), (1, 5), (2, 5), (0, 2), (2, 4)))
+        (c, _, _, _, o, tc, new), m, y = place, pair.reshape(-1), numpy.empty(4 * U, dtype)
+        keeps: Any = repeat(None) if len(gates) <= n else gates.reshape(len(gates), 6 * U)
+        c[...], x = gates[0, 0], z[0, -U:]
+        if len(gates) <= n:                       # no one asks for the old c
+            new = c
+        for base, h, kept in zip(z[:n, :-U] @ weights.inputs, z[1:, -U:], keeps):
+            call(x, y)
+            add(y, base, acts)
+            tanh(acts, acts)
+            add(sigmoids, one, sigmoids)
+            multiply(cg, fi, m)
+            halve(pair, new)
+            tanh(new, tc)
+            multiply(o, tc, h)
+            if kept is not None:
+                kept[...] = blocks
+                c[...] = new
+            x = h
+        gates[n % len(gates), 0] = c
+
     def _project(self, projection: Product, full: Array, h: Array) -> None:
         """The projected h of a step, clipped."""
         projection.call(full, projection.results(h[None])[0])
@@ -215,6 +251,8 @@ class LSTMKernel(Kernel):
 
     def backward_steps(self, weights: _BackWeights, z: Array, f: Array, dy: Array, d: Array, ds: list,
                        dead: Optional[list]) -> None:
+        if d.shape[3] == 1 and dead is None and weights.projection is None:
+            return self._backward_row(weights, f, dy, d, ds)
         add, multiply, recurrent, projection = numpy.add, numpy.multiply, weights.recurrent, weights.projection
         (dh, dc), (n, blocks, U, _), single = ds, d.shape, d.shape[3] == 1
         if single:
@@ -255,10 +293,31 @@ class LSTMKernel(Kernel):
                 add(dh, passing, dh)
         ds[1] = dc.reshape(ds[1].shape).copy()
 
+    def _backward_row(self, weights: _BackWeights, f: Array, dy: Array, d: Array, ds: list) -> None:
+        """Back through the steps of one row and no options, as `_forward_row` goes ahead."""
+        n, blocks, U, _ = d.shape
+        add, multiply, call = numpy.add, numpy.multiply, weights.recurrent.call
+        (place, by), dh = numpy.empty((2, blocks, U), d.dtype), ds[0][..., 0]
+        whole, of_gates, of_c, of_h = (place[a:b].reshape(-1) for a, b in ((0, None), (1, -1), (0, -2), (-2, None)))
+        dcs, dhs, dc, through = by[:-2], by[-2:], place[0], place[-1]
+        by_c, by_h = dcs.reshape(-1), dhs.reshape(-1)
+        dc[...] = ds[1][..., 0]
+        f, d = f.reshape(n, blocks * U), d.reshape(n, blocks * U)
+        for dyk, f_c, f_h, kept in zip(dy[::-1, :, 0], f[::-1, :-2 * U], f[::-1, -2 * U:], d[::-1]):
+            add(dh, dyk, dh)
+            dhs[...] = dh                         # a copy for each block takes less time than a product that broadcasts
+            multiply(by_h, f_h, of_h)
+            add(dc, through, dc)
+            dcs[...] = dc
+            multiply(by_c, f_c, of_c)
+            kept[...] = whole
+            call(of_gates, dh)
+        ds[1][..., 0] = dc
+
     def accumulate(self, weights: _BackWeights, z: Array, gates: Array, da: Array, dh: Array, sums: dict,
                    work: Workspace) -> None:
         n, U, rows, of = len(z) - 1, gates.shape[2], gates.shape[3], self._inner.rule.gates
-        add_to(sums, "all", da @ as_columns(z[:n], work, "z").T)
+        add_to(sums, "all", as_columns(z[:n], work, "z") @ da.T)
         if weights.peepholes is not None:
             parts = dict(zip(of, da.reshape(len(of), U, n, rows)))
             for q in weights.peepholes:
@@ -269,10 +328,9 @@ class LSTMKernel(Kernel):
             add_to(sums, "P", as_columns(full, work, "full") @ as_columns(dh, work, "dh").T)
 
     def unpack(self, p: Tree, sums: dict) -> dict:
-        cell, every = self._inner, sums["all"].T  # [I + 1 + H, G]
+        cell, every = self._inner, sums["all"]    # [I + 1 + H, G]
         I, slopes = len(p[cell.inputs.W]), self._slopes(every.shape[1], every.dtype)
-        dp = {cell.inputs.W: numpy.multiply(every[:I], slopes, order="C"),
-              cell.recurrent.W: numpy.multiply(every[I + 1:], slopes / self.h_scale, order="C")}
+        dp = {cell.inputs.W: every[:I] * slopes, cell.recurrent.W: every[I + 1:] * (slopes / self.h_scale)}
         dp |= {m.b: every[I] * slopes for m in (cell.inputs, cell.recurrent) if m.b}
         dp |= {"Wp" + q: 0.25 * sums[q] for q in cell.rule.gates if q in sums}
         return dp | ({self.cell.map.W: sums["P"]} if self._projected else {})
