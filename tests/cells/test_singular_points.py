@@ -37,8 +37,8 @@ def test_the_gradient_beside_a_memory_of_zeros_is_the_one_at_it():
         memory = size * np.ones((1, 8, 4))
         after, kept = address(controls, before, memory, 1)
         gradients.append(address_backward(kept, np.arange(8.0)[None, None], 1))
-    for at, beside in zip(*gradients):
-        assert np.allclose(at, beside, rtol=1e-4, atol=1e-6 * abs(at).max())
+    for at, beside in zip(*gradients):            # that of the key is 0: beside it rounding is left, of slopes of 1e-6
+        assert np.allclose(at, beside, rtol=1e-4, atol=1e-6 * abs(at).max() + 1e-20)
 
 
 def test_a_sharp_focus_on_many_slots_does_not_underflow():
