@@ -171,7 +171,7 @@ class Layer:
         record = CURRENT.get()
         if record is not None and not is_symbolic(args):
             return enter(self, record, args, options, plan_of(type(self)))
-        if is_symbolic((args, options)):
+        if is_symbolic(args) or options and is_symbolic(options):
             self._build_for(sort(plan_of(type(self)), args, options)[0])
             return self._calls.add(called(self, args, options))
         return self.forward(*args, **options)

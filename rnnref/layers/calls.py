@@ -37,6 +37,7 @@ class Plan(NamedTuple):
     names: Any                                    # of all that a call takes; None: any
     least: tuple                                  # those by position without a default
     most: Any                                     # how many by position; None: any number
+    takes_one: bool                               # whether one array by position, and no more, is a whole call
 
 
 def plan_of(cls: Any, as_pair: bool = False) -> Plan:
@@ -61,7 +62,8 @@ def _make_plan(cls: Any, as_pair: bool) -> Plan:
     return Plan(is_pair, order, arrays, told, len(_positional(cls.build)) - 1,
                 "wanted" in signature(cls.apply_back).parameters, "compute_mask" in _defined(cls),
                 f"layers.{cls.__name__}", None if Parameter.VAR_KEYWORD in kinds else known, least,
-                None if Parameter.VAR_POSITIONAL in kinds else len(order))
+                None if Parameter.VAR_POSITIONAL in kinds else len(order),
+                len(least) <= 1 and order[:1] == arrays[:1] != ())
 
 
 def has_pair(cls: Any) -> bool:
@@ -85,8 +87,7 @@ def _positional(f: Callable) -> tuple:
 
 def sort(plan: Plan, args: tuple, options: dict) -> tuple:
     """Sort the arguments of a call: arrays by position, others by name, mask and training."""
-    if not options and len(args) == 1 and type(args[0]) is numpy.ndarray and (
-            len(plan.least) <= 1 and plan.order[:1] == plan.arrays[:1] != ()):
+    if plan.takes_one and not options and len(args) == 1 and type(args[0]) is numpy.ndarray:
         return args, options, None, None          # as most calls are
     _check_call(plan, args, options)
     for k, name in enumerate(plan.order[:len(args)]):
