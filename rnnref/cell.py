@@ -11,7 +11,7 @@ from typing import Any, Callable, Collection, Iterator, NamedTuple, Optional, Pr
 import numpy
 
 from .arrays import Array, cast, namespace, upcast
-from .cache import memoize_check
+from .cache import memoize, memoize_check
 from .elementwise import clip, dclip
 from .errors import NotSupported, ShapeError, check_limit
 from .maps.dense import Dense, Map
@@ -178,14 +178,15 @@ class TwoStage(Cell):
         return [m for m in vars(self).values() if isinstance(m, Map)]
 
     def prepare(self, p: Tree, extra: Tree = None) -> tuple[Tree, Tree, Any]:
-        kept = []
+        kept = []                                 # of the maps that have something to prepare
         for m in self.maps():
-            p, k = m.prepare(p)
-            kept.append(k)
+            if type(m).prepare is not Map.prepare:
+                p, k = m.prepare(p)
+                kept.append((m, k))
         return p, extra, kept
 
     def prepare_backward(self, p: Tree, kept: Any, dp: Tree, dextra: Tree) -> tuple[Tree, Tree]:
-        for m, k in zip(self.maps(), kept):
+        for m, k in kept:
             dp = m.prepare_backward(p, k, dp)
         return dp, dextra
 
@@ -214,13 +215,18 @@ class TwoStage(Cell):
     def zeros(self, batch: Any, units: int, xp: Any = numpy, dtype: Any = "float32") -> State:
         """The zero state.  `batch`: B, or (B, X, Y, ...) for states that have axes of space."""
         check_count(self.name, "units", units, 1)
-        dtype, width = numpy.dtype(dtype), self.sizes(0, units)
         batch = batch if isinstance(batch, tuple) else (batch,)
         for n in batch:
             check_count(self.name, "batch", n)
-        dtypes = {n: "float32" if n in self.rule.float32_fields and dtype.itemsize == 2 else dtype
-                  for n in self.rule.widths}
-        return self.rule.State(**{n: xp.zeros((*batch, width[w].n), dtypes[n]) for n, w in self.rule.widths.items()})
+        arrays = self._state_arrays(units, numpy.dtype(dtype))
+        return self.rule.State(**{name: xp.zeros((*batch, width), its) for name, width, its in arrays})
+
+    @memoize(1024)
+    def _state_arrays(self, units: int, dtype: Any) -> list[tuple]:
+        """The name, the width and the dtype of each array of a state."""
+        sizes, wide = self.sizes(0, units), self.rule.float32_fields if dtype.itemsize == 2 else ()
+        return [(name, sizes[axis].n, "float32" if name in wide else dtype)
+                for name, axis in self.rule.widths.items()]
 
     def units(self, p: Tree) -> int:
         """The number of units of the parameters `p`, read off their gate blocks."""

@@ -122,6 +122,8 @@ def check_names(who: str, what: str, actual: Any, expected: dict) -> None:
 def signature(tree: Tree) -> Any:
     """All that checks look at in a tree: its structure, the kind, shape and dtype of every array, and strings."""
     kind, array = type(tree), numpy.ndarray
+    if tree is None:
+        return None
     if isinstance(tree, dict):                    # most items are arrays, and a call for each would take longer
         return dict, *[(name, a.shape, a.dtype) if type(a) is array else (name, signature(a))
                        for name, a in tree.items()]
@@ -130,6 +132,32 @@ def signature(tree: Tree) -> Any:
     if isinstance(tree, (ArraySpec, str)):
         return tree
     return (kind, tree.shape, tree.dtype) if is_array(tree) else kind
+
+
+def make_zeros(found: tuple) -> tuple:
+    """A named tuple of NumPy's arrays, all zero, from its `signature`.
+
+    >>> from rnnref.rules.lstm import State
+    >>> make_zeros(signature(State(numpy.ones(2), numpy.ones(1))))
+    State(h=array([0., 0.]), c=array([0.]))
+    """
+    kind, *arrays = found
+    return kind(*[numpy.zeros(shape, dtype) for shape, dtype in arrays])
+
+
+def is_like(actual: Tree, like: Tree) -> bool:
+    """True if `actual` is a tree of NumPy's arrays with the structure, shapes and dtypes of `like`, all floating.
+
+    A quick look before the checks that name what differs; where it is False, these may still find nothing wrong.
+    """
+    if type(like) is numpy.ndarray:
+        return (type(actual) is numpy.ndarray and actual.shape == like.shape and actual.dtype == like.dtype
+                and like.dtype.kind == "f")
+    if isinstance(like, dict):
+        return isinstance(actual, dict) and actual.keys() == like.keys() and all(
+            map(is_like, map(actual.get, like), like.values()))
+    return isinstance(like, tuple) and type(actual) is type(like) and len(actual) == len(like) and all(
+        map(is_like, actual, like))
 
 
 def check_like(who: str, what: str, actual: Tree, like: Tree) -> None:

@@ -102,6 +102,8 @@ def fill_missing(tree: Tree, like: Tree) -> Tree:
     """`tree` with zeros in the place of None: a gradient that is not given is zero."""
     if tree is None:
         return zeros_like(like)
+    if type(tree) is numpy.ndarray:
+        return tree
     if isinstance(like, dict) and isinstance(tree, dict):
         return {k: fill_missing(d, like[k]) if k in like else d for k, d in tree.items()}
     if isinstance(like, tuple) and isinstance(tree, tuple) and len(tree) == len(like):
@@ -111,15 +113,22 @@ def fill_missing(tree: Tree, like: Tree) -> Tree:
 
 def zeros_like(tree: Tree) -> Tree:
     """Zeros in the shapes and dtypes of `tree`, on the same device."""
-    return map_structure(lambda a: namespace(a).zeros_like(a), tree)
+    if isinstance(tree, tuple):                   # as in `copy`
+        return tuple_like(tree, [numpy.zeros(a.shape, a.dtype) if type(a) is numpy.ndarray else zeros_like(a)
+                                 for a in tree])
+    return map_structure(lambda a: namespace(a).zeros(a.shape, a.dtype), tree)
 
 
 def copy(tree: Tree) -> Tree:
     """The tree with arrays of its own."""
+    if type(tree) is numpy.ndarray:
+        return tree.copy()
+    if tree is None:
+        return None
     if isinstance(tree, tuple):                   # most states, without a call for each array
         return tuple_like(tree, [a.copy() if type(a) is numpy.ndarray else copy(a) for a in tree])
     if isinstance(tree, dict):
-        return {k: copy(v) for k, v in tree.items()}
+        return {k: a.copy() if type(a) is numpy.ndarray else copy(a) for k, a in tree.items()}
     return tree.copy() if is_array(tree) else PerStep(tree.steps.copy()) if isinstance(tree, PerStep) else tree
 
 

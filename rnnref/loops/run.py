@@ -1,6 +1,6 @@
 """The one entry to all loops: `run` over a sequence, `run_back` through it."""
 from functools import wraps
-from inspect import signature
+from inspect import signature as parameters_of
 from typing import Any, Callable, Collection, NamedTuple, Optional, TypeVar, cast as cast_type
 
 import numpy
@@ -12,10 +12,11 @@ from ..errors import DtypeError, InvalidType, NotSupported, ShapeError, check_op
 from ..options import check_is_cell, check_kind, named_arguments
 from ..padding import check_policy, drepeat, make_live_mask, repeat
 from ..products import find_parts
-from ..shapes import check_like, check_parameters
-from ..tree import PerStep, Tree, add, copy, fill_missing, first_leaf, leaves, map_structure, read_only, zeros_like
+from ..shapes import check_like, check_parameters, is_like, make_zeros, signature
+from ..tree import (PerStep, Tree, add, copy, fill_missing, first_leaf, leaves, map_structure, read_only, tuple_like,
+                    zeros_like)
 from ..wrappers.stack import Bidirectional
-from .plan import MODES, PATHS, Plan, describe_call, load_path, plan, resolve_name
+from .plan import MODES, PATHS, describe_call, load_path, plan, resolve_name
 
 F = TypeVar("F", bound=Callable)
 
@@ -41,7 +42,7 @@ class Tape(NamedTuple):
 
 def _translate_device_errors(f: F) -> F:
     """`f` of a cell or a tape, with errors of CuPy and CUDA, of whatever part of it, raised as those of rnnref."""
-    first = next(iter(signature(f).parameters))
+    first = next(iter(parameters_of(f).parameters))
 
     @wraps(f)
     def called(*args: Any, **given: Any) -> Any:
@@ -95,17 +96,18 @@ def run(cell: CellContract, p: Tree, xs: Tree, s: Optional[State] = None, *, len
     ((5, 2, 3), ['R', 'W', 'b'])
     """
     options, kept = (reverse, recompute, keep, kernels), "states" if recompute and keep else keep
-    chosen: Any = None
+    live: Any = None
     if extra is lengths is mask is None and _is_known_by_signature(cell, xs, paths, options):
-        chosen, live = _choose(cell, p, xs, s, padding=padding, options=options, paths=paths, mode=mode), None
-        s = _make_zeros(cell, p, xs) if s is None else s
+        chosen, prepares, first, dtypes = _choose(cell, p, xs, s, given=(padding, options, paths, mode))
     else:
         _check_options(cell, options, paths, mode)
         s, live = _check_arguments(cell, p, xs, s, extra, lengths, mask)
         check_policy(padding, mask, isinstance(cell, Bidirectional))
+        chosen, prepares, first, dtypes = None, True, (), None
     if keep:                                      # what becomes of the caller's arrays must not change gradients
         p, xs, s, extra = map(copy, (p, xs, s, extra))
-    q, e, prepared = cell.prepare(p, extra)
+    s = make_zeros(first) if s is None else s
+    q, e, prepared = cell.prepare(p, extra) if prepares else (p, extra, ())
     if chosen is None:
         chosen = plan(cell, describe_call(xs, e, live is not None, kept, s), paths, kernels, mode)
     forward, tail = load_path(chosen.path).forward, None
@@ -117,7 +119,7 @@ def run(cell: CellContract, p: Tree, xs: Tree, s: Optional[State] = None, *, len
         ys = add(ys, more)
     if not keep:
         return ys, copy(new), None
-    dtypes = map_structure(lambda a: a.dtype, (xs, s))
+    dtypes = map_structure(lambda a: a.dtype, (xs, s)) if dtypes is None else dtypes
     return ys, copy(new), Tape(cell, p, extra, prepared, chosen.path, tape, padding, live, reverse, tail, (ys, new),
                                dtypes)
 
@@ -170,39 +172,54 @@ def run_back(tape: Optional[Tape], dys: Tree = None, ds: Optional[State] = None,
         raise InvalidType("run_back", f"tape is {describe_type(tape)}, expected the third result of run")
     cell, p, extra, prepared, path, inner, padding, live, reverse, tail, like, dtypes = tape
     dys, ds = map(fill_missing, (dys, ds), like)
-    name = name_of(cell)
-    asked = frozenset({wanted} if isinstance(wanted, str) else wanted)
-    for what in asked.difference(ALL):
-        check_option(name, "wanted", what, ALL)
-    needed = needed_inside(asked, extra)
-    for what, d, a in zip(("dys", "ds"), (dys, ds), like):
-        check_like(name, what, d, a)
-    backward, more = load_path(path).backward, (None, None, None)
+    if wanted is not ALL:
+        wanted = frozenset({wanted} if isinstance(wanted, str) else wanted)
+        for what in wanted.difference(ALL):
+            check_option(name_of(cell), "wanted", what, ALL)
+    needed = needed_inside(wanted, extra)
+    if not is_like((dys, ds), like):
+        for what, d, a in zip(("dys", "ds"), (dys, ds), like):
+            check_like(name_of(cell), what, d, a)
+    backward = load_path(path).backward
     if padding == "repeat" and live is not None:
         dys = _map_directions(drepeat, cell, dys, live, reverse)
-    if tail is not None:
-        dmore, dstart, *rest = backward(tail, dys, zeros_like(ds), needed)
-        ds, more = add(ds, dstart), (dmore, *rest)
-    dxs, ds, dextra, dq = backward(inner, dys, ds, needed)
-    dxs, dextra, dq = map(add, (dxs, dextra, dq), more)
+    if tail is None:
+        dxs, ds, dextra, dq = backward(inner, dys, ds, needed)
+    else:
+        dmore, dstart, *more = backward(tail, dys, zeros_like(ds), needed)
+        dxs, ds, dextra, dq = backward(inner, dys, add(ds, dstart), needed)
+        dxs, dextra, dq = map(add, (dxs, dextra, dq), (dmore, *more))
     dp = None
     if "p" in needed:
         dp, dextra = cell.prepare_backward(p, prepared, dq, dextra)
-        _check_gradients(name, dp, p)
-    dxs, ds, dextra, dp = leave_out((dxs, ds, None if extra is None else dextra, dp), asked)
-    dextra = None if dextra is None else map_structure(lambda d, a: cast(d, a), dextra, extra)
-    dxs, ds = map_structure(_cast_gradient, (dxs, ds), dtypes)
-    return dxs, copy(ds), dextra, None if dp is None else map_structure(lambda a, d: cast(d, a), p, dp)
+        _check_gradients(cell, dp, p)
+    if wanted is not ALL:
+        dxs, ds, dextra, dp = leave_out((dxs, ds, dextra, dp), wanted)
+    dextra = None if extra is None or dextra is None else map_structure(lambda d, a: cast(d, a), dextra, extra)
+    dxs, ds = map(_cast_gradients, (dxs, ds), dtypes)
+    return dxs, copy(ds), dextra, _cast_gradients(dp, p)
 
 
-def _cast_gradient(d: Array, dtype: Any) -> Array:
-    """A gradient in the dtype of what it belongs to, if numbers of that dtype have one."""
+def _cast_gradients(d: Tree, like: Tree) -> Tree:
+    """Gradients in the structure and the dtypes of what they belong to, a tree of arrays or of dtypes.
+
+    Integers have none: what is given for them stays as it is.
+    """
+    if d is None or type(d) is numpy.ndarray and d.dtype == getattr(like, "dtype", like):
+        return d
+    if isinstance(like, dict):
+        return {name: _cast_gradients(d[name], a) for name, a in like.items()}
+    if isinstance(like, tuple):
+        return tuple_like(like, [_cast_gradients(one, a) for one, a in zip(d, like, strict=True)])
+    dtype: Any = getattr(like, "dtype", like)
     return d if d.dtype == dtype or dtype.kind in "iub" else d.astype(dtype)
 
 
-def _check_gradients(who: str, dp: Tree, p: Tree) -> None:
+def _check_gradients(cell: Any, dp: Tree, p: Tree) -> None:
     """Check that dp has exactly the names and shapes of p; otherwise a parameter would silently never be trained."""
-    got, want = dict(leaves(dp)), dict(leaves(p))
+    if is_like(dp, p):
+        return
+    who, got, want = name_of(cell), dict(leaves(dp)), dict(leaves(p))
     if got.keys() != want.keys():
         raise ShapeError(who, f"backward gave gradients of {' '.join(sorted(got)) or 'nothing'}, expected those of "
                               f"{' '.join(sorted(want)) or 'nothing'}")
@@ -216,18 +233,23 @@ def _is_known_by_signature(cell: Any, xs: Tree, paths: Any, options: tuple) -> b
     """Whether all that is checked, and the plan, depend on `signature` of the arguments alone."""
     cls = type(cell)
     return (getattr(cls, "check", None) is TwoStage.check and getattr(cls, "prepare", None) is TwoStage.prepare
-            and type(xs) is numpy.ndarray and type(paths) is tuple and [*map(type, options)] == [bool] * 4)
+            and getattr(cls, "zeros", None) is TwoStage.zeros and type(xs) is numpy.ndarray and type(paths) is tuple
+            and [*map(type, options)] == [bool] * 4)
 
 
 @memoize_check(4096)
-def _choose(cell: Any, p: Tree, xs: Array, s: State, *, padding: str, options: tuple, paths: tuple,
-            mode: Optional[str]) -> Plan:
-    """The plan of a call with neither `extra` nor rows that end early, after its checks."""
+def _choose(cell: Any, p: Tree, xs: Array, s: State, *, given: tuple) -> tuple:
+    """What is the same in all such calls, with neither `extra` nor rows that end early, after their checks: the plan,
+    whether the cell prepares anything, the `signature` of the first state, and the dtypes of xs and of that state.
+    """
+    padding, options, paths, mode = given
     _check_options(cell, options, paths, mode)
     s, _ = _check_arguments(cell, p, xs, s, None, None, None)
     check_policy(padding, None, False)
     _, recompute, keep, kernels = options
-    return plan(cell, describe_call(xs, None, False, "states" if recompute and keep else keep, s), paths, kernels, mode)
+    call = describe_call(xs, None, False, "states" if recompute and keep else keep, s)
+    return (plan(cell, call, paths, kernels, mode), bool(cell.prepare(p)[2]), signature(s),
+            map_structure(lambda a: a.dtype, (xs, s)))
 
 
 def _check_options(cell: Any, options: tuple, paths: Any, mode: Any) -> None:
