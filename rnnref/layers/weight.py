@@ -64,7 +64,7 @@ class Weight(Arraylike):
         if a.shape != old.shape:
             raise ShapeError(self.path, f"assigned an array of shape {a.shape}, expected {old.shape}")
         new = a if namespace(a) is namespace(old) else namespace(old).asarray(a)
-        self.replace(new.astype(old.dtype))       # a copy, always
+        self.replace(new.astype(old.dtype, order="C"))      # a copy, always; each call would lay out another order anew
 
     def replace(self, a: Any) -> None:
         """Replace the array by `a` itself; it must not be written into afterwards, since records keep it."""

@@ -50,6 +50,17 @@ def test_a_weight_that_changes_between_steps_is_seen_by_the_next(kind):
             assert abs(y - before).max() > 0, w.path
 
 
+def test_weights_lie_in_c_order_whoever_gives_them():
+    layer = layers.LSTM(U)
+    layer(X)
+    given = [np.asfortranarray(a + 1) for a in layer.get_weights()]
+    layer.set_weights(given)
+    layer.weights[0].assign(np.asfortranarray(given[0]))
+    for w, a in zip(layer.weights, given):
+        assert w.data.flags.c_contiguous and not np.shares_memory(w.data, a)
+        assert_same(w.data, a)
+
+
 def test_stateful_steps_are_a_sequence():
     for kind in ("SimpleRNN", "LSTM", "GRU", "core", "stack"):
         whole, cut = (KINDS[kind](return_sequences=True, seed=1, **more) for more in ({}, {"stateful": True}))

@@ -153,11 +153,11 @@ class ndarray:
         with np.errstate(all="ignore"):
             self._a[key] = new
 
-    def astype(self, dtype, *, copy=True):
+    def astype(self, dtype, order="K", *, copy=True):
         if not copy and self.dtype == dtype:
             return self
         with np.errstate(all="ignore"):
-            return wrap(self._a.astype(supported(dtype)))
+            return wrap(self._a.astype(supported(dtype), order))
 
     def copy(self, order="C"): return wrap(self._a.copy(order))
     def flatten(self, order="C"): return wrap(self._a.flatten(order))
