@@ -160,7 +160,11 @@ class Kernel:
         d = work.scratch("d", (few, self.gradient_blocks, U, rows), dy.dtype)
         f = work.scratch("factors", d.shape, d.dtype)
         if rows == 1:                             # then steps are the rows of a matrix as they are
-            self.factors(weights, z, gates, f, dead)
+            blocks, turned = (work.scratch(name, (a.shape[1], len(a), U), d.dtype).swapaxes(0, 1)[..., None]
+                              for name, a in (("gates by block", gates), ("factors by block", f)))
+            blocks[...] = gates                   # each block in one piece: whole ones take less time than rows of U
+            self.factors(weights, z, blocks, turned, dead)
+            f[...] = turned
             self.backward_steps(weights, z, f, dy, d, state, dead)
             return d[:, self.gate_blocks].reshape(n, G * U).T
         da = work.scratch("da", (G * U, n, rows), d.dtype)
