@@ -120,16 +120,16 @@ def zeros_like(tree: Tree) -> Tree:
 
 
 def copy(tree: Tree) -> Tree:
-    """The tree with arrays of its own."""
+    """The tree with arrays of its own, laid out as they were: products of another layout may differ in the last bit."""
     if type(tree) is numpy.ndarray:
-        return tree.copy()
+        return tree.copy("K")
     if tree is None:
         return None
     if isinstance(tree, tuple):                   # most states, without a call for each array
-        return tuple_like(tree, [a.copy() if type(a) is numpy.ndarray else copy(a) for a in tree])
+        return tuple_like(tree, [a.copy("K") if type(a) is numpy.ndarray else copy(a) for a in tree])
     if isinstance(tree, dict):
-        return {k: a.copy() if type(a) is numpy.ndarray else copy(a) for k, a in tree.items()}
-    return tree.copy() if is_array(tree) else PerStep(tree.steps.copy()) if isinstance(tree, PerStep) else tree
+        return {k: a.copy("K") if type(a) is numpy.ndarray else copy(a) for k, a in tree.items()}
+    return tree.copy("K") if is_array(tree) else PerStep(tree.steps.copy("K")) if isinstance(tree, PerStep) else tree
 
 
 def read_only(kept: Any) -> Any:

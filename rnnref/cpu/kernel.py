@@ -75,8 +75,8 @@ class Kernel:
         raise NotImplementedError
 
     def lay_out(self, p: Tree, rows: int) -> Any:
-        """`pack` of arrays in C order: the layout of the caller's arrays changes no bit of the results."""
-        return self.pack({name: numpy.ascontiguousarray(a) for name, a in p.items()}, rows)
+        """`pack` of arrays in C order."""
+        return self.pack(in_c_order(p), rows)
 
     # a lane
 
@@ -200,6 +200,11 @@ def each_step(n: int, gates: Array, *arrays: Any) -> Iterator[tuple]:
     """For each of n steps its entries of arrays that are as long as `gates`: [at least n, ...], or [2, ...] in turn."""
     entries = zip(*arrays)
     return islice(entries, n) if len(gates) >= n else islice(cycle([*entries]), n)
+
+
+def in_c_order(p: Tree) -> dict:
+    """The parameters so that the layout of the caller's arrays changes no bit of the results."""
+    return {name: numpy.ascontiguousarray(a) for name, a in p.items()}
 
 
 def bias_of(m: Any, p: Tree, width: int, dtype: Any) -> Array:

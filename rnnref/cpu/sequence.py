@@ -20,7 +20,7 @@ from .blas import count_threads, limit_threads
 from .elman import ElmanKernel
 from .gru import GRUKernel
 from .gru_before import GRUBeforeKernel
-from .kernel import Kernel, LaneTape
+from .kernel import Kernel, LaneTape, in_c_order
 from .lanes import run_lanes, split_rows
 from .lstm import LSTMKernel
 from .prepared import PreparedParameters
@@ -41,7 +41,7 @@ class Tape:
         """The intermediates of step t: the plain cell computes them again, from the state before the step."""
         T, width = len(self.xs), self.like[0].shape[-1]
         k = T - 1 - t if self.reverse else t
-        parts = [self.kernel.state_before(self.kernel.lay_out(self.p, _count_rows(lane)), tape, k, width)
+        parts = [self.kernel.state_before(self.kernel.pack(self.p, _count_rows(lane)), tape, k, width)
                  for lane, tape in zip(self.lanes, self.tapes)] or [[*self.like]]          # no rows: no lanes
         s = type(self.like)(*(numpy.concatenate(a) for a in zip(*parts)))
         now = None if self.live is None else self.live[t]
@@ -105,7 +105,7 @@ def forward(cell: Any, p: Tree, xs: Tree, s: State, extra: Tree = None, live: Op
 
     with limit_threads():
         tapes = run_lanes(run, lanes) if lanes else []
-    return ys, new, Tape(kernel, p, xs, live, reverse, s, lanes, tapes) if keep else None
+    return ys, new, Tape(kernel, in_c_order(p), xs, live, reverse, s, lanes, tapes) if keep else None
 
 
 def backward(tape: Tape, dys: Tree, ds: State, wanted: Collection[str] = ALL) -> tuple[Tree, State, Tree, Tree]:

@@ -157,10 +157,12 @@ def test_gradients_lie_in_the_order_of_c(name, batch):
 def test_the_layout_of_arguments_changes_no_bit(name, batch, dtype):
     """Inference has no copy of the parameters, and OpenBLAS sums in another order where a matrix lies transposed."""
     one = cast_all(draw_case(CELLS[name], n_in=5, units=17, steps=31, batch=batch), dtype)
-    want, _ = one.run(**ONLY)
+    d = rnnref.tree.map_structure(np.ones_like, one.run(**ONLY)[0])
+    want, grads, _ = one.run_both_ways(d, **ONLY)
     for lay in (np.asfortranarray, lambda a: np.repeat(a, 2, -1)[..., ::2]):
         other = replace(one, **rnnref.tree.map_structure(lay, {"p": one.p, "s": one.s, "xs": one.xs}))
         assert_same(other.run(keep=False, **ONLY)[0], want)
+        assert_same(other.run_both_ways(d, **ONLY)[:2], (want, grads))
         ready = rnnref.prepare(one.cell, one.p)
         ready.update(other.p)                     # arrays that can change are laid out in each call
         assert_same(replace(one, p=ready).run(keep=False, **ONLY)[0], want)

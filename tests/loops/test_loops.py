@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 
 import rnnref
-from rnnref.cells import GRU, LSTM, Bidirectional, Dropout, Stack
+from rnnref.cells import GRU, LSTM, Bidirectional, Dropout, SimpleRNN, Stack
 from rnnref.check.tolerance import tolerance
 from rnnref.elementwise import ACTIVATIONS, get_activation
 from rnnref.loops.plan import describe_call, plan
 from rnnref.loops.run import run, run_back
 from rnnref.testing.api import assert_close, assert_same
-from rnnref.testing.case import PLAIN, Trial, masking_options
+from rnnref.testing.case import PLAIN, Trial, draw_case, masking_options
 from rnnref.tree import PerStep, leaves, map_structure
 from rnnref.wrappers.dropout import Masks
 from tests.support.cases import CELLS, B, I, T, case
@@ -42,6 +42,28 @@ def test_16_bit_storage_keeps_dtypes_and_loses_no_more_than_storage_does(name):
         for like, found in ((one.s, out[1]), (one.s, grads[1])):
             assert [a.dtype for _, a in leaves(found)] == [a.dtype for _, a in leaves(like)]
         assert_close(upcast((out, grads), "float64"), truth, "storage", arithmetic="float16")
+
+
+@pytest.mark.parametrize("lay", (np.ascontiguousarray, np.asfortranarray), ids=("C order", "Fortran order"))
+@pytest.mark.parametrize("batch", (1, 5, 32))
+@pytest.mark.parametrize("cell", (LSTM(), GRU(), SimpleRNN()), ids=repr)
+def test_the_plain_loop_gives_the_bits_of_cells_called_by_hand(cell, batch, lay):
+    """Also where a matrix lies transposed: OpenBLAS then sums in another order."""
+    one = draw_case(cell, n_in=24, units=32, steps=T, batch=batch)
+    p, s = map_structure(lay, one.p), one.s
+    ys, new, tape = run(cell, p, one.xs, s, **PLAIN)
+    kept, found, dys = [], [], np.cos(ys)
+    for x in one.xs:
+        y, s, k = cell.forward(p, x, s)
+        found.append(y)
+        kept.append(k)
+    dxs, ds, dp = [], map_structure(np.zeros_like, s), map_structure(np.zeros_like, p)
+    for dy, k in zip(dys[::-1], kept[::-1]):
+        dx, ds, _, now = cell.backward(p, k, dy, ds)
+        dxs.insert(0, dx)
+        dp = {name: d + now[name] for name, d in dp.items()}
+    back = run_back(tape, dys)
+    assert_same((np.stack(found), s, np.stack(dxs), ds, dp), (ys, new, back[0], back[1], back[3]))
 
 
 def test_gates_are_wide_in_16_bit_storage():
