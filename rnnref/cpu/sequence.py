@@ -86,6 +86,11 @@ def find_kernel(cell: TwoStage) -> Kernel:
     return KERNELS[type(inner), type(inner.rule)](cell)
 
 
+def _make_like(s: State) -> State:
+    """Empty arrays in C order, in the shapes and dtypes of a state."""
+    return type(s)(*(numpy.empty(a.shape, a.dtype) for a in s))
+
+
 def _count_rows(lane: slice) -> int:
     return lane.stop - lane.start
 
@@ -94,7 +99,7 @@ def forward(cell: Any, p: Tree, xs: Tree, s: State, extra: Tree = None, live: Op
             reverse: bool = False, keep: Any = True) -> tuple[Tree, State, Optional[Tape]]:
     kernel, (T, B) = find_kernel(cell), xs.shape[:2]
     ys = numpy.empty((T, B, s[0].shape[-1]), xs.dtype)
-    new = type(s)(*map(numpy.empty_like, s))
+    new = _make_like(s)
     ordered = [a if a is None or not reverse else a[::-1] for a in (xs, live, ys)]
     lanes = split_rows(B, s[-1].shape[-1], len(cell.gates), count_threads()) if B else []
     packed = _pack(kernel, p, lanes)
@@ -110,8 +115,8 @@ def forward(cell: Any, p: Tree, xs: Tree, s: State, extra: Tree = None, live: Op
 
 def backward(tape: Tape, dys: Tree, ds: State, wanted: Collection[str] = ALL) -> tuple[Tree, State, Tree, Tree]:
     kernel, p, lanes, with_p = tape.kernel, tape.p, tape.lanes, "p" in wanted
-    dxs: Any = numpy.empty_like(tape.xs) if "x" in wanted else None
-    dfirst: Any = type(ds)(*map(numpy.empty_like, ds))
+    dxs: Any = numpy.empty(tape.xs.shape, tape.xs.dtype) if "x" in wanted else None
+    dfirst: Any = _make_like(ds)
     if not lanes:
         return dxs, dfirst, None, {name: numpy.zeros_like(a) for name, a in p.items()}
     dy: Any = dys[::-1] if tape.reverse else dys
