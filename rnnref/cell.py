@@ -178,11 +178,10 @@ class TwoStage(Cell):
         return [m for m in vars(self).values() if isinstance(m, Map)]
 
     def prepare(self, p: Tree, extra: Tree = None) -> tuple[Tree, Tree, Any]:
-        kept = []                                 # of the maps that have something to prepare
-        for m in self.maps():
-            if type(m).prepare is not Map.prepare:
-                p, k = m.prepare(p)
-                kept.append((m, k))
+        kept = []
+        for m in (m for m in self.maps() if type(m).prepare is not Map.prepare):        # Map's own does nothing
+            p, k = m.prepare(p)
+            kept.append((m, k))
         return p, extra, kept
 
     def prepare_backward(self, p: Tree, kept: Any, dp: Tree, dextra: Tree) -> tuple[Tree, Tree]:
@@ -190,8 +189,9 @@ class TwoStage(Cell):
             dp = m.prepare_backward(p, k, dp)
         return dp, dextra
 
+    @memoize(1024)
     def sizes(self, n_in: Any, units: int) -> dict[str, Size]:
-        """The length of every axis letter, for `n_in` inputs (a tuple where x is one) and this number of units."""
+        """The length of every axis letter, for `n_in` inputs, or a tuple of such, and these units.  Only to be read."""
         G = len(self.gates)
         origin = f"{G} gates {' '.join(self.gates)} x U" if G > 1 else ""
         inputs = {f"I{k}": Size(n) for k, n in enumerate(n_in)} if isinstance(n_in, tuple) else {"I": Size(n_in)}
@@ -215,18 +215,12 @@ class TwoStage(Cell):
     def zeros(self, batch: Any, units: int, xp: Any = numpy, dtype: Any = "float32") -> State:
         """The zero state.  `batch`: B, or (B, X, Y, ...) for states that have axes of space."""
         check_count(self.name, "units", units, 1)
+        dtype, axes, size = numpy.dtype(dtype), self.rule.widths.items(), self.sizes(0, units)
         batch = batch if isinstance(batch, tuple) else (batch,)
         for n in batch:
             check_count(self.name, "batch", n)
-        arrays = self._state_arrays(units, numpy.dtype(dtype))
-        return self.rule.State(**{name: xp.zeros((*batch, width), its) for name, width, its in arrays})
-
-    @memoize(1024)
-    def _state_arrays(self, units: int, dtype: Any) -> list[tuple]:
-        """The name, the width and the dtype of each array of a state."""
-        sizes, wide = self.sizes(0, units), self.rule.float32_fields if dtype.itemsize == 2 else ()
-        return [(name, sizes[axis].n, "float32" if name in wide else dtype)
-                for name, axis in self.rule.widths.items()]
+        wide = self.rule.float32_fields if dtype.itemsize == 2 else ()
+        return self.rule.State(**{n: xp.zeros((*batch, size[a].n), "float32" if n in wide else dtype) for n, a in axes})
 
     def units(self, p: Tree) -> int:
         """The number of units of the parameters `p`, read off their gate blocks."""
