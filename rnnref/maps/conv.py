@@ -6,7 +6,7 @@ from typing import Any, Optional
 from ..arrays import Array, as_matrix, cast, namespace
 from ..errors import NotSupported, ShapeError, check_option
 from ..tree import Tree
-from .dense import Map, add_bias
+from .dense import Map, add_bias, multiply_rows
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,12 @@ class Conv(Map):
 
     def forward(self, p: Tree, x: Array) -> tuple[Array, Any]:
         W = p[self.W]
-        a = cast(self.unfold(x) @ W.reshape(-1, W.shape[-1]), x)
+        a = cast(multiply_rows(self.unfold(x), W.reshape(-1, W.shape[-1])), x)
         return (add_bias(a, p[self.b]) if self.b else a), x
 
     def backward_x(self, p: Tree, x: Array, da: Array) -> Array:
         W = p[self.W]
-        return self.fold(cast(da @ W.reshape(-1, W.shape[-1]).T, da), x.shape)
+        return self.fold(cast(multiply_rows(da, W.reshape(-1, W.shape[-1]).T), da), x.shape)
 
     def backward_p(self, p: Tree, x: Array, da: Array) -> Tree:
         dW = as_matrix(self.unfold(x)).T @ as_matrix(da)

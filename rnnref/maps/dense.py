@@ -51,6 +51,11 @@ def add_bias(a: Array, b: Array) -> Array:
     return a
 
 
+def multiply_rows(x: Array, W: Array) -> Array:
+    """x [..., I] times W [I, G] as one product: NumPy alone makes one for each index of all axes but the last two."""
+    return x @ W if x.ndim < 3 else (as_matrix(x) @ W).reshape(*x.shape[:-1], W.shape[-1])
+
+
 @dataclass(frozen=True)
 class Dense(Map):
     """A dense layer: a = x W (+ b), where W and b are the names of the parameters."""
@@ -62,11 +67,11 @@ class Dense(Map):
         return {self.W: f"{i} {o}"} | ({self.b: o} if self.b else {})
 
     def forward(self, p: Tree, x: Array) -> tuple[Array, Any]:
-        a = cast(x @ p[self.W], x)                # NumPy gives float32 for bfloat16
+        a = cast(multiply_rows(x, p[self.W]), x)  # NumPy gives float32 for bfloat16
         return (add_bias(a, p[self.b]) if self.b else a), x
 
     def backward_x(self, p: Tree, x: Array, da: Array) -> Array:
-        return cast(da @ p[self.W].T, da)
+        return cast(multiply_rows(da, p[self.W].T), da)
 
     def backward_p(self, p: Tree, x: Array, da: Array) -> Tree:
         return {self.W: as_matrix(x).T @ as_matrix(da)} | ({self.b: as_matrix(da).sum(0)} if self.b else {})

@@ -12,6 +12,8 @@ import rnnref
 from rnnref.cells import GRU, LSTM
 from rnnref.cpu import blas, blas_threads, lanes, release_workspaces, sequence, workspaces
 from rnnref.cpu.lstm import LSTMKernel
+from rnnref.loops import hoisted
+from rnnref.maps.dense import Dense
 from rnnref.rules.lstm import LSTMRule
 from rnnref.testing.api import assert_same
 from rnnref.testing.case import Trial, draw_case
@@ -82,6 +84,24 @@ def test_every_loop_has_the_limit_and_restores_the_count(path, counted, monkeypa
         with pytest.raises(ZeroDivisionError):
             rnnref.run_back(tape, np.ones_like(ys))
         assert counted.set == [1, 4]
+
+
+@pytest.mark.parametrize("least, outside", ((0, 4), (float("inf"), 1)))
+def test_only_large_products_outside_of_the_loop_have_all_threads(least, outside, counted, monkeypatch):
+    """Those of all steps: of one step alone all have them, it is no loop."""
+    monkeypatch.setattr(hoisted, "MIN_PRODUCT", least)
+    seen = {2: set(), 3: set()}                   # by axes: of a step, of all steps
+    for name in ("forward", "backward_x", "backward_p"):
+        def watched(m, p, *args, f=getattr(Dense, name)):
+            seen[args[-1].ndim].add(counted.count)
+            return f(m, p, *args)
+        monkeypatch.setattr(Dense, name, watched)
+    case = CASES[0]
+    _, tape = case.run(paths=("hoisted",))
+    case.run_back(tape, Trial(case).d)
+    assert seen == {2: {1}, 3: {outside}} and counted.count == 4
+    rnnref.run(case.cell, case.p, case.xs[:1], paths=("hoisted",))
+    assert seen == {2: {1, 4}, 3: {outside, 4}}
 
 
 def test_parallel_loops_restore_the_count_once(counted):
