@@ -36,7 +36,8 @@ _PATHS_OF_PARTS = "bidirectional", "layerwise"            # those with a plan fo
 KERNELS = {("cupy", name): f"cuda.rule_kernels:Cuda{name}" for name in (
     "ElmanRule", "GRURule", "LSTMRule", "GRUBefore")}
 KERNEL_MAPS = {("cupy", name): f"cuda.{module}:Cuda{name}" for name, module in (
-    ("Dense", "matmul"), ("Reservoir", "matmul"), ("WeightNorm", "matmul"), ("Grouped", "grouped"), ("Conv", "conv"))}
+    ("Dense", "matmul"), ("Reservoir", "matmul"), ("WeightNorm", "matmul"), ("Grouped", "grouped"), ("Conv", "conv"))
+    } | {("numpy", "Dense"): "cpu.dense:PartedDense"}
 MODES = "fp32", "tf32", "bf16", "fp16"             # of products on a GPU
 CUDA_KERNEL, CUBLAS = "CUDA kernel", "cuBLAS product"     # notes on what replaces a rule and a map
 ON_GPU = {"onchip": "R held on chip", "stepped": "products and kernels, step by step",
@@ -217,9 +218,9 @@ def _replace_with_kernels(part: Any, home: Any, notes: Any, mode: Any = "fp32") 
     if not is_dataclass(part) or isinstance(part, type):
         return part
     name, kernel = type(part).__name__, _find_kernel(part, home, notes)
-    options = {f.name: getattr(part, f.name) for f in fields(part)}
+    options = {f.name: getattr(part, f.name) for f in fields(part) if f.init}
     if kernel and (home, name) in KERNEL_MAPS:
-        return kernel(**options, mode=mode)
+        return kernel(**options, **{"mode": mode} if home == "cupy" else {})
     # a cell that has a kernel itself needs none for its rule, but its maps are replaced
     changed = {n: _replace_with_kernels(v, home, notes, mode) if not kernel or isinstance(v, Map) else v
                for n, v in options.items()}
@@ -238,7 +239,7 @@ def _find_kernel(part: Any, home: Any, notes: Any) -> Any:
         return None
     why = kernel.refuses(part)
     note = getattr(part, "name", key[1]), why or (CUDA_KERNEL if key in KERNELS else CUBLAS)
-    if note not in notes:                         # once for all maps
+    if note not in notes and key != ("numpy", "Dense"):       # once for all maps; that one has the same arithmetic
         notes.append(note)
     return None if why else kernel
 

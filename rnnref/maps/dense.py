@@ -67,14 +67,18 @@ class Dense(Map):
         return {self.W: f"{i} {o}"} | ({self.b: o} if self.b else {})
 
     def forward(self, p: Tree, x: Array) -> tuple[Array, Any]:
-        a = cast(multiply_rows(x, p[self.W]), x)  # NumPy gives float32 for bfloat16
+        a = cast(self.multiply(x, p[self.W]), x)  # NumPy gives float32 for bfloat16
         return (add_bias(a, p[self.b]) if self.b else a), x
 
     def backward_x(self, p: Tree, x: Array, da: Array) -> Array:
-        return cast(multiply_rows(da, p[self.W].T), da)
+        return cast(self.multiply(da, p[self.W].T), da)
 
     def backward_p(self, p: Tree, x: Array, da: Array) -> Tree:
         return {self.W: as_matrix(x).T @ as_matrix(da)} | ({self.b: as_matrix(da).sum(0)} if self.b else {})
+
+    def multiply(self, x: Array, W: Array) -> Array:
+        """x W, or da times the transposed W."""
+        return multiply_rows(x, W)
 
 
 @dataclass(frozen=True)
