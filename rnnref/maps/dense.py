@@ -173,12 +173,14 @@ class Grouped(Map):
 
     def forward(self, p: Tree, x: Array) -> tuple[Array, Any]:
         n, i, g = p[self.W].shape
-        parts = x.reshape(*x.shape[:-1], n, 1, i) @ p[self.W]
-        a = cast(self.merge_groups(parts.reshape(*x.shape[:-1], n, g)), x)
+        rows = as_matrix(x)
+        parts = rows.reshape(len(rows), n, i).swapaxes(0, 1) @ p[self.W]       # one product for each group
+        a = cast(self.merge_groups(parts.swapaxes(0, 1)), x).reshape(*x.shape[:-1], n * g)
         return (add_bias(a, p[self.b]) if self.b else a), x
 
     def backward_x(self, p: Tree, x: Array, da: Array) -> Array:
-        return cast((self.split_groups(da)[..., None, :] @ p[self.W].swapaxes(-1, -2)).reshape(x.shape), da)
+        parts = self.split_groups(as_matrix(da)).swapaxes(0, 1) @ p[self.W].swapaxes(1, 2)
+        return cast(parts.swapaxes(0, 1).reshape(x.shape), da)
 
     def backward_p(self, p: Tree, x: Array, da: Array) -> Tree:
         n, i, _ = p[self.W].shape

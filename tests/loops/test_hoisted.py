@@ -18,12 +18,12 @@ PATH = {"paths": ("hoisted",)}
 
 
 class Watched(np.ndarray):
-    """An array that notes the axes of the operands of its products."""
+    """An array that notes the shapes of the operands of its products."""
     seen: list = []
 
     def __array_ufunc__(self, ufunc, method, *inputs, **options):
         if ufunc is np.matmul:
-            self.seen.append([a.ndim for a in inputs])
+            self.seen.append([a.shape for a in inputs])
         inputs = [a.view(np.ndarray) if isinstance(a, Watched) else a for a in inputs]
         if "out" in options:
             options["out"] = tuple(a.view(np.ndarray) for a in options["out"])
@@ -41,7 +41,17 @@ def test_every_product_is_one_of_two_matrices(name):
     forward = len(Watched.seen)
     rnnref.run_back(tape, ys, new)
     assert forward > T and len(Watched.seen) > forward + T
-    assert {tuple(axes) for axes in Watched.seen} == {(2, 2)}
+    assert {len(shape) for shapes in Watched.seen for shape in shapes} == {2}
+
+
+def test_groups_are_multiplied_one_by_one():
+    """Not row by row: forward and back, both factors of a product have the groups for their first axis."""
+    one, Watched.seen = case("GLSTM"), []
+    p, xs = (map_structure(lambda a: a.view(Watched), tree) for tree in (one.p, one.xs))
+    ys, new, tape = rnnref.run(one.cell, p, xs, one.s, **PATH)
+    rnnref.run_back(tape, ys, new)
+    assert len(Watched.seen) > 2 * T
+    assert {(len(shape), shape[0]) for shapes in Watched.seen for shape in shapes} == {(3, 2)}
 
 
 @pytest.mark.parametrize("reverse", (False, True))
