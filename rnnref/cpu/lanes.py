@@ -12,15 +12,25 @@ from typing import Any, Callable
 # With less, lanes wait for each other longer than they gain; measured with two threads on two cores
 MIN_WORK = 550_000                                # numbers of R, but those of 16 units, times rows: of two lanes
 MIN_STATE = 3000                                  # units times rows: of each lane, if there are more than two
+MIN_PRODUCT = 20_000_000                          # multiplications of each lane of one product
 MAX_LANES = 8
 
 
 def split_rows(batch: int, units: int, gates: int, threads: int) -> list[slice]:
     """The rows of each lane, for R of [units, gates units]."""
     work = batch * units * gates * max(0, units - 16)
-    most = max(2, batch * units // MIN_STATE) if work >= MIN_WORK else 1
-    n = max(1, min(threads, MAX_LANES, batch, most))
-    ends = [batch * k // n for k in range(n + 1)]
+    return _split(batch, max(2, batch * units // MIN_STATE) if work >= MIN_WORK else 1, threads)
+
+
+def split_product(rows: int, work: int, threads: int) -> list[slice]:
+    """The rows of each lane of one product, with so many multiplications for each row."""
+    return _split(rows, rows * work // MIN_PRODUCT, threads)
+
+
+def _split(rows: int, most: int, threads: int) -> list[slice]:
+    """As many lanes as there are threads, but no more than `most`."""
+    n = max(1, min(threads, MAX_LANES, rows, most))
+    ends = [rows * k // n for k in range(n + 1)]
     return [slice(a, b) for a, b in zip(ends, ends[1:])]
 
 

@@ -1,15 +1,16 @@
-"""Products of a few rows by parts of the weights: values of one product in every layout, and the same bits again."""
+"""Products by parts of the weights, or in several threads: the values of one product in every layout, the same bits."""
 import numpy as np
 import pytest
 
 import rnnref
 from rnnref.cells import GRU, LSTM, LayerNormLSTM, ProjectedCell
-from rnnref.cpu import dense
+from rnnref.cpu import dense, lanes
 from rnnref.cpu.dense import PartedDense
 from rnnref.loops.plan import clear_cache
 from rnnref.maps.dense import Dense
 from rnnref.testing.api import assert_close, assert_same
 from rnnref.testing.case import Trial, draw_case
+from rnnref.tree import leaves
 from tests.support.precision import cast_all
 
 ROWS, K, N = 16, 256, 512
@@ -40,10 +41,31 @@ def test_parts_give_the_values_of_one_product(dtype, order):
 
 def test_what_is_one_product_stays_one():
     x, W = np.ones((ROWS, K), "float32"), np.ones((K, N), "float32")
-    for few in (x[:1], np.ones((3, ROWS, K), "float32"), x.astype("float64"), np.ones((ROWS, K), "float16")):
+    for few in (x[:1], x.astype("float64"), np.ones((ROWS, K), "float16")):
         assert dense._choose_columns(few, W) == N
         assert PartedDense("W").forward({"W": W}, few)[0].shape == (*few.shape[:-1], N)
     assert dense._choose_columns(np.ones((64, K), "float32"), W) == N          # parts of 32 columns would be slower
+
+
+@pytest.mark.parametrize("dtype", ("float32", "float64", "float16"))
+@pytest.mark.parametrize("threads, least, many", ((3, 1, 3), (3, 1e9, 1), (1, 1, 1)))
+def test_products_of_all_steps_in_threads_are_the_same(dtype, threads, least, many, monkeypatch):
+    ran = []
+    monkeypatch.setattr(lanes, "MIN_PRODUCT", least)
+    monkeypatch.setattr(dense, "count_threads", lambda: threads)
+    monkeypatch.setattr(dense, "run_lanes", lambda f, rows: ran.append(rows) or lanes.run_lanes(f, rows))
+    W = RNG.normal(size=(24, 40)).astype(dtype)
+    p, plain, parted = {"W": W, "b": W[0]}, Dense("W", "b"), PartedDense("W", "b")
+    whole = RNG.normal(size=(5, 14, 40)).astype(dtype)
+    x, da = whole[:, ::2, :24], whole[:, ::2]     # as rows of a batch are, not one block of memory
+
+    def compute(m):
+        return m.forward(p, x)[0], m.backward_x(p, x, da), m.backward_p(p, x, da)
+    found = compute(parted)
+    assert_close(found, compute(plain), "path")
+    assert [len(rows) for rows in ran] == [many] * 3 * (many > 1)
+    assert_same(compute(parted), found)
+    assert all(a.flags.c_contiguous for _, a in leaves(found))
 
 
 @pytest.mark.parametrize("cell", (LayerNormLSTM(), ProjectedCell(GRU(), projection=256), GRU(reset="before"), LSTM()))
@@ -56,13 +78,12 @@ def test_a_loop_with_parts_is_the_plain_one_and_repeats_its_bits(cell):
     assert_same(one.run_both_ways(trial.d, **choice)[:2], parted)
 
 
-def test_parts_are_taken_where_they_were_measured_and_kernels_are_asked_for(monkeypatch):
+def test_the_map_is_taken_where_kernels_are_and_parts_where_they_were_measured(monkeypatch):
     cell, call = LayerNormLSTM(), rnnref.loops.plan.describe_call(np.zeros((5, 2, 3), "float32"))
-
-    def chosen(**options):
-        clear_cache()
-        return type(rnnref.loops.plan.plan(cell, call, **options).cell.recurrent)
-    assert chosen() is PartedDense and chosen(kernels=False) is Dense
+    assert type(rnnref.loops.plan.plan(cell, call).cell.recurrent) is PartedDense
+    assert type(rnnref.loops.plan.plan(cell, call, kernels=False).cell.recurrent) is Dense
     assert rnnref.explain(cell, np.zeros((5, 2, 3), "float32")).splitlines()[-1] == "hoisted: runs"
+    x, W = np.ones((ROWS, K), "float32"), np.ones((K, N), "float32")
+    assert dense._choose_columns(x, W) < N
     monkeypatch.setattr(dense, "core_type", lambda: "another")
-    assert chosen() is Dense
+    assert dense._choose_columns(x, W) == N
