@@ -12,7 +12,7 @@ from typing import Any, Callable
 # With less, lanes wait for each other longer than they gain; measured with two threads on two cores
 MIN_WORK = 550_000                                # numbers of R, but those of 16 units, times rows: of two lanes
 MIN_STATE = 3000                                  # units times rows: of each lane, if there are more than two
-MIN_PRODUCT = 20_000_000                          # multiplications of each lane of one product
+MIN_PRODUCT = 200_000_000                         # multiplications of each lane of one product
 MAX_LANES = 8
 
 

@@ -15,7 +15,7 @@ from ..tree import Tree, apply_mask, choose, first_leaf, leaves, map_structure, 
 from .scan import list_steps, select_mask
 
 MIN_BYTES = 1 << 19                               # of all outputs: gradients of less are still in a cache at the end
-MIN_PRODUCT = 1e9                                 # multiplications: with less, BLAS threads wait longer than they gain
+MIN_PRODUCT = 5e7                                 # multiplications: with less, BLAS threads wait longer than they gain
 
 
 class Tape(NamedTuple):
