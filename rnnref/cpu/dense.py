@@ -12,7 +12,7 @@ from ..arrays import Array, as_matrix
 from ..maps.dense import Dense
 from ..tree import Tree
 from .blas import core_type, count_threads, limit_threads
-from .lanes import run_lanes, split_product
+from .lanes import MIN_PRODUCT, run_lanes, split_product
 from .matmul import choose_rows
 
 _SMALL = 1_000_000                                # multiplications: so many are one part in every row of the table
@@ -51,8 +51,10 @@ class PartedDense(Dense):
 def _multiply_in_lanes(x: Array, W: Array) -> Array:
     """x W, some rows of x in each thread."""
     (M, K), N = x.shape, W.shape[1]
+    if M * K * N < 2 * MIN_PRODUCT or x.dtype != W.dtype or x.dtype.kind != "f":
+        return x @ W                              # without a question for the threads, which one step would feel
     lanes = split_product(M, K * N, count_threads())
-    if len(lanes) < 2 or x.dtype != W.dtype or x.dtype.kind != "f":
+    if len(lanes) < 2:
         return x @ W
     y = numpy.empty_like(x, shape=(M, N), order="C")
 

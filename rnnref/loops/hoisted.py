@@ -66,6 +66,8 @@ def backward(tape: Tape, dys: Tree, ds: State, wanted: Collection[str] = ALL) ->
 
 def _limit_products(p: Tree, s: State, steps: int) -> ContextManager:
     """The limit of BLAS threads for the products of all steps; none for large ones."""
+    if steps == 1:
+        return limit_threads(steps)
     h = first_leaf(s)
     rows = steps * h.size // max(1, h.shape[-1])
     large = rows * max((a.size for _, a in leaves(p)), default=0) >= MIN_PRODUCT

@@ -51,7 +51,8 @@ def test_what_is_one_product_stays_one():
 @pytest.mark.parametrize("threads, least, many", ((3, 1, 3), (3, 1e9, 1), (1, 1, 1)))
 def test_products_of_all_steps_in_threads_are_the_same(dtype, threads, least, many, monkeypatch):
     ran = []
-    monkeypatch.setattr(lanes, "MIN_PRODUCT", least)
+    for module in (lanes, dense):
+        monkeypatch.setattr(module, "MIN_PRODUCT", least)
     monkeypatch.setattr(dense, "count_threads", lambda: threads)
     monkeypatch.setattr(dense, "run_lanes", lambda f, rows: ran.append(rows) or lanes.run_lanes(f, rows))
     W = RNG.normal(size=(24, 40)).astype(dtype)
