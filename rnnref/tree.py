@@ -116,7 +116,7 @@ def zeros_like(tree: Tree) -> Tree:
     if isinstance(tree, tuple):                   # as in `copy`
         return tuple_like(tree, [numpy.zeros(a.shape, a.dtype) if type(a) is numpy.ndarray else zeros_like(a)
                                  for a in tree])
-    return map_structure(lambda a: namespace(a).zeros_like(a, order="C"), tree)
+    return map_structure(lambda a: namespace(a).zeros(a.shape, a.dtype) if is_array(a) else numpy.zeros_like(a), tree)
 
 
 def copy(tree: Tree) -> Tree:
