@@ -21,7 +21,7 @@ _MIN_COLUMNS = 64                                 # of a part of W in C order: s
 
 @dataclass(frozen=True)
 class PartedDense(Dense):
-    """A dense layer whose product with few rows is one for each part of the columns of W."""
+    """A dense layer that multiplies few rows by parts of the columns of W, and those of all steps in lanes."""
     own_products = "x W"
     plain = Dense
 
