@@ -1,6 +1,6 @@
 """The GRU over a whole sequence, with the reset after the product with R.
 
-    gates   n  hn  r  z               hn = (h R_n + bR_n) / 2;  r, z are kept as 1 + tanh(a / 2) = 2 sigmoid(a)
+    gates   hn  r  z  n               hn = (h R_n + bR_n) / 2;  r, z are kept as 1 + tanh(a / 2) = 2 sigmoid(a)
     d       hn  r  z  n  h            gradients of the arguments, and what reaches the old h through z
 """
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _MOST_ZEROS = 1 << 19                             # products with zeros that tak
 
 class _Weights(NamedTuple):
     """For the steps forward."""
-    whole: Optional[Product]                      # of hn r z: [3U, I + 1 + U], of one row [3U, U]; ...
+    whole: Optional[Product]                      # of hn r z: [3U, I + 1 + U], of one row hn r z hn: [4U, U]; ...
     gates: Any                                    # ... or, where it is None or x infinite, that of r z
     recurrent: Optional[Product]                  # and of hn: [U, 1 + U]
     inputs: Array                                 # of n: [U, I + 1]; of one row r z n: [I + 1, 3U]
@@ -44,9 +44,10 @@ class GRUKernel(Kernel):
         b, bR = bias_of(self.cell.inputs, p, 3 * U, W.dtype), bias_of(self.cell.recurrent, p, 3 * U, W.dtype)
         b[:2 * U] += bR[:2 * U]
         if rows == 1:
+            b[2 * U:] += 0.5 * bR[2 * U:]
             inputs = with_bias(W, b)
             inputs[:, :2 * U] *= 0.5
-            R = numpy.concatenate([R[:, 2 * U:], R[:, :2 * U]], 1)
+            R = numpy.concatenate([R[:, 2 * U:], R], 1)
             R *= 0.5
             return _Weights(Product(R.T, 1), None, None, inputs, 0.5 * bR[2 * U:])
         w = numpy.zeros((3 * U, I + 1 + U), W.dtype)                          # hn has no part of x
@@ -74,11 +75,11 @@ class GRUKernel(Kernel):
             product, recurrent = weights.gates, weights.recurrent
         others = numpy.matmul(weights.inputs, z[:n, :-U])
         hs, m, count, call = z[:, -U:], numpy.empty(gates.shape[2:], dtype), len(gates), product.call
-        rz, all_three = gates[:, 2:].reshape(count, 2 * U, -1), gates[:, 1:].reshape(count, 3 * U, -1)
+        rz, all_three = gates[:, 1:3].reshape(count, 2 * U, -1), gates[:, :3].reshape(count, 3 * U, -1)
         results = product.results(rz if recurrent else all_three)
-        first = recurrent.results(gates[:, 1]) if recurrent else all_three
+        first = recurrent.results(gates[:, 0]) if recurrent else all_three
         slots = each_step(n, gates, results, first, rz, gates[:, 0], gates[:, 1], gates[:, 2], gates[:, 3])
-        for x, h0, new, old, h, now, (y, hn_out, acts, c, hn, r, u) in zip(
+        for x, h0, new, old, h, now, (y, hn_out, acts, hn, r, u, c) in zip(
                 z, z[:, -U - 1:], others, hs, hs[1:], dead or repeat(None), slots):
             call(x, y)
             if recurrent:
@@ -99,41 +100,44 @@ class GRUKernel(Kernel):
         """The steps of one row: a call on the same arrays of one axis at every step takes the least time.
 
         The input product is that of all steps at once; one sum a step adds to all blocks what comes of x and biases.
+        With t = tanh(a / 2), r and z are not formed: the argument of n has 2 r hn = hn + t hn, h' is n and halves of
+        h - n and t (h - n).  So the product with R gives hn twice.
         """
         n, U, dtype, call = len(z) - 1, gates.shape[2], z.dtype, weights.whole.call           # type: ignore[union-attr]
         add, subtract, multiply, tanh = numpy.add, numpy.subtract, numpy.multiply, numpy.tanh
-        one, blend, place = numpy.array(1, dtype), numpy.array([0.5, 1], dtype).dot, numpy.empty((5, U), dtype)
-        (m, c, hn, r, u), pair, blocks, rz = place, place[:2], place[1:].reshape(-1), place[3:].reshape(-1)
+        place, y, bases = numpy.empty((6, U), dtype), numpy.empty(4 * U, dtype), numpy.empty((n, 4 * U), dtype)
+        (hn, r, u, c, d, m), blocks, rz, three = place, place[:4].reshape(-1), place[1:3].reshape(-1), place[3:]
+        bases[:, :U] = weights.bias
+        numpy.matmul(z[:n, :-U], weights.inputs, bases[:, U:])
         keeps: Any = gates.reshape(len(gates), 4 * U) if len(gates) > n else repeat(None)
-        y, inputs, old = numpy.zeros(4 * U, dtype), z[:n, :-U] @ weights.inputs, z[0, -U:]
-        of_h = y[U:]                              # n has no part of h by itself: zeros
-        bases = numpy.concatenate([inputs[:, 2 * U:], numpy.broadcast_to(weights.bias, (n, U)), inputs[:, :2 * U]], 1)
+        blend, old = numpy.array([1, 0.5, 0.5], dtype).dot, z[0, -U:]
         for base, h, now, kept in zip(bases, z[1:, -U:], dead or repeat(None), keeps):
-            call(old, of_h)
+            call(old, y)
             add(y, base, blocks)
             tanh(rz, rz)
-            add(rz, one, rz)
             multiply(r, hn, m)
             add(c, m, c)
             tanh(c, c)
-            subtract(old, c, m)
-            multiply(m, u, m)
-            blend(pair, h)
+            subtract(old, c, d)
+            multiply(d, u, m)
+            blend(three, h)
             if now is not None:
                 numpy.copyto(h, old, where=now)
             if kept is not None:
                 kept[...] = blocks
             old = h
+        if len(gates) > n:
+            gates[:n, 1:3] += 1
 
     def factors(self, weights: _BackWeights, z: Array, gates: Array, out: Array, dead: Optional[list]) -> None:
         n, U = len(out), gates.shape[2]
-        c, hn, r, u = (gates[:n, q] for q in range(4))
-        numpy.subtract(2, gates[:n, 2:], out[:, 1:3])
+        hn, r, u, c = (gates[:n, q] for q in range(4))
+        numpy.subtract(2, gates[:n, 1:3], out[:, 1:3])
         numpy.multiply(c, c, out[:, 3])
         numpy.subtract(1, out[:, 3], out[:, 3])
         out[:, 3] *= out[:, 2]
         out[:, 3] *= 0.5                          # (1 - z) (1 - n n)
-        out[:, 1:3] *= gates[:n, 2:]
+        out[:, 1:3] *= gates[:n, 1:3]
         out[:, 1] *= hn
         out[:, 1] *= out[:, 3]
         numpy.subtract(z[:n, -U:], c, out[:, 4])
