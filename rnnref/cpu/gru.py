@@ -13,7 +13,7 @@ from ..arrays import Array
 from ..tree import Tree
 from .kernel import Kernel, add_to, as_columns, bias_of, each_step, join_columns, pass_dead, with_bias
 from .matmul import Product
-from .workspaces import Workspace
+from .workspaces import Workspace, make_aligned
 
 _MOST_ZEROS = 1 << 19                             # products with zeros that take less time than a product of its own
 
@@ -47,9 +47,9 @@ class GRUKernel(Kernel):
             b[2 * U:] += 0.5 * bR[2 * U:]
             inputs = with_bias(W, b)
             inputs[:, :2 * U] *= 0.5
-            R = numpy.concatenate([R[:, 2 * U:], R], 1)
-            R *= 0.5
-            return _Weights(Product(R.T, 1), None, None, inputs, 0.5 * bR[2 * U:])
+            columns = numpy.concatenate([R[:, 2 * U:], R], 1, out=make_aligned((U, 4 * U), R.dtype))
+            columns *= 0.5
+            return _Weights(Product(columns.T, 1), None, None, inputs, 0.5 * bR[2 * U:])
         w = numpy.zeros((3 * U, I + 1 + U), W.dtype)                          # hn has no part of x
         w[:U, I], w[:U, I + 1:] = bR[2 * U:], R[:, 2 * U:].T
         w[U:, :I], w[U:, I], w[U:, I + 1:] = W[:, :2 * U].T, b[:2 * U], R[:, :2 * U].T

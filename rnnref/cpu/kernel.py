@@ -261,7 +261,10 @@ def copy_columns(out: Array, a: Array) -> None:
 
 def copy_rows(out: Array, a: Array, scale: float) -> None:
     """[n, H, rows], multiplied, into [n, rows, H]."""
-    numpy.multiply(a.swapaxes(1, 2), scale, out)
+    if scale == 1:
+        out[...] = a.swapaxes(1, 2)               # takes half to two thirds of the time of a product
+    else:
+        numpy.multiply(a.swapaxes(1, 2), scale, out)
 
 
 def as_columns(a: Array, work: Workspace, name: str) -> Array:

@@ -18,6 +18,8 @@ MAX_LANES = 8
 
 def split_rows(batch: int, units: int, gates: int, threads: int) -> list[slice]:
     """The rows of each lane, for R of [units, gates units]."""
+    if batch == 1:
+        return [slice(0, 1)]
     work = batch * units * gates * max(0, units - 16)
     return _split(batch, max(2, batch * units // MIN_STATE) if work >= MIN_WORK else 1, threads)
 

@@ -20,7 +20,7 @@ from ..cell import ProjectedCell
 from ..tree import Tree
 from .kernel import Kernel, add_to, as_columns, each_step, pass_dead, with_bias
 from .matmul import Product
-from .workspaces import Workspace
+from .workspaces import Workspace, make_aligned
 
 _ORDER = "gfio"                                   # of blocks of `gates`
 _ARGUMENT = 1.0, 0.5, 0.5, 0.5                    # the tanh of a block is that of its argument times this
@@ -115,7 +115,7 @@ class LSTMKernel(Kernel):
         I, H, U = len(W), len(R), W.shape[1] // len(self._inner.rule.gates)
         b, of_h = self._bias(p, U, W.dtype), tuple(factor / self.h_scale for factor in _ARGUMENT)
         if rows == 1:
-            R = self._blocks_of(R, numpy.empty((H, 4, U), W.dtype), of_h).reshape(H, 4 * U)
+            R = self._blocks_of(R, make_aligned((H, 4, U), W.dtype), of_h).reshape(H, 4 * U)
             inputs = self._blocks_of(with_bias(W, b), numpy.empty((I + 1, 4, U), W.dtype), _ARGUMENT)
             inputs = inputs.reshape(I + 1, 4 * U)
             product = Product(R.T, 1)

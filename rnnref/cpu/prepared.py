@@ -1,4 +1,5 @@
 """Parameters prepared once for many calls of inference."""
+from operator import is_
 from threading import Lock
 from typing import Any
 
@@ -26,7 +27,7 @@ class PreparedParameters(dict):
 
     def layout(self, kernel: Kernel, rows: int) -> Any:
         """The weights as the kernel needs them for so many rows: made at the first call with these."""
-        if len(self) != len(self._arrays) or any(a is not b for a, b in zip(self.values(), self._arrays)):
+        if len(self) != len(self._arrays) or not all(map(is_, self.values(), self._arrays)):
             return kernel.lay_out(self, rows)
         key = id(kernel.cell), rows
         found = self._layouts.get(key)

@@ -15,6 +15,13 @@ _SMALL = 64 << 10                                 # smaller buffers are made ane
 _ALIGNMENT = 64
 
 
+def make_aligned(shape: tuple, dtype: Any) -> Array:
+    """A new array that begins with a line of the cache, its contents unknown."""
+    size = numpy.dtype(dtype).itemsize * prod(shape)
+    buffer = numpy.empty(size + _ALIGNMENT, numpy.uint8)
+    return numpy.ndarray(shape, dtype, buffer, -buffer.ctypes.data % _ALIGNMENT)
+
+
 class _Pool:
     """Free buffers, the latest last.  An RLock: the garbage collector may take buffers back at any time."""
 
@@ -26,9 +33,7 @@ class _Pool:
             for k in range(len(self.free))[::-1]:
                 if size <= self.free[k].nbytes <= 2 * size:
                     return self.free.pop(k)
-        buffer = numpy.empty(size + _ALIGNMENT, numpy.uint8)
-        start = -buffer.ctypes.data % _ALIGNMENT
-        return buffer[start:start + size]
+        return make_aligned((size,), numpy.uint8)
 
     def give_back(self, buffers: list) -> None:
         with self.lock:

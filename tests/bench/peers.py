@@ -1,7 +1,9 @@
 """A layer over a sequence beside other frameworks on this CPU: `make bench`.
 
 Every round gives each framework a short turn, so that all meet the same moments of the machine; medians of the calls
-are divided: peer time / ours, above 1 where rnnref is faster.  What is aimed at stands in `MUST` and `AIM`.
+are divided: peer time / ours, above 1 where rnnref is faster.  Every cell and size has a process of its own: after
+larger ones its heap would keep memory that a program of this network alone asks the system for in every call, a fifth
+of torch's training step.  What is aimed at stands in `MUST` and `AIM`.
 
     python -m tests.bench.peers                        the sizes of the aims, torch and onnxruntime: 5 minutes
     python -m tests.bench.peers --seconds 2            quicker, less certain; --runs 3: more certain
@@ -19,8 +21,10 @@ import os
 import platform
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from itertools import product
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 from textwrap import wrap
@@ -84,6 +88,12 @@ def measure(kind, size, peers, seconds):
     for mode in ("inference", "training"):
         found[mode] = in_turn({name: f[mode] for name, f in steps.items() if mode in f}, seconds)
     return found
+
+
+def measure_alone(*args):
+    """`measure` in a new process."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as process:
+        return process.submit(measure, *args).result()
 
 
 def row(kind, mode, size, times):
@@ -249,7 +259,7 @@ def main():
     for _ in range(given.runs):
         runs.append([])
         for kind, size in product(given.cells, sizes):
-            for mode, times in measure(kind, size, peers, given.seconds).items():
+            for mode, times in measure_alone(kind, size, peers, given.seconds).items():
                 runs[-1].append(row(kind, mode, size, times))
                 print(line(runs[-1][-1], peers), flush=True)
             quiet.append(products_per_second())
