@@ -60,6 +60,13 @@ def test_the_table_goes_between_its_marks(tmp_path):
     assert peers.README.read_text().count(peers.MARKS[0]) == peers.README.read_text().count(peers.MARKS[1]) == 1
 
 
+def test_a_measurement_has_a_process_of_its_own(monkeypatch):
+    monkeypatch.setattr(peers, "Network", None)          # here, not in a new process
+    found = peers.measure_alone("GRU", (1, 4, 2, 2), (), 0)
+    assert found.keys() == {"inference", "training"} and found["training"].keys() == {"rnnref", "products"}
+    assert len(found["inference"]["rnnref"]) >= 3
+
+
 def test_frameworks_are_called_in_turn(monkeypatch):
     """By a clock that shows one second more at each look: a rest, a call that is not timed, and two in four seconds."""
     order, clock = [], itertools.count()

@@ -8,6 +8,7 @@ import pytest
 import rnnref
 from rnnref.cells import GRU, LSTM, Bidirectional, SimpleRNN, Stack
 from rnnref.cpu import lstm, prepare, prepared
+from rnnref.cpu.sequence import find_kernel
 from rnnref.testing.api import assert_same
 from rnnref.testing.case import Trial, draw_case
 from rnnref.tree import map_structure
@@ -75,3 +76,10 @@ def test_it_is_a_dict_for_all_else():
     again = pickle.loads(pickle.dumps(ready))
     assert type(again) is dict and type({**ready}) is dict
     assert_same(again, one.p)
+
+
+@pytest.mark.parametrize("cell, product", ((LSTM(), "product"), (GRU(), "whole")))
+def test_weights_of_one_row_begin_with_a_cache_line(cell, product):
+    for units in range(1, 20):
+        weights = find_kernel(cell).lay_out(rnnref.init.parameters(cell, 3, units, np.random.default_rng(0)), 1)
+        assert getattr(weights, product).call.__self__.ctypes.data % 64 == 0
