@@ -64,7 +64,7 @@ def measure(net, mode, repeats):
                 entry[:] = 0, 0.0
             with mock.patch.object(lstm, "numpy", parts.numpy()), mock.patch.object(gru, "numpy", parts.numpy()), \
                     mock.patch.object(elman, "numpy", parts.numpy()), mock.patch.object(kernel, "numpy", parts.numpy()):
-                for name in ("copy_columns", "copy_rows", "as_columns"):
+                for name in ("copy_columns", "copy_scaled", "as_columns"):
                     timed[name] = parts.timed("copies", getattr(kernel, name))
                 with mock.patch.multiple(kernel, **timed):
                     start = perf_counter()
