@@ -7,7 +7,7 @@ import numpy
 
 from ..arrays import Array
 from ..tree import Tree
-from .kernel import Kernel, add_to, as_columns, bias_of, with_bias, zero_dead
+from .kernel import Kernel, add_product, as_columns, bias_of, with_bias, zero_dead
 from .matmul import Product
 from .workspaces import Workspace
 
@@ -82,7 +82,7 @@ class ElmanKernel(Kernel):
 
     def accumulate(self, weights: _BackWeights, z: Array, gates: Array, da: Array, dh: Array, sums: dict,
                    work: Workspace) -> None:
-        add_to(sums, "all", as_columns(z[:-1], work, "z") @ da.T)
+        add_product(sums, "all", as_columns(z[:-1], work, "z"), da)
 
     def unpack(self, p: Tree, sums: dict) -> dict:
         cell, rows = self.cell, sums["all"]

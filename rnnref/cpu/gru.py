@@ -11,7 +11,7 @@ import numpy
 
 from ..arrays import Array
 from ..tree import Tree
-from .kernel import Kernel, add_to, as_columns, bias_of, each_step, join_columns, pass_dead, with_bias
+from .kernel import Kernel, add_product, as_columns, bias_of, each_step, join_columns, pass_dead, with_bias
 from .matmul import Product
 from .workspaces import Workspace, make_aligned
 
@@ -170,8 +170,8 @@ class GRUKernel(Kernel):
     def accumulate(self, weights: _BackWeights, z: Array, gates: Array, da: Array, dh: Array, sums: dict,
                    work: Workspace) -> None:
         U, zs = gates.shape[2], as_columns(z[:-1], work, "z")
-        add_to(sums, "inputs", zs[:-U] @ da[U:].T)
-        add_to(sums, "recurrent", zs[-U - 1:] @ da[:3 * U].T)
+        add_product(sums, "inputs", zs[:-U], da[U:])
+        add_product(sums, "recurrent", zs[-U - 1:], da[:3 * U])
 
     def unpack(self, p: Tree, sums: dict) -> dict:
         cell, inputs, recurrent = self.cell, sums["inputs"], sums["recurrent"]

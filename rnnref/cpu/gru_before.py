@@ -10,7 +10,7 @@ import numpy
 
 from ..arrays import Array
 from ..tree import Tree
-from .kernel import Kernel, add_to, as_columns, bias_of, each_step, join_columns, pass_dead, with_bias
+from .kernel import Kernel, add_product, as_columns, bias_of, each_step, join_columns, pass_dead, with_bias
 from .matmul import Product
 from .workspaces import Workspace
 
@@ -125,9 +125,9 @@ class GRUBeforeKernel(Kernel):
     def accumulate(self, weights: _BackWeights, z: Array, gates: Array, da: Array, dh: Array, sums: dict,
                    work: Workspace) -> None:
         n, U, zs = len(z) - 1, gates.shape[2], as_columns(z[:-1], work, "z")
-        add_to(sums, "inputs", zs[:-U] @ da.T)
-        add_to(sums, "gates", zs[-U:] @ da[:2 * U].T)
-        add_to(sums, "candidate", as_columns(gates[:n, 3], work, "rh") @ da[2 * U:].T)
+        add_product(sums, "inputs", zs[:-U], da)
+        add_product(sums, "gates", zs[-U:], da[:2 * U])
+        add_product(sums, "candidate", as_columns(gates[:n, 3], work, "rh"), da[2 * U:])
 
     def unpack(self, p: Tree, sums: dict) -> dict:
         cell, inputs = self.cell, sums["inputs"]

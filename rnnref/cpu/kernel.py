@@ -205,7 +205,7 @@ def each_step(n: int, gates: Array, *arrays: Any) -> Iterator[tuple]:
 
 
 def in_c_order(p: Tree) -> dict:
-    """The parameters so that the layout of the caller's arrays changes no bit of the results."""
+    """The arrays in C order: in parameters, the layout of the caller's changes no bit of the results."""
     return {name: numpy.ascontiguousarray(a) for name, a in p.items()}
 
 
@@ -276,6 +276,15 @@ def as_columns(a: Array, work: Workspace, name: str) -> Array:
     out = work.scratch(name, (K, n, rows), a.dtype)
     out[...] = a.swapaxes(0, 1)
     return out.reshape(K, n * rows)
+
+
+def add_product(sums: dict, name: str, zs: Array, da: Array) -> None:
+    """Add zs [K, n] times da [G, n], the gradient of a map [K, G], to the sum of that name.
+
+    In float32 OpenBLAS takes up to a quarter less time for the transpose of it, whose first side is the larger one.
+    """
+    turned = da.dtype.itemsize == 4 and da.flags.c_contiguous
+    add_to(sums, name, (da @ zs.T).T if turned else zs @ da.T)
 
 
 def add_to(sums: dict, name: str, value: Array) -> None:

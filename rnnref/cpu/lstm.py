@@ -18,7 +18,7 @@ import numpy
 from ..arrays import Array
 from ..cell import ProjectedCell
 from ..tree import Tree
-from .kernel import Kernel, add_to, as_columns, each_step, pass_dead, with_bias
+from .kernel import Kernel, add_product, add_to, as_columns, each_step, pass_dead, with_bias
 from .matmul import Product
 from .workspaces import Workspace, make_aligned
 
@@ -317,7 +317,7 @@ class LSTMKernel(Kernel):
     def accumulate(self, weights: _BackWeights, z: Array, gates: Array, da: Array, dh: Array, sums: dict,
                    work: Workspace) -> None:
         n, U, rows, of = len(z) - 1, gates.shape[2], gates.shape[3], self._inner.rule.gates
-        add_to(sums, "all", as_columns(z[:n], work, "z") @ da.T)
+        add_product(sums, "all", as_columns(z[:n], work, "z"), da)
         if weights.peepholes is not None:
             parts = dict(zip(of, da.reshape(len(of), U, n, rows)))
             for q in weights.peepholes:
@@ -325,7 +325,7 @@ class LSTMKernel(Kernel):
                 add_to(sums, q, (parts[q] * c.swapaxes(0, 1)).sum((1, 2)))
         if weights.projection is not None:
             full = 0.5 * gates[:n, 4] * gates[:n, 5]
-            add_to(sums, "P", as_columns(full, work, "full") @ as_columns(dh, work, "dh").T)
+            add_product(sums, "P", as_columns(full, work, "full"), as_columns(dh, work, "dh"))
 
     def unpack(self, p: Tree, sums: dict) -> dict:
         cell, every = self._inner, sums["all"]    # [I + 1 + H, G]

@@ -135,7 +135,7 @@ def backward(tape: Tape, dys: Tree, ds: State, wanted: Collection[str] = ALL) ->
     for sums in others:
         for name, a in sums.items():
             first[name] += a
-    return dxs, dfirst, None, kernel.unpack(p, first) if with_p else None
+    return dxs, dfirst, None, kernel.unpack(p, in_c_order(first)) if with_p else None
 
 
 def _pack(kernel: Kernel, p: Tree, lanes: list) -> dict:

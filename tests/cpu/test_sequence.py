@@ -97,7 +97,7 @@ FAULTS = {
     "dead rows pass no gradient": ("GRU", lambda patch: patch.setattr("rnnref.cpu.gru.pass_dead", lambda *_: None)),
     "dead rows go on": ("RNN", lambda patch: patch.setattr(kernel, "find_dead", lambda live: None)),
     "a chunk is added twice": ("GRU before", lambda patch: patch.setattr(
-        "rnnref.cpu.gru_before.add_to", lambda sums, name, a: kernel.add_to(sums, name, 2 * a)))}
+        "rnnref.cpu.gru_before.add_product", lambda sums, name, zs, da: kernel.add_product(sums, name, 2 * zs, da)))}
 
 
 def of_other_inputs(self, weights, xs, *rest, plain=kernel.Kernel.forward):
