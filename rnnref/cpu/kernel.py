@@ -205,7 +205,7 @@ def each_step(n: int, gates: Array, *arrays: Any) -> Iterator[tuple]:
 
 
 def in_c_order(p: Tree) -> dict:
-    """The arrays in C order: in parameters, the layout of the caller's changes no bit of the results."""
+    """The parameters so that the layout of the caller's arrays changes no bit of the results."""
     return {name: numpy.ascontiguousarray(a) for name, a in p.items()}
 
 

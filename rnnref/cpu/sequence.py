@@ -131,11 +131,19 @@ def backward(tape: Tape, dys: Tree, ds: State, wanted: Collection[str] = ALL) ->
                                None if dx is None else dx[:, lane], [a[lane] for a in dfirst], with_p)
 
     with limit_threads():
-        first, *others = run_lanes(run, list(zip(lanes, tape.tapes)))
-    for sums in others:
-        for name, a in sums.items():
-            first[name] += a
-    return dxs, dfirst, None, kernel.unpack(p, in_c_order(first)) if with_p else None
+        sums = _add_up(run_lanes(run, list(zip(lanes, tape.tapes))))
+    return dxs, dfirst, None, kernel.unpack(p, sums) if with_p else None
+
+
+def _add_up(found: list[dict]) -> dict:
+    """The sums of all lanes, in C order.  What is added is dropped at once: it may be as large as the weights."""
+    total = found.pop(0)
+    while found:
+        for name, a in found.pop(0).items():
+            total[name] += a
+    for name in total:
+        total[name] = numpy.ascontiguousarray(total[name])
+    return total
 
 
 def _pack(kernel: Kernel, p: Tree, lanes: list) -> dict:
