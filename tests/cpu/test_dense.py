@@ -1,4 +1,6 @@
 """Products by parts of the weights, or in several threads: the values of one product in every layout, the same bits."""
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from rnnref.loops.plan import clear_cache
 from rnnref.maps.dense import Dense
 from rnnref.testing.api import assert_close, assert_same
 from rnnref.testing.case import Trial, draw_case
-from rnnref.tree import leaves
+from rnnref.tree import leaves, map_structure
 from tests.support.precision import cast_all
 
 ROWS, K, N = 16, 256, 512
@@ -71,7 +73,9 @@ def test_products_of_all_steps_in_threads_are_the_same(dtype, threads, least, ma
 
 @pytest.mark.parametrize("cell", (LayerNormLSTM(), ProjectedCell(GRU(), projection=256), GRU(reset="before"), LSTM()))
 def test_a_loop_with_parts_is_the_plain_one_and_repeats_its_bits(cell):
-    one = cast_all(draw_case(cell, n_in=8, units=256, steps=5, batch=16), "float32")
+    drawn = draw_case(cell, n_in=8, units=256, steps=5, batch=16)
+    tame = map_structure(lambda a: a / 8 if a.ndim > 1 else a, drawn.p)       # else rounding grows from step to step
+    one = cast_all(replace(drawn, p=tame), "float32")
     choice, trial = {"paths": ("hoisted", "plain")}, Trial(one)
     plain = one.run_both_ways(trial.d, kernels=False, **choice)[:2]
     parted = one.run_both_ways(trial.d, **choice)[:2]
