@@ -249,9 +249,9 @@ def pass_dead(out: Array, block: int, dead: Optional[list]) -> None:
             numpy.copyto(one[block], 1, where=now)
 
 
-def zero_dead_rows(a: Array, dead: Optional[list]) -> None:
+def zero_dead_rows(a: Array, dead: list) -> None:
     """Zero in rows that are not live: a [n, rows, H]."""
-    for one, now in zip(a, dead or ()):
+    for one, now in zip(a, dead):
         if now is not None:
             one[now] = 0
 
@@ -281,9 +281,9 @@ def as_columns(a: Array, work: Workspace, name: str) -> Array:
 def add_product(sums: dict, name: str, zs: Array, da: Array) -> None:
     """Add zs [K, n] times da [G, n], the gradient of a map [K, G], to the sum of that name.
 
-    In float32 OpenBLAS takes up to a quarter less time for the transpose of it, whose first side is the larger one.
+    In float32 OpenBLAS takes up to a quarter less time if the larger side comes first, in float64 up to a tenth more.
     """
-    turned = da.dtype.itemsize == 4 and da.flags.c_contiguous
+    turned = len(da) > len(zs) and da.dtype.itemsize == 4 and da.flags.c_contiguous
     add_to(sums, name, (da @ zs.T).T if turned else zs @ da.T)
 
 

@@ -18,7 +18,7 @@ MAX_LANES = 8
 
 def split_rows(batch: int, units: int, gates: int, threads: int) -> list[slice]:
     """The rows of each lane, for R of [units, gates units]."""
-    if batch == 1:
+    if batch == 1:                                # where the microsecond of the rest is a hundredth of inference
         return [slice(0, 1)]
     work = batch * units * gates * max(0, units - 16)
     return _split(batch, max(2, batch * units // MIN_STATE) if work >= MIN_WORK else 1, threads)

@@ -2,10 +2,10 @@
 
 Every round gives each framework a short turn, so that all meet the same moments of the machine; medians of the calls
 are divided: peer time / ours, above 1 where rnnref is faster.  Every cell and size has a process of its own: after
-larger ones its heap would keep memory that a program of this network alone asks the system for in every call, a fifth
+larger ones its heap may keep memory that a program of this network alone asks the system for in every call, a fifth
 of torch's training step.  What is aimed at stands in `MUST` and `AIM`.
 
-    python -m tests.bench.peers                        the sizes of the aims, torch and onnxruntime: 5 minutes
+    python -m tests.bench.peers                        the sizes of the aims, torch and onnxruntime: 3 minutes
     python -m tests.bench.peers --seconds 2            quicker, less certain; --runs 3: more certain
     python -m tests.bench.peers --peers torch jax --cells GRU --sizes 64,100,256,512
     python -m tests.bench.peers --load                 how a busy loop on each core slows rnnref and torch
@@ -222,7 +222,7 @@ def draw(rows, path):
     axes.axvline(1, color="black", linewidth=0.8)
     axes.set(xscale="log", xlabel="time of the other / time of rnnref: right of 1, rnnref is faster")
     axes.invert_yaxis()
-    axes.legend()
+    figure.legend(loc="outside upper center", ncols=len(peers))
     figure.savefig(path)
 
 
